@@ -1,0 +1,224 @@
+"""One pass over a manifest: chunks of rows in, Parquet parts out, on all the cluster's CPUs, resumable.
+
+The pass is planned before it starts: the manifest's rows, in order, are cut into chunks, and chunk 17 becomes
+`part-000017.parquet`, written whole or not at all. What is assumed: the manifest does not change during the pass (it
+is recognised by its files' names, sizes and versions). What is promised: whatever process dies at whatever moment,
+running the same command again does only the chunks whose part is missing, and the finished output holds each row of
+the manifest exactly once. No list of finished ids has to be kept, in memory or anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from functools import cached_property, partial
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+
+import artray
+from artray import cluster, console
+from artray.collection import storage
+from artray.errors import InputError
+from artray.job import Counts
+
+PLAN = "_plan.json"
+RUN = "_run.json"
+_LARGEST_CHUNK = 256
+_TALLY = "artray.statuses"
+
+
+class Worker(Protocol):
+    """What a pass does to a chunk; made once in each Ray actor and called chunk by chunk."""
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """The output's rows for some rows of the manifest; has a `status` column."""
+
+
+def run_pass(
+    title: str,
+    manifest: str,
+    out: str,
+    worker: type[Worker],
+    arguments: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+) -> Counts:
+    """Apply a worker to every row of a manifest and write what it returns as a Parquet dataset.
+
+    Args:
+        title: What the progress bar says.
+        manifest: URI of a Parquet dataset with `object_id` and `image_uri`.
+        out: URI of the folder for the parts, `_plan.json` and, once finished, `_run.json`.
+        worker: The work; constructed in each actor with `arguments`.
+        arguments: JSON values. They are the settings of the run: a folder that was begun with others is refused.
+        overwrite: Remove such a folder's content instead of refusing it.
+
+    Returns:
+        Counts: `rows` of the manifest, `ok` and `failed` rows of the output, `statuses`, `resumed` rows that were
+        there already, `out`.
+
+    Raises:
+        InputError: The manifest can't be used, or `out` can't be written or holds something else.
+    """
+    out = storage.normalize(out)
+    chunks, fingerprint = _manifest_rows(manifest)
+    storage.ensure_writable(out)
+    cluster.connect()
+    settings = {"manifest": storage.normalize(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
+    plan = _plan(out, settings, chunks, overwrite)
+    done = _finished_parts(out)
+    todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
+    total = sum(chunk["count"] for chunk in plan["chunks"])
+    resumed = total - sum(chunk["count"] for chunk in todo)
+    statuses: Counter[str] = Counter()
+    with console.bar(title, total, note="starting workers" if todo else "") as bar:
+        if resumed:
+            statuses.update(_tallies(out, done))
+            bar.advance(resumed, note="done before")
+        if todo:
+            for summary in _run(todo, manifest, out, worker, arguments):
+                statuses.update(dict(zip(summary["statuses"], summary["counts"], strict=True)))
+                failed = sum(count for status, count in statuses.items() if status != "ok")
+                bar.advance(summary["rows"], note=f"{failed} failed" if failed else " ")
+    counts: Counts = {
+        "rows": total,
+        "ok": statuses["ok"],
+        "failed": statuses.total() - statuses["ok"],
+        "statuses": dict(statuses.most_common()),
+        "resumed": resumed,
+        "out": out,
+    }
+    finished = {"artray": artray.__version__, "finished_at": _now(), **settings, "counts": counts}
+    storage.write_bytes(storage.join(out, RUN), json.dumps(finished, indent=1).encode())
+    return counts
+
+
+def read_run(uri: str) -> dict[str, Any]:
+    """The metadata of a finished pass.
+
+    Raises:
+        InputError: There is none: the pass did not finish, or the folder is something else.
+    """
+    try:
+        found: dict[str, Any] = json.loads(storage.read_bytes(storage.join(uri, RUN)))
+    except (InputError, ValueError) as error:
+        raise InputError(f"{uri}: has no {RUN}: not made by a finished artray job") from error
+    return found
+
+
+def _manifest_rows(manifest: str) -> tuple[list[dict[str, Any]], str]:
+    """The manifest's row groups (file, row group, rows), and a fingerprint of its files."""
+    dataset = storage.dataset(manifest)
+    missing = {"object_id", "image_uri"} - set(dataset.schema.names)
+    if missing:
+        raise InputError(f"{manifest}: not a manifest: it has no column {', '.join(sorted(missing))}")
+    groups = []
+    for fragment in sorted(dataset.get_fragments(), key=lambda item: item.path):
+        groups += [{"file": fragment.path, "group": group.id, "count": group.num_rows} for group in fragment.row_groups]
+    if not sum(group["count"] for group in groups):
+        raise InputError(f"{manifest}: has no rows")
+    fs, _ = storage.arrow_filesystem(manifest)
+    files = [(info.path, info.size, str(info.mtime)) for info in fs.get_file_info(sorted(dataset.files))]
+    return groups, storage.fingerprint(json.dumps(files).encode())
+
+
+def _plan(
+    out: str, settings: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], overwrite: bool
+) -> dict[str, Any]:
+    """The plan in the output folder if it is for the same run, else a new one."""
+    uri = storage.join(out, PLAN)
+    if storage.exists(uri):
+        plan: dict[str, Any] = json.loads(storage.read_bytes(uri))
+        if plan["settings"] == settings:
+            return plan
+        if not overwrite:
+            raise InputError(
+                f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
+            )
+        storage.remove(out)
+    rows = sum(group["count"] for group in groups)
+    largest = max(1, min(_LARGEST_CHUNK, math.ceil(rows / (4 * cluster.cpus()))))
+    chunks: list[dict[str, Any]] = []
+    for group in groups:
+        for start in range(0, group["count"], largest):
+            count = min(largest, group["count"] - start)
+            part = f"part-{len(chunks):06d}.parquet"
+            chunks.append(
+                {"file": group["file"], "group": group["group"], "start": start, "count": count, "part": part}
+            )
+    plan = {"artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
+    storage.write_bytes(uri, json.dumps(plan).encode())
+    return plan
+
+
+def _finished_parts(out: str) -> set[str]:
+    fs, path = storage.filesystem(out)
+    return {name.rsplit("/", 1)[-1] for name in fs.ls(path, detail=False) if name.endswith(".parquet")}
+
+
+def _run(
+    chunks: list[dict[str, Any]], manifest: str, out: str, worker: type[Worker], arguments: Mapping[str, Any]
+) -> Any:
+    actors = max(1, min(cluster.cpus(), len(chunks)))
+    summaries = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
+        _ChunkActor,
+        fn_constructor_kwargs={"manifest": manifest, "out": out, "worker": worker, "arguments": dict(arguments)},
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=1,
+    )
+    with cluster.own_errors():
+        yield from summaries.iter_rows()
+
+
+class _ChunkActor:
+    """Reads a chunk's rows, has them worked on, writes the part and answers with what became of the pictures."""
+
+    def __init__(self, manifest: str, out: str, worker: type[Worker], arguments: Mapping[str, Any]):
+        # One actor a CPU: threads of TensorFlow's own would only fight over the same cores.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+        self._manifest = manifest
+        self._out = out
+        # Not made here: Ray would try a constructor that fails again and again, and hide why.
+        self._make = partial(worker, **arguments)
+
+    @cached_property
+    def _work(self) -> Worker:
+        return self._make()
+
+    def __call__(self, chunks: pa.Table) -> pa.Table:
+        (chunk,) = chunks.to_pylist()
+        fs, _ = storage.arrow_filesystem(self._manifest)
+        with fs.open_input_file(chunk["file"]) as source:
+            group = pq.ParquetFile(source).read_row_group(chunk["group"])
+        result = self._work(group.slice(chunk["start"], chunk["count"]))
+        # By picture: of a picture's patches one tells its status.
+        tally = Counter(dict(zip(result["object_id"].to_pylist(), result["status"].to_pylist(), strict=True)).values())
+        notes = {**(result.schema.metadata or {}), _TALLY: json.dumps(tally)}
+        storage.write_table(storage.join(self._out, chunk["part"]), result.replace_schema_metadata(notes))
+        return pa.table(
+            {"rows": [chunk["count"]], "statuses": [list(tally.keys())], "counts": [list(tally.values())]},
+        )
+
+
+def _tallies(out: str, parts: set[str]) -> Counter[str]:
+    """The statuses of finished parts, from their footers."""
+    fs, path = storage.arrow_filesystem(out)
+    total: Counter[str] = Counter()
+    for part in parts:
+        with fs.open_input_file(f"{path}/{part}") as source:
+            total.update(json.loads(pq.read_schema(source).metadata[_TALLY.encode()]))
+    return total
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

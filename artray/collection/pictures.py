@@ -1,0 +1,103 @@
+"""The pictures of some manifest rows, fetched and decoded batch by batch.
+
+Features, patches and labels all read pictures through `read_pictures`: there is one decode path, so a model sees in
+labelling what it saw in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from artray.collection import storage
+from artray.collection.decoding import decode
+
+Picture = npt.NDArray[np.uint8]
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a picture is decoded: `stretch` to size × size, or `inside` with the aspect kept and the long side at most
+    `size` (see `artray.collection.decoding.decode`).
+    """
+
+    size: int
+    fit: Literal["stretch", "inside"] = "stretch"
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A batch: the manifest's rows, each one's state, and those pictures that could be decoded.
+
+    Attributes:
+        rows: The rows of the manifest.
+        state: For each row `status`, `error`, and `width`, `height` of the upright original.
+        readable: Which rows have a picture, as indices into `rows`.
+        images: For each view, the pictures of the readable rows, in their order.
+    """
+
+    rows: pa.Table
+    state: pa.Table
+    readable: list[int]
+    images: dict[View, list[Picture]]
+
+    def spread(self, values: pa.Array) -> pa.Array:
+        """Values of the readable rows as a column for all rows, null elsewhere."""
+        position = dict(zip(self.readable, range(len(self.readable)), strict=True))
+        return values.take(pa.array([position.get(row) for row in range(len(self.rows))], pa.int64()))
+
+
+STATE = pa.schema(
+    [("status", pa.string()), ("error", pa.string()), ("width", pa.int32()), ("height", pa.int32())],
+)
+
+
+def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = _BATCH) -> Iterator[Pictures]:
+    """Fetch and decode the pictures of manifest rows; the next batch is fetched while one is worked on.
+
+    Args:
+        rows: Rows with `image_uri` (null: no picture).
+        views: The sizes wanted; each decodes on its own, so that one view's pixels never depend on another's.
+        batch: How many pictures are in memory at once, decoded.
+    """
+    slices = [rows.slice(start, batch) for start in range(0, len(rows), batch)]
+    with ThreadPoolExecutor(1) as fetcher:
+        coming = [fetcher.submit(_fetch, part) for part in slices[:1]]
+        for index, part in enumerate(slices):
+            data = coming.pop().result()
+            coming += [fetcher.submit(_fetch, later) for later in slices[index + 1 : index + 2]]
+            yield _decode_batch(part, data, views)
+
+
+def _fetch(rows: pa.Table) -> list[bytes | storage.ReadError]:
+    uris = rows["image_uri"].to_pylist()
+    found = dict(zip(filter(None, uris), storage.read_many(list(filter(None, uris))), strict=True))
+    return [found[uri] if uri else storage.ReadError("missing", "the record names no picture") for uri in uris]
+
+
+def _decode_batch(rows: pa.Table, data: list[bytes | storage.ReadError], views: Sequence[View]) -> Pictures:
+    state: list[dict[str, object]] = []
+    readable: list[int] = []
+    images: dict[View, list[Picture]] = {view: [] for view in views}
+    for row, content in enumerate(data):
+        if isinstance(content, storage.ReadError):
+            state.append({"status": content.status, "error": content.message, "width": None, "height": None})
+            continue
+        decoded = [decode(content, view.size, fit=view.fit) for view in views]
+        bad = next((item for item in decoded if item.status != "ok"), None)
+        item = bad or decoded[0]
+        state.append({"status": item.status, "error": item.error, "width": item.width, "height": item.height})
+        if bad is None:
+            readable.append(row)
+            for view, picture in zip(views, decoded, strict=True):
+                assert picture.image is not None  # status is ok
+                images[view].append(picture.image)
+    return Pictures(rows, pa.Table.from_pylist(state, schema=STATE), readable, images)

@@ -1,0 +1,308 @@
+"""Folders and s3:// prefixes as one thing, by fsspec; the one place that makes clients.
+
+A URI is a path (`pictures`, `/mnt/scans`, `file:///mnt/scans`) or `s3://bucket/prefix`. Keys, region and endpoint of
+S3 come from the usual AWS environment variables, configuration files or instance profile; nothing of them is ever
+written to a table or a log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import fsspec
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from artray.errors import InputError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_S3_CONFIG: dict[str, Any] = {
+    # Adaptive retries slow down with a throttled bucket instead of failing a picture.
+    "retries": {"mode": "adaptive", "max_attempts": 8},
+    "connect_timeout": 10,
+    "read_timeout": 60,
+    "max_pool_connections": 64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A stored file: where it is, its bytes and what changes when it changes (etag, or modification time)."""
+
+    uri: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadError:
+    """Why a file could not be read; `status` is one of a row's statuses (missing, denied or failed)."""
+
+    status: str
+    message: str
+
+
+def normalize(uri: str | os.PathLike[str]) -> str:
+    """The one spelling of a URI: local paths absolute and without `file://`, no slash at the end.
+
+    Raises:
+        InputError: A scheme other than file and s3, or no bucket.
+    """
+    text = os.fspath(uri)
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return str(Path(text).expanduser().absolute())
+    if scheme == "file":
+        return str(Path("/" + rest.lstrip("/")))
+    if scheme != "s3":
+        raise InputError(f"{text}: must be a folder or s3://bucket/prefix")
+    if not rest.strip("/"):
+        raise InputError(f"{text}: names no bucket")
+    return "s3://" + rest.strip("/")
+
+
+def join(uri: str, *parts: str) -> str:
+    """A URI below another."""
+    return posixpath.join(uri, *parts)
+
+
+def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system of a URI, and the path in it."""
+    uri = normalize(uri)
+    if uri.startswith("s3://"):
+        options = {"config_kwargs": _S3_CONFIG, "use_listings_cache": False}
+        return fsspec.filesystem("s3", **options), uri.removeprefix("s3://")
+    return fsspec.filesystem("file"), uri
+
+
+def arrow_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """The same for the libraries that speak Arrow's file systems (pyarrow, Ray)."""
+    fs, path = filesystem(uri)
+    if isinstance(fs, LocalFileSystem):
+        return pafs.LocalFileSystem(), path
+    return pafs.PyFileSystem(pafs.FSSpecHandler(fs)), path
+
+
+def explained(function: Callable[P, T]) -> Callable[P, T]:
+    """Turn a storage failure into an `InputError` that names the URI (the function's first argument)."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except InputError:
+            raise
+        except Exception as error:
+            uri = str(args[0] if args else next(iter(kwargs.values())))
+            reason = read_error(error, uri)
+            if reason.status == "failed" and not _is_storage_failure(error):
+                raise
+            raise InputError(f"{uri}: {reason.message}") from error
+
+    return wrapper
+
+
+def read_error(error: BaseException, uri: str) -> ReadError:
+    """A storage library's exception as a status and a sentence."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    names = {type(item).__name__ for item in chain}
+    text = " ".join(str(item) for item in chain)
+    if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
+        return ReadError("denied", "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
+    if "InvalidAccessKeyId" in text or "SignatureDoesNotMatch" in text or "ExpiredToken" in text:
+        return ReadError("denied", "the S3 server refuses these keys")
+    if "NoSuchBucket" in text or "bucket does not exist" in text:
+        return ReadError("missing", "there is no such bucket")
+    if names & {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionRefusedError"}:
+        return ReadError("failed", "the S3 server can't be reached (is AWS_ENDPOINT_URL right?)")
+    if names & {"PermissionError"} or "Forbidden" in text or "AccessDenied" in text:
+        return ReadError("denied", "permission denied")
+    if any(isinstance(item, FileNotFoundError) for item in chain):
+        return ReadError("missing", "not found")
+    if any(isinstance(item, (NotADirectoryError, IsADirectoryError)) for item in chain):
+        return ReadError("missing", "a folder where a file should be, or the other way round")
+    return ReadError("failed", f"{type(chain[0]).__name__}: {' '.join(str(chain[0]).split())[:300]}")
+
+
+def _is_storage_failure(error: BaseException) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("botocore", "aiohttp", "s3fs")
+
+
+@explained
+def list_files(uri: str) -> Iterator[FileInfo]:
+    """All files below a folder or prefix, in the order of their names.
+
+    Hidden files and those below a folder whose name begins with a dot are left out.
+
+    Raises:
+        InputError: The folder or bucket is not there, or may not be read.
+    """
+    fs, root = filesystem(uri)
+    prefix = "s3://" if uri.startswith("s3://") else ""
+    if not prefix and not fs.isdir(root):
+        raise InputError(f"{uri}: no such folder")
+    found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+    if prefix and not found:
+        fs.call_s3("head_bucket", Bucket=root.partition("/")[0])  # tells an empty prefix from a missing bucket
+    return iter(
+        [
+            FileInfo(prefix + path, int(info["size"]), _version(info))
+            for path, info in sorted(found.items())
+            if not any(part.startswith(".") for part in path[len(root) :].split("/"))
+        ]
+    )
+
+
+def _version(info: dict[str, Any]) -> str:
+    etag = info.get("ETag")
+    return str(etag).strip('"') if etag else f"mtime:{info['mtime']:.6f}"
+
+
+def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:
+    """The bytes of many files, fetched at once; a failure stands in its file's place and stops no other."""
+    if not uris:
+        return []
+    if not uris[0].startswith("s3://"):
+        return [_read_local(uri) for uri in uris]
+    fs, _ = filesystem(uris[0])
+    paths = [uri.removeprefix("s3://") for uri in uris]
+    found = fs.cat(list(dict.fromkeys(paths)), on_error="return")
+    if isinstance(found, bytes):  # fsspec's answer for one path
+        found = {paths[0]: found}
+    return [
+        item if isinstance(item, bytes) else read_error(item, uri)
+        for uri, item in (
+            (uri, found.get(path, FileNotFoundError(path))) for uri, path in zip(uris, paths, strict=True)
+        )
+    ]
+
+
+def _read_local(uri: str) -> bytes | ReadError:
+    try:
+        return Path(uri).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return read_error(error, uri)
+
+
+@explained
+def read_bytes(uri: str) -> bytes:
+    """A whole file.
+
+    Raises:
+        InputError: It can't be read.
+    """
+    fs, path = filesystem(uri)
+    return bytes(fs.cat_file(path))
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or folder is there."""
+    fs, path = filesystem(uri)
+    return bool(fs.exists(path))
+
+
+@explained
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a file whole or not at all: readers see the old one until the new one is complete.
+
+    Raises:
+        InputError: The place can't be written to.
+    """
+    fs, path = filesystem(uri)
+    if not isinstance(fs, LocalFileSystem):
+        fs.pipe_file(path, data)  # one PUT (or multipart upload) is atomic
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        scratch.write_bytes(data)
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@explained
+def ensure_writable(uri: str) -> None:
+    """Fail early and clearly where a job could not write its output.
+
+    Raises:
+        InputError: Nothing can be written below the URI.
+    """
+    probe = join(uri, f".artray-{secrets.token_hex(4)}")
+    write_bytes(probe, b"")
+    fs, path = filesystem(probe)
+    fs.rm_file(path)
+
+
+def remove(uri: str) -> None:
+    """Remove a file or a folder with all below it; nothing happens where there is none."""
+    fs, path = filesystem(uri)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
+def write_table(uri: str, table: pa.Table, row_group_size: int = 4096) -> None:
+    """Write one Parquet file (zstd), whole or not at all."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=row_group_size)
+    write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+@explained
+def dataset(uri: str) -> pads.Dataset:
+    """A Parquet dataset: a file, or all files below a folder whose names don't begin with `_` or `.`.
+
+    Raises:
+        InputError: It is not there, or no Parquet.
+    """
+    fs, path = arrow_filesystem(uri)
+    try:
+        found = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{uri}: not a Parquet dataset: {' '.join(str(error).split())[:200]}") from error
+    if not found.files:
+        raise InputError(f"{uri}: holds no Parquet files")
+    return found
+
+
+def upload_folder(folder: Path, uri: str) -> None:
+    """Copy a local folder's files below a URI."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            write_bytes(join(uri, file.relative_to(folder).as_posix()), file.read_bytes())
+
+
+def download_folder(uri: str, folder: Path) -> None:
+    """Copy all files below a URI into a local folder."""
+    root = normalize(uri)
+    for info in list_files(root):
+        target = folder / info.uri[len(root) :].lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(read_bytes(info.uri))
+
+
+def fingerprint(*parts: bytes) -> str:
+    """A short name for some content: the same for the same bytes, everywhere."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,97 @@
+"""System B6: the embedding, one pass of a frozen ImageNet backbone, kept so that every head trains on it in seconds."""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from artray.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Embedding:
+    """A backbone's pooled output, and on request its style statistics.
+
+    The model is built at its first use, and left out when the object is pickled: it can be sent to a Ray actor.
+
+    Args:
+        backbone: A name that `artray.models.backbones.backbone` knows, or the path of a `.keras` file.
+        size: The pictures' height and width in pixels.
+        weights: "imagenet", None, or a path, as in `backbone`.
+        statistics: Whether the means and standard deviations of every block's output come too (B6, second form;
+            EfficientNet-Lite0 only).
+        batch_size: How many pictures go through the model at once. A batch is filled up to it, so that there is one
+            compiled function, and a picture's numbers don't depend on its neighbours.
+    """
+
+    name: ClassVar[str] = "embedding"
+
+    backbone: str = "efficientnet-lite0"
+    size: int = 224
+    weights: str | None = "imagenet"
+    statistics: bool = False
+    batch_size: int = 16
+
+    @property
+    def fields(self) -> list[pa.Field]:
+        """Columns `embedding`, and with statistics `style_statistics`: lists of float32 of one length.
+
+        Builds the model, and raises the InputError of a backbone that can't be had.
+        """
+        return [pa.field(name, pa.list_(pa.float32(), width)) for name, width in self._widths.items()]
+
+    def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
+        """Embeds pictures.
+
+        Args:
+            images: RGB pictures (n, size, size, 3), 0..255.
+
+        Returns:
+            The columns of `fields`, n rows each.
+
+        Raises:
+            InputError: As `artray.models.backbones.backbone`, at the first call.
+        """
+        columns = {name: np.empty((len(images), width), np.float32) for name, width in self._widths.items()}
+        for start in range(0, len(images), self.batch_size):
+            batch = images[start : start + self.batch_size]
+            outputs = self._model.predict_on_batch(_filled(batch, self.batch_size))
+            for name, column in columns.items():
+                column[start : start + len(batch)] = outputs[name][: len(batch)]
+        return {
+            name: pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), column.shape[1])
+            for name, column in columns.items()
+        }
+
+    @cached_property
+    def _model(self) -> "keras.Model":
+        # Here and not above: with Keras comes TensorFlow, seconds that a driver should not wait for.
+        import keras
+
+        from artray.models.backbones import DEFAULT_BACKBONE, backbone
+        from artray.models.efficientnet_lite0 import style_statistics
+
+        model = backbone(self.backbone, self.size, self.weights)
+        if not self.statistics:
+            return keras.Model(model.inputs, {"embedding": model.outputs[0]})
+        if self.backbone != DEFAULT_BACKBONE:
+            raise InputError(f"style statistics need the backbone {DEFAULT_BACKBONE}, not {self.backbone}")
+        outputs = style_statistics(model).output
+        return keras.Model(model.inputs, {"embedding": outputs["embedding"], "style_statistics": outputs["statistics"]})
+
+    @property
+    def _widths(self) -> dict[str, int]:
+        return {name: output.shape[-1] for name, output in self._model.output.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def _filled(batch: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
+    return np.concatenate([batch, np.zeros((length - len(batch), *batch.shape[1:]), batch.dtype)])

@@ -1,0 +1,97 @@
+"""Numbers from pictures in one pass: fetch, decode and all features of a picture in one Ray stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from artray.collection.decoding import DECODE_VERSION
+from artray.collection.passes import run_pass
+from artray.collection.pictures import View, read_pictures
+from artray.errors import InputError
+from artray.features.brightness import Brightness
+from artray.features.embedding import Embedding
+from artray.features.palette import Palette
+from artray.job import Counts, Options
+
+FEATURES: dict[str, Callable[..., Any]] = {
+    "palette": Palette,
+    "brightness": Brightness,
+    "embedding": Embedding,
+}
+"""What `--features` can name."""
+
+
+class FeatureOptions(Options):
+    """Compute features of every picture of a manifest."""
+
+    manifest: str = Field(description="the manifest of ingest", examples=["URI"])
+    out: str = Field(description="folder or s3:// prefix for the feature table", examples=["URI"])
+    features: list[str] = Field(
+        ["palette", "brightness", "embedding"], description="which ones", examples=["NAME,NAME"]
+    )
+    size: int = Field(224, ge=16, le=2048, description="side in pixels at which pictures are decoded")
+    overwrite: bool = Field(False, description="replace a table made with other options")
+
+
+def extract_features(options: FeatureOptions) -> Counts:
+    """Station 2: the manifest's rows with `status`, `error`, `width`, `height` and the features' columns.
+
+    Raises:
+        InputError: An unknown feature, or input and output as in `run_pass`.
+    """
+    specs = [check_feature(name, options.size) for name in dict.fromkeys(options.features)]
+    counts = run_pass(
+        "features",
+        options.manifest,
+        options.out,
+        _FeatureWorker,
+        {"features": specs, "decode_version": DECODE_VERSION},
+        overwrite=options.overwrite,
+    )
+    return counts | {"features": [spec["name"] for spec in specs]}
+
+
+def check_feature(name: str, size: int) -> dict[str, Any]:
+    """A feature's name and settings as JSON values, from which every actor builds the same feature.
+
+    Raises:
+        InputError: There is no such feature.
+    """
+    if name not in FEATURES:
+        near = get_close_matches(name, FEATURES, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"--features: there is no feature {name!r} ({', '.join(FEATURES)}){hint}")
+    return {"name": name} | ({"size": size} if name == "embedding" else {})
+
+
+def build_feature(spec: dict[str, Any]) -> Any:
+    """The feature of a spec made by `check_feature`."""
+    settings = dict(spec)
+    return FEATURES[settings.pop("name")](**settings)
+
+
+class _FeatureWorker:
+    def __init__(self, features: list[dict[str, Any]], decode_version: int):
+        self._features = [build_feature(spec) for spec in features]
+        self._views = list(dict.fromkeys(View(feature.size) for feature in self._features))
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        tables = []
+        for pictures in read_pictures(rows, self._views):
+            table = pictures.rows
+            for name in pictures.state.column_names:
+                table = table.append_column(name, pictures.state[name])
+            for feature in self._features:
+                images = pictures.images[View(feature.size)]
+                values = feature(np.stack(images)) if images else {}
+                for field in feature.fields:
+                    column = pictures.spread(values[field.name]) if images else pa.nulls(len(table), field.type)
+                    table = table.append_column(field, column)
+            tables.append(table)
+        return pa.concat_tables(tables)

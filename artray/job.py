@@ -1,0 +1,221 @@
+"""The frame of every job: options in, one station's work, one JSON line out.
+
+A job is a pydantic model of options and a function that takes them and returns its counts; `main` does the rest of
+the contract: flags (and an optional YAML file) to options, quiet libraries, one clear line for an error, exit status
+0, 1 or 2, and the JSON with the counts as the last line of standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, Union
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from artray import console
+from artray.errors import ArtrayError, InputError
+
+Counts = dict[str, Any]
+
+
+class Options(BaseModel):
+    """Options of one job. A field is a flag (`per_image` is `--per-image`); its description is the flag's help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+def main(
+    options_type: type[OptionsT], station: Callable[[OptionsT], Counts], argv: Sequence[str] | None = None
+) -> None:
+    """Run one job as a command; ends the process with the contract's exit status.
+
+    Args:
+        options_type: The job's options. A field that is a list takes commas or the flag several times; a mapping
+            takes `key=value`, several times.
+        station: Does the work and returns its counts, which are printed as JSON with `seconds` added.
+        argv: The command line without the program's name; default is the process's.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    started = time.monotonic()
+    verbose = False
+    try:
+        values, verbose = parse(options_type, arguments)
+        quiet(verbose)
+        counts = station(validate(options_type, values))
+    except KeyboardInterrupt:
+        _end("stopped; the same command goes on where it was", 130)
+    except InputError as error:
+        _end(str(error), 2, error if verbose else None)
+    except ArtrayError as error:
+        _end(str(error), 1, error if verbose else None)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        _end(f"{type(error).__name__}: {reason[:500]} (-v shows where)", 1, error if verbose else None)
+    counts["seconds"] = round(time.monotonic() - started, 2)
+    print(json.dumps(counts, ensure_ascii=False), flush=True)
+
+
+def parse(options_type: type[Options], argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    """Flags and the `--options` file, as unchecked values, and whether `-v` was given.
+
+    Raises:
+        InputError: An unknown flag, a missing required one, or an options file that can't be read.
+    """
+    parser = _parser(options_type)
+    arguments = vars(parser.parse_args(argv))
+    verbose = arguments.pop("verbose")
+    file = arguments.pop("options_file", None)
+    values = read_yaml(file) if file else {}
+    for name, value in arguments.items():
+        annotation = _plain(options_type.model_fields[name].annotation)
+        if typing.get_origin(annotation) is dict:
+            values[name] = dict(_pair(item, name) for item in value)
+        elif typing.get_origin(annotation) in (list, tuple):
+            values[name] = [item for text in value for item in text.split(",") if item]
+        else:
+            values[name] = value
+    return values, verbose
+
+
+def validate(options_type: type[OptionsT], values: Mapping[str, Any], source: str = "") -> OptionsT:
+    """Checked options; the first fault as one line.
+
+    Raises:
+        InputError: An unknown key, a missing one or a bad value; the message names it as the user wrote it.
+    """
+    try:
+        return options_type.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        name = f"{source}: {where}" if source else f"--{where.replace('_', '-')}"
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(sorted(options_type.model_fields))
+            raise InputError(f"{name}: unknown key (known here: {known})") from error
+        reason = fault["msg"].removeprefix("Value error, ")
+        given = "" if fault["type"] == "missing" else f" (given: {str(fault['input'])[:80]!r})"
+        raise InputError(f"{name}: {reason}{given}") from error
+
+
+def read_yaml(file: str | Path) -> dict[str, Any]:
+    """A YAML file whose top level is a mapping.
+
+    Raises:
+        InputError: It is not there, not YAML or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: can't be read: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: must hold `key: value` lines")
+    return values
+
+
+def quiet(verbose: bool) -> None:
+    """Keep TensorFlow's and Ray's chatter off the terminal, here and in every process Ray starts for this job.
+
+    To be called before they are imported: they read these variables when they load.
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
+    if verbose:
+        return
+    os.environ.update(QUIET)
+    for name in ("ray", "ray.data", "ray.train", "ray.tune", "botocore", "aiobotocore", "s3fs"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+    "GRPC_VERBOSITY": "ERROR",
+    "GLOG_minloglevel": "2",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse's own answer begins with a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (--help lists the options)")
+
+
+def _parser(options_type: type[Options]) -> _Parser:
+    summary = (options_type.__doc__ or "").split("\n\n")[0]
+    parser = _Parser(description=summary, allow_abbrev=False)
+    for name, field in options_type.model_fields.items():
+        _add_flag(parser, name, field)
+    if "config" not in options_type.model_fields:
+        parser.add_argument("--options", dest="options_file", metavar="FILE", help="the same options from a YAML file")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show logs, warnings and stack traces")
+    return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    annotation = _plain(field.annotation)
+    help_text = field.description or ""
+    if not field.is_required() and field.get_default(call_default_factory=True) not in (None, [], {}, False):
+        help_text += f" (default: {_show(field.get_default(call_default_factory=True))})"
+    keywords: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": help_text.replace("%", "%%")}
+    if annotation is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, **keywords)
+        return
+    if typing.get_origin(annotation) in (list, tuple, dict):
+        keywords["action"] = "append"
+    examples = field.examples or [_METAVARS.get(annotation, "VALUE")]
+    parser.add_argument(flag, metavar=str(examples[0]), **keywords)
+
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
+
+
+def _plain(annotation: Any) -> Any:
+    """`X | None` without the None."""
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        members = [item for item in typing.get_args(annotation) if item is not type(None)]
+        return members[0] if len(members) == 1 else annotation
+    return annotation
+
+
+def _show(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={item}" for key, item in value.items())
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _pair(text: str, name: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"--{name.replace('_', '-')} {text}: must be key=value")
+    return key, value
+
+
+def _end(message: str, status: int, error: BaseException | None = None) -> NoReturn:
+    if error is not None:
+        logging.getLogger("artray").error("", exc_info=error)
+    console.error(message)
+    raise SystemExit(status)

@@ -1,0 +1,1 @@
+"""Batch inference over a collection, and the labels as Parquet."""

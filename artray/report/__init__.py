@@ -1,0 +1,1 @@
+"""Pages for people: what the models said, for the curator who judges it."""

@@ -1,0 +1,120 @@
+"""The sample collection of the demo: works made by hand, works drawn by code, and two files that can't be read.
+
+The works by hand are `paintings22` (see its PROVENANCE.md). Those by code are drawn here, two of each family of
+`artray.sample.algorithmic`, and saved as the paintings were, so that a model can't tell them by the file format.
+"""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+from artray.errors import InputError
+from artray.sample.algorithmic import draw
+
+COLUMNS = ("object_id", "title", "artist", "date", "classification", "style", "medium", "family", "file")
+
+PAINTINGS = Path(__file__).with_name("paintings22")
+
+DRAWINGS = [
+    ("flow_field", 4, "Night Wind"),
+    ("flow_field", 2, "Wheat Before the Storm"),
+    ("julia_set", 0, "Coral Garden"),
+    ("julia_set", 3, "Ember Coast"),
+    ("l_system", 2, "Meadow in the Mist"),
+    ("l_system", 5, "Blue Flowers at Dusk"),
+    ("truchet", 1, "Brass Meander"),
+    ("truchet", 4, "Estuary"),
+    ("cellular_automaton", 2, "Smouldering Quarter"),
+    ("cellular_automaton", 5, "Woven Labyrinth"),
+    ("circle_packing", 4, "The Clockmaker's Drawer"),
+    ("circle_packing", 5, "Parasols from Above"),
+    ("voronoi", 0, "Amber Window"),
+    ("voronoi", 1, "Winter Window"),
+    ("subdivision", 2, "Blue Courtyard"),
+    ("subdivision", 3, "Red, Grey and Black"),
+    ("domain_warp", 2, "Endpaper in Green and Rust"),
+    ("domain_warp", 4, "River Delta"),
+    ("harmonograph", 2, "Two Pendulums"),
+    ("harmonograph", 5, "Shell"),
+    ("phyllotaxis", 0, "Blue Dahlia"),
+    ("phyllotaxis", 3, "Sunflower"),
+    ("ridges", 3, "Evening Range"),
+    ("ridges", 4, "Blue Ridges, Red Sun"),
+]
+
+
+def write_sample(folder: Path) -> Path:
+    """Write the sample collection: `catalog.csv` and, in `images/`, 48 files named by it.
+
+    The catalogue has `COLUMNS`; `medium` is "hand" (22 works) or "code" (24), and `family` is what a split must keep
+    together: the artist of a work by hand, the algorithm of one by code. Two rows have neither: broken-01 is a JPEG
+    cut short, broken-02 a text named .jpg.
+
+    Args:
+        folder: Is made where missing. Files of the same names are replaced by the same bytes.
+
+    Returns:
+        The path of the catalogue; its `file` column is relative to `folder`.
+
+    Raises:
+        InputError: The folder can't be written to.
+    """
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        rows = [*_by_hand(folder), *_by_code(folder), *_broken(folder)]
+        catalog = folder / "catalog.csv"
+        with catalog.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise InputError(f"can't write the sample collection to {folder}: {error.strerror}") from error
+    return catalog
+
+
+def _by_hand(folder: Path) -> list[dict[str, str]]:
+    with (PAINTINGS / "catalog.csv").open(encoding="utf-8", newline="") as file:
+        rows = [{**row, "medium": "hand", "family": row["artist"]} for row in csv.DictReader(file)]
+    for row in rows:
+        shutil.copyfile(PAINTINGS / row["file"], folder / row["file"])
+    return rows
+
+
+def _by_code(folder: Path) -> list[dict[str, str]]:
+    rows = []
+    for number, (family, seed, title) in enumerate(DRAWINGS, start=1):
+        row = {
+            "object_id": f"code-{number:02d}",
+            "title": title,
+            "artist": f"artray ({family.replace('_', ' ')})",
+            "date": "2026",
+            "classification": "computer art",
+            "style": "Generative Art",
+            "medium": "code",
+            "family": family,
+            "file": f"images/code-{number:02d}.jpg",
+        }
+        (folder / row["file"]).write_bytes(_jpeg(draw(family, seed)))
+        rows.append(row)
+    return rows
+
+
+def _broken(folder: Path) -> list[dict[str, str]]:
+    whole = _jpeg(draw("ridges", seed=0))
+    contents = {"A Scan Cut Short": whole[: len(whole) * 6 // 10], "A Note, Not a Picture": b"Out on loan until May.\n"}
+    rows = []
+    for number, (title, content) in enumerate(contents.items(), start=1):
+        row = {"object_id": f"broken-{number:02d}", "title": title, "file": f"images/broken-{number:02d}.jpg"}
+        (folder / row["file"]).write_bytes(content)
+        rows.append(row)
+    return rows
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    """The picture with the quantisation and subsampling of `paintings22`."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, subsampling="4:2:0")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Ray Train: data, the distributed step, evaluation and model bundles."""

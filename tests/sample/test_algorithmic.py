@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+from skimage.feature import local_binary_pattern
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from artray.sample.algorithmic import FAMILIES, draw
+
+# The demo's published figures are about these very pictures, so they must not change unnoticed: mean RGB at 120 x 90.
+MEAN_COLORS = {
+    "flow_field": (88, 62, 48),
+    "julia_set": (178, 138, 108),
+    "l_system": (175, 150, 114),
+    "truchet": (197, 166, 127),
+    "cellular_automaton": (126, 141, 115),
+    "circle_packing": (120, 121, 91),
+    "voronoi": (110, 80, 61),
+    "subdivision": (148, 117, 92),
+    "domain_warp": (139, 101, 66),
+    "harmonograph": (186, 150, 77),
+    "phyllotaxis": (131, 130, 122),
+    "ridges": (171, 170, 134),
+}
+
+
+def pixels(family, seed, size=None):
+    return np.asarray(draw(family, seed, size))
+
+
+def test_there_are_many_families():
+    assert len(FAMILIES) >= 8
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_seed_same_picture_whatever_was_drawn_in_between(family):
+    first = pixels(family, 7, (160, 120))
+    draw("ridges", 1, (40, 40))
+    assert np.array_equal(first, pixels(family, 7, (160, 120)))
+    assert not np.array_equal(first, pixels(family, 8, (160, 120)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_picture_is_the_known_one(family):
+    mean = pixels(family, 0, (120, 90)).mean(axis=(0, 1))
+    assert mean == pytest.approx(MEAN_COLORS[family], abs=2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_own_sizes_are_like_the_paintings_and_vary(family):
+    sizes = [draw(family, seed).size for seed in range(3)]
+    assert all(300 <= width <= 730 and 360 <= height <= 500 for width, height in sizes)
+    assert len(set(sizes)) == 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("size", [(90, 240), (301, 64), (33, 33)])
+def test_any_size_asked_for(family, size):
+    picture = draw(family, 3, size)
+    assert picture.size == size
+    assert picture.mode == "RGB"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_flat_ground(family):
+    """A tenth of the picture in one exact colour would tell code from hand by itself."""
+    for seed in range(4):
+        _, counts = np.unique(pixels(family, seed, (200, 160)).reshape(-1, 3), axis=0, return_counts=True)
+        assert counts.max() < 0.1 * 200 * 160
+
+
+def test_families_differ_in_texture_not_only_in_name():
+    """Grey texture alone (local binary patterns at three scales) finds the family of most pictures."""
+
+    def texture(family, seed):
+        grey = np.asarray(draw(family, seed, (200, 150)).convert("L"))
+        patterns = [local_binary_pattern(grey, 8, radius, "uniform") for radius in (1, 3, 7)]
+        return np.concatenate([np.histogram(p, bins=10, range=(0, 10), density=True)[0] for p in patterns])
+
+    labels = np.repeat(list(FAMILIES), 4)
+    features = [texture(family, seed) for seed, family in enumerate(labels)]
+    model = make_pipeline(StandardScaler(), KNeighborsClassifier(1))
+    accuracy = cross_val_score(model, features, labels, cv=4).mean()
+    assert accuracy > 0.5  # one in twelve by chance
+
+
+def test_unknown_family():
+    with pytest.raises(KeyError, match="watercolour"):
+        draw("watercolour", 0)
