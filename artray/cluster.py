@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import ray
 from ray.data import DataContext
 
+from artray import console
 from artray.errors import ArtrayError
 from artray.job import QUIET
 
@@ -20,7 +20,8 @@ def connect() -> None:
     verbose = logging.getLogger().isEnabledFor(logging.INFO)
     if not ray.is_initialized():
         local = {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "include_dashboard": False}
-        with nullcontext() if verbose else _silent_stderr():
+        # Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised.
+        with nullcontext() if verbose else console.silent_stderr():
             ray.init(
                 log_to_driver=verbose,
                 logging_level=logging.INFO if verbose else logging.CRITICAL,
@@ -30,21 +31,6 @@ def connect() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours count pictures, Ray's count blocks
     context.print_on_execution_start = False
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def cpus() -> int:

@@ -6,57 +6,55 @@ bar becomes a plain line every few seconds.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 _LINE_EVERY_SECONDS = 10.0
 
 
 def _console() -> Console:
-    # Made at each use: tests and jobs may have replaced sys.stderr since.
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    # Made at each use: tests and jobs may have replaced sys.stderr since. Messages hold names of files and columns,
+    # so nothing in them is markup.
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def say(message: str) -> None:
     """One line about what goes on."""
-    _console().print(escape(message))
+    _console().print(message)
 
 
 def heading(message: str) -> None:
     """A line between two parts of a long job."""
-    _console().print(f"\n[bold]{escape(message)}[/]")
+    _console().print(f"\n{message}", style="bold")
 
 
 def error(message: str) -> None:
     """The one line that says why a job ended."""
-    _console().print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    _console().print(Text.assemble(("error:", "bold red"), f" {message}"), soft_wrap=True)
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A short table; numbers are right-aligned."""
     lines = [[str(cell) for cell in row] for row in rows]
-    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    drawn = Table(title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=SIMPLE_HEAD)
     for index, name in enumerate(header):
         numeric = bool(lines) and all(_is_number(line[index]) for line in lines)
-        drawn.add_column(name, justify="right" if numeric else "left")
+        drawn.add_column(Text(name), justify="right" if numeric else "left")
     for line in lines:
-        drawn.add_row(*map(escape, line))
+        drawn.add_row(*map(Text, line))
     out = _console()
     if not out.is_terminal:  # a log has no width: never fold a cell
-        out.width = 200
+        out.width = 10_000
     out.print(drawn)
-
-
-def counts(title: str, values: Mapping[str, object]) -> None:
-    """A two-column table of what was counted."""
-    table(title, ["", ""], list(values.items()))
 
 
 class Bar:
@@ -73,12 +71,28 @@ class Bar:
         """Say that `amount` more is done; `note` stands beside the bar."""
         self._done += amount
         self._note = note or self._note
-        self._progress.update(self._task, advance=amount, note=escape(self._note))
+        self._progress.update(self._task, advance=amount, note=self._note)
         now = time.monotonic()
         if not self._live and (now - self._last_line > _LINE_EVERY_SECONDS or self._done >= self._total):
             self._last_line = now
             rate = self._done / max(now - self._started, 1e-9)
-            self._progress.console.print(f"{self._title}: {self._done}/{self._total} ({rate:.1f}/s) {self._note}")
+            line = f"{self._title}: {self._done}/{self._total} ({rate:.1f}/s) {self._note}"
+            self._progress.console.print(line.rstrip())
+
+
+@contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Let nothing reach standard error, not even from C++; for libraries that announce themselves as they load."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager
@@ -86,11 +100,11 @@ def bar(title: str, total: int, note: str = "starting") -> Iterator[Bar]:
     """A progress bar for `total` steps, with the rate's remaining time; gone into a line when done."""
     console = _console()
     columns = (
-        TextColumn("{task.description:<12}"),
+        TextColumn("{task.description:<12}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield Bar(title, total, progress, progress.add_task(title, total=total, note=note))

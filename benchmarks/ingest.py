@@ -98,8 +98,10 @@ def main() -> None:
         results = context.Queue()
         process = context.Process(target=measure, args=(case, rows, results))
         process.start()
-        seconds, peak, matched, note = results.get(timeout=600)
         process.join()
+        if process.exitcode:
+            raise SystemExit(process.exitcode)
+        seconds, peak, matched, note = results.get()
         print(f"{case:<28}{seconds:>9.1f}{peak:>10.2f}{matched:>11,}   {note}", flush=True)
 
 

@@ -51,8 +51,8 @@ def demo(options: DemoOptions) -> Counts:
     _step("2 of 6", "features: palette, brightness and the embedding of EfficientNet-Lite0")
     extract_features(FeatureOptions(manifest=f"{out}/manifest", out=f"{out}/features"))
 
-    _step("3 of 6", "patches: ten squares from each picture")
-    make_patches(PatchOptions(manifest=f"{out}/manifest", out=f"{out}/patches", size=128, seed=seed))
+    _step("3 of 6", "patches: twenty squares from each picture")
+    make_patches(PatchOptions(manifest=f"{out}/manifest", out=f"{out}/patches", size=128, per_image=20, seed=seed))
 
     _step("4 of 6", "two models, trained on a part of the artists and algorithms")
     models = [f"{out}/models/head", f"{out}/models/vgg"]

@@ -24,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from openpyxl.utils.escape import unescape
-from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 from artray.collection.delimited import AddProblem, Lines, decode_text, read_delimited
 from artray.errors import InputError
@@ -276,7 +275,13 @@ def _read_xlsx(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:
     except InputError:
         raise
     except Exception as error:  # a damaged part shows as KeyError, ValueError, ParseError, EntitiesForbidden, …
-        raise InputError(f"is not a workbook that can be read ({type(error).__name__}: {error})") from None
+        raise InputError(f"is not a workbook that can be read ({_reason(error)})") from None
+
+
+def _reason(error: BaseException) -> str:
+    """What a library's error says, in one line."""
+    error = error.__cause__ or error
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _read_workbook(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:
@@ -294,7 +299,7 @@ def _read_workbook(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:
         raise InputError(f"has no sheet {sheet!r}, but {', '.join(map(repr, titles))}")
     rows: list[tuple[int, tuple[object, ...]]] = []
     for title in [sheet] if sheet is not None else titles:
-        rows = list(_sheet_rows(workbook[title]))
+        rows = list(_filled_rows(_cells(workbook, title, values_only=True)))
         if rows:
             break
     if not rows:
@@ -315,19 +320,24 @@ def _read_workbook(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:
     return _Raw(names, [column[1:] for column in columns], lines, f"workbook, sheet {title!r}")
 
 
-def _sheet_rows(worksheet: ReadOnlyWorksheet) -> Iterator[tuple[int, tuple[object, ...]]]:
+def _cells(workbook: openpyxl.Workbook, title: str, *, values_only: bool = False) -> Iterable[tuple[Any, ...]]:
+    worksheet: Any = workbook[title]
     worksheet.reset_dimensions()  # what the file says of its size may be wrong
-    for line, row in enumerate(worksheet.iter_rows(values_only=True), 1):
+    rows: Iterable[tuple[Any, ...]] = worksheet.iter_rows(values_only=values_only)
+    return rows
+
+
+def _filled_rows(rows: Iterable[tuple[object, ...]]) -> Iterator[tuple[int, tuple[object, ...]]]:
+    for line, row in enumerate(rows, 1):
         if any(value is not None for value in row):
             yield line, tuple(unescape(value) if isinstance(value, str) and "_x" in value else value for value in row)
 
 
 def _report_formulas(data: bytes, title: str, values: dict[int, tuple[object, ...]], problem: AddProblem) -> None:
-    worksheet = openpyxl.load_workbook(BytesIO(data), read_only=True)[title]
-    worksheet.reset_dimensions()
     stored: list[int] = []
     without: list[int] = []
-    for line, row in enumerate(worksheet.iter_rows(), 1):
+    workbook = openpyxl.load_workbook(BytesIO(data), read_only=True)
+    for line, row in enumerate(_cells(workbook, title), 1):
         for position, cell in enumerate(row):
             if cell.data_type == "f":
                 row_values = values.get(line, ())
@@ -431,13 +441,13 @@ def _read_mat(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:
     except KeyError:
         raise InputError("holds no imageListFile") from None
     except Exception as error:  # scipy meets damaged files with any of ValueError, TypeError, OverflowError, …
-        raise InputError(f"is not a MATLAB file that can be read ({type(error).__name__}: {error})") from None
+        raise InputError(f"is not a MATLAB file that can be read ({_reason(error)})") from None
     lines = np.arange(1, len(rows) + 1)
     whole = np.array([len(row) == 3 and isinstance(row[0], str) for row in rows], bool)
     problem("entries that are not (path, class, artist), left out", lines[~whole])
     kept = [row for row, ok in zip(rows, whole, strict=True) if ok]
     columns = list(zip(*kept, strict=True)) or [(), (), ()]
-    return _Raw(["file", "class", "artist"], columns, lines[whole], "MATLAB, imageListFile")
+    return _Raw(["imageListFile", "class", "artist"], columns, lines[whole], "MATLAB, imageListFile")
 
 
 def _leaves(value: object) -> Iterator[object]:

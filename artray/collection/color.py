@@ -79,8 +79,8 @@ def to_srgb(im: Image.Image, profile: bytes | None) -> Image.Image:
     if profile and len(profile) <= _MAX_PROFILE_BYTES:
         mode, transform = _transform(profile)
         if transform is not None and (im.mode == mode or (im.mode == "L" and mode == "RGB")):
-            return transform.apply(im.convert(mode))
-    return im.convert("RGB")
+            return transform.apply(im if im.mode == mode else im.convert(mode))
+    return im if im.mode == "RGB" else im.convert("RGB")
 
 
 @lru_cache(maxsize=32)

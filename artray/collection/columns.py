@@ -233,7 +233,7 @@ def guess_mapping(table: pa.Table) -> Guess:
     if separator:
         reasons.append(f"separator: {separator!r} (it stands in cells of the label columns)")
     roles = {role: taken[role] for role in ("file", "url", "object_id", "artist") if role in taken}
-    return Guess(Mapping(**roles, labels=labels, separator=separator), None, tuple(reasons))  # type: ignore[arg-type]
+    return Guess(Mapping(**roles, labels=labels, separator=separator), None, tuple(reasons))
 
 
 def _share(column: pa.ChunkedArray, pattern: str) -> float:
@@ -270,3 +270,10 @@ def attach_table(table: pa.Table, other: pa.Table, attach: Attach) -> tuple[pa.T
             table = table.append_column(new, other[name].combine_chunks().take(partner))
     doubled = len(keys) - keys.null_count - pc.count_distinct(keys).as_py()
     return table, {"with a partner": found, "without a partner": table.num_rows - found, "keys twice": doubled}
+
+
+def uppercase(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The table with some columns in capitals (system A1)."""
+    for name in columns:
+        table = table.set_column(table.column_names.index(name), name, pc.utf8_upper(table[name]))
+    return table

@@ -228,26 +228,15 @@ def _record(physical: list[str], at: int, delimiter: str, width: int) -> tuple[l
     """Cells of the record that begins at a line, and how many lines it takes; None if its quotes are broken."""
     if '"' not in physical[at]:
         return physical[at].rstrip("\r").split(delimiter), 1
-    quotes = 0
-    tries = 0
-    for end in range(at, len(physical)):
-        quotes_here = physical[end].count('"')
-        quotes += quotes_here
-        # Only an even number of quotes can complete a record.
-        if quotes % 2 or (end > at and not quotes_here):
-            continue
-        source = "\n".join(physical[at : end + 1]).rstrip("\r")
-        try:
-            cells = next(csv.reader(io.StringIO(source, newline=""), delimiter=delimiter, strict=True))
-        except csv.Error as error:
-            tries += 1
-            if "unexpected end of data" in str(error) and tries < 20:
-                continue  # quotes that stand inside an unquoted cell upset the count
-            return None, 1
-        if end > at and width and len(cells) != width:
-            return None, 1  # the quote was never closed, and another row's quote ended it by chance
-        return cells, end - at + 1
-    return None, 1
+    # An unclosed quote ends at another row's quote, and what follows there gives it away.
+    lines = (f"{physical[number]}\n" for number in range(at, len(physical)))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        cells = next(reader)
+    except csv.Error:
+        return None, 1
+    used = reader.line_num
+    return (None, 1) if used > 1 and width and len(cells) != width else (cells, used)
 
 
 def _cells_despite_quotes(line: str, delimiter: str, width: int) -> list[str] | None:

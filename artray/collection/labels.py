@@ -130,6 +130,7 @@ def read_labels(
     results = [_change(result, large, "class too small") for result in results]
     texts.append("")
 
+    # An empty cell's code, -1, takes the last result.
     labels = pa.array([result.label for result in results], pa.string()).take(pa.array(codes % len(results)))
     counts = _counts(results, sizes)
     classes = tuple(name for name in order if name in counts)

@@ -30,17 +30,22 @@ from artray.collection import storage
 from artray.collection.catalog import read_catalog
 from artray.collection.columns import IMAGE_SUFFIX, Mapping, guess_mapping, parse_mapping, ready_mapping, ready_mappings
 from artray.collection.matching import Match, match
-from artray.collection.splits import PARTS, assign_splits, merge_groups
+from artray.collection.splits import PARTS, assign_splits, merge_groups, split_notes
 from artray.errors import InputError
 from artray.job import Counts, Options
 
 FILE = "manifest.parquet"
 RESERVED = frozenset(
-    ["object_id", "image_uri", "size", "version", "group", "split", "status", "error", "width", "height", "patch", "left", "top", "image", "palette_rgb", "palette_hsv", "palette_share", "brightness", "texture", "color_map", "embedding", "style_statistics", "objects"]
-)
+    (
+        "object_id", "image_uri", "size", "version", "group", "split", "status", "error", "width", "height",
+        "patch", "left", "top", "image", "palette_rgb", "palette_hsv", "palette_share", "brightness", "texture",
+        "color_map", "embedding", "style_statistics", "objects",
+    )
+)  # fmt: skip
 """Columns that artray writes; a catalogue's column of such a name is called `catalog_NAME`."""
 
 _UNREADABLE_SUFFIX = r"(?i)\.(heic|heif|jxl|psd|psb|svg|dng|cr2|cr3|nef|arw|raf|exr|djvu|eps)$"
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python shows bytes of a file's name that are not UTF-8
 _TABLE = pa.schema(
     [("object_id", pa.string()), ("image_uri", pa.string()), ("size", pa.int64()), ("version", pa.string())]
 )
@@ -86,12 +91,12 @@ def ingest(options: IngestOptions) -> Counts:
     pictures, others = _list_pictures(options.images)
     if others:
         console.say(f"not pictures, left out: {sum(others.values())} ({_examples(others)})")
-    if options.catalog:
-        table, mapping, joined = _joined(options, pictures)
-    else:
-        table, mapping, joined = _alone(options, pictures), Mapping(), {}
     previous = _previous(options.out)
-    table = _with_split(table, options, mapping, previous)
+    if options.catalog:
+        table, mapping, joined, records = _joined(options, pictures, previous)
+    else:
+        table, mapping, joined, records = _alone(options, pictures, previous), Mapping(), {}, [None] * len(pictures)
+    table = _with_split(table, options, mapping, records, previous)
     changes = _changes(table, previous)
     storage.write_table(storage.join(options.out, FILE), table)
     counts: Counts = {
@@ -104,7 +109,7 @@ def ingest(options: IngestOptions) -> Counts:
         "split": dict(Counter(table["split"].to_pylist())),
     }
     storage.write_bytes(storage.join(options.out, "_run.json"), json.dumps({"counts": counts}, indent=1).encode())
-    console.counts("manifest", {name: value for name, value in counts.items() if isinstance(value, int)})
+    console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
     return counts
 
 
@@ -116,15 +121,20 @@ def _list_pictures(images: str) -> tuple[pa.Table, Counter[str]]:
     root = storage.normalize(images)
     paths, sizes, versions = [], [], []
     others: Counter[str] = Counter()
+    unwritable: list[str] = []
     picture = re.compile(f"{IMAGE_SUFFIX}|{_UNREADABLE_SUFFIX.removeprefix('(?i)')}")
     for info in storage.list_files(root):
         path = info.uri[len(root) :].lstrip("/")
-        if picture.search(path):
+        if _NOT_UTF8.search(path):
+            unwritable.append(path)
+        elif picture.search(path):
             paths.append(path)
             sizes.append(info.size)
             versions.append(info.version)
         else:
             others["." + path.rsplit(".", 1)[-1] if "." in path.rsplit("/", 1)[-1] else "no suffix"] += 1
+    if unwritable:  # Parquet's strings are UTF-8: such a name can stand in no table
+        console.say(f"left out, names that are not UTF-8: {len(unwritable)} ({unwritable[0]!a}); rename them")
     if not paths:
         found = f"; it holds {sum(others.values())} other files ({_examples(others)})" if others else ""
         raise InputError(f"{images}: no pictures there{found}")
@@ -135,10 +145,12 @@ def _examples(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counts.most_common(5))
 
 
-def _alone(options: IngestOptions, pictures: pa.Table) -> pa.Table:
+def _alone(options: IngestOptions, pictures: pa.Table, previous: _Previous | None) -> pa.Table:
     """The manifest's first columns without a catalogue."""
     paths = pictures["path"].to_pylist()
-    return pa.table([_ids(paths, [None] * len(paths)), *_place(options, pictures)], schema=_TABLE)
+    place = _place(options, pictures)
+    ids = _ids(paths, [None] * len(paths), _earlier_ids(place[0], previous))
+    return pa.table([ids, *place], schema=_TABLE)
 
 
 def _place(options: IngestOptions, pictures: pa.Table) -> list[Any]:
@@ -147,8 +159,14 @@ def _place(options: IngestOptions, pictures: pa.Table) -> list[Any]:
     return [pa.array(uris), pictures["size"].combine_chunks(), pictures["version"].combine_chunks()]
 
 
-def _joined(options: IngestOptions, pictures: pa.Table) -> tuple[pa.Table, Mapping, dict[str, Any]]:
-    """Pictures with their catalogue rows, and rows for pictures that the catalogue names but that are not there."""
+def _joined(
+    options: IngestOptions, pictures: pa.Table, previous: _Previous | None
+) -> tuple[pa.Table, Mapping, dict[str, Any], list[int | None]]:
+    """Pictures with their catalogue rows, and rows for pictures that the catalogue names but that are not there.
+
+    Returns:
+        The manifest's columns but the last two, the mapping, the counts, and each picture's row in the catalogue.
+    """
     assert options.catalog is not None
     data = storage.read_bytes(storage.normalize(options.catalog))
     catalog = read_catalog(io.BytesIO(data), options.catalog)
@@ -159,7 +177,7 @@ def _joined(options: IngestOptions, pictures: pa.Table) -> tuple[pa.Table, Mappi
     found = match(pictures, catalog.table, mapping)
     for line in found.report.lines():
         console.say(line)
-    absent = _absent(options, found, catalog.table, mapping)
+    absent = _absent(found, mapping)
     rows = pa.concat_arrays([found.table["row"].combine_chunks(), absent["row"].combine_chunks()])
     own: Sequence[str | None] = [None] * len(rows)
     if mapping.object_id and mapping.object_id in catalog.table.column_names:
@@ -176,7 +194,8 @@ def _joined(options: IngestOptions, pictures: pa.Table) -> tuple[pa.Table, Mappi
         ],
         schema=_TABLE,
     )
-    table = pa.concat_tables([first, second]).set_column(0, "object_id", _ids(paths, own))
+    table = pa.concat_tables([first, second])
+    table = table.set_column(0, "object_id", _ids(paths, own, _earlier_ids(table["image_uri"], previous)))
     for name, column in _catalog_columns(catalog.table, mapping).items():
         table = table.append_column(name, column.take(rows))
     path_names = [name for name in found.table.column_names if name not in ("path", "size", "version", "row", "method")]
@@ -189,7 +208,7 @@ def _joined(options: IngestOptions, pictures: pa.Table) -> tuple[pa.Table, Mappi
         "without_record": found.report.pictures - found.report.pictures_matched,
         "without_picture": found.report.rows - found.report.rows_matched,
     }
-    return table, mapping, joined
+    return table, mapping, joined, rows.to_pylist()
 
 
 def _mapping(options: IngestOptions, table: pa.Table) -> Mapping:
@@ -209,13 +228,15 @@ def _mapping(options: IngestOptions, table: pa.Table) -> Mapping:
     return mapping.model_copy(update=changes)
 
 
-def _absent(options: IngestOptions, found: Match, catalog: pa.Table, mapping: Mapping) -> pa.Table:
+def _absent(found: Match, mapping: Mapping) -> pa.Table:
     """Rows whose file column names a picture that is not there: they stay, to be seen as `missing`.
 
-    A number or an address that fits no file names no place in the collection, so such rows are only counted.
+    A number or an address that fits no file names no place in the collection, so such rows are only counted. Of
+    several rows that name one picture the first stays: the manifest has one row a picture.
     """
-    by_file = pc.equal(found.missing["column"], mapping.file or "")
-    return found.missing.filter(by_file)
+    by_file = found.missing.filter(pc.equal(found.missing["column"], mapping.file or ""))
+    first = {value: row for row, value in reversed(list(enumerate(by_file["value"].to_pylist())))}
+    return by_file.take(pa.array(sorted(first.values()), pa.int64()))
 
 
 def _catalog_columns(catalog: pa.Table, mapping: Mapping) -> dict[str, pa.Array]:
@@ -233,32 +254,53 @@ def _free(name: str, taken: Any) -> str:
     return free
 
 
-def _ids(paths: Sequence[str], own: Sequence[str | None]) -> pa.Array:
-    """An id for every picture, none twice: the record's number, with the file's name where a record has several
-    pictures; the path without suffix where there is no record, with it where that is taken.
+def _earlier_ids(uris: pa.Array | pa.ChunkedArray, previous: _Previous | None) -> list[str | None]:
+    known = previous.id_of_uri if previous else {}
+    return [known.get(uri) for uri in uris.to_pylist()]
+
+
+def _ids(paths: Sequence[str], own: Sequence[str | None], earlier: Sequence[str | None]) -> pa.Array:
+    """An id for every picture, none twice.
+
+    The record's number, with the file's name where a record has several pictures; where there is no record, the path
+    without suffix, or with it where that is taken. A picture keeps the id that it had, unless that is not from its
+    record's number.
+
+    Args:
+        paths: Of the pictures, each once.
+        own: Their records' numbers.
+        earlier: The ids they had in the previous manifest.
     """
+    kept = [
+        old if old and (item is None or old == item or old.startswith((f"{item}/", f"{item}#"))) else None
+        for old, item in zip(earlier, own, strict=True)
+    ]
     stems = [re.sub(IMAGE_SUFFIX, "", path) for path in paths]
     number = Counter(item for item in own if item is not None)
     first = [
         stem if item is None else item if number[item] == 1 else f"{item}/{stem.rsplit('/', 1)[-1]}"
         for item, stem in zip(own, stems, strict=True)
     ]
-    doubled = Counter(first)
-    ids = [
-        path if doubled[item] > 1 and own[row] is None else item
-        for row, (item, path) in enumerate(zip(first, paths, strict=True))
-    ]
-    again = Counter(ids)
-    return pa.array(
-        [item if again[item] == 1 else f"{item}#{path}" for item, path in zip(ids, paths, strict=True)], pa.string()
-    )
+    named = Counter(first)
+    taken = {old for old in kept if old}
+    ids = []
+    for old, number_or_stem, item, path in zip(kept, first, own, paths, strict=True):
+        name = old or number_or_stem
+        if not old and (named[name] > 1 or name in taken):
+            name = path if item is None else f"{name}#{path}"
+            while name in taken or name in named:
+                name += "#"
+        taken.add(name)
+        ids.append(name)
+    return pa.array(ids, pa.string())
 
 
 @dataclass(frozen=True)
 class _Previous:
     """What an earlier ingest into the same place decided."""
 
-    split_of_group: dict[str, str]
+    id_of_uri: dict[str, str]
+    split_of_id: dict[str, str]
     version_of_uri: dict[str, str | None]
 
 
@@ -266,31 +308,55 @@ def _previous(out: str) -> _Previous | None:
     uri = storage.join(out, FILE)
     if not storage.exists(uri):
         return None
-    table = storage.dataset(uri).to_table(columns=["image_uri", "version", "group", "split"])
+    table = storage.dataset(uri).to_table(columns=["object_id", "image_uri", "version", "split"])
     return _Previous(
-        dict(zip(table["group"].to_pylist(), table["split"].to_pylist(), strict=True)),
+        dict(zip(table["image_uri"].to_pylist(), table["object_id"].to_pylist(), strict=True)),
+        dict(zip(table["object_id"].to_pylist(), table["split"].to_pylist(), strict=True)),
         dict(zip(table["image_uri"].to_pylist(), table["version"].to_pylist(), strict=True)),
     )
 
 
-def _with_split(table: pa.Table, options: IngestOptions, mapping: Mapping, previous: _Previous | None) -> pa.Table:
-    by = options.split_by or [name for name in (mapping.artist or mapping.artwork,) if name]
+def _with_split(
+    table: pa.Table,
+    options: IngestOptions,
+    mapping: Mapping,
+    records: Sequence[int | None],
+    previous: _Previous | None,
+) -> pa.Table:
     names = table.column_names
+
+    def written(name: str) -> str:
+        """What a column of the catalogue is called in the manifest."""
+        return f"catalog_{name}" if name in RESERVED and f"catalog_{name}" in names else name
+
+    by = options.split_by or [name for name in (mapping.artist or mapping.artwork,) if name]
+    by = [written(name) for name in by]
     for name in by:
         if name not in names:
             raise InputError(f"--split-by {name}: the manifest has no such column (it has {', '.join(names)})")
     ids = table["object_id"].to_pylist()
+    # Where rows of the catalogue are makers and not works, pictures of one row are still works of their own.
+    works = ids if mapping.folder else _works(ids, records)
     # A work without an artist is a group of its own.
-    columns = [
-        [value or object_id for value, object_id in zip(table[name].to_pylist(), ids, strict=True)] for name in by
-    ]
-    groups = merge_groups(*columns) if columns else ids
-    label = next(iter(mapping.labels.values()), None)
+    columns = [[value or work for value, work in zip(table[name].to_pylist(), works, strict=True)] for name in by]
+    groups = merge_groups(*columns) if columns else works
+    label = next(map(written, mapping.labels.values()), None)
     labels = table[label].to_pylist() if label in names else [None] * len(ids)
-    kept = previous.split_of_group if previous else None
+    kept = [previous.split_of_id.get(object_id) for object_id in ids] if previous else None
     split = assign_splits(groups, labels, fractions=options.split, seed=options.seed, previous=kept)
-    table = table.append_column("group", pa.array(list(groups), pa.string()))
-    return table.append_column("split", pa.array(list(split), pa.string()))
+    for note in split_notes(groups, labels, split, kept):
+        console.say(f"split: {note}")
+    table = table.append_column("group", pa.array(groups, pa.string()))
+    return table.append_column("split", pa.array(split, pa.string()))
+
+
+def _works(ids: Sequence[str], records: Sequence[int | None]) -> list[str]:
+    """Each picture's work: its id, or for pictures of one record the first of their ids."""
+    first: dict[int, str] = {}
+    for object_id, record in zip(ids, records, strict=True):
+        if record is not None:
+            first[record] = min(object_id, first.get(record, object_id))
+    return [object_id if record is None else first[record] for object_id, record in zip(ids, records, strict=True)]
 
 
 def _changes(table: pa.Table, previous: _Previous | None) -> dict[str, int]:

@@ -57,6 +57,7 @@ class Report:
         methods: Pictures by how they found their row, strictest way first.
         refused: Names in the catalogue that were not followed, by reason.
         rows_missing: Rows that name a picture which isn't there.
+        rows_disputed: Rows of a picture that other rows name too, with other labels; none of them has it.
         rows_unnamed: Rows without a picture that name none (or an unusable one).
         pictures_unmatched: Pictures without a row.
         pictures_shared: Pictures that several rows name and agree on; the first row is taken.
@@ -73,6 +74,7 @@ class Report:
     methods: dict[str, int]
     refused: dict[str, Sample]
     rows_missing: Sample
+    rows_disputed: int
     rows_unnamed: int
     pictures_unmatched: Sample
     pictures_shared: Sample
@@ -182,22 +184,21 @@ def repair(name: str) -> str:
     for _ in range(2):
         for encoding in ("cp437", "cp866", "cp850", "cp1252"):
             try:
-                name = name.encode(encoding).decode("utf-8")
+                sound = name.encode(encoding).decode("utf-8")
             except UnicodeError:
                 continue
-            break
-        else:
-            break
+            if sound.isprintable():
+                name = sound
+                break
     return unicodedata.normalize("NFC", name)
 
 
-def _repaired(keys: pa.Array, originals: pa.Array, free: Flags) -> pa.Array:
-    """Keys with those of free, repaired names in the place of their own."""
-    foreign = pc.and_(pc.invert(pc.string_is_ascii(originals)), pa.array(free))
+def _repaired(keys: pa.Array, originals: pa.Array) -> pa.Array:
+    """The keys that there are, with those of repaired names in the place of their own."""
+    foreign = pc.and_(pc.is_valid(keys), pc.fill_null(pc.invert(pc.string_is_ascii(originals)), False))
     if not pc.any(foreign, min_count=0).as_py():
         return keys
-    fixed = _normal(_map(originals, foreign, repair))
-    return pc.if_else(pc.fill_null(foreign, False), fixed, keys)
+    return pc.if_else(foreign, _normal(_map(originals, foreign, repair)), keys)
 
 
 def _without_suffix(keys: pa.Array) -> pa.Array:
@@ -242,7 +243,9 @@ class _Matching:
         self.methods: list[str] = []
         self.matched = np.zeros(catalog.num_rows, bool)  # rows with a picture
         self.names_picture = np.zeros(catalog.num_rows, bool)  # rows with a usable file or url
+        self.disputing = np.zeros(catalog.num_rows, bool)  # rows of a picture that others claim with other labels
         self.refused: dict[str, Sample] = {}
+        self.usable: dict[str, pa.Array] = {}  # by column, the names that may be followed
         self.disputed: list[int] = []
         self.shared: list[int] = []
         self.names_too_long = 0
@@ -266,13 +269,15 @@ class _Matching:
 
     def _by_file(self, files: pa.Array) -> None:
         self._join("file", self.paths, files)
-        keys, row_keys = _normal(self.paths), _normal(files)
+        paths, files = self._left(self.paths, files)
+        keys, row_keys = _normal(paths), _normal(files)
         self._join("file, other spelling", keys, row_keys)
+        keys, row_keys = self._left(keys, row_keys)
         self._by_end("file, other folder", keys, row_keys)
+        keys, row_keys = self._left(keys, row_keys)
         self._by_end("file, other suffix", _without_suffix(keys), _without_suffix(row_keys), whole=True)
-        if self._anything_left(row_keys):
-            repaired, free = _repaired(keys, self.paths, self.row == _NONE), ~self.matched
-            self._by_end("file, repaired name", repaired, _repaired(row_keys, files, free), whole=True)
+        keys, row_keys = self._left(keys, row_keys)
+        self._by_end("file, repaired name", _repaired(keys, paths), _repaired(row_keys, files), whole=True)
 
     def _by_url(self, urls: pa.Array) -> None:
         # Without the request at the end of IIIF addresses (region/size/rotation/quality.format).
@@ -281,6 +286,7 @@ class _Matching:
         row_keys = _normal(pc.replace_substring_regex(names, r"^(?i:https?)://", ""))
         keys = _normal(self.paths)
         self._by_end("url", keys, row_keys, whole=True)
+        keys, row_keys = self._left(keys, row_keys)
         self._join("url, file name", _last_part(keys), _last_part(row_keys), one_to_one=True)
         stems, row_stems = _last_part(_without_suffix(keys)), _last_part(_without_suffix(row_keys))
         self._join("url, other suffix", stems, row_stems, one_to_one=True)
@@ -288,6 +294,7 @@ class _Matching:
     def _by_id(self, ids: pa.Array) -> None:
         stems = _last_part(_without_suffix(self.paths))
         self._join("id", stems, ids, reuse=True)
+        stems, _ = self._left(stems, ids)
         # 1939/1/2 is 1939-1-2 in a file's name.
         stems, keys = (_normal(pc.replace_substring_regex(v, r"[^\pL\pN]+", "_")) for v in (stems, ids))
         self._join("id, other spelling", stems, keys, reuse=True)
@@ -301,29 +308,27 @@ class _Matching:
                 part = pc.if_else(
                     has_more, pc.replace_substring_regex(part, last_or_first, ""), pa.scalar(None, part.type)
                 )
-                if not self._anything_left(part, pictures=True):
-                    break
+                part, _ = self._left(part, keys)
                 self._join(method, part, keys, reuse=True)
 
     def _by_title(self, titles: pa.Array) -> None:
         self.names_too_long = int(
             np.count_nonzero(_flags(pc.greater(pc.binary_length(titles), (_NAME_MAX - len(".jpg")) // 4 * 3)))
         )
-        stems = _last_part(_without_suffix(self.paths))
-        free = pa.array(self.row == _NONE)
-        encoded = pc.and_(free, pc.match_substring_regex(stems, "^[A-Za-z0-9_-]+={0,2}$"))
+        stems, _ = self._left(_last_part(_without_suffix(self.paths)), titles)
+        encoded = pc.match_substring_regex(stems, "^[A-Za-z0-9_-]+={0,2}$")
         decoded = pc.if_else(encoded, stems, pa.scalar(None, stems.type))
         decoded = _map(decoded, encoded, _decode_title)
         self._join("base64", decoded, titles, reuse=True)
+        decoded, _ = self._left(decoded, titles)
         keys, row_keys = (_normal(pc.utf8_trim_whitespace(values)) for values in (decoded, titles))
         self._join("base64, other spelling", keys, row_keys, reuse=True)
         cut = pc.and_(encoded, pc.greater_equal(pc.binary_length(stems), _CUT_NAME))
-        if self._anything_left(pc.if_else(cut, stems, pa.scalar(None, stems.type)), pictures=True):
+        cut_stems, _ = self._left(pc.if_else(cut, stems, pa.scalar(None, stems.type)), titles)
+        if cut_stems.null_count < len(cut_stems):
             known = sorted(set(pc.drop_null(titles).to_pylist()))
-            wanted = pc.if_else(cut, stems, pa.scalar(None, stems.type))
-            self._join(
-                "base64, cut name", _map(wanted, cut, lambda stem: _title_of_cut(stem, known)), titles, reuse=True
-            )
+            whole = _map(cut_stems, pc.is_valid(cut_stems), lambda stem: _title_of_cut(stem, known))
+            self._join("base64, cut name", whole, titles, reuse=True)
 
     def _by_folder(self, groups: pa.Array, names: pa.Array) -> None:
         def spaced(values: pa.Array) -> pa.Array:
@@ -332,8 +337,8 @@ class _Matching:
         row_keys = _normal(names)
         spaced_keys = _normal(spaced(groups))
         self._join("folder", spaced_keys, row_keys, reuse=True)
-        repaired = _repaired(spaced_keys, spaced(groups), self.row == _NONE)
-        self._join("folder, repaired name", repaired, row_keys, reuse=True)
+        left, _ = self._left(spaced_keys, row_keys)
+        self._join("folder, repaired name", _repaired(left, spaced(groups)), row_keys, reuse=True)
 
     def _by_end(self, method: str, keys: pa.Array, row_keys: pa.Array, *, whole: bool = False) -> None:
         """Join where one side's whole path is the end of the other's; `whole`: also where they are equal."""
@@ -341,9 +346,8 @@ class _Matching:
             self._join(method, keys, row_keys, one_to_one=True)
         for side, other, by_picture in ((row_keys, keys, False), (keys, row_keys, True)):
             depths, other_depths = _depth(side), _depth(other)
-            free = (self.row == _NONE) if by_picture else ~self.matched
-            for depth in np.unique(depths[free & (depths >= 0)]).tolist():
-                if not (other_depths > depth).any() or not self._anything_left(row_keys):
+            for depth in np.unique(depths[depths >= 0]).tolist():
+                if not (other_depths > depth).any():
                     continue
                 short = pc.if_else(pa.array(depths == depth), side, pa.scalar(None, side.type))
                 ends = pc.replace_substring_regex(other, "^.*/([^/]+" + "/[^/]+" * depth + ")$", r"\1")
@@ -394,6 +398,7 @@ class _Matching:
         self.methods.append(method)
         self.disputed += free_pictures[found == _CONFLICT].tolist()
         self.shared += free_pictures[(found >= 0) & several_rows[picture_codes]].tolist()
+        self.disputing[free_rows[(first_row == _CONFLICT)[row_codes]]] = True
         self.matched[free_rows[(first_row >= 0)[row_codes] & (pictures_of > 0)[row_codes]]] = True
 
     def _disagree(self, rows: Indices, others: Indices) -> Flags:
@@ -409,10 +414,11 @@ class _Matching:
             different |= ~_flags(same)
         return different
 
-    def _anything_left(self, keys: pa.Array, *, pictures: bool = False) -> bool:
-        """Whether a key remains: of a row without a picture, or (pictures) of a picture without a row."""
-        free = (self.row == _NONE) if pictures else ~self.matched
-        return bool((_flags(pc.is_valid(keys)) & free).any()) and bool((self.row == _NONE).any())
+    def _left(self, keys: pa.Array, row_keys: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """The keys of pictures without a row and of rows without a picture; null in the place of the others."""
+        free, free_rows = pa.array(self.row == _NONE), pa.array(~self.matched)
+        null = pa.scalar(None, keys.type)
+        return pc.if_else(free, keys, null), pc.if_else(free_rows, row_keys, null)
 
     # Around them
 
@@ -429,7 +435,8 @@ class _Matching:
                 self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
             bad |= hit
         self.names_picture |= ~bad & _flags(pc.is_valid(values))
-        return pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+        self.usable[column] = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+        return self.usable[column]
 
     def _sample(self, values: pa.Array, at: Indices) -> Sample:
         shown = mask_secrets(values.take(pa.array(at[:_EXAMPLES])).cast(pa.string())).to_pylist()
@@ -443,7 +450,7 @@ class _Matching:
         for name, values in [("row", row), ("method", method), *groups.items()]:
             table = table.append_column(name, values)
         shared_rows = np.flatnonzero(np.bincount(self.row[has_row], minlength=self.catalog.num_rows) > 1)
-        without = ~self.matched
+        without = ~self.matched & ~self.disputing
         disputed = np.asarray(self.disputed, np.int64)
         missing = self._missing(np.flatnonzero(without & self.names_picture))
         counts = np.bincount(self.method[has_row], minlength=len(self.methods)).tolist()
@@ -459,6 +466,7 @@ class _Matching:
             methods=methods,
             refused=self.refused,
             rows_missing=self._sample(_strings(missing["value"]), np.arange(missing.num_rows)),
+            rows_disputed=int((self.disputing & ~self.matched).sum()),
             rows_unnamed=int((without & ~self.names_picture).sum()),
             pictures_unmatched=self._sample(self.paths, np.flatnonzero(self.row == _NONE)),
             pictures_shared=self._sample(self.paths, np.asarray(self.shared, np.int64)),
@@ -474,7 +482,7 @@ class _Matching:
         value = pa.nulls(len(rows), pa.string())
         for name in (self.mapping.file, self.mapping.url):
             if name is not None:
-                values = self.catalog[name].combine_chunks().take(pa.array(rows))
+                values = self.usable[name].take(pa.array(rows)).cast(pa.string())
                 column = pc.if_else(pc.and_(pc.is_null(column), pc.is_valid(values)), name, column)
                 value = pc.coalesce(value, values)
         return pa.table({"row": rows, "column": column, "value": mask_secrets(value)})

@@ -25,8 +25,11 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a picture is decoded: `stretch` to size × size, or `inside` with the aspect kept and the long side at most
-    `size` (see `artray.collection.decoding.decode`).
+    """How a picture is decoded (see `artray.collection.decoding.decode`).
+
+    Attributes:
+        size: In pixels.
+        fit: `stretch` to size × size, or `inside`: aspect kept, the long side at most `size`.
     """
 
     size: int

@@ -247,7 +247,10 @@ def ensure_writable(uri: str) -> None:
         InputError: Nothing can be written below the URI.
     """
     probe = join(uri, f".artray-{secrets.token_hex(4)}")
-    write_bytes(probe, b"")
+    try:
+        write_bytes(probe, b"")
+    except InputError as error:
+        raise InputError(f"{uri}: can't be written to: {str(error).removeprefix(f'{probe}: ')}") from error
     fs, path = filesystem(probe)
     fs.rm_file(path)
 

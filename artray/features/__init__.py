@@ -1,0 +1,1 @@
+"""Numbers from pictures, one module a feature, and the Ray stage that computes them in one pass."""

@@ -14,6 +14,9 @@ class Brightness:
 
         brightness = sqrt(0.241 R² + 0.691 G² + 0.068 B²)
 
+    Args:
+        size: Side in pixels at which pictures are decoded.
+
     Column `brightness`: float64, 0 (black) to 255 (white). The sums are exact integers, as in Pillow's `ImageStat`.
 
     >>> Brightness()(np.full((1, 224, 224, 3), 255, np.uint8))["brightness"].to_pylist()
@@ -21,8 +24,10 @@ class Brightness:
     """
 
     name = "brightness"
-    size = 224
     fields: ClassVar[list[pa.Field]] = [pa.field("brightness", pa.float64())]
+
+    def __init__(self, size: int = 224) -> None:
+        self.size = size
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Measure pictures, (n, h, w, 3)."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from artray.features.color import color_histogram
-from artray.features.kmeans import kmeans, nearest_centroids
+from artray.features.kmeans import cluster_means, kmeans, nearest_centroids
 
 COLORS = 5
 # What the published form writes for every reference map but the nearest.
@@ -33,14 +33,19 @@ class ColorMaps:
         `color_map_share`: five float32, together 1.
 
     A picture with fewer than five colours at 5 bits per channel repeats its first colour with share 0.
+
+    Args:
+        size: Side in pixels at which pictures are decoded.
     """
 
     name = "colormaps"
-    size = 224
     fields: ClassVar[list[pa.Field]] = [
         pa.field("color_map", pa.list_(pa.list_(pa.float32(), 3), COLORS)),
         pa.field("color_map_share", pa.list_(pa.float32(), COLORS)),
     ]
+
+    def __init__(self, size: int = 224) -> None:
+        self.size = size
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Find the colour maps of pictures, (n, h, w, 3)."""
@@ -60,11 +65,10 @@ def color_map(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np
     """The colour map of one picture, (h, w, 3): colours, (5, 3), and their shares, (5,)."""
     counts, colors = color_histogram(image)
     centroids = kmeans(colors, counts, COLORS) if len(colors) > COLORS else colors
-    pixels = np.bincount(nearest_centroids(colors, centroids), counts, minlength=len(centroids))
-    order = np.argsort(-pixels, kind="stable")
-    missing = COLORS - len(order)
-    filled = np.concatenate([centroids[order], np.repeat(centroids[order[:1]], missing, axis=0)])
-    return filled, np.concatenate([pixels[order], np.zeros(missing)]) / pixels.sum()
+    means, pixels = cluster_means(colors, counts, nearest_centroids(colors, centroids))
+    missing = COLORS - len(means)
+    filled = np.concatenate([means, np.repeat(means[:1], missing, axis=0)])
+    return filled, np.concatenate([pixels, np.zeros(missing)]) / pixels.sum()
 
 
 def color_map_distances(

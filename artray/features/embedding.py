@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from artray.errors import InputError
+from artray.models import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +33,7 @@ class Embedding:
 
     name: ClassVar[str] = "embedding"
 
-    backbone: str = "efficientnet-lite0"
+    backbone: str = DEFAULT_BACKBONE
     size: int = 224
     weights: str | None = "imagenet"
     statistics: bool = False
@@ -74,7 +75,7 @@ class Embedding:
         # Here and not above: with Keras comes TensorFlow, seconds that a driver should not wait for.
         import keras
 
-        from artray.models.backbones import DEFAULT_BACKBONE, backbone
+        from artray.models.backbones import backbone
         from artray.models.efficientnet_lite0 import style_statistics
 
         model = backbone(self.backbone, self.size, self.weights)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_STARTS = 12
+_STARTS = 24
 _STARTS_KEPT = 2
 # Two runs whose inertias differ by less ended in the same place.
 _SAME = 5e-4
@@ -19,8 +19,8 @@ _GRID = 16
 def kmeans(points: Floats, weights: Floats, k: int) -> Floats:
     """Centroids close to the best that many restarts find.
 
-    Twelve k-means++ starts (Arthur and Vassilvitskii 2007) run on a coarser grid of the points; the best two that
-    differ and `split_centroids` are then refined on the points themselves.
+    Twenty-four k-means++ starts (Arthur and Vassilvitskii 2007) run on a coarser grid of the points; the best two
+    that differ and `split_centroids` are then refined on the points themselves.
 
     Args:
         points: (n, d), 0..255, with n > k.
@@ -33,19 +33,19 @@ def kmeans(points: Floats, weights: Floats, k: int) -> Floats:
     candidates = [split_centroids(points, weights, k)]
     coarse_points, coarse_weights = _coarse(points, weights)
     if len(coarse_points) > k:
-        found, inertias = lloyd(coarse_points, coarse_weights, _spread_starts(coarse_points, coarse_weights, k), 10)
+        found, inertias = lloyd(coarse_points, coarse_weights, _spread_starts(coarse_points, coarse_weights, k), 8)
         kept: list[int] = []
         for index in np.argsort(inertias, kind="stable"):
             if not kept or inertias[index] > inertias[kept[-1]] * (1 + _SAME):
                 kept.append(index)
         candidates += list(found[kept[:_STARTS_KEPT]])
-    centroids, inertias = lloyd(points, weights, np.stack(candidates), 30)
+    centroids, inertias = lloyd(points, weights, np.stack(candidates), 20)
     best: Floats = centroids[np.argmin(inertias)]
     return best
 
 
 def lloyd(
-    points: Floats, weights: Floats, centroids: Floats, iterations: int, tolerance: float = 0.05
+    points: Floats, weights: Floats, centroids: Floats, iterations: int, tolerance: float = 0.1
 ) -> tuple[Floats, Floats]:
     """Refine several sets of centroids at once.
 
@@ -64,7 +64,7 @@ def lloyd(
     origin = weights @ points / weights.sum()
     homogeneous = _homogeneous(points - origin)
     weighted = (homogeneous * weights.astype(np.float32)).T
-    centroids = (centroids - origin).astype(np.float32)
+    centroids = centroids - origin
     # Both are written again and again: fresh arrays of their size cost more than the arithmetic.
     distances = np.empty((starts, k, len(points)), np.float32)
     nearest = np.empty_like(distances)
@@ -87,15 +87,23 @@ def nearest_centroids(points: Floats, centroids: Floats) -> NDArray[np.intp]:
     """Index of the nearest of the centroids, (k, d), for each point, (n, d); the first where several are."""
     origin = points.mean(axis=0)
     distances = np.empty((1, len(centroids), len(points)), np.float32)
-    _relative_distances(_homogeneous(points - origin), (centroids - origin).astype(np.float32)[None], out=distances)
+    _relative_distances(_homogeneous(points - origin), (centroids - origin)[None], out=distances)
     labels: NDArray[np.intp] = distances[0].argmin(axis=0)
     return labels
 
 
-def split_centroids(points: Floats, weights: Floats, k: int) -> Floats:
-    """Start from one cluster and split, again and again, the one with the largest inertia across its principal axis.
+def cluster_means(points: Floats, weights: Floats, labels: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Weighted means, (clusters, d), and weights, (clusters,), of the clusters that have points, the heaviest first."""
+    totals = np.bincount(labels, weights=weights)
+    sums = np.stack([np.bincount(labels, weights=weights * coordinate) for coordinate in points.T], axis=-1)
+    order = np.argsort(-totals, kind="stable")[: np.count_nonzero(totals)]
+    return sums[order] / totals[order, None], np.asarray(totals[order], np.float64)
 
-    After Orchard, M. and Bouman, C. (1991). Color quantization of images. IEEE Transactions on Signal Processing 39(12).
+
+def split_centroids(points: Floats, weights: Floats, k: int) -> Floats:
+    """Start from one cluster and split, again and again, that with the largest inertia, across its principal axis.
+
+    After Orchard and Bouman (1991), Color quantization of images, IEEE Transactions on Signal Processing 39(12).
     Small changes of the points change the result little, which random starts can't promise.
 
     Returns:
@@ -128,9 +136,7 @@ def _homogeneous(points: Floats) -> NDArray[np.float32]:
     return np.vstack([points.T, np.ones(len(points))]).astype(np.float32)
 
 
-def _relative_distances(
-    homogeneous: NDArray[np.float32], centroids: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
+def _relative_distances(homogeneous: NDArray[np.float32], centroids: Floats, out: NDArray[np.float32]) -> None:
     """Squared distances less the points' own squares, which are the same for every centroid: (starts, k, n)."""
     starts, k, dimensions = centroids.shape
     planes = np.empty((starts * k, dimensions + 1), np.float32)

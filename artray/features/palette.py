@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from artray.features.color import color_histogram, rgb_to_hsv, rgb_to_lab
-from artray.features.kmeans import lloyd, nearest_centroids, split_centroids
+from artray.features.kmeans import cluster_means, lloyd, nearest_centroids, split_centroids
 
 _RGB = pa.list_(pa.uint8(), 3)
 _HSV = pa.list_(pa.float32(), 3)
@@ -29,6 +29,7 @@ class Palette:
 
     Args:
         n: Number of colours, at least 1.
+        size: Side in pixels at which pictures are decoded.
 
     >>> columns = Palette(n=5)(np.full((1, 224, 224, 3), (255, 0, 0), np.uint8))
     >>> columns["palette_rgb"].to_pylist(), columns["palette_share"].to_pylist()
@@ -36,17 +37,17 @@ class Palette:
     """
 
     name = "palette"
-    size = 224
     fields: ClassVar[list[pa.Field]] = [
         pa.field("palette_rgb", pa.list_(_RGB)),
         pa.field("palette_hsv", pa.list_(_HSV)),
         pa.field("palette_share", pa.list_(pa.float32())),
     ]
 
-    def __init__(self, n: int = 20) -> None:
+    def __init__(self, n: int = 20, size: int = 224) -> None:
         if n < 1:
             raise ValueError(f"a palette has at least one colour, not {n}")
         self.n = n
+        self.size = size
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Find the palettes of pictures, (n, h, w, 3)."""
@@ -77,12 +78,10 @@ def palette(image: NDArray[np.uint8], n: int = 20) -> tuple[NDArray[np.uint8], N
     if len(colors) <= n:
         labels = np.arange(len(colors))
     else:
-        centroids, _ = lloyd(lab, counts, split_centroids(lab, counts, n)[None], iterations=10)
+        centroids, _ = lloyd(lab, counts, split_centroids(lab, counts, n)[None], iterations=5)
         labels = nearest_centroids(lab, centroids[0])
-    pixels = np.bincount(labels, counts)
-    sums = np.stack([np.bincount(labels, counts * channel) for channel in colors.T], axis=-1)
-    order = np.argsort(-pixels, kind="stable")[: np.count_nonzero(pixels)]
-    return np.rint(sums[order] / pixels[order, None]).astype(np.uint8), pixels[order] / pixels.sum()
+    means, pixels = cluster_means(colors, counts, labels)
+    return np.rint(means).astype(np.uint8), pixels / pixels.sum()
 
 
 def swatches(

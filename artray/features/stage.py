@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -15,13 +15,18 @@ from artray.collection.passes import run_pass
 from artray.collection.pictures import View, read_pictures
 from artray.errors import InputError
 from artray.features.brightness import Brightness
+from artray.features.colormaps import ColorMaps
 from artray.features.embedding import Embedding
 from artray.features.palette import Palette
+from artray.features.texture import Texture
 from artray.job import Counts, Options
+from artray.models import DEFAULT_BACKBONE
 
 FEATURES: dict[str, Callable[..., Any]] = {
     "palette": Palette,
     "brightness": Brightness,
+    "texture": Texture,
+    "colormaps": ColorMaps,
     "embedding": Embedding,
 }
 """What `--features` can name."""
@@ -32,10 +37,16 @@ class FeatureOptions(Options):
 
     manifest: str = Field(description="the manifest of ingest", examples=["URI"])
     out: str = Field(description="folder or s3:// prefix for the feature table", examples=["URI"])
-    features: list[str] = Field(
-        ["palette", "brightness", "embedding"], description="which ones", examples=["NAME,NAME"]
-    )
+    features: list[str] = Field(list(FEATURES), min_length=1, description="which ones", examples=["NAME,NAME"])
     size: int = Field(224, ge=16, le=2048, description="side in pixels at which pictures are decoded")
+    colors: int = Field(20, ge=1, le=256, description="how many colours a palette has")
+    backbone: str = Field(
+        DEFAULT_BACKBONE,
+        description="of the embedding: also any keras.applications name, or a .keras file",
+        examples=["NAME|FILE"],
+    )
+    weights: str | None = Field("imagenet", description="of the backbone: imagenet, none or a file", examples=["NAME"])
+    statistics: bool = Field(False, description="the embedding's second form too: style statistics of every block")
     overwrite: bool = Field(False, description="replace a table made with other options")
 
 
@@ -45,7 +56,10 @@ def extract_features(options: FeatureOptions) -> Counts:
     Raises:
         InputError: An unknown feature, or input and output as in `run_pass`.
     """
-    specs = [check_feature(name, options.size) for name in dict.fromkeys(options.features)]
+    specs = [feature_spec(name, options) for name in dict.fromkeys(options.features)]
+    if options.backbone != DEFAULT_BACKBONE:
+        for spec in specs:
+            _ = build_feature(spec).fields  # a backbone that can't be had is said before any worker starts
     counts = run_pass(
         "features",
         options.manifest,
@@ -57,7 +71,7 @@ def extract_features(options: FeatureOptions) -> Counts:
     return counts | {"features": [spec["name"] for spec in specs]}
 
 
-def check_feature(name: str, size: int) -> dict[str, Any]:
+def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
     """A feature's name and settings as JSON values, from which every actor builds the same feature.
 
     Raises:
@@ -67,11 +81,18 @@ def check_feature(name: str, size: int) -> dict[str, Any]:
         near = get_close_matches(name, FEATURES, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"--features: there is no feature {name!r} ({', '.join(FEATURES)}){hint}")
-    return {"name": name} | ({"size": size} if name == "embedding" else {})
+    spec: dict[str, Any] = {"name": name}
+    if name != "texture":  # its references are 224x224, and so is the picture they are compared with
+        spec["size"] = options.size
+    if name == "palette":
+        spec["n"] = options.colors
+    if name == "embedding":
+        spec |= {"backbone": options.backbone, "weights": options.weights, "statistics": options.statistics}
+    return spec
 
 
-def build_feature(spec: dict[str, Any]) -> Any:
-    """The feature of a spec made by `check_feature`."""
+def build_feature(spec: Mapping[str, Any]) -> Any:
+    """The feature of a spec made by `feature_spec`."""
     settings = dict(spec)
     return FEATURES[settings.pop("name")](**settings)
 

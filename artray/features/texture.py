@@ -124,9 +124,9 @@ class _Channel(NamedTuple):
 class _Windows:
     """Arithmetic on all 7x7 windows inside a channel.
 
-    Everything is written in place: fresh arrays of this size cost more than the arithmetic. Arrays are flat, (218 * 224,),
-    for contiguous memory in both directions; the last six of every 224 values would be windows that wrap around the edge,
-    and are left out of the mean.
+    Everything is written in place: fresh arrays of this size cost more than the arithmetic. Arrays are flat,
+    (218 * 224,), for contiguous memory in both directions; the last six of every 224 values would be windows that wrap
+    around the edge, and are left out of the mean.
     """
 
     _INSIDE = SIZE - WINDOW + 1

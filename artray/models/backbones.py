@@ -14,9 +14,8 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from artray.errors import InputError
+from artray.models import DEFAULT_BACKBONE
 from artray.models.efficientnet_lite0 import efficientnet_lite0
-
-DEFAULT_BACKBONE = "efficientnet-lite0"
 
 _DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer
 

@@ -99,7 +99,7 @@ def classifier(
         x = layers.Normalization(mean=list(mean), variance=list(variance), name="standardize")(x)
     try:
         logits = CLASSIFIERS[name](x, classes, **settings)
-    except (TypeError, ValueError) as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise InputError(f"model: {name} can't be built so: {' '.join(str(error).split())[:200]}") from error
     return keras.Model(inputs, logits, name=name)
 

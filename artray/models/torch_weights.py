@@ -90,7 +90,7 @@ def _read(file: BinaryIO) -> dict[str, NDArray[Any]]:
     return {name: _strided(numbers, tensor) for name, tensor in tensors.items()}
 
 
-def _unpickle(file: BinaryIO) -> Any:  # noqa: ANN401 - four pickles of four types
+def _unpickle(file: BinaryIO) -> Any:
     return _RestrictedUnpickler(file).load()
 
 

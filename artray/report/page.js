@@ -180,10 +180,10 @@
       const [unit, level] = levels[0];
       find("h3").textContent = spaced(evaluation.task);
       find(".accuracy").textContent = percent(level.accuracy);
-      find(".of").textContent = `of ${numbered(level.n, unit, `${unit}s`)} right` +
-        (level.balanced_accuracy === null ? "" : `; ${percent(level.balanced_accuracy)} with every label counting alike`);
+      find(".of").textContent = `of ${numbered(level.n, unit, `${unit}s`)} right`;
       find(".compared").append(
         ...levels.map(([name, { accuracy }]) => scoreBar("", `This model, by ${name}`, accuracy)),
+        ...(level.balanced_accuracy === null ? [] : [scoreBar("", "Every label counting alike", level.balanced_accuracy)]),
         scoreBar("", "Always the most frequent label", evaluation.majority_share),
       );
       find(".model").textContent = `Model ${evaluation.model_id}`;

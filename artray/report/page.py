@@ -1,8 +1,8 @@
 """The curator's page: one folder of plain files that shows what the models said about each work.
 
 The page needs no server and no internet: `index.html`, `page.css` and `page.js` are fixed files of this package,
-`data.js` holds the collection, and the thumbnails lie beside them. Titles, artists, file names and error texts come from
-strangers. They reach the browser only inside one JSON string (`encode_data`), are shown only as text, never as
+`data.js` holds the collection, and the thumbnails lie beside them. Titles, artists, file names and error texts come
+from strangers. They reach the browser only inside one JSON string (`encode_data`), are shown only as text, never as
 markup, and a content security policy forbids the page every connection.
 
     data.js    globalThis.artrayPage = JSON.parse('{…}')
@@ -34,7 +34,18 @@ PALETTE_COLOURS = 8
 SCORE_DECIMALS = 4
 STATIC_FILES = {"page.css": "page.css", "page.js": "page.js", "page.html": "index.html"}
 
-LABEL_COLUMNS = ("object_id", "image_uri", "task", "label", "label_uri", "score", "scores", "model_id", "status", "error")
+LABEL_COLUMNS = (
+    "object_id",
+    "image_uri",
+    "task",
+    "label",
+    "label_uri",
+    "score",
+    "scores",
+    "model_id",
+    "status",
+    "error",
+)
 # Text columns of the feature table that the manifest or a job wrote, not the museum.
 MACHINE_COLUMNS = {"object_id", "image_uri", "version", "group", "split", "status", "error"}
 # What a card shows comes first, whatever the catalogue's order.
@@ -172,16 +183,17 @@ def write_page(
     Args:
         out: The folder; made where it is missing. The thumbnails' paths are relative to it.
         works: The collection, each object_id once.
-        evaluations: Each bundle's `evaluation.json`: `task`, `model_id`, `classes`, `majority_share` and `levels`, which
-            maps `artwork` (and `patch`) to `n`, `accuracy`, `balanced_accuracy`, `confusion` (rows true, columns
-            predicted) and `per_class`.
+        evaluations: Each bundle's `evaluation.json`. The page takes `task`, `model_id`, `classes`, `majority_share` and
+            `levels`, which maps `artwork` (and `patch`) to `n`, `accuracy`, `balanced_accuracy` and `confusion` (rows
+            true, columns predicted).
         run: What to say about the run. `title` heads the page, every other entry stands at its end as it is.
 
     Returns:
         The path of the page to open.
 
     Raises:
-        InputError: An evaluation is incomplete, a thumbnail lies outside the page's folder, or the folder can't be written.
+        InputError: An evaluation is incomplete, a thumbnail lies outside the page's folder, or the folder can't be
+            written.
 
     Example:
         >>> works = assemble_works(pq.read_table("labels"), pq.read_table("features"))
@@ -205,21 +217,21 @@ def encode_data(
 ) -> str:
     """The text of `data.js`: ASCII, one statement, whatever the titles hold.
 
-    The JSON escapes everything but ASCII (so U+2028 and right-to-left marks are `\\u….` there) and `<` and `>`, then stands in a
+    The JSON escapes `<`, `>` and everything but ASCII (so U+2028 and right-to-left marks too), then stands in a
     single-quoted JavaScript string. `JSON.parse` rather than an object literal: it is faster on megabytes, and a class
     named `__proto__` stays a string.
     """
     works = sorted(works, key=lambda work: work.object_id)
-    evaluations = [_evaluation(evaluation) for evaluation in evaluations]
+    shown = [_evaluation(evaluation) for evaluation in evaluations]
     fields = _fields(works)
-    tasks = _tasks(works, evaluations)
+    tasks = _tasks(works, shown)
     places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
     data = {
         "format": DATA_FORMAT,
         "run": dict(run),
         "fields": fields,
         "tasks": tasks,
-        "evaluations": evaluations,
+        "evaluations": shown,
         "works": [_work(work, fields, places) for work in works],
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
@@ -309,25 +321,25 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of an evaluation, checked, with None where a figure is not defined."""
     try:
         classes = [str(name) for name in evaluation["classes"]]
+        levels: dict[str, dict[str, Any]] = {
+            name: {
+                "n": int(level["n"]),
+                "accuracy": _rounded(level["accuracy"], SCORE_DECIMALS),
+                "balanced_accuracy": _rounded(level.get("balanced_accuracy"), SCORE_DECIMALS),
+                "confusion": [[int(count) for count in row] for row in level["confusion"]],
+            }
+            for name, level in sorted(evaluation["levels"].items())
+        }
         shown = {
             "task": str(evaluation["task"]),
             "model_id": str(evaluation["model_id"]),
             "classes": classes,
             "majority_share": _rounded(evaluation["majority_share"], SCORE_DECIMALS),
-            "levels": {
-                name: {
-                    "n": int(level["n"]),
-                    "accuracy": _rounded(level["accuracy"], SCORE_DECIMALS),
-                    "balanced_accuracy": _rounded(level.get("balanced_accuracy"), SCORE_DECIMALS),
-                    "confusion": [[int(count) for count in row] for row in level["confusion"]],
-                }
-                for name, level in sorted(evaluation["levels"].items())
-            },
+            "levels": levels,
         }
-        levels = shown["levels"]
-        squares = [[len(row) for row in level["confusion"]] for level in levels.values()]
+        shapes = [[len(row) for row in level["confusion"]] for level in levels.values()]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"an evaluation can't be shown: {error!r}") from error
-    if not levels or any(square != [len(classes)] * len(classes) for square in squares):
+    if not levels or any(shape != [len(classes)] * len(classes) for shape in shapes):
         raise InputError(f"the evaluation of {shown['task']!r} has a confusion matrix that does not fit its classes")
     return shown

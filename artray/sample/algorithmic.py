@@ -4,8 +4,8 @@
     >>> draw("flow_field", seed=1).save("wind.png")
 
 A family is a function `(rng, width, height, palette) -> Image`. It draws at the size asked for, or at twice that size
-where its edges are hard; `draw` reduces the picture and gives it the unevenness of ink on paper, so that neither a
-flat ground nor a perfect edge tells at once that a machine made it.
+where its edges are hard, and `draw` reduces the picture. Colours are a screen's, edges are exact and grounds even, as
+in works that were made by code and never were on paper.
 
 Same seed, same picture. Byte for byte that holds for one set of NumPy and Pillow; elsewhere a sine may be rounded
 differently in its last bit, and a few pixels differ.
@@ -37,25 +37,26 @@ def _palette(colors: str) -> Palette:
     return Palette(ground, inks)
 
 
+# Screen colours: saturated inks on a pure or nearly black ground, as programs that draw on a screen use them.
 PALETTES = [
     _palette(colors)
     for colors in (
-        "ece3cd 1f3a5f 3f6c8f 8fb0b8 c9683f 8c2f26",  # Prussian blue and vermilion
-        "f1e6d0 2d2a26 6b4f3a a9794a d9a85b b33a2b",  # woodcut
-        "1b1c24 e8d9b5 d39b4a a5532e 5d2a2b 2f4a57",  # lamplight
-        "e4dccb 35492f 6f8450 a9ac6d d8c27a 8a4b3a",  # orchard
-        "12263a f2e3c4 e8b04a d4633c 7c3a4c 3d6c8a",  # harbour at night
-        "d9c7a5 4a2c1d 7d4a2a b07a3d 5c6b4a 23302f",  # varnish
-        "f4efe6 243447 5a7d8c b9c9c4 e2a08b b5495b",  # porcelain
-        "2b1d1a c9a66b 8f5b34 5e6e55 a8b59a e9dcc0",  # walnut
-        "c9d3d6 1d3557 457b9d 87a8a4 e3c9a2 c8553d",  # winter sky
-        "efe0c0 264653 2a9d8f c9b458 e9a05b d4573b",  # beach huts
-        "20302b e3dfc1 a9c08f 5f8f6f c98f4e 8a3d2f",  # deep wood
-        "e8d6cf 4b3b5c 7f6a93 b79bb0 d98f7a 7a2e3a",  # dusk
-        "f0e9da 1e1e1e 4d4d49 85817a b8afa2 a02c2c",  # ink and seal
-        "3a4a63 f3ead2 d7c08a b5835a 8a4f4a 1c2536",  # thunder
-        "d8b25a 3b2414 7a3b1e a65a2a 2f4b4a 6f8a73",  # gold leaf
-        "b9c4a7 2c3a2a 4f6b4a f0e2b6 d18a54 9a3b36",  # meadow
+        "ffffff e6194b 3cb44b 4363d8 f58231 911eb4",
+        "000000 00ffff ff00ff ffff00 ffffff 00ff66",
+        "0b0b1e 00e5ff 7c4dff ff4081 ffd740 f5f5ff",
+        "fafafa 111111 ff3d00 2979ff 00bfa5 ffc400",
+        "10002b ff9e00 ff0054 9d4edd 00f5d4 fee440",
+        "ffffff 000000 d50000 ff1744 9e9e9e 304ffe",
+        "001219 0affc6 00b4d8 ffba08 f72585 ffffff",
+        "f8f9ff 3a0ca3 f72585 4cc9f0 7209b7 ffb703",
+        "000814 ffd60a ffc300 00a8ff ff5d8f ffffff",
+        "fffdf5 ff006e 8338ec 3a86ff fb5607 06d6a0",
+        "050505 ffffff bdbdbd 00e676 ff1744 2979ff",
+        "ffffff 00c2ff 0057ff 00ffa3 ff2e63 121212",
+        "1a0033 ff00c8 00f0ff faff00 ff6b00 ffffff",
+        "fdfdff 118ab2 ef476f ffd166 06d6a0 073b4c",
+        "020024 38b6ff 5ce1e6 ff66c4 ffde59 ffffff",
+        "ffffff 1d1d1d 00d26a f9c80e ea3546 662e9b",
     )
 ]
 
@@ -82,14 +83,14 @@ def draw(family: str, seed: int, size: tuple[int, int] | None = None) -> Image.I
     palette = PALETTES[rng.integers(len(PALETTES))]
     width, height = size or (own_width, own_height)
     picture = paint(rng, width, height, palette)
-    return _print_on_paper(rng, picture.resize((width, height), Image.Resampling.LANCZOS))
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def flow_field(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """Streamlines of a smooth random vector field, each a brush stroke of its own width."""
     width, height = 2 * width, 2 * height
     unit = min(width, height)
-    canvas = _washed(rng, width, height, palette.ground)
+    canvas = Image.new("RGB", (width, height), palette.ground)
     pen = ImageDraw.Draw(canvas)
     angle = rng.uniform(0, 2 * np.pi) + rng.uniform(1.0, 2.2) * np.pi * _noise(rng, width, height, cells=3, octaves=2)
     tint = _noise(rng, width, height, cells=2, octaves=2)
@@ -135,7 +136,7 @@ def julia_set(rng: Rng, width: int, height: int, palette: Palette) -> Image.Imag
     tone[alive] = 1.5 * np.sqrt(nearest[alive])
     place = (tone + rng.random()) % 1
     colors = _ramp([palette.ground, *palette.inks, palette.ground], place.reshape(height, width))
-    return _textured(rng, colors, 0.08)
+    return _picture(colors)
 
 
 def l_system(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
@@ -149,7 +150,7 @@ def l_system(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image
     ]
     width, height = 2 * width, 2 * height
     horizon = _mix(palette.ground, palette.inks[2], 0.55)
-    canvas = _textured(rng, _ramp([palette.ground, horizon], _grid(width, height)[1] / height), 0.15)
+    canvas = _picture(_ramp([palette.ground, horizon], _grid(width, height)[1] / height))
     pen = ImageDraw.Draw(canvas)
     earth = height * rng.uniform(0.86, 0.95)
     crest = earth - 0.03 * height * _noise(rng, width, 2, cells=3)[0]
@@ -190,7 +191,7 @@ def truchet(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     grounds = [palette.ground, _mix(palette.ground, palette.inks[3], 0.4)]
     ground = _ramp(grounds, _noise(rng, width, height, cells=2))
     ink = _ramp(palette.inks, np.clip(_noise(rng, width, height, cells=2) + 0.12 * (ring.astype(int) % 2), 0, 1))
-    return _textured(rng, np.where(inked[..., None], ink, ground), 0.08)
+    return _picture(np.where(inked[..., None], ink, ground))
 
 
 def cellular_automaton(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
@@ -205,14 +206,14 @@ def cellular_automaton(rng: Rng, width: int, height: int, palette: Palette) -> I
             taken |= np.roll(world, shift, axis=(0, 1)) == successor
         world = np.where(taken, successor, world)
     wheel = _ramp([palette.ground, *palette.inks, palette.ground], np.arange(states) / states)
-    return _textured(rng, wheel[world].repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width], 0.15)
+    return _picture(wheel[world].repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width])
 
 
 def circle_packing(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """Discs that grow until they touch: plain, ringed, halved or cut into sectors."""
     width, height = 2 * width, 2 * height
     unit = min(width, height)
-    canvas = _washed(rng, width, height, palette.ground)
+    canvas = Image.new("RGB", (width, height), palette.ground)
     pen = ImageDraw.Draw(canvas)
     largest, gap = unit * rng.uniform(0.1, 0.22), unit * rng.uniform(0, 0.006)
     tint = _noise(rng, width, height, cells=2, octaves=2)
@@ -261,14 +262,14 @@ def voronoi(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     glass = _ramp(palette.inks, hue)[owner] * rng.uniform(0.8, 1.2, panes)[owner][..., None]
     glass = glass * (0.8 + 0.3 * np.clip(distance / (0.04 * min(width, height)), 0, 1))[..., None]
     edge = np.clip(distance - lead + 0.5, 0, 1)[..., None]
-    return _textured(rng, glass * edge + np.array(palette.ground) * (1 - edge), 0.12)
+    return _picture(glass * edge + np.array(palette.ground) * (1 - edge))
 
 
 def subdivision(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """A rectangle cut in two again and again, after Mondrian: fields of colour, some hatched, between bars."""
     width, height = 2 * width, 2 * height
     unit = min(width, height)
-    canvas = _washed(rng, width, height, palette.ground)
+    canvas = Image.new("RGB", (width, height), palette.ground)
     pen = ImageDraw.Draw(canvas)
     bar, smallest, plain = int(unit * rng.uniform(0.004, 0.014)), unit * rng.uniform(0.07, 0.16), rng.uniform(0.15, 0.5)
     dark = min(palette.inks, key=sum)
@@ -312,13 +313,13 @@ def domain_warp(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
     veins = np.abs((marble * rng.uniform(3, 9)) % 1 - 0.5) * 2
     colors = _ramp([palette.ground, *palette.inks], np.clip(marble * 1.3 - 0.15, 0, 1))
     lit = colors * (0.75 + 0.35 * np.sqrt(veins))[..., None] + 25 * (east - 0.5)[..., None]
-    return _textured(rng, lit, 0.06).filter(ImageFilter.SMOOTH)
+    return _picture(lit).filter(ImageFilter.SMOOTH)
 
 
 def harmonograph(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """The curve of a pen on damped pendulums, drawn several times with slightly shifted phases."""
     width, height = 2 * width, 2 * height
-    canvas = _washed(rng, width, height, palette.ground)
+    canvas = Image.new("RGB", (width, height), palette.ground)
     pen = ImageDraw.Draw(canvas)
     time = np.linspace(0, rng.uniform(60, 130), 5000)
     ratio = rng.choice([(2, 3), (3, 4), (3, 5), (1, 2), (4, 5), (2, 5)]) + rng.normal(0, 0.006, 2)
@@ -341,7 +342,7 @@ def phyllotaxis(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
     """A flower head by Vogel's rule: floret n stands at n times the golden angle, at a distance of √n."""
     width, height = 2 * width, 2 * height
     unit = min(width, height)
-    canvas = _washed(rng, width, height, palette.ground)
+    canvas = Image.new("RGB", (width, height), palette.ground)
     pen = ImageDraw.Draw(canvas)
     centre = rng.uniform(0.3, 0.7, 2) * (width, height)
     golden = np.pi * (3 - np.sqrt(5)) + rng.choice([0, rng.normal(0, 0.003)])
@@ -382,7 +383,7 @@ def ridges(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
         mist = np.clip(depth / (0.3 * height), 0, 1)[..., None] * (0.7 - 0.4 * nearness)
         cover = np.clip(depth + 0.5, 0, 1)[..., None]
         picture = picture * (1 - cover) + (rock * (1 - mist) + np.array(palette.ground) * mist) * cover
-    return _textured(rng, picture, 0.14)
+    return _picture(picture)
 
 
 FAMILIES: dict[str, Callable[[Rng, int, int, Palette], Image.Image]] = {
@@ -457,25 +458,9 @@ def _shade(color: Color, factor: float) -> Color:
     return red, green, blue
 
 
-def _textured(rng: Rng, colors: NDArray[np.number], strength: float) -> Image.Image:
-    """The picture with its lightness made uneven, as by pigment that dried in pools. Colours (height, width, 3)."""
-    height, width = colors.shape[:2]
-    pools = 1 + strength * (_noise(rng, width, height, cells=3, octaves=6) - 0.5) * 2
-    return Image.fromarray(np.clip(colors * pools[..., None], 0, 255).astype(np.uint8))
-
-
-def _washed(rng: Rng, width: int, height: int, ground: Color) -> Image.Image:
-    """A ground of one colour laid on with a broad brush."""
-    return _textured(rng, np.full((height, width, 3), ground, np.float32), rng.uniform(0.06, 0.2))
-
-
-def _print_on_paper(rng: Rng, picture: Image.Image) -> Image.Image:
-    """What a print and a photograph of it add: slight blur, grain, light that falls off to one side."""
-    blurred = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 0.6)))
-    grain = rng.normal(0, rng.uniform(1.5, 7), (picture.height, picture.width, 1))
-    tilt = _turned(_grid(picture.width, picture.height), rng.uniform(0, 2 * np.pi))[0]
-    light = 1 + rng.uniform(0, 0.12) * (tilt - tilt.mean()) / (np.ptp(tilt) + 1)
-    return Image.fromarray(np.clip(np.asarray(blurred) * light[..., None] + grain, 0, 255).astype(np.uint8))
+def _picture(colors: NDArray[np.number]) -> Image.Image:
+    """Colours (height, width, 3) as a picture."""
+    return Image.fromarray(np.clip(colors, 0, 255).astype(np.uint8))
 
 
 class _Plant(NamedTuple):

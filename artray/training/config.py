@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artray.errors import InputError
 from artray.job import Options, read_yaml, validate
+from artray.training.augmentation import Augmentation
 
 
 class ModelConfig(BaseModel):
@@ -51,6 +52,7 @@ class TrainConfig(Options):
     batch_size: int = Field(64, ge=1, description="of all workers together")
     epochs: int = Field(20, ge=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    augment: Augmentation = Field(default_factory=Augmentation, description="of pictures and patches, in training only")
     seed: int = Field(0, ge=0)
 
 

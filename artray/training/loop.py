@@ -19,6 +19,7 @@ import artray
 from artray.collection import storage
 from artray.collection.decoding import DECODE_VERSION
 from artray.errors import ArtrayError
+from artray.training.augmentation import augment
 from artray.training.bundle import BUNDLE, MODEL, Bundle, Class
 from artray.training.config import TrainConfig
 from artray.training.data import PARTS, Examples, Inputs
@@ -60,10 +61,14 @@ def train_worker(job: dict[str, Any]) -> None:
     first, best, history = _restore(replicas)
     training, validation = examples.part("train"), examples.part("validation")
 
-    def take(indices: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-        return inputs.take(indices), examples.targets[indices]
-
     for epoch in range(first, config.epochs):
+
+        def take(indices: npt.NDArray[np.int64], epoch: int = epoch) -> tuple[Any, Any]:
+            x = inputs.take(indices)
+            if len(examples.shape) == 3:
+                x = augment(x, indices, config.augment, config.seed, epoch)
+            return x, examples.targets[indices]
+
         order = np.random.default_rng([config.seed, epoch]).permutation(training)
         batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
         losses = [replicas.step(take, batch) for batch in batches]

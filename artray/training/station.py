@@ -62,8 +62,8 @@ def train(options: TrainOptions) -> Counts:
 
 
 def _fit(options: TrainOptions, config: TrainConfig, examples: Examples, out: str, scratch: str, run: str) -> None:
-    # Imported here, once TensorFlow has been told to be quiet: this brings it into the driver.
-    from ray.train.tensorflow import TensorflowTrainer
+    with console.silent_stderr():  # here and not above: this brings TensorFlow into the driver, seconds and chatter
+        from ray.train.tensorflow import TensorflowTrainer
 
     epochs = ray.remote(num_cpus=0)(_Epochs).remote()
     fs, path = storage.arrow_filesystem(scratch)

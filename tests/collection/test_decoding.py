@@ -10,6 +10,7 @@ import time
 import typing
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,47 +71,47 @@ def difference(a, b):
     return np.abs(np.asarray(a, np.int16) - np.asarray(b, np.int16))
 
 
-# Each format against Pillow's full decode: (bytes, mean absolute difference allowed at 224 × 224)
 FORMATS = {
-    "jpeg": (encode(PHOTO, format="JPEG", quality=90), 0.5),
-    "jpeg 4:4:4": (encode(PHOTO, format="JPEG", quality=90, subsampling=0), 0.5),
-    "jpeg progressive": (encode(PHOTO, format="JPEG", progressive=True), 0.5),
-    "jpeg gray": (encode(PHOTO.convert("L"), format="JPEG"), 0.5),
-    "jpeg cmyk": (encode(PHOTO.convert("CMYK"), format="JPEG"), 0.5),
-    "png": (encode(PHOTO, format="PNG", compress_level=1), 0.6),
-    "png palette": (encode(PHOTO.quantize(200), format="PNG", compress_level=1), 0.6),
-    "png gray": (encode(PHOTO.convert("L"), format="PNG", compress_level=1), 0.6),
-    "tiff": (encode(PHOTO, format="TIFF"), 0.6),
-    "tiff lzw": (encode(PHOTO, format="TIFF", compression="tiff_lzw"), 0.6),
-    "tiff deflate": (encode(PHOTO, format="TIFF", compression="tiff_adobe_deflate"), 0.6),
-    "tiff jpeg": (encode(PHOTO, format="TIFF", compression="jpeg"), 0.6),
-    "tiff cmyk": (encode(PHOTO.convert("CMYK"), format="TIFF", compression="tiff_lzw"), 0.6),
-    "tiff lab": (encode(PHOTO.convert("LAB"), format="TIFF"), 0.6),
-    "tiff big": (encode(PHOTO, format="TIFF", big_tiff=True), 0.6),
-    "tiff tiled": (tiff(np.asarray(PHOTO), photometric="rgb", tile=(128, 128), compression="zlib"), 0.6),
-    "tiff planar": (tiff(np.asarray(PHOTO).transpose(2, 0, 1), photometric="rgb", planarconfig="separate"), 0.6),
-    "webp": (encode(PHOTO, format="WEBP"), 0.6),
-    "gif": (encode(PHOTO, format="GIF"), 0.6),
-    "bmp": (encode(PHOTO, format="BMP"), 0.6),
-    "jpeg 2000": (encode(PHOTO, format="JPEG2000"), 0.9),
-    "jpeg 2000 lossy": (encode(PHOTO, format="JPEG2000", irreversible=True, quality_layers=[20], no_jp2=True), 0.9),
-    "avif": (encode(PHOTO, format="AVIF", speed=10), 0.6),
+    "jpeg": encode(PHOTO, format="JPEG", quality=90),
+    "jpeg 4:4:4": encode(PHOTO, format="JPEG", quality=90, subsampling=0),
+    "jpeg progressive": encode(PHOTO, format="JPEG", progressive=True),
+    "jpeg gray": encode(PHOTO.convert("L"), format="JPEG"),
+    "jpeg cmyk": encode(PHOTO.convert("CMYK"), format="JPEG"),
+    "png": encode(PHOTO, format="PNG", compress_level=1),
+    "png palette": encode(PHOTO.quantize(200), format="PNG", compress_level=1),
+    "png gray": encode(PHOTO.convert("L"), format="PNG", compress_level=1),
+    "tiff": encode(PHOTO, format="TIFF"),
+    "tiff lzw": encode(PHOTO, format="TIFF", compression="tiff_lzw"),
+    "tiff deflate": encode(PHOTO, format="TIFF", compression="tiff_adobe_deflate"),
+    "tiff jpeg": encode(PHOTO, format="TIFF", compression="jpeg"),
+    "tiff cmyk": encode(PHOTO.convert("CMYK"), format="TIFF", compression="tiff_lzw"),
+    "tiff lab": encode(PHOTO.convert("LAB"), format="TIFF"),
+    "tiff big": encode(PHOTO, format="TIFF", big_tiff=True),
+    "tiff tiled": tiff(np.asarray(PHOTO), photometric="rgb", tile=(128, 128), compression="zlib"),
+    "tiff planar": tiff(np.asarray(PHOTO).transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
+    "webp": encode(PHOTO, format="WEBP"),
+    "gif": encode(PHOTO, format="GIF"),
+    "bmp": encode(PHOTO, format="BMP"),
+    "jpeg 2000": encode(PHOTO, format="JPEG2000"),
+    "jpeg 2000 lossy": encode(PHOTO, format="JPEG2000", irreversible=True, quality_layers=[20], no_jp2=True),
+    "avif": encode(PHOTO, format="AVIF", speed=10),
 }
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_agrees_with_a_full_decode(name):
-    data, bound = FORMATS[name]
+    data = FORMATS[name]
     full = Image.open(io.BytesIO(data)).convert("RGB")
     assert difference(pixels(data), full).max() == 0
-    small = full.resize((224, 224), Image.Resampling.BICUBIC)
-    assert difference(pixels(data, 224), small).mean() < bound
+    for size, bound in ((224, 0.4), (100, 0.6)):
+        small = full.resize((size, size), Image.Resampling.BICUBIC)
+        assert difference(pixels(data, size), small).mean() < bound
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "jpeg 2000"])
 def test_the_scale_decoded_at_does_not_move_the_picture(name):
     """Shifting the reference by half a pixel either way must fit worse."""
-    data, _ = FORMATS[name]
+    data = FORMATS[name]
     full = Image.open(io.BytesIO(data)).convert("RGB")
     got, step = pixels(data, 100), full.width / 100 / 2
     frame = ImageOps.expand(full, 20)
@@ -123,7 +124,7 @@ def test_the_scale_decoded_at_does_not_move_the_picture(name):
 
 
 def test_the_result_says_what_the_file_is():
-    result = decode(FORMATS["tiff"][0], 50)
+    result = decode(FORMATS["tiff"], 50)
     assert (result.status, result.width, result.height, result.format) == ("ok", 1201, 903, "TIFF")
 
 
@@ -149,8 +150,9 @@ def test_extreme_aspect_ratios(shape, kind):
     assert sorted(pixels(data, 224, fit="inside").shape) == [1, 3, 224]
 
 
-# Orientation. The eight flags as operations on arrays, from the EXIF specification (row 0 and column 0 of the
-# stored picture are the visual: top left, top right, bottom right, bottom left, left top, right top, right bottom, left bottom).
+# The eight flags as operations on arrays, after the EXIF specification. It says where row 0 and column 0 of the stored
+# picture are seen: 1 top left, 2 top right, 3 bottom right, 4 bottom left, 5 left top, 6 right top, 7 right bottom,
+# 8 left bottom.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -249,18 +251,18 @@ def test_unusable_profiles_are_ignored():
 
 
 def test_ycck_with_adobe_marker():
-    """The four planes are stored as they are (Pillow inverts CMYK, so they go in inverted) and then said to be YCCK."""
+    """Made from a CMYK file: its planes are set to Y, Cb, Cr and K, and its Adobe marker to say so."""
     small = PHOTO.resize((96, 64))
-    black = np.tile(np.linspace(0, 120, 96).astype(np.uint8), (64, 1))
-    planes = np.dstack([np.asarray(small.convert("YCbCr")), 255 - black])
-    data = encode(Image.fromarray(255 - planes, "CMYK"), format="JPEG", quality=100, subsampling=0)
-    adobe = data.index(b"Adobe") + 11
-    data = data[:adobe] + b"\2" + data[adobe + 1 :]
-    # Adobe's inks are inverted: a stored value of 255 is no ink. YCC stands for the inverse of CMY.
-    rgb = np.asarray(small, float)
-    expected = rgb * (255 - black[..., np.newaxis]) / 255
-    negative = (255 - rgb) * (255 - black[..., np.newaxis]) / 255
-    assert min(np.abs(pixels(data) - expected).mean(), np.abs(pixels(data) - negative).mean()) < 2
+    light = 255 - np.tile(np.linspace(0, 120, 96).astype(np.uint8), (64, 1))
+    # Adobe stores inks inverted, and YCC is computed from the inverse of what is stored: twice inverted.
+    planes = np.dstack([np.asarray(ImageOps.invert(small).convert("YCbCr")), light])
+    # Pillow's encoder inverts CMYK, so the planes go in inverted.
+    cmyk = Image.frombytes("CMYK", small.size, (255 - planes).tobytes())
+    data = encode(cmyk, format="JPEG", quality=100, subsampling=0)
+    transform = data.index(b"Adobe") + 11
+    data = data[:transform] + b"\2" + data[transform + 1 :]
+    expected = np.asarray(small, float) * light[..., np.newaxis] / 255
+    assert np.abs(pixels(data) - expected).mean() < 1
 
 
 def test_alpha_is_laid_over_white():
@@ -392,6 +394,15 @@ def bomb_tiff(**options):
     return data
 
 
+def bomb_webp():
+    """An animation: only there may the canvas be larger than what is drawn on it."""
+    first, second = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8), "red")
+    data = bytearray(encode(first, format="WEBP", save_all=True, append_images=[second]))
+    at = data.index(b"VP8X") + 12
+    data[at : at + 6] = (16383).to_bytes(3, "little") * 2
+    return bytes(data)
+
+
 BOMBS = {
     "jpeg": bomb_jpeg(),
     "jpeg progressive": bomb_jpeg(progressive=True),
@@ -401,8 +412,7 @@ BOMBS = {
     "gif": b"GIF89a" + struct.pack("<HHBBB", 60000, 60000, 0x80, 0, 0) + bytes(6)
     + b"," + struct.pack("<HHHHB", 0, 0, 60000, 60000, 0) + b"\2\2\x4c\1\0;",
     "bmp": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 60000, 60000, 1, 24, 0, 0, 0, 0, 0, 0),
-    "webp": b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4)
-    + (16383).to_bytes(3, "little") * 2 + b"VP8 " + bytes(8),
+    "webp": bomb_webp(),
     "jpeg 2000": jp2((60000, 60000), codestream(60000, 60000)),
     "jpeg 2000 whose header lies": jp2((10, 10), codestream(60000, 60000)),
     "jpeg 2000 codestream": codestream(60000, 60000),
@@ -418,12 +428,14 @@ def test_bombs_are_refused_by_their_header(name):
     assert time.monotonic() - start < 0.5
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak memory from /proc")
 def test_bombs_take_no_memory():
+    # Not ru_maxrss: a child inherits its parent's.
     code = (
-        "import pickle, resource, sys; from artray.collection.decoding import decode;"
+        "import pickle, re, sys; from pathlib import Path; from artray.collection.decoding import decode;"
         "bombs = pickle.load(sys.stdin.buffer);"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = peak();"
-        "[decode(data, 224) for data in bombs]; print((peak() - before) // 1024)"
+        "peak = lambda: int(re.search('VmHWM:[^0-9]*([0-9]+)', Path('/proc/self/status').read_text())[1]);"
+        "before = peak(); [decode(data, 224) for data in bombs]; print((peak() - before) // 1024)"
     )
     bombs = pickle.dumps(list(BOMBS.values()))
     grown = subprocess.run([sys.executable, "-c", code], input=bombs, stdout=subprocess.PIPE, check=True).stdout
@@ -431,21 +443,21 @@ def test_bombs_take_no_memory():
 
 
 def test_limits_count_what_is_really_decoded():
-    data, _ = FORMATS["jpeg"]  # 1201 × 903
+    data = FORMATS["jpeg"]  # 1201 × 903
     assert decode(data, 50, max_pixels=1201 * 903).status == "ok"
     assert decode(data, 50, max_pixels=1201 * 903 - 1).status == "too_large"
     assert decode(data, 50, max_full_pixels=100_000).status == "ok"
     assert decode(data, None, max_full_pixels=100_000).status == "too_large"
-    assert decode(FORMATS["jpeg 2000"][0], 50, max_full_pixels=100_000).status == "ok"
+    assert decode(FORMATS["jpeg 2000"], 50, max_full_pixels=100_000).status == "ok"
     # Their decoders need the whole picture, whatever the scale.
     for name in ("jpeg progressive", "png", "tiff", "webp"):
-        assert decode(FORMATS[name][0], 50, max_full_pixels=100_000).status == "too_large"
+        assert decode(FORMATS[name], 50, max_full_pixels=100_000).status == "too_large"
 
 
 def test_the_process_wide_pixel_limit_is_neither_used_nor_changed(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for name in ("jpeg", "png", "tiff", "tiff lzw", "tiff tiled", "bmp", "jpeg 2000", "avif"):
-        assert decode(FORMATS[name][0], 64).status == "ok"
+        assert decode(FORMATS[name], 64).status == "ok"
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
@@ -466,7 +478,7 @@ def test_the_time_limit_holds_in_a_thread():
         result = pool.submit(decode, data, 64, time_limit=0.5).result()
     assert result.status == "failed"
     assert "within 0.5 s" in result.error
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 4
 
 
 @pytest.mark.parametrize("name", SEEDS)

@@ -1,0 +1,396 @@
+import csv
+import json
+import os
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artray.collection import manifest, storage
+from artray.collection.manifest import FILE, RESERVED, IngestOptions, ingest
+from artray.errors import InputError
+
+CATALOG = [
+    {"id": "1939.1", "file": "monet/a.jpg", "title": "Haystacks", "artist": "Monet", "style": "Impressionism"},
+    {"id": "1939.2", "file": "monet/b.jpg", "title": "Poplars", "artist": "Monet", "style": "Impressionism"},
+    {"id": "1940.1", "file": "c.png", "title": "The Wave", "artist": "Hokusai", "style": "Ukiyo-e"},
+    {"id": "1941.1", "file": "gone.jpg", "title": "Lost", "artist": "Klee", "style": "Expressionism"},
+    {"id": "1941.2", "file": "", "title": "Never photographed", "artist": "Klee", "style": "Expressionism"},
+]
+
+
+class Collection:
+    """A folder with pictures, a catalogue and a manifest."""
+
+    def __init__(self, folder: Path):
+        self.images = folder / "images"
+        self.catalog = folder / "catalog.csv"
+        self.out = folder / "manifest"
+        self.images.mkdir()
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            file = self.images / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(name.encode())
+
+    def describe(self, rows: list[dict[str, str]]) -> None:
+        with self.catalog.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def ingest(self, **options: object) -> tuple[dict[str, object], list[dict[str, object]]]:
+        if self.catalog.exists():
+            options.setdefault("catalog", str(self.catalog))
+        counts = ingest(IngestOptions(images=str(self.images), out=str(self.out), **options))
+        return counts, pq.read_table(self.out / FILE).to_pylist()
+
+
+@pytest.fixture
+def collection(tmp_path):
+    return Collection(tmp_path)
+
+
+def by_id(rows, *names):
+    return {row["object_id"]: tuple(row[name] for name in names) for row in rows}
+
+
+def test_without_a_catalogue(collection):
+    collection.add("a.jpg", "b.PNG", "deep/er/c.tiff", "raw.dng", ".hidden.jpg", "notes.txt", "README")
+    counts, rows = collection.ingest()
+    assert by_id(rows, "image_uri", "size") == {
+        "a": (str(collection.images / "a.jpg"), 5),
+        "b": (str(collection.images / "b.PNG"), 5),
+        "deep/er/c": (str(collection.images / "deep/er/c.tiff"), 14),
+        # A picture by its name; that it can't be read is seen, and said, when it is read.
+        "raw.dng": (str(collection.images / "raw.dng"), 7),
+    }
+    assert list(rows[0]) == ["object_id", "image_uri", "size", "version", "group", "split"]
+    assert (counts["rows"], counts["ok"], counts["failed"]) == (4, 4, 0)
+    assert sum(counts["split"].values()) == 4
+    assert by_id(rows, "group") == {row["object_id"]: (row["object_id"],) for row in rows}
+
+
+def test_types_and_counts_are_written(collection):
+    collection.add("a.jpg")
+    counts, _ = collection.ingest()
+    schema = pq.read_schema(collection.out / FILE)
+    assert {field.name: field.type for field in schema} == {
+        "object_id": pa.string(),
+        "image_uri": pa.string(),
+        "size": pa.int64(),
+        "version": pa.string(),
+        "group": pa.string(),
+        "split": pa.string(),
+    }
+    assert json.loads((collection.out / "_run.json").read_text())["counts"] == counts
+
+
+def test_with_a_catalogue(collection):
+    collection.add("monet/a.jpg", "monet/b.jpg", "c.png", "unnamed/d.jpg")
+    collection.describe(CATALOG)
+    counts, rows = collection.ingest()
+    assert by_id(rows, "size", "title", "artist") == {
+        "1939.1": (11, "Haystacks", "Monet"),
+        "1939.2": (11, "Poplars", "Monet"),
+        "1940.1": (5, "The Wave", "Hokusai"),
+        "1941.1": (None, "Lost", "Klee"),  # the catalogue names it, and it is not there
+        "unnamed/d": (13, None, None),  # it is there, and no row names it
+    }
+    missing = next(row for row in rows if row["object_id"] == "1941.1")
+    assert missing["image_uri"] == str(collection.images / "gone.jpg")
+    assert missing["version"] is None
+    expected = {"rows": 5, "ok": 4, "failed": 1, "catalog_rows": 5}
+    expected |= {"matched": 3, "without_record": 1, "without_picture": 2}
+    assert {name: counts[name] for name in expected} == expected
+    # The museum's number is in object_id, and nowhere else.
+    columns = ["object_id", "image_uri", "size", "version", "file", "title", "artist", "style", "group", "split"]
+    assert list(rows[0]) == columns
+    groups = by_id(rows, "group", "split")
+    assert groups["1939.1"] == groups["1939.2"]
+    assert groups["1939.1"][0] == "Monet"
+    assert groups["unnamed/d"][0] == "unnamed/d"
+
+
+def test_rows_that_name_one_absent_picture_are_one_row(collection):
+    collection.add("a.jpg")
+    collection.describe([{"file": name, "title": name} for name in ("a.jpg", "gone.jpg", "gone.jpg")])
+    counts, rows = collection.ingest()
+    assert by_id(rows, "title") == {"a": ("a.jpg",), "gone": ("gone.jpg",)}
+    assert counts["failed"] == 1
+
+
+def test_the_catalogue_can_not_name_files_outside(collection, tmp_path):
+    collection.add("a.jpg")
+    (tmp_path / "secret.jpg").write_bytes(b"not of this collection")
+    outside = ["../secret.jpg", str(tmp_path / "secret.jpg"), "b/../../secret.jpg", "%2e%2e/secret.jpg"]
+    rows = [{"file": name, "url": f"https://m.org/{number}.jpg"} for number, name in enumerate(outside)]
+    collection.describe([*rows, {"file": "a.jpg", "url": "https://m.org/a.jpg"}])
+    _, written = collection.ingest(file_column="file", url_column="url")
+    assert [row["image_uri"] for row in written] == [str(collection.images / "a.jpg")]
+
+
+def test_pictures_of_one_record_have_ids_of_their_own_and_one_side(collection):
+    names = [f"{number}-{view}.jpg" for number in range(30) for view in ("front", "back")]
+    collection.add(*names)
+    collection.describe([{"object_number": f"W{name.split('-')[0]}", "file": name} for name in names])
+    with_own_rows, rows = collection.ingest(id_column="object_number")
+    assert with_own_rows["rows"] == 60
+    assert {row["object_id"] for row in rows} == {f"W{name.split('-')[0]}/{name[:-4]}" for name in names}
+
+
+def test_pictures_found_by_one_record_are_on_one_side(collection):
+    collection.add(*(f"1939.{number}_{view}.jpg" for number in range(40) for view in ("a", "b", "c")))
+    collection.describe([{"object_id": f"1939.{number}", "title": f"T{number}"} for number in range(40)])
+    counts, rows = collection.ingest()
+    assert counts["matched"] == 120
+    assert len({row["object_id"] for row in rows}) == 120
+    side: dict[str, set[object]] = {}
+    for row in rows:
+        side.setdefault(row["title"], set()).add(row["split"])
+    assert len(side) == 40
+    assert all(len(parts) == 1 for parts in side.values())
+    assert set(counts["split"]) == {"train", "validation", "test"}
+
+
+def test_columns_of_reserved_names(collection):
+    collection.add("a.jpg", "b.jpg")
+    reserved = sorted(RESERVED)
+    rows = [{"file": name, "catalog_size": "x", **dict.fromkeys(reserved, name)} for name in ("a.jpg", "b.jpg")]
+    collection.describe(rows)
+    _, written = collection.ingest(file_column="file")
+    for row in written:
+        assert [row[f"catalog_{name}"] for name in reserved if name not in ("object_id", "size")] == [row["file"]] * (
+            len(reserved) - 2
+        )
+        assert {row["catalog_size"], row["catalog_size_2"]} == {"x", row["file"]}
+        assert row["size"] == 5
+        assert row["split"] in ("train", "validation", "test")
+    assert len({*written[0]}) == len(written[0])
+
+
+def test_reserved_names_can_be_split_by_and_be_labels(collection):
+    collection.add(*(f"{number}.jpg" for number in range(60)))
+    collection.describe([{"file": f"{n}.jpg", "group": f"g{n // 4}", "status": "ab"[n // 4 % 2]} for n in range(60)])
+    _, rows = collection.ingest(split_by=["group"], label={"state": "status"})
+    sides: dict[str, set[object]] = {}
+    for row in rows:
+        assert row["group"] == row["catalog_group"]
+        sides.setdefault(row["group"], set()).add(row["split"])
+    assert all(len(parts) == 1 for parts in sides.values())
+    for part in ("train", "validation", "test"):
+        labels = [row["catalog_status"] for row in rows if row["split"] == part]
+        assert set(labels) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [([], "no pictures there"), (["a.txt", "b.txt", "c"], "holds 3 other files (.txt 2, no suffix 1)")],
+)
+def test_no_pictures_is_one_line(collection, names, reason):
+    collection.add(*names)
+    with pytest.raises(InputError) as raised:
+        collection.ingest()
+    assert str(raised.value).startswith(f"{collection.images}: no pictures there")
+    assert reason in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (collection.out / FILE).exists()
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        ingest(IngestOptions(images=str(tmp_path / "nowhere"), out=str(tmp_path / "out")))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"split_by": ["artst"]}, r"^--split-by artst: the manifest has no such column \(it has .*artist"),
+        ({"id_column": "number"}, "no column 'number'"),
+        ({"file_column": "picture"}, "no column 'picture'"),
+        ({"label": {"style": "syle"}}, "no column 'syle'; it has 'style'"),
+        ({"mapping": "louvre"}, "no mapping 'louvre'"),
+        ({"mapping": "nowhere.yaml"}, "nowhere.yaml: not found"),
+        ({"catalog": "nowhere.csv"}, "nowhere.csv: not found"),
+    ],
+)
+def test_wrong_options_are_one_line(collection, options, reason):
+    collection.add("monet/a.jpg")
+    collection.describe(CATALOG)
+    with pytest.raises(InputError, match=reason) as raised:
+        collection.ingest(**options)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("split", [{"train": 1}, {"train": 1, "validation": -1, "test": 1}, {"a": 1}])
+def test_wrong_shares(split):
+    with pytest.raises(ValueError, match="must give train, validation and test a share"):
+        IngestOptions(images="a", out="b", split=split)
+
+
+def test_names_that_are_not_utf8_are_left_out_and_said(collection, capsys):
+    collection.add("a.jpg")
+    try:
+        with open(os.fsencode(collection.images) + b"/D\xfcrer.jpg", "wb") as file:  # noqa: PTH123
+            file.write(b"x")
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    counts, _ = collection.ingest()
+    assert counts["rows"] == 1
+    assert "names that are not UTF-8: 1 ('D\\udcfcrer.jpg')" in capsys.readouterr().err
+
+
+def test_a_grown_collection_keeps_ids_and_splits(collection):
+    names = [f"{number:03d}.jpg" for number in range(60)]
+    collection.add(*names)
+    first, before = collection.ingest()
+    assert not {"new", "changed", "gone"} & first.keys()
+    again, same = collection.ingest()
+    assert same == before
+    assert (again["new"], again["changed"], again["gone"]) == (0, 0, 0)
+
+    (collection.images / names[0]).unlink()
+    (collection.images / names[1]).write_bytes(b"scanned again")
+    os.utime(collection.images / names[1], (1, 1))
+    # Some of the new ones have the stem of an old one, which has the plain stem as its id.
+    collection.add(*(f"{number:03d}.png" for number in range(5)), *(f"new-{number}.jpg" for number in range(40)))
+    grown, after = collection.ingest()
+    assert (grown["new"], grown["changed"], grown["gone"]) == (45, 1, 1)
+    assert grown["rows"] == 60 + 45 - 1
+    kept = {row["image_uri"]: (row["object_id"], row["group"], row["split"]) for row in before[1:]}
+    now = {row["image_uri"]: (row["object_id"], row["group"], row["split"]) for row in after}
+    assert {uri: now[uri] for uri in kept} == kept
+    assert len({row["object_id"] for row in after}) == len(after)
+
+
+def test_a_second_picture_of_a_record_does_not_rename_the_first(collection):
+    collection.add("1939.1_front.jpg", "1940.7.jpg")
+    collection.describe([{"object_id": "1939.1", "title": "T"}, {"object_id": "1940.7", "title": "U"}])
+    _, before = collection.ingest()
+    collection.add("1939.1_back.jpg")
+    _, after = collection.ingest()
+    names = {row["object_id"]: Path(row["image_uri"]).name for row in after}
+    assert names == {
+        "1939.1": "1939.1_front.jpg",
+        "1940.7": "1940.7.jpg",
+        "1939.1/1939.1_back": "1939.1_back.jpg",
+    }
+    kept = by_id(before, "split")
+    assert {object_id: side for object_id, side in by_id(after, "split").items() if object_id in kept} == kept
+    sides = by_id(after, "group", "split")
+    assert sides["1939.1"] == sides["1939.1/1939.1_back"]
+
+
+def test_a_catalogue_that_comes_later_gives_its_numbers(collection):
+    collection.add("monet/a.jpg", "monet/b.jpg", "c.png")
+    _, before = collection.ingest()
+    assert sorted(row["object_id"] for row in before) == ["c", "monet/a", "monet/b"]
+    collection.describe(CATALOG)
+    _, after = collection.ingest()
+    assert sorted(row["object_id"] for row in after) == ["1939.1", "1939.2", "1940.1", "1941.1"]
+
+
+def test_groups_are_undivided_and_the_order_of_rows_does_not_matter(tmp_path):
+    rng = random.Random(5)
+    rows = [
+        {
+            "id": f"W{number}",
+            "file": f"{number}.jpg",
+            "artist": f"A{rng.randrange(40)}" if number % 10 else "",
+            "style": rng.choice(["oil", "ink", "print"]),
+        }
+        for number in range(300)
+    ]
+    written = []
+    for run in range(2):
+        folder = tmp_path / str(run)
+        folder.mkdir()
+        collection = Collection(folder)
+        collection.add(*(row["file"] for row in rows[:280]))
+        collection.describe(rows)
+        counts, table = collection.ingest()
+        assert counts["failed"] == 20
+        written.append(by_id(table, "group", "split", "artist", "style"))
+        rng.shuffle(rows)
+    assert written[0] == written[1]
+    sides: dict[str, set[str]] = {}
+    for object_id, (group, split, artist, _) in written[0].items():
+        assert group == (artist or object_id)
+        sides.setdefault(group, set()).add(split)
+    assert all(len(parts) == 1 for parts in sides.values())
+    assert set().union(*sides.values()) == {"train", "validation", "test"}
+
+
+def test_two_columns_join_their_groups(collection):
+    collection.add(*(f"{number}.jpg" for number in range(4)))
+    makers = [("A", "x"), ("B", "x"), ("B", "y"), ("C", "z")]
+    collection.describe([{"file": f"{n}.jpg", "artist": a, "series": s} for n, (a, s) in enumerate(makers)])
+    _, rows = collection.ingest(split_by=["artist", "series"])
+    assert by_id(rows, "group") == {"0": ("A",), "1": ("A",), "2": ("A",), "3": ("C",)}
+
+
+def test_shares_and_seed(collection):
+    collection.add(*(f"{number}.jpg" for number in range(100)))
+    counts, rows = collection.ingest(split={"train": 0.5, "validation": 0, "test": 0.5})
+    assert counts["split"] == {"train": 50, "test": 50}
+    (collection.out / FILE).unlink()
+    _, other = collection.ingest(split={"train": 0.5, "validation": 0, "test": 0.5}, seed=1)
+    assert by_id(rows, "split") != by_id(other, "split")
+
+
+# -- ids ---------------------------------------------------------------------------------------------------------------
+
+part = st.sampled_from(["a", "b", "a.jpg", "a#a.jpg", "#", "1", "ü", "a b"])
+paths = st.lists(
+    st.builds(
+        lambda folders, stem, suffix: "/".join([*folders, stem]) + suffix,
+        st.lists(part, max_size=2),
+        part,
+        st.sampled_from([".jpg", ".JPG", ".png", ".jpeg", ".dng"]),
+    ),
+    unique=True,
+    max_size=12,
+)
+numbers = st.sampled_from([None, "1", "a", "b", "a.jpg", "1/a", "a#a.jpg"])
+
+
+@given(paths, st.data())
+def test_ids_are_unique_and_stay(names, data):
+    own = data.draw(st.lists(numbers, min_size=len(names), max_size=len(names)))
+    first = manifest._ids(names, own, [None] * len(names)).to_pylist()
+    assert len(set(first)) == len(names)
+    for object_id, number in zip(first, own, strict=True):
+        assert number is None or object_id == number or object_id.startswith((f"{number}/", f"{number}#"))
+
+    # Half of them were there before, in another order of the records.
+    known = len(names) // 2
+    earlier = manifest._ids(names[:known], own[:known], [None] * known).to_pylist()
+    grown = manifest._ids(names, own, [*earlier, *[None] * (len(names) - known)]).to_pylist()
+    assert grown[:known] == earlier
+    assert len(set(grown)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "own", "ids"),
+    [
+        (["a.jpg", "b/a.jpg"], [None, None], ["a", "b/a"]),
+        (["a.jpg", "a.png", "b.png"], [None, None, None], ["a.jpg", "a.png", "b"]),
+        (["a.jpg", "b.jpg"], ["7", "7"], ["7/a", "7/b"]),
+        (["x/a.jpg", "y/a.jpg"], ["7", "7"], ["7/a#x/a.jpg", "7/a#y/a.jpg"]),
+        (["a.jpg", "b.jpg"], ["b", None], ["b#a.jpg", "b.jpg"]),
+    ],
+)
+def test_ids(names, own, ids):
+    assert manifest._ids(names, own, [None] * len(names)).to_pylist() == ids
+
+
+def test_a_manifest_that_is_none(collection):
+    collection.add("a.jpg")
+    storage.write_bytes(str(collection.out / FILE), b"junk")
+    with pytest.raises(InputError, match="not a Parquet dataset"):
+        collection.ingest()

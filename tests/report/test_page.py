@@ -1,0 +1,276 @@
+import json
+import re
+import string
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from artray.errors import InputError
+from artray.report.page import Label, Work, assemble_works, encode_data, write_page
+
+LABELS_SCHEMA = pa.schema(
+    [
+        ("object_id", pa.string()),
+        ("image_uri", pa.string()),
+        ("task", pa.string()),
+        ("label", pa.string()),
+        ("label_uri", pa.string()),
+        ("score", pa.float32()),
+        ("scores", pa.map_(pa.string(), pa.float32())),
+        ("model_id", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+
+HOSTILE = [
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "'); alert(1); ('",
+    '"double" \\" \\\\ `${alert(1)}`',
+    "line\u2028and\u2029paragraph\r\nbreaks\x00\x07\x7f",
+    "\u202eright to left\u202c \u2067isolate שלום مرحبا",
+    "👩🏽‍🎨🖼️ 🏳️‍🌈",
+    "javascript:alert(1)",
+    "x" * 10_000,
+    "&lt;b&gt; &amp; \\u003c \\x3c",
+    "__proto__",
+    "=HYPERLINK(1)",
+]
+
+
+def labels_table(*rows):
+    defaults = dict.fromkeys(LABELS_SCHEMA.names) | {"task": "style", "model_id": "m1", "status": "ok"}
+    rows = [defaults | {"image_uri": f"/museum/{row['object_id']}.jpg"} | row for row in rows]
+    return pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)
+
+
+def evaluation(classes=("Cubism", "Rococo"), **changes):
+    confusion = [[9 if i == j else 1 for j in range(len(classes))] for i in range(len(classes))]
+    level = {"n": 20, "accuracy": 0.9, "balanced_accuracy": 0.9, "confusion": confusion}
+    return {
+        "task": "style",
+        "model_id": "m1",
+        "classes": list(classes),
+        "majority_share": 0.5,
+        "levels": {"artwork": level},
+    } | changes
+
+
+# One statement: the call of JSON.parse with one string literal in which each quote and backslash is escaped.
+STATEMENT = re.compile(r"globalThis\.artrayPage = JSON\.parse\('((?:[^'\\\n]|\\[\\'])*)'\);\n")
+
+
+def decoded(text):
+    literal = STATEMENT.fullmatch(text)[1]
+    return json.loads(re.sub(r"\\([\\'])", r"\1", literal))
+
+
+def data_of(page):
+    return decoded((page.parent / "data.js").read_text(encoding="ascii"))
+
+
+def test_every_work_once_with_its_labels(tmp_path):
+    rows = [
+        {
+            "object_id": f"w{i:03}",
+            "task": task,
+            "label": "a",
+            "score": i / 100,
+            "scores": [("a", i / 100), ("b", 0.0)],
+        }
+        for task in ("style", "genre")
+        for i in reversed(range(100))
+    ]
+    page = write_page(tmp_path / "new" / "report", assemble_works(labels_table(*rows)))
+    data = data_of(page)
+    assert [work["id"] for work in data["works"]] == [f"w{i:03}" for i in range(100)]
+    assert [task["name"] for task in data["tasks"]] == ["genre", "style"]
+    assert data["works"][37]["labels"] == [{"label": 0, "score": 0.37, "scores": [0, 0.37]}] * 2
+    assert data["works"][37]["uri"] == "/museum/w037.jpg"
+
+
+def test_page_is_complete_and_names_only_its_own_files(tmp_path):
+    page = write_page(tmp_path, [])
+    assert {path.name for path in tmp_path.iterdir()} == {"index.html", "page.css", "page.js", "data.js"}
+    html = page.read_text(encoding="utf-8")
+    assert set(re.findall(r'(?:src|href)="([^"#]+)"', html)) == {"page.css", "page.js", "data.js"}
+    assert "default-src 'none'" in html
+    for name in ("index.html", "page.css", "page.js"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|https?://\w|@import|url\(", text
+        )
+
+
+def test_catalogue_palette_and_thumbnail_join_by_object_id(tmp_path):
+    labels = labels_table(
+        {"object_id": "b", "label": "Rococo", "label_uri": "http://vocab.getty.edu/aat/1", "score": 0.5},
+        {"object_id": "a", "label": "Cubism", "score": 0.75},
+    )
+    features = pa.table(
+        {
+            "object_id": ["z", "a", "b"],
+            "image_uri": ["z.jpg", "a.jpg", "b.jpg"],
+            "medium": ["oil", "ink", None],
+            "title": pa.array(["Z", "Aster", "Bath"]).dictionary_encode(),
+            "split": ["train"] * 3,
+            "palette_rgb": pa.array([None, [[1, 2, 3], [250, 251, 252]], []], pa.list_(pa.list_(pa.uint8()))),
+            "palette_share": pa.array([None, [0.75, 0.25], []], pa.list_(pa.float32())),
+            "brightness": pa.array([1.0, 128.74, None], pa.float32()),
+            "embedding": pa.array([[0.5]] * 3, pa.list_(pa.float32())),
+        }
+    )
+    works = assemble_works(labels, features, {"b": "thumbs/b #1%.jpg"})
+    data = data_of(write_page(tmp_path, works))
+    a, b = data["works"]
+    assert data["fields"] == ["title", "artist", "date", "medium"]
+    assert (a["record"], b["record"]) == (["Aster", "", "", "ink"], ["Bath", "", "", ""])
+    assert (a["palette"], b["palette"]) == ([[1, 2, 3, 0.75], [250, 251, 252, 0.25]], [])
+    assert (a["brightness"], b["brightness"]) == (128.7, None)
+    assert (a["thumbnail"], b["thumbnail"]) == (None, "thumbs/b%20%231%25.jpg")
+    assert data["tasks"][0]["classes"] == [
+        {"label": "Cubism", "uri": None},
+        {"label": "Rococo", "uri": "http://vocab.getty.edu/aat/1"},
+    ]
+
+
+def test_failed_pictures_keep_their_reason_and_have_no_label(tmp_path):
+    statuses = ["missing", "denied", "empty", "not_an_image", "truncated", "too_large", "unsupported", "failed"]
+    rows = [{"object_id": status, "status": status, "error": f"why {status}"} for status in statuses]
+    data = data_of(write_page(tmp_path, assemble_works(labels_table(*rows, {"object_id": "good", "label": "a"}))))
+    failed = {work["id"]: work for work in data["works"] if work["status"] != "ok"}
+    assert {work["status"]: work["error"] for work in failed.values()} == {
+        status: f"why {status}" for status in statuses
+    }
+    assert all(work["labels"] == [None] for work in failed.values())
+    script = (tmp_path / "page.js").read_text(encoding="utf-8")
+    assert all(re.search(rf"^ +{status}: \"", script, re.MULTILINE) for status in statuses), "each reason has its words"
+
+
+def test_work_that_one_model_could_not_use_is_shown_as_failed():
+    rows = labels_table(
+        {"object_id": "a", "task": "style", "label": "Cubism", "score": 0.5},
+        {"object_id": "a", "task": "genre", "status": "truncated", "error": "cut"},
+    )
+    (work,) = assemble_works(rows)
+    assert (work.status, work.error, set(work.labels)) == ("truncated", "cut", {"style"})
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_stays_inside_the_string(tmp_path, text):
+    label = {"label": text, "score": 0.5, "scores": [(text, 0.5)], "model_id": text, "label_uri": text}
+    failure = {"object_id": f"{text}2", "status": "failed", "error": text}
+    labels = labels_table({"object_id": text, "task": text, "image_uri": text} | label, {"task": text} | failure)
+    features = pa.table({"object_id": [text], "title": [text], "artist": [text], text + " field": [text]})
+    page = write_page(tmp_path, assemble_works(labels, features), [evaluation([text, "b"], task=text)], {"title": text})
+    raw = (tmp_path / "data.js").read_bytes()
+    assert not re.search(rb"[<>]|[^\x20-\x7e\n]", raw)
+    data = data_of(page)
+    work = next(work for work in data["works"] if work["id"] == text)
+    assert (work["uri"], work["record"]) == (text, [text, text, "", text])
+    assert data["tasks"][0] == {
+        "name": text,
+        "classes": [{"label": text, "uri": text}, {"label": "b", "uri": None}],
+        "models": [text],
+    }
+    assert data["run"] == {"title": text}
+
+
+anything = st.text(
+    st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("'\"\\<>/&\u2028\u202e" + string.whitespace))
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(works=st.dictionaries(anything, st.tuples(anything, anything), max_size=4), title=anything)
+def test_data_round_trips_any_text(works, title):
+    text = encode_data(
+        [Work(key, uri, labels={"t": Label(label, 0.5, {label: 0.5})}) for key, (uri, label) in works.items()],
+        [],
+        {"title": title},
+    )
+    data = decoded(text)
+    assert "</" not in text
+    classes = [c["label"] for task in data["tasks"] for c in task["classes"]]
+    assert {w["id"]: (w["uri"], classes[w["labels"][0]["label"]]) for w in data["works"]} == works
+    assert data["run"]["title"] == title
+
+
+def test_output_depends_on_nothing_but_the_input(tmp_path):
+    rows = [
+        {"object_id": f"w{i}", "task": task, "label": "ab"[i % 2], "score": 0.5, "scores": [("b", 0.5), ("a", 0.5)]}
+        for i in range(20)
+        for task in ("style", "genre")
+    ]
+    texts = []
+    for name, order in (("one", rows), ("two", rows[::-1]), ("two", rows)):
+        page = write_page(tmp_path / name, assemble_works(labels_table(*order)), [evaluation()], {"title": "T"})
+        texts.append([path.read_bytes() for path in sorted(page.parent.iterdir())])
+    assert texts[0] == texts[1] == texts[2]
+
+
+def test_classes_follow_the_bundle_and_scores_are_best_first(tmp_path):
+    rows = labels_table(
+        {"object_id": "a", "label": "c", "score": 0.6, "scores": [("a", 0.1), ("b", 0.00001), ("c", 0.6), ("d", 0.3)]}
+    )
+    data = data_of(write_page(tmp_path, assemble_works(rows), [evaluation(["d", "c", "b"])]))
+    assert [c["label"] for c in data["tasks"][0]["classes"]] == ["d", "c", "b", "a"]
+    assert data["works"][0]["labels"] == [{"label": 1, "score": 0.6, "scores": [1, 0.6, 0, 0.3, 3, 0.1]}]
+
+
+def test_undefined_numbers_become_null(tmp_path):
+    nan = float("nan")
+    rows = labels_table({"object_id": "a", "label": "a", "score": nan, "scores": [("a", nan), ("b", 1.0)]})
+    level = evaluation()["levels"]["artwork"] | {"balanced_accuracy": nan, "accuracy": None}
+    data = data_of(write_page(tmp_path, assemble_works(rows), [evaluation(levels={"artwork": level})]))
+    assert data["works"][0]["labels"][0]["score"] is None
+    assert data["evaluations"][0]["levels"]["artwork"]["balanced_accuracy"] is None
+
+
+def test_doubled_ids_are_refused():
+    row = {"object_id": "a", "label": "x"}
+    with pytest.raises(InputError, match="'a' twice"):
+        assemble_works(labels_table(row, row))
+    with pytest.raises(InputError, match="'a' twice"):
+        assemble_works(labels_table(row), pa.table({"object_id": ["a", "a"]}))
+
+
+def test_labels_that_are_none_are_refused():
+    with pytest.raises(InputError, match="lack the column task, score"):
+        assemble_works(labels_table().drop_columns(["task", "score"]))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"levels": {}},
+        {"levels": []},
+        {"classes": ["one"]},
+        {"majority_share": "half"},
+        {"levels": {"artwork": {"n": 1, "accuracy": 1, "confusion": [[1, 0]]}}},
+    ],
+)
+def test_evaluation_that_is_none_is_refused(tmp_path, broken):
+    with pytest.raises(InputError, match="evaluation"):
+        write_page(tmp_path, [], [evaluation() | broken if broken else broken])
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x.jpg", "thumbs/../../x.jpg", "//host/x.jpg"])
+def test_thumbnail_outside_the_folder_is_refused(tmp_path, path):
+    with pytest.raises(InputError, match="thumbnail"):
+        write_page(tmp_path, [Work("a", "a.jpg", thumbnail=path)])
+
+
+def test_thumbnail_that_looks_like_an_address_stays_a_file_name():
+    data = decoded(encode_data([Work("a", "a.jpg", thumbnail="javascript:alert(1)")], [], {}))
+    assert data["works"][0]["thumbnail"] == "javascript%3Aalert%281%29"
+
+
+def test_folder_that_can_not_be_written_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"can't write the page to .*file/report"):
+        write_page(tmp_path / "file" / "report", [])
