@@ -11,11 +11,14 @@ import hashlib
 import os
 import posixpath
 import secrets
+import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow as pa
@@ -83,9 +86,28 @@ def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system of a URI, and the path in it."""
     uri = normalize(uri)
     if uri.startswith("s3://"):
+        _reach(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
         options = {"config_kwargs": _S3_CONFIG, "use_listings_cache": False}
         return fsspec.filesystem("s3", **options), uri.removeprefix("s3://")
     return fsspec.filesystem("file"), uri
+
+
+@lru_cache
+def _reach(endpoint: str) -> None:
+    """Say within seconds that a server is not there; the retries made for a busy one would take a minute."""
+    place = urlsplit(endpoint)
+    if not place.hostname:
+        return
+    port = place.port or (80 if place.scheme == "http" else 443)
+    for wait in (0.5, 2.0, None):
+        try:
+            socket.create_connection((place.hostname, port), timeout=10).close()
+        except OSError as error:
+            if wait is None:
+                raise InputError(f"the S3 server {place.hostname}:{port} can't be reached: {error.strerror}") from error
+            time.sleep(wait)
+        else:
+            return
 
 
 def arrow_filesystem(uri: str) -> tuple[pafs.FileSystem, str]:

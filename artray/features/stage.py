@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from artray.collection import storage
 from artray.collection.decoding import DECODE_VERSION
 from artray.collection.passes import run_pass
 from artray.collection.pictures import View, read_pictures
@@ -17,6 +18,7 @@ from artray.errors import InputError
 from artray.features.brightness import Brightness
 from artray.features.colormaps import ColorMaps
 from artray.features.embedding import Embedding
+from artray.features.objects import Objects
 from artray.features.palette import Palette
 from artray.features.texture import Texture
 from artray.job import Counts, Options
@@ -28,6 +30,7 @@ FEATURES: dict[str, Callable[..., Any]] = {
     "texture": Texture,
     "colormaps": ColorMaps,
     "embedding": Embedding,
+    "objects": Objects,
 }
 """What `--features` can name."""
 
@@ -37,7 +40,15 @@ class FeatureOptions(Options):
 
     manifest: str = Field(description="the manifest of ingest", examples=["URI"])
     out: str = Field(description="folder or s3:// prefix for the feature table", examples=["URI"])
-    features: list[str] = Field(list(FEATURES), min_length=1, description="which ones", examples=["NAME,NAME"])
+    features: list[str] = Field(
+        ["palette", "brightness", "texture", "colormaps", "embedding"],
+        min_length=1,
+        description="which ones; there is also objects",
+        examples=["NAME,NAME"],
+    )
+    detector: str | None = Field(
+        None, description="a TensorFlow SavedModel of the Object Detection API; adds objects", examples=["DIR"]
+    )
     size: int = Field(224, ge=16, le=2048, description="side in pixels at which pictures are decoded")
     colors: int = Field(20, ge=1, le=256, description="how many colours a palette has")
     backbone: str = Field(
@@ -56,10 +67,12 @@ def extract_features(options: FeatureOptions) -> Counts:
     Raises:
         InputError: An unknown feature, or input and output as in `run_pass`.
     """
-    specs = [feature_spec(name, options) for name in dict.fromkeys(options.features)]
-    if options.backbone != DEFAULT_BACKBONE:
-        for spec in specs:
-            _ = build_feature(spec).fields  # a backbone that can't be had is said before any worker starts
+    names = [*options.features, *(["objects"] if options.detector else [])]
+    specs = [feature_spec(name, options) for name in dict.fromkeys(names)]
+    for spec in specs:
+        feature = build_feature(spec)  # a detector that is none is said before any worker starts
+        if options.backbone != DEFAULT_BACKBONE:
+            _ = feature.fields  # and so is a backbone that can't be had; for the default one it would only take time
     counts = run_pass(
         "features",
         options.manifest,
@@ -82,10 +95,14 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"--features: there is no feature {name!r} ({', '.join(FEATURES)}){hint}")
     spec: dict[str, Any] = {"name": name}
-    if name != "texture":  # its references are 224x224, and so is the picture they are compared with
+    if name not in ("texture", "objects"):  # these two have a decode size of their own
         spec["size"] = options.size
     if name == "palette":
         spec["n"] = options.colors
+    if name == "objects":
+        if options.detector is None:
+            raise InputError("--features objects: needs --detector")
+        spec["detector"] = storage.normalize(options.detector)
     if name == "embedding":
         spec |= {"backbone": options.backbone, "weights": options.weights, "statistics": options.statistics}
     return spec

