@@ -66,10 +66,9 @@ class Decode:
     """The worker of a pass that does nothing but read."""
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        done = []
-        for pictures in read_pictures(rows, [View(SIZE)]):
-            done.append(pictures.state.append_column("ready", pa.array([time.time()] * len(pictures.rows))))
-        return pa.concat_tables(done).append_column("object_id", rows["object_id"])
+        batches = read_pictures(rows, [View(SIZE)])
+        states = [batch.state.append_column("ready", pa.array([time.time()] * len(batch.rows))) for batch in batches]
+        return pa.concat_tables(states).append_column("object_id", rows["object_id"])
 
 
 def ours(uris: Sequence[str]) -> list[float]:
@@ -244,6 +243,9 @@ def compare_memory(paths: Sequence[str]) -> Table:
 
 
 def alone(uris: Sequence[str]) -> None:
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers can't import a spawned main module
     start_ray()
     ours(uris)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from artray.errors import InputError
 
@@ -38,6 +38,30 @@ class Attach(BaseModel):
     to: str
 
 
+class Task(BaseModel):
+    """How the cells of a label column become one class a row; see `artray.collection.labels.read_labels`.
+
+    Attributes:
+        vocabulary: The name of one that comes with artray, a YAML file, or `none`: each value is a class. By default
+            the one that is called like the task, if there is one.
+        grouping: One of the vocabulary's; its groups are the classes.
+        several: What becomes of a cell with several different values.
+        merge: New class by the classes it replaces.
+        keep: The only classes kept.
+        min_class_size: Classes with fewer rows are dropped.
+        only: Rows that have none of the values in a column get no label (a genre filter).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    vocabulary: str | None = None
+    grouping: str | None = None
+    several: Literal["drop", "first", "known"] = "drop"
+    merge: dict[str, tuple[str, ...]] = {}
+    keep: tuple[str, ...] | None = None
+    min_class_size: int = Field(1, ge=1)
+    only: dict[str, tuple[str, ...]] = {}
+
+
 class Mapping(BaseModel):
     """Which columns name a picture, and which describe it.
 
@@ -51,10 +75,12 @@ class Mapping(BaseModel):
         path: Regular expression (RE2) with named groups, searched in each picture's path; every group is a column.
         folder: Columns that say the same as a group of `path` (one row for all pictures of an artist, system A4).
         labels: Column of each task; the task names a vocabulary where there is one.
+        tasks: How a task's labels are read, where not as they stand.
         artist: The column with the maker, for splits by artist.
         artwork: The column that pictures of one work share, for splits by work.
         separator: What stands between several values of one cell.
         uppercase: Columns written in capitals throughout (system A1).
+        counted: Columns whose different values are counted for the user; by default the maker and the labels.
         attach: A second table.
         on_conflict: What happens to a picture that several rows name with different labels: it is left without a
             row, or it gets the first.
@@ -70,10 +96,12 @@ class Mapping(BaseModel):
     path: str | None = None
     folder: dict[str, str] = {}
     labels: dict[str, str] = {}
+    tasks: dict[str, Task] = {}
     artist: str | None = None
     artwork: str | None = None
     separator: str | None = None
     uppercase: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
     attach: Attach | None = None
     on_conflict: Literal["leave", "first"] = "leave"
 
@@ -88,9 +116,23 @@ class Mapping(BaseModel):
         """The catalogue's columns that are meant, without those that come from the path."""
         single = [self.object_id, self.file, self.url, self.title, self.artist, self.artwork]
         named = [name for name in single if name is not None]
-        from_path = set(path_columns(pa.array([""]), self.path)) if self.path else set()
-        rest = [*self.folder.values(), *self.labels.values(), *self.uppercase]
-        return list(dict.fromkeys(name for name in [*named, *rest] if name not in from_path))
+        filters = [name for task in self.tasks.values() for name in task.only]
+        rest = [*self.folder.values(), *self.labels.values(), *filters, *self.uppercase, *self.counted]
+        return list(dict.fromkeys(name for name in [*named, *rest] if name not in self.path_groups()))
+
+    def path_groups(self) -> tuple[str, ...]:
+        """The columns that come from the pictures' paths."""
+        return tuple(path_columns(pa.array([""]), self.path)) if self.path else ()
+
+    def without_catalog(self) -> "Mapping":
+        """What is left of the mapping where there are pictures only: what their paths say."""
+        groups = self.path_groups()
+        labels = {task: column for task, column in self.labels.items() if column in groups}
+        artist, artwork = (name if name in groups else None for name in (self.artist, self.artwork))
+        tasks = {name: task for name, task in self.tasks.items() if name in labels}
+        return Mapping(
+            description=self.description, path=self.path, labels=labels, tasks=tasks, artist=artist, artwork=artwork
+        )
 
     def check(self, names: Sequence[str]) -> None:
         """Raise InputError if the catalogue lacks a column that the mapping names."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import re
 import secrets
 import socket
 import time
@@ -27,6 +28,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from artray import console
 from artray.errors import InputError
 
 P = ParamSpec("P")
@@ -71,6 +73,7 @@ def normalize(uri: str | os.PathLike[str]) -> str:
     if scheme == "file":
         return str(Path("/" + rest.lstrip("/")))
     if scheme != "s3":
+        text = re.sub(r"//[^/@]*@", "//***@", text)  # a password has no place in a log
         raise InputError(f"{text}: must be a folder or s3://bucket/prefix")
     if not rest.strip("/"):
         raise InputError(f"{text}: names no bucket")
@@ -171,7 +174,8 @@ def _is_storage_failure(error: BaseException) -> bool:
 def list_files(uri: str) -> Iterator[FileInfo]:
     """All files below a folder or prefix, in the order of their names.
 
-    Hidden files and those below a folder whose name begins with a dot are left out.
+    Hidden files and those below a folder whose name begins with a dot are left out; so are links that lead to no
+    file below the folder (and pipes, and the like), but these are said.
 
     Raises:
         InputError: The folder or bucket is not there, or may not be read.
@@ -183,18 +187,32 @@ def list_files(uri: str) -> Iterator[FileInfo]:
     found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
     if prefix and not found:
         fs.call_s3("head_bucket", Bucket=root.partition("/")[0])  # tells an empty prefix from a missing bucket
-    return iter(
-        [
-            FileInfo(prefix + path, int(info["size"]), _version(info))
-            for path, info in sorted(found.items())
-            if not any(part.startswith(".") for part in path[len(root) :].split("/"))
-        ]
-    )
+    files = []
+    refused = []
+    for path, info in sorted(found.items()):
+        if any(part.startswith(".") for part in path[len(root) :].split("/")):
+            continue
+        if info["type"] == "other" and not _is_file_below(path, root):
+            refused.append(path)
+        else:
+            files.append(FileInfo(prefix + path, int(info["size"]), _version(path, info)))
+    if refused:
+        console.say(f"left out, links that lead to no file below {uri}: {len(refused)} ({refused[0]!a})")
+    return iter(files)
 
 
-def _version(info: dict[str, Any]) -> str:
-    etag = info.get("ETag")
-    return str(etag).strip('"') if etag else f"mtime:{info['mtime']:.6f}"
+def _is_file_below(link: str, root: str) -> bool:
+    """Whether a link leads to a file of the same folder."""
+    target = Path(os.path.realpath(link))
+    return target.is_file() and target.is_relative_to(Path(os.path.realpath(root)))
+
+
+def _version(path: str, info: dict[str, Any]) -> str:
+    if "ETag" in info:
+        return str(info["ETag"]).strip('"')
+    # A link's own time says nothing of the picture.
+    seconds = Path(path).stat().st_mtime if info["islink"] else info["mtime"]
+    return f"mtime:{seconds:.6f}"
 
 
 def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from artray import console
 from artray.collection import storage
 from artray.collection.decoding import DECODE_VERSION
 from artray.collection.passes import run_pass
@@ -72,7 +75,9 @@ def extract_features(options: FeatureOptions) -> Counts:
     for spec in specs:
         feature = build_feature(spec)  # a detector that is none is said before any worker starts
         if options.backbone != DEFAULT_BACKBONE:
-            _ = feature.fields  # and so is a backbone that can't be had; for the default one it would only take time
+            # And so is a backbone that can't be had; for the default one it would only take time.
+            with console.silent_stderr(), redirect_stdout(io.StringIO()):
+                _ = feature.fields
     counts = run_pass(
         "features",
         options.manifest,

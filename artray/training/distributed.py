@@ -1,4 +1,4 @@
-"""The distributed step: one global batch, shared by all replicas; the only module of the training that imports TensorFlow.
+"""The distributed step: one global batch, shared by all replicas; training's only module that imports TensorFlow.
 
 Keras 3's `fit` does not run on several workers (ray issue 47464, keras issue 20585), so the step is our own:
 `MultiWorkerMirroredStrategy` over the workers that Ray Train started, with all GPUs of each.

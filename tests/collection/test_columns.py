@@ -83,7 +83,7 @@ def test_paths_of_the_folder_trees() -> None:
 
     classes = ready_mapping("class-folders").path
     assert classes
-    assert path_columns(pa.array(["train/han/a.jpg", "kom/b.jpg", "c.jpg"]), classes)["class"].to_pylist() == [
+    assert path_columns(pa.array(["train/han/a.jpg", "kom/b.jpg", "c.jpg"]), classes)["folder"].to_pylist() == [
         "han",
         "kom",
         None,
