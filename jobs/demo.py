@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from artray import console
-from artray.collection.manifest import IngestOptions, ingest
+from artray.collection.ingest import IngestOptions, ingest
 from artray.features.stage import FeatureOptions, extract_features
 from artray.job import Counts, Options, main
 from artray.labeling.station import LabelOptions, label_catalog
