@@ -12,12 +12,15 @@ from ray.data import DataContext
 
 from artray import console
 from artray.errors import ArtrayError
-from artray.job import QUIET
+from artray.job import CHATTERERS, QUIET
 
 
 def connect() -> None:
     """Join the cluster in `RAY_ADDRESS` (set by `ray job submit`), else start a local one; once a process."""
     verbose = logging.getLogger().isEnabledFor(logging.INFO)
+    if not verbose:  # Ray gave its loggers levels of its own if it was imported after `quiet`
+        for name in CHATTERERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     if not ray.is_initialized():
         local = {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "include_dashboard": False}
         # Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised.

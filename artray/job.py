@@ -139,10 +139,11 @@ def quiet(verbose: bool) -> None:
     if verbose:
         return
     os.environ.update(QUIET)
-    for name in ("ray", "ray.data", "ray.train", "ray.tune", "botocore", "aiobotocore", "s3fs"):
+    for name in CHATTERERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+CHATTERERS = ("ray", "ray.data", "ray.train", "ray.tune", "botocore", "aiobotocore", "s3fs")
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),

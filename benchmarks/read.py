@@ -12,9 +12,9 @@ clock starts when the first quarter of the pictures is done. Contenders take tur
 Those that decode in full take long, and get at most 200 pictures. For figures to quote take 1,000 pictures: with few,
 the second worker may still be starting when the first has done its quarter.
 
-Without --folder the pictures are made: the sample collection's paintings, enlarged to 2,400 to 4,000 pixels with a
-scan's grain, as JPEG of about 600 kB, kept in --cache for the next run. Needs `pip install -e '.[bench]'`; a contender
-that is not installed gets no numbers.
+Without --folder fifty pictures are made and taken in turn: the sample collection's paintings, enlarged to 2,400 to
+4,000 pixels with a scan's grain, as JPEG of about 600 kB, kept in --cache for the next run; --memory takes the sample
+itself. Needs `pip install -e '.[bench]'`; a contender that is not installed gets no numbers.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,7 +40,7 @@ import pyarrow as pa
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 import artray
 from artray import console
@@ -54,7 +54,7 @@ from artray.job import quiet
 SIZE = 224
 SAMPLE = Path(artray.__file__).parent / "sample" / "paintings22" / "images"
 LONG_SIDES = (2400, 2800, 3200, 3600, 4000)
-DIFFERENT = 50  # pictures made; the others are copies of them
+DIFFERENT = 50
 MOST_IN_FULL = 200
 MEMORY_PICTURES = (1000, 20_000)
 
@@ -130,11 +130,7 @@ SCALED: dict[str, Contender] = {
     "floor: process pool": process_pool,
     "tf.data, ratio=8": partial(tf_data, ratio=8),
 }
-IN_FULL: dict[str, Contender] = {
-    "Ray read_images": ray_read_images,
-    "Daft": daft,
-    "tf.data": partial(tf_data, ratio=1),
-}
+IN_FULL: dict[str, Contender] = {"Ray read_images": ray_read_images, "Daft": daft, "tf.data": partial(tf_data, ratio=1)}
 
 
 @dataclass
@@ -147,34 +143,36 @@ class Rates:
     def add(self, contend: Contender, uris: Sequence[str]) -> None:
         started = time.time()
         ready = np.sort(contend(uris))
+        if len(ready) != len(uris):
+            raise RuntimeError(f"{len(ready)} of {len(uris)} pictures came back")
         first = ready[len(ready) // 4]
         self.steady.append(np.sum(ready > first) / (ready[-1] - first))
         self.with_startup.append(len(ready) / (time.time() - started))
 
 
 def measure(entries: Mapping[str, tuple[Contender, Sequence[str]]], repeats: int) -> dict[str, Rates]:
-    """Measure contenders in turns; of one that fails, but for ours, no rates."""
+    """Measure contenders in turns; one that fails, but for ours, is left out."""
     rates = {name: Rates() for name in entries}
-    turns = [name for _ in range(repeats) for name in entries]
-    failed = set()
-    for name in track(turns, "measuring", console=Console(stderr=True), disable=not sys.stderr.isatty()):
+    for name in list(entries) * repeats:
         contend, uris = entries[name]
+        if name not in rates:
+            continue
+        console.say(f"{name} …")
         try:
-            if name not in failed:
-                rates[name].add(contend, uris)
+            rates[name].add(contend, uris)
         except Exception as error:
             if contend is ours:
                 raise
-            failed.add(name)
-            print(f"{name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}", file=sys.stderr)
-    return {name: Rates() if name in failed else found for name, found in rates.items()}
+            console.say(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            del rates[name]
+    return rates
 
 
 def compare(paths: Sequence[str], repeats: int) -> Table:
     """Ours, the floor and the peers over one folder."""
     entries = {name: (contend, paths) for name, contend in SCALED.items()}
     entries |= {name: (contend, paths[:MOST_IN_FULL]) for name, contend in IN_FULL.items()}
-    return results(measure(entries, repeats), "ours is … times it")
+    return results(entries, measure(entries, repeats), "ours is … times it")
 
 
 def compare_s3(paths: Sequence[str], repeats: int) -> Table:
@@ -183,35 +181,30 @@ def compare_s3(paths: Sequence[str], repeats: int) -> Table:
     storage.filesystem(uris[0])[0].mkdir("museum")
     for path, uri in zip(paths, uris, strict=True):
         storage.write_bytes(uri, Path(path).read_bytes())
-    return results(measure({"S3": (ours, uris), "local folder": (ours, paths)}, repeats), "S3 is … times it")
+    entries = {"S3": (ours, uris), "local folder": (ours, paths)}
+    return results(entries, measure(entries, repeats), "S3 is … times it")
 
 
-def results(rates: Mapping[str, Rates], heading: str) -> Table:
-    table = Table("")
-    for name in ("pictures/s", heading, "start-up included"):
-        table.add_column(name, justify="right")
+def results(names: Iterable[str], rates: Mapping[str, Rates], heading: str) -> Table:
+    table = Table("", *(Column(name, justify="right") for name in ("pictures/s", heading, "start-up included")))
     first = statistics.median(next(iter(rates.values())).steady)
-    for name, found in rates.items():
-        if found.steady:
-            steady, with_startup = map(statistics.median, (found.steady, found.with_startup))
-            table.add_row(name, f"{steady:.1f}", f"{first / steady:.2f}", f"{with_startup:.1f}")
-        else:
+    for name in names:
+        if name not in rates:
             table.add_row(name, "-", "-", "-")
+            continue
+        steady, with_startup = map(statistics.median, (rates[name].steady, rates[name].with_startup))
+        table.add_row(name, f"{steady:.1f}", f"{first / steady:.2f}", f"{with_startup:.1f}")
     return table
 
 
 def museum_pictures(folder: Path, count: int) -> list[str]:
-    """JPEGs of a museum's size, made where they are not there yet."""
+    """JPEGs of a museum's size, made where they are not there yet; beyond DIFFERENT they come again."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{index:06d}.jpg" for index in range(count)]
+    paths = [folder / f"{index:02d}.jpg" for index in range(DIFFERENT)]
     absent = [index for index in range(min(DIFFERENT, count)) if not paths[index].exists()]
-    steps = track(absent, "making pictures", console=Console(stderr=True), disable=not sys.stderr.isatty())
-    for index in steps:
+    for index in track(absent, "making pictures", console=Console(stderr=True), disable=not sys.stderr.isatty()):
         write_museum_picture(paths[index], index)
-    for index in range(DIFFERENT, count):
-        if not paths[index].exists():
-            shutil.copyfile(paths[index % DIFFERENT], paths[index])
-    return [str(path) for path in paths]
+    return [str(paths[index % DIFFERENT]) for index in range(count)]
 
 
 def write_museum_picture(path: Path, seed: int) -> None:
@@ -231,9 +224,8 @@ def compare_memory(paths: Sequence[str]) -> Table:
     table = Table("pictures", "peak, GiB", "ratio")
     peaks = []
     for count in MEMORY_PICTURES:
-        job = multiprocessing.get_context("spawn").Process(
-            target=alone, args=([paths[n % len(paths)] for n in range(count)],)
-        )
+        uris = [paths[index % len(paths)] for index in range(count)]
+        job = multiprocessing.get_context("spawn").Process(target=alone, args=(uris,))
         job.start()
         peaks.append(peak_memory(job) / 2**30)
         if job.exitcode:
@@ -287,15 +279,13 @@ def s3_server() -> Iterator[None]:
         "AWS_ACCESS_KEY_ID": "artray-key",
         "AWS_SECRET_ACCESS_KEY": "artray-secret",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
     }
     with tempfile.TemporaryDirectory() as folder:
         command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false"]
         command += ["-admin.ui=false", *(f"-{name}={number}" for name, number in ports.items())]
-        quietly = subprocess.DEVNULL
-        server = subprocess.Popen(command, stdout=quietly, stderr=quietly, cwd=folder)
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
         try:
-            wait_for(endpoint, server)
+            wait_for(endpoint)
             yield
         finally:
             server.terminate()
@@ -308,15 +298,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(endpoint: str, server: "subprocess.Popen[bytes]") -> None:
+def wait_for(endpoint: str) -> None:
     for _ in range(300):
         try:
             urllib.request.urlopen(endpoint, timeout=1)
         except urllib.error.HTTPError:
             return  # it answers, and asks for keys
         except OSError:
-            if server.poll() is not None:
-                break
             time.sleep(0.1)
     raise SystemExit(f"the S3 server does not answer at {endpoint}")
 
@@ -333,16 +321,16 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=cache, help="where made pictures are kept (default: %(default)s)")
     options = parser.parse_args()
 
-    if options.memory and not options.folder:
-        paths = sorted(map(str, SAMPLE.glob("*.jpg")))
-    elif options.folder:
-        paths = sorted(str(path) for path in options.folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-        paths = [str(Path(path).absolute()) for path in paths[: options.pictures]]
+    folder = options.folder or (SAMPLE if options.memory else None)
+    if folder:
+        found = sorted(path for path in folder.absolute().rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+        paths = [str(path) for path in found[: options.pictures]]
         if not paths:
-            parser.error(f"no JPEGs in {options.folder}")
+            parser.error(f"no JPEGs in {folder}")
     else:
         paths = museum_pictures(options.cache.absolute(), options.pictures)
 
+    sizes = [len(Path(path).read_bytes()) for path in paths]  # read, so that nobody finds a cold file cache
     if options.memory:
         table = compare_memory(paths)
     elif options.s3:
@@ -352,8 +340,8 @@ def main() -> None:
     else:
         start_ray()
         table = compare(paths, options.repeats)
-    mean = statistics.mean(Path(path).stat().st_size for path in paths) / 1000
-    Console().print(table, f"{len(paths)} pictures of {mean:,.0f} kB, {os.cpu_count()} CPUs", sep="\n")
+    about = f"{len(paths)} pictures of {statistics.mean(sizes) / 1000:,.0f} kB, {os.cpu_count()} CPUs"
+    Console().print(table, about, sep="\n")
 
 
 if __name__ == "__main__":

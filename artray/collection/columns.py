@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from artray.errors import InputError
 
@@ -80,7 +80,8 @@ class Mapping(BaseModel):
         artwork: The column that pictures of one work share, for splits by work.
         separator: What stands between several values of one cell.
         uppercase: Columns written in capitals throughout (system A1).
-        counted: Columns whose different values are counted for the user; by default the maker and the labels.
+        counted: Columns whose different values are counted for the user, where there are such; by default the maker and
+            the labels.
         attach: A second table.
         on_conflict: What happens to a picture that several rows name with different labels: it is left without a
             row, or it gets the first.
@@ -112,12 +113,19 @@ class Mapping(BaseModel):
             raise ValueError("has no named group, (?P<name>...)")
         return pattern
 
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_have_labels(cls, tasks: dict[str, Task], info: ValidationInfo) -> dict[str, Task]:
+        for name in tasks.keys() - info.data.get("labels", {}).keys():
+            raise ValueError(f"labels names no column for {name!r}")
+        return tasks
+
     def columns(self) -> list[str]:
         """The catalogue's columns that are meant, without those that come from the path."""
         single = [self.object_id, self.file, self.url, self.title, self.artist, self.artwork]
         named = [name for name in single if name is not None]
         filters = [name for task in self.tasks.values() for name in task.only]
-        rest = [*self.folder.values(), *self.labels.values(), *filters, *self.uppercase, *self.counted]
+        rest = [*self.folder.values(), *self.labels.values(), *filters, *self.uppercase]
         return list(dict.fromkeys(name for name in [*named, *rest] if name not in self.path_groups()))
 
     def path_groups(self) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def read_fingerprints(table: pa.Table, out: str) -> npt.NDArray[np.uint64]:
     return np.array([known.get(key, none) for key in _keys(table)], np.uint64).reshape(-1, 4)
 
 
-_Key = tuple[str, "str | None"]
+_Key = tuple[str, str | None]
 
 
 def _keys(table: pa.Table) -> list[_Key]:

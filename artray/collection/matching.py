@@ -292,7 +292,9 @@ class _Matching:
         self._join("url, other suffix", stems, row_stems, one_to_one=True)
 
     def _by_id(self, ids: pa.Array) -> None:
-        stems = _last_part(_without_suffix(self.paths))
+        # As `artray.collection.download` writes an id: percent-encoded, with a digest where two differ only in case.
+        stems = pc.replace_substring_regex(_last_part(_without_suffix(self.paths)), "~[0-9a-f]{24}$", "")
+        stems = _map(stems, pc.match_substring_regex(stems, "%[0-9A-Fa-f]{2}"), unquote)
         self._join("id", stems, ids, reuse=True)
         stems, _ = self._left(stems, ids)
         # 1939/1/2 is 1939-1-2 in a file's name.

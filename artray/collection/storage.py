@@ -3,10 +3,15 @@
 A URI is a path (`pictures`, `/mnt/scans`, `file:///mnt/scans`) or `s3://bucket/prefix`. Keys, region and endpoint of
 S3 come from the usual AWS environment variables, configuration files or instance profile; nothing of them is ever
 written to a table or a log.
+
+What S3 is slow or wrong at is tried again: a request, or a read with all its bytes, is made AWS_MAX_ATTEMPTS times in
+all (8 where nothing is set; `max_attempts` of the AWS configuration file counts too) with growing random waits, and
+only then given up. See `artray.collection.s3`.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import posixpath
@@ -35,10 +40,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _S3_CONFIG: dict[str, Any] = {
-    # Adaptive retries slow down with a throttled bucket instead of failing a picture.
-    "retries": {"mode": "adaptive", "max_attempts": 8},
     "connect_timeout": 10,
-    "read_timeout": 60,
+    "read_timeout": 60,  # seconds without a byte
     "max_pool_connections": 64,
 }
 
@@ -90,8 +93,9 @@ def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
     uri = normalize(uri)
     if uri.startswith("s3://"):
         _reach(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
-        options = {"config_kwargs": _S3_CONFIG, "use_listings_cache": False}
-        return fsspec.filesystem("s3", **options), uri.removeprefix("s3://")
+        from artray.collection import s3  # half a second that users of folders need not wait
+
+        return s3.connect(_S3_CONFIG), uri.removeprefix("s3://")
     return fsspec.filesystem("file"), uri
 
 
@@ -148,6 +152,8 @@ def read_error(error: BaseException, uri: str) -> ReadError:
         chain.append(link)
         link = link.__cause__ or link.__context__
     names = {type(item).__name__ for item in chain}
+    if "GaveUpError" in names:
+        return ReadError("failed", next(str(item) for item in chain if type(item).__name__ == "GaveUpError"))
     text = " ".join(str(item) for item in chain)
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
         return ReadError("denied", "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
@@ -155,8 +161,6 @@ def read_error(error: BaseException, uri: str) -> ReadError:
         return ReadError("denied", "the S3 server refuses these keys")
     if "NoSuchBucket" in text or "bucket does not exist" in text:
         return ReadError("missing", "there is no such bucket")
-    if names & {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionRefusedError"}:
-        return ReadError("failed", "the S3 server can't be reached (is AWS_ENDPOINT_URL right?)")
     if names & {"PermissionError"} or "Forbidden" in text or "AccessDenied" in text:
         return ReadError("denied", "permission denied")
     if any(isinstance(item, FileNotFoundError) for item in chain):
@@ -222,15 +226,12 @@ def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:
     if not uris[0].startswith("s3://"):
         return [_read_local(uri) for uri in uris]
     fs, _ = filesystem(uris[0])
-    paths = [uri.removeprefix("s3://") for uri in uris]
-    found = fs.cat(list(dict.fromkeys(paths)), on_error="return")
-    if isinstance(found, bytes):  # fsspec's answer for one path
-        found = {paths[0]: found}
+    paths = list(dict.fromkeys(uri.removeprefix("s3://") for uri in uris))
+    # Not `cat`, which takes a name with [, ? or * for a pattern; and one request a file, without asking its size first.
+    found = dict(zip(paths, fs.cat_ranges(paths, None, None, max_concurrency=1, on_error="return"), strict=True))
     return [
         item if isinstance(item, bytes) else read_error(item, uri)
-        for uri, item in (
-            (uri, found.get(path, FileNotFoundError(path))) for uri, path in zip(uris, paths, strict=True)
-        )
+        for uri, item in ((uri, found[uri.removeprefix("s3://")]) for uri in uris)
     ]
 
 
@@ -299,7 +300,8 @@ def remove(uri: str) -> None:
     """Remove a file or a folder with all below it; nothing happens where there is none."""
     fs, path = filesystem(uri)
     if fs.exists(path):
-        fs.rm(path, recursive=True)
+        # `rm` on S3 takes a name with [, ? or * for a pattern: it would miss this one, or remove its neighbours.
+        fs.rm(path if isinstance(fs, LocalFileSystem) else glob.escape(path), recursive=True)
 
 
 def write_table(uri: str, table: pa.Table, row_group_size: int = 4096) -> None:

@@ -10,7 +10,7 @@ import pyarrow.dataset as pads
 import pytest
 
 from artray.collection import storage
-from artray.collection.manifest import IngestOptions, ingest
+from artray.collection.ingest import IngestOptions, ingest
 from artray.errors import InputError
 from artray.features.stage import FeatureOptions, extract_features
 from artray.labeling.contract import LABELS

@@ -1,0 +1,160 @@
+"""s3fs with one set of tries.
+
+s3fs repeats what botocore has already repeated, and its reads repeat that again: with botocore's nine tries, a picture
+behind a server that does not answer is asked for 225 times, one behind a throttled bucket 45 times, one whose
+connection breaks in the middle 5 times. botocore's own tries don't help here: they end where the body begins, and
+share a quota, so that in a bad minute the hundredth picture is given up after its first failure. Here botocore and
+s3fs try once, and one loop around both, from the request to the last byte, tries as often as configured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import random
+from typing import Any
+
+import s3fs
+from aiohttp import ClientConnectorError, ClientPayloadError
+from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
+from botocore.session import Session
+
+from artray.errors import InputError
+
+_TRIES = 8
+_MODE = "standard"
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 20.0  # seconds, at most
+
+_TRANSIENT_STATUS = {429, 500, 502, 503, 504, 509}
+_TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+_BROKEN_BODY = (ClientPayloadError, IncompleteReadError, FlexibleChecksumError)
+_TIMEOUT = (TimeoutError, asyncio.TimeoutError)  # two classes before Python 3.11
+_TRANSIENT = (HTTPClientError, BotoConnectionError, ResponseParserError, *_BROKEN_BODY, *_TIMEOUT)
+
+
+class GaveUpError(OSError):
+    """A request failed in each of its tries; the cause is the last failure."""
+
+
+class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
+    """An S3 file system whose requests are tried `tries` times, reading the answer's body included.
+
+    Throttling, server errors, timeouts, broken connections, bodies shorter than their Content-Length and bodies that
+    don't match their checksum are tried again, after a random wait of up to 1/2, 1, 2, 4, ... 20 s ("full jitter",
+    Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog 2015). Missing files and refused keys are not.
+
+    A connection that is closed before it carries an answer is made anew once within a try, by HTTP's rule for
+    connections that were kept open (RFC 9112, 9.3.1; aiohttp does it).
+
+    Args:
+        tries: Requests made before one is given up, the first included.
+        **options: s3fs's.
+    """
+
+    retries = 1  # s3fs's own loops
+
+    def __init__(self, tries: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.tries = tries
+
+    async def _call_s3(self, method: str, *options: dict[str, Any], **parameters: Any) -> Any:
+        failures = 0
+        while True:
+            try:
+                answer = await super()._call_s3(method, *options, **parameters)
+                if method == "get_object":
+                    answer["Body"] = _Body(await _whole(answer["Body"]))
+                return answer
+            except Exception as error:
+                failures += 1
+                if not _is_transient(error):
+                    raise
+                if failures == self.tries:
+                    raise GaveUpError(f"{_reason(error)}; given up after {_count(failures)}") from error
+            await asyncio.sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (failures - 1))))
+
+
+class _Body:
+    """A body that has been read already, with the methods s3fs needs."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    async def read(self, size: int | None = -1) -> bytes:
+        return self._file.read(size)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+async def _whole(body: Any) -> bytes:
+    try:
+        data: bytes = await body.read()
+        return data
+    finally:
+        body.close()  # of a broken body: the connection, which must not be used again
+
+
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error.__cause__, ClientError):
+        status, code = _answered(error.__cause__)
+        return status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES
+    return isinstance(error, _TRANSIENT)
+
+
+def _answered(error: ClientError) -> tuple[int, str]:
+    response = error.response
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0), response.get("Error", {}).get("Code", "")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error.__cause__, ClientError):
+        status, code = _answered(error.__cause__)
+        return f"the S3 server answers {status}" + (f" {code}" if code != str(status) else "")
+    if isinstance(error, FlexibleChecksumError):
+        return "the bytes don't match the S3 server's checksum"
+    if isinstance(error, _BROKEN_BODY):
+        return "the connection to the S3 server breaks off within the file"
+    if isinstance(error, _TIMEOUT) or "Timeout" in type(error).__name__:
+        return "the S3 server does not answer in time"
+    if isinstance(error, BotoConnectionError) and isinstance(error.kwargs.get("error"), ClientConnectorError):
+        return "the S3 server can't be reached (is AWS_ENDPOINT_URL right?)"
+    if isinstance(error, (HTTPClientError, BotoConnectionError)):
+        return "the connection to the S3 server fails"
+    return f"the S3 server's answer can't be understood ({type(error).__name__})"
+
+
+def _count(tries: int) -> str:
+    return "1 try" if tries == 1 else f"{tries} tries"
+
+
+def connect(config: dict[str, Any]) -> S3FileSystem:
+    """The S3 file system of the environment: one for each server and set of options, kept for the process.
+
+    Tries and mode come from AWS_MAX_ATTEMPTS and AWS_RETRY_MODE, else from `max_attempts` and `retry_mode` of the AWS
+    configuration file's profile, else they are 8 and "standard". The loop of tries is the same in all modes;
+    "adaptive" makes botocore's client-wide rate limiter hold requests back as well.
+
+    Args:
+        config: More of botocore's client options.
+
+    Raises:
+        InputError: Tries or mode make no sense.
+    """
+    profile: dict[str, Any] = Session().get_scoped_config()
+    tries = os.environ.get("AWS_MAX_ATTEMPTS") or profile.get("max_attempts") or str(_TRIES)
+    mode = os.environ.get("AWS_RETRY_MODE") or profile.get("retry_mode") or _MODE
+    if not tries.isdecimal() or int(tries) < 1:
+        raise InputError(f"AWS_MAX_ATTEMPTS (max_attempts): must be a number from 1, not {tries!r}")
+    if mode not in ("legacy", "standard", "adaptive"):
+        raise InputError(f"AWS_RETRY_MODE (retry_mode): must be legacy, standard or adaptive, not {mode!r}")
+    # What fsspec tells its instances apart by is their arguments: so the endpoint is one, though botocore knows it.
+    return S3FileSystem(
+        tries=int(tries),
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+        config_kwargs={**config, "retries": {"mode": mode, "total_max_attempts": 1}},
+        use_listings_cache=False,
+    )

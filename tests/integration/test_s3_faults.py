@@ -1,0 +1,206 @@
+"""Pictures behind an S3 server, or a network, with faults: a real server behind a proxy that makes them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artray.collection import s3, storage
+from artray.collection.storage import ReadError
+from artray.errors import InputError
+from tests.conftest import S3Server
+from tests.integration import proxy as proxies
+from tests.integration.proxy import Fault, Proxy
+
+TRIES = 3
+FOLDER = "s3://museum/faults"
+
+TRANSIENT: dict[Fault, str] = {
+    "503 SlowDown": "the S3 server answers 503 SlowDown",
+    "503 ServiceUnavailable": "the S3 server answers 503 ServiceUnavailable",
+    "500 InternalError": "the S3 server answers 500 InternalError",
+    "429 TooManyRequests": "the S3 server answers 429 TooManyRequests",
+    "400 RequestTimeout": "the S3 server answers 400 RequestTimeout",
+    "reset": "the connection to the S3 server fails",
+    "reset body": "the connection to the S3 server breaks off within the file",
+    "cut": "the connection to the S3 server breaks off within the file",
+    "corrupt": "the bytes don't match the S3 server's checksum",
+    "stall": "the S3 server does not answer in time",
+    "stall body": "the S3 server does not answer in time",
+}
+
+
+def uri_of(name: str) -> str:
+    return f"{FOLDER}/{name}"
+
+
+def key_of(name: str) -> str:
+    return uri_of(name).removeprefix("s3://")
+
+
+@pytest.fixture(scope="module")
+def pictures(s3_bucket: str) -> dict[str, bytes]:
+    """Objects by name, each with bytes of its own."""
+    numbers = random.Random(0)
+    names = [*TRANSIENT, "403 AccessDenied", "good", *(f"{number:03}.jpg" for number in range(150))]
+    found = {name: numbers.randbytes(20_000 + number) for number, name in enumerate(names)}
+    for name, data in found.items():
+        storage.write_bytes(uri_of(name), data)
+    return found
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """All requests of a test go through it; each is tried `TRIES` times, with short waits, and a second of silence is too long."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", str(TRIES))
+    monkeypatch.setitem(storage._S3_CONFIG, "read_timeout", 1.0)
+    monkeypatch.setattr(s3, "_FIRST_WAIT", 0.02)
+    with proxies.running(s3_server.endpoint, stall=3.0) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy
+
+
+def gets(proxy: Proxy, name: str) -> int:
+    return proxy.requests["GET", key_of(name)]
+
+
+def test_a_good_picture_is_asked_for_once_and_its_size_never(proxy, pictures):
+    assert storage.read_many([uri_of("good"), uri_of("good")]) == [pictures["good"]] * 2
+    assert proxy.requests == {("GET", key_of("good")): 1}
+
+
+@pytest.mark.parametrize("failures", [1, TRIES - 1])
+def test_faults_that_pass(proxy, pictures, failures):
+    for fault in TRANSIENT:
+        proxy.plan(key_of(fault), *[fault] * failures)
+    assert storage.read_many([uri_of(fault) for fault in TRANSIENT]) == [pictures[fault] for fault in TRANSIENT]
+    assert {fault: gets(proxy, fault) for fault in TRANSIENT} == dict.fromkeys(TRANSIENT, failures + 1)
+
+
+def test_faults_of_many_kinds_share_the_tries(proxy, pictures):
+    """A broken body counts like a refused request: the tries of one are not multiplied by those of the other."""
+    enough: list[Fault] = ["503 SlowDown", "cut"]
+    proxy.plan(key_of("000.jpg"), *enough)
+    proxy.plan(key_of("001.jpg"), *enough, "stall body")
+    found = storage.read_many([uri_of("000.jpg"), uri_of("001.jpg")])
+    assert found == [
+        pictures["000.jpg"],
+        ReadError("failed", f"the S3 server does not answer in time; given up after {TRIES} tries"),
+    ]
+    assert [gets(proxy, name) for name in ("000.jpg", "001.jpg")] == [TRIES, TRIES]
+
+
+def test_faults_that_stay(proxy, pictures):
+    for fault in TRANSIENT:
+        proxy.always(key_of(fault), fault)
+    others = [f"{number:03}.jpg" for number in range(20)]
+    names = [name for pair in zip(TRANSIENT, others, strict=False) for name in pair]
+    found = dict(zip(names, storage.read_many([uri_of(name) for name in names]), strict=True))
+    for fault, reason in TRANSIENT.items():
+        assert found[fault] == ReadError("failed", f"{reason}; given up after {TRIES} tries")
+        # A connection closed before it answers is made anew within a try (RFC 9112, 9.3.1).
+        assert gets(proxy, fault) == (2 * TRIES if fault == "reset" else TRIES)
+    for name in others[: len(TRANSIENT)]:
+        assert found[name] == pictures[name]
+        assert gets(proxy, name) == 1
+
+
+def test_what_trying_again_can_not_help(proxy, pictures):
+    proxy.always(key_of("403 AccessDenied"), "403 AccessDenied")
+    names = ["403 AccessDenied", "gone.jpg", "good"]
+    assert storage.read_many([uri_of(name) for name in names]) == [
+        ReadError("denied", "permission denied"),
+        ReadError("missing", "not found"),
+        pictures["good"],
+    ]
+    assert [gets(proxy, name) for name in names] == [1, 1, 1]
+
+
+def test_a_throttled_bucket_loses_no_picture(proxy, pictures, monkeypatch):
+    """150 pictures at once, a third of the answers are SlowDown: botocore's own quota of retries would run out."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "12")
+    proxy.rate(1 / 3, "503 SlowDown")
+    names = [f"{number:03}.jpg" for number in range(150)]
+    assert storage.read_many([uri_of(name) for name in names]) == [pictures[name] for name in names]
+    assert sum(gets(proxy, name) for name in names) > 1.2 * len(names)
+
+
+def test_tries_are_awss_settings(proxy, tmp_path: Path, monkeypatch):
+    proxy.always(key_of("000.jpg"), "500 InternalError")
+
+    def tries() -> int:
+        before = gets(proxy, "000.jpg")
+        (found,) = storage.read_many([uri_of("000.jpg")])
+        made = gets(proxy, "000.jpg") - before
+        assert isinstance(found, ReadError)
+        assert found.message.endswith(f"given up after {made} {'try' if made == 1 else 'tries'}")
+        return made
+
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert tries() == 1
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    for mode in ("legacy", "standard", "adaptive"):
+        monkeypatch.setenv("AWS_RETRY_MODE", mode)
+        assert tries() == 3
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    (tmp_path / "config").write_text("[default]\nmax_attempts = 2\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert tries() == 2
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert storage.filesystem(FOLDER)[0].tries == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AWS_MAX_ATTEMPTS", "0"), ("AWS_MAX_ATTEMPTS", "many"), ("AWS_RETRY_MODE", "hard")]
+)
+def test_settings_that_make_no_sense(s3_environment, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"{name}.*{value}"):
+        storage.read_many([uri_of("good")])
+
+
+def test_other_requests_are_tried_again_too(proxy, pictures):
+    """Listing, writing, reading a part of a file (Parquet) and a whole one."""
+    proxy.plan("museum", "503 SlowDown", "reset")
+    assert {info.uri for info in storage.list_files(FOLDER)} >= {uri_of(name) for name in pictures}
+    proxy.plan(key_of("new"), "500 InternalError", "stall")
+    storage.write_bytes(uri_of("new"), b"0123456789")
+    proxy.plan(key_of("new"), "cut", "429 TooManyRequests")
+    assert storage.read_bytes(uri_of("new")) == b"0123456789"
+    fs, path = storage.filesystem(uri_of("new"))
+    proxy.plan(key_of("new"), "cut", "stall body")
+    assert fs.cat_file(path, start=2, end=5) == b"234"
+    proxy.always(key_of("new"), "503 SlowDown")
+    with pytest.raises(InputError, match=f"{uri_of('new')}: the S3 server answers 503.*given up after {TRIES} tries"):
+        storage.read_bytes(uri_of("new"))
+    proxy.release(key_of("new"))
+    storage.remove(uri_of("new"))
+
+
+def test_names_are_no_patterns(proxy, pictures):
+    names = ["a[1].jpg", "a*.jpg", "a?.jpg", "a1.jpg", "ü b%20+.jpg"]
+    for name in names:
+        storage.write_bytes(uri_of(name), name.encode())
+        storage.write_bytes(uri_of(f"below/{name}/part"), b"")
+    assert storage.read_many([uri_of(name) for name in names]) == [name.encode() for name in names]
+    for number, name in enumerate(names):
+        storage.remove(uri_of(name))
+        storage.remove(uri_of(f"below/{name}"))
+        left = {info.uri for info in storage.list_files(FOLDER)} - {uri_of(picture) for picture in pictures}
+        assert left == {uri_of(form) for other in names[number + 1 :] for form in (other, f"below/{other}/part")}
+
+
+def test_waits_grow_and_differ(proxy, monkeypatch):
+    """Full jitter: the waits of 40 pictures are spread below bounds that double."""
+    bounds: list[float] = []
+
+    def uniform(low: float, high: float) -> float:
+        assert low == 0
+        bounds.append(high)
+        return 0.0
+
+    monkeypatch.undo()
