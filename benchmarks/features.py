@@ -7,8 +7,8 @@ and scikit-learn's MiniBatchKMeans over all pixels (B4), the last three at 224x2
 224x224, all pictures in one batch. CPU time on one core, the mean over pictures, the best of three runs (of ColorThief
 the only one).
 
-Without FOLDER the pictures are the sample collection's, enlarged to a museum's size with grain. Needs the extra `test`
-and `pip install colorthief`.
+Without FOLDER the pictures are the sample collection's, enlarged to a museum's size with grain. Needs the extra `test`.
+
 """
 
 # ruff: noqa: E402 - the number of threads is read when the libraries are imported

@@ -104,12 +104,8 @@ def ingest(options: IngestOptions) -> Counts:
     found = match(pictures, catalog, mapping)
     previous = Previous.read(out)
     rows = _join(options.images, pictures, catalog, mapping, found, previous)
-    counts: Counts = {
-        "rows": len(rows.table),
-        "ok": len(pictures),
-        "failed": len(rows.table) - len(pictures),
-        "out": out,
-    }
+    total, there = len(rows.table), len(pictures)
+    counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": out}
     if options.catalog:
         for line in found.report.lines():
             console.say(line)
@@ -122,11 +118,12 @@ def ingest(options: IngestOptions) -> Counts:
     for task in mapping.labels:
         counts.setdefault("labelled", {})[task] = _add_labels(rows, task, mapping)
     groups = _groups(rows, mapping, options.split_by)
+    given_test = _given_test(rows, options.test_from) if options.test_from else None
     if options.near_duplicates:
         alike = _near_duplicates(rows.table, out)
         groups = merge_groups(groups, alike)
         counts["near_duplicates"] = len(alike) - len(np.unique(alike))
-    counts["split"] = _add_split(rows, groups, mapping, options, previous)
+    counts["split"] = _add_split(rows, groups, given_test, mapping, options, previous)
     rows.add("change", changes := previous.changes(rows.table))
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
@@ -207,12 +204,8 @@ def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
         only = task.only | {column: (value,) for column, value in options.only.items()}
         size = options.min_class_size or task.min_class_size
         tasks[name] = task.model_copy(update={"only": only, "min_class_size": size})
-    given = {
-        "object_id": options.id_column,
-        "file": options.file_column,
-        "url": options.url_column,
-        "separator": options.separator,
-    }
+    given = {"object_id": options.id_column, "file": options.file_column, "url": options.url_column}
+    given["separator"] = options.separator
     changes: dict[str, Any] = {name: value for name, value in given.items() if value}
     return mapping.model_copy(update={**changes, "labels": labels, "tasks": tasks})
 
@@ -354,7 +347,12 @@ def _near_duplicates(table: pa.Table, out: str) -> npt.NDArray[np.int64]:
 
 
 def _add_split(
-    rows: _Rows, groups: Sequence[str], mapping: Mapping, options: IngestOptions, previous: Previous
+    rows: _Rows,
+    groups: Sequence[str],
+    given_test: Sequence[bool] | None,
+    mapping: Mapping,
+    options: IngestOptions,
+    previous: Previous,
 ) -> dict[str, int]:
     """Add the columns group, split and fold; returns the parts' sizes."""
     task = next(iter(mapping.labels), None)
@@ -366,7 +364,7 @@ def _add_split(
         fractions=options.split,
         seed=options.seed,
         previous=before,
-        fixed_test=_given_test(rows, options.test_from) if options.test_from else None,
+        fixed_test=given_test,
     )
     for note in split_notes(groups, labels, split, before):
         console.say(f"split: {note}")

@@ -47,9 +47,13 @@ class Proxy(ThreadingHTTPServer):
         self.upstream = (str(place.hostname), int(place.port or 80))
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
         self.stall = stall
-        self.requests: Counter[tuple[str, str]] = Counter()  # of a method and a key
         self.stopped = threading.Event()
         self._lock = threading.Lock()
+        self.behave()
+
+    def behave(self) -> None:
+        """Forget all plans and counts."""
+        self.requests: Counter[tuple[str, str]] = Counter()  # of a method and a key
         self._plans: dict[str, deque[Fault]] = {}
         self._always: dict[str, Fault] = {}
         self._rate: tuple[float, Fault, random.Random] | None = None
@@ -60,11 +64,6 @@ class Proxy(ThreadingHTTPServer):
 
     def always(self, key: str, fault: Fault) -> None:
         self._always[key] = fault
-
-    def release(self, key: str) -> None:
-        """A key is answered well again."""
-        self._always.pop(key, None)
-        self._plans.pop(key, None)
 
     def rate(self, share: float, fault: Fault, seed: int = 0) -> None:
         """Of the GETs for keys without a plan."""

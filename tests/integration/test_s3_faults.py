@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,15 +52,21 @@ def pictures(s3_bucket: str) -> dict[str, bytes]:
     return found
 
 
+@pytest.fixture(scope="module")
+def running_proxy(s3_server: S3Server, pictures: dict[str, bytes]) -> Iterator[Proxy]:
+    with proxies.running(s3_server.endpoint, stall=3.0) as proxy:
+        yield proxy
+
+
 @pytest.fixture
-def proxy(s3_server: S3Server, pictures: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """All requests of a test go through it; each is tried `TRIES` times, with short waits, and a second of silence is too long."""
+def proxy(running_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
+    """All requests go through it: tried `TRIES` times, with short waits, and a second of silence is too long."""
+    running_proxy.behave()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", running_proxy.endpoint)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", str(TRIES))
     monkeypatch.setitem(storage._S3_CONFIG, "read_timeout", 1.0)
     monkeypatch.setattr(s3, "_FIRST_WAIT", 0.02)
-    with proxies.running(s3_server.endpoint, stall=3.0) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-        yield proxy
+    return running_proxy
 
 
 def gets(proxy: Proxy, name: str) -> int:
@@ -177,7 +182,7 @@ def test_other_requests_are_tried_again_too(proxy, pictures):
     proxy.always(key_of("new"), "503 SlowDown")
     with pytest.raises(InputError, match=f"{uri_of('new')}: the S3 server answers 503.*given up after {TRIES} tries"):
         storage.read_bytes(uri_of("new"))
-    proxy.release(key_of("new"))
+    proxy.behave()
     storage.remove(uri_of("new"))
 
 
@@ -195,12 +200,16 @@ def test_names_are_no_patterns(proxy, pictures):
 
 
 def test_waits_grow_and_differ(proxy, monkeypatch):
-    """Full jitter: the waits of 40 pictures are spread below bounds that double."""
-    bounds: list[float] = []
+    """Full jitter: each wait is random, below a bound that doubles up to 20 s."""
+    bounds: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:
-        assert low == 0
-        bounds.append(high)
+        bounds.append((low, high))
         return 0.0
 
-    monkeypatch.undo()
+    monkeypatch.setattr(s3, "_FIRST_WAIT", 0.5)
+    monkeypatch.setattr(s3.random, "uniform", uniform)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
+    proxy.always(key_of("000.jpg"), "503 SlowDown")
+    storage.read_many([uri_of("000.jpg")])
+    assert bounds == [(0, bound) for bound in (0.5, 1, 2, 4, 8, 16, 20, 20)]
