@@ -8,7 +8,6 @@ and scikit-learn's MiniBatchKMeans over all pixels (B4), the last three at 224x2
 the only one).
 
 Without FOLDER the pictures are the sample collection's, enlarged to a museum's size with grain. Needs the extra `test`.
-
 """
 
 # ruff: noqa: E402 - the number of threads is read when the libraries are imported

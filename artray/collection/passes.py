@@ -124,9 +124,7 @@ def _manifest_rows(manifest: str) -> tuple[list[dict[str, Any]], str]:
         groups += [{"file": fragment.path, "group": group.id, "count": group.num_rows} for group in fragment.row_groups]
     if not sum(group["count"] for group in groups):
         raise InputError(f"{manifest}: has no rows")
-    fs, _ = storage.arrow_filesystem(manifest)
-    files = [(info.path, info.size, str(info.mtime)) for info in fs.get_file_info(sorted(dataset.files))]
-    return groups, storage.fingerprint(json.dumps(files).encode())
+    return groups, storage.dataset_fingerprint(dataset)
 
 
 def _plan(

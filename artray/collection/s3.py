@@ -1,10 +1,11 @@
 """s3fs with one set of tries.
 
 s3fs repeats what botocore has already repeated, and its reads repeat that again: with botocore's nine tries, a picture
-behind a server that does not answer is asked for 225 times, one behind a throttled bucket 45 times, one whose
-connection breaks in the middle 5 times. botocore's own tries don't help here: they end where the body begins, and
-share a quota, so that in a bad minute the hundredth picture is given up after its first failure. Here botocore and
-s3fs try once, and one loop around both, from the request to the last byte, tries as often as configured.
+behind a server that does not answer is asked for up to 225 times, behind a throttled bucket 45 times, and one whose
+connection breaks in the middle 5 times, whatever is configured. botocore's own tries don't help there: they end where
+the body begins; and in the modes standard and adaptive all requests of a client share a quota (500 tokens, 5 a retry),
+so that where many pictures fail at once a first failure may be the last. Here botocore and s3fs try once, and one loop
+around both, from the request to the last byte, tries as often as configured.
 """
 
 from __future__ import annotations

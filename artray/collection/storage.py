@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import os
 import posixpath
 import re
@@ -351,3 +352,9 @@ def fingerprint(*parts: bytes) -> str:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def dataset_fingerprint(found: pads.Dataset) -> str:
+    """Changes whenever a file of a dataset does: from the files' names, sizes and times."""
+    files = [(info.path, info.size, str(info.mtime)) for info in found.filesystem.get_file_info(sorted(found.files))]
+    return fingerprint(json.dumps(files).encode())

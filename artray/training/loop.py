@@ -24,6 +24,7 @@ from artray.training.bundle import BUNDLE, MODEL, Bundle, Class
 from artray.training.config import TrainConfig
 from artray.training.data import PARTS, Examples, Inputs
 from artray.training.evaluation import by_artwork, evaluate, fit_temperature, log_loss, softmax
+from artray.vocabulary import load_vocabulary, vocabularies
 
 _CHECKPOINT = "state.npz"
 
@@ -32,7 +33,8 @@ def train_worker(job: dict[str, Any]) -> None:
     """One worker's whole run.
 
     Args:
-        job: `config`, `examples` (without their inputs' memory: references), `standardize`, `out`, `epochs_actor`.
+        job: `config`, `examples` (their inputs are references), `standardize`, `out`, `source` (the data's
+            fingerprint), `epochs_actor`.
     """
     context = train.get_context()
     threads = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
@@ -94,7 +96,7 @@ def train_worker(job: dict[str, Any]) -> None:
     everything = np.arange(len(examples.table))
     logits = replicas.predict(inputs.take, everything, config.batch_size)
     if context.get_world_rank() == 0:
-        _write_bundle(job["out"], config, examples, replicas, build, logits, best["epoch"], history)
+        _write_bundle(job["out"], job["source"], config, examples, replicas, build, logits, best["epoch"], history)
 
 
 def _restore(replicas: Any) -> tuple[int, dict[str, Any] | None, list[dict[str, Any]]]:
@@ -129,6 +131,7 @@ def _report(replicas: Any, best: dict[str, Any], history: list[dict[str, Any]], 
 
 def _write_bundle(
     out: str,
+    source: str,
     config: TrainConfig,
     examples: Examples,
     replicas: Any,
@@ -160,7 +163,7 @@ def _write_bundle(
         model_id=f"{config.task}-{weights[:12]}",
         task=config.task,
         target=config.target,
-        classes=[Class(name=name) for name in examples.classes],
+        classes=[Class(name=name, uri=_concept(config.target, name)) for name in examples.classes],
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,
@@ -169,6 +172,7 @@ def _write_bundle(
             "fingerprint": storage.fingerprint("\n".join(ids).encode(), examples.targets.tobytes()),
             **{part: len(examples.part(part)) for part in PARTS},
             "dropped": examples.dropped,
+            "source": source,
         },
         config=config.model_dump(),
         metrics={"best_epoch": best_epoch, "test": evaluation["levels"]},
@@ -185,6 +189,14 @@ def _write_bundle(
     storage.write_bytes(storage.join(out, "history.json"), json.dumps(history, indent=1).encode())
     storage.write_table(storage.join(out, "predictions.parquet"), predictions)
     storage.write_bytes(storage.join(out, BUNDLE), bundle.model_dump_json(indent=1).encode())
+
+
+def _concept(target: str, label: str) -> str | None:
+    """A label's AAT URI, where there is a vocabulary called like the catalogue column and it knows one."""
+    if target not in vocabularies():
+        return None
+    vocabulary = load_vocabulary(target)
+    return vocabulary.uri(vocabulary.find(label) or "")
 
 
 def evaluation_of(config: TrainConfig, examples: Examples, scores: npt.NDArray[Any]) -> tuple[dict[str, Any], pa.Table]:

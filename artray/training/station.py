@@ -42,26 +42,26 @@ def train(options: TrainOptions) -> Counts:
     config = read_config(options.config, options.set)
     out = storage.normalize(options.out)
     storage.ensure_writable(out)
-    run = storage.fingerprint(config.model_dump_json().encode(), storage.normalize(options.data).encode())
+    source = storage.dataset_fingerprint(storage.dataset(options.data))
     scratch = storage.join(out, "_training")
-    if storage.exists(storage.join(out, BUNDLE)):
-        if options.overwrite:
-            storage.remove(out)
-        elif load_bundle(out).config != config.model_dump():
-            raise InputError(f"{out}: holds a bundle of another config; give another --out, or --overwrite")
-        else:
-            console.say(f"{out} holds this model already")
-            return _summary(out, config)
+    if options.overwrite:
+        storage.remove(out)
+    elif storage.exists(storage.join(out, BUNDLE)):
+        bundle = load_bundle(out)
+        if bundle.config != config.model_dump() or bundle.data["source"] != source:
+            raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
+        console.say(f"{out} holds this model already")
+        return _summary(out, config)
     cluster.connect()
     console.say(f"reading examples from {options.data}")
     examples = load_examples(config, options.data)
     _show(examples)
-    _fit(options, config, examples, out, scratch, run)
+    _fit(options, config, examples, out, scratch, source)
     storage.remove(scratch)
     return _summary(out, config)
 
 
-def _fit(options: TrainOptions, config: TrainConfig, examples: Examples, out: str, scratch: str, run: str) -> None:
+def _fit(options: TrainOptions, config: TrainConfig, examples: Examples, out: str, scratch: str, source: str) -> None:
     with console.silent_stderr():  # here and not above: this brings TensorFlow into the driver, seconds and chatter
         from ray.train.tensorflow import TensorflowTrainer
 
@@ -77,13 +77,15 @@ def _fit(options: TrainOptions, config: TrainConfig, examples: Examples, out: st
             "examples": examples,
             "standardize": _standardize(examples),
             "out": out,
+            "source": source,
             "epochs_actor": epochs,
         },
         scaling_config=ScalingConfig(
             num_workers=options.workers, use_gpu=options.gpus_per_worker > 0, resources_per_worker=resources
         ),
         run_config=RunConfig(
-            name=run,  # the same name finds the checkpoints of an interrupted run
+            # The same name finds the checkpoints of an interrupted run.
+            name=storage.fingerprint(config.model_dump_json().encode(), source.encode()),
             storage_path=path,
             storage_filesystem=fs,
             failure_config=FailureConfig(max_failures=3),
