@@ -62,7 +62,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         _wait_for(server.endpoint, process, folder / "log")
         yield server
     finally:
-        process.terminate()
+        process.kill()  # it would take half a minute to say goodbye, and its data goes with the session
         process.wait(20)
 
 

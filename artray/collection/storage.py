@@ -21,8 +21,9 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -45,6 +46,9 @@ _S3_CONFIG: dict[str, Any] = {
     "read_timeout": 60,  # seconds without a byte
     "max_pool_connections": 64,
 }
+
+
+_LISTINGS = 16  # prefixes listed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,7 @@ def list_files(uri: str) -> Iterator[FileInfo]:
     prefix = "s3://" if uri.startswith("s3://") else ""
     if not prefix and not fs.isdir(root):
         raise InputError(f"{uri}: no such folder")
-    found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+    found: dict[str, dict[str, Any]] = _find_s3(fs, root) if prefix else fs.find(root, detail=True)
     if prefix and not found:
         fs.call_s3("head_bucket", Bucket=root.partition("/")[0])  # tells an empty prefix from a missing bucket
     files = []
@@ -204,6 +208,33 @@ def list_files(uri: str) -> Iterator[FileInfo]:
     if refused:
         console.say(f"left out, links that lead to no file below {uri}: {len(refused)} ({refused[0]!a})")
     return iter(files)
+
+
+def _find_s3(fs: fsspec.AbstractFileSystem, root: str) -> dict[str, dict[str, Any]]:
+    """All objects below a prefix.
+
+    The pages of one prefix (1,000 objects each) come one after the other, since each says where the next begins; so
+    the tree is gone down level by level until there are folders enough to be asked side by side.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    folders = [root]
+    with ThreadPoolExecutor(_LISTINGS) as pool:
+        while 0 < len(folders) < _LISTINGS:
+            entries = [entry for level in pool.map(partial(_ls_s3, fs), folders) for entry in level]
+            found |= {entry["name"]: entry for entry in entries if entry["type"] == "file"}
+            folders = [entry["name"] for entry in entries if entry["type"] == "directory"]
+        for part in pool.map(partial(fs.find, detail=True), folders):
+            found |= part
+    return found
+
+
+def _ls_s3(fs: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
+    try:
+        entries: list[dict[str, Any]] = fs.ls(folder, detail=True)
+    except FileNotFoundError:
+        return []
+    # A folder made in a web console is an object of its own name with a slash.
+    return [entry for entry in entries if entry["name"].rstrip("/") != folder or entry["type"] == "file"]
 
 
 def _is_file_below(link: str, root: str) -> bool:

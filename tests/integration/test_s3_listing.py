@@ -1,0 +1,47 @@
+"""Listing a real bucket: many pages, folders side by side."""
+
+import threading
+
+import pytest
+
+from artray.collection import storage
+
+
+@pytest.fixture(scope="module")
+def objects(s3_bucket: str) -> dict[str, bytes]:
+    """Five folders, one with more objects than a page holds, some deep, and files beside them."""
+    names = [f"a/{number:05d}.jpg" for number in range(1200)]
+    names += [f"{folder}/{year}/{number}.jpg" for folder in "bcd" for year in (2001, 2002) for number in range(30)]
+    names += ["top.jpg", "e/deep/er/still/one.jpg", ".hidden/x.jpg", "b/[odd] *?.jpg"]
+    root = f"{s3_bucket}/listing".removeprefix("s3://")
+    files = {f"{root}/{name}": name.encode() for name in names}
+    fs, _ = storage.filesystem(s3_bucket)
+    fs.pipe(files)
+    return files
+
+
+def test_every_object_is_listed_once_in_order(s3_bucket: str, objects: dict[str, bytes]) -> None:
+    found = [info.uri for info in storage.list_files(f"{s3_bucket}/listing")]
+    assert found == sorted(f"s3://{name}" for name in objects if "/.hidden/" not in name)
+    assert {info.size for info in storage.list_files(f"{s3_bucket}/listing/a")} == {len("a/00000.jpg")}
+
+
+def test_a_prefix_is_no_other_prefix_that_begins_alike(s3_bucket: str, objects: dict[str, bytes]) -> None:
+    assert list(storage.list_files(f"{s3_bucket}/listing/a/00")) == []
+    assert len(list(storage.list_files(f"{s3_bucket}/listing/b/2001"))) == 30
+
+
+def test_folders_are_asked_side_by_side(
+    s3_bucket: str, objects: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs, root = storage.filesystem(f"{s3_bucket}/listing")
+    meeting = threading.Barrier(4, timeout=20)  # breaks, and fails the test, unless four listings run at once
+    original = type(fs).ls
+
+    def ls(self, path, **keywords):  # type: ignore[no-untyped-def]
+        if path.rsplit("/", 1)[-1] in "abcd":
+            meeting.wait()
+        return original(self, path, **keywords)
+
+    monkeypatch.setattr(type(fs), "ls", ls)
+    assert len(storage._find_s3(fs, root)) == len(objects)
