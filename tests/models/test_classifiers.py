@@ -57,7 +57,8 @@ def test_linear_head_on_standardised_features():
     assert np.asarray(model(features)).tolist() == [[0.0, 0.0, 0.0]] * 200  # every class as likely, before training
     kernel = rng.normal(size=(4, 3)).astype(np.float32)
     head.set_weights([kernel, np.arange(3, dtype=np.float32)])
-    expected = (features - mean) / np.sqrt(variance) @ kernel + np.arange(3)
+    unit_length = (features - mean) / np.sqrt(variance) / 2  # the square root of 4 features
+    expected = unit_length @ kernel + np.arange(3)
     assert np.allclose(np.asarray(model(features)), expected, atol=1e-4)
     assert float(sum(model.losses)) == pytest.approx(0.1 * (kernel**2).sum(), rel=1e-5)
     assert head.count_params() == 4 * 3 + 3
