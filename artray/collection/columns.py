@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from artray import console
+from artray.collection import storage
 from artray.errors import InputError
 
 IMAGE_SUFFIX = r"(?i)\.(jpe?g|jpe|jfif|png|tiff?|webp|gif|bmp|jp2|j2k|avif)$"
@@ -210,6 +212,25 @@ def ready_mapping(name: str) -> Mapping:
         return ready_mappings()[name]
     except KeyError:
         raise InputError(f"there is no mapping {name!r}, but {', '.join(ready_mappings())}") from None
+
+
+def named_mapping(name: str) -> Mapping:
+    """A ready mapping by its name, or one from a YAML file's URI.
+
+    Raises:
+        InputError: There is none of that name, or the file holds none.
+    """
+    if name in ready_mappings() or not name.endswith((".yaml", ".yml")):
+        return ready_mapping(name)
+    return parse_mapping(storage.read_bytes(storage.normalize(name)).decode(errors="replace"), name)
+
+
+def guessed_mapping(table: pa.Table) -> Mapping:
+    """What `guess_mapping` proposes, with its reasons said to the user."""
+    guess = guess_mapping(table)
+    for reason in guess.reasons:
+        console.say(f"guessed: {reason}")
+    return guess.mapping
 
 
 @dataclass(frozen=True, slots=True)

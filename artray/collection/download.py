@@ -151,16 +151,7 @@ def _wanted(options: DownloadOptions, pictures: str) -> tuple[pa.Table, int]:
 
 
 def _mapping(options: DownloadOptions, table: pa.Table) -> columns.Mapping:
-    name = options.mapping
-    if name is None:
-        guess = columns.guess_mapping(table)
-        mapping = guess.mapping
-        for reason in guess.reasons:
-            console.say(f"guessed: {reason}")
-    elif name in columns.ready_mappings() or not name.endswith((".yaml", ".yml")):
-        mapping = columns.ready_mapping(name)
-    else:
-        mapping = columns.parse_mapping(storage.read_bytes(storage.normalize(name)).decode(errors="replace"), name)
+    mapping = columns.named_mapping(options.mapping) if options.mapping else columns.guessed_mapping(table)
     given = {"object_id": options.id_column, "url": options.url_column}
     return mapping.model_copy(update={key: value for key, value in given.items() if value})
 

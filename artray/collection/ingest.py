@@ -22,11 +22,9 @@ from artray.collection.columns import (
     Mapping,
     Task,
     attach_table,
-    guess_mapping,
-    parse_mapping,
+    guessed_mapping,
+    named_mapping,
     path_columns,
-    ready_mapping,
-    ready_mappings,
     uppercase,
 )
 from artray.collection.labels import count_classes, count_values, keep_rows, read_labels
@@ -139,13 +137,15 @@ def ingest(options: IngestOptions) -> Counts:
 def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
     """The catalogue's rows, none without a catalogue, and which of its columns mean what."""
     if options.catalog is None:
-        mapping = _with_flags((_named_mapping(options) or Mapping()).without_catalog(), options)
+        mapping = _with_flags(
+            (named_mapping(options.mapping) if options.mapping else Mapping()).without_catalog(), options
+        )
         for column in mapping.columns():
             groups = ", ".join(mapping.path_groups()) or "none"
             raise InputError(f"no column {column!r}: there is no --catalog, and the paths' columns are: {groups}")
         return pa.table({}), mapping
     table = _read_catalog(options.catalog, "catalogue")
-    mapping = _named_mapping(options) or _guessed_mapping(table)
+    mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table)
     if options.attach:
         if mapping.attach is None:
             raise InputError(f"--attach {options.attach}: the mapping must say how, attach: {{file, column, to}}")
@@ -170,22 +170,6 @@ def _read_catalog(uri: str, what: str) -> pa.Table:
     for problem in catalog.problems:
         console.say(f"{what}: {problem}")
     return catalog.table
-
-
-def _named_mapping(options: IngestOptions) -> Mapping | None:
-    name = options.mapping
-    if name is None:
-        return None
-    if name in ready_mappings() or not name.endswith((".yaml", ".yml")):
-        return ready_mapping(name)
-    return parse_mapping(storage.read_bytes(storage.normalize(name)).decode(errors="replace"), name)
-
-
-def _guessed_mapping(table: pa.Table) -> Mapping:
-    guess = guess_mapping(table)
-    for reason in guess.reasons:
-        console.say(f"guessed: {reason}")
-    return guess.mapping
 
 
 def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:

@@ -44,9 +44,8 @@ def train(options: TrainOptions) -> Counts:
     storage.ensure_writable(out)
     source = storage.dataset_fingerprint(storage.dataset(options.data))
     scratch = storage.join(out, "_training")
-    if options.overwrite:
-        storage.remove(out)
-    elif storage.exists(storage.join(out, BUNDLE)):
+    replaced = storage.exists(storage.join(out, BUNDLE))
+    if replaced and not options.overwrite:
         bundle = load_bundle(out)
         if bundle.config != config.model_dump() or bundle.data["source"] != source:
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
@@ -56,6 +55,8 @@ def train(options: TrainOptions) -> Counts:
     console.say(f"reading examples from {options.data}")
     examples = load_examples(config, options.data)
     _show(examples)
+    if replaced:  # only now that the data can be used, and never a folder that holds no bundle
+        storage.remove(out)
     _fit(options, config, examples, out, scratch, source)
     storage.remove(scratch)
     return _summary(out, config)

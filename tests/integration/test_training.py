@@ -69,3 +69,17 @@ def test_data_that_does_not_fit_the_config(
 ) -> None:
     with pytest.raises(InputError, match=message):
         run(features, tmp_path, 1, **changes)
+
+
+def test_overwrite_removes_nothing_before_the_data_can_be_used_and_no_other_folder(
+    features: str, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    options = TrainOptions(config=CONFIG, data=features, out=str(tmp_path), overwrite=True, set={"target": "style"})
+    with pytest.raises(InputError, match="no column 'style'"):
+        train(options)
+    (tmp_path / "bundle.json").write_text("{}")
+    with pytest.raises(InputError, match="no column 'style'"):
+        train(options)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "bundle.json").exists()
