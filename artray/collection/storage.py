@@ -195,7 +195,7 @@ def list_files(uri: str) -> Iterator[FileInfo]:
         raise InputError(f"{uri}: no such folder")
     found: dict[str, dict[str, Any]] = _find_s3(fs, root) if prefix else fs.find(root, detail=True)
     if prefix and not found:
-        fs.call_s3("head_bucket", Bucket=root.partition("/")[0])  # tells an empty prefix from a missing bucket
+        _check_bucket(fs, root.partition("/")[0])
     files = []
     refused = []
     for path, info in sorted(found.items()):
@@ -225,7 +225,8 @@ def _find_s3(fs: fsspec.AbstractFileSystem, root: str) -> dict[str, dict[str, An
             folders = [entry["name"] for entry in entries if entry["type"] == "directory"]
         for part in pool.map(partial(fs.find, detail=True), folders):
             found |= part
-    return found
+    # A folder made in a web console is an object whose name ends with a slash; an empty folder is given as itself.
+    return {name: entry for name, entry in found.items() if entry["type"] == "file" and not name.endswith("/")}
 
 
 def _ls_s3(fs: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
@@ -233,8 +234,15 @@ def _ls_s3(fs: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = fs.ls(folder, detail=True)
     except FileNotFoundError:
         return []
-    # A folder made in a web console is an object of its own name with a slash.
     return [entry for entry in entries if entry["name"].rstrip("/") != folder or entry["type"] == "file"]
+
+
+def _check_bucket(fs: fsspec.AbstractFileSystem, bucket: str) -> None:
+    """Tell a bucket that is empty from one that is not there."""
+    try:
+        fs.call_s3("head_bucket", Bucket=bucket)
+    except FileNotFoundError as error:
+        raise InputError(f"s3://{bucket}: there is no such bucket") from error
 
 
 def _is_file_below(link: str, root: str) -> bool:
