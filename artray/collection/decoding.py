@@ -57,12 +57,12 @@ Status = Literal[
 ]  # missing and denied come from reading (`artray.collection.storage`), the others from decoding
 Fit = Literal["stretch", "inside"]
 
-DECODE_VERSION = 1
+DECODE_VERSION = 2
 """Raised whenever the same bytes may give other pixels, so that a model bundle can tell what it was trained on."""
 
 # How many times the size wanted is left by each step before the last. Measured: so the mean difference to a full decode
-# is 0.2 to 0.4 levels (0.6 for lossless JPEG 2000 at its worst size).
-_GAP = 2  # scaling while decoding a JPEG
+# is 0.2 to 0.6 levels.
+_GAP = 1.5  # scaling while decoding a JPEG
 _WAVELET_GAP = 4  # the same for JPEG 2000: its halves are sharper than means, and alias when brought down by little
 _MEAN_GAP = 3.0  # the mean filter
 _PROGRESSIVE_BLOCK = 1024  # of a progressive JPEG a small block can hold many passes over all pixels
@@ -259,7 +259,7 @@ def _prepare(
     _refuse_over(max_pixels, width, height)
 
     if isinstance(im, JpegImagePlugin.JpegImageFile):
-        im.draft(None, (_GAP * target[0], _GAP * target[1]))
+        im.draft(None, (math.ceil(_GAP * target[0]), math.ceil(_GAP * target[1])))
         halvings = im.decoderconfig[0].bit_length() - 1  # it divides by 1, 2, 4 or 8
         if _holds_all_coefficients(im, source):
             im.decodermaxblock = _PROGRESSIVE_BLOCK
