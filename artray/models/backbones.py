@@ -32,9 +32,9 @@ def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None 
         name: One of `backbone_names`, or the path of a `.keras` file: a model of RGB values 0..255 that ends in a
             feature map (which gets pooled here) or in an embedding.
         size: Height and width of the pictures in pixels.
-        weights: "imagenet", None for random ones, or the path of a weights file for this architecture, without its
-            classifier. Those of `keras.applications` are downloaded once. Without meaning for a `.keras` file, which
-            has its own.
+        weights: "imagenet", None or "none" for random ones, or the path of a weights file for this architecture,
+            without its classifier. Those of `keras.applications` are downloaded once. Without meaning for a `.keras`
+            file, which has its own.
 
     Returns:
         A model from RGB pictures (n, size, size, 3) with values 0..255 to embeddings (n, d), with the scaling that its
@@ -46,6 +46,8 @@ def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None 
     """
     if name.endswith(".keras"):
         return _saved(Path(name), size)
+    if weights == "none":  # as a YAML file or a command line says it
+        weights = None
     if weights not in ("imagenet", None) and not Path(weights).is_file():
         raise InputError(f"weights {weights}: no such file (known are 'imagenet' and paths)")
     initial: Literal["imagenet"] | None = "imagenet" if weights == "imagenet" else None

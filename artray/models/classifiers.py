@@ -1,4 +1,4 @@
-"""Classifiers of the published systems, as functions from an input tensor to one logit a class.
+"""Classifiers of the published systems by name: functions from an input tensor to one logit a class.
 
 A classifier that takes pictures takes RGB 0..255 and scales them itself, so that no caller can scale them differently
 in training and in labelling. Softmax and calibration are put on top when a bundle is made.
@@ -8,68 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from inspect import signature
+from typing import Any, Literal
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from artray.errors import InputError
+from artray.models.convolutional import baseline_cnn, one_block_vgg, shallnet, valence_cnn
+from artray.models.fusion import fusion
+from artray.models.heads import cv_fc, linear_head, palette_cnn
+from artray.models.residual import resnet50
+from artray.models.transfer import transfer
 
-
-def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0.0, l2: float = 0.0) -> Any:
-    """A linear classifier on frozen features (C4's role: only the last layer of a pre-trained model learns).
-
-    Args:
-        features: (n, d), standardised.
-        classes: Number of classes.
-        dropout: Share of the features dropped in training.
-        l2: Weight decay of the dense layer's kernel.
-
-    Returns:
-        (n, classes) logits.
-    """
-    # To a length of about 1: what an l2 means does not depend on how many features there are.
-    x = layers.Rescaling(features.shape[-1] ** -0.5, name="unit_length")(features)
-    x = layers.Dropout(dropout, name="dropout")(x)
-    decay = keras.regularizers.L2(l2) if l2 else None
-    return layers.Dense(classes, kernel_initializer="zeros", kernel_regularizer=decay, name="logits")(x)
-
-
-def one_block_vgg(
-    picture: keras.KerasTensor,
-    classes: int,
-    *,
-    filters: int = 32,
-    dense: int = 128,
-    dropout: Sequence[float] = (0.2, 0.5),
-) -> Any:
-    """One VGG block on patches (C3): 3x3 convolution, pool, 128 dense units.
-
-    The published model ends in one sigmoid unit; ours ends in one logit a class, which is the same function for two
-    classes and works for more.
-
-    Args:
-        picture: (n, height, width, 3) RGB 0..255.
-        classes: Number of classes.
-        filters: Maps of the convolution.
-        dense: Units of the hidden layer.
-        dropout: Shares dropped after the pool and after the dense layer.
-
-    Returns:
-        (n, classes) logits.
-    """
-    x = layers.Rescaling(1 / 255, name="scale")(picture)
-    x = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer="he_uniform", name="conv")(x)
-    x = layers.MaxPooling2D(2, name="pool")(x)
-    x = layers.Dropout(dropout[0], name="pool_dropout")(x)
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(dense, activation="relu", kernel_initializer="he_uniform", name="dense")(x)
-    x = layers.Dropout(dropout[1], name="dense_dropout")(x)
-    return layers.Dense(classes, name="logits")(x)
-
-
-CLASSIFIERS: dict[str, Callable[..., Any]] = {"linear_head": linear_head, "one_block_vgg": one_block_vgg}
-"""What a config's `model: {name: …}` can name."""
+CLASSIFIERS: dict[str, Callable[..., Any]] = {
+    "palette_cnn": palette_cnn,
+    "valence_cnn": valence_cnn,
+    "one_block_vgg": one_block_vgg,
+    "linear_head": linear_head,
+    "shallnet": shallnet,
+    "cv_fc": cv_fc,
+    "baseline_cnn": baseline_cnn,
+    "resnet50": resnet50,
+    "transfer": transfer,
+    "fusion": fusion,
+}
+"""What a config's `model: {name: …}` can name. The first parameter says what a classifier takes: `picture`, `features`
+(standardised), or `palette` (as the feature table has it)."""
 
 
 def classifier(
@@ -78,6 +43,7 @@ def classifier(
     classes: int,
     settings: Mapping[str, object],
     standardize: tuple[Sequence[float], Sequence[float]] | None = None,
+    widths: Mapping[str, int] | None = None,
 ) -> keras.Model:
     """A classifier by its name, as a model.
 
@@ -87,26 +53,66 @@ def classifier(
         classes: Number of classes.
         settings: The classifier's own keyword arguments.
         standardize: Mean and variance of each feature over the training part; features only.
+        widths: Each feature column's width, in order; for classifiers that treat columns differently.
 
     Raises:
-        InputError: No such classifier, or it does not take these settings.
+        InputError: No such classifier, it does not take these settings, or not this kind of input.
     """
     if name not in CLASSIFIERS:
         near = get_close_matches(name, CLASSIFIERS, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InputError(f"model.name: there is no model {name!r} ({', '.join(CLASSIFIERS)}){hint}")
-    inputs = x = keras.Input(tuple(shape), name="picture" if len(shape) == 3 else "features")
-    if standardize:
+    build = CLASSIFIERS[name]
+    parameters = list(signature(build).parameters)
+    takes, given = parameters[0], "picture" if len(shape) == 3 else "features"
+    if (takes == "picture") != (given == "picture"):
+        wanted = "pictures or patches" if takes == "picture" else "features"
+        raise InputError(f"model.name: {name} takes {wanted}: the config's `input` must say so")
+    inputs = x = keras.Input(tuple(shape), name=given)
+    if standardize and takes == "features":
         mean, variance = standardize
         x = layers.Normalization(mean=list(mean), variance=list(variance), name="standardize")(x)
+    columns = {"widths": widths or {given: shape[0]}} if "widths" in parameters else {}
     try:
-        logits = CLASSIFIERS[name](x, classes, **settings)
-    except (IndexError, TypeError, ValueError) as error:
+        outputs = build(x, classes, **columns, **settings)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise InputError(f"model: {name} can't be built so: {' '.join(str(error).split())[:200]}") from error
-    return keras.Model(inputs, logits, name=name)
+    return keras.Model(inputs, outputs, name=name)
 
 
-def calibrated(model: keras.Model, temperature: float) -> keras.Model:
-    """The model with softmax(logits / temperature) on top: scores that mean what they say (Guo et al. 2017)."""
-    scaled = layers.Rescaling(1 / temperature, name="temperature")(model.output)
-    return keras.Model(model.input, layers.Softmax(name="scores")(scaled), name=model.name)
+def calibrated(
+    model: keras.Model,
+    temperature: float,
+    labels: Literal["one", "several", "soft"] = "one",
+    test_time_flip: bool = False,
+) -> keras.Model:
+    """The model with scores that mean what they say (Guo et al. 2017): its logits, divided by a temperature.
+
+    Args:
+        model: From inputs to logits.
+        temperature: Fitted on the validation part.
+        labels: As in a config: "several" gives each label a score for itself (sigmoid); else a work's scores sum to 1
+            (softmax).
+        test_time_flip: Whether a picture and its mirror image are both looked at, and their logits averaged before
+            anything else. The temperature must have been fitted on such averages.
+
+    Raises:
+        InputError: `test_time_flip` for a model that takes no pictures.
+    """
+    logits = mirrored(model).output if test_time_flip else model.output
+    scaled = layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
+    activation = "sigmoid" if labels == "several" else "softmax"
+    scores = layers.Activation(activation, dtype="float32", name="scores")(scaled)
+    return keras.Model(model.input, scores, name=model.name)
+
+
+def mirrored(model: keras.Model) -> keras.Model:
+    """The mean of a model's outputs for a picture and for its mirror image.
+
+    Raises:
+        InputError: The model takes no pictures.
+    """
+    if len(model.input.shape) != 4:
+        raise InputError("test_time_flip: only pictures and patches have a mirror image, not features")
+    both = [model(model.input), model(ops.flip(model.input, axis=2))]
+    return keras.Model(model.input, layers.Average(name="test_time_flip")(both), name=model.name)
