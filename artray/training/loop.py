@@ -1,236 +1,456 @@
-"""What every training worker does: epochs of steps, a checkpoint each, and at the end the model bundle."""
+"""What every training worker does: epochs of steps, checkpoints on the way, and at the end the model bundle."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from datetime import datetime, timezone
-from importlib import metadata
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import ray
 from ray import train
+from ray.train.collective import broadcast_from_rank_zero
 
-import artray
 from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.errors import ArtrayError
-from artray.training.augmentation import augment
-from artray.training.bundle import BUNDLE, MODEL, Bundle, Class
+from artray.errors import ArtrayError, InputError
+from artray.training.augmentation import augment, minority
+from artray.training.baseline import Baseline
+from artray.training.bundling import write_bundle
+from artray.training.calibration import fit_temperature, log_loss, sigmoid, softmax
 from artray.training.config import TrainConfig
-from artray.training.data import PARTS, Examples, Inputs
-from artray.training.evaluation import by_artwork, evaluate, fit_temperature, log_loss, softmax
-from artray.vocabulary import load_vocabulary, vocabularies
+from artray.training.data import Examples, Inputs
+from artray.training.evaluation import evaluation_of, true_classes
+from artray.training.metrics import figures, tallies
+from artray.training.schedules import Freezing, improved, learning_rate, should_stop
 
-_CHECKPOINT = "state.npz"
+_STATE = "state.npz"
+_NOTES = "notes.json"
+_CHECKPOINT_SECONDS = 10.0
+_FEATURE_BATCH = 4096
+
+Indices = npt.NDArray[np.int64]
 
 
-def train_worker(job: dict[str, Any]) -> None:
-    """One worker's whole run.
+@dataclass(frozen=True)
+class Refit:
+    """The last fit of a model that has been evaluated: on all parts, for as many epochs as were best.
+
+    Attributes:
+        epochs: How many.
+        history: Of the run that was evaluated; its metrics steer this one's schedule.
+        temperature: Of that run.
+        evaluation: Likewise.
+        predictions: Likewise.
+    """
+
+    epochs: int
+    history: list[dict[str, Any]]
+    temperature: float
+    evaluation: dict[str, Any]
+    predictions: pa.Table
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker is told.
+
+    Attributes:
+        config: What is trained.
+        examples: From what; inputs are references to Ray's object store.
+        standardize: Mean and variance of each feature over the training part.
+        baseline: What a simple classifier says of the same works.
+        out: Where the bundle goes.
+        source: Fingerprint of the data set.
+        progress: The actor that the driver watches; None if nobody does.
+        summaries: Folder or prefix for TensorBoard's logs, None for none.
+        refit: Set for the last fit on all parts.
+    """
+
+    config: TrainConfig
+    examples: Examples
+    standardize: tuple[list[float], list[float]] | None
+    baseline: Baseline | None
+    out: str
+    source: str
+    progress: Any = None
+    summaries: str | None = None
+    refit: Refit | None = None
+
+
+@dataclass
+class _Position:
+    """How far a run has come: what a checkpoint holds beside the replicas' state.
+
+    Attributes:
+        epoch: Epochs that are done.
+        step: Batches of the next one that are done.
+        losses: Their losses.
+        history: Metrics of each epoch that is done.
+        best: `epoch`, its monitored `value`, and the weights it had.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """One worker's whole run, as Ray Train calls it.
 
     Args:
-        job: `config`, `examples` (their inputs are references), `standardize`, `out`, `source` (the data's
-            fingerprint), `epochs_actor`.
+        config: `job`: a Job.
     """
+    job: Job = config["job"]
     context = train.get_context()
     threads = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray Train sets it for fit(); our step is Keras 3
-    # Imported here: with them comes TensorFlow, which the driver does without.
-    import keras
+    try:
+        _Run(job, context.get_world_rank(), _Checkpoints()).run()
+    except ArtrayError as error:
+        # What is wrong with the data, the config or the loss is so in every worker, and would be again: it is told to
+        # the driver, and not to Ray, which would start the workers anew.
+        if context.get_world_rank() == 0:
+            ray.get(job.progress.fail.remote(error))
 
-    from artray.models.classifiers import classifier
-    from artray.training.distributed import Replicas
 
-    config: TrainConfig = job["config"]
-    examples: Examples = job["examples"]
-    inputs = Inputs(examples.blocks, examples.place)
+class _Checkpoints:
+    """The checkpoints of a run, kept by Ray Train. All workers call its methods at the same places."""
 
-    def build() -> keras.Model:
-        return classifier(
-            config.model.name, examples.shape, len(examples.classes), config.model.settings(), job["standardize"]
+    def __init__(self) -> None:
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the last one is long enough ago; rank 0's clock decides for all."""
+        return bool(broadcast_from_rank_zero(time.monotonic() - self._saved > _CHECKPOINT_SECONDS))
+
+    def save(self, values: Mapping[str, Any] | None, notes: Mapping[str, Any]) -> None:
+        """Keep arrays (of rank 0, the others give None) and JSON notes."""
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = None
+            if values is not None:
+                np.savez(Path(folder) / _STATE, **values)
+                (Path(folder) / _NOTES).write_text(json.dumps(notes))
+                checkpoint = train.Checkpoint.from_directory(folder)
+            train.report({name: notes[name] for name in ("epoch", "step")}, checkpoint=checkpoint)
+        self._saved = time.monotonic()
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The arrays and notes of the last one."""
+        checkpoint = train.get_checkpoint()
+        if checkpoint is None:
+            return None
+        with checkpoint.as_directory() as folder:
+            return dict(np.load(Path(folder) / _STATE)), json.loads((Path(folder) / _NOTES).read_text())
+
+
+class _Run:
+    """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
+
+    def __init__(self, job: Job, rank: int, checkpoints: _Checkpoints):
+        # Imported here: with them comes TensorFlow, which the driver does without.
+        import keras
+
+        from artray.models.classifiers import classifier
+        from artray.training.distributed import Replicas, Summaries
+        from artray.training.losses import CrossEntropy, class_weights
+
+        self._job, self._config, self._examples = job, job.config, job.examples
+        self._rank, self._checkpoints = rank, checkpoints
+        config, examples = job.config, job.examples
+        self._inputs = Inputs(examples.blocks, examples.place)
+        self._training = examples.part("train")
+        self._validation = examples.part("validation")
+        self._epochs = job.refit.epochs if job.refit else config.epochs
+
+        several = config.labels == "several"
+        weights = class_weights(config, examples.classes, examples.targets[self._training])
+        loss = CrossEntropy(several, config.label_smoothing, weights if several else None)
+        self._weights = np.ones(len(examples.targets), np.float32)
+        if weights is not None and not several:
+            self._weights = (examples.targets @ weights).astype(np.float32)
+        self._small = minority(examples.targets, self._training)
+
+        def build() -> keras.Model:
+            return classifier(
+                config.model.name,
+                examples.shape,
+                len(examples.classes),
+                config.model.settings(),
+                job.standardize,
+                examples.widths,
+            )
+
+        def optimizer() -> keras.optimizers.Optimizer:
+            settings = config.optimizer.settings()
+            try:
+                return keras.optimizers.get({"class_name": config.optimizer.name, "config": settings})
+            except (TypeError, ValueError) as error:
+                raise InputError(f"optimizer: {config.optimizer.name}: {' '.join(str(error).split())[:200]}") from error
+
+        def trainable(model: keras.Model) -> list[Any]:
+            self._freezing = Freezing(config, model)
+            return self._freezing.ever_trainable()
+
+        keras.utils.set_random_seed(config.seed)
+        self._build = build
+        self._replicas = Replicas(
+            build,
+            optimizer,
+            loss,
+            trainable=trainable,
+            accumulate=config.accumulate,
+            clip_norm=config.clip_norm,
+            ema=config.ema,
+            precision=config.precision,
+        )
+        self._position = self._restore()
+        self._summaries = None
+        if job.summaries and rank == 0:
+            self._logs = tempfile.TemporaryDirectory()
+            self._summaries = Summaries(self._logs.name)
+
+    def run(self) -> None:
+        """Train from where the last checkpoint was taken, and write the bundle."""
+        position, history = self._position, self._position.history
+        self._freezing.apply(position.epoch + 1)
+        self._replicas.compile()
+        while position.epoch < self._epochs:
+            if not self._job.refit and should_stop(self._config, history):
+                break
+            self._epoch()
+            if self._freezing.changes(position.epoch + 1):
+                self._freezing.apply(position.epoch + 1)
+                self._replicas.compile()
+            if self._checkpoints.due():
+                self._checkpoint()
+        if self._job.refit:
+            self._finish_refit(self._job.refit)
+        else:
+            self._finish()
+
+    def _epoch(self) -> None:
+        config, position = self._config, self._position
+        epoch = position.epoch
+        order = epoch_order(config, self._examples, epoch)
+        batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
+        history = self._job.refit.history[:epoch] if self._job.refit else position.history
+        rates = [learning_rate(config, epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
+
+        def take(indices: Indices) -> tuple[Any, Any, Any]:
+            x = self._inputs.take(indices)
+            if len(self._examples.shape) == 3 and config.augment:
+                x = augment(x, indices, config.augment, config.seed, epoch, self._small[indices])
+            return x, self._examples.targets[indices], self._weights[indices]
+
+        every = config.checkpoint_steps or len(batches)
+        started, told = time.monotonic(), 0.0
+        first = position.step
+        while position.step < len(batches):
+            part = slice(position.step, min(len(batches), (position.step // every + 1) * every))
+            for losses in self._replicas.train(take, batches[part], rates[part]):
+                position.losses += losses.tolist()
+                position.step += len(losses)
+                if not np.isfinite(losses).all():
+                    self._give_up("loss")
+                now = time.monotonic()
+                if self._told() and now - told > 0.5:
+                    told = now
+                    seen = sum(map(len, batches[: position.step]))
+                    rate = (seen - sum(map(len, batches[:first]))) / max(now - started, 1e-9)
+                    loss = _mean(position.losses, batches)
+                    self._job.progress.step.remote({"epoch": epoch, "seen": seen, "rate": rate, "loss": loss})
+            if position.step < len(batches):
+                self._checkpoint()
+        seconds = time.monotonic() - started
+        metrics = {"epoch": epoch + 1, "loss": _mean(position.losses, batches), "learning_rate": rates[-1]}
+        if not self._job.refit:
+            with self._replicas.averaged():
+                metrics |= self._validate()
+                self._keep_best(metrics)
+        position.history.append(metrics)
+        position.epoch, position.step, position.losses = epoch + 1, 0, []
+        if self._told():
+            rate = sum(map(len, batches[first:])) / max(seconds, 1e-9)
+            self._job.progress.add.remote(metrics | {"seen": len(order), "rate": rate})
+        self._summarize(metrics)
+
+    def _told(self) -> bool:
+        return self._rank == 0 and self._job.progress is not None
+
+    def _validate(self) -> dict[str, float]:
+        logits = self._predict(self._validation)
+        metrics = validation_metrics(self._config, self._examples.targets[self._validation], logits)
+        if not np.isfinite(metrics["validation_loss"]):
+            self._give_up("validation loss")
+        return metrics
+
+    def _keep_best(self, metrics: dict[str, float]) -> None:
+        best, monitor = self._position.best, self._config.monitor
+        if best is None or improved(monitor, metrics[monitor], best["value"]):
+            state = {name: value for name, value in self._replicas.state().items() if name.startswith("model/")}
+            self._position.best = {"value": metrics[monitor], "epoch": metrics["epoch"], "state": state}
+
+    def _give_up(self, what: str) -> None:
+        position = self._position
+        kept = f"; {self._job.out}/_training keeps the weights of epoch {position.epoch}" if position.epoch else ""
+        if position.epoch and position.step:  # the weights are spoiled: keep what the last checkpoint holds
+            kept = f"; {self._job.out}/_training keeps the last checkpoint"
+        raise ArtrayError(
+            f"the {what} is no longer a number in epoch {position.epoch + 1}: try a smaller learning rate, "
+            f"clip_norm or warmup_epochs{kept}"
         )
 
-    def optimizer() -> keras.optimizers.Optimizer:
-        return keras.optimizers.get({"class_name": config.optimizer.name, "config": config.optimizer.settings()})
+    def _predict(self, indices: Indices, flip: bool = False) -> npt.NDArray[np.float32]:
+        """Logits; with `flip` the mean of those for each picture and for its mirror image."""
+        if len(self._examples.shape) == 1:
+            batch = _FEATURE_BATCH
+        else:
+            batch = max(1, self._config.batch_size // self._config.accumulate)
+        logits = self._replicas.predict(self._inputs.take, indices, batch)
+        if flip:
+            mirrored = self._replicas.predict(lambda rows: self._inputs.take(rows)[:, :, ::-1], indices, batch)
+            logits = (logits + mirrored) / 2
+        return np.asarray(logits, np.float32)
 
-    keras.utils.set_random_seed(config.seed)
-    replicas = Replicas(build, optimizer, config.label_smoothing)
-    first, best, history = _restore(replicas)
-    training, validation = examples.part("train"), examples.part("validation")
+    def _finish(self) -> None:
+        config, examples, best = self._config, self._examples, self._position.best
+        assert best is not None  # a config has at least one epoch
+        self._replicas.load(best["state"])
+        logits = self._predict(np.arange(len(examples.table)), config.test_time_flip)
+        if self._rank != 0:
+            return
+        several = config.labels == "several"
+        true = true_classes(examples.targets[self._validation], several)
+        temperature = fit_temperature(true, logits[self._validation])
+        evaluation, predictions = evaluation_of(config, examples, logits, temperature, self._job.baseline)
+        self._write(temperature, evaluation, predictions, self._position.history, {"best_epoch": best["epoch"]})
 
-    for epoch in range(first, config.epochs):
+    def _finish_refit(self, refit: Refit) -> None:
+        with self._replicas.averaged():
+            if self._rank == 0:
+                metrics = {"best_epoch": refit.epochs, "finalized": True}
+                self._write(refit.temperature, refit.evaluation, refit.predictions, refit.history, metrics)
 
-        def take(indices: npt.NDArray[np.int64], epoch: int = epoch) -> tuple[Any, Any]:
-            x = inputs.take(indices)
-            if len(examples.shape) == 3:
-                x = augment(x, indices, config.augment, config.seed, epoch)
-            return x, examples.targets[indices]
+    def _write(
+        self,
+        temperature: float,
+        evaluation: dict[str, Any],
+        predictions: pa.Table,
+        history: list[dict[str, Any]],
+        metrics: dict[str, Any],
+    ) -> None:
+        from artray.models.classifiers import calibrated
 
-        order = np.random.default_rng([config.seed, epoch]).permutation(training)
-        batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
-        losses = [replicas.step(take, batch) for batch in batches]
-        scores = softmax(replicas.predict(inputs.take, validation, config.batch_size))
-        true = examples.targets[validation].argmax(axis=1)
-        metrics = {
-            "epoch": epoch + 1,
-            "loss": float(np.average(losses, weights=[len(batch) for batch in batches])),
-            "validation_loss": log_loss(true, scores),
-            "validation_accuracy": float((scores.argmax(axis=1) == true).mean()),
+        config = self._config
+        plain = self._build()  # outside the strategy, in float32: a model of ordinary variables
+        plain.set_weights([variable.numpy() for variable in self._replicas.model.weights])
+        write_bundle(
+            self._job.out,
+            model=calibrated(plain, temperature, config.labels, config.test_time_flip),
+            temperature=temperature,
+            config=config,
+            examples=self._examples,
+            source=self._job.source,
+            evaluation=evaluation,
+            predictions=predictions,
+            history=history,
+            metrics=metrics,
+        )
+
+    def _summarize(self, metrics: dict[str, float]) -> None:
+        if self._summaries is None or not self._job.summaries:
+            return
+        self._summaries.write(
+            int(metrics["epoch"]), {name: value for name, value in metrics.items() if name != "epoch"}
+        )
+        for file in Path(self._logs.name).iterdir():
+            storage.write_bytes(storage.join(self._job.summaries, file.name), file.read_bytes())
+
+    def _restore(self) -> _Position:
+        """Where the run's last checkpoint was taken; its weights are put back."""
+        found = self._checkpoints.load()
+        if found is None:
+            return _Position()
+        arrays, notes = found
+        self._replicas.load(arrays)
+        if notes["best"] is not None:
+            kept = {f"model/{name[5:]}": value for name, value in arrays.items() if name.startswith("best/")}
+            notes["best"]["state"] = kept
+        return _Position(**notes)
+
+    def _checkpoint(self) -> None:
+        position, best = self._position, self._position.best
+        state = None
+        if self._rank == 0:
+            state = self._replicas.state()
+            if best is not None:
+                state |= {f"best/{name.removeprefix('model/')}": value for name, value in best["state"].items()}
+        notes = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "losses": position.losses,
+            "history": position.history,
+            "best": best and {"value": best["value"], "epoch": best["epoch"]},
         }
-        if not np.isfinite(metrics["loss"]):
-            raise ArtrayError(f"the loss is {metrics['loss']} in epoch {epoch + 1}: try a smaller learning rate")
-        history.append(metrics)
-        if best is None or metrics["validation_loss"] < best["validation_loss"]:
-            state = {name: value for name, value in replicas.state().items() if name.startswith("model/")}
-            best = {"validation_loss": metrics["validation_loss"], "epoch": epoch + 1, "state": state}
-        _report(replicas, best, history, metrics)
-        if context.get_world_rank() == 0:
-            job["epochs_actor"].add.remote(metrics)
-    assert best is not None  # a config has at least one epoch
-    replicas.load(best["state"])
-    everything = np.arange(len(examples.table))
-    logits = replicas.predict(inputs.take, everything, config.batch_size)
-    if context.get_world_rank() == 0:
-        _write_bundle(job["out"], job["source"], config, examples, replicas, build, logits, best["epoch"], history)
+        self._checkpoints.save(state, notes)
 
 
-def _restore(replicas: Any) -> tuple[int, dict[str, Any] | None, list[dict[str, Any]]]:
-    """The epoch to go on with, the best weights so far and the history, from the run's last checkpoint."""
-    checkpoint = train.get_checkpoint()
-    if checkpoint is None:
-        return 0, None, []
-    with checkpoint.as_directory() as folder:
-        arrays = dict(np.load(Path(folder) / _CHECKPOINT))
-        notes = json.loads((Path(folder) / "notes.json").read_text())
-    replicas.load(arrays)
-    best = {
-        **notes["best"],
-        "state": {f"model/{name[5:]}": value for name, value in arrays.items() if name[:5] == "best/"},
+def epoch_order(config: TrainConfig, examples: Examples, epoch: int) -> Indices:
+    """The examples of an epoch in their order: the same for any number of workers, and after any resumption.
+
+    With balanced sampling each class is gone through in rounds, each round in a new order, until there are as many
+    examples as the training part has; a class counts as an example's where it has the largest share.
+    """
+    chance = np.random.default_rng([config.seed, epoch])
+    training = examples.part("train")
+    if config.sampling == "all":
+        return chance.permutation(training)
+    classes = examples.targets[training].argmax(axis=1)
+    drawn = []
+    for number, wanted in enumerate(
+        np.diff(np.arange(len(examples.classes) + 1) * len(training) // len(examples.classes))
+    ):
+        members = training[classes == number]
+        if len(members):
+            rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
+            drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
+    return chance.permutation(np.concatenate(drawn))
+
+
+def validation_metrics(
+    config: TrainConfig, targets: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]
+) -> dict[str, float]:
+    """`validation_loss`, `validation_accuracy` and `validation_balanced_accuracy` of uncalibrated scores.
+
+    Args:
+        config: Its `labels`.
+        targets: (n, classes).
+        logits: (n, classes).
+    """
+    several = config.labels == "several"
+    true = true_classes(targets, several)
+    if several:
+        scores = sigmoid(logits)
+        loss = log_loss(true, scores)
+    else:
+        scores = softmax(logits)
+        loss = float(-(targets * np.log(np.clip(scores, 1e-12, 1))).sum(axis=1).mean())
+    found = figures(tallies(true, scores).sum(axis=0), several)
+    return {
+        "validation_loss": loss,
+        "validation_accuracy": float(found["accuracy"]),
+        "validation_balanced_accuracy": float(found["balanced_accuracy"]),
     }
-    return len(notes["history"]), best, notes["history"]
 
 
-def _report(replicas: Any, best: dict[str, Any], history: list[dict[str, Any]], metrics: dict[str, Any]) -> None:
-    """Give Ray Train this epoch's checkpoint (from rank 0; the others only meet it there)."""
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = None
-        if train.get_context().get_world_rank() == 0:
-            state = replicas.state()
-            state |= {f"best/{name.removeprefix('model/')}": value for name, value in best["state"].items()}
-            np.savez(Path(folder) / _CHECKPOINT, **state)
-            notes = {"best": {"validation_loss": best["validation_loss"], "epoch": best["epoch"]}, "history": history}
-            (Path(folder) / "notes.json").write_text(json.dumps(notes))
-            checkpoint = train.Checkpoint.from_directory(folder)
-        train.report(metrics, checkpoint=checkpoint)
-
-
-def _write_bundle(
-    out: str,
-    source: str,
-    config: TrainConfig,
-    examples: Examples,
-    replicas: Any,
-    build: Any,
-    logits: npt.NDArray[Any],
-    best_epoch: int,
-    history: list[dict[str, Any]],
-) -> None:
-    import keras
-
-    from artray.models.classifiers import calibrated
-
-    true = examples.targets.argmax(axis=1)
-    validation = examples.part("validation")
-    temperature = fit_temperature(true[validation], logits[validation])
-    scores = softmax(logits / temperature)
-    evaluation, predictions = evaluation_of(config, examples, scores)
-    plain = build()  # outside the strategy: a model of ordinary variables
-    plain.set_weights([variable.numpy() for variable in replicas.model.weights])
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / MODEL
-        calibrated(plain, temperature).save(file)
-        model = file.read_bytes()
-    weights = storage.fingerprint(
-        *(variable.numpy().tobytes() for variable in plain.weights), str(temperature).encode()
-    )
-    ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
-    bundle = Bundle(
-        model_id=f"{config.task}-{weights[:12]}",
-        task=config.task,
-        target=config.target,
-        classes=[Class(name=name, uri=_concept(config.target, name)) for name in examples.classes],
-        input=examples.input,
-        decode_version=DECODE_VERSION,
-        temperature=temperature,
-        model_sha=storage.fingerprint(model),
-        data={
-            "fingerprint": storage.fingerprint("\n".join(ids).encode(), examples.targets.tobytes()),
-            **{part: len(examples.part(part)) for part in PARTS},
-            "dropped": examples.dropped,
-            "source": source,
-        },
-        config=config.model_dump(),
-        metrics={"best_epoch": best_epoch, "test": evaluation["levels"]},
-        versions={
-            "artray": artray.__version__,
-            "keras": keras.__version__,
-            "tensorflow": metadata.version("tensorflow"),
-        },
-        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
-    evaluation = {"model_id": bundle.model_id, **evaluation}
-    storage.write_bytes(storage.join(out, MODEL), model)
-    storage.write_bytes(storage.join(out, "evaluation.json"), json.dumps(evaluation, indent=1).encode())
-    storage.write_bytes(storage.join(out, "history.json"), json.dumps(history, indent=1).encode())
-    storage.write_table(storage.join(out, "predictions.parquet"), predictions)
-    storage.write_bytes(storage.join(out, BUNDLE), bundle.model_dump_json(indent=1).encode())
-
-
-def _concept(target: str, label: str) -> str | None:
-    """A label's AAT URI, where there is a vocabulary called like the catalogue column and it knows one."""
-    if target not in vocabularies():
-        return None
-    vocabulary = load_vocabulary(target)
-    return vocabulary.uri(vocabulary.find(label) or "")
-
-
-def evaluation_of(config: TrainConfig, examples: Examples, scores: npt.NDArray[Any]) -> tuple[dict[str, Any], pa.Table]:
-    """The test part's evaluation per artwork (and per patch), and every artwork's prediction."""
-    true = examples.targets.argmax(axis=1)
-    test = examples.part("test")
-    levels: dict[str, Any] = {}
-    owners = examples.table["object_id"].to_pylist()
-    names, artwork_scores = by_artwork(owners, scores)
-    first = {owner: row for row, owner in reversed(list(enumerate(owners)))}
-    rows = [first[name] for name in names]
-    artwork_true = true[rows]
-    part = [examples.table["part"][row].as_py() for row in rows]
-    unseen = np.flatnonzero(np.asarray(part) == "test")
-    levels["artwork"] = evaluate(artwork_true[unseen], artwork_scores[unseen], examples.classes)
-    if len(names) != len(owners):
-        levels["patch"] = evaluate(true[test], scores[test], examples.classes)
-    predictions = pa.table(
-        {
-            "object_id": names,
-            "part": part,
-            "true": [examples.classes[index] for index in artwork_true],
-            "label": [examples.classes[index] for index in artwork_scores.argmax(axis=1)],
-            "scores": pa.array(
-                [list(zip(examples.classes, row, strict=True)) for row in artwork_scores.tolist()],
-                pa.map_(pa.string(), pa.float32()),
-            ),
-        }
-    )
-    evaluation = {
-        "task": config.task,
-        "part": "test",
-        "classes": examples.classes,
-        "majority_share": levels["artwork"]["majority_share"],
-        "levels": levels,
-    }
-    return evaluation, predictions
+def _mean(losses: Sequence[float], batches: Sequence[Indices]) -> float:
+    return float(np.average(losses, weights=[len(batch) for batch in batches[: len(losses)]]))

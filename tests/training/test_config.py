@@ -100,6 +100,14 @@ def test_sets_add_up(file):
         ("label_smoothing", "1", ["label_smoothing", "less than 1"]),
         ("model", "linear_head", ["model"]),
         ("task.name", "x", ["--set task.name", "task is not a mapping"]),
+        ("precision", "float16", ["precision", "'mixed_float16'"]),
+        ("monitor", "accuracy", ["monitor", "'validation_accuracy'"]),
+        ("early_stopping", "{patiense: 3}", ["early_stopping.patiense"]),
+        ("class_weights", "{oil: -1}", ["class_weights: a weight must be a number from 0 on"]),
+        ("class_weights", "heavy", ["class_weights"]),
+        ("unfreeze", "{0: [a]}", ["unfreeze: epochs count from 1"]),
+        ("unfreeze", "{a: [a]}", ["unfreeze.a"]),
+        ("fold", "-1", ["fold"]),
         ("model.l2", "[1", ["--set model.l2=[1", "not a YAML value"]),
     ],
 )
@@ -109,6 +117,31 @@ def test_wrong_values_are_one_line(file, path, text, names):
     line = str(raised.value)
     assert "\n" not in line
     assert [name for name in [*names, *([] if line.startswith("--set") else [file])] if name not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": "3", "fold": "3"}, "fold: 3 folds are numbered 0 to 2"),
+        ({"input": "pictures", "colormaps": "true"}, "colormaps: needs input: features, not pictures"),
+        ({"labels": "several", "sampling": "balanced"}, "sampling: balanced is for examples of one class"),
+    ],
+)
+def test_values_that_do_not_fit_together(file, changes, message):
+    with pytest.raises(InputError) as raised:
+        read_config(file, changes)
+    assert str(raised.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(raised.value)
+
+
+def test_every_key_is_described():
+    plain = {"input", "model", "optimizer", "decay", "decay_epochs", "epochs", "label_smoothing", "seed"}
+    assert [name for name, key in TrainConfig.model_fields.items() if not key.description and name not in plain] == []
+
+
+def test_a_config_survives_json(file):
+    config = read_config(file, {"unfreeze": "{2: [a], 10: ['*']}", "class_weights": "{oil: 2}", "ema": "0.99"})
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
 
 
 @pytest.mark.parametrize("key", ["task", "target", "input", "model"])
