@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -60,9 +61,9 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -
 class Bar:
     """One progress bar; `advance` and `note` are called by the loop that does the work."""
 
-    def __init__(self, title: str, total: int, progress: Progress, task: TaskID):
+    def __init__(self, title: str, total: int, progress: Progress, task: TaskID, done: int = 0):
         self._title, self._total, self._progress, self._task = title, total, progress, task
-        self._done = 0
+        self._before = self._done = done
         self._note = ""
         self._live = progress.console.is_terminal
         self._started = self._last_line = time.monotonic()
@@ -71,12 +72,14 @@ class Bar:
         """Say that `amount` more is done; `note` stands beside the bar."""
         self._done += amount
         self._note = note or self._note
-        self._progress.update(self._task, advance=amount, note=self._note)
         now = time.monotonic()
+        rate = (self._done - self._before) / max(now - self._started, 1e-9)
+        self._progress.update(self._task, advance=amount, note=self._note, rate=f"{rate:,.1f}/s")
         if not self._live and (now - self._last_line > _LINE_EVERY_SECONDS or self._done >= self._total):
             self._last_line = now
-            rate = self._done / max(now - self._started, 1e-9)
-            line = f"{self._title}: {self._done}/{self._total} ({rate:.1f}/s) {self._note}"
+            left = (self._total - self._done) / rate if rate else 0
+            remaining = f", {timedelta(seconds=round(left))} left" if left else ""
+            line = f"{self._title}: {self._done}/{self._total} ({rate:.1f}/s{remaining}) {self._note}"
             self._progress.console.print(line.rstrip())
 
 
@@ -96,18 +99,27 @@ def silent_stderr() -> Iterator[None]:
 
 
 @contextmanager
-def bar(title: str, total: int, note: str = "starting") -> Iterator[Bar]:
-    """A progress bar for `total` steps, with the rate's remaining time; gone into a line when done."""
+def bar(title: str, total: int, note: str = "starting", done: int = 0) -> Iterator[Bar]:
+    """A progress bar for `total` steps, with rate and remaining time; gone into a line when done.
+
+    Args:
+        title: What is done.
+        total: Steps in all.
+        note: Stands beside the bar until `advance` gives another.
+        done: Steps that were done before; they count neither for the rate nor for the remaining time.
+    """
     console = _console()
     columns = (
         TextColumn("{task.description:<12}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", style="dim", markup=False),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield Bar(title, total, progress, progress.add_task(title, total=total, note=note))
+        task = progress.add_task(title, total=total, completed=done, note=note, rate="")
+        yield Bar(title, total, progress, task, done)
 
 
 def _is_number(text: str) -> bool:

@@ -104,11 +104,13 @@ def validate(options_type: type[OptionsT], values: Mapping[str, Any], source: st
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
+        reason = fault["msg"].removeprefix("Value error, ")
+        if not where:  # values that don't fit together: the reason names them
+            raise InputError(f"{source}: {reason}" if source else reason) from error
         name = f"{source}: {where}" if source else f"--{where.replace('_', '-')}"
         if fault["type"] == "extra_forbidden":
             known = ", ".join(sorted(options_type.model_fields))
             raise InputError(f"{name}: unknown key (known here: {known})") from error
-        reason = fault["msg"].removeprefix("Value error, ")
         given = "" if fault["type"] == "missing" else f" (given: {str(fault['input'])[:80]!r})"
         raise InputError(f"{name}: {reason}{given}") from error
 

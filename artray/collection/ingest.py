@@ -27,6 +27,7 @@ from artray.collection.columns import (
     path_columns,
     uppercase,
 )
+from artray.collection.corrections import correct, read_corrections
 from artray.collection.labels import count_classes, count_values, keep_rows, read_labels
 from artray.collection.listing import list_pictures
 from artray.collection.manifest import FILE, PLACE, RESERVED, Previous, free_name, make_ids, works
@@ -66,6 +67,14 @@ class IngestOptions(Options):
         {}, description="label only rows with this value, such as genre=portrait", examples=["COLUMN=VALUE"]
     )
     min_class_size: int | None = Field(None, ge=1, description="drop the labels of classes with fewer rows")
+    corrections: list[str] = Field(
+        [], description="the curator's corrections from the page; give the flag again for more", examples=["FILE"]
+    )
+    corrections_column: dict[str, str] = Field(
+        {},
+        description="the column that a task's corrections are about; default: named like it",
+        examples=["TASK=COLUMN"],
+    )
     near_duplicates: bool = Field(True, description="keep pictures that look alike on one side of the split")
     split_by: list[str] = Field(
         [], description="columns whose values a split must not divide; default: artist, else work", examples=["COLUMN"]
@@ -122,6 +131,9 @@ def ingest(options: IngestOptions) -> Counts:
         groups = merge_groups(groups, alike)
         counts["near_duplicates"] = len(alike) - len(np.unique(alike))
     counts["split"] = _add_split(rows, groups, given_test, mapping, options, previous)
+    # After the split, which they so leave as it would be without them: no corrected work changes sides.
+    if options.corrections:
+        counts["corrected"] = _correct(rows, options, counts.get("labelled", {}))
     rows.add("change", changes := previous.changes(rows.table))
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
@@ -289,6 +301,39 @@ def _add_labels(rows: _Rows, task: str, mapping: Mapping) -> int:
         )
     rows.add(task, read.labels.take(pa.array(np.cumsum(wanted) - 1, mask=~wanted)))
     return sum(read.counts.values())
+
+
+def _correct(rows: _Rows, options: IngestOptions, labelled: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Put the curators' labels into the tasks' columns; returns how many rows were changed, added and confirmed."""
+    found = read_corrections(options.corrections)
+    for problem in found.problems:
+        console.say(f"corrections: {problem}")
+    for task in options.corrections_column.keys() - found.labels.keys():
+        known = ", ".join(found.labels) or "none"
+        raise InputError(f"--corrections-column {task}: there are no corrections of that task (there are: {known})")
+    counts = {}
+    for task, labels in sorted(found.labels.items()):
+        name = options.corrections_column.get(task, task)
+        column = name if name in rows.table.column_names else rows.names.get(name, name)
+        if column in RESERVED:
+            raise InputError(f"--corrections-column {task}={name}: the manifest has a column of that name for itself")
+        corrected = correct(rows.table, column, labels)
+        for line in corrected.lines():
+            console.say(f"{task}: {line}")
+        if column in rows.table.column_names:
+            rows.table = rows.table.set_column(rows.table.column_names.index(column), column, corrected.labels)
+        else:
+            console.say(f"{task}: column {column!r} is new")
+            rows.add(column, corrected.labels)
+        if column in labelled:
+            labelled[column] = len(rows.table) - corrected.labels.null_count
+        counts[task] = {
+            "changed": corrected.changed,
+            "added": corrected.added,
+            "confirmed": corrected.confirmed,
+            "unknown": len(corrected.unknown),
+        }
+    return counts
 
 
 def _vocabulary(name: str) -> Vocabulary | None:

@@ -6,9 +6,12 @@ labelling what it saw in training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -16,11 +19,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from artray.collection import storage
-from artray.collection.decoding import decode
+from artray.collection.decoding import Decoded, decode
+from artray.errors import InputError
 
 Picture = npt.NDArray[np.uint8]
 
-_BATCH = 32
+BATCH = 32
+"""Pictures worked on at once; models and chunks go by it too, so that no batch is filled up for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +68,59 @@ STATE = pa.schema(
 )
 
 
-def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = _BATCH) -> Iterator[Pictures]:
+def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = BATCH, threads: int = 1) -> Iterator[Pictures]:
     """Fetch and decode the pictures of manifest rows; the next batch is fetched while one is worked on.
 
     Args:
         rows: Rows with `image_uri` (null: no picture).
         views: The sizes wanted; each decodes on its own, so that one view's pixels never depend on another's.
-        batch: How many pictures are in memory at once, decoded.
+        batch: How many pictures are in memory at once, decoded; twice as many with several threads.
+        threads: With more than one, so many decode, and the next batch too is decoded while one is worked on.
+
+    Raises:
+        InputError: The S3 server refuses the keys: that is no picture's fault.
     """
     slices = [rows.slice(start, batch) for start in range(0, len(rows), batch)]
-    with ThreadPoolExecutor(1) as fetcher:
-        coming = [fetcher.submit(_fetch, part) for part in slices[:1]]
-        for index, part in enumerate(slices):
-            data = coming.pop().result()
-            coming += [fetcher.submit(_fetch, later) for later in slices[index + 1 : index + 2]]
-            yield _decode_batch(part, data, views)
+    decode_all = partial(_decode_all, views=views)
+    with ThreadPoolExecutor(1) as fetcher, ThreadPoolExecutor(threads) as decoders:
+        coming = deque(fetcher.submit(_fetch, part) for part in slices[:2])
+        rest = iter(slices[2:])
+        ahead: deque[Iterator[Found]] = deque()
+        for part in slices:
+            while coming and len(ahead) < (2 if threads > 1 else 1):
+                data = coming.popleft().result()
+                coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
+                ahead.append(decoders.map(decode_all, data) if threads > 1 else map(decode_all, data))
+            yield _collect(part, ahead.popleft(), views)
+
+
+Found = storage.ReadError | list[Decoded]
+"""A picture in each view, or why its file could not be read."""
 
 
 def _fetch(rows: pa.Table) -> list[bytes | storage.ReadError]:
     uris = rows["image_uri"].to_pylist()
     found = dict(zip(filter(None, uris), storage.read_many(list(filter(None, uris))), strict=True))
+    for uri, content in found.items():
+        if isinstance(content, storage.ReadError) and content.message == storage.REFUSED:
+            raise InputError(f"{uri}: {content.message}; have they expired? The same command goes on with new ones")
     return [found[uri] if uri else storage.ReadError("missing", "the record names no picture") for uri in uris]
 
 
-def _decode_batch(rows: pa.Table, data: list[bytes | storage.ReadError], views: Sequence[View]) -> Pictures:
+def _decode_all(content: bytes | storage.ReadError, views: Sequence[View]) -> Found:
+    if isinstance(content, storage.ReadError):
+        return content
+    return [decode(content, view.size, fit=view.fit) for view in views]
+
+
+def _collect(rows: pa.Table, pictures: Iterable[Found], views: Sequence[View]) -> Pictures:
     state: list[dict[str, object]] = []
     readable: list[int] = []
     images: dict[View, list[Picture]] = {view: [] for view in views}
-    for row, content in enumerate(data):
-        if isinstance(content, storage.ReadError):
-            state.append({"status": content.status, "error": content.message, "width": None, "height": None})
+    for row, decoded in enumerate(pictures):
+        if isinstance(decoded, storage.ReadError):
+            state.append({"status": decoded.status, "error": decoded.message, "width": None, "height": None})
             continue
-        decoded = [decode(content, view.size, fit=view.fit) for view in views]
         bad = next((item for item in decoded if item.status != "ok"), None)
         item = bad or decoded[0]
         state.append({"status": item.status, "error": item.error, "width": item.width, "height": item.height})

@@ -50,6 +50,9 @@ _S3_CONFIG: dict[str, Any] = {
 
 _LISTINGS = 16  # prefixes listed at once
 
+REFUSED = "the S3 server refuses these keys"
+"""What a `ReadError` says where not the file but the keys are at fault."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
@@ -163,7 +166,7 @@ def read_error(error: BaseException, uri: str) -> ReadError:
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
         return ReadError("denied", "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
     if "InvalidAccessKeyId" in text or "SignatureDoesNotMatch" in text or "ExpiredToken" in text:
-        return ReadError("denied", "the S3 server refuses these keys")
+        return ReadError("denied", REFUSED)
     if "NoSuchBucket" in text or "bucket does not exist" in text:
         return ReadError("missing", "there is no such bucket")
     if names & {"PermissionError"} or "Forbidden" in text or "AccessDenied" in text:

@@ -635,3 +635,61 @@ def test_without_near_duplicates_nothing_of_ray_is_loaded(collection):
         "assert 'ray' not in sys.modules and 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code, str(collection.images), str(collection.out)], check=True)
+
+
+def test_corrections(collection, tmp_path, capsys):
+    collection.add("monet/a.jpg", "monet/b.jpg", "c.png")
+    collection.describe(CATALOG)
+    _, before = collection.ingest(label={"style": "style"})
+    corrections = tmp_path / "corrections.csv"
+    corrections.write_text(
+        "object_id,task,label,predicted,score,corrected_at\r\n"
+        "1939.1,style,Pointillism,Impressionism,0.6,2026-05-04T03:02:01.000Z\r\n"
+        "1940.1,style,Ukiyo-e,Ukiyo-e,0.9,2026-05-04T03:02:01.000Z\r\n"
+        "1940.1,medium,print,oil,0.5,2026-05-04T03:02:01.000Z\r\n"
+        "9999.1,medium,print,oil,0.5,2026-05-04T03:02:01.000Z\r\n"
+    )
+    counts, after = collection.ingest(label={"style": "style"}, corrections=[str(corrections)])
+    assert counts["corrected"] == {
+        "medium": {"changed": 0, "added": 1, "confirmed": 0, "unknown": 1},
+        "style": {"changed": 1, "added": 0, "confirmed": 1, "unknown": 0},
+    }
+    assert by_id(after, "style")["1939.1"] == ("Pointillism",)
+    assert by_id(after, "style")["1939.2"] == by_id(before, "style")["1939.2"]
+    assert by_id(after, "medium")["1940.1"] == ("print",)
+    assert set(by_id(after, "medium").values()) == {("print",), (None,)}
+    assert by_id(after, "catalog_style")["1939.1"] == ("Impressionism",)  # what the catalogue says
+    said = capsys.readouterr().err
+    assert "medium: corrections of works that are not here: 1 (9999.1)" in said
+    assert "medium: column 'medium' is new" in said
+
+
+def test_corrections_move_no_work_to_another_part(tmp_path):
+    rows = [{"id": f"w{n}", "file": f"{n}.jpg", "kind": "oil" if n % 3 else "print"} for n in range(60)]
+    corrections = tmp_path / "corrections.csv"
+    corrections.write_text("object_id,task,label\n" + "".join(f"w{n},technique,glass\n" for n in range(0, 60, 2)))
+    splits = []
+    for name, options in (("plain", {}), ("corrected", {"corrections": [str(corrections)]})):
+        (tmp_path / name).mkdir()
+        own = Collection(tmp_path / name)
+        own.add(*(row["file"] for row in rows))
+        own.describe(rows)
+        counts, read = own.ingest(label={"technique": "kind"}, **options)
+        splits.append(by_id(read, "split"))
+    assert splits[0] == splits[1]
+    assert counts["labelled"] == {"technique": 60}
+    assert Counter(by_id(read, "technique").values())["glass",] == 30
+
+
+def test_corrections_of_a_task_by_another_name(collection, tmp_path):
+    collection.add("monet/a.jpg", "c.png")
+    collection.describe(CATALOG)
+    corrections = tmp_path / "corrections.csv"
+    corrections.write_text("object_id,task,label\n1939.1,movement,Pointillism\n")
+    options = {"corrections": [str(corrections)], "label": {"style": "style"}}
+    _, rows = collection.ingest(**options, corrections_column={"movement": "style"})
+    assert by_id(rows, "style", "catalog_style")["1939.1"] == ("Pointillism", "Impressionism")
+    with pytest.raises(InputError, match="no corrections of that task \\(there are: movement\\)"):
+        collection.ingest(**options, corrections_column={"style": "style"})
+    with pytest.raises(InputError, match="the manifest has a column of that name"):
+        collection.ingest(**options, corrections_column={"movement": "split"})

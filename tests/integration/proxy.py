@@ -24,6 +24,7 @@ Fault = Literal[
     "429 TooManyRequests",
     "400 RequestTimeout",
     "403 AccessDenied",
+    "403 ExpiredToken",
     "reset",  # the connection, before any answer
     "reset body",  # ... after half of the picture
     "cut",  # half of what Content-Length says, then an orderly end

@@ -1,0 +1,184 @@
+"""W3C Web Annotations: a collection and its pages, as JSON-LD files that lie side by side.
+
+    collection.json       AnnotationCollection: how many, the first page and the last
+    page-000001.json …    AnnotationPage: at most `PAGE` annotations
+
+A label is an annotation on its picture: on the IIIF canvas or image where the feature table has a column for it (a name
+with `canvas` or `iiif` in it), else on the picture's address. Its motivation is `tagging`; of an uncertain label it is
+`questioning`. The body names the concept (AAT) and the label as text. A detected object is an annotation on a region
+of the picture. `score` is ITS 2.0's confidence. Pictures without a label have no annotation.
+
+Sources: Web Annotation Data Model (https://www.w3.org/TR/annotation-model/), Media Fragments (region).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+import artray
+from artray.job import Counts
+from artray.labeling.exports.files import dumped, whole_folder
+from artray.labeling.exports.source import BATCH, UNCERTAIN, LabelledTask, Lookup, Source, iri, rebatched, shortest, utc
+
+PAGE = 5_000
+CONTEXT = [
+    "http://www.w3.org/ns/anno.jsonld",
+    {
+        "score": {
+            "@id": "http://www.w3.org/2005/11/its/rdf#taConfidence",
+            "@type": "http://www.w3.org/2001/XMLSchema#double",
+        }
+    },
+]
+_COLUMNS = ("object_id", "image_uri", "label", "label_uri", "score", "model_id", "labeled_at")
+
+Annotation = dict[str, Any]
+
+
+def write_annotations(source: Source, folder: Path, *, least_score: float = 0.5) -> Counts:
+    """Write the collection into a folder that holds nothing else.
+
+    Args:
+        source: The labels; objects with their boxes are taken from the column `objects` of its features.
+        folder: Written anew.
+        least_score: Detected objects with a lower score are left out.
+    """
+    total = pages = 0
+    counted = {"labels": 0, "objects": 0}
+
+    def count(kind: str, annotations: Iterable[Annotation]) -> Iterator[Annotation]:
+        for annotation in annotations:
+            counted[kind] += 1
+            yield annotation
+
+    def both() -> Iterator[Annotation]:
+        targets = source.lookup(source.column("canvas", "iiif"))
+        for task in source.tasks:
+            yield from count("labels", _labels(source, task, targets))
+        yield from count("objects", _objects(source, least_score))
+
+    with whole_folder(folder) as part:
+        annotations = both()
+        items = list(islice(annotations, PAGE))
+        while items or not pages:
+            following = list(islice(annotations, PAGE))
+            pages += 1
+            page = {
+                "@context": CONTEXT,
+                "id": _page(source, pages),
+                "type": "AnnotationPage",
+                "partOf": _collection(source),
+                "startIndex": total,
+                **({"prev": _page(source, pages - 1)} if pages > 1 else {}),
+                **({"next": _page(source, pages + 1)} if following else {}),
+            }
+            with (part / f"page-{pages:06d}.json").open("w", encoding="utf-8") as file:
+                # An annotation a line: the file can be read by people and by tools for lines.
+                lines = ",\n".join(map(dumped, items))
+                file.write(f'{dumped(page)[:-1]}, "items": [\n{lines}\n]}}\n')
+            total += len(items)
+            items = following
+        collection = {
+            "@context": CONTEXT,
+            "id": _collection(source),
+            "type": "AnnotationCollection",
+            "label": f"Labels by artray: {', '.join(task.name for task in source.tasks)}",
+            "total": total,
+            "first": _page(source, 1),
+            "last": _page(source, pages),
+        }
+        (part / "collection.json").write_text(dumped(collection) + "\n", encoding="utf-8")
+    return {"file": str(folder / "collection.json"), "rows": total, "pages": pages, **counted}
+
+
+def _collection(source: Source) -> str:
+    return f"{source.base_uri}/annotations/collection.json" if source.base_uri else "collection.json"
+
+
+def _page(source: Source, number: int) -> str:
+    """Relative to the file it stands in where there is no base: the pages find each other wherever they lie."""
+    name = f"page-{number:06d}.json"
+    return f"{source.base_uri}/annotations/{name}" if source.base_uri else name
+
+
+def _labels(source: Source, task: LabelledTask, targets: Lookup | None) -> Iterator[Annotation]:
+    for table in task.batches(_COLUMNS):
+        table = table.filter(pc.is_valid(table["label"]))
+        places = targets.of(table["object_id"]) if targets else [None] * len(table)
+        for row, place in zip(table.to_pylist(), places, strict=True):
+            uncertain = row["decision"] == UNCERTAIN
+            text = {"type": "TextualBody", "value": row["label"], "format": "text/plain", "purpose": "tagging"}
+            body = [text]
+            if row["label_uri"]:
+                body.append({"type": "SpecificResource", "source": row["label_uri"], "purpose": "classifying"})
+            yield {
+                "id": source.uri("annotation", f"{task.name}/{row['object_id']}"),
+                "type": "Annotation",
+                "motivation": "questioning" if uncertain else "tagging",
+                "created": utc(row["labeled_at"]),
+                "generator": _software(source, row["model_id"]),
+                "score": shortest(row["score"]),
+                "body": body,
+                "target": _target(place, row["image_uri"]),
+            }
+
+
+def _objects(source: Source, least_score: float) -> Iterator[Annotation]:
+    """The objects of the feature table, each on its region."""
+    if source.features is None or "objects" not in source.features.schema.names:
+        return
+    place = source.column("canvas", "iiif")
+    columns = list(dict.fromkeys(["object_id", "image_uri", "objects", *([place] if place else [])]))
+    for table in rebatched(source.features.to_batches(columns=columns, batch_size=BATCH), BATCH):
+        for row in table.filter(pc.is_valid(table["objects"])).to_pylist():
+            for number, item in enumerate(row["objects"]):
+                if item["score"] < least_score:
+                    break  # they stand surest first
+                yield {
+                    "id": source.uri("annotation", f"objects/{row['object_id']}/{number}"),
+                    "type": "Annotation",
+                    "motivation": "tagging",
+                    "generator": _software(source, "objects"),
+                    "score": shortest(item["score"]),
+                    "body": [
+                        {
+                            "type": "TextualBody",
+                            "value": item["label"],
+                            "format": "text/plain",
+                            "language": "en",
+                            "purpose": "tagging",
+                        }
+                    ],
+                    "target": {
+                        "type": "SpecificResource",
+                        "source": _target(row[place] if place else None, row["image_uri"]),
+                        "selector": {
+                            "type": "FragmentSelector",
+                            "conformsTo": "http://www.w3.org/TR/media-frags/",
+                            "value": _region(item),
+                        },
+                    },
+                }
+
+
+def _region(item: dict[str, Any]) -> str:
+    left, right = (min(max(item[name], 0.0), 1.0) for name in ("xmin", "xmax"))
+    top, bottom = (min(max(item[name], 0.0), 1.0) for name in ("ymin", "ymax"))
+    return "xywh=percent:" + ",".join(f"{100 * value:.4g}" for value in (left, top, right - left, bottom - top))
+
+
+def _target(place: str | None, image_uri: str) -> str:
+    return iri(place if place and place.startswith(("http://", "https://")) else image_uri)
+
+
+def _software(source: Source, model_id: str) -> Annotation:
+    return {
+        "id": source.uri("model", model_id),
+        "type": "Software",
+        "name": f"artray {source.run.get('artray', artray.__version__)}, {model_id}",
+    }

@@ -1,0 +1,257 @@
+"""The labels as the exports read them: task by task, batch by batch, with what is certain enough to be said."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from artray.collection import storage
+from artray.collection.passes import RUN
+from artray.errors import InputError
+from artray.labeling.contract import LABELS, METADATA_KEY
+from artray.labeling.published import read_labels
+
+BATCH = 16_384
+LABEL, UNCERTAIN = "label", "uncertain"
+DECISION = pa.field("decision", pa.string())
+"""`label`, or `uncertain` where the score is below the threshold; null where there is no label."""
+
+
+@dataclass(frozen=True)
+class LabelledTask:
+    """One task's labels.
+
+    Attributes:
+        name: The task.
+        data: Its Parquet data set, under the labels' contract.
+        thresholds: By model_id; a model that is not here has none, and all its labels are certain.
+        threshold: Said by the user, for all models.
+    """
+
+    name: str
+    data: pads.Dataset
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    threshold: float | None = None
+
+    def batches(self, columns: Sequence[str], size: int = BATCH) -> Iterator[pa.Table]:
+        """Rows in their stored order, `size` at a time, with the column `decision`."""
+        needed = dict.fromkeys([*columns, "label", "score", "model_id"])
+        for table in rebatched(self.data.to_batches(columns=list(needed), batch_size=size), size):
+            yield table.select(list(columns)).append_column(DECISION, self._decisions(table))
+
+    def _decisions(self, table: pa.Table) -> pa.ChunkedArray:
+        if self.threshold is not None:
+            least: Any = pa.scalar(self.threshold, pa.float32())
+        else:
+            models = pc.unique(table["model_id"])
+            known = pa.array([self.thresholds.get(name, -math.inf) for name in models.to_pylist()], pa.float32())
+            least = known.take(pc.index_in(table["model_id"], models))
+        # As float32 on both sides: a score that is written as 0.7 reaches a threshold of 0.7.
+        sure = pc.fill_null(pc.greater_equal(table["score"], least), False)
+        decision = pc.if_else(sure, LABEL, UNCERTAIN)
+        return pc.if_else(pc.is_valid(table["label"]), decision, pa.scalar(None, pa.string()))
+
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.data.count_rows())
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that the exports are made of.
+
+    Attributes:
+        tasks: By name, sorted.
+        features: The feature table, where there is one.
+        base_uri: What URIs begin with.
+        run: The labels' notes: versions, bundles, options.
+    """
+
+    tasks: Sequence[LabelledTask]
+    features: pads.Dataset | None
+    base_uri: str | None
+    run: Mapping[str, Any]
+
+    def lines(self) -> list[str]:
+        """What is uncertain, for a terminal."""
+        lines = []
+        for task in self.tasks:
+            values = [task.threshold] if task.threshold is not None else sorted(task.thresholds.values())
+            said = " or ".join("any score" if value == math.inf else f"a score of {value:.3f}" for value in values)
+            unknown = f"no threshold is known, no label is uncertain (--threshold {task.name}=SCORE sets one)"
+            lines.append(f"{task.name}: {f'uncertain below {said}' if values else unknown}")
+        return lines
+
+    def uri(self, kind: str, name: str) -> str:
+        """A URI for something that has none; the same for the same name."""
+        if self.base_uri is None:
+            return uuid.uuid5(uuid.NAMESPACE_URL, f"artray:{kind}/{name}").urn
+        return f"{self.base_uri}/{kind}/{quote(name, safe='')}"
+
+    def column(self, *parts: str) -> str | None:
+        """The features' text column that is called like one of the parts, or else has one in its name."""
+        if self.features is None:
+            return None
+        texts = [item.name for item in self.features.schema if is_text(item.type)]
+        named = ((name for name in texts if part == name.casefold()) for part in parts)
+        like = ((name for name in texts if part in name.casefold()) for part in parts)
+        return next((name for names in (*named, *like) for name in names), None)
+
+    def lookup(self, column: str | None) -> Lookup | None:
+        """A column of the features by object_id."""
+        if self.features is None or column is None:
+            return None
+        table = self.features.to_table(columns=["object_id", column])
+        return Lookup(table["object_id"].cast(pa.large_string()), table[column].cast(pa.large_string()))
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A text by object_id, kept in Arrow's form: one string each, not one object."""
+
+    ids: pa.ChunkedArray
+    texts: pa.ChunkedArray
+
+    def of(self, ids: pa.ChunkedArray) -> list[str | None]:
+        """The texts of some objects, None where there is none."""
+        places = pc.index_in(ids.cast(pa.large_string()), value_set=self.ids)
+        found: list[str | None] = self.texts.take(places).to_pylist()
+        return found
+
+
+def read_source(
+    labels: str, features: str | None = None, thresholds: Mapping[str, float] | None = None, base_uri: str | None = None
+) -> Source:
+    """The labels in a folder.
+
+    Args:
+        labels: What label_catalog wrote, or its `task=NAME/` folders alone.
+        features: A feature table of the same pictures.
+        thresholds: By task, instead of the bundles' own.
+        base_uri: See `Source.uri`.
+
+    Raises:
+        InputError: There are no labels, or none of a task in `thresholds`.
+    """
+    whole = read_labels(labels) if storage.exists(storage.join(labels, RUN)) else storage.dataset(labels)
+    lacking = [name for name in (*LABELS.names, "task") if name not in whole.schema.names]
+    if lacking:
+        raise InputError(f"{labels}: not labels: there is no column {', '.join(lacking)}")
+    fragments: dict[str, list[Any]] = {}
+    for fragment in whole.get_fragments():
+        task = pads.get_partition_keys(fragment.partition_expression)["task"]
+        fragments.setdefault(str(task), []).append(fragment)
+    unknown = sorted(set(thresholds or ()) - fragments.keys())
+    if unknown:
+        raise InputError(f"--threshold {unknown[0]}: there are no labels of that task, but of {', '.join(fragments)}")
+    run: dict[str, Any] = {}
+    tasks = []
+    for name, own in sorted(fragments.items()):
+        notes = [_notes(fragment) for fragment in own]
+        run |= notes[-1]
+        known = {
+            bundle["model_id"]: math.inf if bundle["abstain"]["threshold"] is None else bundle["abstain"]["threshold"]
+            for note in notes
+            for bundle in note.get("bundles", [])
+            if bundle.get("abstain")
+        }
+        data = pads.FileSystemDataset(own, LABELS, whole.format, whole.filesystem)
+        own_thresholds = {model: known[model] for model in sorted(_models(data) & known.keys())}
+        tasks.append(LabelledTask(name, data, own_thresholds, (thresholds or {}).get(name)))
+    return Source(tasks, storage.dataset(features) if features else None, base_uri, run)
+
+
+def _notes(fragment: Any) -> dict[str, Any]:
+    metadata = fragment.physical_schema.metadata or {}
+    notes: dict[str, Any] = json.loads(metadata.get(METADATA_KEY.encode(), b"{}"))
+    return notes
+
+
+def _models(data: pads.Dataset) -> set[str]:
+    found: set[str] = set()
+    for batch in data.to_batches(columns=["model_id"]):
+        found |= set(pc.unique(batch["model_id"]).to_pylist())
+    return found
+
+
+def side_by_side(tasks: Sequence[LabelledTask], columns: Sequence[str]) -> Iterator[list[pa.Table]]:
+    """A table a task, again and again, whose rows are about the same objects; nulls where a task has no such row.
+
+    Args:
+        tasks: Each object once in each.
+        columns: Of the contract, `object_id` among them.
+    """
+    if _same_objects(tasks):
+        yield from map(list, zip(*(task.batches(columns) for task in tasks), strict=True))
+        return
+    # Tasks labelled at different times: some have objects that others have not, and their order may differ.
+    wholes = [pa.concat_tables(task.batches(columns)) for task in tasks]
+    ids = pc.unique(pa.chunked_array([chunk for whole in wholes for chunk in whole["object_id"].chunks]))
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        yield [whole.take(pc.index_in(part, value_set=whole["object_id"])) for whole in wholes]
+
+
+def _same_objects(tasks: Sequence[LabelledTask]) -> bool:
+    """Whether all tasks have the same objects in the same order."""
+    for tables in zip_longest(*(task.batches(["object_id"]) for task in tasks)):
+        if any(table is None or not table["object_id"].equals(tables[0]["object_id"]) for table in tables):
+            return False
+    return True
+
+
+def rebatched(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    """Batches as tables of exactly `size` rows, but for the last; none is empty."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += len(batch)
+        while rows >= size:
+            table = pa.Table.from_batches(held)
+            yield table.slice(0, size)
+            held, rows = table.slice(size).to_batches(), rows - size
+    if rows:
+        yield pa.Table.from_batches(held)
+
+
+def iri(uri: str) -> str:
+    """A picture's place as an IRI: paths of this machine become file://, and no character has to be guessed.
+
+    >>> iri("s3://museum/scans/a b.jpg")
+    's3://museum/scans/a%20b.jpg'
+    >>> iri("/scans/ü.jpg")
+    'file:///scans/%C3%BC.jpg'
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return Path(uri).as_uri() if Path(uri).is_absolute() else quote(uri)
+    # An S3 key is any text; an address from the web is an address already.
+    return f"{scheme}://{quote(rest, safe='/' if scheme == 's3' else '/:?#[]@!$&()*+,;=%~')}"
+
+
+def utc(at: Any) -> str:
+    """A time as XML Schema writes it."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z" if at.microsecond else f"{at:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def shortest(score: float) -> float:
+    """A float32 read as a Python float, as the shortest number that stands for it: 0.1, not 0.10000000149011612."""
+    return float(str(np.float32(score)))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column is text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

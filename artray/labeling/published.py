@@ -1,0 +1,218 @@
+"""The label dataset as its readers see it: whole at every moment.
+
+    OUT/
+      _run.json                        the current run: what it did, and the files of each task's labels
+      _runs/RUN/TASK.parquet           labels, never changed once they are written
+      _runs/RUN/_pictures.parquet      which pictures, in which version, they were computed from
+      task=TASK/labels.parquet         the same labels for plain readers: hard links, on S3 and elsewhere copies
+
+A run writes its files, then `_run.json`, in one step (a rename, or one PUT): this is the commit. Then the files of
+`task=TASK/` take the place of their predecessors, each in one step, and files that neither this run nor the one before
+names are removed. A run that is killed before the commit has changed nothing; one that is killed after it is brought to
+its end by the next.
+
+What is promised, on folders and on S3:
+
+- `read_labels` gives all tasks as of one run, and its files stay until the run after the next one.
+- Who reads `task=*/*.parquet` (pandas, DuckDB, Spark, ...) finds in each task's folder one file, which is whole: each
+  picture once, of one run or of the one before. While several tasks are being replaced, some may be one run ahead; the
+  column `run_id` tells. Who has a local file open keeps the old one; who is reading an object on S3 that is replaced
+  gets an error (its ETag has changed) or, where the client doesn't check that, should use `read_labels`.
+
+What is assumed: one run at a time writes to OUT (a second one is noticed at its commit, and refused), and nobody else
+writes to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from artray.collection import storage
+from artray.collection.passes import RUN
+from artray.errors import ArtrayError, InputError
+from artray.labeling.contract import LABELS, METADATA_KEY
+
+RUNS = "_runs"
+PICTURES = "_pictures.parquet"
+LABELS_FILE = "labels.parquet"
+
+
+class TaskLabels(BaseModel):
+    """One task's labels in a run.
+
+    Attributes:
+        run_id: The run that wrote them.
+        model_id: The model they are from.
+        source: What of the bundle they depend on (see `artray.labeling.models.identity`).
+        rows: How many.
+        labels: Their file, below OUT.
+        pictures: The file that says from which pictures, below OUT.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    model_id: str
+    source: str
+    rows: int
+    labels: str
+    pictures: str
+
+
+class Published(BaseModel):
+    """`_run.json`: a run's files, and with them its metadata.
+
+    Attributes:
+        schema_version: Of the labels' contract.
+        run_id: The run.
+        tasks: By name, also those that only an earlier run has labelled.
+        previous: Files of the run before, for those who still read them.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    schema_version: Literal[1] = 1
+    run_id: str
+    tasks: dict[str, TaskLabels]
+    previous: list[str] = []
+
+    def files(self) -> list[str]:
+        """Of all tasks, below OUT."""
+        return sorted({file for task in self.tasks.values() for file in (task.labels, task.pictures)})
+
+
+def read_published(out: str) -> Published | None:
+    """The current run; None where nothing has been published yet.
+
+    Raises:
+        InputError: There is something else, or it can't be read.
+    """
+    uri = storage.join(out, RUN)
+    if not storage.exists(uri):
+        return None
+    try:
+        return Published.model_validate_json(storage.read_bytes(uri))
+    except ValidationError as error:
+        raise InputError(f"{out}: holds something other than labels ({RUN} is another job's)") from error
+
+
+def read_labels(uri: str) -> pads.Dataset:
+    """All tasks' labels as of one run, with the column `task`.
+
+    Raises:
+        InputError: There are none.
+    """
+    published = read_published(uri)
+    if published is None:
+        raise InputError(f"{uri}: not labels: there is no {RUN}")
+    fs, path = storage.arrow_filesystem(uri)
+    return pads.FileSystemDataset.from_paths(
+        [f"{path}/{task.labels}" for task in published.tasks.values()],
+        schema=LABELS.append(pa.field("task", pa.string())),
+        format=pads.ParquetFileFormat(),
+        filesystem=fs,
+        partitions=[pads.field("task") == name for name in published.tasks],
+    )
+
+
+@contextmanager
+def parquet_writer(uri: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A Parquet file (zstd) written piece by piece, for places that no reader looks at yet.
+
+    Raises:
+        InputError: It can't be written.
+    """
+    fs, path = storage.filesystem(uri)
+    if isinstance(fs, LocalFileSystem):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with _explained(uri), fs.open(path, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        yield writer
+
+
+def commit(out: str, published: Published, before: Published | None) -> None:
+    """Make a run's files the current ones.
+
+    Raises:
+        ArtrayError: Another run has been published since this one began.
+        InputError: OUT can't be written.
+    """
+    now = read_published(out)
+    if (now and now.run_id) != (before and before.run_id):
+        raise ArtrayError(f"{out}: another run has published meanwhile; the same command takes its labels into account")
+    text = json.dumps(published.model_dump(), indent=1, ensure_ascii=False)
+    storage.write_bytes(storage.join(out, RUN), text.encode())
+    show(out, published)
+    _tidy(out, published)
+
+
+def show(out: str, published: Published) -> None:
+    """Bring the files that plain readers see up to the current run, each in one step; nothing where they are."""
+    for name, task in published.tasks.items():
+        source, target = storage.join(out, task.labels), storage.join(out, f"task={name}", LABELS_FILE)
+        if _notes(target) != _notes(source):
+            _replace(source, target)
+
+
+def _notes(uri: str) -> Mapping[bytes, bytes] | None:
+    """What a labels file says of itself, its run's id among it."""
+    fs, path = storage.arrow_filesystem(uri)
+    try:
+        with fs.open_input_file(path) as file:
+            found: Mapping[bytes, bytes] = pq.read_metadata(file).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return {METADATA_KEY.encode(): found.get(METADATA_KEY.encode(), b"")}
+
+
+def _replace(source: str, target: str) -> None:
+    fs, path = storage.filesystem(source)
+    _, place = storage.filesystem(target)
+    with _explained(target):
+        if not isinstance(fs, LocalFileSystem):
+            fs.cp_file(path, place)  # by the server, and in one step
+            return
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(f"{place}.{secrets.token_hex(4)}")  # no name that *.parquet would find
+        try:
+            try:
+                os.link(path, scratch)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(path, scratch)
+            scratch.replace(place)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def _tidy(out: str, published: Published) -> None:
+    """Remove what neither the current run nor the one before names: older runs, and what killed ones left."""
+    keep = {*published.files(), *published.previous}
+    fs, path = storage.filesystem(storage.join(out, RUNS))
+    for file in fs.find(path):
+        if file[len(path) - len(RUNS) :] not in keep:
+            fs.rm_file(file)
+    if isinstance(fs, LocalFileSystem):
+        for folder in Path(path).iterdir():
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Storage failures as one line, wherever they come from within the block."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{uri}: {storage.read_error(error, uri).message}") from error

@@ -1,0 +1,224 @@
+"""What training costs beside the model's own arithmetic.
+
+    python benchmarks/training.py [--parts step,feeding,head] [--repeats 5] [--seconds 4]
+
+step     Updates a second on one worker, ours against Keras' `fit`: same model, optimizer, batch size and data in
+         memory. The runs alternate; the best of each counts.
+feeding  Pictures a second with pictures taken from Ray's object store, shuffled and augmented, against the same step
+         on arrays that are ready.
+head     Seconds of the whole station (`train`) for a linear head on 1,000 works' embeddings, 50 epochs: what 49 of
+         them add to a run of one.
+"""
+
+# ruff: noqa: E402 - TensorFlow's and Ray's chatter is turned off before they are imported
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from artray.job import quiet
+
+quiet(verbose=False)
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import ray
+from rich.console import Console
+from rich.table import Table
+
+from artray import cluster
+from artray.collection import storage
+from artray.models.classifiers import classifier
+from artray.training.augmentation import Augmentation, augment
+from artray.training.data import Inputs
+from artray.training.distributed import Replicas
+from artray.training.losses import CrossEntropy
+
+CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
+# model, shape of an example, classes, batch size, examples
+CASES: list[tuple[str, tuple[int, ...], int, int, int]] = [
+    ("linear_head", (1280,), 6, 64, 1920),
+    ("linear_head", (1280,), 6, 8, 1920),
+    ("one_block_vgg", (48, 48, 3), 2, 64, 640),
+    ("one_block_vgg", (48, 48, 3), 2, 8, 320),
+    ("valence_cnn", (256, 256, 3), 2, 8, 64),
+]
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "flip": Augmentation(flip=True),
+    "flip, rotate 25, crop 0.2": Augmentation(flip=True, rotate=25, crop=0.2),
+}
+
+
+def examples(shape: tuple[int, ...], classes: int, count: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
+    rng = np.random.default_rng(0)
+    if len(shape) == 3:
+        x: npt.NDArray[Any] = rng.integers(0, 256, (count, *shape), np.uint8)
+    else:
+        x = rng.normal(size=(count, *shape)).astype(np.float32)
+    return x, np.eye(classes, dtype=np.float32)[rng.integers(0, classes, count)]
+
+
+def replicas_of(name: str, shape: tuple[int, ...], classes: int) -> Replicas:
+    return Replicas(lambda: classifier(name, shape, classes, {}), lambda: keras.optimizers.Adam(1e-3), CrossEntropy())
+
+
+def epoch_of(count: int, batch: int, seed: int) -> list[npt.NDArray[np.int64]]:
+    order = np.random.default_rng(seed).permutation(count)
+    return [order[start : start + batch] for start in range(0, count, batch)]
+
+
+def best_of(runs: dict[str, Callable[[], None]], repeats: int, seconds: float) -> dict[str, float]:
+    """Each run's shortest time; repeated so often that a repeat takes about `seconds` of them all."""
+    for run in runs.values():
+        run()
+    started = time.perf_counter()
+    for run in runs.values():
+        run()
+    number = max(1, round(seconds / (time.perf_counter() - started)))
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(repeats):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            for _ in range(number):
+                run()
+            best[name] = min(best[name], (time.perf_counter() - started) / number)
+    return best
+
+
+def step(repeats: int, seconds: float) -> Table:
+    table = Table("model", "input", "batch", "fit, ms a step", "ours, ms a step", "ours is … times fit")
+    for name, shape, classes, batch, count in CASES:
+        x, y = examples(shape, classes, count)
+        model = classifier(name, shape, classes, {})
+        model.compile(keras.optimizers.Adam(1e-3), keras.losses.CategoricalCrossentropy(from_logits=True))
+        replicas = replicas_of(name, shape, classes)
+        ones = np.ones(count, np.float32)
+        batches = epoch_of(count, batch, 0)
+
+        def fit(model: Any = model, x: Any = x, y: Any = y, batch: int = batch) -> None:
+            model.fit(x, y, batch_size=batch, epochs=1, verbose=0)
+
+        def ours(
+            replicas: Replicas = replicas, x: Any = x, y: Any = y, ones: Any = ones, batches: Any = batches
+        ) -> None:
+            list(replicas.train(lambda rows: (x[rows], y[rows], ones[rows]), batches, [1e-3] * len(batches)))
+
+        best = best_of({"fit": fit, "ours": ours}, repeats, seconds)
+        each = {run: 1e3 * value / len(batches) for run, value in best.items()}
+        table.add_row(
+            name,
+            "x".join(map(str, shape)),
+            str(batch),
+            f"{each['fit']:.2f}",
+            f"{each['ours']:.2f}",
+            f"{each['fit'] / each['ours']:.2f}",
+        )
+    return table
+
+
+def feeding(repeats: int, seconds: float) -> Table:
+    cluster.connect()
+    table = Table("model", "augmentation", "ready, pictures/s", "fed, pictures/s", "fed is … of ready")
+    for name, shape, classes, batch, count in (CASES[2], CASES[4]):
+        x, y = examples(shape, classes, count)
+        pieces = np.array_split(np.arange(count), 4)
+        blocks = [ray.put(x[piece]) for piece in pieces]
+        place = np.concatenate(
+            [np.stack([np.full(len(rows), block), np.arange(len(rows))], 1) for block, rows in enumerate(pieces)]
+        )
+        inputs, ones, replicas = Inputs(blocks, place), np.ones(count, np.float32), replicas_of(name, shape, classes)
+        batches = epoch_of(count, batch, 0)
+        ready = [
+            np.arange(start, start + len(rows)) for start, rows in zip(range(0, count, batch), batches, strict=True)
+        ]
+        for words, how in AUGMENTATIONS.items():
+
+            def train(batches: Any, take: Callable[..., Any], replicas: Replicas = replicas) -> None:
+                list(replicas.train(take, batches, [1e-3] * len(batches)))
+
+            def fed(rows: Any, inputs: Any = inputs, how: Any = how, y: Any = y, ones: Any = ones) -> Any:
+                return augment(inputs.take(rows), rows, how, 0, 0), y[rows], ones[rows]
+
+            def given(rows: Any, x: Any = x, y: Any = y, ones: Any = ones) -> Any:
+                part = slice(rows[0], rows[-1] + 1)
+                return x[part], y[part], ones[part]
+
+            best = best_of(
+                {
+                    "ready": lambda train=train, ready=ready, given=given: train(ready, given),
+                    "fed": lambda train=train, batches=batches, fed=fed: train(batches, fed),
+                },
+                repeats,
+                seconds,
+            )
+            rate = {run: count / value for run, value in best.items()}
+            table.add_row(
+                name, words, f"{rate['ready']:,.0f}", f"{rate['fed']:,.0f}", f"{rate['fed'] / rate['ready']:.2f}"
+            )
+    return table
+
+
+def write_works(uri: str, works: int) -> None:
+    """A feature table of two classes that overlap."""
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 2, works)
+    values = (rng.normal(size=(works, 1280)) + 0.1 * true[:, None]).astype(np.float32)
+    columns = {
+        "object_id": [f"{number:05d}" for number in range(works)],
+        "medium": np.where(true, "hand", "code"),
+        "split": rng.choice(["train", "validation", "test"], works, p=[0.6, 0.2, 0.2]),
+        "status": ["ok"] * works,
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 1280),
+    }
+    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.table(columns))
+    run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}
+    storage.write_bytes(storage.join(uri, "_run.json"), json.dumps(run).encode())
+
+
+def head(repeats: int) -> Table:
+    from artray.training.station import TrainOptions, train
+
+    cluster.connect()
+    table = Table("epochs", "seconds, whole station", "seconds after start-up")
+    with tempfile.TemporaryDirectory() as folder:
+        write_works(f"{folder}/features", 1000)
+        best: dict[int, float] = {}
+        for attempt in range(min(repeats, 2)):
+            for epochs in (1, 50):
+                options = TrainOptions(
+                    config=str(CONFIGS / "hand_or_code_head.yaml"),
+                    data=f"{folder}/features",
+                    out=f"{folder}/{attempt}-{epochs}",
+                    set={"epochs": str(epochs)},
+                )
+                started = time.perf_counter()
+                train(options)
+                best[epochs] = min(best.get(epochs, float("inf")), time.perf_counter() - started)
+        table.add_row("1", f"{best[1]:.1f}", "")
+        table.add_row("50", f"{best[50]:.1f}", f"{best[50] - best[1]:.1f}")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default="step,feeding,head")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one repeat")
+    options = parser.parse_args()
+    for part in options.parts.split(","):
+        found = {
+            "step": lambda: step(options.repeats, options.seconds),
+            "feeding": lambda: feeding(options.repeats, options.seconds),
+            "head": lambda: head(options.repeats),
+        }[part]()
+        Console(width=120).print(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artray import cluster
+from artray.collection import passes
+from artray.collection.pictures import BATCH
+
+
+@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=5), st.integers(1, 64))
+def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, cpus):
+    groups = [{"file": f"{number}", "group": 0, "count": size} for number, size in enumerate(sizes)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "cpus", lambda: cpus)
+        chunks = passes._cut(groups)
+    for group in groups:
+        own = [chunk for chunk in chunks if chunk["file"] == group["file"]]
+        assert [chunk["start"] for chunk in own] == [sum(item["count"] for item in own[:n]) for n in range(len(own))]
+        assert sum(chunk["count"] for chunk in own) == group["count"]
+        if sum(sizes) >= 2 * cpus * BATCH:
+            assert all(chunk["count"] % BATCH == 0 for chunk in own[:-1])
+    assert all(0 < chunk["count"] <= 256 for chunk in chunks)
+    assert len({chunk["part"] for chunk in chunks}) == len(chunks)
+
+
+def test_chunks_get_smaller_towards_the_end():
+    """The last ones are a batch each: no actor works on while the others have nothing to do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "cpus", lambda: 2)
+        counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 5000}])]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[:3] == [256] * 3
+    assert counts[-2:] == [BATCH, 5000 % BATCH]
+
+
+def test_a_small_collection_is_for_all_actors():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "cpus", lambda: 4)
+        counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 48}])]
+    assert counts == [6] * 8

@@ -1,0 +1,129 @@
+"""A grid of trials, and folds: many models trained by one command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from artray.collection import storage
+from artray.errors import InputError
+from artray.training.bundle import load_bundle, load_model, read_json
+from artray.training.search import SearchOptions, search
+from artray.training.station import TrainOptions, train
+from tests.integration.tables import EXAMPLES, write_features
+
+CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = str(tmp_path_factory.mktemp("features"))
+    write_features(folder)
+    return folder
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(file): file.stat().st_mtime_ns for file in folder.rglob("bundle.json")}
+
+
+def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tmp_path: Path) -> None:
+    options = SearchOptions(
+        config=CONFIG,
+        data=features,
+        out=str(tmp_path),
+        # The second dropout can't be built: one row says so, the others are trained.
+        grid={"optimizer.learning_rate": [0.00001, 0.05], "model.dropout": [0, 2]},
+        seeds=[0, 1],
+        set={"epochs": "3", "model.l2": "0"},
+    )
+    counts = search(options)
+    assert (counts["rows"], counts["ok"], counts["failed"]) == (8, 4, 4)
+    table = pq.read_table(tmp_path / "results.parquet")
+    rows = table.to_pylist()
+    assert len(rows) == 4
+    assert rows[0]["optimizer.learning_rate"] == counts["best"]["optimizer.learning_rate"]
+    ranked = [row["validation_balanced_accuracy"] for row in rows]
+    assert ranked[:2] == sorted(ranked[:2], reverse=True)
+    assert ranked[2:] == [None, None]
+    assert [row["seeds"] for row in rows] == [2, 2, 0, 0]
+    assert "can't be built" in rows[2]["error"]
+    # Only the winner's figures on the test part are shown.
+    assert rows[0]["test_accuracy"] is not None
+    assert [row["test_accuracy"] for row in rows[1:]] == [None] * 3
+    for row in rows[:2]:
+        found = [read_json(run, "evaluation.json")["validation"]["artwork"]["accuracy"] for run in row["runs"]]
+        assert row["validation_accuracy"] == pytest.approx(np.mean(found), abs=1e-4)
+        assert row["validation_accuracy_spread"] == pytest.approx(np.std(found, ddof=1), abs=1e-4)
+    evaluation = read_json(counts["best_run"], "evaluation.json")
+    assert evaluation["levels"]["artwork"]["baseline"]["columns"] == ["embedding"]
+    assert (tmp_path / "results.csv").read_text().startswith("optimizer.learning_rate,model.dropout,seeds,")
+    before = times(tmp_path)
+    assert len(before) == 4
+    again = search(options.model_copy(update={"grid": {"optimizer.learning_rate": [0.05], "model.dropout": [0]}}))
+    assert (again["rows"], again["ok"]) == (2, 2)
+    assert times(tmp_path) == before
+    assert again["validation_accuracy"] == counts["validation_accuracy"]
+
+
+def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Path) -> None:
+    options = TrainOptions(config=CONFIG, data=features, out=str(tmp_path), folds=2, set={"epochs": "2"})
+    result = train(options)
+    uri = str(tmp_path)
+    members = [f"{uri}/folds/{fold}" for fold in range(2)]
+    evaluation, bundle = read_json(uri, "evaluation.json"), load_bundle(uri)
+    assert bundle.metrics["bagged"] == evaluation["folds"]["n"] == 2
+    found = [read_json(member, "evaluation.json")["validation"]["artwork"]["accuracy"] for member in members]
+    assert result["folds"]["accuracy"]["values"] == found
+    assert result["folds"]["accuracy"]["mean"] == pytest.approx(np.mean(found), abs=1e-4)
+
+    # The test part is the same for all, and judged by the mean; every other work by the model that had not seen it.
+    def predictions(place: str) -> dict[str, tuple[str, np.ndarray]]:
+        rows = storage.dataset(f"{place}/predictions.parquet").to_table().to_pylist(maps_as_pydicts="strict")
+        return {row["object_id"]: (row["part"], np.array(list(row["scores"].values()))) for row in rows}
+
+    bag, parts = predictions(uri), [predictions(member) for member in members]
+    assert len(bag) == EXAMPLES
+    held_out = 0
+    for name, (part, scores) in bag.items():
+        own = [member[name] for member in parts]
+        if part == "test":
+            assert {where for where, _ in own} == {"test"}
+            assert np.allclose(scores, np.mean([values for _, values in own], axis=0), atol=1e-5)
+        else:
+            (unseen,) = [values for where, values in own if where == "validation"]
+            assert part == "validation"
+            assert np.allclose(scores, unseen, atol=1e-5)
+            held_out += 1
+    assert evaluation["validation"]["artwork"]["n"] == held_out
+    table = storage.dataset(features).to_table()
+    points = np.stack(table["embedding"].to_pylist()).astype(np.float32)
+    model = load_model(uri, bundle)
+    for name, scores in zip(table["object_id"].to_pylist(), np.asarray(model(points)), strict=True):
+        if bag[name][0] == "test":
+            assert np.allclose(scores, bag[name][1], atol=1e-5)
+    assert len({epoch["fold"] for epoch in storage_history(uri)}) == 2
+
+    before = times(tmp_path)
+    assert train(options)["model_id"] == result["model_id"]
+    assert times(tmp_path) == before
+    (tmp_path / "bundle.json").unlink()
+    (tmp_path / "folds" / "1" / "bundle.json").unlink()
+    assert train(options)["model_id"] == result["model_id"]  # the same training gives the same models
+    after = times(tmp_path)
+    unchanged = {file for file in before if after[file] == before[file]}
+    assert unchanged == {f"{uri}/folds/0/bundle.json"}
+
+
+def storage_history(uri: str) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = json.loads(storage.read_bytes(f"{uri}/history.json"))
+    return found
+
+
+def test_folds_of_another_bundle_are_refused(features: str, tmp_path: Path) -> None:
+    for changes in ({"finalize": True}, {"set": {"folds": "3"}}):
+        with pytest.raises(InputError, match="--folds: goes neither"):
+            train(TrainOptions(config=CONFIG, data=features, out=str(tmp_path), folds=3, **changes))

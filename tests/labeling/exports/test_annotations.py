@@ -1,0 +1,101 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from artray.labeling.exports import annotations
+from artray.labeling.exports.annotations import write_annotations
+from artray.labeling.exports.source import iri, read_source
+from tests.labeling.exports.test_exports import pages
+
+BASE = "https://museum.example.org/art"
+
+
+def written(tmp_path: Path, labels: str, features: str | None = None, base: str | None = None) -> list[dict]:
+    write_annotations(read_source(labels, features, base_uri=base), tmp_path / "page" / "exports" / "annotations")
+    return list(pages(tmp_path / "page"))
+
+
+@pytest.fixture
+def iiif(monkeypatch):
+    """iiif-prezi3, generated from IIIF's own JSON schema. Its bound on Pillow keeps it out of the environment."""
+    folder = Path(sys.prefix) / "validators"
+    monkeypatch.syspath_prepend(str(folder))
+    return pytest.importorskip("iiif_prezi3", reason=f"pip install --no-deps --target {folder} iiif-prezi3")
+
+
+def test_iiif_reads_them(tmp_path, collection, features, iiif):
+    read = written(tmp_path, collection, features, BASE)
+    items = [item for page in read for item in page["items"]]
+    for item in items:
+        own = {name: value for name, value in item.items() if name != "score"}
+        parsed = iiif.Annotation.model_validate(own)
+        again = json.loads(parsed.model_dump_json(exclude_unset=True, by_alias=True))
+        assert (again["motivation"], again["body"][0]["value"]) == (item["motivation"], item["body"][0]["value"])
+    for page in read:
+        # IIIF has partOf as a list of objects, the W3C as one IRI.
+        iiif.AnnotationPage.model_validate({**page, "@context": page["@context"][:1], "partOf": None})
+
+
+def test_the_pages_hold_what_the_collection_says(tmp_path, collection, features, monkeypatch):
+    monkeypatch.setattr(annotations, "PAGE", 25)
+    read = written(tmp_path, collection, features)
+    folder = tmp_path / "page" / "exports" / "annotations"
+    whole = json.loads((folder / "collection.json").read_text("utf-8"))
+    assert len(read) > 3
+    assert [len(page["items"]) for page in read[:-1]] == [25] * (len(read) - 1)
+    assert whole["total"] == sum(len(page["items"]) for page in read)
+    assert [page["startIndex"] for page in read] == [25 * number for number in range(len(read))]
+    assert [page["id"] for page in read] == sorted(path.name for path in folder.glob("page-*.json"))
+    assert {page["partOf"] for page in read} == {whole["id"]}
+    assert (read[0]["id"], read[-1]["id"]) == (whole["first"], whole["last"])
+    assert [page.get("prev") for page in read[1:]] == [page["id"] for page in read[:-1]]
+    ids = [item["id"] for page in read for item in page["items"]]
+    assert len(set(ids)) == len(ids)
+    assert all(item.startswith("urn:uuid:") for item in ids)
+
+
+def test_targets(tmp_path, collection, features, ids):
+    canvas = {object_id: number for number, object_id in enumerate(ids)}
+    targets = {
+        item["target"]
+        for page in written(tmp_path, collection, features)
+        for item in page["items"]
+        if "created" in item
+    }
+    assert "https://iiif.example.org/1/canvas" in targets
+    assert iri(f"s3://museum/scans/{ids[0][:40]}.jpg") in targets  # whose canvas is no address
+    assert not any(c in target for target in targets for c in '<>" {}|\\^`\n\u2028\u202e')
+    assert len(targets) == len([number for number in canvas.values() if number % 7 != 6])
+
+
+def test_objects_are_regions(tmp_path, collection, features):
+    objects = [
+        item for page in written(tmp_path, collection, features) for item in page["items"] if "created" not in item
+    ]
+    (dog,) = objects  # the cat's score is too low
+    assert dog["body"] == [
+        {"type": "TextualBody", "value": "dog", "format": "text/plain", "language": "en", "purpose": "tagging"}
+    ]
+    assert dog["score"] == 0.9
+    assert dog["target"]["selector"]["value"] == "xywh=percent:25,12.5,75,50"
+
+
+def test_a_collection_without_labels_is_one_empty_page(tmp_path, collection, rows, monkeypatch):
+    monkeypatch.setattr(annotations, "_labels", lambda *_: iter(()))
+    (page,) = written(tmp_path, collection)
+    assert page["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "wanted"),
+    [
+        ("/scans/a b#1.jpg", "file:///scans/a%20b%231.jpg"),
+        ("s3://museum/ü/100%?.jpg", "s3://museum/%C3%BC/100%25%3F.jpg"),
+        ("https://example.org/iiif/a%20b?x=1", "https://example.org/iiif/a%20b?x=1"),
+        ("relative/a b.jpg", "relative/a%20b.jpg"),
+    ],
+)
+def test_iri(uri, wanted):
+    assert iri(uri) == wanted

@@ -1,0 +1,197 @@
+"""Does training survive? Kills its workers, or the job itself, at random moments, and compares what comes out.
+
+    python -m tests.tools.kill_training [--kills 20] [--driver 2] [--workers 2] [--seed 0]
+
+Trains a small network on made features: first undisturbed, twice; then once for each kill (SIGKILL), at a moment drawn
+evenly from the life of an undisturbed run's workers. A killed job is begun again with the same command. Prints a table
+of each run's final metrics beside the undisturbed ones; ends with status 1 if one differs by more than 1e-3, failed or
+hung. Linux only: processes are found in /proc.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from artray import console
+from artray.collection import storage
+from artray.training.bundle import read_json
+
+ROOT = Path(__file__).parents[2]
+WORKER = b"ray::RayTrainWorker"
+LIMIT_SECONDS = 600
+TOLERANCE = 1e-3
+CONFIG = """\
+task: made
+target: made
+input: features
+model: {name: linear_head, dropout: 0.3, l2: 0.01}
+optimizer: {name: adam, learning_rate: 0.01}
+schedule: cosine
+ema: 0.95
+batch_size: 24
+epochs: 25
+checkpoint_steps: 20
+"""
+
+
+def train_workers(driver: int) -> list[int]:
+    """Process ids of the Ray Train workers among a process's descendants."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                # The command's name, in parentheses, may hold anything.
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue  # gone by now
+    return [pid for pid in parents if driver in _ancestors(pid, parents) and _command(pid).startswith(WORKER)]
+
+
+def _ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
+    while pid in parents and pid > 1:
+        pid = parents[pid]
+        yield pid
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def write_data(uri: str, works: int = 1500, width: int = 64) -> None:
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 3, works)
+    values = (rng.normal(size=(works, width)) + rng.normal(size=(3, width))[true] * 0.4).astype(np.float32)
+    columns = {
+        "object_id": [f"{number:05d}" for number in range(works)],
+        "made": np.array(["a", "b", "c"])[true],
+        "split": rng.choice(["train", "validation", "test"], works, p=[0.6, 0.2, 0.2]),
+        "status": ["ok"] * works,
+        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width),
+    }
+    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.table(columns))
+    run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}
+    storage.write_bytes(storage.join(uri, "_run.json"), json.dumps(run).encode())
+
+
+class Run:
+    """One run of the job, in a folder of its own."""
+
+    def __init__(self, folder: Path, name: str, workers: int):
+        self.out = folder / name
+        self._log = folder / f"{name}.log"
+        self._command = [sys.executable, "jobs/train.py", "--config", str(folder / "config.yaml")]
+        self._command += ["--data", str(folder / "features"), "--out", str(self.out), "--workers", str(workers)]
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=log)
+        self.started = time.monotonic()
+
+    def wait_for_workers(self) -> list[int]:
+        while self.process.poll() is None and time.monotonic() - self.started < LIMIT_SECONDS:
+            found = train_workers(self.process.pid)
+            if found:
+                return found
+            time.sleep(0.05)
+        return []
+
+    def finish(self) -> dict[str, float] | None:
+        """The final metrics; None if the job failed or hung."""
+        try:
+            status = self.process.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = None
+        if status != 0:
+            print(self._log.read_text(errors="replace")[-2000:], file=sys.stderr)
+            return None
+        epochs = json.loads(storage.read_bytes(f"{self.out}/history.json"))
+        artwork = read_json(str(self.out), "evaluation.json")["levels"]["artwork"]
+        return {
+            "loss": epochs[-1]["loss"],
+            "validation loss": epochs[-1]["validation_loss"],
+            "accuracy": artwork["accuracy"],
+            "log loss": artwork["log_loss"],
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20, help="of workers")
+    parser.add_argument("--driver", type=int, default=2, help="kills of the job itself")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    rows: list[list[object]] = []
+    bad = 0
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_data(str(folder / "features"))
+        (folder / "config.yaml").write_text(CONFIG)
+        calm: list[dict[str, float]] = []
+        life = 0.0
+        for number in range(2):
+            run = Run(folder, f"undisturbed-{number}", options.workers)
+            run.wait_for_workers()
+            begun = time.monotonic()
+            metrics = run.finish()
+            assert metrics is not None, "an undisturbed run failed"
+            life = time.monotonic() - begun
+            calm.append(metrics)
+            rows.append(_row("nothing", "", metrics, calm[0], run))
+            console.say(f"undisturbed: {metrics}")
+        for number in range(options.kills + options.driver):
+            victim = "a worker" if number < options.kills else "the job"
+            run = Run(folder, f"killed-{number}", options.workers)
+            first = run.started
+            workers = run.wait_for_workers()
+            moment = chance.uniform(0, life)
+            time.sleep(moment)
+            pids = train_workers(run.process.pid) or workers
+            hit = victim
+            try:
+                os.kill(chance.choice(pids) if victim == "a worker" else run.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                hit = "nothing: it had ended"
+            if victim == "the job":
+                run.process.wait()
+                run.start()
+            found = run.finish()
+            run.started = first
+            rows.append(_row(hit, f"{moment:.1f}", found, calm[0], run))
+            bad += found is None or _difference(found, calm[0]) > TOLERANCE
+            console.say(f"{number + 1} of {options.kills + options.driver}: {hit} after {moment:.1f} s: {found}")
+    header = ["killed", "after s", *calm[0], "largest difference", "seconds"]
+    console.table(f"{options.workers} workers, {life:.0f} s of training each", header, rows)
+    sys.exit(1 if bad else 0)
+
+
+def _difference(found: dict[str, float], calm: dict[str, float]) -> float:
+    return max(abs(found[name] - calm[name]) for name in calm)
+
+
+def _row(victim: str, moment: str, found: dict[str, float] | None, calm: dict[str, float], run: Run) -> list[object]:
+    seconds = f"{time.monotonic() - run.started:.0f}"
+    if found is None:
+        return [victim, moment, *("–" for _ in calm), "failed", seconds]
+    return [victim, moment, *(f"{found[name]:.5f}" for name in calm), f"{_difference(found, calm):.1e}", seconds]
+
+
+if __name__ == "__main__":
+    main()
