@@ -37,7 +37,7 @@ class Embedding:
     size: int = 224
     weights: str | None = "imagenet"
     statistics: bool = False
-    batch_size: int = 16
+    batch_size: int = 32
 
     @property
     def fields(self) -> list[pa.Field]:

@@ -21,7 +21,7 @@ class Palette:
         `palette_hsv`: hue, saturation, value, 0..1.
         `palette_share`: part of the pixels for which this is the nearest colour; together 1.
 
-    The lists have n entries, fewer only where the picture has fewer colours at 5 bits per channel.
+    The lists have n entries; a picture with fewer colours at 5 bits per channel repeats its first colour with share 0.
 
     Like the modified median cut of ColorThief it divides a 5-bit histogram, but along principal axes in CIELAB, and the
     division is then refined by k-means: the colours lie closer to the picture's own, and change little when the picture
@@ -33,7 +33,7 @@ class Palette:
 
     >>> columns = Palette(n=5)(np.full((1, 224, 224, 3), (255, 0, 0), np.uint8))
     >>> columns["palette_rgb"].to_pylist(), columns["palette_share"].to_pylist()
-    ([[[255, 0, 0]]], [[1.0]])
+    ([[[255, 0, 0], [255, 0, 0], [255, 0, 0], [255, 0, 0], [255, 0, 0]]], [[1.0, 0.0, 0.0, 0.0, 0.0]])
     """
 
     name = "palette"
@@ -51,10 +51,14 @@ class Palette:
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Find the palettes of pictures, (n, h, w, 3)."""
-        palettes = [palette(image, self.n) for image in images]
-        offsets = pa.array(np.cumsum([0] + [len(share) for _, share in palettes]), pa.int32())
-        rgb = np.concatenate([np.empty((0, 3), np.uint8), *(rgb for rgb, _ in palettes)])
-        share = np.concatenate([np.empty(0), *(share for _, share in palettes)]).astype(np.float32)
+        rgb = np.empty((len(images) * self.n, 3), np.uint8)
+        share = np.zeros(len(images) * self.n, np.float32)
+        for start, image in zip(range(0, len(rgb), self.n), images, strict=True):
+            colors, parts = palette(image, self.n)
+            rgb[start : start + self.n] = colors[0]
+            rgb[start : start + len(colors)] = colors
+            share[start : start + len(colors)] = parts
+        offsets = pa.array(np.arange(len(images) + 1) * self.n, pa.int32())
         hsv = rgb_to_hsv(rgb).astype(np.float32)
         return {
             "palette_rgb": pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(rgb.ravel(), type=_RGB)),

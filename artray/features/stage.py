@@ -15,7 +15,7 @@ from pydantic import Field
 from artray import console
 from artray.collection import storage
 from artray.collection.decoding import DECODE_VERSION
-from artray.collection.passes import run_pass
+from artray.collection.passes import actor_cpus, run_pass
 from artray.collection.pictures import View, read_pictures
 from artray.errors import InputError
 from artray.features.brightness import Brightness
@@ -36,6 +36,9 @@ FEATURES: dict[str, Callable[..., Any]] = {
     "objects": Objects,
 }
 """What `--features` can name."""
+
+_MODELS = (Embedding.name, Objects.name)
+"""Features that a GPU makes faster."""
 
 
 class FeatureOptions(Options):
@@ -85,6 +88,7 @@ def extract_features(options: FeatureOptions) -> Counts:
         _FeatureWorker,
         {"features": specs, "decode_version": DECODE_VERSION},
         overwrite=options.overwrite,
+        gpus=any(spec["name"] in _MODELS for spec in specs),
     )
     return counts | {"features": [spec["name"] for spec in specs]}
 
@@ -119,6 +123,13 @@ def build_feature(spec: Mapping[str, Any]) -> Any:
     return FEATURES[settings.pop("name")](**settings)
 
 
+def columns_of(spec: Mapping[str, Any]) -> list[str]:
+    """The names of the columns that a spec's feature gives, without building its model."""
+    if spec["name"] == Embedding.name:
+        return ["embedding", *(["style_statistics"] if spec["statistics"] else [])]
+    return [field.name for field in FEATURES[spec["name"]].fields]  # type: ignore[attr-defined]
+
+
 class _FeatureWorker:
     def __init__(self, features: list[dict[str, Any]], decode_version: int):
         self._features = [build_feature(spec) for spec in features]
@@ -126,7 +137,7 @@ class _FeatureWorker:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         tables = []
-        for pictures in read_pictures(rows, self._views):
+        for pictures in read_pictures(rows, self._views, threads=actor_cpus()):
             table = pictures.rows
             for name in pictures.state.column_names:
                 table = table.append_column(name, pictures.state[name])

@@ -1,9 +1,8 @@
-// The curator's page: filters, pages through and corrects the collection that data.js holds (its shape: page.py).
+// The curator's page: finds, shows and corrects the works that data/collection.js holds (its shape: page.py).
 // Every text of the collection goes through textContent or an option's value; nothing here builds markup from text.
 "use strict";
 
 (() => {
-  const PAGE_SIZE = 60; // whole rows at 2, 3, 4, 5 and 6 columns
   const REASONS = {
     missing: "the file is not there",
     denied: "access was refused",
@@ -14,10 +13,13 @@
     unsupported: "this kind of picture file is not supported",
     failed: "reading failed",
   };
+  const NONE = "\u0000none"; // the option for "none of these"; no class is called so
+  const UNSCORED = 20_000; // behind every score
+  const COLOURS = 10; // of labels on the map; the names of the CSS variables are --label-0 to --label-9, and --label-rest
 
-  const { run, fields, tasks, evaluations, works } = globalThis.artrayPage;
-  const TITLE = fields.indexOf("title");
-  const ARTIST = fields.indexOf("artist");
+  const data = globalThis.artrayPage;
+  const { run, fields, tasks, evaluations, count } = data;
+  const everyWork = Array.from({ length: count }, (_, work) => work);
 
   const byId = (id) => document.getElementById(id);
   const copy = (template) => byId(template).content.firstElementChild.cloneNode(true);
@@ -25,7 +27,7 @@
   const spaced = (name) => name.replaceAll("_", " ");
   const numbered = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
   // Search finds "Gérôme" for "gerome".
-  const folded = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  const folded = (text) => (/^[\x20-\x7e]*$/.test(text) ? text : text.normalize("NFD").replace(/\p{M}/gu, "")).toLowerCase();
 
   function element(name, text, className) {
     const node = document.createElement(name);
@@ -40,6 +42,13 @@
     return node;
   }
 
+  function button(text, act) {
+    const node = element("button", text);
+    node.type = "button";
+    node.addEventListener("click", act);
+    return node;
+  }
+
   /** A share as a reader says it: 0.873 is "87 %", 0.9996 is not yet "100 %". */
   function percent(share, decimals = 0) {
     if (share === null || share === undefined) return "–";
@@ -50,120 +59,32 @@
     return `${shown}\u00a0%`;
   }
 
-  const titleOf = (work) => work.record[TITLE] || work.id;
-  const artistOf = (work) => work.record[ARTIST] || "";
-  const fileOf = (work) => work.uri.slice(work.uri.lastIndexOf("/") + 1);
+  // -- The works, column by column -----------------------------------------------------------------------------------
+
+  const column = ({ values, places }) => (places ? (work) => values[places[work]] : (work) => values[work]);
+  const field = (name) => {
+    const found = fields.find((one) => one.name === name);
+    return found ? column(found) : () => "";
+  };
+  const FIELDS = { title: field("title"), artist: field("artist") };
+  const statusOf = column(data.status);
+  const titleOf = (work) => FIELDS.title(work) || data.id[work];
+  const placeOfId = new Map(data.id.map((id, work) => [id, work]));
+
   const className = (task, place) => tasks[task].classes[place]?.label ?? "no label";
-
-  // What the filters compare, worked out once: 20,000 works are searched at every key press.
-  const searchText = works.map((work) => folded(`${titleOf(work)}\n${work.id}\n${fileOf(work)}`));
-  const artistText = works.map((work) => folded(artistOf(work)));
-  const lowestScore = works.map((work) => Math.min(...work.labels.map((label) => label?.score ?? 1)));
-
-  // -- Corrections -----------------------------------------------------------------------------------------------
-
-  // Kept in the browser under the page's own address, so that a closed window loses nothing.
-  const STORAGE_KEY = `artray corrections ${location.pathname}`;
-  const keyOf = (work, task) => JSON.stringify([work.id, tasks[task].name]);
-  let corrections = new Map();
-  let stored = true;
-
-  function loadCorrections() {
-    try {
-      corrections = new Map(JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "[]"));
-    } catch {
-      stored = false;
-    }
-  }
-
-  function correct(work, task, label) {
-    if (label) corrections.set(keyOf(work, task), { label, at: new Date().toISOString() });
-    else corrections.delete(keyOf(work, task));
-    try {
-      localStorage.setItem(STORAGE_KEY, JSON.stringify([...corrections]));
-    } catch {
-      stored = false;
-    }
-    showCorrections();
-  }
-
-  const isCorrected = (work) => tasks.some((_, task) => corrections.has(keyOf(work, task)));
-
-  /** The corrections as rows, in the collection's order; one that agrees with the model is a confirmation. */
-  function correctionRows() {
-    const rows = [];
-    for (const work of works) {
-      tasks.forEach(({ name }, task) => {
-        const correction = corrections.get(keyOf(work, task));
-        const label = work.labels[task];
-        if (correction && label) {
-          const predicted = label.label === null ? "" : className(task, label.label);
-          rows.push([work.id, name, correction.label, predicted, label.score ?? "", correction.at]);
-        }
-      });
-    }
-    return rows;
-  }
-
-  /** RFC 4180. */
-  function csv(rows) {
-    const quoted = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-    return rows.map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
-  }
-
-  function showCorrections() {
-    const rows = correctionRows();
-    const agreed = rows.filter(([, , label, predicted]) => label === predicted).length;
-    const unsaved = stored ? "" : " This browser does not keep them: download before you close the page.";
-    byId("corrections").textContent = rows.length
-      ? `${numbered(rows.length, "label", "labels")} checked, ${agreed} confirmed and ${rows.length - agreed} changed.${unsaved}`
-      : "No label checked yet.";
-    byId("download").disabled = rows.length === 0;
-  }
-
-  function download() {
-    const header = ["object_id", "task", "label", "predicted", "score", "corrected_at"];
-    const url = URL.createObjectURL(new Blob([csv([header, ...correctionRows()])], { type: "text/csv" }));
-    const link = element("a");
-    link.href = url;
-    link.download = "corrections.csv";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  }
-
-  // -- Head: counts, failures, evaluations -----------------------------------------------------------------------
-
-  function showSummary() {
-    const title = run.title || "Collection labels";
-    document.title = title;
-    byId("title").textContent = title;
-    const failed = works.filter((work) => work.status !== "ok");
-    const models = new Set(tasks.flatMap((task) => task.models)).size;
-    byId("summary").textContent =
-      `${numbered(works.length, "work", "works")}, ${numbered(works.length - failed.length, "of them labelled", "of them labelled")}` +
-      ` by ${numbered(models, "model", "models")}. The least certain come first: there your eye helps most.`;
-
-    byId("failures").hidden = failed.length === 0;
-    byId("failures-title").textContent = `${numbered(failed.length, "picture", "pictures")} could not be labelled`;
-    for (const [status, count] of countBy(failed, (work) => work.status)) {
-      const button = element("button", `${count.toLocaleString("en")} × ${reasonOf(status)}`);
-      button.type = "button";
-      button.addEventListener("click", () => {
-        filters.reset();
-        filters.elements.show.value = `status:${status}`;
-        byId("works").focus();
-        byId("works").scrollIntoView();
-        refilter();
-      });
-      const item = element("li");
-      item.append(button);
-      byId("failure-reasons").append(item);
-    }
-
-    for (const [name, value] of Object.entries({ ...run, models: tasks.flatMap((task) => task.models).join(", ") })) {
-      if (name !== "title") byId("run").append(element("dt", spaced(name)), element("dd", String(value)));
-    }
-  }
+  const isLabelled = (work, task) => data.labels[task].score[work] !== null || data.labels[task].label[work] !== null;
+  const scores = data.labels.map(({ score }) => Int16Array.from(score, (value) => value ?? UNSCORED));
+  // Of all tasks, the one that the models know least about.
+  const lowest = Int16Array.from(everyWork, (work) => Math.min(UNSCORED, ...scores.map((own) => own[work])));
+  const scoreOf = (work, task) => (scores[task][work] === UNSCORED ? null : scores[task][work] / 10_000);
+  const uncertain = data.labels.map((own) => {
+    const mask = new Uint8Array(count);
+    for (const work of own.uncertain) mask[work] = 1;
+    return mask;
+  });
+  const isUncertain = (work, task) => uncertain[task][work] === 1;
+  const models = tasks.flatMap((task) => task.models);
+  const hasThresholds = models.some(({ threshold }) => threshold !== null);
 
   function countBy(items, key) {
     const counts = new Map();
@@ -171,8 +92,175 @@
     return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
   }
 
+  // What takes long is worked out when it is first needed, or while nothing else goes on.
+  function once(make) {
+    let made;
+    return () => (made ??= make());
+  }
+  const searchable = once(() => [...fields, { values: data.id }, { values: data.file }].map(({ values, places }) => ({ values: values.map(folded), places })));
+  const artists = once(() => {
+    const { values, places } = fields.find(({ name }) => name === "artist") ?? { values: [] };
+    return { values: values.map(folded), places };
+  });
+  const collator = new Intl.Collator("en", { numeric: true });
+
+  /** Each work's place in the alphabetical order of a text; works without one come last. */
+  function ranks({ values, places }) {
+    const order = [...values.keys()].sort((a, b) => !values[a] - !values[b] || collator.compare(values[a], values[b]));
+    const rank = new Uint32Array(values.length);
+    order.forEach((value, place) => { rank[value] = place > 0 && values[order[place - 1]] === values[value] ? rank[order[place - 1]] : place; });
+    return Uint32Array.from(everyWork, (work) => rank[places ? places[work] : work]);
+  }
+  const rankOf = Object.fromEntries(
+    ["title", "artist", "date"].map((name) => [name, once(() => ranks(fields.find((one) => one.name === name) ?? { values: data.id.map(() => "") }))]),
+  );
+
+  /** Marks the works that have a text in one of some columns. */
+  function marked(columns, text) {
+    const mask = new Uint8Array(count);
+    for (const { values, places } of columns) {
+      if (places) {
+        const has = Uint8Array.from(values, (value) => value.includes(text));
+        for (let work = 0; work < count; work += 1) mask[work] |= has[places[work]];
+      } else {
+        for (let work = 0; work < count; work += 1) if (!mask[work] && values[work].includes(text)) mask[work] = 1;
+      }
+    }
+    return mask;
+  }
+
+  // -- What is known of single works, loaded when it is looked at ------------------------------------------------------
+
+  globalThis.artrayShards = [];
+  const loading = new Map();
+
+  function detailsOf(work) {
+    const number = Math.floor(work / data.shard);
+    if (!loading.has(number)) {
+      loading.set(number, new Promise((resolve, reject) => {
+        const script = element("script");
+        script.src = `data/works-${String(number).padStart(4, "0")}.js`;
+        script.addEventListener("load", resolve);
+        script.addEventListener("error", () => {
+          loading.delete(number);
+          reject(new Error(`${script.getAttribute("src")} is missing: the page needs its whole folder`));
+        });
+        document.head.append(script);
+      }));
+    }
+    return loading.get(number).then(() => globalThis.artrayShards[number][work % data.shard]);
+  }
+
+  // -- Corrections -----------------------------------------------------------------------------------------------------
+
+  const corrections = globalThis.artrayCorrections({
+    run: run.run ?? location.pathname,
+    changed() {
+      showCorrections();
+      grid.refresh();
+    },
+  });
+  const correctionOf = (work, task) => corrections.get(data.id[work], tasks[task].name);
+  const isChecked = (work) => tasks.some((_, task) => correctionOf(work, task));
+  const isChanged = (work) => tasks.some((_, task) => isLabelled(work, task) && (correctionOf(work, task)?.label ?? predicted(work, task)) !== predicted(work, task));
+  const predicted = (work, task) => (data.labels[task].label[work] === null ? "" : className(task, data.labels[task].label[work]));
+  const said = (label) => label || "none of these";
+
+  /** The corrections as rows, in the collection's order; one that agrees with the model is a confirmation. */
+  function correctionRows() {
+    if (!corrections.count()) return [];
+    return everyWork.flatMap((work) => tasks.flatMap(({ name }, task) => {
+      const correction = correctionOf(work, task);
+      if (!correction || !isLabelled(work, task)) return [];
+      return [[data.id[work], name, correction.label, predicted(work, task), scoreOf(work, task) ?? "", correction.at]];
+    }));
+  }
+
+  function showCorrections(note = "") {
+    const rows = correctionRows();
+    const agreed = rows.filter(([, , label, own]) => label === own).length;
+    const unsaved = corrections.kept() ? "" : " This browser does not keep them: download before you close the page.";
+    const sum = rows.length
+      ? `${numbered(rows.length, "label", "labels")} checked, ${agreed} confirmed and ${rows.length - agreed} changed.${unsaved}`
+      : "No label checked yet.";
+    byId("corrections").textContent = note ? `${note} ${sum}` : sum;
+    byId("download").disabled = rows.length === 0;
+    const earlier = rows.length ? null : corrections.earlier();
+    byId("adopt").hidden = !earlier;
+    if (earlier) {
+      byId("adopt").textContent = `Take over ${earlier.count.toLocaleString("en")} from before`;
+      byId("adopt").onclick = () => {
+        corrections.adopt(earlier.key);
+        refresh();
+      };
+    }
+  }
+
+  function correct(work, task, label) {
+    corrections.set(data.id[work], tasks[task].name, label);
+    showCorrections();
+  }
+
+  function download() {
+    const url = URL.createObjectURL(new Blob([corrections.csv(correctionRows())], { type: "text/csv" }));
+    const link = element("a");
+    link.href = url;
+    link.download = "corrections.csv";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  }
+
+  async function load(file) {
+    const names = new Set(tasks.map(({ name }) => name));
+    const result = corrections.load(await file.text(), (id, task) => placeOfId.has(id) && names.has(task));
+    if (!result) {
+      showCorrections(`${file.name} holds no corrections: it has no columns object_id, task and label.`);
+      return;
+    }
+    const left = result.left ? `, ${result.left.toLocaleString("en")} left out: not on this page` : "";
+    showCorrections(`${result.taken.toLocaleString("en")} read${left}.`);
+    refilter();
+  }
+
+  /** What the corrections changed, seen everywhere. */
+  function refresh() {
+    showCorrections();
+    refilter({ keepPlace: true });
+  }
+
+  // -- Head, failures, evaluations, about ------------------------------------------------------------------------------
+
+  function showSummary() {
+    const title = run.title || "Collection labels";
+    document.title = title;
+    byId("title").textContent = title;
+    const failed = everyWork.filter((work) => statusOf(work) !== "ok");
+    byId("summary").textContent =
+      `${numbered(count, "work", "works")}, ${(count - failed.length).toLocaleString("en")} of them labelled` +
+      ` by ${numbered(models.length, "model", "models")}.${run.shown ? ` ${run.shown}.` : ""} The least certain come first: there your eye helps most.`;
+
+    byId("failures").hidden = failed.length === 0;
+    byId("failures-title").textContent = `${numbered(failed.length, "picture", "pictures")} could not be labelled`;
+    for (const [status, number] of countBy(failed, statusOf)) {
+      const item = element("li");
+      item.append(button(`${number.toLocaleString("en")} × ${reasonOf(status)}`, () => {
+        filters.reset();
+        filters.elements.status.value = `status:${status}`;
+      }));
+      byId("failure-reasons").append(item);
+    }
+
+    const about = Object.entries(run).filter(([name]) => name !== "title").map(([name, value]) => [spaced(name), String(value)]);
+    for (const { name, models: own } of tasks) {
+      for (const { id, threshold } of own) {
+        const limit = threshold === null ? "" : threshold > 1 ? "; all its labels are uncertain" : `; uncertain below ${percent(threshold)}`;
+        about.push([`model for ${spaced(name)}`, `${id}${limit}`]);
+      }
+    }
+    byId("run").append(...about.flatMap((pair) => [element("dt", pair[0]), element("dd", pair[1])]));
+  }
+
   function showEvaluations() {
-    byId("evaluation").hidden = evaluations.length === 0;
     for (const evaluation of evaluations) {
       const panel = copy("panel");
       const find = (selector) => panel.querySelector(selector);
@@ -187,6 +275,8 @@
         scoreBar("", "Always the most frequent label", evaluation.majority_share),
       );
       find(".model").textContent = `Model ${evaluation.model_id}`;
+      find(".more").hidden = !evaluation.page;
+      find(".more a").href = evaluation.page ?? "";
       find(".scroll").setAttribute("aria-label", `Confusion matrix of ${spaced(evaluation.task)}`);
       find("details").open = evaluation.classes.length <= 8 && matchMedia("(min-width: 60rem)").matches;
       fillConfusion(find("table"), evaluation.classes, level.confusion);
@@ -208,12 +298,12 @@
     head.append(heading("found", "col", "recall"));
     table.tHead.append(head);
     confusion.forEach((counts, row) => {
-      const total = counts.reduce((sum, count) => sum + count, 0);
+      const total = counts.reduce((sum, number) => sum + number, 0);
       const line = element("tr");
       line.append(heading(classes[row], "row"));
-      counts.forEach((count, column) => {
-        const cell = element("td", count.toLocaleString("en"), column === row ? "right" : "");
-        cell.style.setProperty("--share", total ? count / total : 0);
+      counts.forEach((number, at) => {
+        const cell = element("td", number.toLocaleString("en"), at === row ? "right" : "");
+        cell.style.setProperty("--share", total ? number / total : 0);
         line.append(cell);
       });
       line.append(element("td", total ? percent(counts[row] / total) : "–", "recall"));
@@ -221,39 +311,51 @@
     });
   }
 
-  // -- Filters -----------------------------------------------------------------------------------------------------
+  // -- Filters ---------------------------------------------------------------------------------------------------------
 
   const filters = byId("filters");
-  let shown = []; // places in `works`, in the order of the page
-  let page = 0;
+  let view = "works";
+  let area = null; // drawn on the map: corners [x, y, …] in thousandths
+  let shown = []; // works, in the order of the page
+  let mask = new Uint8Array(count); // the same, by work
 
   function fillFilters() {
-    const { task, show } = filters.elements;
+    const { task, status } = filters.elements;
     task.append(option("", "All tasks"), ...tasks.map(({ name }, place) => option(place, spaced(name))));
     filters.querySelector("[data-for=task]").hidden = tasks.length < 2;
-    show.append(option("", "All works"), option("ok", "Labelled"), option("failed", "Not labelled"));
-    for (const [status] of countBy(works.filter((work) => work.status !== "ok"), (work) => work.status)) {
-      show.append(option(`status:${status}`, `Not labelled: ${reasonOf(status)}`));
+    status.append(option("", "All works"), option("ok", "Labelled"));
+    if (hasThresholds) status.append(option("uncertain", "Uncertain"), option("certain", "Certain"));
+    status.append(option("failed", "Not labelled"));
+    for (const [name] of countBy(everyWork.filter((work) => statusOf(work) !== "ok"), statusOf)) {
+      status.append(option(`status:${name}`, `Not labelled: ${reasonOf(name)}`));
     }
-    show.append(option("checked", "Checked by you"), option("unchecked", "Not yet checked"));
-    const artists = new Set(works.map(artistOf));
-    artists.delete("");
-    byId("artists").append(...[...artists].sort(new Intl.Collator().compare).map((name) => option(name)));
+    status.append(option("checked", "Checked by you"), option("changed", "Changed by you"), option("unchecked", "Not yet checked"));
     fillLabels();
   }
+
+  const fillArtists = once(() => {
+    const names = new Set(fields.find(({ name }) => name === "artist")?.values ?? []);
+    names.delete("");
+    byId("artists").append(...[...names].sort(collator.compare).map((name) => option(name)));
+    return true;
+  });
+
+  const labelCounts = once(() => tasks.map((_, task) => {
+    const counts = new Uint32Array(tasks[task].classes.length);
+    for (const label of data.labels[task].label) if (label !== null) counts[label] += 1;
+    return counts;
+  }));
 
   /** The label menu holds the labels that the chosen task, or any task, really gave. */
   function fillLabels() {
     const { task, label } = filters.elements;
     const groups = tasks.flatMap(({ name, classes }, place) => {
       if (task.value !== "" && Number(task.value) !== place) return [];
-      const counts = new Map(countBy(works.filter((work) => work.labels[place]), (work) => work.labels[place].label));
       const group = element("optgroup");
       group.label = spaced(name);
       classes.forEach((_, of) => {
-        if (counts.has(of)) {
-          group.append(option(`${place}:${of}`, `${className(place, of)} (${counts.get(of).toLocaleString("en")})`));
-        }
+        const number = labelCounts()[place][of];
+        if (number) group.append(option(`${place}:${of}`, `${className(place, of)} (${number.toLocaleString("en")})`));
       });
       return [group];
     });
@@ -271,163 +373,365 @@
     return null;
   }
 
-  function refilter() {
+  function refilter({ keepPlace = false } = {}) {
     const get = (name) => filters.elements[name].value;
     const task = taskInView();
+    const inTask = task === null ? [...tasks.keys()] : [task];
     const label = get("label") === "" ? null : Number(get("label").split(":")[1]);
-    const text = folded(get("text").trim());
-    const artist = folded(get("artist").trim());
-    const least = get("least") === "" ? -Infinity : Number(get("least")) / 100;
-    const most = get("most") === "" ? Infinity : Number(get("most")) / 100;
+    const least = get("least") === "" ? -Infinity : Number(get("least")) * 100;
+    const most = get("most") === "" ? Infinity : Number(get("most")) * 100;
     const anyScore = least === -Infinity && most === Infinity;
-    const show = get("show");
+    const words = folded(get("text")).split(/\s+/).filter(Boolean).map((word) => marked(searchable(), word));
+    const artist = folded(get("artist").trim());
+    const byArtist = artist && marked([artists()], artist);
+    const status = get("status");
+    const score = task === null ? lowest : scores[task];
 
-    // Works without a label have no score: they stand behind all others, and no filter of labels finds them.
-    const scoreOf = (place) => (task === null ? lowestScore[place] : (works[place].labels[task]?.score ?? 1));
-    const isLabelled = (work) => (task === null ? work.labels.some(Boolean) : Boolean(work.labels[task]));
     const matches = {
       "": () => true,
-      ok: (work) => work.status === "ok",
-      failed: (work) => work.status !== "ok",
-      checked: isCorrected,
-      unchecked: (work) => work.status === "ok" && !isCorrected(work),
+      ok: (work) => statusOf(work) === "ok",
+      failed: (work) => statusOf(work) !== "ok",
+      uncertain: (work) => inTask.some((one) => isUncertain(work, one)),
+      certain: (work) => statusOf(work) === "ok" && !inTask.some((one) => isUncertain(work, one)),
+      checked: isChecked,
+      changed: isChanged,
+      unchecked: (work) => statusOf(work) === "ok" && !isChecked(work),
     };
-    const hasStatus = matches[show] ?? ((work) => `status:${work.status}` === show);
+    const hasStatus = matches[status] ?? ((work) => `status:${statusOf(work)}` === status);
+    const { x, y } = data.position ?? {};
 
-    shown = [];
-    works.forEach((work, place) => {
-      if (!hasStatus(work)) return;
-      if (text && !searchText[place].includes(text)) return;
-      if (artist && !artistText[place].includes(artist)) return;
-      if (label !== null && work.labels[task]?.label !== label) return;
-      if (!anyScore && !(isLabelled(work) && scoreOf(place) >= least && scoreOf(place) <= most)) return;
-      shown.push(place);
+    mask = new Uint8Array(count);
+    shown = everyWork.filter((work) => {
+      // Works without a label have no score, and no filter of scores finds them.
+      const fits = words.every((word) => word[work]) && (!byArtist || byArtist[work]) && hasStatus(work)
+        && (label === null || data.labels[task].label[work] === label)
+        && (anyScore || (score[work] !== UNSCORED && score[work] >= least && score[work] <= most))
+        && (!area || (x[work] !== null && globalThis.artrayInside(area, x[work] / 10, y[work] / 10)));
+      mask[work] = fits;
+      return fits;
     });
 
-    const collator = new Intl.Collator("en", { numeric: true });
-    const behind = (place) => (isLabelled(works[place]) ? 0 : 1);
-    const orders = {
-      uncertain: (a, b) => behind(a) - behind(b) || scoreOf(a) - scoreOf(b),
-      certain: (a, b) => behind(a) - behind(b) || scoreOf(b) - scoreOf(a),
-      title: (a, b) => collator.compare(titleOf(works[a]), titleOf(works[b])),
-      artist: (a, b) => collator.compare(artistOf(works[a]) || "\uffff", artistOf(works[b]) || "\uffff"),
-    };
-    shown.sort(orders[get("order")]); // stable: by object_id where equal
-    page = 0;
-    showPage();
+    const order = get("order");
+    if (order !== "id") { // the works are sorted by id
+      const key = order === "uncertain" ? score : order === "certain" ? score.map((value) => (value === UNSCORED ? value : -value)) : rankOf[order]();
+      shown.sort((a, b) => key[a] - key[b]); // stable: by id where equal
+    }
+    byId("count").textContent = shown.length === count ? numbered(count, "work", "works") : `${shown.length.toLocaleString("en")} of ${numbered(count, "work", "works")}`;
+    byId("empty").hidden = shown.length > 0;
+    byId("area").hidden = !area;
+    const active = ["text", "artist", "task", "label", "status", "least", "most"].filter((name) => get(name) !== "").length;
+    byId("active-filters").textContent = active ? `(${active} active)` : "";
+    if (keepPlace) grid.refresh(shown);
+    else {
+      grid.show(shown);
+      const top = byId("browse").getBoundingClientRect().top;
+      if (top < 0) scrollBy(0, top);
+    }
+    showMap();
+    remember();
   }
 
-  // -- Grid --------------------------------------------------------------------------------------------------------
+  // -- The address holds the view -----------------------------------------------------------------------------------------
 
-  const lastPage = () => Math.max(0, Math.ceil(shown.length / PAGE_SIZE) - 1);
+  const TEXTS = ["text", "artist", "status", "least", "most", "order"];
+  let written = location.hash;
+  let writing = 0;
 
-  function showPage() {
-    const first = page * PAGE_SIZE;
-    const visible = shown.slice(first, first + PAGE_SIZE);
-    byId("count").textContent = shown.length
-      ? `${(first + 1).toLocaleString("en")}–${(first + visible.length).toLocaleString("en")} of ${numbered(shown.length, "work", "works")}`
-      : "No works";
-    byId("grid").replaceChildren(...visible.map((place) => card(works[place], place)));
-    if (!shown.length) byId("grid").append(element("li", "No work fits these filters.", "empty"));
-    for (const pager of document.querySelectorAll(".pager")) fillPager(pager);
+  function remember() {
+    // Browsers refuse an address that changes at every key press.
+    clearTimeout(writing);
+    writing = setTimeout(() => {
+      const { elements } = filters;
+      const values = new URLSearchParams();
+      if (view !== "works") values.set("view", view);
+      for (const name of TEXTS) {
+        if (elements[name].value && !(name === "order" && elements[name].value === "uncertain")) values.set(name, elements[name].value);
+      }
+      const task = taskInView();
+      if (task !== null) values.set("task", tasks[task].name);
+      if (elements.label.value !== "") values.set("label", className(task, Number(elements.label.value.split(":")[1])));
+      if (area) values.set("area", area.join(","));
+      if (byId("map-colour").selectedIndex > 0) values.set("colour", byId("map-colour").selectedOptions[0].textContent);
+      if (dialog.open) values.set("work", data.id[current]);
+      written = values.size ? `#${values}` : "";
+      if (written !== location.hash) history.replaceState(null, "", written || location.pathname);
+    }, 250);
   }
 
-  function fillPager(pager) {
-    const last = lastPage();
-    pager.hidden = last === 0;
-    const step = (text, label, to) => {
-      const button = element("button", text);
-      button.type = "button";
-      button.setAttribute("aria-label", label);
-      button.disabled = to < 0 || to > last;
-      button.addEventListener("click", () => turnTo(to));
-      return button;
-    };
-    const choice = element("select");
-    choice.setAttribute("aria-label", "Page");
-    for (let i = 0; i <= last; i += 1) choice.append(option(i, `${i + 1} of ${last + 1}`));
-    choice.value = page;
-    choice.addEventListener("change", () => turnTo(Number(choice.value)));
-    pager.replaceChildren(step("←", "Previous page", page - 1), choice, step("→", "Next page", page + 1));
+  function recall() {
+    const values = new URLSearchParams(location.hash.slice(1));
+    const { elements } = filters;
+    for (const name of TEXTS) elements[name].value = values.get(name) ?? "";
+    for (const name of ["status", "order"]) if (elements[name].selectedIndex < 0) elements[name].selectedIndex = 0;
+    const task = tasks.findIndex(({ name }) => name === values.get("task"));
+    elements.task.value = task < 0 ? "" : String(task);
+    fillLabels();
+    const label = task < 0 ? -1 : tasks[task].classes.findIndex((one) => one.label === values.get("label"));
+    elements.label.value = label < 0 ? "" : `${task}:${label}`;
+    if (elements.label.selectedIndex < 0) elements.label.value = "";
+    const corners = (values.get("area") ?? "").split(",").map(Number);
+    area = data.position && corners.length >= 6 && corners.length % 2 === 0 && corners.every(Number.isFinite) ? corners : null;
+    const colour = [...byId("map-colour").options].findIndex((one) => one.textContent === values.get("colour"));
+    if (byId("map-colour").options.length) byId("map-colour").selectedIndex = Math.max(0, colour);
+    turn(values.get("view") ?? "works");
+    refilter();
+    const work = placeOfId.get(values.get("work"));
+    if (work !== undefined) openDetail(work);
+    else if (dialog.open) dialog.close();
   }
 
-  function turnTo(to) {
-    page = to;
-    showPage();
-    byId("works").focus({ preventScroll: true });
-    byId("count").scrollIntoView({ block: "start" });
+  addEventListener("hashchange", () => { if (location.hash !== written) recall(); });
+
+  // -- Views -------------------------------------------------------------------------------------------------------------
+
+  const VIEWS = { works: true, map: Boolean(data.position), trust: evaluations.length > 0, about: true };
+
+  function turn(to) {
+    view = VIEWS[to] ? to : "works";
+    for (const tab of byId("views").children) {
+      tab.hidden = !VIEWS[tab.dataset.view];
+      tab.setAttribute("aria-current", tab.dataset.view === view ? "page" : "false");
+    }
+    byId("browse").hidden = view !== "works" && view !== "map";
+    for (const name of Object.keys(VIEWS)) byId(name).hidden = name !== view;
+    byId("empty").hidden = view !== "works" || shown.length > 0;
+    filters.elements.order.closest("label").hidden = view === "map";
+    if (view === "works") grid.refresh(shown);
+    showMap();
+    remember();
   }
 
-  function card(work, place) {
+  // -- Grid --------------------------------------------------------------------------------------------------------------
+
+  const grid = globalThis.artrayGrid({
+    list: byId("grid"),
+    card,
+    tallest() {
+      const item = copy("card");
+      item.querySelector(".title").textContent = "X\nX";
+      item.querySelector(".artist").textContent = "X";
+      item.querySelector(".labels").append(...tasksOnCards().map((task) => scoreBar(tasks.length > 1 ? spaced(tasks[task].name) : "", "X", 0.5)));
+      return item;
+    },
+    covered: () => document.querySelector(".corrections").offsetHeight,
+    open: (place) => openDetail(shown[place]),
+  });
+
+  const MOST_TASKS = 3; // on a card; the others are in the work's own view
+  const tasksOnCards = () => (taskInView() === null ? [...tasks.keys()].slice(0, MOST_TASKS) : [taskInView()]);
+
+  function card(work) {
     const item = copy("card");
     const find = (selector) => item.querySelector(selector);
-    find(".card").dataset.place = place;
     find(".mat").append(picture(work, ""));
-    find(".strip").append(...work.palette.map(([red, green, blue, share]) => {
-      const colour = element("span");
-      colour.style.flexGrow = share;
-      colour.style.backgroundColor = `rgb(${red} ${green} ${blue})`;
-      return colour;
-    }));
+    find(".strip").style.background = strip(data.palette[work]);
     find(".title").textContent = titleOf(work);
-    find(".artist").textContent = artistOf(work);
+    find(".artist").textContent = FIELDS.artist(work);
     find(".labels").append(...cardLabels(work));
     return item;
   }
 
-  function cardLabels(work) {
-    const inView = taskInView();
-    const nodes = [];
-    work.labels.forEach((label, task) => {
-      if (!label || (inView !== null && inView !== task)) return;
-      nodes.push(scoreBar(tasks.length > 1 ? spaced(tasks[task].name) : "", className(task, label.label), label.score));
-      const correction = corrections.get(keyOf(work, task));
-      if (correction) nodes.push(element("span", `✓ you: ${correction.label}`, "yours"));
+  /** The colours as one striped background; from hexadecimal digits alone. */
+  function strip(palette) {
+    const parts = palette.match(/[0-9a-f]{8}/g) ?? [];
+    const total = parts.reduce((sum, part) => sum + parseInt(part.slice(6), 16), 0);
+    let end = 0;
+    const stops = parts.map((part) => {
+      const start = end;
+      end += (100 * parseInt(part.slice(6), 16)) / (total || 1);
+      return `#${part.slice(0, 6)} ${start.toFixed(1)}% ${end.toFixed(1)}%`;
     });
-    if (work.status !== "ok") nodes.push(element("span", `Not labelled: ${reasonOf(work.status)}`, "reason"));
+    return stops.length ? `linear-gradient(to right, ${stops.join(", ")})` : "";
+  }
+
+  function cardLabels(work) {
+    const nodes = tasksOnCards().filter((task) => isLabelled(work, task)).map((task) => {
+      const bar = scoreBar(tasks.length > 1 ? spaced(tasks[task].name) : "", predicted(work, task) || "no label", scoreOf(work, task), isUncertain(work, task));
+      const correction = correctionOf(work, task);
+      if (correction) {
+        const name = bar.querySelector(".name");
+        const own = element("span", `✓ ${said(correction.label)}`, "yours");
+        own.dir = "auto";
+        own.prepend(element("span", "you: ", "unseen"));
+        if (correction.label === predicted(work, task)) name.replaceChildren(own);
+        else name.replaceChildren(element("s", name.textContent), " ", own);
+      }
+      return bar;
+    });
+    if (statusOf(work) !== "ok") nodes.push(element("span", `Not labelled: ${reasonOf(statusOf(work))}`, "reason"));
     return nodes;
   }
 
-  function scoreBar(task, name, score) {
+  function scoreBar(task, name, score, uncertain = false) {
     const bar = copy("score");
     bar.querySelector(".task").textContent = task;
     bar.querySelector(".name").textContent = name;
-    bar.querySelector(".value").textContent = percent(score);
+    bar.querySelector(".value").textContent = uncertain ? `uncertain, ${percent(score)}` : percent(score);
     bar.querySelector(".fill").style.width = `${100 * (score ?? 0)}%`;
+    bar.classList.toggle("uncertain", uncertain);
     return bar;
   }
 
   function picture(work, alternative) {
-    if (!work.thumbnail) return element("span", work.status === "ok" ? "no thumbnail" : "no picture", "none");
+    const address = data.thumbnail[work];
+    if (!address) return element("span", statusOf(work) === "ok" ? "no thumbnail" : "no picture", "none");
     const image = element("img");
-    image.loading = "lazy";
     image.decoding = "async";
     image.alt = alternative;
-    image.src = work.thumbnail;
+    image.src = address;
     return image;
   }
 
-  // -- Detail ------------------------------------------------------------------------------------------------------
+  // -- Map ---------------------------------------------------------------------------------------------------------------
+
+  const colourNames = [...Array.from({ length: COLOURS }, (_, i) => `--label-${i}`), "--label-rest"];
+  const SCORE_STEPS = [0.5, 0.7, 0.85, 0.95];
+  let map = null;
+
+  function prepareMap() {
+    if (!data.position) return;
+    byId("map-colour").append(...tasks.map(({ name }, task) => option(task, spaced(name))), option("score", "score"));
+  }
+
+  /** What the map's colours mean: for each work a place in the legend, and the legend's entries. */
+  function colouring() {
+    const chosen = byId("map-colour").value;
+    if (chosen === "score") {
+      const key = taskInView() === null ? lowest : scores[taskInView()];
+      const step = (score) => SCORE_STEPS.filter((least) => score >= least * 10_000).length;
+      const limits = [0, ...SCORE_STEPS, 1];
+      return {
+        colours: Uint8Array.from(key, (score) => (score === UNSCORED ? COLOURS : step(score))),
+        entries: SCORE_STEPS.concat(1).map((_, i) => ({ text: `${percent(limits[i])} to ${percent(limits[i + 1])}`, colour: i })),
+        ramp: true,
+      };
+    }
+    const task = Number(chosen);
+    const counts = labelCounts()[task];
+    const ordered = [...counts.keys()].filter((of) => counts[of]).sort((a, b) => counts[b] - counts[a]);
+    const colourOf = new Uint8Array(counts.length).fill(COLOURS);
+    ordered.slice(0, COLOURS).forEach((of, colour) => { colourOf[of] = colour; });
+    const entries = ordered.slice(0, COLOURS).map((of, colour) => ({ text: className(task, of), value: `${task}:${of}`, number: counts[of], colour }));
+    if (ordered.length > COLOURS) entries.push({ text: `${ordered.length - COLOURS} other labels`, colour: COLOURS });
+    return { colours: Uint8Array.from(data.labels[task].label, (of) => (of === null ? COLOURS : colourOf[of])), entries };
+  }
+
+  function showMap() {
+    if (view !== "map" || !data.position) return;
+    if (tasks.length) {
+      const { colours, entries, ramp = false } = colouring();
+      byId("map").classList.toggle("ramp", ramp);
+      map ??= globalThis.artrayMap({
+        canvas: byId("canvas"),
+        tip: byId("tip"),
+        x: Float32Array.from(data.position.x, (value) => (value === null ? NaN : value / 10_000)),
+        y: Float32Array.from(data.position.y, (value) => (value === null ? NaN : value / 10_000)),
+        colours: colourNames,
+        thumbnail: (work) => data.thumbnail[work],
+        describe,
+        open: openDetail,
+        choose(corners) {
+          area = corners;
+          if (byId("map-select").getAttribute("aria-pressed") === "true") byId("map-select").click();
+          refilter();
+        },
+      });
+      map.show(colours, mask, area);
+      byId("legend").replaceChildren(...entries.map(legendEntry));
+    }
+  }
+
+  function legendEntry({ text, value, number, colour }) {
+    const item = element("li");
+    const swatch = element("span", undefined, "swatch");
+    swatch.style.background = `var(${colourNames[colour]})`;
+    const name = element("span", text, "name");
+    name.dir = "auto";
+    const parts = [swatch, name, ...(number ? [element("span", number.toLocaleString("en"), "value")] : [])];
+    if (value === undefined) {
+      item.append(...parts);
+      return item;
+    }
+    const toggle = button(undefined, () => {
+      const { task, label } = filters.elements;
+      const on = label.value === value;
+      task.value = "";
+      fillLabels();
+      label.value = on ? "" : value;
+      refilter();
+      byId("legend").querySelector(`[data-value="${value}"]`)?.focus();
+    });
+    toggle.dataset.value = value;
+    toggle.setAttribute("aria-pressed", filters.elements.label.value === value);
+    toggle.append(...parts);
+    item.append(toggle);
+    return item;
+  }
+
+  function describe(work) {
+    const tip = byId("tip");
+    tip.hidden = work === null;
+    if (work === null) return;
+    tip.querySelector(".mat").replaceChildren(picture(work, ""));
+    tip.querySelector(".title").textContent = titleOf(work);
+    tip.querySelector(".artist").textContent = FIELDS.artist(work);
+    tip.querySelector(".labels").textContent = tasks
+      .flatMap((_, task) => (isLabelled(work, task) ? [`${predicted(work, task) || "no label"} ${percent(scoreOf(work, task))}`] : []))
+      .join(" · ");
+  }
+
+  // -- Detail ------------------------------------------------------------------------------------------------------------
 
   const dialog = byId("detail");
-  let current = 0; // place in `shown`
+  let current = -1; // the work that is shown
+  let last = -1; // the last one of the grid's: where previous and next go on from
+  let trail = []; // the works from which "works like this" led here
+  let seen = 0;
 
-  function showDetail(at) {
-    current = at;
-    const work = works[shown[at]];
-    byId("position").textContent = `${(at + 1).toLocaleString("en")} of ${shown.length.toLocaleString("en")}`;
-    byId("previous").disabled = at === 0;
-    byId("next").disabled = at === shown.length - 1;
-    byId("detail-picture").replaceChildren(picture(work, [titleOf(work), artistOf(work)].filter(Boolean).join(", ")));
-    byId("detail-palette").hidden = work.palette.length === 0;
-    byId("detail-palette").replaceChildren(...work.palette.map(swatch));
+  function openDetail(work) {
+    trail = [];
+    last = work;
+    showDetail(work);
+    if (!dialog.open) dialog.showModal();
+  }
+
+  async function showDetail(work) {
+    current = work;
+    const at = shown.indexOf(last);
+    byId("position").textContent = work === last && at >= 0 ? `${(at + 1).toLocaleString("en")} of ${shown.length.toLocaleString("en")}` : "";
+    byId("previous").disabled = at <= 0;
+    byId("next").disabled = at < 0 || at === shown.length - 1;
+    byId("back").hidden = trail.length === 0;
+    byId("detail-picture").replaceChildren(picture(work, [titleOf(work), FIELDS.artist(work)].filter(Boolean).join(", ")));
     byId("detail-title").textContent = titleOf(work);
-    byId("detail-artist").textContent = artistOf(work);
-    byId("detail-reason").hidden = work.status === "ok";
-    byId("detail-reason").textContent = `Not labelled: ${reasonOf(work.status)}.${work.error ? ` (${work.error})` : ""}`;
-    byId("detail-tasks").replaceChildren(...tasks.flatMap((_, task) => (work.labels[task] ? [answer(work, task)] : [])));
-    byId("detail-record").replaceChildren(...recordOf(work));
+    byId("detail-artist").textContent = FIELDS.artist(work);
+    byId("detail-reason").hidden = statusOf(work) === "ok";
+    byId("detail-reason").textContent = `Not labelled: ${reasonOf(statusOf(work))}.`;
+    for (const id of ["detail-tasks", "detail-palette", "near-list", "detail-record"]) byId(id).replaceChildren();
+    for (const id of ["near", "objects", "detail-palette"]) byId(id).hidden = true;
     dialog.scrollTop = 0;
+    remember();
+    seen += 1;
+    const own = seen;
+    let details;
+    try {
+      details = await detailsOf(work);
+    } catch (error) {
+      byId("detail-reason").hidden = false;
+      byId("detail-reason").textContent = error.message;
+      return;
+    }
+    if (own !== seen) return; // another work was opened while this one was read
+    const find = (name) => details.record[fields.findIndex((one) => one.name === name)];
+    byId("detail-title").textContent = find("title") || data.id[work];
+    byId("detail-artist").textContent = find("artist") ?? "";
+    if (details.error) byId("detail-reason").textContent += ` (${details.error})`;
+    byId("detail-palette").hidden = details.palette.length === 0;
+    byId("detail-palette").replaceChildren(...details.palette.map(swatch));
+    byId("detail-tasks").replaceChildren(...tasks.flatMap((_, task) => (isLabelled(work, task) ? [answer(work, task, details.scores[task])] : [])));
+    byId("detail-record").replaceChildren(...recordOf(work, details));
+    showNear(work, details.near);
+    showObjects(details.objects);
   }
 
   function swatch([red, green, blue, share]) {
@@ -439,45 +743,111 @@
     return item;
   }
 
-  function answer(work, task) {
+  function answer(work, task, ranked) {
     const section = copy("task");
     const { classes, name } = tasks[task];
-    const { label, score, scores } = work.labels[task];
+    const label = data.labels[task].label[work];
     section.querySelector("h3").textContent = spaced(name);
     const bars = section.querySelector(".scores");
-    for (let i = 0; i < scores.length; i += 2) bars.append(scoreBar("", className(task, scores[i]), scores[i + 1]));
-    if (!scores.length) bars.append(scoreBar("", className(task, label), score));
-    const rest = classes.length - scores.length / 2;
+    for (let i = 0; i < ranked.length; i += 2) bars.append(scoreBar("", className(task, ranked[i]), ranked[i + 1], i === 0 && isUncertain(work, task)));
+    if (!ranked.length) bars.append(scoreBar("", predicted(work, task) || "no label", scoreOf(work, task)));
+    const rest = classes.length - ranked.length / 2;
     const hint = section.querySelector(".hint");
-    hint.hidden = !scores.length || rest === 0;
+    hint.hidden = !ranked.length || rest === 0;
     hint.textContent = `${numbered(rest, "other label", "other labels")} with next to nothing.`;
+
     const select = section.querySelector("select");
+    const right = section.querySelector("button");
+    right.hidden = label === null;
     select.append(option("", "Not checked"));
     classes.forEach((_, place) => {
       const text = className(task, place);
       select.append(option(text, place === label ? `${text} (the model is right)` : text));
     });
-    const correction = corrections.get(keyOf(work, task))?.label ?? "";
+    select.append(option(NONE, "None of these"));
+    const correction = correctionOf(work, task);
     // A correction from before the last training may name a class that the model no longer has.
-    if (correction && !classes.some((one) => one.label === correction)) select.append(option(correction, correction));
-    select.value = correction;
-    select.addEventListener("change", () => correct(work, task, select.value));
+    if (correction?.label && !classes.some((one) => one.label === correction.label)) select.append(option(correction.label, correction.label));
+    select.value = correction ? correction.label || NONE : "";
+    const show = () => right.setAttribute("aria-pressed", label !== null && select.value === className(task, label));
+    select.addEventListener("change", () => {
+      correct(work, task, select.value === "" ? null : select.value === NONE ? "" : select.value);
+      show();
+    });
+    right.addEventListener("click", () => {
+      select.value = right.getAttribute("aria-pressed") === "true" ? "" : className(task, label);
+      select.dispatchEvent(new Event("change"));
+    });
+    show();
     return section;
   }
 
-  function recordOf(work) {
-    const rows = fields
-      .map((field, i) => [spaced(field), work.record[i]])
-      .filter(([, value], i) => value && i !== TITLE && i !== ARTIST);
-    const nodes = [...rows, ["object id", work.id]].map(([name, value]) => [element("dt", name), element("dd", value)]);
-    if (work.brightness !== null) {
-      nodes.push([element("dt", "brightness"), element("dd", `${Math.round(work.brightness)} of 255`)]);
+  function showNear(work, near) {
+    byId("near").hidden = near.length === 0;
+    for (let i = 0; i < near.length; i += 2) {
+      const other = near[i];
+      const item = element("li");
+      const open = button(undefined, () => {
+        trail.push(work);
+        showDetail(other);
+        byId("detail-title").focus();
+      });
+      const mat = element("span", undefined, "mat");
+      mat.append(picture(other, ""));
+      const title = element("span", titleOf(other), "title");
+      title.dir = "auto";
+      open.title = `${titleOf(other).slice(0, 100)}\n${percent(near[i + 1])} alike`;
+      open.append(mat, title, element("span", percent(near[i + 1]), "value"));
+      item.append(open);
+      byId("near-list").append(item);
     }
-    work.labels.forEach((label, task) => {
-      const uri = label && tasks[task].classes[label.label]?.uri;
-      if (uri) nodes.push([element("dt", className(task, label.label)), linked(uri, uri)]);
+  }
+
+  /** Boxes over the picture: an SVG that fits its box as the picture does. */
+  function showObjects(objects) {
+    const image = byId("detail-picture").querySelector("img");
+    byId("objects").hidden = objects.length === 0 || !image;
+    if (byId("objects").hidden) return;
+    const svg = (name, attributes) => {
+      const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+      for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+      return node;
+    };
+    const draw = () => {
+      const least = Number(byId("objects-threshold").value) / 100;
+      byId("objects-from").textContent = percent(least);
+      byId("detail-picture").querySelector("svg")?.remove();
+      if (!byId("objects-on").checked || !image.naturalWidth) return;
+      const [w, h] = [image.naturalWidth, image.naturalHeight];
+      const found = objects.filter(([, score]) => score >= least);
+      const sheet = svg("svg", { viewBox: `0 0 ${w} ${h}`, class: "boxes", role: "img" });
+      sheet.setAttribute("aria-label", found.map(([name, score]) => `${name} ${percent(score)}`).join(", ") || "no object is that sure");
+      for (const [name, score, top, left, bottom, right] of found.reverse()) { // the surest on top
+        const box = svg("rect", { x: left * w, y: top * h, width: Math.max(0, right - left) * w, height: Math.max(0, bottom - top) * h });
+        const text = svg("text", { x: left * w + 3, y: Math.max(top * h, 0) + w * 0.045, "font-size": w * 0.042 });
+        text.textContent = `${name} ${percent(score)}`;
+        sheet.append(box, text);
+      }
+      byId("detail-picture").append(sheet);
+    };
+    byId("objects-on").onchange = draw;
+    byId("objects-threshold").oninput = draw;
+    image.addEventListener("load", draw);
+    draw();
+  }
+
+  function recordOf(work, { record, brightness, uri }) {
+    const rows = fields
+      .map(({ name }, i) => [name, record[i]])
+      .filter(([name, value]) => value && name !== "title" && name !== "artist")
+      .map(([name, value]) => [spaced(name), value]);
+    const nodes = [...rows, ["object id", data.id[work]]].map(([name, value]) => [element("dt", name), element("dd", value)]);
+    if (brightness !== null) nodes.push([element("dt", "brightness"), element("dd", `${Math.round(brightness)} of 255`)]);
+    tasks.forEach(({ classes }, task) => {
+      const own = classes[data.labels[task].label[work]]?.uri;
+      if (own) nodes.push([element("dt", predicted(work, task)), linked(own, own)]);
     });
-    nodes.push([element("dt", "picture"), linked(work.uri, addressOf(work.uri))]);
+    nodes.push([element("dt", "picture"), linked(uri, addressOf(uri))]);
     for (const pair of nodes) pair[1].dir = "auto";
     return nodes.flat();
   }
@@ -500,28 +870,68 @@
   const addressOf = (uri) => (uri.startsWith("/") ? `file://${uri.split("/").map(encodeURIComponent).join("/")}` : uri);
 
   function step(by) {
-    const at = current + by;
-    if (at >= 0 && at < shown.length) showDetail(at);
+    const at = shown.indexOf(last) + by;
+    if (shown.indexOf(last) < 0 || at < 0 || at >= shown.length) return;
+    trail = [];
+    last = shown[at];
+    showDetail(last);
   }
 
-  // -- Events ------------------------------------------------------------------------------------------------------
+  // -- Events ------------------------------------------------------------------------------------------------------------
 
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.addEventListener("input", (event) => {
     if (event.target.name === "task") fillLabels();
     refilter();
   });
-  filters.addEventListener("reset", () => setTimeout(() => { fillLabels(); refilter(); }));
+  filters.addEventListener("reset", () => {
+    area = null;
+    setTimeout(() => {
+      fillLabels();
+      refilter();
+    });
+  });
+  filters.elements.artist.addEventListener("focus", fillArtists);
+  byId("area").addEventListener("click", () => {
+    area = null;
+    refilter();
+  });
 
-  byId("grid").addEventListener("click", (event) => {
-    const button = event.target.closest(".card");
-    if (!button) return;
-    showDetail(shown.indexOf(Number(button.dataset.place)));
-    dialog.showModal();
+  byId("views").addEventListener("click", (event) => {
+    const to = event.target.closest("button")?.dataset.view;
+    if (to) turn(to);
+  });
+  byId("skip").addEventListener("click", () => {
+    turn("works");
+    if (shown.length) grid.focus(0);
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== "/" || dialog.open || event.target.matches("input, select, textarea")) return;
+    event.preventDefault();
+    byId("side").open = true;
+    filters.elements.text.focus();
+  });
+
+  byId("map-colour").addEventListener("change", () => {
+    showMap();
+    remember();
+  });
+  byId("map-in").addEventListener("click", () => map.zoomBy(1.6));
+  byId("map-out").addEventListener("click", () => map.zoomBy(1 / 1.6));
+  byId("map-fit").addEventListener("click", () => map.fit());
+  byId("map-select").addEventListener("click", () => {
+    const on = byId("map-select").getAttribute("aria-pressed") !== "true";
+    byId("map-select").setAttribute("aria-pressed", on);
+    map.select(on);
+  });
+  byId("map-view").addEventListener("click", () => {
+    area = map.bounds();
+    refilter();
   });
 
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
+  byId("back").addEventListener("click", () => showDetail(trail.pop()));
   byId("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("keydown", (event) => {
@@ -530,25 +940,32 @@
     if (event.key === "ArrowRight") step(1);
   });
   dialog.addEventListener("close", () => {
-    // The reader may have walked on to another page of the grid: go there, to the work seen last.
-    page = Math.floor(current / PAGE_SIZE);
-    showPage();
-    document.querySelector(`.card[data-place="${shown[current]}"]`)?.focus();
+    // The reader may have walked on: go to the work seen last.
+    const at = shown.indexOf(last);
+    grid.refresh(shown);
+    if (view === "works" && at >= 0) grid.focus(at);
+    remember();
   });
 
   byId("download").addEventListener("click", download);
-  addEventListener("storage", (event) => {
-    if (event.key !== STORAGE_KEY) return;
-    loadCorrections(); // another window of the same page
-    showCorrections();
-    showPage();
+  byId("load").addEventListener("change", async ({ target }) => {
+    if (target.files.length) await load(target.files[0]);
+    target.value = ""; // the same file can be loaded again
   });
-  addEventListener("beforeunload", (event) => { if (!stored && corrections.size) event.preventDefault(); });
+  addEventListener("beforeunload", (event) => { if (!corrections.kept() && corrections.count()) event.preventDefault(); });
 
-  loadCorrections();
+  // Where there is room, the filters stand beside the works and are always open.
+  const wide = matchMedia("(min-width: 62rem)");
+  const unfold = () => { byId("side").open = wide.matches; };
+  wide.addEventListener("change", unfold);
+  unfold();
+
   showSummary();
   showEvaluations();
   fillFilters();
+  prepareMap();
   showCorrections();
-  refilter();
+  recall();
+  const idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(act, 200));
+  for (const prepare of [searchable, artists, rankOf.title, rankOf.artist, fillArtists]) idle(prepare);
 })();

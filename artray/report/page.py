@@ -1,24 +1,38 @@
 """The curator's page: one folder of plain files that shows what the models said about each work.
 
-The page needs no server and no internet: `index.html`, `page.css` and `page.js` are fixed files of this package,
-`data.js` holds the collection, and the thumbnails lie beside them. Titles, artists, file names and error texts come
-from strangers. They reach the browser only inside one JSON string (`encode_data`), are shown only as text, never as
+The page needs no server and no internet: `index.html`, `page.css` and the scripts are fixed files of this package,
+`data/` holds the collection, and the thumbnails lie beside them. Titles, artists, file names and error texts come from
+strangers. They reach the browser only inside one JSON string (`encode_script`), are shown only as text, never as
 markup, and a content security policy forbids the page every connection.
 
-    data.js    globalThis.artrayPage = JSON.parse('{…}')
+A page opened from a disk may not fetch, so data are scripts. What finding and sorting need is one file, column by
+column; what is seen only of a single work is in files of `SHARD` works, loaded when one of them is opened.
 
-    {format, run, fields, tasks, evaluations, works}
-    fields       names of the catalogue columns, in the order of a work's record
-    tasks        [{name, classes: [{label, uri}], models: [model_id]}]
+    data/collection.js   globalThis.artrayPage = JSON.parse('{…}')
+
+    {format, run, tasks, evaluations, shard, count, fields, id, file, status, thumbnail, palette, labels, position}
+    tasks        [{name, classes: [{label, uri}], models: [{id, threshold: score or null}]}]
     evaluations  as `evaluation.json` of the model bundles
-    works        [{id, uri, thumbnail, status, error, record: [text], palette: [[r, g, b, share]], brightness,
-                   labels: [{label, score, scores} or null, one a task]}], sorted by id;
-                 `label` is a class's place in its task, `scores` is flat: [place, score, place, score, …], best first
+    fields       [{name, …column}]: the catalogue's, cut to `SEARCHED` characters
+    status       a column: {values: [text]}, one a work; or {values, places}, where works share their values
+    palette      "rrggbbss…" in hexadecimal: the first colours and their shares of 255
+    labels       one a task: {label: [a class's place in its task, or null], score: [0..10000, or null],
+                 uncertain: [the works whose score is below their model's threshold]}
+    position     {x: [0..10000, or null], y: […]}, where each work lies on the map; null: there is no map
+
+    data/works-0000.js   globalThis.artrayShards[0] = JSON.parse('[…]')
+
+    [{uri, error, record: [text, one a field], palette: [[r, g, b, share]], brightness,
+      scores: [one a task: flat, [place, score, place, score, …], best first; or null],
+      near: flat, [work, similarity, …], nearest first; objects: [[label, score, ymin, xmin, ymax, xmax]]}]
+
+Works are sorted by id, and a work is named by its place.
 """
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -28,11 +42,19 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from artray.errors import InputError
+from artray.report.overview import Overview
 
-DATA_FORMAT = 1
+DATA_FORMAT = 2
+SHARD = 256
+SEARCHED = 200
 PALETTE_COLOURS = 8
+STRIP_COLOURS = 5
 SCORE_DECIMALS = 4
-STATIC_FILES = {"page.css": "page.css", "page.js": "page.js", "page.html": "index.html"}
+LEAST_OBJECT = 0.01
+"""Objects less sure than this are not on the page: a detector gives up to a hundred of them a picture."""
+STATIC_FILES = {name: name for name in ("page.css", "page.js", "corrections.js", "grid.js", "map.js")} | {
+    "page.html": "index.html"
+}
 
 LABEL_COLUMNS = (
     "object_id",
@@ -47,9 +69,11 @@ LABEL_COLUMNS = (
     "error",
 )
 # Text columns of the feature table that the manifest or a job wrote, not the museum.
-MACHINE_COLUMNS = {"object_id", "image_uri", "version", "group", "split", "status", "error"}
+MACHINE_COLUMNS = {"object_id", "image_uri", "version", "group", "split", "change", "status", "error"}
+NUMBER_COLUMNS = ("palette_rgb", "palette_share", "brightness", "objects")
 # What a card shows comes first, whatever the catalogue's order.
 LEADING_FIELDS = ("title", "artist", "date")
+_BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +108,7 @@ class Work:
         record: The catalogue's fields as text, among them `title`, `artist` and `date` where the museum has them.
         palette: The dominant colours, most important first, each as ((red, green, blue) 0..255, share 0..1).
         brightness: Perceived brightness, 0..255 (system B2).
+        objects: What a detector saw (system B5): (label, score 0..1, ymin, xmin, ymax, xmax in 0..1 of the picture).
         thumbnail: The thumbnail's path relative to the page, with forward slashes.
     """
 
@@ -95,19 +120,19 @@ class Work:
     record: Mapping[str, str] = field(default_factory=dict)
     palette: Sequence[tuple[tuple[int, int, int], float]] = ()
     brightness: float | None = None
+    objects: Sequence[tuple[str, float, float, float, float, float]] = ()
     thumbnail: str | None = None
 
 
 def assemble_works(
     labels: pa.Table, features: pa.Table | None = None, thumbnails: Mapping[str, str] | None = None
 ) -> list[Work]:
-    """Joins the labels of each picture with its catalogue record, palette and thumbnail.
+    """Joins the labels of each picture with its catalogue record, palette, objects and thumbnail.
 
     Args:
         labels: The label dataset under the labels' contract: one row a picture and task, `task` among the columns.
-        features: The feature table, keyed by `object_id`. Of its columns the page takes the museum's (every text
-            column that artray did not write), `palette_rgb` (list<list<uint8>>), `palette_share` (list<float>) and
-            `brightness`. Works without labels are left out.
+        features: The feature table, keyed by `object_id`. Of its columns the page takes the museum's (`record_columns`)
+            and `NUMBER_COLUMNS`. Works without labels are left out.
         thumbnails: The thumbnails' paths relative to the page, by `object_id`.
 
     Returns:
@@ -122,7 +147,9 @@ def assemble_works(
     thumbnails = thumbnails or {}
     records = _feature_rows(features) if features is not None else {}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in labels.select(LABEL_COLUMNS).to_pylist(maps_as_pydicts="strict"):
+    for row in _rows(labels.select(LABEL_COLUMNS)):
+        # Next to nothing is what most of many classes have: it would fill the memory, and half the page's files.
+        row["scores"] = {name: score for name, score in (row["scores"] or {}).items() if _score(score) > 0}
         rows.setdefault(row["object_id"], []).append(row)
     works = []
     for object_id, own in sorted(rows.items()):
@@ -138,7 +165,7 @@ def assemble_works(
                 status=worst["status"],
                 error=worst["error"],
                 labels={
-                    task: Label(row["label"], row["score"], row["scores"] or {}, row["label_uri"], row["model_id"])
+                    task: Label(row["label"], row["score"], row["scores"], row["label_uri"], row["model_id"])
                     for task, row in by_task.items()
                     if row["status"] == "ok"
                 },
@@ -149,21 +176,33 @@ def assemble_works(
     return works
 
 
+def record_columns(schema: pa.Schema) -> list[str]:
+    """The museum's columns of a feature table: every text column that artray did not write."""
+    return [item.name for item in schema if _is_text(item.type) and item.name not in MACHINE_COLUMNS]
+
+
 def _feature_rows(features: pa.Table) -> dict[str, dict[str, Any]]:
     """The keyword arguments of `Work` that the feature table knows, by object_id."""
-    catalogue = [f.name for f in features.schema if _is_text(f.type) and f.name not in MACHINE_COLUMNS]
-    numbers = [name for name in ("palette_rgb", "palette_share", "brightness") if name in features.column_names]
+    catalogue = record_columns(features.schema)
+    numbers = [name for name in NUMBER_COLUMNS if name in features.column_names]
     rows: dict[str, dict[str, Any]] = {}
-    for row in features.select(["object_id", *catalogue, *numbers]).to_pylist():
+    for row in _rows(features.select(["object_id", *catalogue, *numbers])):
         if row["object_id"] in rows:
             raise InputError(f"the features hold {row['object_id']!r} twice")
         colours = zip(row.get("palette_rgb") or (), row.get("palette_share") or (), strict=True)
         rows[row["object_id"]] = {
             "record": {name: row[name] or "" for name in catalogue},
-            "palette": [(tuple(rgb), share) for rgb, share in colours],
+            "palette": [(tuple(rgb), share) for rgb, share in list(colours)[:PALETTE_COLOURS]],
             "brightness": row.get("brightness"),
+            "objects": [tuple(item.values()) for item in row.get("objects") or () if item["score"] >= LEAST_OBJECT],
         }
     return rows
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """A table's rows; only some of them are Python objects at one time."""
+    for batch in table.to_batches(max_chunksize=_BATCH):
+        yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -177,6 +216,9 @@ def write_page(
     works: Iterable[Work],
     evaluations: Sequence[Mapping[str, Any]] = (),
     run: Mapping[str, str | int | float] | None = None,
+    *,
+    thresholds: Mapping[str, float] | None = None,
+    overview: Overview | None = None,
 ) -> Path:
     """Writes the page into a folder, over an older page if there is one. Equal input gives equal bytes.
 
@@ -185,14 +227,17 @@ def write_page(
         works: The collection, each object_id once.
         evaluations: Each bundle's `evaluation.json`. The page takes `task`, `model_id`, `classes`, `majority_share` and
             `levels`, which maps `artwork` (and `patch`) to `n`, `accuracy`, `balanced_accuracy` and `confusion` (rows
-            true, columns predicted).
-        run: What to say about the run. `title` heads the page, every other entry stands at its end as it is.
+            true, columns predicted); and `page`, the name of a page beside this one that says more.
+        run: What to say about the run. `title` heads the page, every other entry stands at its end as it is. The
+            browser keeps a curator's corrections by the entry `run`.
+        thresholds: By model_id, the score below which its labels are uncertain; infinite: all of them are.
+        overview: Which works are alike, and where each lies on the map.
 
     Returns:
         The path of the page to open.
 
     Raises:
-        InputError: An evaluation is incomplete, a thumbnail lies outside the page's folder, or the folder can't be
+        InputError: An evaluation is incomplete, a thumbnail or a page lies outside the folder, or the folder can't be
             written.
 
     Example:
@@ -200,11 +245,13 @@ def write_page(
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """
-    data = encode_data(works, evaluations, run or {})
+    data = encode_data(works, evaluations, run or {}, thresholds or {}, overview)
     static = files("artray.report")
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "data.js").write_text(data, encoding="ascii", newline="\n")
+        shutil.rmtree(out / "data", ignore_errors=True)  # an older page may have had more works
+        (out / "data").mkdir(parents=True)
+        for name, text in data:
+            (out / "data" / name).write_text(text, encoding="ascii", newline="\n")
         for source, target in STATIC_FILES.items():
             (out / target).write_bytes(static.joinpath(source).read_bytes())
     except OSError as error:
@@ -213,30 +260,115 @@ def write_page(
 
 
 def encode_data(
-    works: Iterable[Work], evaluations: Sequence[Mapping[str, Any]], run: Mapping[str, str | int | float]
-) -> str:
-    """The text of `data.js`: ASCII, one statement, whatever the titles hold.
+    works: Iterable[Work],
+    evaluations: Sequence[Mapping[str, Any]],
+    run: Mapping[str, str | int | float],
+    thresholds: Mapping[str, float],
+    overview: Overview | None,
+) -> Iterator[tuple[str, str]]:
+    """The files of `data/`, each as its name and its text; what can't be shown is refused before the first."""
+    works = sorted(works, key=lambda work: work.object_id)
+    shown = [_evaluation(evaluation) for evaluation in evaluations]
+    fields = _fields(works)
+    tasks = _tasks(works, shown, thresholds)
+    places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
+    at = {} if overview is None else {key: row for row, key in enumerate(overview.object_ids)}
+    rows = [at.get(work.object_id) for work in works]  # of the overview
+    collection = {
+        "format": DATA_FORMAT,
+        "run": dict(run),
+        "tasks": tasks,
+        "evaluations": shown,
+        "shard": SHARD,
+        "count": len(works),
+        "fields": [{"name": name, **_column([_cut(work.record.get(name, "")) for work in works])} for name in fields],
+        "id": [work.object_id for work in works],
+        "file": [work.image_uri.rpartition("/")[2] for work in works],
+        "status": _column([work.status for work in works]),
+        "thumbnail": [_relative_url(work.thumbnail) for work in works],
+        "palette": [_strip(work.palette) for work in works],
+        "labels": [_labels(works, task, classes, thresholds) for task, classes in places.items()],
+        "position": None if overview is None else _positions(overview, rows),
+    }
+    return _scripts(collection, works, fields, places, overview, rows)
+
+
+def _scripts(
+    collection: dict[str, Any],
+    works: list[Work],
+    fields: list[str],
+    places: dict[str, dict[str, int]],
+    overview: Overview | None,
+    rows: list[int | None],
+) -> Iterator[tuple[str, str]]:
+    yield "collection.js", encode_script("artrayPage", collection)
+    # A row of the overview -> the work's place on the page, where it is there.
+    work_of = {row: place for place, row in enumerate(rows) if row is not None}
+    for number, start in enumerate(range(0, len(works), SHARD)):
+        details = []
+        for work, row in zip(works[start : start + SHARD], rows[start : start + SHARD], strict=True):
+            near: list[float] = []
+            if overview is not None and row is not None:
+                for other, similarity in zip(overview.nearest[row], overview.similarity[row], strict=True):
+                    if int(other) in work_of:
+                        near += [work_of[int(other)], round(float(similarity), 3)]
+            details.append(_detail(work, fields, places, near))
+        yield f"works-{number:04d}.js", encode_script(f"artrayShards[{number}]", details)
+
+
+def encode_script(name: str, value: object) -> str:
+    """A script of one statement that sets a global: ASCII, whatever the titles hold.
 
     The JSON escapes `<`, `>` and everything but ASCII (so U+2028 and right-to-left marks too), then stands in a
     single-quoted JavaScript string. `JSON.parse` rather than an object literal: it is faster on megabytes, and a class
     named `__proto__` stays a string.
     """
-    works = sorted(works, key=lambda work: work.object_id)
-    shown = [_evaluation(evaluation) for evaluation in evaluations]
-    fields = _fields(works)
-    tasks = _tasks(works, shown)
-    places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
-    data = {
-        "format": DATA_FORMAT,
-        "run": dict(run),
-        "fields": fields,
-        "tasks": tasks,
-        "evaluations": shown,
-        "works": [_work(work, fields, places) for work in works],
-    }
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     text = text.replace("<", "\\u003c").replace(">", "\\u003e")
-    return "globalThis.artrayPage = JSON.parse('" + text.replace("\\", "\\\\").replace("'", "\\'") + "');\n"
+    return f"globalThis.{name} = JSON.parse('" + text.replace("\\", "\\\\").replace("'", "\\'") + "');\n"
+
+
+def _column(texts: list[str]) -> dict[str, list[Any]]:
+    """One text a work; where works share their texts, each text once."""
+    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    if 2 * len(place) > len(texts):
+        return {"values": texts}
+    return {"values": list(place), "places": [place[text] for text in texts]}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SEARCHED else text[: SEARCHED - 1] + "…"
+
+
+def _strip(palette: Sequence[tuple[tuple[int, int, int], float]]) -> str:
+    return "".join(
+        f"{red:02x}{green:02x}{blue:02x}{round(255 * share):02x}"
+        for (red, green, blue), share in palette[:STRIP_COLOURS]
+    )
+
+
+def _labels(
+    works: list[Work], task: str, places: dict[str, int], thresholds: Mapping[str, float]
+) -> dict[str, list[Any]]:
+    own = [work.labels.get(task) for work in works]
+    return {
+        "label": [None if label is None or label.label is None else places[label.label] for label in own],
+        "score": [None if label is None else _scaled(label.score) for label in own],
+        "uncertain": [
+            place
+            for place, label in enumerate(own)
+            if label is not None and label.score is not None and label.score < thresholds.get(label.model_id, 0)
+        ],
+    }
+
+
+def _positions(overview: Overview, rows: list[int | None]) -> dict[str, list[int | None]] | None:
+    if overview.positions is None:
+        return None
+    return {
+        axis: [None if row is None else round(10_000 * float(overview.positions[row, number])) for row in rows]
+        for number, axis in enumerate("xy")
+    }
 
 
 def _fields(works: list[Work]) -> list[str]:
@@ -245,7 +377,9 @@ def _fields(works: list[Work]) -> list[str]:
     return [*LEADING_FIELDS, *(name for name in seen if name not in LEADING_FIELDS)]
 
 
-def _tasks(works: list[Work], evaluations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _tasks(
+    works: list[Work], evaluations: list[dict[str, Any]], thresholds: Mapping[str, float]
+) -> list[dict[str, Any]]:
     """Each task's classes, in the bundle's order where an evaluation tells it, else by name."""
     # Class name -> AAT URI; of every class of a task only those that are somewhere the label bring theirs.
     classes: dict[str, dict[str, str | None]] = {}
@@ -268,40 +402,42 @@ def _tasks(works: list[Work], evaluations: list[dict[str, Any]]) -> list[dict[st
                 {"label": name, "uri": classes[task].get(name)}
                 for name in {**order.get(task, {}), **dict.fromkeys(sorted(classes[task]))}
             ],
-            "models": sorted(models[task]),
+            "models": [
+                # JSON has no infinity; no score reaches 2.
+                {"id": model, "threshold": _rounded(min(thresholds.get(model, math.nan), 2), SCORE_DECIMALS)}
+                for model in sorted(models[task])
+            ],
         }
         for task in sorted(classes)
     ]
 
 
-def _work(work: Work, fields: list[str], places: dict[str, dict[str, int]]) -> dict[str, Any]:
+def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], near: list[float]) -> dict[str, Any]:
     return {
-        "id": work.object_id,
         "uri": work.image_uri,
-        "thumbnail": _relative_url(work.thumbnail),
-        "status": work.status,
         "error": work.error,
         "record": [work.record.get(name, "") for name in fields],
         "palette": [[*rgb, round(share, 3)] for rgb, share in work.palette[:PALETTE_COLOURS]],
         "brightness": _rounded(work.brightness, 1),
-        "labels": [
-            _label(work.labels[task], classes) if task in work.labels else None for task, classes in places.items()
-        ],
+        "scores": [_ranked(work.labels.get(task), classes) for task, classes in places.items()],
+        "near": near,
+        "objects": [[name, *(round(number, 3) for number in numbers)] for name, *numbers in work.objects],
     }
 
 
-def _label(label: Label, places: dict[str, int]) -> dict[str, Any]:
-    ranked = sorted(((-_score(score), places[name]) for name, score in label.scores.items()))
-    return {
-        "label": None if label.label is None else places[label.label],
-        "score": _rounded(label.score, SCORE_DECIMALS),
-        # Most of many classes have next to nothing: leaving them out halves the file.
-        "scores": [number for score, place in ranked if score < 0 for number in (place, -score)],
-    }
+def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
+    if label is None:
+        return None
+    ranked = sorted((-_score(score), places[name]) for name, score in label.scores.items())
+    return [number for score, place in ranked if score < 0 for number in (place, -score)]
 
 
 def _score(score: float | None) -> float:
     return _rounded(score, SCORE_DECIMALS) or 0.0
+
+
+def _scaled(score: float | None) -> int | None:
+    return None if score is None or not math.isfinite(score) else round(score * 10**SCORE_DECIMALS)
 
 
 def _rounded(value: float | None, decimals: int) -> float | None:
@@ -313,7 +449,7 @@ def _relative_url(path: str | None) -> str | None:
         return None
     parts = PurePosixPath(path).parts
     if PurePosixPath(path).is_absolute() or ".." in parts:
-        raise InputError(f"the thumbnail {path!r} lies outside the page's folder")
+        raise InputError(f"{path!r} lies outside the page's folder")
     return quote("/".join(parts))
 
 
@@ -335,6 +471,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
             "model_id": str(evaluation["model_id"]),
             "classes": classes,
             "majority_share": _rounded(evaluation["majority_share"], SCORE_DECIMALS),
+            "page": _relative_url(evaluation.get("page")),
             "levels": levels,
         }
         shapes = [[len(row) for row in level["confusion"]] for level in levels.values()]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 from PIL import Image
 from pydantic import Field
 
@@ -17,22 +22,38 @@ from artray.collection.decoding import DECODE_VERSION
 from artray.collection.passes import run_pass
 from artray.collection.pictures import View, read_pictures
 from artray.errors import InputError
-from artray.job import Counts, Options
-from artray.report.page import assemble_works, write_page
+from artray.job import Counts
+from artray.labeling.contract import METADATA_KEY
+from artray.labeling.exports import ExportOptions, export_labels
+from artray.report.evaluation import evaluation_page
+from artray.report.overview import Overview, make_overview
+from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
 from artray.training.bundle import read_json
 
 _THUMBNAILS = "thumbnails"
 
 
-class ReportOptions(Options):
+class ReportOptions(ExportOptions):
     """Write a page that shows every picture with its labels; it needs no server and no internet."""
 
     labels: str = Field(description="the labels of label_catalog", examples=["URI"])
-    features: str | None = Field(None, description="the feature table: titles, artists, palettes", examples=["URI"])
-    evaluation: list[str] = Field([], description="a model bundle, for its confusion matrix", examples=["URI"])
+    features: str | None = Field(
+        None, description="the feature table: titles, artists, palettes, the map", examples=["URI"]
+    )
+    evaluation: list[str] = Field([], description="a model bundle: how good it is, where it errs", examples=["URI"])
     out: str = Field(description="a folder on this machine", examples=["DIR"])
+    map_layer: str | None = Field(
+        None,
+        description="layer of the activation maps beside the errors of a model that takes pictures; default the last",
+        examples=["NAME"],
+    )
+    map_method: Literal["cam", "grad-cam", "guided"] | None = Field(
+        None, description="default: cam where the model allows it, else grad-cam", examples=["NAME"]
+    )
     title: str = Field("Collection", description="the page's heading", examples=["TEXT"])
     thumbnail: int = Field(320, ge=64, le=1024, description="long side of a thumbnail in pixels")
+    limit: int = Field(50_000, ge=1, le=200_000, description="most works on the page; the least certain are taken")
+    seed: int = Field(0, ge=0, description="of the map")
 
 
 def report(options: ReportOptions) -> Counts:
@@ -45,33 +66,105 @@ def report(options: ReportOptions) -> Counts:
     if out.startswith("s3://"):
         raise InputError(f"--out {options.out}: must be a folder on this machine")
     storage.ensure_writable(out)
-    labels = storage.dataset(options.labels).to_table()
-    if "task" not in labels.column_names:
+    found = storage.dataset(options.labels)
+    if "task" not in found.schema.names:
         raise InputError(f"{options.labels}: not labels: there is no folder task=NAME")
+    chosen, total = _chosen(found, options.limit)
+    labels = found.to_table(filter=None if chosen is None else pads.field("object_id").isin(chosen))
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
-    features = storage.dataset(options.features).to_table() if options.features else None
-    evaluations = [read_json(uri, "evaluation.json") for uri in options.evaluation]
-    thumbnails = _thumbnails(options, Path(out), str(labels["task"][0]))
+    thumbnails = _thumbnails(options, Path(out), labels)
+    features, overview = _features(options, labels)
     works = assemble_works(labels, features, thumbnails)
-    page = write_page(Path(out), works, evaluations, _about(options, labels))
+    titles = {work.object_id: work.record["title"] for work in works if work.record.get("title")}
+    evaluations = [
+        {**read_json(uri, "evaluation.json"), "page": _evaluation_page(options, uri, titles).name}
+        for uri in options.evaluation
+    ]
+    about = _about(options, labels)
+    if len(works) < total:
+        about["shown"] = f"Shown are the least certain of {total:,}"
+        console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
+    page = write_page(Path(out), works, evaluations, about, thresholds=_thresholds(found), overview=overview)
     counts: Counts = {
         "rows": len(works),
         "ok": sum(work.status == "ok" for work in works),
         "failed": sum(work.status != "ok" for work in works),
         "thumbnails": len(thumbnails),
+        "on_map": 0 if overview is None or overview.positions is None else len(overview.object_ids),
         "out": out,
         "page": str(page),
     }
+    exported = export_labels(options, options.labels, Path(out), options.features)
+    if exported:
+        counts["exports"] = exported
     console.say(f"open {page}")
     return counts
 
 
-def _thumbnails(options: ReportOptions, out: Path, task: str) -> dict[str, str]:
+def _evaluation_page(options: ReportOptions, bundle: str, titles: dict[str, str]) -> Path:
+    out = Path(storage.normalize(options.out))
+    return evaluation_page(bundle, out, titles, layer=options.map_layer, method=options.map_method)
+
+
+def _chosen(labels: pads.Dataset, limit: int) -> tuple[pa.Array | None, int]:
+    """The works for the page: those that failed and the least certain; None: all. And how many there are."""
+    scores = labels.to_table(columns=["object_id", "score"])
+    scores = scores.set_column(1, "score", pc.fill_null(scores["score"], -1))  # a failed one
+    works = scores.group_by("object_id").aggregate([("score", "min")])
+    if len(works) <= limit:
+        return None, len(works)
+    order = pc.sort_indices(works, [("score_min", "ascending"), ("object_id", "ascending")])
+    return works["object_id"].take(order[:limit]).combine_chunks(), len(works)
+
+
+def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None, Overview | None]:
+    """What the page shows of the feature table, and the overview made of its embedding."""
+    if options.features is None:
+        return None, None
+    found = storage.dataset(options.features)
+    names = ["object_id", *record_columns(found.schema), *NUMBER_COLUMNS, "embedding"]
+    wanted = pads.field("object_id").isin(pc.unique(labels["object_id"]))
+    features = found.to_table(columns=[name for name in names if name in found.schema.names], filter=wanted)
+    if "embedding" not in features.column_names:
+        return features, None
+    # By object_id: the map does not depend on the order of the table.
+    embedded = features.select(["object_id", "embedding"]).drop_null().sort_by("object_id")
+    features = features.drop_columns("embedding")
+    if not len(embedded):
+        return features, None
+    console.say(f"looking for works that are alike, among {len(embedded):,}")
+    flat = pc.list_flatten(embedded["embedding"]).combine_chunks().to_numpy(zero_copy_only=False)
+    overview = make_overview(
+        embedded["object_id"].to_pylist(), np.array(flat, np.float32).reshape(len(embedded), -1), options.seed
+    )
+    if overview is not None and overview.positions is None:
+        console.say("no map: the package openTSNE is not installed")
+    return features, overview
+
+
+def _thresholds(labels: pads.Dataset) -> dict[str, float]:
+    """By model, the score below which its labels are uncertain, from the labels' metadata."""
+    thresholds = {}
+    for fragment in labels.get_fragments():
+        metadata = fragment.physical_schema.metadata or {}
+        for bundle in json.loads(metadata.get(METADATA_KEY.encode(), b"{}")).get("bundles", []):
+            abstain = bundle.get("abstain")
+            if abstain:
+                least = abstain["threshold"]  # null: at no score are enough of the labels right
+                thresholds[bundle["model_id"]] = math.inf if least is None else least
+    return thresholds
+
+
+def _thumbnails(options: ReportOptions, out: Path, labels: pa.Table) -> dict[str, str]:
     """Thumbnails as files beside the page; paths relative to it, by object_id."""
-    staging = out / "_thumbnails"
+    pictures = labels.select(["object_id", "image_uri"]).group_by("object_id").aggregate([("image_uri", "min")])
+    pictures = pictures.rename_columns(["object_id", "image_uri"]).sort_by("object_id")
+    manifest, staging = out / "_pictures.parquet", out / "_thumbnails"
+    if not manifest.exists() or not pq.read_table(manifest).equals(pictures):  # else a run that died goes on
+        storage.write_table(str(manifest), pictures)
     run_pass(
         "thumbnails",
-        storage.join(options.labels, f"task={task}"),
+        str(manifest),
         str(staging),
         _ThumbnailWorker,
         {"size": options.thumbnail, "decode_version": DECODE_VERSION},
@@ -79,16 +172,18 @@ def _thumbnails(options: ReportOptions, out: Path, task: str) -> dict[str, str]:
     )
     folder = out / _THUMBNAILS
     storage.remove(str(folder))
-    folder.mkdir()
     paths: dict[str, str] = {}
     for batch in storage.dataset(str(staging)).to_batches(columns=["object_id", "thumbnail"], batch_size=256):
         table = pa.Table.from_batches([batch])
         for row in table.filter(pc.is_valid(table["thumbnail"])).to_pylist():
-            # Numbered: an object_id may hold anything, also what no file system takes.
-            name = f"{len(paths):07d}.jpg"
-            (folder / name).write_bytes(row["thumbnail"])
-            paths[row["object_id"]] = f"{_THUMBNAILS}/{name}"
+            # Numbered: an object_id may hold anything, also what no file system takes. A thousand a folder: some file
+            # systems, and people, are slow with more.
+            name = f"{_THUMBNAILS}/{len(paths) // 1000:04d}/{len(paths):07d}.jpg"
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_bytes(row["thumbnail"])
+            paths[row["object_id"]] = name
     storage.remove(str(staging))
+    storage.remove(str(manifest))
     return paths
 
 
@@ -117,5 +212,5 @@ class _ThumbnailWorker:
 
 def _jpeg(image: Any) -> bytes:
     sink = io.BytesIO()
-    Image.fromarray(image).save(sink, "JPEG", quality=82, optimize=True)
+    Image.fromarray(image).save(sink, "JPEG", quality=75, optimize=True)
     return sink.getvalue()

@@ -84,6 +84,17 @@ def test_columns_are_as_declared(n, paintings):
     assert pa.table(Palette()(paintings[:n])).schema == pa.schema(Palette.fields)
 
 
+def test_every_picture_has_as_many_colors():
+    """So that the column can be a classifier's input; what is added has no share."""
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    images[0, :8] = (200, 40, 60)
+    images[1] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+    rows = pa.table(Palette(n=7)(images)).to_pylist()
+    assert rows[0]["palette_rgb"] == [[0, 0, 0], [200, 40, 60], *[[0, 0, 0]] * 5]
+    assert rows[0]["palette_share"] == [0.75, 0.25, 0, 0, 0, 0, 0]
+    assert {len(row[name]) for row in rows for name in row} == {7}
+
+
 def test_refuses_no_colors():
     with pytest.raises(ValueError, match="at least one colour"):
         Palette(n=0)

@@ -1,14 +1,17 @@
 import json
+import math
 import re
 import string
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artray.errors import InputError
-from artray.report.page import Label, Work, assemble_works, encode_data, write_page
+from artray.report.overview import Overview
+from artray.report.page import SEARCHED, SHARD, Label, Work, assemble_works, encode_data, write_page
 
 LABELS_SCHEMA = pa.schema(
     [
@@ -60,16 +63,48 @@ def evaluation(classes=("Cubism", "Rococo"), **changes):
 
 
 # One statement: the call of JSON.parse with one string literal in which each quote and backslash is escaped.
-STATEMENT = re.compile(r"globalThis\.artrayPage = JSON\.parse\('((?:[^'\\\n]|\\[\\'])*)'\);\n")
+STATEMENT = re.compile(r"globalThis\.(artrayPage|artrayShards\[\d+\]) = JSON\.parse\('((?:[^'\\\n]|\\[\\'])*)'\);\n")
 
 
 def decoded(text):
-    literal = STATEMENT.fullmatch(text)[1]
+    literal = STATEMENT.fullmatch(text)[2]
     return json.loads(re.sub(r"\\([\\'])", r"\1", literal))
 
 
+def column(values, places=None, name=None):
+    return values if places is None else [values[place] for place in places]
+
+
+def collected(files):
+    """The data as one record a work, from the texts of the files."""
+    files = dict(files)
+    data = decoded(files.pop("collection.js"))
+    details = [work for name in sorted(files) for work in decoded(files[name])]
+    assert len(details) == data["count"]
+    status = column(**data["status"])
+    cut = [column(**field) for field in data["fields"]]
+    data["works"] = [
+        {
+            **detail,
+            "id": data["id"][i],
+            "status": status[i],
+            "cut": [field[i] for field in cut],
+            "thumbnail": data["thumbnail"][i],
+            "strip": data["palette"][i],
+            "labels": [(task["label"][i], task["score"][i]) for task in data["labels"]],
+        }
+        for i, detail in enumerate(details)
+    ]
+    data["fields"] = [field["name"] for field in data["fields"]]
+    return data
+
+
 def data_of(page):
-    return decoded((page.parent / "data.js").read_text(encoding="ascii"))
+    return collected((path.name, path.read_text(encoding="ascii")) for path in (page.parent / "data").iterdir())
+
+
+def encoded(works, evaluations=(), run=None, thresholds=None, overview=None):
+    return collected(encode_data(works, evaluations, run or {}, thresholds or {}, overview))
 
 
 def test_every_work_once_with_its_labels(tmp_path):
@@ -88,20 +123,24 @@ def test_every_work_once_with_its_labels(tmp_path):
     data = data_of(page)
     assert [work["id"] for work in data["works"]] == [f"w{i:03}" for i in range(100)]
     assert [task["name"] for task in data["tasks"]] == ["genre", "style"]
-    assert data["works"][37]["labels"] == [{"label": 0, "score": 0.37, "scores": [0, 0.37]}] * 2
+    assert data["works"][37]["labels"] == [(0, 3700)] * 2
+    assert data["works"][37]["scores"] == [[0, 0.37]] * 2
     assert data["works"][37]["uri"] == "/museum/w037.jpg"
 
 
 def test_page_is_complete_and_names_only_its_own_files(tmp_path):
     page = write_page(tmp_path, [])
-    assert {path.name for path in tmp_path.iterdir()} == {"index.html", "page.css", "page.js", "data.js"}
+    scripts = {"corrections.js", "grid.js", "map.js", "page.js"}
+    assert {path.name for path in tmp_path.iterdir()} == {"index.html", "page.css", "data", *scripts}
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["collection.js"]
     html = page.read_text(encoding="utf-8")
-    assert set(re.findall(r'(?:src|href)="([^"#]+)"', html)) == {"page.css", "page.js", "data.js"}
+    assert set(re.findall(r'(?:src|href)="([^"#]+)"', html)) == {"page.css", "data/collection.js", *scripts}
     assert "default-src 'none'" in html
-    for name in ("index.html", "page.css", "page.js"):
+    for name in ("index.html", "page.css", *scripts):
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|https?://\w|@import|url\(", text
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|https?://(?!www\.w3\.org/2000/svg)\w|@import|url\(",
+            text,
         )
 
 
@@ -129,6 +168,7 @@ def test_catalogue_palette_and_thumbnail_join_by_object_id(tmp_path):
     assert data["fields"] == ["title", "artist", "date", "medium"]
     assert (a["record"], b["record"]) == (["Aster", "", "", "ink"], ["Bath", "", "", ""])
     assert (a["palette"], b["palette"]) == ([[1, 2, 3, 0.75], [250, 251, 252, 0.25]], [])
+    assert (a["strip"], b["strip"]) == ("010203bf" + "fafbfc40", "")
     assert (a["brightness"], b["brightness"]) == (128.7, None)
     assert (a["thumbnail"], b["thumbnail"]) == (None, "thumbs/b%20%231%25.jpg")
     assert data["tasks"][0]["classes"] == [
@@ -145,7 +185,7 @@ def test_failed_pictures_keep_their_reason_and_have_no_label(tmp_path):
     assert {work["status"]: work["error"] for work in failed.values()} == {
         status: f"why {status}" for status in statuses
     }
-    assert all(work["labels"] == [None] for work in failed.values())
+    assert all((work["labels"], work["scores"]) == ([(None, None)], [None]) for work in failed.values())
     script = (tmp_path / "page.js").read_text(encoding="utf-8")
     assert all(re.search(rf"^ +{status}: \"", script, re.MULTILINE) for status in statuses), "each reason has its words"
 
@@ -166,15 +206,17 @@ def test_hostile_text_stays_inside_the_string(tmp_path, text):
     labels = labels_table({"object_id": text, "task": text, "image_uri": text} | label, {"task": text} | failure)
     features = pa.table({"object_id": [text], "title": [text], "artist": [text], text + " field": [text]})
     page = write_page(tmp_path, assemble_works(labels, features), [evaluation([text, "b"], task=text)], {"title": text})
-    raw = (tmp_path / "data.js").read_bytes()
-    assert not re.search(rb"[<>]|[^\x20-\x7e\n]", raw)
+    for path in (tmp_path / "data").iterdir():
+        assert not re.search(rb"[<>]|[^\x20-\x7e\n]", path.read_bytes())
     data = data_of(page)
     work = next(work for work in data["works"] if work["id"] == text)
     assert (work["uri"], work["record"]) == (text, [text, text, "", text])
+    cut = text if len(text) <= SEARCHED else text[: SEARCHED - 1] + "…"
+    assert work["cut"] == [cut, cut, "", cut]
     assert data["tasks"][0] == {
         "name": text,
         "classes": [{"label": text, "uri": text}, {"label": "b", "uri": None}],
-        "models": [text],
+        "models": [{"id": text, "threshold": None}],
     }
     assert data["run"] == {"title": text}
 
@@ -187,15 +229,19 @@ anything = st.text(
 @settings(max_examples=100, deadline=None)
 @given(works=st.dictionaries(anything, st.tuples(anything, anything), max_size=4), title=anything)
 def test_data_round_trips_any_text(works, title):
-    text = encode_data(
-        [Work(key, uri, labels={"t": Label(label, 0.5, {label: 0.5})}) for key, (uri, label) in works.items()],
-        [],
-        {"title": title},
+    files = dict(
+        encode_data(
+            [Work(key, uri, labels={"t": Label(label, 0.5, {label: 0.5})}) for key, (uri, label) in works.items()],
+            [],
+            {"title": title},
+            {},
+            None,
+        )
     )
-    data = decoded(text)
-    assert "</" not in text
+    data = collected(files.items())
+    assert "</" not in "".join(files.values())
     classes = [c["label"] for task in data["tasks"] for c in task["classes"]]
-    assert {w["id"]: (w["uri"], classes[w["labels"][0]["label"]]) for w in data["works"]} == works
+    assert {w["id"]: (w["uri"], classes[w["labels"][0][0]]) for w in data["works"]} == works
     assert data["run"]["title"] == title
 
 
@@ -208,7 +254,7 @@ def test_output_depends_on_nothing_but_the_input(tmp_path):
     texts = []
     for name, order in (("one", rows), ("two", rows[::-1]), ("two", rows)):
         page = write_page(tmp_path / name, assemble_works(labels_table(*order)), [evaluation()], {"title": "T"})
-        texts.append([path.read_bytes() for path in sorted(page.parent.iterdir())])
+        texts.append([path.read_bytes() for path in sorted(page.parent.rglob("*.*"))])
     assert texts[0] == texts[1] == texts[2]
 
 
@@ -218,7 +264,8 @@ def test_classes_follow_the_bundle_and_scores_are_best_first(tmp_path):
     )
     data = data_of(write_page(tmp_path, assemble_works(rows), [evaluation(["d", "c", "b"])]))
     assert [c["label"] for c in data["tasks"][0]["classes"]] == ["d", "c", "b", "a"]
-    assert data["works"][0]["labels"] == [{"label": 1, "score": 0.6, "scores": [1, 0.6, 0, 0.3, 3, 0.1]}]
+    assert data["works"][0]["labels"] == [(1, 6000)]
+    assert data["works"][0]["scores"] == [[1, 0.6, 0, 0.3, 3, 0.1]]
 
 
 def test_undefined_numbers_become_null(tmp_path):
@@ -226,7 +273,8 @@ def test_undefined_numbers_become_null(tmp_path):
     rows = labels_table({"object_id": "a", "label": "a", "score": nan, "scores": [("a", nan), ("b", 1.0)]})
     level = evaluation()["levels"]["artwork"] | {"balanced_accuracy": nan, "accuracy": None}
     data = data_of(write_page(tmp_path, assemble_works(rows), [evaluation(levels={"artwork": level})]))
-    assert data["works"][0]["labels"][0]["score"] is None
+    (answer,) = data["works"][0]["labels"]
+    assert (data["tasks"][0]["classes"][answer[0]]["label"], answer[1]) == ("a", None)
     assert data["evaluations"][0]["levels"]["artwork"]["balanced_accuracy"] is None
 
 
@@ -261,12 +309,12 @@ def test_evaluation_that_is_none_is_refused(tmp_path, broken):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x.jpg", "thumbs/../../x.jpg", "//host/x.jpg"])
 def test_thumbnail_outside_the_folder_is_refused(tmp_path, path):
-    with pytest.raises(InputError, match="thumbnail"):
+    with pytest.raises(InputError, match="outside the page"):
         write_page(tmp_path, [Work("a", "a.jpg", thumbnail=path)])
 
 
 def test_thumbnail_that_looks_like_an_address_stays_a_file_name():
-    data = decoded(encode_data([Work("a", "a.jpg", thumbnail="javascript:alert(1)")], [], {}))
+    data = encoded([Work("a", "a.jpg", thumbnail="javascript:alert(1)")])
     assert data["works"][0]["thumbnail"] == "javascript%3Aalert%281%29"
 
 
@@ -274,3 +322,64 @@ def test_folder_that_can_not_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"can't write the page to .*file/report"):
         write_page(tmp_path / "file" / "report", [])
+
+
+def test_large_collection_is_in_several_files_and_an_older_one_leaves_none(tmp_path):
+    works = [Work(f"{i:05}", f"{i}.jpg", record={"title": f"Work {i}"}) for i in range(2 * SHARD + 1)]
+    page = write_page(tmp_path, works)
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {
+        "collection.js",
+        *(f"works-000{n}.js" for n in range(3)),
+    }
+    assert [work["uri"] for work in data_of(page)["works"]] == [f"{i}.jpg" for i in range(2 * SHARD + 1)]
+    assert len(data_of(write_page(tmp_path, works[:3]))["works"]) == 3
+    assert len(list((tmp_path / "data").iterdir())) == 2
+
+
+def test_values_that_works_share_are_written_once():
+    works = [Work(f"{i:04}", "a.jpg", record={"artist": f"Artist {i % 3}"}) for i in range(300)]
+    files = dict(encode_data(works, [], {}, {}, None))
+    assert files["collection.js"].count("Artist") == 3
+    assert [work["cut"][1] for work in collected(files.items())["works"]] == [f"Artist {i % 3}" for i in range(300)]
+
+
+def test_labels_below_their_models_threshold_are_uncertain():
+    scores = [0.2, 0.5, 0.9]
+    works = [
+        Work(f"{i}", "a.jpg", labels={"style": Label("a", score, model_id=model), "genre": Label("b", score)})
+        for i, (score, model) in enumerate(zip(scores, ["m1", "m1", "m2"], strict=True))
+    ]
+    data = encoded(works, thresholds={"m1": 0.5, "m2": math.inf, "other": 0.3})
+    genre, style = data["labels"]
+    assert (genre["uncertain"], style["uncertain"]) == ([], [0, 2])
+    assert [task["models"] for task in data["tasks"]] == [
+        [{"id": "", "threshold": None}],
+        [{"id": "m1", "threshold": 0.5}, {"id": "m2", "threshold": 2}],
+    ]
+
+
+def test_overview_is_told_by_the_places_of_the_works():
+    overview = Overview(
+        object_ids=["c", "gone", "a"],
+        nearest=np.array([[1, 2], [0, 2], [0, 1]], np.int32),
+        similarity=np.array([[0.9, 0.8], [0.9, 0.1], [0.8, 0.1]], np.float32),
+        positions=np.array([[0, 0.5], [1, 1], [0.25, 0.75]], np.float32),
+    )
+    data = encoded([Work(key, f"{key}.jpg") for key in "abc"], overview=overview)
+    assert [work["near"] for work in data["works"]] == [[2, 0.8], [], [0, 0.8]]
+    assert data["position"] == {"x": [2500, None, 0], "y": [7500, None, 5000]}
+    assert encoded([Work("a", "a.jpg")])["position"] is None
+
+
+def test_objects_of_the_feature_table_come_with_their_boxes():
+    seen = {"label": "dog", "score": 0.75, "ymin": 0.1, "xmin": 0.2, "ymax": 0.5, "xmax": 1.0}
+    features = pa.table({"object_id": ["a"], "objects": [[seen, seen | {"score": 0.001}]]})
+    (work,) = encoded(assemble_works(labels_table({"object_id": "a", "label": "x"}), features))["works"]
+    assert work["objects"] == [["dog", 0.75, 0.1, 0.2, 0.5, 1.0]]
+
+
+def test_evaluation_leads_to_its_page():
+    shown = encoded([], [evaluation(page="evaluation-style #1.html"), evaluation()])["evaluations"]
+    assert [one["page"] for one in shown] == ["evaluation-style%20%231.html", None]
+    with pytest.raises(InputError, match="outside the page"):
+        encoded([], [evaluation(page="../elsewhere.html")])

@@ -3,10 +3,13 @@
 import csv
 import io
 import shutil
+from urllib.parse import quote
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from artray.report.overview import Overview
 from artray.report.page import Label, Work, write_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
@@ -26,6 +29,7 @@ COUNT = 5_000
 STYLES = ["Cubism", "Fauvism", "Rococo"]
 ARTISTS = ["Jean-Léon Gérôme", "Rosa Bonheur", "Utagawa Hiroshige", "Mary Cassatt"]
 HOSTILE = "</script><img src=x onerror=globalThis.pwned=1><script>globalThis.pwned=1</script>\u202e\u2028\"'`👩‍🎨"
+TITLES = {42: HOSTILE, 44: "x" * 10_000, 45: "=HYPERLINK(1)"}
 BAD = {"w00007": "truncated", "w00011": "not_an_image", "w00013": "not_an_image"}
 EVALUATION = {
     "task": "style",
@@ -52,15 +56,18 @@ def make_work(i):
     best, other, least = (STYLES[(i + k) % 3] for k in range(3))
     hand = 0.995
     return Work(
-        key,
+        "=1+1" if i == 46 else key,
         image_uri="javascript:globalThis.pwned=1" if i == 42 else f"/museum/{key} #1.jpg",
         labels={
-            "style": Label(best, score, {best: score, other: (1 - score) * 0.7, least: (1 - score) * 0.3}),
-            "hand_or_code": Label("hand", hand, {"hand": hand, "code": 1 - hand}),
+            "style": Label(
+                best, score, {best: score, other: (1 - score) * 0.7, least: (1 - score) * 0.3}, None, "style-1"
+            ),
+            "hand_or_code": Label("hand", hand, {"hand": hand, "code": 1 - hand}, None, "hand-1"),
         },
-        record={"title": HOSTILE if i == 42 else f"Work {i}", "artist": ARTISTS[i % 4], "date": str(1500 + i % 400)},
+        record={"title": TITLES.get(i, f"Work {i}"), "artist": ARTISTS[i % 4], "date": str(1500 + i % 400)},
         palette=[((200, 30, 30), 0.6), ((20, 30, 90), 0.4)],
         brightness=100.0,
+        objects=[("dog", 0.9, 0.1, 0.1, 0.5, 0.5), ("boat", 0.3, 0.2, 0.2, 0.9, 0.9)] if i == 43 else (),
         thumbnail=f"thumbs/{i % 5}.png",
     )
 
@@ -72,13 +79,32 @@ def score_of(work):
 WORKS = [make_work(i) for i in range(COUNT)]
 
 
+def make_overview():
+    """The works in a spiral, each one like its neighbours in it; works without label have no place."""
+    ids = [work.object_id for work in WORKS if work.labels]
+    turn = np.arange(len(ids)) / len(ids)
+    around = 12 * np.pi * turn
+    positions = 0.5 + 0.5 * turn[:, None] * np.stack([np.cos(around), np.sin(around)], 1)
+    nearest = (np.arange(len(ids))[:, None] + np.arange(1, 13)) % len(ids)
+    similarity = np.tile(np.linspace(0.95, 0.4, 12), (len(ids), 1))
+    return Overview(ids, nearest.astype(np.int32), similarity.astype(np.float32), positions.astype(np.float32))
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("a page's folder #1")
     (folder / "thumbs").mkdir()
     for i in range(5):
         Image.new("RGB", (80, 40 + 20 * i), (40 * i, 90, 120)).save(folder / "thumbs" / f"{i}.png")
-    return write_page(folder, WORKS, [EVALUATION], {"title": "Five thousand works", "created": "2026-11-21"}).as_uri()
+    page = write_page(
+        folder,
+        WORKS,
+        [EVALUATION],
+        {"title": "Five thousand works", "created": "2026-11-21", "run": "run 1"},
+        thresholds={"style-1": 0.5},
+        overview=make_overview(),
+    )
+    return page.as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -107,42 +133,99 @@ def page(browser, address):
     context.close()
 
 
+def title_of(work):
+    return work.record["title"] if len(work.record["title"]) < 200 else work.record["title"][:199] + "…"
+
+
 def cards(page):
-    return page.locator(".card .title").all_inner_texts()
+    """The titles in the document: those in view and a few beyond."""
+    return page.locator(".card .title").all_text_contents()
 
 
 def count(page):
     return page.locator("#count").inner_text()
 
 
+def fill(page, **values):
+    for name, value in values.items():
+        control = page.locator(f"#filters [name={name}]")
+        if control.evaluate("node => node.localName") == "select":
+            options = control.locator("option").all_inner_texts()
+            control.select_option(label=next(text for text in options if text.startswith(value)))
+        else:
+            control.fill(value)
+
+
+def shows(page, works):
+    """Whether the grid begins with these works, and there are no others."""
+    expect = f"{len(works):,} of 5,000 works" if len(works) < COUNT else "5,000 works"
+    sync_api.expect(page.locator("#count")).to_have_text(expect)
+    seen = cards(page)
+    assert len(seen) >= min(len(works), 8)
+    assert seen == [title_of(work) for work in works[: len(seen)]]
+
+
+BY_SCORE = sorted(WORKS, key=score_of)
+
+
 def test_opens_with_the_uncertain_first_and_the_failed_in_view(page):
     assert page.title() == "Five thousand works"
-    assert page.locator("#summary").inner_text().startswith("5,000 works, 4,997 of them labelled")
+    assert page.locator("#summary").inner_text().startswith("5,000 works, 4,997 of them labelled by 2 models.")
     assert page.locator("#failures-title").inner_text() == "3 pictures could not be labelled"
     assert "2 × the file is not a picture" in page.locator("#failures").inner_text()
-    assert count(page) == "1–60 of 5,000 works"
-    expected = sorted(WORKS, key=score_of)[:60]
-    assert cards(page) == [work.record["title"] for work in expected]
+    shows(page, BY_SCORE)
     assert page.locator(".card img").evaluate_all("images => images[0].naturalWidth") == 80
+    assert page.locator(".card").first.locator(".score").first.inner_text().split("\n")[0] == "hand or code"
+    assert "uncertain" in page.locator(".card").first.inner_text()
 
 
-def test_every_work_is_on_one_page_of_the_grid(page):
-    seen = page.evaluate(
-        """() => {
-            const seen = [];
-            for (;;) {
-                seen.push(...[...document.querySelectorAll(".card")].map((card) => Number(card.dataset.place)));
-                const next = document.querySelector("button[aria-label='Next page']");
-                if (next.disabled) return seen;
-                next.click();
+def test_scrolling_shows_every_work_once_and_keeps_few_in_the_document(page):
+    page.set_viewport_size({"width": 1600, "height": 1600})
+    seen, most = page.evaluate(
+        """async () => {
+            const seen = new Map();
+            let most = 0;
+            for (let y = 0; y < document.documentElement.scrollHeight; y += 3000) {
+                scrollTo(0, y);
+                await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+                const items = [...document.querySelectorAll("#grid > li")];
+                most = Math.max(most, items.length);
+                for (const item of items) seen.set(Number(item.ariaPosInSet), item.querySelector(".title").textContent);
             }
+            return [[...seen].sort(([a], [b]) => a - b), most];
         }"""
     )
-    assert sorted(seen) == list(range(COUNT))
-    assert [WORKS[place].object_id for place in seen[-3:]] == sorted(BAD), "without label: behind all others"
+    assert seen == [[i + 1, title_of(work)] for i, work in enumerate(BY_SCORE)]
+    assert [work.object_id for work in BY_SCORE[-3:]] == sorted(BAD), "without label: behind all others"
+    assert most <= 100
+
+
+def test_grid_by_keyboard(page):
+    def focused():
+        return page.evaluate("Number(document.activeElement.closest('li')?.ariaPosInSet)")
+
+    page.locator(".card").first.focus()
+    columns = page.evaluate("getComputedStyle(document.querySelector('#grid')).getPropertyValue('--card')")
+    assert columns
+    places = []
+    for key in ["ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp", "End", "ArrowDown", "Home"]:
+        page.keyboard.press(key)
+        places.append(focused())
+    row = places[1] - places[0]
+    assert places == [2, 2 + row, 1 + row, 1, COUNT, COUNT, 1]
+    assert 3 <= row <= 6
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    order = page.locator("#grid > li").evaluate_all("items => items.map((item) => Number(item.ariaPosInSet))")
+    assert order == list(range(1, len(order) + 1)), "read in the order of the grid"
+    page.keyboard.press("End")
+    card, bar = page.locator(".card:focus").bounding_box(), page.locator(".corrections").bounding_box()
+    assert card["y"] + card["height"] <= bar["y"]
+    assert page.locator(".card[tabindex='0']").count() == 1, "the grid is one stop of the tab key"
 
 
 def test_evaluation_is_a_table_that_says_its_headings(page):
+    page.get_by_role("button", name="How far to trust it").click()
     panel = page.locator(".panel")
     assert panel.locator(".accuracy").inner_text() == "80\N{NO-BREAK SPACE}%"
     assert panel.locator(".compared .value").all_inner_texts() == [f"{n}\N{NO-BREAK SPACE}%" for n in (80, 65, 75, 40)]
@@ -152,100 +235,331 @@ def test_evaluation_is_a_table_that_says_its_headings(page):
 
 
 @pytest.mark.parametrize(
-    ("fill", "keep"),
+    ("values", "keep"),
     [
         ({"label": "Rococo ("}, lambda w: w.labels and w.labels["style"].label == "Rococo"),
         ({"artist": "gerome"}, lambda w: w.record.get("artist") == ARTISTS[0]),
-        ({"text": "work 12"}, lambda w: w.record["title"].startswith("Work 12")),
-        ({"text": "W00042"}, lambda w: w.object_id == "w00042"),
+        ({"text": "w00042"}, lambda w: w.object_id == "w00042"),
+        (
+            {"text": "gerome  1512"},
+            lambda w: w.record.get("artist") == ARTISTS[0] and ("1512" in w.object_id or w.record["date"] == "1512"),
+        ),
+        ({"text": "w00043 #1.jpg"}, lambda w: w.object_id == "w00043"),
         ({"least": "50", "most": "60"}, lambda w: w.labels and 0.5 <= round(score_of(w), 4) <= 0.6),
-        ({"show": "Not labelled: the file is not a picture"}, lambda w: w.status == "not_an_image"),
+        ({"status": "Uncertain"}, lambda w: w.labels and score_of(w) < 0.5),
+        ({"status": "Certain"}, lambda w: w.labels and score_of(w) >= 0.5),
+        ({"status": "Not labelled: the file is not a picture"}, lambda w: w.status == "not_an_image"),
         (
             {"task": "style", "label": "Cubism (", "artist": "cassatt", "least": "90"},
             lambda w: (
                 w.record.get("artist") == ARTISTS[3] and w.labels["style"].label == "Cubism" and score_of(w) >= 0.9
             ),
         ),
+        ({"text": "no such work"}, lambda w: False),
     ],
-    ids=["label", "artist", "title", "id", "score", "status", "all"],
+    ids=["label", "artist", "id", "words", "file", "score", "uncertain", "certain", "status", "all", "none"],
 )
-def test_filters(page, fill, keep):
-    for name, value in fill.items():
-        control = page.locator(f"#filters [name={name}]")
-        if control.evaluate("node => node.localName") == "select":
-            options = control.locator("option").all_inner_texts()
-            control.select_option(label=next(text for text in options if text.startswith(value)))
-        else:
-            control.fill(value)
-    expected = sorted(filter(keep, WORKS), key=score_of)
-    assert count(page).endswith(f" of {len(expected):,} work{'s' if len(expected) > 1 else ''}")
-    assert cards(page) == [work.record["title"] for work in expected[:60]]
+def test_filters_and_their_address(page, browser, address, values, keep):
+    fill(page, **values)
+    expected = list(filter(keep, BY_SCORE))
+    shows(page, expected)
+    assert page.locator("#empty").is_visible() == (not expected)
+    page.wait_for_url(lambda url: "#" in url.rpartition("/")[2])
+    other = browser.new_page(viewport={"width": 1280, "height": 900})
+    other.goto(page.url)
+    shows(other, expected)
+    other.close()
     page.get_by_role("button", name="Clear filters").click()
-    sync_api.expect(page.locator("#count")).to_have_text("1–60 of 5,000 works")
+    shows(page, BY_SCORE)
+
+
+@pytest.mark.parametrize(
+    ("order", "key"),
+    [
+        ("Certain first", lambda w: (not w.labels, -score_of(w))),
+        ("By artist", lambda w: (w.record.get("artist") is None, ARTISTS_SORTED.get(w.record.get("artist")))),
+        ("By date", lambda w: (w.record.get("date") is None, w.record.get("date"))),
+        ("By id", lambda w: w.object_id),
+    ],
+)
+def test_orders(page, order, key):
+    fill(page, order=order)
+    shows(page, sorted(sorted(WORKS, key=lambda w: w.object_id), key=key))
+
+
+ARTISTS_SORTED = {name: place for place, name in enumerate(sorted(ARTISTS))}
+
+
+def test_titles_are_in_a_readers_order(page):
+    fill(page, order="By title", text="work")
+    shows(page, sorted((w for w in WORKS if title_of(w).startswith("Work")), key=lambda w: int(title_of(w).split()[1])))
 
 
 def test_failed_pictures_are_one_click_away(page):
     page.get_by_role("button", name="the file is cut off").click()
     sync_api.expect(page.locator(".card")).to_have_count(1)
     page.locator(".card").click()
-    assert page.locator("#detail-reason").inner_text() == (
+    sync_api.expect(page.locator("#detail-reason")).to_have_text(
         "Not labelled: the file is cut off before its end. (16 bytes missing)"
     )
 
 
-def test_corrections_by_keyboard_survive_a_reload_and_download(page):
-    first, second = sorted(WORKS, key=score_of)[:2]
-    page.locator(".card").first.focus()
-    page.keyboard.press("Enter")
-    style = page.locator(".answer", has_text="style").get_by_label("Your label")
-    predicted = first.labels["style"].label
-    corrected = next(name for name in STYLES if name != predicted)
-    style.select_option(corrected)
-    page.locator("#detail-title").click()
-    page.locator("#next").press("ArrowRight")
-    assert page.locator("#detail-title").inner_text() == second.record["title"]
-    page.locator(".answer", has_text="style").get_by_label("Your label").select_option(second.labels["style"].label)
-    page.keyboard.press("Escape")
-    focused = page.evaluate("document.activeElement.querySelector('.title').textContent")
-    assert focused == second.record["title"]
+def answer(page, task="style"):
+    return page.locator(".answer", has=page.get_by_role("heading", name=task, exact=True))
 
-    page.reload()
-    assert page.locator("#corrections").inner_text() == "2 labels checked, 1 confirmed and 1 changed."
-    assert page.locator(".yours").all_inner_texts() == [f"✓ you: {corrected}", f"✓ you: {second.labels['style'].label}"]
+
+def downloaded(page):
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as CSV").click()
     assert download.value.suggested_filename == "corrections.csv"
-    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8"), newline="")))
+    return download.value.path()
+
+
+def rows_of(path):
+    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+
+
+def test_corrections_by_keyboard_survive_a_reload_and_download(page):
+    first, second, third = BY_SCORE[:3]
+    page.locator(".card").first.focus()
+    page.keyboard.press("Enter")
+    predicted = first.labels["style"].label
+    corrected = next(name for name in STYLES if name != predicted)
+    answer(page).get_by_label("Your label").select_option(corrected)
+    page.locator("#detail-title").click()
+    page.keyboard.press("ArrowRight")
+    sync_api.expect(page.locator("#detail-title")).to_have_text(second.record["title"])
+    answer(page).get_by_role("button", name="Right").click()
+    assert answer(page).get_by_label("Your label").input_value() == second.labels["style"].label
+    page.locator("#next").click()
+    sync_api.expect(page.locator("#detail-title")).to_have_text(third.record["title"])
+    answer(page).get_by_label("Your label").select_option(label="None of these")
+    page.keyboard.press("Escape")
+    sync_api.expect(page.locator(".card:focus .title")).to_have_text(third.record["title"])
+
+    page.wait_for_url(lambda url: "work=" not in url)
+    page.reload()
+    assert page.locator("#corrections").inner_text() == "3 labels checked, 1 confirmed and 2 changed."
     agreed = second.labels["style"].label
-    expected = [
-        {"object_id": first.object_id, "task": "style", "label": corrected, "predicted": predicted},
-        {"object_id": second.object_id, "task": "style", "label": agreed, "predicted": agreed},
+    assert page.locator(".yours").all_text_contents() == [
+        f"you: ✓ {label}" for label in (corrected, agreed, "none of these")
     ]
-    expected.sort(key=lambda row: row["object_id"])
-    assert [{name: row[name] for name in expected[0]} for row in rows] == expected
-    page.locator("#filters [name=show]").select_option("checked")
-    assert count(page) == "1–2 of 2 works"
+    rows = rows_of(downloaded(page))
+    assert list(rows[0]) == ["object_id", "task", "label", "predicted", "score", "corrected_at"]
+    said = {first.object_id: corrected, second.object_id: agreed, third.object_id: ""}
+    assert {row["object_id"]: (row["task"], row["label"], row["predicted"]) for row in rows} == {
+        work.object_id: ("style", said[work.object_id], work.labels["style"].label) for work in (first, second, third)
+    }
+    assert [float(row["score"]) for row in rows] == [
+        round(work.labels["style"].score, 4) for work in sorted((first, second, third), key=lambda w: w.object_id)
+    ]
+    for status, number in [("Checked by you", 3), ("Changed by you", 2), ("Not yet checked", COUNT - 3 - len(BAD))]:
+        fill(page, status=status)
+        assert count(page) == f"{number:,} of 5,000 works"
+
+
+def test_corrections_are_loaded_again(page, browser, address, tmp_path):
+    fill(page, text="=1+1")
+    page.locator(".card").first.click()
+    answer(page).get_by_label("Your label").select_option(label="None of these")
+    page.keyboard.press("Escape")
+    saved = downloaded(page)
+    (row,) = rows_of(saved)
+    assert row["object_id"] == "'=1+1", "no formula for a spreadsheet"
+
+    context = browser.new_context()
+    other = context.new_page()
+    other.goto(address)
+    other.locator("#load").set_input_files(saved)
+    sync_api.expect(other.locator("#corrections")).to_have_text("1 read. 1 label checked, 0 confirmed and 1 changed.")
+    assert rows_of(downloaded(other)) == [row]
+
+    newer = tmp_path / "newer.csv"
+    lines = [
+        "object_id,task,label,note,corrected_at",
+        '"\'=1+1",style,"Rococo","a ""quoted"" note,\nof two lines",2999-01-01T00:00:00.000Z',
+        "'=1+1,style,Cubism,older,1999-01-01T00:00:00.000Z",
+        "w00050,style,Fauvism,,",
+        "gone,style,Cubism,,",
+        "w00001,no such task,Cubism,,",
+    ]
+    newer.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8", newline="")
+    other.locator("#load").set_input_files(newer)
+    sync_api.expect(other.locator("#corrections")).to_contain_text("3 read, 2 left out: not on this page.")
+    assert {r["object_id"]: r["label"] for r in rows_of(downloaded(other))} == {"'=1+1": "Rococo", "w00050": "Fauvism"}
+
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("a,b\n1,2\n")
+    other.locator("#load").set_input_files(wrong)
+    sync_api.expect(other.locator("#corrections")).to_contain_text("wrong.csv holds no corrections")
+    context.close()
+
+
+def test_corrections_of_an_earlier_run_are_offered(page):
+    page.evaluate(
+        """() => localStorage.setItem("artray corrections run 0", JSON.stringify({page: location.pathname, at: 1,
+            labels: [[JSON.stringify(["w00001", "style"]), {label: "Rococo", at: "2020"}]]}))"""
+    )
+    page.reload()
+    assert page.locator("#corrections").inner_text() == "No label checked yet."
+    page.get_by_role("button", name="Take over 1 from before").click()
+    assert page.locator("#corrections").inner_text().startswith("1 label checked")
+    assert page.locator("#adopt").is_hidden()
+
+
+def test_works_like_this(page):
+    fill(page, order="By id")
+    ids = [work.object_id for work in WORKS if work.labels]
+    page.locator(".card").first.click()
+    near = page.locator("#near-list button")
+    sync_api.expect(near).to_have_count(12)
+    by_id = {work.object_id: work for work in WORKS}
+    first = sorted(WORKS, key=lambda w: w.object_id)[0]
+    at = ids.index(first.object_id)
+    like = [by_id[ids[(at + k) % len(ids)]] for k in range(1, 13)]
+    assert page.locator("#near-list .title").all_inner_texts() == [title_of(work) for work in like]
+    assert near.first.locator(".value").inner_text() == "95\N{NO-BREAK SPACE}%"
+    near.nth(2).click()
+    sync_api.expect(page.locator("#detail-title")).to_have_text(title_of(like[2]))
+    page.get_by_role("button", name="Back").click()
+    sync_api.expect(page.locator("#detail-title")).to_have_text(title_of(first))
+    assert page.locator("#back").is_hidden()
+
+
+def test_a_works_address_opens_it(page, browser, address):
+    other = browser.new_page()
+    other.goto(f"{address}#work={quote('=1+1')}")
+    sync_api.expect(other.locator("#detail-title")).to_have_text("Work 46")
+    other.close()
+
+
+def test_objects_are_drawn_at_the_score_asked_for(page):
+    fill(page, text="w00043")
+    page.locator(".card").click()
+    page.get_by_label("Objects").check()
+    boxes = page.locator(".boxes")
+    assert boxes.locator("text").all_text_contents() == ["dog 90\N{NO-BREAK SPACE}%"]
+    rectangle, image = boxes.locator("rect").bounding_box(), page.locator("#detail-picture img").bounding_box()
+    shown = 80 / 100  # the picture's width by its height, in a square
+    left = image["x"] + image["width"] * (1 - shown) / 2
+    assert rectangle["x"] == pytest.approx(left + 0.1 * image["width"] * shown, abs=2)
+    assert rectangle["height"] == pytest.approx(0.4 * image["height"], abs=3)
+    page.locator("#objects-threshold").fill("20")
+    assert boxes.locator("rect").count() == 2
+
+
+def open_map(page):
+    page.get_by_role("button", name="Map", exact=True).click()
+    page.wait_for_timeout(200)
+    return page.locator("#canvas").bounding_box()
+
+
+def test_map_points_at_works_and_opens_them(page):
+    box = open_map(page)
+    overview = make_overview()
+    low, high = overview.positions.min(0), overview.positions.max(0)
+    size = np.array([box["width"], box["height"]])
+    # The whole map fills nine tenths of the canvas; the spiral's last work lies at its end.
+    at = (overview.positions[-1] - (low + high) / 2) * 0.9 * (size / (high - low)).min() + size / 2
+    place = (box["x"] + at[0], box["y"] + at[1])
+    page.mouse.move(*place)
+    title = f"Work {int(overview.object_ids[-1][1:])}"
+    sync_api.expect(page.locator("#tip .title")).to_have_text(title)
+    page.mouse.click(*place)
+    sync_api.expect(page.locator("#detail-title")).to_have_text(title)
+
+
+def test_area_drawn_on_the_map_filters_the_grid(page):
+    box = open_map(page)
+    page.get_by_role("button", name="Draw around").click()
+    middle, low = box["x"] + box["width"] / 2, box["y"] + box["height"] - 4
+    corners = [(middle, box["y"] + 4), (box["x"] + 4, box["y"] + 4), (box["x"] + 4, low), (middle, low)]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(*corner, steps=6)
+    page.mouse.up()
+    overview = make_overview()
+    half = (overview.positions[:, 0].min() + overview.positions[:, 0].max()) / 2
+    left = {key for key, (x, _) in zip(overview.object_ids, overview.positions, strict=True) if x < half}
+    chosen = int(count(page).split()[0].replace(",", ""))
+    assert abs(chosen - len(left)) < 30  # those on the line itself
+    page.get_by_role("button", name="Works", exact=True).click()
+    hit = cards(page)
+    kept = [title_of(work) for work in BY_SCORE if work.object_id in left]
+    assert len(set(hit) - set(kept)) <= 1
+    page.wait_for_url(lambda url: "area=" in url)
+    page.reload()
+    assert int(count(page).split()[0].replace(",", "")) == chosen
+    page.get_by_role("button", name="Chosen on the map").click()
+    assert count(page) == "5,000 works"
+
+
+def test_map_by_keyboard(page):
+    open_map(page)
+    page.locator("#canvas").focus()
+    for key in ["+", "+", "ArrowLeft", "ArrowUp", "-"]:
+        page.keyboard.press(key)
+    sync_api.expect(page.locator("#tip")).to_be_visible()
+    title = page.locator("#tip .title").inner_text()
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator("#detail-title")).to_have_text(title)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Only in view").click()
+    assert 0 < int(count(page).split()[0].replace(",", "")) < COUNT - len(BAD)
+
+
+def test_legend_tells_the_colours_and_filters(page):
+    open_map(page)
+    page.locator("#map-colour").select_option(label="style")
+    legend = page.locator("#legend button")
+    number = {style: sum(bool(w.labels) and w.labels["style"].label == style for w in WORKS) for style in STYLES}
+    expected = [f"{style}\n{n:,}" for style, n in sorted(number.items(), key=lambda item: -item[1])]
+    assert sorted(legend.all_inner_texts()) == sorted(expected)
+    legend.filter(has_text="Rococo").click()
+    assert count(page) == f"{number['Rococo']:,} of 5,000 works"
+    assert page.locator("#legend button[aria-pressed=true]").all_inner_texts() == [f"Rococo\n{number['Rococo']:,}"]
+    page.locator("#map-colour").select_option(label="score")
+    assert page.locator("#legend li").count() == 5
 
 
 def test_hostile_work_is_text_and_links_nowhere(page):
-    page.locator("#filters [name=text]").fill("w00042")
+    fill(page, text="w00042")
     assert page.locator(".card .title").text_content() == HOSTILE
     page.locator(".card").click()
+    sync_api.expect(page.locator("#detail-record dd")).not_to_have_count(0)
     assert page.locator("#detail-title").text_content() == HOSTILE
     assert page.locator("#detail-record a").count() == 0
     assert page.locator("img[src=x], body script:not([src])").count() == 0
 
 
+def test_long_title_is_cut_on_the_card_and_whole_in_the_work(page):
+    fill(page, text="w00044")
+    card = page.locator(".card")
+    assert card.bounding_box()["height"] < 500
+    card.click()
+    sync_api.expect(page.locator("#detail-title")).to_have_text("x" * 10_000)
+    assert page.locator("dialog").evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
 def test_original_is_linked_with_its_name_escaped(page):
-    page.locator("#filters [name=text]").fill("w00043")
+    fill(page, text="w00043")
     page.locator(".card").click()
     assert page.locator("#detail-record a").evaluate("a => a.href") == "file:///museum/w00043%20%231.jpg"
 
 
-@pytest.mark.parametrize("width", [390, 900, 1600])
+@pytest.mark.parametrize("width", [390, 600, 900, 1280, 1440])
 def test_nothing_sticks_out(page, width):
     page.set_viewport_size({"width": width, "height": 900})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for view in ("works", "map", "trust", "about"):
+        page.locator(f"[data-view={view}]").click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.locator("[data-view=works]").click()
+    overlapping = page.evaluate(
+        """() => [...document.querySelectorAll(".card")].filter((card) =>
+            card.scrollHeight > card.clientHeight + 1 || card.scrollWidth > card.clientWidth + 1).length"""
+    )
+    assert overlapping == 0
     page.locator(".card").first.click()
     box = page.locator("dialog").bounding_box()
     assert box["x"] >= 0
@@ -253,14 +567,78 @@ def test_nothing_sticks_out(page, width):
     assert page.locator("dialog").evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(browser, address, scheme):
+    """WCAG: 4.5 to 1 for text."""
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(address)
+    colour = page.evaluate(
+        """() => Object.fromEntries(["paper", "surface", "ink", "quiet", "accent", "on-accent", "notice", "mat"].map(
+            (name) => [name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()]))"""
+    )
+    page.close()
+
+    def luminance(name):
+        parts = [int(colour[name][i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    pairs = [("on-accent", "accent"), ("ink", "notice"), ("quiet", "mat")]
+    pairs += [(text, ground) for text in ("ink", "quiet", "accent") for ground in ("paper", "surface")]
+    for text, ground in pairs:
+        light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (text, ground)
+
+
 def test_every_control_has_a_name(page):
     page.locator(".card").first.click()
+    sync_api.expect(page.locator(".answer")).to_have_count(2)
     nameless = page.evaluate(
-        """() => [...document.querySelectorAll("button, select, input, a")].filter((node) =>
+        """() => [...document.querySelectorAll("button, select, input, a, canvas")].filter((node) => !node.hidden &&
             !(node.textContent.trim() && node.localName !== "select") && !node.labels?.length
             && !node.getAttribute("aria-label")).map((node) => node.outerHTML)"""
     )
     assert nameless == []
+
+
+def test_filter_of_five_thousand_works_is_quick(page):
+    page.wait_for_timeout(500)  # what is prepared while nothing goes on
+    slowest = page.evaluate(
+        """() => {
+            const form = document.querySelector("#filters");
+            const times = ["w", "wo", "wor", "work 1", "work 12", ""].map((text) => {
+                const started = performance.now();
+                form.elements.text.value = text;
+                form.elements.text.dispatchEvent(new Event("input", { bubbles: true }));
+                return performance.now() - started;
+            });
+            return Math.max(...times);
+        }"""
+    )
+    assert slowest < 500  # 20 to 60 on a quiet machine
+
+
+def test_page_without_its_data_files_says_so(page, address, tmp_path, browser):
+    page.evaluate("document.querySelector('.card').click()")
+    folder = tmp_path / "copy"
+    write_page(folder, WORKS[:3])
+    (folder / "data" / "works-0000.js").unlink()
+    other = browser.new_page()
+    other.goto((folder / "index.html").as_uri())
+    other.locator(".card").first.click()
+    sync_api.expect(other.locator("#detail-reason")).to_contain_text("data/works-0000.js is missing")
+    assert other.locator("[data-view=map]").is_hidden(), "no embedding, no map"
+    other.close()
+
+
+def test_empty_collection_is_a_page_too(tmp_path, browser):
+    other = browser.new_page()
+    complaints = []
+    other.on("pageerror", lambda error: complaints.append(str(error)))
+    other.goto(write_page(tmp_path, []).as_uri())
+    assert count(other) == "0 works"
+    assert complaints == []
+    other.close()
 
 
 def test_policy_forbids_the_network(browser, address):

@@ -1,0 +1,175 @@
+"""The page of one model's evaluation, also in a real browser."""
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artray.errors import InputError
+from artray.report.charts import Series, heat_map, line_chart
+from artray.report.evaluation import evaluation_page, worst_errors
+from tests.report.bundles import write_bundle
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "</title><img src=x onerror=alert(1)>\"'\u202e👩‍🎨"
+CLASSES = ["Cubism", "Rococo", HOSTILE]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    write_bundle(folder, CLASSES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(bundle, tmp_path_factory):
+    return evaluation_page(str(bundle), tmp_path_factory.mktemp("page #1"), {"w02": "A title <b>, Rosa Bonheur"})
+
+
+def test_the_page_says_each_figure_with_its_interval_and_what_it_compares_with(bundle, page):
+    text = page.read_text("utf-8")
+    level = json.loads((bundle / "evaluation.json").read_text())["levels"]["artwork"]
+    for value in (
+        level["accuracy"],
+        level["majority"]["accuracy"],
+        level["baseline"]["accuracy"],
+        level["macro"]["f1"],
+        level["per_class"]["Rococo"]["roc_auc"],
+        level["baseline"]["per_class"]["Rococo"]["f1"],
+        *level["intervals"]["balanced_accuracy"],
+    ):
+        assert f"{value:.3f}" in text
+    assert "± 0.100" in text
+
+
+def test_nothing_on_the_page_is_markup_that_a_stranger_wrote(page):
+    text = page.read_text("utf-8")
+    assert "<img src=x" not in text
+    assert "style=" not in text  # the policy would drop it
+    assert "<script" not in text
+    assert not re.search(r"https?://", text)
+
+
+def test_the_errors_have_pictures_where_they_can_be_read(bundle, page):
+    text = page.read_text("utf-8")
+    predictions = pq.read_table(bundle / "predictions.parquet")
+    wrong = worst_errors(predictions, "test", 100)
+    assert wrong
+    readable = [work for work in wrong if int(work["object_id"][1:]) % 2 == 0]
+    assert 0 < len(readable) < len(wrong)
+    assert text.count("<img ") == len(readable) == len(list((page.parent / "evaluation-style").iterdir()))
+    assert text.count("no picture") == len(wrong) - len(readable)
+
+
+def test_the_surest_errors_come_first():
+    predictions = pa.table(
+        {
+            "object_id": ["a", "b", "c", "d", "e"],
+            "part": ["test", "test", "test", "train", "test"],
+            "true": ["x", "x", "y", "x", "x"],
+            "label": ["y", "x", "x", "y", "y"],
+            "scores": pa.array(
+                [[("x", 1 - score), ("y", score)] for score in (0.7, 0.2, 0.1, 0.99, 0.8)],
+                pa.map_(pa.string(), pa.float32()),
+            ),
+        }
+    )
+    found = worst_errors(predictions, "test", 2)
+    assert [work["object_id"] for work in found] == ["c", "e"]
+    assert [work["score"] for work in found] == pytest.approx([0.9, 0.8])
+    assert found[0]["image_uri"] is None
+
+
+def test_errors_of_works_with_several_labels():
+    predictions = pa.table(
+        {
+            "object_id": ["a", "b", "c"],
+            "part": ["test"] * 3,
+            "true": [["x"], ["x", "y"], ["y"]],
+            "label": [["x", "y"], ["y"], ["y"]],
+            "scores": pa.array(
+                [[("x", 0.9), ("y", 0.6)], [("x", 0.1), ("y", 0.9)], [("x", 0.4), ("y", 0.5)]],
+                pa.map_(pa.string(), pa.float32()),
+            ),
+        }
+    )
+    found = worst_errors(predictions, "test", 9)
+    assert [(work["object_id"], work["subject"]) for work in found] == [("b", "x"), ("a", "y")]
+
+
+def test_an_older_evaluation_is_said_in_one_line(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "old")
+    (tmp_path / "old" / "evaluation.json").write_text(json.dumps({"levels": {}}))
+    with pytest.raises(InputError, match="older release: train it again"):
+        evaluation_page(str(tmp_path / "old"), tmp_path / "page")
+
+
+def test_written_again_the_page_is_the_same(bundle, page, tmp_path):
+    names = {"w02": "A title <b>, Rosa Bonheur"}
+    again = evaluation_page(str(bundle), tmp_path, names)
+    again = evaluation_page(str(bundle), tmp_path, names)
+    assert again.read_bytes() == page.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in page.parent.iterdir())
+
+
+unit = st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(unit, unit), max_size=8), st.text(max_size=8), st.integers(0, 30))
+def test_a_line_chart_is_well_formed_and_stays_inside(points, name, colour):
+    name = "".join(character for character in name if character.isprintable())
+    svg = line_chart(name, [Series(name, points, colour, marked=True)], name, "y", bars=[0.5, 1])
+    chart = ET.fromstring(f"<p>{svg}</p>")[0]
+    for circle in chart.iter("circle"):
+        assert 0 <= float(circle.get("cx")) <= 440
+        assert 0 <= float(circle.get("cy")) <= 330
+    assert sum(1 for _ in chart.iter("circle")) == len(points)
+
+
+@given(st.integers(2, 40), st.integers(0, 3))
+def test_a_heat_map_shades_by_the_share_of_the_row(classes, seed):
+    matrix = np.random.default_rng(seed).integers(0, 5, (classes, classes))
+    matrix[0] = 0
+    names = [f"{'x' * number}<" for number in range(classes)]
+    chart = ET.fromstring(heat_map("t", matrix.tolist(), names, "true", "given"))
+    heats = [item for item in chart.iter("rect") if item.get("class").startswith("heat")]
+    shades = np.array([float(item.get("fill-opacity")) for item in heats]).reshape(classes, classes)
+    assert np.allclose(shades, 0.85 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), atol=6e-4)
+    assert [number for number, item in enumerate(heats) if "right" in item.get("class")] == [
+        number * (classes + 1) for number in range(classes)
+    ]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the path")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser(page, scheme):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        for width in (1280, 400):
+            view = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+            said, asked = [], []
+            view.on("console", lambda message, said=said: said.append(message.text))
+            view.on("request", lambda request, asked=asked: asked.append(request.url))
+            view.goto(page.as_uri())
+            assert said == []
+            assert [url for url in asked if not url.startswith("file:")] == []
+            assert view.locator("svg.chart").count() >= 6
+            assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            heat, paper = (
+                view.evaluate(f"getComputedStyle(document.querySelector('{place}')).{what}")
+                for place, what in ((".heat", "fill"), ("body", "backgroundColor"))
+            )
+            assert heat not in ("rgb(0, 0, 0)", paper)
+            assert HOSTILE[:10] in view.locator("#classes").inner_text()
+            view.locator(".errors img").first.scroll_into_view_if_needed()
+            assert view.evaluate("document.images[0].decode().then(() => document.images[0].naturalWidth)") == 60
+        browser.close()

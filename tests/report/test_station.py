@@ -1,0 +1,111 @@
+"""The station on small label datasets made here; `tests/integration/test_walk.py` has it at the end of the walk."""
+
+import json
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from artray.errors import InputError
+from artray.labeling.contract import LABELS, METADATA_KEY
+from artray.report.station import ReportOptions, report
+
+COUNT = 8
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> str:
+    """Eight works, the last one not readable; the score of work i is (i + 1) / 10."""
+    for i in range(COUNT - 1):
+        Image.new("RGB", (400 + 10 * i, 300), (30 * i, 90, 120)).save(tmp_path / f"{i}.jpg")
+    for task, threshold in (("style", 0.35), ("genre", None)):
+        notes = {"bundles": [{"model_id": f"{task}-1", "abstain": {"threshold": threshold}}]}
+        rows = [
+            {
+                "object_id": f"w{i}",
+                "image_uri": f"{tmp_path}/{i}.jpg",
+                "label": "a" if i < COUNT - 1 else None,
+                "score": (i + 1) / 10 if i < COUNT - 1 else None,
+                "scores": [("a", (i + 1) / 10)] if i < COUNT - 1 else None,
+                "model_id": f"{task}-1",
+                "run_id": "run-1",
+                "labeled_at": datetime(2026, 11, 22, tzinfo=timezone.utc),
+                "status": "ok" if i < COUNT - 1 else "missing",
+                "error": None,
+            }
+            for i in range(COUNT)
+        ]
+        folder = tmp_path / "labels" / f"task={task}"
+        folder.mkdir(parents=True)
+        schema = LABELS.with_metadata({METADATA_KEY: json.dumps(notes)})
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "labels.parquet")
+    return f"{tmp_path}/labels"
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> str:
+    vectors = np.eye(COUNT, 16, dtype=np.float32) + np.roll(np.eye(COUNT, 16, dtype=np.float32), 1, axis=0) / 2
+    table = pa.table(
+        {
+            "object_id": [f"w{i}" for i in reversed(range(COUNT))],
+            "title": [f"Work {i}" for i in reversed(range(COUNT))],
+            "embedding": pa.array([None, *vectors[::-1][1:].tolist()], pa.list_(pa.float32(), 16)),
+        }
+    )
+    pq.write_table(table, tmp_path / "features.parquet")
+    return f"{tmp_path}/features.parquet"
+
+
+def collection(folder: Path) -> dict:
+    text = (folder / "data" / "collection.js").read_text()
+    literal = re.fullmatch(r"globalThis\.artrayPage = JSON\.parse\('(.*)'\);\n", text)[1]
+    return json.loads(literal.replace("\\'", "'").replace("\\\\", "\\"))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_page_with_thumbnails_map_and_thresholds(labels: str, features: str, tmp_path: Path) -> None:
+    options = ReportOptions(labels=labels, features=features, out=f"{tmp_path}/page", thumbnail=100)
+    counts = report(options)
+    assert {name: counts[name] for name in ("rows", "ok", "failed", "thumbnails", "on_map")} == {
+        "rows": 8,
+        "ok": 7,
+        "failed": 1,
+        "thumbnails": 7,
+        "on_map": 7,
+    }
+    data = collection(tmp_path / "page")
+    genre, style = data["labels"]
+    assert style["uncertain"] == [0, 1, 2], "below 0.35"
+    assert genre["uncertain"] == [0, 1, 2, 3, 4, 5, 6], "there is no score at which enough labels are right"
+    assert data["position"]["x"][7] is None
+    assert len({*zip(data["position"]["x"][:7], data["position"]["y"][:7], strict=True)}) == 7
+    for i, thumbnail in enumerate(data["thumbnail"][:7]):
+        with Image.open(tmp_path / "page" / thumbnail) as image:
+            assert image.size == (100, round(100 * 300 / (400 + 10 * i)))
+    assert data["thumbnail"][7] is None
+    assert sorted(path.name for path in (tmp_path / "page").iterdir() if path.name.startswith("_")) == []
+    before = (tmp_path / "page" / "data" / "collection.js").read_bytes()
+    report(options)
+    assert (tmp_path / "page" / "data" / "collection.js").read_bytes() == before
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_of_too_many_works_the_failed_and_the_least_certain_are_shown(labels: str, tmp_path: Path) -> None:
+    counts = report(ReportOptions(labels=labels, out=f"{tmp_path}/page", limit=3))
+    assert (counts["rows"], counts["failed"], counts["on_map"]) == (3, 1, 0)
+    data = collection(tmp_path / "page")
+    assert data["id"] == ["w0", "w1", "w7"]
+    assert data["run"]["shown"] == "Shown are the least certain of 8"
+    assert data["position"] is None
+
+
+def test_what_is_no_labels_is_said(features: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not labels"):
+        report(ReportOptions(labels=features, out=f"{tmp_path}/page"))
+    with pytest.raises(InputError, match="must be a folder on this machine"):
+        report(ReportOptions(labels=features, out="s3://museum/page"))
