@@ -2,7 +2,8 @@
 
     object_id, task, label, predicted, score, corrected_at
 
-A confirmed label is a correction too: now it is known. Of several for one work and task the latest counts, by
+A confirmed label is a correction too: now it is known. An empty one says that none of the task's labels is right: the
+work then has none. Of several for one work and task the latest counts, by
 `corrected_at`, else by the order of files and rows. A spreadsheet may have been at the file: any encoding, separator or
 form of table that a catalogue may have will do.
 """
@@ -33,11 +34,11 @@ class Corrections:
     """What curators said.
 
     Attributes:
-        labels: By task, the label of each object_id.
+        labels: By task, the label of each object_id; None where none is right.
         problems: What was left out, in words.
     """
 
-    labels: Mapping[str, Mapping[str, str]]
+    labels: Mapping[str, Mapping[str, str | None]]
     problems: tuple[str, ...] = ()
 
 
@@ -49,6 +50,7 @@ class Corrected:
         labels: Strings, null where a row has none.
         changed: Rows that had another label.
         added: Rows that had none.
+        cleared: Rows whose label was taken away.
         confirmed: Rows that had this label.
         unknown: Ids of the corrections that no row has.
     """
@@ -56,12 +58,16 @@ class Corrected:
     labels: pa.Array
     changed: int
     added: int
+    cleared: int
     confirmed: int
     unknown: tuple[str, ...]
 
     def lines(self) -> list[str]:
         """The corrections as lines for a terminal."""
-        lines = [f"corrections: {self.changed:,} changed, {self.added:,} added, {self.confirmed:,} confirmed"]
+        counts = [f"{self.changed:,} changed", f"{self.added:,} added", f"{self.confirmed:,} confirmed"]
+        if self.cleared:
+            counts.append(f"{self.cleared:,} taken away")
+        lines = [f"corrections: {', '.join(counts)}"]
         if self.unknown:
             shown = ", ".join(map(printable, self.unknown[:_EXAMPLES]))
             more = ", …" if len(self.unknown) > _EXAMPLES else ""
@@ -75,7 +81,7 @@ def read_corrections(uris: Sequence[str]) -> Corrections:
     Raises:
         InputError: A file can't be read, or lacks a column.
     """
-    latest: dict[tuple[str, str], tuple[datetime, str]] = {}
+    latest: dict[tuple[str, str], tuple[datetime, str | None]] = {}
     problems = []
     for uri in uris:
         catalog = read_catalog(io.BytesIO(storage.read_bytes(storage.normalize(uri))), uri)
@@ -86,17 +92,16 @@ def read_corrections(uris: Sequence[str]) -> Corrections:
             raise InputError(f"{uri}: not corrections of the page: there is no column {', '.join(lacking)}")
         times = table["corrected_at"].to_pylist() if "corrected_at" in table.column_names else [None] * len(table)
         incomplete = 0
-        for at, *cells in zip(times, *(table[name].to_pylist() for name in _NEEDED), strict=True):
-            if None in cells:
+        for at, object_id, task, label in zip(times, *(table[name].to_pylist() for name in _NEEDED), strict=True):
+            if object_id is None or task is None:
                 incomplete += 1
                 continue
-            object_id, task, label = (unguard(cell) for cell in cells)
-            key, said = (task, object_id), (_time(at), label)
+            key, said = (unguard(task), unguard(object_id)), (_time(at), unguard(label) if label else None)
             if key not in latest or latest[key][0] <= said[0]:
                 latest[key] = said
         if incomplete:
-            problems.append(f"{uri}: {incomplete:,} rows without object_id, task or label, left out")
-    labels: dict[str, dict[str, str]] = {}
+            problems.append(f"{uri}: {incomplete:,} rows without object_id or task, left out")
+    labels: dict[str, dict[str, str | None]] = {}
     for (task, object_id), (_, label) in latest.items():
         labels.setdefault(task, {})[object_id] = label
     return Corrections(labels, tuple(problems))
@@ -120,32 +125,36 @@ def corrected(table: pa.Table, column: str, task: str, uris: Sequence[str]) -> p
     return table.set_column(table.column_names.index(column), column, result.labels)
 
 
-def correct(table: pa.Table, column: str, labels: Mapping[str, str]) -> Corrected:
+def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> Corrected:
     """A label column with corrections in it.
 
     Args:
         table: Keyed by `object_id`; an id may stand in several rows (patches of a work).
         column: Its labels, text; a column that the table does not have is empty.
-        labels: The corrections by object_id.
+        labels: The corrections by object_id; None takes the label away.
     """
     ids = table["object_id"].to_pylist()
     before = table[column].cast(pa.string()).to_pylist() if column in table.column_names else [None] * len(ids)
     # The files went through programs that may have composed letters and trimmed spaces; the ids did not.
     wanted = {_folded(object_id): label for object_id, label in labels.items()} | dict(labels)
     after = []
-    changed = added = confirmed = 0
+    changed = added = cleared = confirmed = 0
     used = set()
     for object_id, old in zip(ids, before, strict=True):
         name = object_id if object_id in wanted else _folded(object_id)
-        label = wanted.get(name)
-        after.append(old if label is None else label)
-        if label is not None:
-            used.add(_folded(object_id))
-            changed += old not in (None, "", label)
-            added += old in (None, "")
-            confirmed += old == label
+        if name not in wanted:
+            after.append(old)
+            continue
+        label = wanted[name]
+        after.append(label)
+        used.add(_folded(object_id))
+        had = old not in (None, "")
+        changed += had and label not in (None, old)
+        added += not had and label is not None
+        cleared += had and label is None
+        confirmed += had and old == label
     unknown = sorted(object_id for object_id in labels if _folded(object_id) not in used)
-    return Corrected(pa.array(after, pa.string()), changed, added, confirmed, tuple(unknown))
+    return Corrected(pa.array(after, pa.string()), changed, added, cleared, confirmed, tuple(unknown))
 
 
 def _folded(object_id: str) -> str:

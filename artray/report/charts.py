@@ -150,7 +150,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str], 
             )
             if cell >= 26 and count:
                 parts.append(
-                    f'<text class="count{" strong" if share > 0.6 else ""}" x="{x + cell / 2 - 1:.1f}" '
+                    f'<text class="count{" strong" if share > 0.65 else ""}" x="{x + cell / 2 - 1:.1f}" '
                     f'y="{y + cell / 2 - 1:.1f}" dy=".32em" text-anchor="middle">{count}</text>'
                 )
             parts.append("</g>")

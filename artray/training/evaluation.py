@@ -23,8 +23,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from artray.training.baseline import Baseline
-from artray.training.calibration import fit_temperature as fit_temperature
-from artray.training.calibration import log_loss as log_loss
 from artray.training.calibration import reliability, sigmoid, softmax
 from artray.training.config import TrainConfig
 from artray.training.data import Examples

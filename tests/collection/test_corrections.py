@@ -69,9 +69,9 @@ def test_as_a_workbook(tmp_path):
 
 
 def test_rows_without_what_is_needed_are_counted(tmp_path):
-    found = read_corrections([save(tmp_path / "c.csv", [row("a", ""), row("", "x"), row("b", "y")])])
+    found = read_corrections([save(tmp_path / "c.csv", [row("", "x"), row("", ""), row("b", "y")])])
     assert found.labels == {"style": {"b": "y"}}
-    assert any("2 rows without object_id, task or label" in problem for problem in found.problems)
+    assert any("2 rows without object_id or task" in problem for problem in found.problems)
 
 
 def test_another_table_is_refused(tmp_path):
@@ -126,3 +126,13 @@ def test_a_table_for_training(tmp_path, capsys):
         corrected(table, "movement", "genre", [file])
     with pytest.raises(InputError, match="the column 'patch' holds int64"):
         corrected(table, "patch", "style", [file])
+
+
+def test_an_empty_label_takes_the_label_away(tmp_path):
+    """`None of these` on the page."""
+    found = read_corrections([save(tmp_path / "c.csv", [row("a", ""), row("b", ""), row("c", "Rococo")])])
+    table = pa.table({"object_id": ["a", "b", "c", "d"], "style": ["Cubism", None, "Cubism", "Cubism"]})
+    result = correct(table, "style", found.labels["style"])
+    assert result.labels.to_pylist() == [None, None, "Rococo", "Cubism"]
+    assert (result.changed, result.added, result.cleared, result.confirmed) == (1, 0, 1, 0)
+    assert result.lines() == ["corrections: 1 changed, 0 added, 0 confirmed, 1 taken away"]

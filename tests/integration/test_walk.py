@@ -230,11 +230,10 @@ def test_what_is_no_bundle_is_said_in_one_line(walked: str) -> None:
 
 
 def test_a_manifest_is_told_from_other_tables(walked: str) -> None:
-    models = [f"{walked}/models/head"]
+    other = f"{walked}/other.parquet"
+    storage.write_table(other, pa.table({"object_id": ["a"]}))
     with pytest.raises(InputError, match="not a manifest"):
-        label_catalog(
-            LabelOptions(manifest=f"{walked}/models/head/predictions.parquet", model=models, out=f"{walked}/y")
-        )
+        label_catalog(LabelOptions(manifest=other, model=[f"{walked}/models/head"], out=f"{walked}/y"))
 
 
 def test_the_dataset_has_one_file_a_task(walked: str) -> None:
