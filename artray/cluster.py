@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import ray
 from ray.data import DataContext
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from artray import console
-from artray.errors import ArtrayError
+from artray.errors import ArtrayError, InputError
 from artray.job import CHATTERERS, QUIET
+
+_ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
 
 
 def connect() -> None:
@@ -41,12 +48,138 @@ def cpus() -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
+def check_nodes(reads: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
+    """Ask every other machine of the cluster whether it can do this job: the same software, the data within reach.
+
+    On one machine nothing is asked. Those that an autoscaler starts later are not asked either: what such a one lacks
+    ends the job with the line that `own_errors` makes of it.
+
+    Args:
+        reads: Folders and s3:// prefixes that every machine must be able to read.
+        writes: Those it must be able to write to.
+
+    Raises:
+        InputError: A machine that can't, named, and why.
+    """
+    here = ray.get_runtime_context().get_node_id()
+    nodes = {node["NodeID"]: _name(node) for node in ray.nodes() if node["Alive"] and node["NodeID"] != here}
+    if not nodes:
+        return
+    look = _software()
+    ours = look()
+    for node, theirs in _ask(nodes, look):
+        if theirs != ours:
+            raise InputError(f"node {nodes[node]}: {_difference(ours, theirs)}; all machines need the same")
+    from artray.collection import storage  # which imports this module's users
+
+    marks = [storage.join(storage.normalize(uri), f".artray-{secrets.token_hex(4)}") for uri in writes]
+    try:
+        for mark in marks:
+            storage.write_bytes(mark, b"")
+        for node, fault in _ask(nodes, _first_fault, [storage.normalize(uri) for uri in reads], marks):
+            if fault:
+                raise InputError(f"node {nodes[node]}: {fault}")
+    finally:
+        for mark in marks:
+            storage.remove(mark)
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    """A machine's own name, where it has one, and its address."""
+    address = node["NodeManagerAddress"]
+    name = node["NodeName"] if node["NodeName"] != address else node["NodeManagerHostname"]
+    return f"{name} ({address})"
+
+
+def _ask(nodes: Mapping[str, str], question: Callable[..., Any], *arguments: Any) -> Iterator[tuple[str, Any]]:
+    """A function's answer from each machine, the first that are ready first."""
+    task = ray.remote(num_cpus=0, max_retries=0)(question)
+    asked = {
+        task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(*arguments): node
+        for node in nodes
+    }
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_SECONDS)
+    for reference in answered:
+        try:
+            answer = ray.get(reference)
+        except RayError as error:
+            if any(node["NodeID"] == asked[reference] and node["Alive"] for node in ray.nodes()):
+                reason = " ".join(str(error).split())[-300:]
+                raise InputError(f"node {nodes[asked[reference]]}: can't run a task: {reason}") from error
+            continue  # it has gone meanwhile: spot machines do
+        yield asked[reference], answer
+    for reference in silent:
+        console.say(f"node {nodes[asked[reference]]} does not answer; going on without it")
+
+
+def _software() -> Callable[[], dict[str, str]]:
+    """A function that tells versions.
+
+    It is sent as code, being a function within another: a machine without artray has no module to take it from.
+    """
+
+    def look() -> dict[str, str]:
+        import hashlib
+        import platform
+        from importlib import metadata, util
+        from pathlib import Path
+
+        found = {"Python": ".".join(platform.python_version_tuple()[:2])}
+        spec = util.find_spec("artray")
+        if spec is None or spec.origin is None:
+            return found
+        folder = Path(spec.origin).parent
+        code = hashlib.sha256()
+        for file in sorted(folder.rglob("*.py")):
+            code.update(str(file.relative_to(folder)).encode() + file.read_bytes())
+        found["artray"] = code.hexdigest()[:12]
+        for package in ("keras", "numpy", "pillow", "pyarrow", "ray", "s3fs", "tensorflow"):
+            try:
+                found[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:
+                return found
+        return found
+
+    return look
+
+
+def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
+    """The first thing in which two machines' software differs."""
+    for name, version in ours.items():
+        if name not in theirs:
+            return f"has no {name}"
+        if theirs[name] != version:
+            if name == "artray":
+                return "has another artray than the job (`--working-dir .` sends the job's along)"
+            return f"has {name} {theirs[name]}, the job {version}"
+    raise ValueError("no difference")
+
+
+def _first_fault(reads: Sequence[str], marks: Sequence[str]) -> str | None:
+    """What this machine can't read or write; `marks` are files that are there already, beside which it writes one."""
+    from artray.collection import storage
+
+    for uri in [*reads, *marks]:
+        place = uri if uri in reads else uri.rpartition("/")[0]
+        shared = "" if uri.startswith("s3://") else "; a folder must be on a disk that all machines share"
+        try:
+            if not storage.exists(uri):
+                return f"{place}: not found{shared}"
+            if uri in marks:
+                storage.ensure_writable(place)
+        except InputError as error:
+            return str(error)
+        except Exception as error:
+            return f"{place}: {storage.read_error(error, uri).message}"
+    return None
+
+
 @contextmanager
 def own_errors() -> Iterator[None]:
     """Let an artray error raised in a worker leave the block as itself, without Ray's wrapping and traces.
 
     Raises:
-        ArtrayError: The one a worker raised.
+        ArtrayError: The one a worker raised; or that a machine lacks a module, with its address.
     """
     try:
         yield
@@ -60,4 +193,8 @@ def own_errors() -> Iterator[None]:
             if isinstance(inner, ArtrayError):
                 raise type(inner)(str(inner)) from error
             cause = inner if isinstance(inner, BaseException) else cause.__cause__ or cause.__context__
+        missing = re.search(r"ModuleNotFoundError: (No module named '[^']+')", str(error))
+        address = re.search(r"\bip=([^,)]+)", str(error))
+        if isinstance(error, RayError) and missing and address:
+            raise ArtrayError(f"node {address[1]}: {missing[1]}; all machines need artray's dependencies") from error
         raise

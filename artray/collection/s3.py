@@ -52,6 +52,14 @@ _TIMEOUT = (TimeoutError, asyncio.TimeoutError)  # two classes before Python 3.1
 _TRANSIENT = (HTTPClientError, BotoConnectionError, ResponseParserError, *_BROKEN_BODY, *_TIMEOUT)
 
 
+_PARAMETERS = {
+    "ARTRAY_S3_EXPECTED_BUCKET_OWNER": "ExpectedBucketOwner",
+    "ARTRAY_S3_SERVER_SIDE_ENCRYPTION": "ServerSideEncryption",
+    "ARTRAY_S3_SSE_KMS_KEY_ID": "SSEKMSKeyId",
+}
+"""Variables, and the parameters of S3's requests that they set, wherever a request has such a parameter."""
+
+
 class GaveUpError(OSError):
     """A request failed in each of its tries; the cause is the last failure."""
 
@@ -193,6 +201,11 @@ def _count(tries: int) -> str:
 def connect(config: dict[str, Any]) -> S3FileSystem:
     """The S3 file system of the environment: one for each server and set of options, kept for the process.
 
+    Who we are, the region and the address are botocore's matter: keys, profiles, the machine's or the pod's role
+    (instance profile, web identity), AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and of the configuration file also `s3 =
+    addressing_style`. For what AWS has no variable there are ours: who pays (ARTRAY_S3_REQUEST_PAYER=requester), and
+    those of `_PARAMETERS`: whose the bucket must be, and how what is written is encrypted (aws:kms).
+
     Tries and mode come from AWS_MAX_ATTEMPTS and AWS_RETRY_MODE, else from `max_attempts` and `retry_mode` of the AWS
     configuration file's profile, else they are 8 and "standard". The loop of tries is the same in all modes;
     "adaptive" makes botocore's client-wide rate limiter hold requests back as well.
@@ -215,5 +228,11 @@ def connect(config: dict[str, Any]) -> S3FileSystem:
         tries=int(tries),
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
         config_kwargs={"signature_version": "s3v4", **config, "retries": {"mode": mode, "total_max_attempts": 1}},
+        requester_pays=os.environ.get("ARTRAY_S3_REQUEST_PAYER") == "requester",
+        s3_additional_kwargs={
+            parameter: os.environ[name] for name, parameter in _PARAMETERS.items() if os.environ.get(name)
+        },
+        # Else opening a Parquet file for one row group fetches the 50 MB that follow it.
+        default_cache_type="none",
         use_listings_cache=False,
     )

@@ -262,7 +262,7 @@ class _Run:
                 if not np.isfinite(losses).all():
                     self._give_up("loss")
                 now = time.monotonic()
-                if self._told() and now - told > 0.5:
+                if self._told() and now - told > 0.5 and position.step < len(batches):
                     told = now
                     seen = sum(map(len, batches[: position.step]))
                     rate = (seen - sum(map(len, batches[:first]))) / max(now - started, 1e-9)

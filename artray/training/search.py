@@ -12,7 +12,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -161,7 +161,6 @@ def search(options: SearchOptions) -> Counts:
         for row in rows[1:]:
             row.update({name: None for name in row if name.startswith("test_")})
     _write(out, rows)
-    _show(options, rows, list(settings[0].values))
     best = rows[0]
     sign = 1 if options.metric == "log_loss" else -1
     figures = {
@@ -169,13 +168,15 @@ def search(options: SearchOptions) -> Counts:
         for run in best["runs"]
         if run in evaluations
     }
+    winner = min(figures, key=lambda run: sign * figures[run])
+    _show(options, rows, list(settings[0].values), evaluations[winner]["levels"]["artwork"])
     return {
         "rows": len(configs),
         "ok": len(trained),
         "failed": len(failed),
         "out": out,
         "best": {name: best[name] for name in settings[0].values},
-        "best_run": min(figures, key=lambda run: sign * figures[run]),
+        "best_run": winner,
         **{name: value for name, value in best.items() if name.startswith(("validation_", "test_"))},
     }
 
@@ -338,8 +339,9 @@ def _write(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
     storage.write_bytes(storage.join(out, "results.csv"), sink.getvalue().encode())
 
 
-def _show(options: SearchOptions, rows: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> None:
-    keys = list(keys)
+def _show(
+    options: SearchOptions, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], winner: Mapping[str, Any]
+) -> None:
     shown = list(dict.fromkeys([options.metric, *_SHOWN]))
 
     def cells(row: Mapping[str, Any], part: str) -> list[str]:
@@ -360,7 +362,12 @@ def _show(options: SearchOptions, rows: Sequence[Mapping[str, Any]], keys: Itera
         header += [f"test {name.replace('_', ' ')}" for name in shown]
     console.table(f"{len(rows)} combinations, mean ± spread over {len(options.seeds)} seed(s): {parts}", header, lines)
     best = ", ".join(f"{key}={rows[0][key]}" for key in keys)
-    console.table(f"the best on the validation part, on the test part: {best}", shown, [cells(rows[0], "test")])
+    tried = [["this model", *cells(rows[0], "test")]]
+    for name, level in (("always the same label", winner["majority"]), ("logistic regression", winner["baseline"])):
+        if level:
+            tried.append([name, *(f"{figure(level, key) or 0:.3f}" for key in shown)])
+    header = ["", *(name.replace("_", " ") for name in shown)]
+    console.table(f"the best on the validation part, on the test part: {best}", header, tried)
     for row in rows:
         if row["error"]:
             console.say(f"failed: {', '.join(f'{key}={row[key]}' for key in keys)}: {row['error']}")

@@ -100,3 +100,14 @@ def test_a_wrong_job_ends_with_one_line(cluster: dict[str, str], tmp_path: Path)
     assert done.returncode != 0
     assert "Traceback" not in done.stdout
     assert f"error: {tmp_path}/nothing: not found" in done.stdout
+
+
+def test_the_documented_way_to_ask_for_machines(cluster: dict[str, str]) -> None:
+    """docs/cluster.md, on a cluster that has none to give: the request is taken, and given up again."""
+    (ask,) = (line.strip() for line in (ROOT / "docs" / "cluster.md").read_text().splitlines() if "    ask() {" in line)
+    for bundles in ("[{'CPU': 16}] * 8", "[]"):
+        done = subprocess.run(
+            ["bash", "-c", f'{ask}; ask "{bundles}"'], env=cluster, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        assert "succeeded" in done.stdout

@@ -306,7 +306,8 @@ def main() -> None:
                     results.append((victim, moment, again, wrong))
                     took = time.monotonic() - begun
                     what = f"{victim} killed, {moment} ({hit}); {again} more runs, {took:.0f} s"
-                    say(f"{number}: {what}, {wrong or 'whole'}")
+                    seen = f"; the reader saw something else: {reader.wrong[-1]}" if reader.wrong else ""
+                    say(f"{number}: {what}, {wrong or 'whole'}{seen}")
         finally:
             harness.cluster.shutdown()
     report(results, reader)

@@ -15,7 +15,7 @@ from artray.training.losses import CrossEntropy
 from tests.training.replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
 
 ROOT = Path(__file__).parents[2]
-CASES = ["plain", "clip", "average", "sgd", "rmsprop", "adamw", "whole", "pieces", "several", "frozen"]
+CASES = ["adam", "sgd", "rmsprop", "whole", "pieces"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.nda
             stderr=subprocess.PIPE,
             text=True,
         )
-        for number in (1, 2, 3)
+        for number in (1, 3)
     }
     for process in processes.values():
         _, errors = process.communicate(timeout=300)
@@ -42,35 +42,30 @@ def of(run: dict[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
     return {name.partition("/")[2]: value for name, value in run.items() if name.partition("/")[0] == case}
 
 
-@pytest.mark.parametrize("replicas", [2, 3])
 @pytest.mark.parametrize("case", CASES)
-def test_the_number_of_replicas_does_not_change_the_result(runs, case, replicas):
-    """Every weight, moving statistic, optimizer slot and average; with shares of 6 and 5, and of 4, 4 and 3."""
-    one, many = of(runs[1], case), of(runs[replicas], case)
+def test_the_number_of_replicas_does_not_change_the_result(runs, case):
+    """Every weight, moving statistic, optimizer slot and average; with shares of 4, 4 and 3, and a batch of 2."""
+    one, many = of(runs[1], case), of(runs[3], case)
     assert one.keys() == many.keys()
     for name, value in one.items():
         assert np.allclose(value, many[name], rtol=1e-4, atol=2e-5), name
 
 
-@pytest.mark.parametrize("replicas", [1, 2, 3])
+@pytest.mark.parametrize("replicas", [1, 3])
 def test_pieces_add_up_to_the_whole(runs, replicas):
     whole, pieces = of(runs[replicas], "whole"), of(runs[replicas], "pieces")
     for name, value in whole.items():
         assert np.allclose(value, pieces[name], rtol=1e-4, atol=1e-5), name
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("replicas", [1, 2, 3])
-def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(runs, precision, replicas):
-    exact, rounded = of(runs[1], "plain"), of(runs[replicas], precision)
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(runs, replicas):
+    exact, rounded = of(runs[1], "adam"), of(runs[replicas], "half")
     # Of the first epoch; at its end the gradient of a batch of two may overflow in float16, and its update is skipped.
     assert np.allclose(exact["losses"][:4], rounded["losses"][:4], rtol=0.02, atol=0.02)
     assert not np.array_equal(exact["losses"][:4], rounded["losses"][:4])
     assert rounded["losses"][4:].mean() < rounded["losses"][:4].mean()
-    assert {value.dtype for name, value in rounded.items() if name.startswith("model/")} <= {
-        np.dtype(np.float32),
-        np.dtype(np.uint32),
-    }
+    assert {value.dtype.name for name, value in rounded.items() if name.startswith("model/")} == {"float32"}
 
 
 def test_a_step_is_what_numpy_says():
@@ -142,13 +137,21 @@ def test_the_average_lags_behind_and_the_weights_come_back():
     assert 0 < np.abs(average - before).mean() < np.abs(after - before).mean()
 
 
-def test_a_frozen_normalisation_keeps_its_statistics_and_weights(runs):
-    found = of(runs[3], "frozen")
-    names = [name for name in found if name.startswith("model/")]
-    kept = [name for name in names if np.array_equal(found[name], found[f"before/{name}"])]
-    assert len(kept) == 4  # gamma, beta, moving mean and variance
-    learned = of(runs[3], "plain")
-    assert not any(np.array_equal(learned[f"model/{n}"], learned[f"before/model/{n}"]) for n in range(7))
+def test_a_frozen_normalisation_keeps_its_statistics_and_weights():
+    def frozen() -> keras.Model:
+        model = network()
+        model.get_layer("inner").trainable = False
+        return model
+
+    replicas = trainer(frozen)
+    before = replicas.state()
+    fit(replicas, range(1))
+    after = replicas.state()
+    names = [variable.path.split("/")[-1] for variable in replicas.model.variables]
+    kept = [
+        name for index, name in enumerate(names) if np.array_equal(before[f"model/{index}"], after[f"model/{index}"])
+    ]
+    assert sorted(kept) == ["beta", "gamma", "moving_mean", "moving_variance"]
 
 
 def test_an_overflow_skips_the_update_and_halves_the_scale():
@@ -181,7 +184,12 @@ def test_shares_hold_each_example_once_and_none_is_empty(count, examples, most):
 
 def test_gradients():
     inputs = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
-    values, slopes = gradients(lambda x: (x * 2, (x * 2) ** 3), inputs)
+
+    def function(x):
+        twice = x * 2
+        return twice, twice**3
+
+    values, slopes = gradients(function, inputs)
     assert np.allclose(values, inputs * 2)
     assert np.allclose(slopes, 3 * (inputs * 2) ** 2, rtol=1e-5)
 
