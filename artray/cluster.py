@@ -152,7 +152,8 @@ def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
             if name == "artray":
                 return "has another artray than the job (`--working-dir .` sends the job's along)"
             return f"has {name} {theirs[name]}, the job {version}"
-    raise ValueError("no difference")
+    (more, *_) = theirs.keys() - ours.keys()
+    return f"has {more}, which the job's machine has not"
 
 
 def _first_fault(reads: Sequence[str], marks: Sequence[str]) -> str | None:

@@ -160,6 +160,8 @@ def _plan(
 def _cut(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Chunks of row groups: whole batches, and towards the end smaller, so that no actor is left with a large one.
 
+    Each actor's first one is small too: something is there soon, and the remaining time is known.
+
     Polychronopoulos and Kuck, "Guided Self-Scheduling", IEEE Transactions on Computers C-36 (1987).
     """
     left = sum(group["count"] for group in groups)
@@ -168,7 +170,7 @@ def _cut(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for group in groups:
         start = 0
         while start < group["count"]:
-            fair = left // (4 * cluster.cpus()) // BATCH * BATCH
+            fair = left // (4 * cluster.cpus()) // BATCH * BATCH if len(chunks) >= cluster.cpus() else 0
             count = min(max(smallest, min(_LARGEST_CHUNK, fair)), group["count"] - start)
             part = f"part-{len(chunks):06d}.parquet"
             chunks.append({**group, "start": start, "count": count, "part": part})

@@ -109,7 +109,7 @@ def baseline_cnn(
 ) -> Any:
     """Baseline CNN (C8): stages of a 3x3 convolution and a pool, dropout, a hidden layer.
 
-    6,795,072 + 513 a class at the published 200x200. The source names three stages and the maps 32, 64, 128, 128, and
+    6,794,944 + 513 a class at the published 200x200. The source names three stages and the maps 32, 64, 128, 128, and
     builds on F. Chollet's network for small data sets, which has four stages with these maps and 512 hidden units: so
     has ours.
 

@@ -45,7 +45,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     command = [ray_command(), "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={dashboard}"]
     # Short: the path of a socket below it may have 107 characters.
     temporary = Path(f"/tmp/artray-test-{os.getpid()}")
-    command += [f"--temp-dir={temporary}", "--num-cpus=2", "--disable-usage-stats"]
+    # Ray's own choice of port for its agent is taken where another cluster runs.
+    command += [f"--temp-dir={temporary}", f"--dashboard-agent-listen-port={free_port()}"]
+    command += ["--num-cpus=2", "--disable-usage-stats"]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:

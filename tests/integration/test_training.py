@@ -102,7 +102,7 @@ def test_a_killed_worker_changes_nothing(features: str, tmp_path: Path) -> None:
     killed = []
 
     def kill() -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not killed and time.monotonic() < deadline:
             workers = train_workers(os.getpid())
             if list((tmp_path / "killed").glob("_training/*/checkpoint*")) and workers:

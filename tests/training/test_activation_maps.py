@@ -27,9 +27,9 @@ def model():
     """A small network that ends in global average pooling, trained to tell red squares from blue ones."""
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input((SIZE, SIZE, 3))
-    x = layers.Rescaling(1 / 255)(x)
+    x = layers.Rescaling(1 / 255, name="scale")(x)
     x = layers.Conv2D(8, 3, padding="same", activation="relu", name="early")(x)
-    x = layers.MaxPooling2D(2)(x)
+    x = layers.MaxPooling2D(2, name="pool")(x)
     x = layers.Conv2D(16, 3, padding="same", name="late")(x)
     x = layers.ReLU(name="late_relu")(x)
     x = layers.GlobalAveragePooling2D()(x)
@@ -134,7 +134,7 @@ def test_a_bundles_model_is_explained_like_the_plain_one(model, flip, tmp_path):
     calibrated(model, 2.0, test_time_flip=flip).save(tmp_path / "model.keras")
     bundled = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
     images, classes, _ = patches(3)
-    assert map_layers(bundled) == map_layers(model) == ["rescaling", "early", "max_pooling2d", "late", "late_relu"]
+    assert map_layers(bundled) == map_layers(model) == ["scale", "early", "pool", "late", "late_relu"]
     for method in METHODS:
         expected = activation_maps(model, images, classes, method=method)
         assert np.allclose(activation_maps(bundled, images, classes, method=method), expected, atol=1e-5)
