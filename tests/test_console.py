@@ -54,7 +54,7 @@ def test_bar_says_lines_where_there_is_no_terminal(capsys, monkeypatch):
         assert plain(capsys) == ""  # not a line for each step, only every few seconds
         clock[0] += 20
         bar.advance(note=ODD)
-        assert plain(capsys) == f"paint [1]: 2/3 (0.1/s) {ODD}\n"
+        assert plain(capsys) == f"paint [1]: 2/3 (0.1/s, 0:00:10 left) {ODD}\n"
         clock[0] += 10
         bar.advance()
         assert plain(capsys) == f"paint [1]: 3/3 (0.1/s) {ODD}\n"

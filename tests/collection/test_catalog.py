@@ -365,11 +365,16 @@ def test_shared_strings() -> None:
 
 @pytest.mark.parametrize("part", ["sheet1", "workbook", "styles", "sharedStrings"])
 def test_hostile_xml_is_refused(part: str) -> None:
+    """Or, where lxml is installed, which openpyxl takes for small parts: its entities are not expanded."""
+
     def change(xml: bytes) -> bytes:
         return BILLION_LAUGHS + xml[xml.index(b"?>") + 2 if xml.startswith(b"<?xml") else 0 :]
 
     data = workbook([["id"], ["1"]])
     hostile = with_shared_strings(data, change(STRINGS)) if part == "sharedStrings" else rewrite(data, **{part: change})
+    if openpyxl.xml.LXML and part in ("workbook", "styles"):
+        assert read(hostile, "x.xlsx").table.to_pylist() == read(data, "x.xlsx").table.to_pylist()
+        return
     with pytest.raises(InputError, match=r"not a workbook that can be read .EntitiesForbidden"):
         read(hostile, "x.xlsx")
 
