@@ -22,8 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +33,9 @@ from read import (
     SAMPLE,
     SIZE,
     Rates,
+    add_picture_options,
+    chosen_pictures,
     measure,
-    museum_pictures,
     peak_memory,
     process_pool,
     start_ray,
@@ -286,7 +286,7 @@ def alone(uris: Sequence[str], result: str) -> None:
 def start(paths: Sequence[str], repeats: int) -> Table:
     """Seconds from the command to the first labels on disk, Ray's and TensorFlow's start included."""
     times = []
-    with tempfile.TemporaryDirectory() as folder, quietly():
+    with tempfile.TemporaryDirectory() as folder, console.silent_stderr():
         bundles = write_bundles(Path(folder))
         write_manifest(f"{folder}/manifest", paths)
         for number in range(repeats + 1):  # the first one warms the machine
@@ -305,22 +305,12 @@ def start(paths: Sequence[str], repeats: int) -> Table:
     return table
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    with console.silent_stderr():
-        yield
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--scale", metavar="N,N", help="time a picture and memory at so many small pictures")
     what.add_argument("--start", action="store_true", help="from the command to the first labels")
-    parser.add_argument("--folder", type=Path, help="JPEGs of your own")
-    parser.add_argument("--pictures", type=int, default=200, help="how many (default: 200)")
-    parser.add_argument("--repeats", type=int, default=1, help="how often each is measured (default: 1)")
-    cache = Path(tempfile.gettempdir()) / "artray-benchmark-pictures"
-    parser.add_argument("--cache", type=Path, default=cache, help="where made pictures are kept (default: %(default)s)")
+    add_picture_options(parser, repeats=1)
     options = parser.parse_args()
 
     quiet(verbose=False)
@@ -328,13 +318,7 @@ def main() -> None:
     if options.scale:
         table = scale([int(part) for part in options.scale.split(",")])
     else:
-        if options.folder:
-            found = sorted(
-                path for path in options.folder.absolute().rglob("*") if path.suffix.lower() in (".jpg", ".jpeg")
-            )
-            paths = [str(path) for path in found[: options.pictures]]
-        else:
-            paths = museum_pictures(options.cache.absolute(), options.pictures)
+        paths = chosen_pictures(parser, options, options.folder)
         sizes = [len(Path(path).read_bytes()) for path in paths]  # read, so that nobody finds a cold file cache
         about = f"{len(paths)} pictures of {statistics.mean(sizes) / 1000:,.0f} kB, {about}"
         if options.start:

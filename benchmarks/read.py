@@ -197,6 +197,27 @@ def results(names: Iterable[str], rates: Mapping[str, Rates], heading: str) -> T
     return table
 
 
+def add_picture_options(parser: argparse.ArgumentParser, repeats: int) -> None:
+    """The options that say which pictures are measured, and how often."""
+    parser.add_argument("--folder", type=Path, help="JPEGs of your own")
+    parser.add_argument("--pictures", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument(
+        "--repeats", type=int, default=repeats, help="how often each is measured (default: %(default)s)"
+    )
+    cache = Path(tempfile.gettempdir()) / "artray-benchmark-pictures"
+    parser.add_argument("--cache", type=Path, default=cache, help="where made pictures are kept (default: %(default)s)")
+
+
+def chosen_pictures(parser: argparse.ArgumentParser, options: argparse.Namespace, folder: Path | None) -> list[str]:
+    """The JPEGs of a folder, or made ones where there is none."""
+    if not folder:
+        return museum_pictures(options.cache.absolute(), options.pictures)
+    found = sorted(path for path in folder.absolute().rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        parser.error(f"no JPEGs in {folder}")
+    return [str(path) for path in found[: options.pictures]]
+
+
 def museum_pictures(folder: Path, count: int) -> list[str]:
     """JPEGs of a museum's size, made where they are not there yet; beyond DIFFERENT they come again."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -314,22 +335,10 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--s3", action="store_true", help="ours from S3 against ours from the folder")
     what.add_argument("--memory", action="store_true", help="peak memory of ours, few pictures against many")
-    parser.add_argument("--folder", type=Path, help="JPEGs of your own")
-    parser.add_argument("--pictures", type=int, default=200, help="how many (default: 200)")
-    parser.add_argument("--repeats", type=int, default=3, help="how often each is measured (default: 3)")
-    cache = Path(tempfile.gettempdir()) / "artray-benchmark-pictures"
-    parser.add_argument("--cache", type=Path, default=cache, help="where made pictures are kept (default: %(default)s)")
+    add_picture_options(parser, repeats=3)
     options = parser.parse_args()
 
-    folder = options.folder or (SAMPLE if options.memory else None)
-    if folder:
-        found = sorted(path for path in folder.absolute().rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-        paths = [str(path) for path in found[: options.pictures]]
-        if not paths:
-            parser.error(f"no JPEGs in {folder}")
-    else:
-        paths = museum_pictures(options.cache.absolute(), options.pictures)
-
+    paths = chosen_pictures(parser, options, options.folder or (SAMPLE if options.memory else None))
     sizes = [len(Path(path).read_bytes()) for path in paths]  # read, so that nobody finds a cold file cache
     if options.memory:
         table = compare_memory(paths)

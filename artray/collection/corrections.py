@@ -3,9 +3,9 @@
     object_id, task, label, predicted, score, corrected_at
 
 A confirmed label is a correction too: now it is known. An empty one says that none of the task's labels is right: the
-work then has none. Of several for one work and task the latest counts, by
-`corrected_at`, else by the order of files and rows. A spreadsheet may have been at the file: any encoding, separator or
-form of table that a catalogue may have will do.
+work then has none. Of several for one work and task the latest counts, by `corrected_at`, else by the order of files
+and rows. A spreadsheet may have been at the file: any encoding, separator or form of table that a catalogue may have
+will do.
 """
 
 from __future__ import annotations

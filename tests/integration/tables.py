@@ -1,6 +1,7 @@
 """A small feature table with something to learn in it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,8 @@ import pyarrow as pa
 from artray.collection import storage
 
 EXAMPLES = 61
+CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")
+"""A training config for it."""
 
 
 def write_features(uri: str, seed: int = 0) -> None:

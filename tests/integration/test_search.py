@@ -12,18 +12,9 @@ from artray.errors import InputError
 from artray.training.bundle import load_bundle, load_model, read_json
 from artray.training.search import SearchOptions, search
 from artray.training.station import TrainOptions, train
-from tests.integration.tables import EXAMPLES, write_features
-
-CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")
+from tests.integration.tables import CONFIG, EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-
-
-@pytest.fixture(scope="module")
-def features(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = str(tmp_path_factory.mktemp("features"))
-    write_features(folder)
-    return folder
 
 
 def times(folder: Path) -> dict[str, int]:

@@ -18,19 +18,10 @@ from artray.training.bundle import load_bundle, load_model, read_json
 from artray.training.config import TrainConfig
 from artray.training.data import Inputs, feature_matrix, load_examples
 from artray.training.station import TrainOptions, train
-from tests.integration.tables import EXAMPLES, write_features
+from tests.integration.tables import CONFIG, EXAMPLES
 from tests.tools.kill_training import train_workers
 
-CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")
-
 pytestmark = pytest.mark.usefixtures("ray_session")
-
-
-@pytest.fixture(scope="module")
-def features(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = str(tmp_path_factory.mktemp("features"))
-    write_features(folder)
-    return folder
 
 
 def run(features: str, out: Path, workers: int, **changes: str) -> dict[str, object]:
