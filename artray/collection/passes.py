@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,12 +72,14 @@ def run_pass(
         there already, `out`.
 
     Raises:
-        InputError: The manifest can't be used, or `out` can't be written or holds something else.
+        InputError: The manifest can't be used, `out` can't be written or holds something else, or a machine of the
+            cluster can't do the work.
     """
     out = storage.normalize(out)
     chunks, fingerprint = _manifest_rows(manifest)
     storage.ensure_writable(out)
     cluster.connect()
+    cluster.check_nodes([manifest], [out])
     settings = {"manifest": storage.normalize(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
     plan = _plan(out, settings, chunks, overwrite)
     done = _finished_parts(out)
@@ -152,12 +155,13 @@ def _plan(
                 f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
             )
         storage.remove(out)
-    plan = {"artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": _cut(groups)}
+    chunks = _cut(groups, cluster.cpus())
+    plan = {"artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
     storage.write_bytes(uri, json.dumps(plan).encode())
     return plan
 
 
-def _cut(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _cut(groups: Sequence[Mapping[str, Any]], actors: int) -> list[dict[str, Any]]:
     """Chunks of row groups: whole batches, and towards the end smaller, so that no actor is left with a large one.
 
     Each actor's first one is small too: something is there soon, and the remaining time is known.
@@ -165,12 +169,12 @@ def _cut(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Polychronopoulos and Kuck, "Guided Self-Scheduling", IEEE Transactions on Computers C-36 (1987).
     """
     left = sum(group["count"] for group in groups)
-    smallest = min(BATCH, math.ceil(left / (2 * cluster.cpus())))  # of a small collection all actors get something
+    smallest = min(BATCH, math.ceil(left / (2 * actors)))  # of a small collection all actors get something
     chunks: list[dict[str, Any]] = []
     for group in groups:
         start = 0
         while start < group["count"]:
-            fair = left // (4 * cluster.cpus()) // BATCH * BATCH if len(chunks) >= cluster.cpus() else 0
+            fair = left // (4 * actors) // BATCH * BATCH if len(chunks) >= actors else 0
             count = min(max(smallest, min(_LARGEST_CHUNK, fair)), group["count"] - start)
             part = f"part-{len(chunks):06d}.parquet"
             chunks.append({**group, "start": start, "count": count, "part": part})
@@ -228,6 +232,8 @@ class _ChunkActor:
         # Threads of TensorFlow's own would only fight over the other actors' cores.
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(actor_cpus()))
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(actor_cpus()))
+        # Where scikit-learn is installed, Keras would import it, and SciPy with it, for wrappers that no worker uses.
+        sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
         self._manifest = manifest
         self._out = out
         # Not made here: Ray would try a constructor that fails again and again, and hide why.

@@ -31,6 +31,7 @@ from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientEr
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError, RestXMLParser
 from botocore.session import Session
+from fsspec.asyn import sync
 from s3fs.errors import translate_boto_error
 
 from artray.errors import InputError
@@ -104,6 +105,41 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
                 if failures == self.tries:
                     raise GaveUpError(f"{_reason(error)}; given up after {_count(failures)}") from error
             await asyncio.sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (failures - 1))))
+
+    def list_objects(self, folder: str) -> tuple[list[tuple[str, int, str]], list[str]]:
+        """The objects (path, bytes, etag) right below a folder, and the folders there; see `walk_objects`."""
+        return self._listed(folder, "/")
+
+    def walk_objects(self, folder: str) -> list[tuple[str, int, str]]:
+        """All objects (path, bytes, etag) below a folder.
+
+        Of five million objects s3fs's own listing keeps 5.8 GB: all that each page says of each of them. A page (1,000
+        objects) that fails is asked for again, not the whole list.
+        """
+        return self._listed(folder, "")[0]
+
+    def _listed(self, folder: str, delimiter: str) -> tuple[list[tuple[str, int, str]], list[str]]:
+        found: tuple[list[tuple[str, int, str]], list[str]] = sync(self.loop, self._list, folder, delimiter)
+        return found
+
+    async def _list(self, folder: str, delimiter: str) -> tuple[list[tuple[str, int, str]], list[str]]:
+        bucket, _, key = folder.strip("/").partition("/")
+        prefix = f"{key}/" if key else ""
+        objects: list[tuple[str, int, str]] = []
+        folders: list[str] = []
+        more: dict[str, str] = {}
+        while True:
+            page = await self._call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter=delimiter, **more)
+            # A folder made in a web console is an object whose name ends with a slash.
+            objects += [
+                (f"{bucket}/{item['Key']}", item["Size"], item["ETag"].strip('"'))
+                for item in page.get("Contents", ())
+                if not item["Key"].endswith("/")
+            ]
+            folders += [f"{bucket}/{item['Prefix']}".rstrip("/") for item in page.get("CommonPrefixes", ())]
+            if not page.get("IsTruncated"):
+                return objects, folders
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     async def _get(self, **parameters: str) -> bytes | None:
         """An object, or None where botocore should ask for it: it knows how to go after redirects to other regions."""

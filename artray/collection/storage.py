@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
@@ -54,7 +54,7 @@ REFUSED = "the S3 server refuses these keys"
 """What a `ReadError` says where not the file but the keys are at fault."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class FileInfo:
     """A stored file: where it is, its bytes and what changes when it changes (etag, or modification time)."""
 
@@ -196,70 +196,54 @@ def list_files(uri: str) -> Iterator[FileInfo]:
     prefix = "s3://" if uri.startswith("s3://") else ""
     if not prefix and not fs.isdir(root):
         raise InputError(f"{uri}: no such folder")
-    found: dict[str, dict[str, Any]] = _find_s3(fs, root) if prefix else fs.find(root, detail=True)
-    if prefix and not found:
-        _check_bucket(fs, root.partition("/")[0])
+    if prefix:
+        found = [FileInfo(prefix + path, size, version) for path, size, version in _find_s3(fs, root)]
+        return iter(sorted(info for info in found if not _is_hidden(info.uri[len(prefix + root) :])))
     files = []
     refused = []
-    for path, info in sorted(found.items()):
-        if any(part.startswith(".") for part in path[len(root) :].split("/")):
+    for path, info in sorted(fs.find(root, detail=True).items()):
+        if _is_hidden(path[len(root) :]):
             continue
         if info["type"] == "other" and not _is_file_below(path, root):
             refused.append(path)
         else:
-            files.append(FileInfo(prefix + path, int(info["size"]), _version(path, info)))
+            # A link's own time says nothing of the picture.
+            seconds = Path(path).stat().st_mtime if info["islink"] else info["mtime"]
+            files.append(FileInfo(path, int(info["size"]), f"mtime:{seconds:.6f}"))
     if refused:
         console.say(f"left out, links that lead to no file below {uri}: {len(refused)} ({refused[0]!a})")
     return iter(files)
 
 
-def _find_s3(fs: fsspec.AbstractFileSystem, root: str) -> dict[str, dict[str, Any]]:
-    """All objects below a prefix.
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
+
+
+def _find_s3(fs: Any, root: str) -> list[tuple[str, int, str]]:
+    """All objects below a prefix: path, bytes, etag.
 
     The pages of one prefix (1,000 objects each) come one after the other, since each says where the next begins; so
     the tree is gone down level by level until there are folders enough to be asked side by side.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: list[tuple[str, int, str]] = []
     folders = [root]
-    with ThreadPoolExecutor(_LISTINGS) as pool:
-        while 0 < len(folders) < _LISTINGS:
-            entries = [entry for level in pool.map(partial(_ls_s3, fs), folders) for entry in level]
-            found |= {entry["name"]: entry for entry in entries if entry["type"] == "file"}
-            folders = [entry["name"] for entry in entries if entry["type"] == "directory"]
-        for part in pool.map(partial(fs.find, detail=True), folders):
-            found |= part
-    # A folder made in a web console is an object whose name ends with a slash; an empty folder is given as itself.
-    return {name: entry for name, entry in found.items() if entry["type"] == "file" and not name.endswith("/")}
-
-
-def _ls_s3(fs: fsspec.AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
     try:
-        entries: list[dict[str, Any]] = fs.ls(folder, detail=True)
-    except FileNotFoundError:
-        return []
-    return [entry for entry in entries if entry["name"].rstrip("/") != folder or entry["type"] == "file"]
-
-
-def _check_bucket(fs: fsspec.AbstractFileSystem, bucket: str) -> None:
-    """Tell a bucket that is empty from one that is not there."""
-    try:
-        fs.call_s3("head_bucket", Bucket=bucket)
+        with ThreadPoolExecutor(_LISTINGS) as pool:
+            while 0 < len(folders) < _LISTINGS:
+                levels = list(pool.map(fs.list_objects, folders))
+                found += [item for objects, _ in levels for item in objects]
+                folders = [folder for _, below in levels for folder in below]
+            for objects in pool.map(fs.walk_objects, folders):
+                found += objects
     except FileNotFoundError as error:
-        raise InputError(f"s3://{bucket}: there is no such bucket") from error
+        raise InputError(f"s3://{root.partition('/')[0]}: there is no such bucket") from error
+    return found
 
 
 def _is_file_below(link: str, root: str) -> bool:
     """Whether a link leads to a file of the same folder."""
     target = Path(os.path.realpath(link))
     return target.is_file() and target.is_relative_to(Path(os.path.realpath(root)))
-
-
-def _version(path: str, info: dict[str, Any]) -> str:
-    if "ETag" in info:
-        return str(info["ETag"]).strip('"')
-    # A link's own time says nothing of the picture.
-    seconds = Path(path).stat().st_mtime if info["islink"] else info["mtime"]
-    return f"mtime:{seconds:.6f}"
 
 
 def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:

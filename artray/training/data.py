@@ -109,7 +109,7 @@ def load_examples(
         if name not in dataset.schema.names:
             hint = ": made by an older ingest? Ingest writes it" if name == "split" else ""
             raise InputError(f"{data}: has no column {name!r}{hint} (it has {', '.join(dataset.schema.names)})")
-    known = [name for name in ("group", "image_uri") if name in dataset.schema.names]
+    known = [name for name in ("group", "fold", "image_uri") if name in dataset.schema.names]
     needed = list(dict.fromkeys([*needed, *known]))
     if config.input == "features":
         table = dataset.to_table(columns=needed)
@@ -198,7 +198,10 @@ def _label(config: TrainConfig, data: str, table: pa.Table, all_for_training: bo
 def _parts(
     config: TrainConfig, table: pa.Table, labels: Sequence[Mapping[str, float]], all_for_training: bool
 ) -> list[str]:
-    """Each row's part: the column `split`, unless the config deals training and validation anew."""
+    """Each row's part: the column `split`, unless the config wants one of some folds for validation.
+
+    Ingest's folds (column `fold`) are taken where there are as many; else they are dealt here.
+    """
     parts: list[str] = table["split"].to_pylist()
     if all_for_training:
         return ["train"] * len(parts)
@@ -207,8 +210,11 @@ def _parts(
     groups = table["group" if "group" in table.column_names else "object_id"].to_pylist()
     rows = [row for row, part in enumerate(parts) if part != "test" and labels[row]]
     main = [max((share, label) for label, share in labels[row].items())[1] for row in rows]
-    # The same folds for every seed: models of several seeds are compared, or put together, fold by fold.
-    folds = assign_folds([groups[row] for row in rows], main, config.folds)
+    given = table["fold"].to_pylist() if "fold" in table.column_names else []
+    if len({fold for fold in given if fold is not None}) == config.folds:
+        folds = [given[row] for row in rows]
+    else:  # the same for every seed: models of several seeds are compared, or put together, fold by fold
+        folds = assign_folds([groups[row] for row in rows], main, config.folds)
     for row, fold in zip(rows, folds, strict=True):
         parts[row] = "validation" if fold == config.fold else "train"
     return parts

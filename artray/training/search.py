@@ -1,4 +1,4 @@
-"""Station 4, many times: every combination of some settings, on some seeds, ranked on the validation part.
+"""Station 4, many times: every combination of some settings, on some seeds and splits, ranked on the validation part.
 
 A plain grid: with one worker a trial, trials run side by side, as many as the cluster has CPUs (or GPUs). Each worker
 starts TensorFlow once and trains one trial after the other; the examples are read once for all trials that see the
@@ -43,10 +43,15 @@ _SHOWN = ("balanced_accuracy", "accuracy", "macro_f1")
 
 
 class SearchOptions(Options):
-    """Train a config with every combination of some settings, and rank them on the validation part."""
+    """Train a config with every combination of some settings, on some seeds and splits, and rank them."""
 
     config: str = Field(description="what to train: one of jobs/configs/ or your own", examples=["FILE"])
-    data: str = Field(description="feature table, patches or manifest, as the config's `input` says", examples=["URI"])
+    data: list[str] = Field(
+        min_length=1,
+        description="feature table, patches or manifest, as the config's `input` says; of several, such as the same "
+        "works split with several seeds, each combination is trained on each",
+        examples=["URI"],
+    )
     out: str = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])
     grid: dict[str, Any] = Field(
         {},
@@ -66,10 +71,10 @@ class SearchOptions(Options):
     show_test: bool = Field(False, description="show the test part's figures for all rows, not only for the winner")
     workers: int | None = Field(None, ge=1, description="trials at once; default: as many as there are CPUs, or GPUs")
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each trial")
-    features: str | None = Field(
-        None,
-        description="feature table of the same works, to compare with a logistic regression on their embedding; "
-        "default: --data, where it is one",
+    features: list[str] = Field(
+        [],
+        description="feature table of the same works, to compare with a logistic regression on their embedding, one "
+        "for each --data; default: --data, where it is one",
         examples=["URI"],
     )
 
@@ -80,6 +85,15 @@ class Setting:
 
     values: dict[str, Any]
     configs: list[TrainConfig]
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One training: a config on one of the data sets, and where its bundle goes."""
+
+    config: TrainConfig
+    data: int
+    run: str
 
 
 def settings_of(options: SearchOptions) -> list[Setting]:
@@ -93,7 +107,7 @@ def settings_of(options: SearchOptions) -> list[Setting]:
         if options.grid.keys() & {"columns", "colormaps"}:
             raise InputError("--ablate: chooses the columns and colormaps itself: leave them out of --grid")
         axes.insert(0, _ablation(read_config(options.config, options.set)))
-    if not axes:
+    if not axes and len(options.data) * len(options.seeds) == 1:
         raise InputError("--grid: say what to try, as KEY=VALUE,VALUE")
     found = []
     for combination in itertools.product(*axes):
@@ -140,22 +154,30 @@ def search(options: SearchOptions) -> Counts:
         ArtrayError: Not one trial could be trained.
     """
     settings = settings_of(options)
+    if options.features and len(options.features) != len(options.data):
+        raise InputError(
+            f"--features: {len(options.features)} tables for {len(options.data)} --data: give one for each"
+        )
     out = storage.normalize(options.out)
     storage.ensure_writable(out)
-    source = storage.dataset_fingerprint(storage.dataset(options.data))
-    runs = {config.model_dump_json(): _run(out, config, source) for item in settings for config in item.configs}
-    configs = {config.model_dump_json(): config for item in settings for config in item.configs}
-    todo = [config for text, config in configs.items() if not storage.exists(storage.join(runs[text], BUNDLE))]
-    console.say(f"{len(settings)} combinations, {len(configs)} trials; {len(configs) - len(todo)} done before")
-    failed = _train(options, todo, runs, source) if todo else {}
-    trained = [text for text in configs if runs[text] not in failed]
+    sources = [storage.dataset_fingerprint(storage.dataset(uri)) for uri in options.data]
+
+    def trials_of(setting: Setting) -> list[_Trial]:
+        return [
+            _Trial(config, data, _run(out, config, source))
+            for data, source in enumerate(sources)
+            for config in setting.configs
+        ]
+
+    trials = {trial.run: trial for item in settings for trial in trials_of(item)}
+    todo = [trial for run, trial in trials.items() if not storage.exists(storage.join(run, BUNDLE))]
+    console.say(f"{len(settings)} combinations, {len(trials)} trials; {len(trials) - len(todo)} done before")
+    failed = _train(options, todo, sources) if todo else {}
+    trained = [run for run in trials if run not in failed]
     if not trained:
-        raise ArtrayError(f"not one of {len(configs)} trials could be trained: {next(iter(failed.values()))}")
-    evaluations = {runs[text]: read_json(runs[text], "evaluation.json") for text in trained}
-    rows = [
-        _row(item, [runs[config.model_dump_json()] for config in item.configs], evaluations, failed)
-        for item in settings
-    ]
+        raise ArtrayError(f"not one of {len(trials)} trials could be trained: {next(iter(failed.values()))}")
+    evaluations = {run: read_json(run, "evaluation.json") for run in trained}
+    rows = [_row(item, [trial.run for trial in trials_of(item)], evaluations, failed) for item in settings]
     rows.sort(key=lambda row: _rank(row, options.metric))
     if not options.show_test:
         for row in rows[1:]:
@@ -169,9 +191,9 @@ def search(options: SearchOptions) -> Counts:
         if run in evaluations
     }
     winner = min(figures, key=lambda run: sign * figures[run])
-    _show(options, rows, list(settings[0].values), evaluations[winner]["levels"]["artwork"])
+    _show(options, rows, list(settings[0].values), [evaluations[run] for run in best["runs"] if run in evaluations])
     return {
-        "rows": len(configs),
+        "rows": len(trials),
         "ok": len(trained),
         "failed": len(failed),
         "out": out,
@@ -185,25 +207,22 @@ def _run(out: str, config: TrainConfig, source: str) -> str:
     return storage.join(out, "runs", storage.fingerprint(config.model_dump_json().encode(), source.encode())[:12])
 
 
-def _train(
-    options: SearchOptions, configs: Sequence[TrainConfig], runs: Mapping[str, str], source: str
-) -> dict[str, str]:
-    """Train configs; returns why those failed that did, by their run."""
+def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[str]) -> dict[str, str]:
+    """Train; returns why those trials failed that did, by their run."""
     cluster.connect()
-    free = _workers(options, len(configs))
-    read = _Reader(options, source)
+    free = _workers(options, len(trials))
+    read = _Reader(options, sources)
     failed: dict[str, str] = {}
     running: dict[Any, tuple[_Worker, str]] = {}
     # Trials that see the same examples follow each other, so that few examples are in memory at once.
-    waiting = sorted(configs, key=_examples_key, reverse=True)
-    with console.bar("search", len(configs), note=f"starting {len(free)} worker(s)") as bar:
+    waiting = sorted(trials, key=lambda trial: (trial.data, _examples_key(trial.config)), reverse=True)
+    with console.bar("search", len(trials), note=f"starting {len(free)} worker(s)") as bar:
         while waiting or running:
             while waiting and free:
-                config = waiting.pop()
-                run = runs[config.model_dump_json()]
+                trial = waiting.pop()
                 worker = free.pop()
-                job = replace(read.job(config), out=run, progress=worker.progress)
-                running[worker.trials.train.remote(job)] = worker, run
+                job = replace(read.job(trial), out=trial.run, progress=worker.progress)
+                running[worker.trials.train.remote(job)] = worker, trial.run
             done = ray.wait(list(running))[0][0]
             worker, run = running.pop(done)
             free.append(worker)
@@ -265,28 +284,30 @@ def _examples_key(config: TrainConfig) -> str:
 class _Reader:
     """Reads what trials share, once: pictures, examples, the baseline."""
 
-    def __init__(self, options: SearchOptions, source: str):
-        self._options, self._source = options, source
-        self._decoded: dict[Any, Any] = {}
-        self._baselines: dict[str, Baseline | None] = {}
-        self._last: tuple[str, Job] | None = None
+    def __init__(self, options: SearchOptions, sources: Sequence[str]):
+        self._options, self._sources = options, sources
+        self._decoded: list[dict[Any, Any]] = [{} for _ in sources]
+        self._baselines: dict[tuple[int, str], Baseline | None] = {}
+        self._last: tuple[tuple[int, str], Job] | None = None
 
-    def job(self, config: TrainConfig) -> Job:
+    def job(self, trial: _Trial) -> Job:
         """A trial's job, still without a place to write to."""
-        key = _examples_key(config)
+        key = trial.data, _examples_key(trial.config)
         if self._last is None or self._last[0] != key:
-            examples = load_examples(config, self._options.data, decoded=self._decoded)
-            baseline = self._baseline(config, examples)
-            job = Job(config, examples, standardization(examples), baseline, "", self._source, None)
+            examples = load_examples(trial.config, self._options.data[trial.data], decoded=self._decoded[trial.data])
+            baseline = self._baseline(trial, examples)
+            job = Job(trial.config, examples, standardization(examples), baseline, "", self._sources[trial.data], None)
             self._last = key, job
-        return replace(self._last[1], config=config)
+        return replace(self._last[1], config=trial.config)
 
-    def _baseline(self, config: TrainConfig, examples: Examples) -> Baseline | None:
-        features = baseline_features(self._options.features, self._options.data, config)
+    def _baseline(self, trial: _Trial, examples: Examples) -> Baseline | None:
+        config, options = trial.config, self._options
+        given = options.features[trial.data] if options.features else None
+        features = baseline_features(given, options.data[trial.data], config)
         if features is None:
             return None
         columns = baseline_columns(config, features)
-        key = _examples_key(config.model_copy(update={"columns": columns, "colormaps": False}))
+        key = trial.data, _examples_key(config.model_copy(update={"columns": columns, "colormaps": False}))
         if key not in self._baselines:
             self._baselines[key] = fit_baseline(config, examples, features)
         return self._baselines[key]
@@ -295,10 +316,10 @@ class _Reader:
 def _row(
     setting: Setting, runs: Sequence[str], evaluations: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A row of the table: the settings, and each figure's mean and spread (standard deviation) over the seeds."""
+    """A row of the table: the settings, and each figure's mean and spread (standard deviation) over its trials."""
     row: dict[str, Any] = {name: _readable(value) for name, value in setting.values.items()}
     trained = [run for run in runs if run in evaluations]
-    row["seeds"] = len(trained)
+    row["trials"] = len(trained)
     for part in ("validation", "test"):
         for name in METRICS:
             levels = [
@@ -340,7 +361,7 @@ def _write(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _show(
-    options: SearchOptions, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], winner: Mapping[str, Any]
+    options: SearchOptions, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], best: Sequence[Mapping[str, Any]]
 ) -> None:
     shown = list(dict.fromkeys([options.metric, *_SHOWN]))
 
@@ -360,14 +381,18 @@ def _show(
     ]
     if options.show_test:
         header += [f"test {name.replace('_', ' ')}" for name in shown]
-    console.table(f"{len(rows)} combinations, mean ± spread over {len(options.seeds)} seed(s): {parts}", header, lines)
-    best = ", ".join(f"{key}={rows[0][key]}" for key in keys)
+    count = len(options.data) * len(options.seeds)
+    console.table(f"{len(rows)} combinations, mean ± spread over {count} trial(s): {parts}", header, lines)
+    values = ", ".join(f"{key}={rows[0][key]}" for key in keys)
     tried = [["this model", *cells(rows[0], "test")]]
-    for name, level in (("always the same label", winner["majority"]), ("logistic regression", winner["baseline"])):
-        if level:
-            tried.append([name, *(f"{figure(level, key) or 0:.3f}" for key in shown)])
+    levels = [evaluation["levels"]["artwork"] for evaluation in best]
+    for name, kind in (("always the same label", "majority"), ("logistic regression", "baseline")):
+        if all(level[kind] for level in levels):
+            means = [np.mean([figure(level[kind], key) or 0 for level in levels]) for key in shown]
+            tried.append([name, *(f"{value:.3f}" for value in means)])
     header = ["", *(name.replace("_", " ") for name in shown)]
-    console.table(f"the best on the validation part, on the test part: {best}", header, tried)
+    chosen = f"the best on the validation part, on the test part: {values}" if keys else "on the test part"
+    console.table(chosen, header, tried)
     for row in rows:
         if row["error"]:
             console.say(f"failed: {', '.join(f'{key}={row[key]}' for key in keys)}: {row['error']}")

@@ -36,12 +36,12 @@ def test_folders_are_asked_side_by_side(
 ) -> None:
     fs, root = storage.filesystem(f"{s3_bucket}/listing")
     meeting = threading.Barrier(4, timeout=20)  # breaks, and fails the test, unless four listings run at once
-    original = type(fs).ls
+    original = type(fs).list_objects
 
-    def ls(self, path, **keywords):  # type: ignore[no-untyped-def]
-        if path.rsplit("/", 1)[-1] in "abcd":
+    def list_objects(self, folder):  # type: ignore[no-untyped-def]
+        if folder.rsplit("/", 1)[-1] in "abcd":
             meeting.wait()
-        return original(self, path, **keywords)
+        return original(self, folder)
 
-    monkeypatch.setattr(type(fs), "ls", ls)
+    monkeypatch.setattr(type(fs), "list_objects", list_objects)
     assert len(storage._find_s3(fs, root)) == len(objects)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,7 +25,7 @@ def times(folder: Path) -> dict[str, int]:
 def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tmp_path: Path) -> None:
     options = SearchOptions(
         config=CONFIG,
-        data=features,
+        data=[features],
         out=str(tmp_path),
         # The second dropout can't be built: one row says so, the others are trained.
         grid={"optimizer.learning_rate": [0.00001, 0.05], "model.dropout": [0, 2]},
@@ -40,7 +41,7 @@ def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tm
     ranked = [row["validation_balanced_accuracy"] for row in rows]
     assert ranked[:2] == sorted(ranked[:2], reverse=True)
     assert ranked[2:] == [None, None]
-    assert [row["seeds"] for row in rows] == [2, 2, 0, 0]
+    assert [row["trials"] for row in rows] == [2, 2, 0, 0]
     assert "can't be built" in rows[2]["error"]
     # Only the winner's figures on the test part are shown.
     assert rows[0]["test_accuracy"] is not None
@@ -51,13 +52,37 @@ def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tm
         assert row["validation_accuracy_spread"] == pytest.approx(np.std(found, ddof=1), abs=1e-4)
     evaluation = read_json(counts["best_run"], "evaluation.json")
     assert evaluation["levels"]["artwork"]["baseline"]["columns"] == ["embedding"]
-    assert (tmp_path / "results.csv").read_text().startswith("optimizer.learning_rate,model.dropout,seeds,")
+    assert (tmp_path / "results.csv").read_text().startswith("optimizer.learning_rate,model.dropout,trials,")
     before = times(tmp_path)
     assert len(before) == 4
     again = search(options.model_copy(update={"grid": {"optimizer.learning_rate": [0.05], "model.dropout": [0]}}))
     assert (again["rows"], again["ok"]) == (2, 2)
     assert times(tmp_path) == before
     assert again["validation_accuracy"] == counts["validation_accuracy"]
+
+
+def test_a_search_over_several_splits(features: str, tmp_path: Path) -> None:
+    table = storage.dataset(features).to_table()
+    parts = table["split"].to_pylist()
+    swapped = [{"validation": "test", "test": "validation"}.get(part, part) for part in parts]
+    other = str(tmp_path / "other")
+    storage.write_table(
+        f"{other}/part-0.parquet", table.set_column(table.column_names.index("split"), "split", pa.array(swapped))
+    )
+    storage.write_bytes(f"{other}/_run.json", storage.read_bytes(f"{features}/_run.json"))
+    options = SearchOptions(
+        config=CONFIG, data=[features, other], out=str(tmp_path / "search"), set={"epochs": "3"}, workers=1
+    )
+    counts = search(options)
+    assert counts["rows"] == 2
+    (row,) = pq.read_table(tmp_path / "search" / "results.parquet").to_pylist()
+    assert row["trials"] == 2
+    # The same training part gives the same model, whose validation part is the other's test part.
+    assert row["validation_accuracy"] == row["test_accuracy"]
+    with pytest.raises(InputError, match="--features: 1 tables for 2 --data"):
+        search(options.model_copy(update={"features": [features]}))
+    with pytest.raises(InputError, match="--grid: say what to try"):
+        search(options.model_copy(update={"data": [features]}))
 
 
 def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Path) -> None:

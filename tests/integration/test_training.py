@@ -201,6 +201,13 @@ def test_folds_divide_training_and_validation_by_group_and_leave_the_test(tmp_pa
         assert sum(map(len, groups.values())) == 4
         seen += groups["validation"]
     assert sorted(seen) == [0, 1, 2]
+    # Ingest's folds, where there are as many, are taken as they are.
+    given = pa.array([2, 2, 2, 0, 0, 0, 1, 1, 1, None, None, None], pa.int32())
+    data = write(str(tmp_path / "given"), fold=given)
+    found = load_examples(experiment(folds=3, fold=2), data)
+    assert found.part("validation").tolist() == [0, 1, 2]
+    found = load_examples(experiment(folds=2, fold=1), data)
+    assert len(found.part("validation")) in (3, 6)
 
 
 def test_several_labels_and_shares(tmp_path: Path) -> None:
