@@ -210,8 +210,9 @@ def _run(out: str, config: TrainConfig, source: str) -> str:
 def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[str]) -> dict[str, str]:
     """Train; returns why those trials failed that did, by their run."""
     cluster.connect()
-    free = _workers(options, len(trials))
     read = _Reader(options, sources)
+    read.decode(trials)
+    free = _workers(options, len(trials))
     failed: dict[str, str] = {}
     running: dict[Any, tuple[_Worker, str]] = {}
     # Trials that see the same examples follow each other, so that few examples are in memory at once.
@@ -289,6 +290,14 @@ class _Reader:
         self._decoded: list[dict[Any, Any]] = [{} for _ in sources]
         self._baselines: dict[tuple[int, str], Baseline | None] = {}
         self._last: tuple[tuple[int, str], Job] | None = None
+
+    def decode(self, trials: Sequence[_Trial]) -> None:
+        """Decode the pictures of all trials: it needs CPUs, and the trials' processes will have taken all of them."""
+        for _, trial in sorted(
+            {(trial.data, trial.config.input, trial.config.size): trial for trial in trials}.items()
+        ):
+            if trial.config.input != "features":
+                self.job(trial)
 
     def job(self, trial: _Trial) -> Job:
         """A trial's job, still without a place to write to."""

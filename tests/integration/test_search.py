@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from artray.collection import storage
 from artray.errors import InputError
@@ -83,6 +84,26 @@ def test_a_search_over_several_splits(features: str, tmp_path: Path) -> None:
         search(options.model_copy(update={"features": [features]}))
     with pytest.raises(InputError, match="--grid: say what to try"):
         search(options.model_copy(update={"data": [features]}))
+
+
+def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(tmp_path: Path) -> None:
+    rows = []
+    for number in range(12):
+        uri = str(tmp_path / f"{number:02d}.png")
+        Image.new("RGB", (16, 16), ["red", "blue"][number % 2]).save(uri)
+        part = ["train", "train", "validation", "test"][number // 2 % 4]
+        rows.append({"object_id": f"{number:02d}", "image_uri": uri, "made": "ab"[number % 2], "split": part})
+    storage.write_table(f"{tmp_path}/manifest/part-0.parquet", pa.Table.from_pylist(rows))
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "{task: made, target: made, input: pictures, size: 16, model: {name: one_block_vgg, filters: 2, dense: 4},"
+        " epochs: 1}"
+    )
+    options = SearchOptions(
+        config=str(config), data=[f"{tmp_path}/manifest"], out=f"{tmp_path}/search", grid={"size": [16, 12]}
+    )
+    counts = search(options)
+    assert (counts["ok"], counts["failed"]) == (2, 0)
 
 
 def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Path) -> None:
