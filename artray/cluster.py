@@ -29,18 +29,25 @@ def connect() -> None:
         for name in CHATTERERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if not ray.is_initialized():
-        local = {} if os.environ.get("RAY_ADDRESS") else {"address": "local", "include_dashboard": False}
+        # A local cluster's processes have this one's variables. Given as a runtime environment, each would start twice.
+        silence = {"env_vars": QUIET} if may_grow() and not verbose else None
+        local = {} if may_grow() else {"address": "local", "include_dashboard": False}
         # Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised.
         with nullcontext() if verbose else console.silent_stderr():
             ray.init(
                 log_to_driver=verbose,
                 logging_level=logging.INFO if verbose else logging.CRITICAL,
-                runtime_env=None if verbose else {"env_vars": QUIET},
+                runtime_env=silence,
                 **local,
             )
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours count pictures, Ray's count blocks
     context.print_on_execution_start = False
+
+
+def may_grow() -> bool:
+    """Whether others began the cluster: an autoscaler may give it more machines, and take some away."""
+    return bool(os.environ.get("RAY_ADDRESS"))
 
 
 def cpus() -> int:

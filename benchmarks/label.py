@@ -7,7 +7,8 @@
 The models are EfficientNet-Lite0 (ImageNet) and three heads on its embedding. Ours is the whole job: `label_catalog`
 with three bundles over a manifest, labels published. Its floor is decoding alone and the models alone, one after the
 other: each in a process pool, one process a CPU, their times a picture added up. Ray's and Daft's pipelines are written
-as their manuals say, with the same models and labels.
+as their manuals say, with the same models and labels. Contenders take turns; rates and ratios are medians over the
+turns.
 
 As in read.py everybody's start-up is left out in the same way (the clock starts when the first quarter of the pictures
 is done) and given beside it, and the pictures are made in the same way. Contenders that decode in full get at most 200
@@ -39,6 +40,7 @@ from read import (
     peak_memory,
     process_pool,
     start_ray,
+    started_pool,
 )
 from rich.console import Console
 from rich.table import Table
@@ -133,10 +135,10 @@ def ours(uris: Sequence[str]) -> list[float]:
         write_manifest(f"{folder}/manifest", uris)
 
         class Logged(LabelWorker):
-            """Writes down when how many rows were done."""
+            """Writes down when each batch was done."""
 
-            def __call__(self, rows: pa.Table) -> pa.Table:
-                labelled = super().__call__(rows)
+            def _scored(self, rows: pa.Table, *arguments: Any) -> pa.Table:
+                labelled = super()._scored(rows, *arguments)
                 with log.open("a") as file:
                     file.write(f"{time.time()} {len(rows)}\n")
                 return labelled
@@ -156,10 +158,8 @@ def ours(uris: Sequence[str]) -> list[float]:
 
 def models_alone(paths: Sequence[str]) -> list[float]:
     """The models in one process a CPU, with one thread each, on pictures that are there."""
-    from artray import cluster
-
     batches = range(len(paths) // BATCH)
-    with multiprocessing.get_context("spawn").Pool(cluster.cpus(), begin_models) as pool:
+    with started_pool(begin_models) as pool:
         return [now for now in pool.imap_unordered(label_batch, batches) for _ in range(BATCH)]
 
 
@@ -237,13 +237,15 @@ def compare(paths: Sequence[str], repeats: int) -> Table:
         rates["floor: the two added up"] = floor
     order = [*list(entries)[:3], "floor: the two added up", *list(entries)[3:]]
     table = Table("", "pictures/s", "ours is … times it", "start-up included")
-    first = statistics.median(rates["ours"].steady)
     for name in order:
         if name not in rates:
             table.add_row(name, "-", "-", "-")
             continue
-        steady, with_startup = map(statistics.median, (rates[name].steady, rates[name].with_startup))
-        table.add_row(name, f"{steady:.1f}", f"{first / steady:.2f}", f"{with_startup:.1f}")
+        own = rates[name]
+        # Turn by turn: what else the machine did then has slowed both.
+        ratio = statistics.median(one / other for one, other in zip(rates["ours"].steady, own.steady, strict=True))
+        steady, with_startup = map(statistics.median, (own.steady, own.with_startup))
+        table.add_row(name, f"{steady:.1f}", f"{ratio:.2f}", f"{with_startup:.1f}")
     return table
 
 

@@ -209,11 +209,18 @@ def _run(
         fn_constructor_args=(title, manifest, out, worker, dict(arguments)),
         batch_size=1,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=min(actors, len(chunks))),
+        compute=_pool(min(actors, len(chunks)), len(chunks)),
         **resources,
     )
     with cluster.own_errors():
         yield from summaries.iter_rows()
+
+
+def _pool(actors: int, chunks: int) -> ray.data.ActorPoolStrategy:
+    """So many actors; on a cluster that others began more of them, as soon as its autoscaler makes room."""
+    if not cluster.may_grow():
+        return ray.data.ActorPoolStrategy(size=actors)
+    return ray.data.ActorPoolStrategy(min_size=1, initial_size=actors, max_size=chunks)
 
 
 def _actors(gpus: bool) -> tuple[int, dict[str, float]]:

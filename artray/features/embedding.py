@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from artray.errors import InputError
 from artray.models import DEFAULT_BACKBONE
+from artray.models.batches import predict
 
 if TYPE_CHECKING:
     import keras
@@ -27,8 +28,7 @@ class Embedding:
         weights: "imagenet", None, or a path, as in `backbone`.
         statistics: Whether the means and standard deviations of every block's output come too (B6, second form;
             EfficientNet-Lite0 only).
-        batch_size: How many pictures go through the model at once. A batch is filled up to it, so that there is one
-            compiled function, and a picture's numbers don't depend on its neighbours.
+        batch_size: How many pictures go through the model at once (see `artray.models.batches.predict`).
     """
 
     name: ClassVar[str] = "embedding"
@@ -59,12 +59,7 @@ class Embedding:
         Raises:
             InputError: As `artray.models.backbones.backbone`, at the first call.
         """
-        columns = {name: np.empty((len(images), width), np.float32) for name, width in self._widths.items()}
-        for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size]
-            outputs = self._model.predict_on_batch(_filled(batch, self.batch_size))
-            for name, column in columns.items():
-                column[start : start + len(batch)] = outputs[name][: len(batch)]
+        columns = predict(self._model, images, self.batch_size)
         return {
             name: pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), column.shape[1])
             for name, column in columns.items()
@@ -92,7 +87,3 @@ class Embedding:
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def _filled(batch: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
-    return np.concatenate([batch, np.zeros((length - len(batch), *batch.shape[1:]), batch.dtype)])

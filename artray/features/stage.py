@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from typing import Any
@@ -81,16 +81,25 @@ def extract_features(options: FeatureOptions) -> Counts:
             # And so is a backbone that can't be had; for the default one it would only take time.
             with console.silent_stderr(), redirect_stdout(io.StringIO()):
                 _ = feature.fields
-    counts = run_pass(
+    counts = compute_features(options.manifest, options.out, specs, overwrite=options.overwrite)
+    return counts | {"features": [spec["name"] for spec in specs]}
+
+
+def compute_features(manifest: str, out: str, specs: Sequence[Mapping[str, Any]], *, overwrite: bool = False) -> Counts:
+    """The pass of `extract_features`, for specs made by `feature_spec`: also those that another table was made with.
+
+    Raises:
+        InputError: As in `run_pass`.
+    """
+    return run_pass(
         "features",
-        options.manifest,
-        options.out,
+        manifest,
+        out,
         _FeatureWorker,
-        {"features": specs, "decode_version": DECODE_VERSION},
-        overwrite=options.overwrite,
+        {"features": list(specs), "decode_version": DECODE_VERSION},
+        overwrite=overwrite,
         gpus=any(spec["name"] in _MODELS for spec in specs),
     )
-    return counts | {"features": [spec["name"] for spec in specs]}
 
 
 def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from artray.collection.pictures import BATCH, Picture, View, read_pictures
 from artray.errors import InputError
 from artray.features.stage import build_feature, columns_of
 from artray.labeling.work import read_features
+from artray.models.batches import predict
 from artray.patches import draw
 from artray.training.bundle import Bundle, load_bundle, load_model
 from artray.training.data import feature_matrix, resized
@@ -128,13 +129,8 @@ class BundleModel:
         return scores.astype(np.float32)
 
     def _predict(self, inputs: npt.NDArray[Any]) -> Scores:
-        """The model's output, in batches of one size: one compiled function, and no score depends on the batch."""
-        outputs = []
-        for start in range(0, len(inputs), self._batch):
-            part = inputs[start : start + self._batch]
-            filled = np.concatenate([part, np.zeros((self._batch - len(part), *part.shape[1:]), part.dtype)])
-            outputs.append(np.asarray(self._model.predict_on_batch(filled))[: len(part)])
-        return np.concatenate(outputs).astype(np.float32, copy=False)
+        scores: Scores = predict(self._model, inputs, self._batch)
+        return scores
 
 
 class LabelWorker:

@@ -110,14 +110,18 @@ def read_published(out: str) -> Published | None:
 
 
 def read_labels(uri: str) -> pads.Dataset:
-    """All tasks' labels as of one run, with the column `task`.
+    """All tasks' labels as of one run, with the column `task`; of `task=NAME/` folders alone, what they hold.
 
     Raises:
         InputError: There are none.
     """
     published = read_published(uri)
     if published is None:
-        raise InputError(f"{uri}: not labels: there is no {RUN}")
+        found = storage.dataset(uri)
+        lacking = [name for name in (*LABELS.names, "task") if name not in found.schema.names]
+        if lacking:
+            raise InputError(f"{uri}: not labels: there is no column {', '.join(lacking)}")
+        return found
     fs, path = storage.arrow_filesystem(uri)
     return pads.FileSystemDataset.from_paths(
         [f"{path}/{task.labels}" for task in published.tasks.values()],
@@ -128,6 +132,23 @@ def read_labels(uri: str) -> pads.Dataset:
     )
 
 
+def labelled_pictures(uri: str) -> pa.Table | None:
+    """The pictures that labels were computed from: `object_id`, `image_uri` and `version`, each object_id once.
+
+    Where tasks know an object in several versions, the newest run's counts. None: there are labels, but no run.
+    """
+    published = read_published(uri)
+    if published is None:
+        return None
+    newest = sorted(published.tasks.values(), key=lambda task: task.run_id, reverse=True)
+    files = dict.fromkeys(task.pictures for task in newest)
+    table = pa.concat_tables([storage.dataset(storage.join(uri, file)).to_table() for file in files])
+    if len(files) > 1:
+        table = table.group_by("object_id", use_threads=False).aggregate([("image_uri", "first"), ("version", "first")])
+        table = table.rename_columns(["object_id", "image_uri", "version"])
+    return table
+
+
 @contextmanager
 def parquet_writer(uri: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A Parquet file (zstd) written piece by piece, for places that no reader looks at yet.
@@ -136,10 +157,11 @@ def parquet_writer(uri: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         InputError: It can't be written.
     """
     fs, path = storage.filesystem(uri)
-    if isinstance(fs, LocalFileSystem):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with _explained(uri), fs.open(path, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        yield writer
+    with _explained(uri):
+        if isinstance(fs, LocalFileSystem):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with fs.open(path, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            yield writer
 
 
 def commit(out: str, published: Published, before: Published | None) -> None:
@@ -150,15 +172,35 @@ def commit(out: str, published: Published, before: Published | None) -> None:
         InputError: OUT can't be written.
     """
     now = read_published(out)
-    if (now and now.run_id) != (before and before.run_id):
+    fs, path = storage.filesystem(out)
+    if (now and now.run_id) != (before and before.run_id) or not all(
+        fs.exists(f"{path}/{file}") for file in published.files()
+    ):
         raise ArtrayError(f"{out}: another run has published meanwhile; the same command takes its labels into account")
     text = json.dumps(published.model_dump(), indent=1, ensure_ascii=False)
     storage.write_bytes(storage.join(out, RUN), text.encode())
-    show(out, published)
+    settle(out, published)
+
+
+def discard(out: str, run_id: str) -> None:
+    """Make room: remove the files of a run that failed before its commit.
+
+    On S3 they stay until the next commit, for a `_run.json` that seemed to fail may yet arrive.
+    """
+    fs, path = storage.filesystem(storage.join(out, RUNS, run_id))
+    now = read_published(out)
+    if isinstance(fs, LocalFileSystem) and (now is None or now.run_id != run_id):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def settle(out: str, published: Published | None) -> None:
+    """Bring to its end what a run that was killed has left; nothing where it has come to its end."""
+    if published:
+        _show(out, published)
     _tidy(out, published)
 
 
-def show(out: str, published: Published) -> None:
+def _show(out: str, published: Published) -> None:
     """Bring the files that plain readers see up to the current run, each in one step; nothing where they are."""
     for name, task in published.tasks.items():
         source, target = storage.join(out, task.labels), storage.join(out, f"task={name}", LABELS_FILE)
@@ -196,10 +238,12 @@ def _replace(source: str, target: str) -> None:
             scratch.unlink(missing_ok=True)
 
 
-def _tidy(out: str, published: Published) -> None:
+def _tidy(out: str, published: Published | None) -> None:
     """Remove what neither the current run nor the one before names: older runs, and what killed ones left."""
-    keep = {*published.files(), *published.previous}
+    keep = {*published.files(), *published.previous} if published else set()
     fs, path = storage.filesystem(storage.join(out, RUNS))
+    if not fs.exists(path):
+        return
     for file in fs.find(path):
         if file[len(path) - len(RUNS) :] not in keep:
             fs.rm_file(file)

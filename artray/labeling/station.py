@@ -39,9 +39,10 @@ from artray.labeling.published import (
     Published,
     TaskLabels,
     commit,
+    discard,
     parquet_writer,
     read_published,
-    show,
+    settle,
 )
 from artray.labeling.work import FeatureTable, Flags, Work, plan_work, read_manifest
 from artray.training.bundle import Bundle, load_bundle
@@ -102,13 +103,13 @@ def label_catalog(options: LabelOptions) -> Counts:
     pictures = read_manifest(options.manifest)
     features = _features(options, models)
     storage.ensure_writable(out)
-    if published:
-        show(out, published)  # a run that was killed after its commit may not have come to it
+    settle(out, published)
     sources = {model.bundle.task: model.identity for model in models}
     work = plan_work(pictures, sources, out, None if options.overwrite else published, features)
     _check_gone(options, work, published)
     _say(work, models, published)
     if not len(work.rows) and not work.gone and published:
+        storage.remove(storage.join(out, _STAGING))  # of a run that was killed after its commit
         console.say("nothing to do")
         return _counts(out, published.run_id, len(pictures), work, _states(out, published.tasks[models[0].bundle.task]))
     settings = {
@@ -130,21 +131,25 @@ def label_catalog(options: LabelOptions) -> Counts:
         "bundles": settings["models"],
         "options": options.model_dump(),
     }
-    tasks, tallies, states = _write(out, staging, run_id, started, models, work, published, notes)
-    counts = _counts(out, run_id, len(pictures), work, dict(states))
-    counts["tasks"] = {name: dict(tally.most_common()) for name, tally in tallies.items()}
-    run = {
-        **notes,
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
-        "manifest": {"uri": storage.normalize(options.manifest), "fingerprint": settings["manifest"]},
-        "started_at": started.isoformat(timespec="seconds"),
-        "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - begun, 2),
-        "counts": counts,
-        "tasks": {**(published.tasks if published else {}), **tasks},
-        "previous": published.files() if published else [],
-    }
-    commit(out, Published.model_validate(run), published)
+    try:
+        tasks, tallies, states = _write(out, staging, run_id, started, models, work, published, notes)
+        counts = _counts(out, run_id, len(pictures), work, dict(states))
+        counts["tasks"] = {name: dict(tally.most_common()) for name, tally in tallies.items()}
+        run = {
+            **notes,
+            "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
+            "manifest": {"uri": storage.normalize(options.manifest), "fingerprint": settings["manifest"]},
+            "started_at": started.isoformat(timespec="seconds"),
+            "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - begun, 2),
+            "counts": counts,
+            "tasks": {**(published.tasks if published else {}), **tasks},
+            "previous": published.files() if published else [],
+        }
+        commit(out, Published.model_validate(run), published)
+    except BaseException:
+        discard(out, run_id)
+        raise
     storage.remove(storage.join(out, _STAGING))
     _show(tallies, states)
     return counts
@@ -167,7 +172,7 @@ def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable |
     table = FeatureTable(options.features)
     if any(spec in table.specs for model in models for spec in specs_of(model.bundle)):
         return table
-    console.say(f"{options.features}: has no feature that these bundles need, or with other options; not used")
+    console.say(f"{options.features}: not used, what these bundles need is not in it, or was made with other options")
     return None
 
 

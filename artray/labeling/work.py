@@ -25,7 +25,7 @@ from artray.collection.passes import read_run
 from artray.errors import InputError
 from artray.labeling.published import Published, TaskLabels
 
-_PASSING = pa.array(["missing", "denied", "failed"])
+MAY_PASS = pa.array(["missing", "denied", "failed"])
 """Statuses that another day may change though the picture doesn't."""
 
 Flags = npt.NDArray[np.bool_]
@@ -140,7 +140,7 @@ class _Before:
         self._rows = len(labels)
         self.known = _true(pc.is_valid(self._places))
         self.same = self.known & unchanged(pictures, then)
-        self.again = _true(pc.is_in(labels["status"].take(self._places), _PASSING))
+        self.again = _true(pc.is_in(labels["status"].take(self._places), MAY_PASS))
         self.gone = len(labels) - int(self.known.sum())
 
     def rows_of(self, chosen: Flags) -> Flags:

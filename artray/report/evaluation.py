@@ -27,6 +27,7 @@ from artray.collection import storage
 from artray.collection.pictures import Picture, View, read_pictures
 from artray.errors import InputError
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
+from artray.report.sections import section, table
 from artray.training.bundle import Bundle, load_bundle, load_model, read_json
 from artray.training.evaluation import figure
 
@@ -262,26 +263,6 @@ def _parts(data: Mapping[str, Any]) -> str:
     return f"Examples: {', '.join(parts)}."
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], ours: int, between: Sequence[int] = ()) -> str:
-    def cell(number: int, text: str) -> str:
-        kind = ' class="ours"' if number == ours else ' class="between"' if number in between else ""
-        return f"<td{kind}>{escape(text)}</td>"
-
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
-    body = "".join(
-        f'<tr><th scope="row"><bdi>{escape(row[0])}</bdi></th>'
-        + "".join(cell(number, text) for number, text in enumerate(row[1:], 1))
-        + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _section(identity: str, title: str, hint: str, *content: str) -> str:
-    told = f'<p class="hint">{hint}</p>' if hint else ""
-    return f'<section id="{identity}"><h2>{title}</h2>{told}{"".join(content)}</section>'
-
-
 def _figures(level: str, values: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     rows = []
     for name, title in _FIGURES.items():
@@ -308,7 +289,7 @@ def _figures(level: str, values: Mapping[str, Any], evaluation: Mapping[str, Any
         header.append("logistic regression")
         hint += f" The logistic regression saw {escape(', '.join(values['baseline']['columns']))}."
     title = "Per work" if level == "artwork" else f"Per {escape(level)}"
-    return _section(f"figures-{level}", f"{title}: {values['n']:,}", hint, _table(header, rows, 1, (2,)))
+    return section(f"figures-{level}", f"{title}: {values['n']:,}", hint, table(header, rows, 1, (2,)))
 
 
 def _folds(folds: Mapping[str, Any] | None) -> str:
@@ -321,7 +302,7 @@ def _folds(folds: Mapping[str, Any] | None) -> str:
     ]
     header = ["", "mean", "spread", *(f"fold {number}" for number in range(folds["n"]))]
     hint = "Each fold's model on the works of its own validation part; the spread is the standard deviation."
-    return _section("folds", f"{folds['n']} folds", hint, _table(header, rows, 1, (2,)))
+    return section("folds", f"{folds['n']} folds", hint, table(header, rows, 1, (2,)))
 
 
 def _classes(evaluation: Mapping[str, Any]) -> str:
@@ -342,7 +323,7 @@ def _classes(evaluation: Mapping[str, Any]) -> str:
         rows.append([*row, _number(values["roc_auc"]), _number(values["average_precision"])])
     hint = f"Regression: the logistic regression. Same label: {_CONSTANT}."
     width = 3 if baseline else 2
-    return _section("classes", "Per class", hint, _table(header, rows, 0, range(3, 3 + 3 * width, width)))
+    return section("classes", "Per class", hint, table(header, rows, 0, range(3, 3 + 3 * width, width)))
 
 
 def _confusion(evaluation: Mapping[str, Any]) -> str:
@@ -351,7 +332,7 @@ def _confusion(evaluation: Mapping[str, Any]) -> str:
     hint = "Rows: what a work is. Columns: what the model called it. The darker, the larger the share of the row."
     if evaluation["labels"] == "several":
         hint = "How many works that have the row's class were given the column's label; a work may have several."
-    return _section(
+    return section(
         "confusion", "What is taken for what", hint, f'<div class="charts"><figure class="wide">{chart}</figure></div>'
     )
 
@@ -371,7 +352,7 @@ def _curves(evaluation: Mapping[str, Any]) -> str:
                 series.append(Series(f"{name} {value}", points, number % COLOURS))
         figures.append(f"<figure><figcaption>{title}</figcaption>{line_chart(title, series, x, y)}</figure>")
     hint = "Each class against all others, by its score. In the legend: the area under the curve, average precision."
-    return _section("curves", "From sure to unsure", hint, f'<div class="charts">{"".join(figures)}</div>')
+    return section("curves", "From sure to unsure", hint, f'<div class="charts">{"".join(figures)}</div>')
 
 
 def _calibration(evaluation: Mapping[str, Any]) -> str:
@@ -390,7 +371,7 @@ def _calibration(evaluation: Mapping[str, Any]) -> str:
         "On the dashed line a score of 0.8 is right in 80 of 100 cases. Bars: how many works have such a score. "
         f"The scores were divided by the temperature {evaluation['temperature']:.2f}, found on the validation part."
     )
-    return _section("calibration", "What a score means", hint, f'<div class="charts">{"".join(figures)}</div>')
+    return section("calibration", "What a score means", hint, f'<div class="charts">{"".join(figures)}</div>')
 
 
 def _learning(history: Sequence[Mapping[str, Any]]) -> str:
@@ -419,13 +400,13 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> str:
             figures.append(f"<figure><figcaption>{title}</figcaption>{chart}</figure>")
     hint = "A line a fold." if len(runs) > 1 else ""
     return (
-        _section("learning", "How it learned", hint, f'<div class="charts">{"".join(figures)}</div>') if figures else ""
+        section("learning", "How it learned", hint, f'<div class="charts">{"".join(figures)}</div>') if figures else ""
     )
 
 
 def _errors(works: Sequence[dict[str, Any]], pictures: Mapping[str, Any], names: Mapping[str, str]) -> str:
     if not works:
-        return _section("errors", "Errors", "There is none in the test part.")
+        return section("errors", "Errors", "There is none in the test part.")
     items = []
     for work in works:
         shown = "".join(
@@ -444,7 +425,7 @@ def _errors(works: Sequence[dict[str, Any]], pictures: Mapping[str, Any], names:
     hint = "Works of the test part, the one first that the model was surest of."
     if any(len(shown) > 1 for shown in pictures.values()):
         hint += " Beside each: what in it spoke for the label that it was given, and for the true one (bright: most)."
-    return _section("errors", "Where it was sure and wrong", hint, f'<ul class="errors">{"".join(items)}</ul>')
+    return section("errors", "Where it was sure and wrong", hint, f'<ul class="errors">{"".join(items)}</ul>')
 
 
 def _labels(value: str | Sequence[str]) -> str:

@@ -566,7 +566,7 @@
     const bar = copy("score");
     bar.querySelector(".task").textContent = task;
     bar.querySelector(".name").textContent = name;
-    bar.querySelector(".value").textContent = uncertain ? `uncertain, ${percent(score)}` : percent(score);
+    bar.querySelector(".value").replaceChildren(...(uncertain ? [element("span", "uncertain, ", "doubt")] : []), percent(score));
     bar.querySelector(".fill").style.width = `${100 * (score ?? 0)}%`;
     bar.classList.toggle("uncertain", uncertain);
     return bar;

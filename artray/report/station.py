@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
-from PIL import Image
 from pydantic import Field
 
 from artray import console
 from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.collection.passes import run_pass
-from artray.collection.pictures import View, read_pictures
 from artray.errors import InputError
 from artray.job import Counts
 from artray.labeling.contract import METADATA_KEY
 from artray.labeling.exports import ExportOptions, export_labels
+from artray.labeling.published import labelled_pictures, read_labels
 from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
 from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
+from artray.report.thumbnails import make_thumbnails
 from artray.training.bundle import read_json
-
-_THUMBNAILS = "thumbnails"
 
 
 class ReportOptions(ExportOptions):
@@ -66,13 +60,11 @@ def report(options: ReportOptions) -> Counts:
     if out.startswith("s3://"):
         raise InputError(f"--out {options.out}: must be a folder on this machine")
     storage.ensure_writable(out)
-    found = storage.dataset(options.labels)
-    if "task" not in found.schema.names:
-        raise InputError(f"{options.labels}: not labels: there is no folder task=NAME")
+    found = read_labels(options.labels)
     chosen, total = _chosen(found, options.limit)
     labels = found.to_table(filter=None if chosen is None else pads.field("object_id").isin(chosen))
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
-    thumbnails = _thumbnails(options, Path(out), labels)
+    thumbnails = make_thumbnails(Path(out), _pictures(options, labels), options.thumbnail)
     features, overview = _features(options, labels)
     works = assemble_works(labels, features, thumbnails)
     titles = {work.object_id: work.record["title"] for work in works if work.record.get("title")}
@@ -155,36 +147,15 @@ def _thresholds(labels: pads.Dataset) -> dict[str, float]:
     return thresholds
 
 
-def _thumbnails(options: ReportOptions, out: Path, labels: pa.Table) -> dict[str, str]:
-    """Thumbnails as files beside the page; paths relative to it, by object_id."""
+def _pictures(options: ReportOptions, labels: pa.Table) -> pa.Table:
+    """The labelled pictures with their version, where it is known."""
     pictures = labels.select(["object_id", "image_uri"]).group_by("object_id").aggregate([("image_uri", "min")])
-    pictures = pictures.rename_columns(["object_id", "image_uri"]).sort_by("object_id")
-    manifest, staging = out / "_pictures.parquet", out / "_thumbnails"
-    if not manifest.exists() or not pq.read_table(manifest).equals(pictures):  # else a run that died goes on
-        storage.write_table(str(manifest), pictures)
-    run_pass(
-        "thumbnails",
-        str(manifest),
-        str(staging),
-        _ThumbnailWorker,
-        {"size": options.thumbnail, "decode_version": DECODE_VERSION},
-        overwrite=True,
-    )
-    folder = out / _THUMBNAILS
-    storage.remove(str(folder))
-    paths: dict[str, str] = {}
-    for batch in storage.dataset(str(staging)).to_batches(columns=["object_id", "thumbnail"], batch_size=256):
-        table = pa.Table.from_batches([batch])
-        for row in table.filter(pc.is_valid(table["thumbnail"])).to_pylist():
-            # Numbered: an object_id may hold anything, also what no file system takes. A thousand a folder: some file
-            # systems, and people, are slow with more.
-            name = f"{_THUMBNAILS}/{len(paths) // 1000:04d}/{len(paths):07d}.jpg"
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            (out / name).write_bytes(row["thumbnail"])
-            paths[row["object_id"]] = name
-    storage.remove(str(staging))
-    storage.remove(str(manifest))
-    return paths
+    pictures = pictures.rename_columns(["object_id", "image_uri"])
+    known = labelled_pictures(options.labels)
+    if known is None:
+        return pictures.append_column("version", pa.nulls(len(pictures), pa.string()))
+    places = pc.index_in(pictures["object_id"], known["object_id"].combine_chunks())
+    return pictures.append_column("version", known["version"].take(places))
 
 
 def _about(options: ReportOptions, labels: pa.Table) -> dict[str, str]:
@@ -195,22 +166,3 @@ def _about(options: ReportOptions, labels: pa.Table) -> dict[str, str]:
         "run": ", ".join(sorted(set(labels["run_id"].to_pylist()))),
         "labelled": f"{newest:%Y-%m-%d %H:%M} UTC",
     }
-
-
-class _ThumbnailWorker:
-    def __init__(self, size: int, decode_version: int):
-        self._view = View(size, "inside")
-
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        tables = []
-        for pictures in read_pictures(rows.select(["object_id", "image_uri"]), [self._view]):
-            images = [_jpeg(image) for image in pictures.images[self._view]]
-            table = pictures.rows.append_column("status", pictures.state["status"])
-            tables.append(table.append_column("thumbnail", pictures.spread(pa.array(images, pa.binary()))))
-        return pa.concat_tables(tables)
-
-
-def _jpeg(image: Any) -> bytes:
-    sink = io.BytesIO()
-    Image.fromarray(image).save(sink, "JPEG", quality=75, optimize=True)
-    return sink.getvalue()

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from artray.collection import storage
 from artray.errors import InputError
+from artray.models.batches import predict
 from artray.training.bundle import Bundle, load_bundle, load_model, read_json
 from artray.training.bundling import write_bundle
 from artray.training.data import Inputs
@@ -61,13 +62,13 @@ def bag(members: Sequence[str], job: Job) -> None:
     model = averaged(models)
     test = examples.part("test")
     scores = np.zeros(examples.targets.shape, np.float32)
-    scores[test] = _predict(model, inputs, test)
+    _predict(model, inputs, test, scores)
     owners = examples.table["object_id"].combine_chunks()
     for uri, member in zip(members, models, strict=True):
         table = storage.dataset(storage.join(uri, "predictions.parquet")).to_table(columns=["object_id", "part"])
         held_out = table.filter(pc.equal(table["part"], "validation"))["object_id"].combine_chunks()
         rows = np.flatnonzero(pc.is_in(owners, held_out).to_numpy(zero_copy_only=False))
-        scores[rows] = _predict(member, inputs, rows)
+        _predict(member, inputs, rows, scores)
     part = np.where(np.asarray(examples.table["part"]) == "test", "test", "validation")
     column = examples.table.column_names.index("part")
     judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
@@ -100,13 +101,11 @@ def _check(members: Sequence[str], bundles: Sequence[Bundle]) -> None:
             )
 
 
-def _predict(model: Any, inputs: Inputs, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    outputs = [np.zeros((0, *model.output.shape[1:]), np.float32)]
+def _predict(model: Any, inputs: Inputs, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> None:
+    """Fill in the scores of some rows; not all their pictures are in memory at once."""
     for start in range(0, len(rows), _BATCH):
         part = rows[start : start + _BATCH]
-        filled = np.resize(part, _BATCH)  # one size of batch: compiled once
-        outputs.append(np.asarray(model.predict_on_batch(inputs.take(filled)))[: len(part)])
-    return np.concatenate(outputs)
+        scores[part] = predict(model, inputs.take(part), _BATCH)
 
 
 def _logits(scores: npt.NDArray[np.float32], several: bool) -> npt.NDArray[np.float64]:

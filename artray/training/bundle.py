@@ -82,19 +82,34 @@ def load_model(uri: str, bundle: Bundle) -> Any:
     Raises:
         InputError: It is damaged, was replaced, or holds layers that can't be loaded safely.
     """
+    return load_keras(uri, MODEL, bundle.model_sha, BUNDLE)
+
+
+def load_keras(uri: str, name: str, sha: str, told_by: str) -> Any:
+    """A bundle's Keras file, in safe mode.
+
+    Args:
+        uri: The bundle.
+        name: The file's.
+        sha: What its fingerprint must be.
+        told_by: The file that says so.
+
+    Raises:
+        InputError: It is damaged, was replaced, or holds layers that can't be loaded safely.
+    """
     import keras
 
-    data = storage.read_bytes(storage.join(uri, MODEL))
-    if storage.fingerprint(data) != bundle.model_sha:
-        raise InputError(f"{uri}: {MODEL} is not the one {BUNDLE} was written for")
+    data = storage.read_bytes(storage.join(uri, name))
+    if storage.fingerprint(data) != sha:
+        raise InputError(f"{uri}: {name} is not the one {told_by} was written for")
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / MODEL
+        file = Path(folder) / name
         file.write_bytes(data)
         try:
             return keras.models.load_model(file, compile=False, safe_mode=True)
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
-            raise InputError(f"{uri}: {MODEL} can't be loaded safely: {reason}") from error
+            raise InputError(f"{uri}: {name} can't be loaded safely: {reason}") from error
 
 
 def read_json(uri: str, name: str) -> dict[str, Any]:

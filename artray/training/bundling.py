@@ -50,12 +50,7 @@ def write_bundle(
         history: The metrics of each epoch.
         metrics: For `bundle.json`, beside `test`, the evaluation's levels, and `abstain` (see `thresholds`).
     """
-    import keras
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / MODEL
-        model.save(file)
-        data = file.read_bytes()
+    data = keras_file(model)
     weights = storage.fingerprint(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
     ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
     bundle = Bundle(
@@ -75,11 +70,7 @@ def write_bundle(
         },
         config=json.loads(config.model_dump_json()),
         metrics={**metrics, "test": evaluation["levels"], "abstain": abstention_of(predictions)},
-        versions={
-            "artray": artray.__version__,
-            "keras": keras.__version__,
-            "tensorflow": metadata.version("tensorflow"),
-        },
+        versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     storage.write_bytes(storage.join(out, MODEL), data)
@@ -91,6 +82,19 @@ def write_bundle(
     storage.write_table(storage.join(out, "predictions.parquet"), predictions)
     storage.write_bytes(storage.join(out, BUNDLE), bundle.model_dump_json(indent=1).encode())
     return bundle
+
+
+def keras_file(model: Any) -> bytes:
+    """A Keras model as the bytes of a `.keras` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / MODEL
+        model.save(file)
+        return file.read_bytes()
+
+
+def versions() -> dict[str, str]:
+    """What a bundle was made with."""
+    return {"artray": artray.__version__, **{name: metadata.version(name) for name in ("keras", "tensorflow")}}
 
 
 def concept(target: str, label: str) -> str | None:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray.errors import InputError
-from artray.job import Options, read_yaml, validate
+from artray.job import Options, OptionsT, read_yaml, validate
 from artray.training.augmentation import Augmentation
 
 Monitor: TypeAlias = Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"]
@@ -155,6 +155,15 @@ def read_config(file: str, changes: Mapping[str, str]) -> TrainConfig:
     Raises:
         InputError: The file can't be read, or a key or value is not one.
     """
+    return read_options(TrainConfig, file, changes)
+
+
+def read_options(options_type: type[OptionsT], file: str, changes: Mapping[str, str]) -> OptionsT:
+    """Options of any kind from a YAML file, with changes from the command line.
+
+    Raises:
+        InputError: The file can't be read, or a key or value is not one.
+    """
     values = read_yaml(file)
     for path, text in changes.items():
         *parents, key = path.split(".")
@@ -167,4 +176,4 @@ def read_config(file: str, changes: Mapping[str, str]) -> TrainConfig:
             place[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InputError(f"--set {path}={text}: not a YAML value") from error
-    return validate(TrainConfig, values, source=file)
+    return validate(options_type, values, source=file)

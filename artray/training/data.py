@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -121,11 +121,11 @@ def load_examples(
     key = config.input, config.size, *needed
     if config.input == "patches":
         if key not in decoded:
-            decoded[key] = _images(dataset, needed, _decode_patches, config.size)
+            decoded[key] = decode_images(dataset, "patches", needed, config.size)
         input_spec = {"kind": "patches", "model_size": config.size, **read_run(data)["arguments"]}
     else:
         if key not in decoded:
-            decoded[key] = _images(dataset, needed, _decode_pictures, config.size)
+            decoded[key] = decode_images(dataset, "pictures", needed, config.size)
         input_spec = {"kind": "pictures", "size": config.size}
     table, blocks, place = decoded[key]
     if corrections:
@@ -298,10 +298,22 @@ def matrix(column: pa.Array | pa.ChunkedArray, name: str) -> npt.NDArray[np.floa
     return numbers
 
 
-def _images(
-    dataset: Any, columns: Sequence[str], decode: Any, size: int
+def decode_images(
+    dataset: Any, kind: Literal["pictures", "patches"], columns: Sequence[str], size: int
 ) -> tuple[pa.Table, list[Any], npt.NDArray[np.int64]]:
-    """Decode all pictures once, in Ray tasks; the arrays stay in the object store."""
+    """Decode all pictures of a manifest, or patches, once, in Ray tasks; the arrays stay in the object store.
+
+    Args:
+        dataset: As from `storage.dataset`.
+        kind: What it holds.
+        columns: Which of its columns are wanted; `image_uri` of a manifest, `status` of patches among them.
+        size: Side in pixels.
+
+    Returns:
+        The columns, with `status`; references to uint8 arrays (rows, size, size, 3); and (rows, 2): in which array a
+        row's picture lies, and where in it. It is black where the status is not ok.
+    """
+    decode = {"pictures": _decode_pictures, "patches": _decode_patches}[kind]
     remote = ray.remote(num_returns=2)(decode)
     fs = dataset.filesystem
     groups = [(fragment.path, group.id) for fragment in dataset.get_fragments() for group in fragment.row_groups]

@@ -1,22 +1,28 @@
-"""The distributed step: one global batch, shared by all replicas; training's only module that imports TensorFlow.
+"""The distributed step: one global batch, shared by all replicas.
 
-Keras 3's `fit` does not run on several workers (ray issue 47464, keras issue 20585), so the step is our own, on the
-strategy that fits the workers which Ray Train started and the GPUs of each.
+This module and `adversarial`, the step of two networks, are the only ones that import TensorFlow. Keras 3's `fit` does
+not run on several workers (ray issue 47464, keras issue 20585), so the step is our own, on the strategy that fits the
+workers which Ray Train started and the GPUs of each.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+
+from artray.collection import storage
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -102,6 +108,40 @@ class Mirrored:
             return np.asarray(values)
         return np.asarray(self.strategy.gather(values, axis=0))
 
+    def calls(self, batches: Sequence[Indices], row_bytes: int) -> list[slice]:
+        """Which batches go to TensorFlow together.
+
+        Small ones go several at a time: what a step costs beside its arithmetic is paid once for all of them.
+
+        Args:
+            batches: The examples of each global batch.
+            row_bytes: What one example needs.
+        """
+        found = []
+        start = size = 0
+        for number, batch in enumerate(batches):
+            size += row_bytes * -(-len(batch) // max(1, self.count // self._here))
+            if number - start + 1 == _CALL_STEPS or size >= _CALL_BYTES or number + 1 == len(batches):
+                found.append(slice(start, number + 1))
+                start, size = number + 1, 0
+        return found
+
+    def feed(
+        self, fetch: Callable[[slice], tuple[Array, ...]], calls: Sequence[slice]
+    ) -> Iterator[tuple[list[Any], float]]:
+        """What `fetch` gives for each call, as tensors, and for how many seconds it had to be waited for.
+
+        It is called in a thread, for the next call while one is worked on.
+        """
+        with ThreadPoolExecutor(1) as fetcher:
+            coming = [fetcher.submit(fetch, call) for call in calls[:2]]
+            for number in range(len(calls)):
+                began = time.perf_counter()
+                arrays = coming.pop(0).result()
+                waited = time.perf_counter() - began
+                coming += [fetcher.submit(fetch, later) for later in calls[number + 2 : number + 3]]
+                yield [tf.constant(array) for array in arrays], waited
+
     def variables(self) -> dict[str, Any]:
         """All that a checkpoint must hold, by a name that is the same in every run."""
         raise NotImplementedError
@@ -149,7 +189,6 @@ class Replicas(Mirrored):
         self._loss = loss
         self._accumulate = accumulate
         self._clip_norm = clip_norm
-        self._ema = ema
         with self.strategy.scope():
             with _precision(precision):
                 self.model = build()
@@ -157,7 +196,7 @@ class Replicas(Mirrored):
                 synchronize(self.model)
             self._learning = trainable(self.model) if trainable else list(self.model.trainable_variables)
             unbuilt = optimizer()
-            self._averages = [_plain(variable) for variable in self._learning] if ema else []
+            self._average = MovingAverage(self.strategy, self._learning, ema) if ema else None
             self._updates = tf.Variable(0, dtype=tf.int64, trainable=False)
             # Half floats end at 6e-8: gradients are computed of a larger loss, as large as it can be.
             self._scaling = precision == "mixed_float16"
@@ -179,9 +218,6 @@ class Replicas(Mirrored):
     ) -> Iterator[npt.NDArray[np.float32]]:
         """Train on global batches, one update each.
 
-        Inputs of the next batches are fetched while one is worked on, and small batches go to TensorFlow several at a
-        time: what a step costs beside its arithmetic is paid once for all of them.
-
         Args:
             take: Inputs, targets (n, classes) and weights (n,) of some examples; called in a thread, for this worker's
                 share only.
@@ -193,7 +229,8 @@ class Replicas(Mirrored):
         """
         if not len(batches):
             return
-        calls = list(self._calls(take, batches))
+        x, y, _ = take(batches[0][:1])
+        calls = self.calls(batches, x[0].nbytes + y[0].nbytes)
 
         def fetch(call: slice) -> tuple[Array, ...]:
             shares = [self.share(batch) for batch in batches[call]]
@@ -205,26 +242,10 @@ class Replicas(Mirrored):
             for step, (size, number, start) in enumerate(zip(sizes, pieces, starts, strict=True)):
                 bounds[step, :, : number + 1] = self.bounds(size, number) + start
             scale = np.array([self.weight(size) / size for size in sizes], np.float32)
-            return x, y, weights, bounds, pieces, scale
+            return x, y, weights, bounds, pieces, scale, np.asarray(rates[call], np.float32)
 
-        with ThreadPoolExecutor(1) as fetcher:
-            coming = [fetcher.submit(fetch, call) for call in calls[:2]]
-            for number, call in enumerate(calls):
-                arrays = coming.pop(0).result()
-                coming += [fetcher.submit(fetch, later) for later in calls[number + 2 : number + 3]]
-                tensors = [tf.constant(array) for array in (*arrays, np.asarray(rates[call], np.float32))]
-                yield self._train(*tensors).numpy()
-
-    def _calls(self, take: Callable[[Indices], tuple[Array, ...]], batches: Sequence[Indices]) -> Iterator[slice]:
-        """Which batches go to TensorFlow together."""
-        x, y, _ = take(batches[0][:1])
-        row = x[0].nbytes + y[0].nbytes
-        start = size = 0
-        for number, batch in enumerate(batches):
-            size += row * -(-len(batch) // max(1, self.count // self._here))
-            if number - start + 1 == _CALL_STEPS or size >= _CALL_BYTES or number + 1 == len(batches):
-                yield slice(start, number + 1)
-                start, size = number + 1, 0
+        for tensors, _ in self.feed(fetch, calls):
+            yield self._train(*tensors).numpy()
 
     def _steps(self, x: Any, y: Any, weights: Any, bounds: Any, pieces: Any, scale: Any, rates: Any) -> Any:
         losses = tf.TensorArray(tf.float32, size=tf.shape(rates)[0])
@@ -282,15 +303,8 @@ class Replicas(Mirrored):
     def _update(self, gradients: Any) -> None:
         self.strategy.run(self._apply, args=(gradients,))
         self._updates.assign_add(1)
-        if self._ema is None:
-            return
-        # A young average is nearer to the weights: else it would be made of what they were before training.
-        updates = tf.cast(self._updates, tf.float32)
-        keep = tf.minimum(self._ema, (1 + updates) / (10 + updates))
-        for average, variable in zip(self._averages, self._learning, strict=True):
-            self.strategy.extended.update(
-                average, lambda mean, value, keep: mean.assign(keep * mean + (1 - keep) * value), (variable.value, keep)
-            )
+        if self._average is not None:
+            self._average.update(self._updates)
 
     def _apply(self, gradients: list[Any]) -> None:
         if self._clip_norm is not None:
@@ -326,34 +340,70 @@ class Replicas(Mirrored):
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The weights' moving average in the place of the weights; with no `ema`, the weights themselves."""
-        if not self._averages:
+        if self._average is None:
             yield
             return
-        weights = [variable.numpy() for variable in self._learning]
-        for variable, average in zip(self._learning, self._averages, strict=True):
-            variable.assign(average.numpy())
-        try:
+        with self._average.in_place():
             yield
-        finally:
-            for variable, value in zip(self._learning, weights, strict=True):
-                variable.assign(value)
 
     def variables(self) -> dict[str, Any]:
         """Model, optimizer, averages and counters."""
         groups = {
             "model": self.model.variables,
             "optimizer": self._optimizer.variables,
-            "average": self._averages,
+            "average": self._average.values if self._average is not None else [],
             "step": [self._updates, self._scale, self._finite_steps],
         }
         return {f"{group}/{index}": variable for group, found in groups.items() for index, variable in enumerate(found)}
 
 
-class Summaries:
-    """Scalars for TensorBoard, written to a local folder; TensorBoard itself is not needed."""
+class MovingAverage:
+    """The moving average of variables; to be made in the strategy's scope.
 
-    def __init__(self, folder: str):
-        self._writer = tf.summary.create_file_writer(folder)
+    Args:
+        strategy: Whose variables they are.
+        variables: Keras variables.
+        momentum: How much of an average is kept in an update.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, variables: Sequence[Any], momentum: float):
+        self._strategy, self._variables, self._momentum = strategy, list(variables), momentum
+        self.values = [tf.Variable(variable.numpy(), trainable=False) for variable in self._variables]
+
+    def update(self, updates: Any) -> None:
+        """Follow the variables after so many updates of theirs; to be called outside of replicas."""
+        # A young average is nearer to the weights: else it would be made of what they were before training.
+        updates = tf.cast(updates, tf.float32)
+        keep = tf.minimum(self._momentum, (1 + updates) / (10 + updates))
+        for average, variable in zip(self.values, self._variables, strict=True):
+            self._strategy.extended.update(
+                average, lambda mean, value, keep: mean.assign(keep * mean + (1 - keep) * value), (variable.value, keep)
+            )
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The averages in the place of the variables."""
+        values = [variable.numpy() for variable in self._variables]
+        for variable, average in zip(self._variables, self.values, strict=True):
+            variable.assign(average.numpy())
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._variables, values, strict=True):
+                variable.assign(value)
+
+
+class Summaries:
+    """Scalars for TensorBoard; TensorBoard itself is not needed.
+
+    Args:
+        uri: The folder or prefix to write to.
+    """
+
+    def __init__(self, uri: str):
+        self._uri = uri
+        self._folder = tempfile.TemporaryDirectory()  # TensorFlow's writer knows files only
+        self._writer = tf.summary.create_file_writer(self._folder.name)
         self._kind = tf.compat.v1.SummaryMetadata()
         self._kind.plugin_data.plugin_name = "scalars"
 
@@ -363,6 +413,8 @@ class Summaries:
             for name, value in values.items():
                 tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=self._kind)
         self._writer.flush()
+        for file in Path(self._folder.name).iterdir():
+            storage.write_bytes(storage.join(self._uri, file.name), file.read_bytes())
 
 
 def gradients(function: Callable[[Any], tuple[Any, Any]], inputs: Array) -> tuple[Array, Array]:
@@ -401,10 +453,6 @@ def _strategy(workers: int) -> tf.distribute.Strategy:
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()  # one device: nothing to mirror, and nothing to pay for it
-
-
-def _plain(variable: Any) -> tf.Variable:
-    return tf.Variable(variable.numpy(), trainable=False)
 
 
 def _finite(gradients: list[Any]) -> Any:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import ray
-from ray import train
-from ray.train.collective import broadcast_from_rank_zero
 
-from artray.collection import storage
-from artray.errors import ArtrayError, InputError
+from artray.errors import ArtrayError
 from artray.training.augmentation import augment, minority
 from artray.training.baseline import Baseline
 from artray.training.bundling import write_bundle
 from artray.training.calibration import fit_temperature, log_loss, sigmoid, softmax
+from artray.training.checkpoints import Checkpoints
 from artray.training.config import TrainConfig
 from artray.training.data import Examples, Inputs
 from artray.training.evaluation import evaluation_of, true_classes
+from artray.training.groups import in_worker
 from artray.training.metrics import figures, tallies
+from artray.training.optimizers import optimizer
 from artray.training.schedules import Freezing, improved, learning_rate, should_stop
 
-_STATE = "state.npz"
-_NOTES = "notes.json"
-_CHECKPOINT_SECONDS = 10.0
 _FEATURE_BATCH = 4096
 
 Indices = npt.NDArray[np.int64]
@@ -110,52 +103,13 @@ def train_worker(config: dict[str, Any]) -> None:
         config: `job`: a Job.
     """
     job: Job = config["job"]
-    context = train.get_context()
-    threads = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
-    try:
-        _Run(job, context.get_world_rank(), _Checkpoints()).run()
-    except ArtrayError as error:
-        # What is wrong with the data, the config or the loss is so in every worker, and would be again: it is told to
-        # the driver, and not to Ray, which would start the workers anew.
-        if context.get_world_rank() == 0:
-            ray.get(job.progress.fail.remote(error))
-
-
-class _Checkpoints:
-    """The checkpoints of a run, kept by Ray Train. All workers call its methods at the same places."""
-
-    def __init__(self) -> None:
-        self._saved = time.monotonic()
-
-    def due(self) -> bool:
-        """Whether the last one is long enough ago; rank 0's clock decides for all."""
-        return bool(broadcast_from_rank_zero(time.monotonic() - self._saved > _CHECKPOINT_SECONDS))
-
-    def save(self, values: Mapping[str, Any] | None, notes: Mapping[str, Any]) -> None:
-        """Keep arrays (of rank 0, the others give None) and JSON notes."""
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = None
-            if values is not None:
-                np.savez(Path(folder) / _STATE, **values)
-                (Path(folder) / _NOTES).write_text(json.dumps(notes))
-                checkpoint = train.Checkpoint.from_directory(folder)
-            train.report({name: notes[name] for name in ("epoch", "step")}, checkpoint=checkpoint)
-        self._saved = time.monotonic()
-
-    def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The arrays and notes of the last one."""
-        checkpoint = train.get_checkpoint()
-        if checkpoint is None:
-            return None
-        with checkpoint.as_directory() as folder:
-            return dict(np.load(Path(folder) / _STATE)), json.loads((Path(folder) / _NOTES).read_text())
+    in_worker(lambda rank, checkpoints: _Run(job, rank, checkpoints).run(), job.progress)
 
 
 class _Run:
     """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
 
-    def __init__(self, job: Job, rank: int, checkpoints: _Checkpoints):
+    def __init__(self, job: Job, rank: int, checkpoints: Checkpoints):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
@@ -189,13 +143,6 @@ class _Run:
                 examples.widths,
             )
 
-        def optimizer() -> keras.optimizers.Optimizer:
-            settings = config.optimizer.settings()
-            try:
-                return keras.optimizers.get({"class_name": config.optimizer.name, "config": settings})
-            except (TypeError, ValueError) as error:
-                raise InputError(f"optimizer: {config.optimizer.name}: {' '.join(str(error).split())[:200]}") from error
-
         def trainable(model: keras.Model) -> list[Any]:
             self._freezing = Freezing(config, model)
             return self._freezing.ever_trainable()
@@ -204,7 +151,7 @@ class _Run:
         self._build = build
         self._replicas = Replicas(
             build,
-            optimizer,
+            partial(optimizer, config.optimizer),
             loss,
             trainable=trainable,
             accumulate=config.accumulate,
@@ -215,8 +162,7 @@ class _Run:
         self._position = self._restore()
         self._summaries = None
         if job.summaries and rank == 0:
-            self._logs = tempfile.TemporaryDirectory()
-            self._summaries = Summaries(self._logs.name)
+            self._summaries = Summaries(job.summaries)
 
     def run(self) -> None:
         """Train from where the last checkpoint was taken, and write the bundle."""
@@ -281,7 +227,8 @@ class _Run:
         if self._told():
             rate = sum(map(len, batches[first:])) / max(seconds, 1e-9)
             self._job.progress.add.remote(metrics | {"seen": len(order), "rate": rate})
-        self._summarize(metrics)
+        if self._summaries is not None:
+            self._summaries.write(epoch + 1, {name: value for name, value in metrics.items() if name != "epoch"})
 
     def _told(self) -> bool:
         return self._rank == 0 and self._job.progress is not None
@@ -365,15 +312,6 @@ class _Run:
             history=history,
             metrics=metrics,
         )
-
-    def _summarize(self, metrics: dict[str, float]) -> None:
-        if self._summaries is None or not self._job.summaries:
-            return
-        self._summaries.write(
-            int(metrics["epoch"]), {name: value for name, value in metrics.items() if name != "epoch"}
-        )
-        for file in Path(self._logs.name).iterdir():
-            storage.write_bytes(storage.join(self._job.summaries, file.name), file.read_bytes())
 
     def _restore(self) -> _Position:
         """Where the run's last checkpoint was taken; its weights are put back."""

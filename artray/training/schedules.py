@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 
 from artray.errors import InputError
 from artray.training.config import TrainConfig
@@ -24,17 +24,44 @@ def learning_rate(config: TrainConfig, epochs: float, history: History) -> float
         epochs: How many epochs of training lie before the update; 2.5 is in the middle of the third.
         history: The metrics of the finished epochs (for `plateau`).
     """
-    highest = config.optimizer.learning_rate
-    if epochs < config.warmup_epochs:
-        return highest * epochs / config.warmup_epochs
-    if config.schedule == "cosine":
-        done = (epochs - config.warmup_epochs) / max(config.epochs - config.warmup_epochs, 1e-9)
+    plateaus = _plateaus(config, history) if config.schedule == "plateau" else 0
+    return scheduled(config.optimizer.learning_rate, config, epochs, config.epochs, plateaus)
+
+
+class Schedule(Protocol):
+    """The keys that say how a learning rate changes; see `TrainConfig`."""
+
+    @property
+    def schedule(self) -> str: ...  # noqa: D102
+
+    @property
+    def warmup_epochs(self) -> float: ...  # noqa: D102
+
+    @property
+    def decay(self) -> float: ...  # noqa: D102
+
+    @property
+    def decay_epochs(self) -> int: ...  # noqa: D102
+
+
+def scheduled(highest: float, how: Schedule, epochs: float, total: int, plateaus: int = 0) -> float:
+    """The learning rate of one update.
+
+    Args:
+        highest: After the warm-up.
+        how: It changes.
+        epochs: How many epochs of training lie before the update.
+        total: Epochs of the run.
+        plateaus: How often the monitored metric has stood still, for the schedule `plateau`.
+    """
+    if epochs < how.warmup_epochs:
+        return highest * epochs / how.warmup_epochs
+    if how.schedule == "cosine":
+        done = (epochs - how.warmup_epochs) / max(total - how.warmup_epochs, 1e-9)
         return highest * (1 + math.cos(math.pi * min(done, 1.0))) / 2
-    if config.schedule == "step":
-        return highest * config.decay ** int((epochs - config.warmup_epochs) / config.decay_epochs)
-    if config.schedule == "plateau":
-        return highest * config.decay ** _plateaus(config, history)
-    return highest
+    if how.schedule == "step":
+        return highest * float(how.decay ** int((epochs - how.warmup_epochs) / how.decay_epochs))
+    return highest * float(how.decay**plateaus)
 
 
 def _plateaus(config: TrainConfig, history: History) -> int:

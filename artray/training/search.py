@@ -102,7 +102,7 @@ def settings_of(options: SearchOptions) -> list[Setting]:
     Raises:
         InputError: A key or a value is not one of a config's.
     """
-    axes = [[{key: value} for value in _values(key, text)] for key, text in options.grid.items()]
+    axes = [[{key: value} for value in grid_values(key, text)] for key, text in options.grid.items()]
     if options.ablate:
         if options.grid.keys() & {"columns", "colormaps"}:
             raise InputError("--ablate: chooses the columns and colormaps itself: leave them out of --grid")
@@ -134,8 +134,12 @@ def _ablation(config: TrainConfig) -> list[dict[str, Any]]:
     ]
 
 
-def _values(key: str, given: Any) -> list[Any]:
-    """`a,b` or `[a],[a, b]` as a list; in an options file it may be a list already."""
+def grid_values(key: str, given: Any) -> list[Any]:
+    """The values of a key of `--grid`: `a,b` or `[a],[a, b]` as a list; in an options file it may be one already.
+
+    Raises:
+        InputError: They are not YAML, or none.
+    """
     if isinstance(given, str):
         try:
             given = yaml.safe_load(f"[{given}]")
@@ -210,6 +214,7 @@ def _run(out: str, config: TrainConfig, source: str) -> str:
 def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[str]) -> dict[str, str]:
     """Train; returns why those trials failed that did, by their run."""
     cluster.connect()
+    cluster.check_nodes(options.data, [options.out])
     read = _Reader(options, sources)
     read.decode(trials)
     free = _workers(options, len(trials))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import ray
-from pydantic import Field, ValidationError, field_validator
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from pydantic import Field, ValidationError
 
 from artray import cluster, console
 from artray.collection import storage
 from artray.collection.splits import PARTS
-from artray.errors import ArtrayError, InputError
+from artray.errors import InputError
 from artray.job import Counts, Options
 from artray.training.bagging import bag
 from artray.training.baseline import fit_baseline
@@ -26,11 +23,9 @@ from artray.training.bundle import BUNDLE, Bundle, load_bundle, read_json
 from artray.training.config import TrainConfig, read_config
 from artray.training.data import Examples, load_examples
 from artray.training.evaluation import figure, true_classes
+from artray.training.groups import TRAINING, Group, Workers, check_gpus
 from artray.training.loop import Job, Refit, train_worker
 from artray.training.metrics import one_hot
-from artray.training.workers import Progress, TensorflowCluster, watch
-
-_FAILURES_WITHOUT_PROGRESS = 3
 
 
 class TrainOptions(Options):
@@ -45,9 +40,7 @@ class TrainOptions(Options):
         "default: --data, where it is one",
         examples=["URI"],
     )
-    workers: int | str = Field(
-        1, description="processes that share each batch; 1-4: as many as there is room for", examples=["N|N-M"]
-    )
+    workers: Workers = 1
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
     folds: int | None = Field(
         None,
@@ -64,24 +57,6 @@ class TrainOptions(Options):
     )
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
     overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
-
-    @field_validator("workers")
-    @classmethod
-    def _is_a_number_or_range(cls, value: int | str) -> int | str:
-        _range(value)
-        return value
-
-    @property
-    def worker_range(self) -> tuple[int, int]:
-        """The fewest and the most workers."""
-        return _range(self.workers)
-
-
-def _range(value: int | str) -> tuple[int, int]:
-    low, dash, high = str(value).partition("-")
-    if not low.isdecimal() or (dash and not high.isdecimal()) or not 1 <= int(low) <= int(high or low):
-        raise ValueError("must be a number from 1 on, or a range such as 1-4")
-    return int(low), int(high or low)
 
 
 def train(options: TrainOptions) -> Counts:
@@ -113,7 +88,7 @@ def train(options: TrainOptions) -> Counts:
             console.say(f"{out} holds this model already")
             return _summary(out, config)
     cluster.connect()
-    _check_gpus(options)
+    check_gpus(options.workers, options.gpus_per_worker)
     if evaluated is None:
         console.say(f"reading examples from {options.data}")
         examples = load_examples(config, options.data, corrections=options.corrections)
@@ -125,7 +100,7 @@ def train(options: TrainOptions) -> Counts:
     if options.finalize:
         console.say("fitting again on all parts")
         _refit(options, config, out, source)
-    storage.remove(storage.join(out, "_training"))
+    storage.remove(storage.join(out, TRAINING))
     return _summary(out, config)
 
 
@@ -142,7 +117,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
         console.say(f"{out} holds this model already")
         return _summary(out, config)
     cluster.connect()
-    _check_gpus(options)
+    check_gpus(options.workers, options.gpus_per_worker)
     console.say(f"reading examples from {options.data}")
     decoded: dict[Any, Any] = {}
     whole = config.model_copy(update={"folds": None})
@@ -161,7 +136,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
             storage.remove(member)
         dealt = load_examples(told, options.data, corrections=options.corrections, decoded=decoded)
         _fit(options, Job(told, dealt, standardization(dealt), None, member, source, None))
-        storage.remove(storage.join(member, "_training"))
+        storage.remove(storage.join(member, TRAINING))
     with cluster.own_errors():
         task = ray.remote(bag).options(num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker)
         ray.get(task.remote(members, Job(config, examples, None, baseline, out, source, None)))
@@ -181,14 +156,6 @@ def _made_from(bundle: Bundle, config: TrainConfig, source: str) -> bool:
         return TrainConfig.model_validate(bundle.config) == config and bundle.data["source"] == source
     except ValidationError:  # the config of another release
         return False
-
-
-def _check_gpus(options: TrainOptions) -> None:
-    """GPUs that a local Ray does not have would be waited for for ever; a cluster may be about to add some."""
-    wanted = options.worker_range[0] * options.gpus_per_worker
-    found = int(ray.cluster_resources().get("GPU", 0))
-    if wanted > found and not os.environ.get("RAY_ADDRESS"):
-        raise InputError(f"--gpus-per-worker {options.gpus_per_worker}: {wanted} GPUs are needed, there are {found}")
 
 
 def _refit(options: TrainOptions, config: TrainConfig, out: str, source: str) -> None:
@@ -213,68 +180,29 @@ def _refit(options: TrainOptions, config: TrainConfig, out: str, source: str) ->
 
 
 def _fit(options: TrainOptions, job: Job) -> None:
-    """Run the workers until the bundle is written; begun again where they die, while they get further each time."""
-    config = job.config
-    progress = ray.remote(num_cpus=0)(Progress).remote()
-    job = replace(job, progress=progress, summaries=_summaries(options, job))
-    fewest, most = options.worker_range
-    fs, path = storage.arrow_filesystem(storage.join(job.out, "_training"))
-    resources: dict[str, float] = {"CPU": min(1.0, cluster.cpus() / most)}
-    if options.gpus_per_worker:
-        resources["GPU"] = options.gpus_per_worker
+    """Run the workers until the bundle is written."""
+    config, refitted = job.config, job.refit is not None
     epochs = job.refit.epochs if job.refit else config.epochs
-    name = storage.fingerprint(config.model_dump_json().encode(), job.source.encode(), str(bool(job.refit)).encode())
-
-    def trainer() -> DataParallelTrainer:
-        return DataParallelTrainer(
-            train_worker,
-            train_loop_config={"job": job},
-            backend_config=TensorflowCluster(),
-            scaling_config=ScalingConfig(
-                num_workers=most if fewest == most else (fewest, most),
-                use_gpu=options.gpus_per_worker > 0,
-                resources_per_worker=resources,
-            ),
-            run_config=RunConfig(
-                name=name,  # the same name finds the checkpoints of an interrupted run
-                storage_path=path,
-                storage_filesystem=fs,
-                failure_config=FailureConfig(max_failures=_FAILURES_WITHOUT_PROGRESS),
-                checkpoint_config=CheckpointConfig(num_to_keep=2),
-            ),
-        )
-
-    stop = threading.Event()
-    started = f"starting {options.workers} worker(s)"
-    with console.bar(config.task, epochs * len(job.examples.part("train")), note=started) as bar:
-        watcher = threading.Thread(target=watch, args=(progress, bar, config.monitor, stop), daemon=True)
-        watcher.start()
-        try:
-            with cluster.own_errors():
-                _run_while_it_gets_further(trainer, progress)
-        finally:
-            stop.set()
-            watcher.join()
-    error = ray.get(progress.error.remote())
-    if error is not None:
-        raise error
-    if not storage.exists(storage.join(job.out, BUNDLE)):
-        raise ArtrayError("training ended without a bundle (-v shows the workers' logs)")
+    group = Group(
+        workers=options.workers,
+        gpus=options.gpus_per_worker,
+        out=job.out,
+        bundle=BUNDLE,
+        name=storage.fingerprint(config.model_dump_json().encode(), job.source.encode(), str(refitted).encode()),
+        title=config.task,
+        examples=epochs * len(job.examples.part("train")),
+        note=partial(_note, monitor=config.monitor),
+    )
+    group.run(train_worker, replace(job, summaries=_summaries(options, job)))
 
 
-def _run_while_it_gets_further(trainer: Callable[[], DataParallelTrainer], progress: Any) -> None:
-    """Ray gives up after a number of failures, however far apart they are; a long run on many machines has many."""
-    reached = -1
-    while True:
-        try:
-            trainer().fit()
-        except TrainingFailedError:
-            epochs, _ = ray.get(progress.news.remote(reached))
-            if not epochs:
-                raise
-            reached = epochs[-1]["epoch"]
-        else:
-            return
+def _note(metrics: Mapping[str, Any], monitor: str) -> str:
+    note = f"epoch {metrics['epoch']}  loss {metrics['loss']:.3f}"
+    if "validation_loss" in metrics:
+        note += f"  validation loss {metrics['validation_loss']:.3f}"
+        shown = "validation_accuracy" if monitor == "validation_loss" else monitor
+        note += f"  {shown.removeprefix('validation_').replace('_', ' ')} {metrics[shown]:.2f}"
+    return f"{note}  {metrics['rate']:,.0f} examples/s"
 
 
 def _summaries(options: TrainOptions, job: Job) -> str | None:

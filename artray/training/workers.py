@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
@@ -82,30 +83,27 @@ class Progress:
         return [self._epochs[number] for number in sorted(self._epochs) if number > epoch], self._step
 
 
-def watch(progress: Any, bar: console.Bar, monitor: str, stop: threading.Event) -> None:
-    """Show what a Progress actor knows on a bar of examples, until told to stop."""
+def watch(progress: Any, bar: console.Bar, note: Callable[[Mapping[str, Any]], str], stop: threading.Event) -> None:
+    """Show what a Progress actor knows on a bar of examples, until told to stop.
+
+    Args:
+        progress: The actor. It knows of each epoch, and of the running one's last step, `epoch` (done, from 0) and
+            `seen` examples of it.
+        bar: Of examples.
+        note: What to say beside the bar, of an epoch's metrics or a step's, whose `epoch` counts from 1.
+        stop: Set when training is over.
+    """
     epoch = shown = whole = 0
     while True:
         last = stop.wait(0.3)
         epochs, step = ray.get(progress.news.remote(epoch))
         for metrics in epochs:
             epoch, whole = metrics["epoch"], metrics["epoch"] * metrics["seen"]
-            bar.advance(whole - shown, note=_note(metrics, monitor))
+            bar.advance(whole - shown, note=note(metrics))
             shown = whole
         if step is not None and step["epoch"] == epoch:
             done = max(whole + step["seen"], shown)
-            bar.advance(
-                done - shown, note=f"epoch {epoch + 1}  loss {step['loss']:.3f}  {step['rate']:,.0f} examples/s"
-            )
+            bar.advance(done - shown, note=note({**step, "epoch": epoch + 1}))
             shown = done
         if last:
             return
-
-
-def _note(metrics: dict[str, Any], monitor: str) -> str:
-    note = f"epoch {metrics['epoch']}  loss {metrics['loss']:.3f}"
-    if "validation_loss" in metrics:
-        note += f"  validation loss {metrics['validation_loss']:.3f}"
-        shown = "validation_accuracy" if monitor == "validation_loss" else monitor
-        note += f"  {shown.removeprefix('validation_').replace('_', ' ')} {metrics[shown]:.2f}"
-    return f"{note}  {metrics['rate']:,.0f} examples/s"

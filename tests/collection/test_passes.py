@@ -1,8 +1,6 @@
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artray import cluster
 from artray.collection import passes
 from artray.collection.pictures import BATCH
 
@@ -11,9 +9,7 @@ from artray.collection.pictures import BATCH
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=5), st.integers(1, 64))
 def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, cpus):
     groups = [{"file": f"{number}", "group": 0, "count": size} for number, size in enumerate(sizes)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "cpus", lambda: cpus)
-        chunks = passes._cut(groups)
+    chunks = passes._cut(groups, cpus)
     for group in groups:
         own = [chunk for chunk in chunks if chunk["file"] == group["file"]]
         assert [chunk["start"] for chunk in own] == [sum(item["count"] for item in own[:n]) for n in range(len(own))]
@@ -26,9 +22,7 @@ def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, cpus):
 
 def test_chunks_begin_small_and_get_smaller_towards_the_end():
     """The last ones are a batch each: no actor works on while the others have nothing to do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "cpus", lambda: 2)
-        counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 5000}])]
+    counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 5000}], 2)]
     assert counts[:2] == [BATCH, BATCH]  # for each actor a small one first
     assert counts[2:] == sorted(counts[2:], reverse=True)
     assert counts[2:5] == [256] * 3
@@ -36,7 +30,14 @@ def test_chunks_begin_small_and_get_smaller_towards_the_end():
 
 
 def test_a_small_collection_is_for_all_actors():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "cpus", lambda: 4)
-        counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 48}])]
+    counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 48}], 4)]
     assert counts == [6] * 8
+
+
+def test_only_a_cluster_that_others_began_may_give_the_pool_more_actors(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    pool = passes._pool(2, 50)
+    assert (pool.min_size, pool.initial_size, pool.max_size) == (2, 2, 2)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    pool = passes._pool(2, 50)
+    assert (pool.min_size, pool.initial_size, pool.max_size) == (1, 2, 50)

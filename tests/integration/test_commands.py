@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import S3Server
+from tests.servers import S3Server
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
+import shutil
+import subprocess
 import threading
 import time
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -120,6 +123,50 @@ def test_keys_that_expire_in_the_middle(proxy, on_s3, bundles, expected, tmp_pat
     assert label(manifest, bundles, f"{tmp_path}/out")["statuses"] == {"ok": ROWS - 1, "truncated": 1}
     assert 0 < len(passes[1]) <= ROWS // 2 + serial.CHUNK
     same(scores(f"{tmp_path}/out"), expected)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """A disk of so many KiB; called again, it grows."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def resize(size: int) -> Path:
+        how = "remount," if place.is_mount() else ""
+        if shutil.which("mount") is None:
+            pytest.skip("there is no `mount` here")
+        command = ["mount", "-t", "tmpfs", "-o", f"{how}size={size}k", "tmpfs", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"a small disk can't be mounted here: {done.stderr.strip()}")
+        return place
+
+    try:
+        yield resize
+    finally:
+        if place.is_mount():
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_disk_that_is_full(small_disk, collection, bundles, expected, tmp_path, monkeypatch):
+    """Wherever it gets full: one line, nothing half visible, and with more room the same command goes on."""
+    serial.install(monkeypatch)
+    manifest = write_manifest(f"{tmp_path}/manifest", collection)
+    said = []
+    for size in range(4, 400, 12):
+        out = small_disk(size) / "out"
+        try:
+            label(manifest, bundles, str(out))
+        except InputError as error:
+            said.append(str(error))
+            assert not list(out.glob("task=*/*.parquet")) or (out / "_run.json").exists()
+        else:
+            break
+    assert all("No space left on device" in line and "\n" not in line for line in said), said
+    places = {re.sub(r".*/out/?", "", line.split(":")[0]).split("/")[0] for line in said}
+    assert {"_staging", "_runs"} <= places
+    same(scores(str(out)), expected)
+    assert sorted(path.name for path in out.iterdir()) == ["_run.json", "_runs", "task=patches", "task=pictures"]
 
 
 def test_a_worker_that_is_killed(ray_session, collection, bundles, expected, tmp_path):

@@ -11,9 +11,9 @@ import pytest
 from artray.collection import s3, storage
 from artray.collection.storage import ReadError
 from artray.errors import InputError
-from tests.conftest import S3Server
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy
+from tests.servers import S3Server
 
 TRIES = 3
 FOLDER = "s3://museum/faults"

@@ -16,9 +16,9 @@ import pytest
 
 from artray.collection import s3, storage
 from artray.errors import InputError
-from tests.conftest import S3Server
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Proxy
+from tests.servers import S3Server
 
 FOLDER = "s3://museum/options"
 Sent = list[tuple[str, str, dict[str, str]]]

@@ -17,6 +17,7 @@ from artray.features.colormaps import color_map_distances, learn_color_maps
 from artray.training.bundle import load_bundle, load_model, read_json
 from artray.training.config import TrainConfig
 from artray.training.data import Inputs, feature_matrix, load_examples
+from artray.training.groups import worker_range
 from artray.training.station import TrainOptions, train
 from tests.integration.tables import CONFIG, EXAMPLES
 from tests.tools.kill_training import train_workers
@@ -151,8 +152,8 @@ def test_a_loss_that_is_no_number_is_one_line_at_once(features: str, tmp_path: P
 def test_numbers_of_workers(workers: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainOptions(config="c", data="d", out="o", workers=workers)
-    assert TrainOptions(config="c", data="d", out="o", workers="2-4").worker_range == (2, 4)
-    assert TrainOptions(config="c", data="d", out="o", workers="3").worker_range == (3, 3)
+    assert worker_range("2-4") == (2, 4)
+    assert worker_range("3") == worker_range(3) == (3, 3)
 
 
 def experiment(**changes: object) -> TrainConfig:

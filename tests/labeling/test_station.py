@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,7 +20,7 @@ from artray.collection.decoding import DECODE_VERSION, decode
 from artray.errors import ArtrayError, InputError
 from artray.features.brightness import Brightness
 from artray.labeling import models, published, station
-from artray.labeling.published import read_labels, read_published
+from artray.labeling.published import labelled_pictures, read_labels, read_published
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches import draw
 from artray.training.bundle import BUNDLE, MODEL, load_bundle, load_model
@@ -204,17 +206,22 @@ def test_a_run_that_died_goes_on(label, bundles, passes, tmp_path, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "other").iterdir()) == ["_run.json", "_runs", "task=pictures"]
 
 
-@pytest.mark.parametrize("step", ["parquet_writer", "commit", "show", "_tidy"])
+@pytest.mark.parametrize("step", ["parquet_writer", "commit", "_show", "_tidy"])
 def test_a_full_disk_at_any_step_of_publishing(label, bundles, tmp_path, monkeypatch, step):
     """Readers see the old run or the new one; the same command goes on."""
     label(bundles["pictures"], bundles["features"])
     before = rows(tmp_path / "out")
 
-    def full(*_: Any, **__: Any) -> None:
+    module = station if step in ("parquet_writer", "commit") else published
+    original, calls = getattr(module, step), []
+
+    def full(*arguments: Any) -> None:
+        calls.append(arguments)
+        if step in ("_show", "_tidy") and len(calls) == 1:  # at the start of the run
+            return original(*arguments)
         raise InputError("out: no space left on device")
 
     with monkeypatch.context() as patch:
-        module = station if step in ("parquet_writer", "commit") else published
         patch.setattr(module, step, full)
         with pytest.raises(InputError, match="no space"):
             label(bundles["pictures"], bundles["features"], overwrite=True)
@@ -226,6 +233,30 @@ def test_a_full_disk_at_any_step_of_publishing(label, bundles, tmp_path, monkeyp
     label(bundles["pictures"], bundles["features"])
     names = ("object_id", "task", "label", "scores", "status")
     assert of(rows(tmp_path / "out"), *names) == of(before, *names)
+    committed = read_published(str(tmp_path / "out"))
+    left = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out" / "_runs").glob("*/*")}
+    assert left == {*committed.files(), *committed.previous}
+    assert not (tmp_path / "out" / "_staging").exists()
+
+
+def test_which_version_of_a_picture_labels_are_from(label, bundles, collection, tmp_path):
+    """Where tasks were labelled at different times: the newest run's."""
+    label(bundles["pictures"], bundles["features"])
+    grown = write_manifest(str(tmp_path / "grown"), collection, {"W3": "2"})
+    label(bundles["features"], manifest=grown)
+    found = {row["object_id"]: row for row in labelled_pictures(str(tmp_path / "out")).to_pylist()}
+    assert {name: row["version"] for name, row in found.items() if row["version"] != "1"} == {"W3": "2"}
+    assert {name: row["image_uri"] for name, row in found.items()} == collection
+
+
+def test_folders_of_tasks_alone_are_labels_too(label, bundles, tmp_path):
+    label(bundles["pictures"], bundles["features"])
+    shutil.copytree(tmp_path / "out" / "task=features", tmp_path / "copy" / "task=features")
+    order = [("object_id", "ascending")]
+    copied = read_labels(str(tmp_path / "copy")).to_table().sort_by(order)
+    whole = read_labels(str(tmp_path / "out")).to_table(filter=pc.field("task") == "features").sort_by(order)
+    assert copied.drop_columns("task").equals(whole.drop_columns("task"))
+    assert labelled_pictures(str(tmp_path / "copy")) is None
 
 
 def test_plain_readers_find_one_whole_file_a_task(label, bundles, tmp_path):

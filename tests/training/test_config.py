@@ -4,9 +4,12 @@ import pytest
 import yaml
 
 from artray.errors import InputError
-from artray.training.config import OptimizerConfig, TrainConfig, read_config
+from artray.gans.config import GanConfig
+from artray.training.config import OptimizerConfig, TrainConfig, read_config, read_options
 
-CONFIGS = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("*.yaml"))
+ALL = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("*.yaml"))
+CONFIGS = [path for path in ALL if not path.stem.startswith("gan_")]
+GANS = [path for path in ALL if path not in CONFIGS]
 
 TEXT = """\
 task: style
@@ -26,13 +29,14 @@ def file(tmp_path):
 
 def test_there_are_configs():
     assert len(CONFIGS) >= 2
+    assert len(GANS) >= 2
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_every_config_is_valid_and_has_a_header(path):
     text = path.read_text(encoding="utf-8")
     values = yaml.safe_load(text)
-    config = read_config(str(path), {})
+    config = read_options(GanConfig if path in GANS else TrainConfig, str(path), {})
     assert config.model_dump(exclude_unset=True).keys() == values.keys()
     header = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     for key in ("Command", "Data", "Published", "Ours"):

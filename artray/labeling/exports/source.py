@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from artray.collection import storage
-from artray.collection.passes import RUN
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.labeling.published import read_labels
@@ -145,10 +144,7 @@ def read_source(
     Raises:
         InputError: There are no labels, or none of a task in `thresholds`.
     """
-    whole = read_labels(labels) if storage.exists(storage.join(labels, RUN)) else storage.dataset(labels)
-    lacking = [name for name in (*LABELS.names, "task") if name not in whole.schema.names]
-    if lacking:
-        raise InputError(f"{labels}: not labels: there is no column {', '.join(lacking)}")
+    whole = read_labels(labels)
     fragments: dict[str, list[Any]] = {}
     for fragment in whole.get_fragments():
         task = pads.get_partition_keys(fragment.partition_expression)["task"]

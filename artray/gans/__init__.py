@@ -1,0 +1,1 @@
+"""GANs: generators of pictures, trained on the same cluster and from the same data as the classifiers."""

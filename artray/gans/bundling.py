@@ -1,0 +1,63 @@
+"""A trained pair of networks written down (see `bundle.py`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from artray.collection import storage
+from artray.collection.decoding import DECODE_VERSION
+from artray.gans.bundle import BUNDLE, DISCRIMINATOR, GENERATOR, HISTORY, GeneratorBundle
+from artray.gans.config import GanConfig
+from artray.gans.data import Pictures
+from artray.training.bundling import keras_file, versions
+
+
+def write_generator_bundle(
+    out: str,
+    *,
+    generator: Any,
+    discriminator: Any,
+    config: GanConfig,
+    pictures: Pictures,
+    history: Sequence[Mapping[str, Any]],
+) -> GeneratorBundle:
+    """Write a generator bundle; `generator.json` comes last, so a folder that has it is whole.
+
+    Args:
+        out: Folder or s3:// prefix.
+        generator: A Keras model of ordinary variables.
+        discriminator: Likewise.
+        config: What was trained.
+        pictures: From what.
+        history: The figures of each epoch; the last one's are the bundle's `metrics`.
+    """
+    files = {GENERATOR: keras_file(generator), DISCRIMINATOR: keras_file(discriminator)}
+    weights = storage.fingerprint(*(weight.tobytes() for weight in generator.get_weights()))
+    bundle = GeneratorBundle(
+        model_id=f"{config.model.name}-{weights[:12]}",
+        config=json.loads(config.model_dump_json()),
+        size=config.size,
+        codes=config.codes,
+        distribution=config.distribution,
+        classes=pictures.classes,
+        generator_sha=storage.fingerprint(files[GENERATOR]),
+        discriminator_sha=storage.fingerprint(files[DISCRIMINATOR]),
+        decode_version=DECODE_VERSION,
+        data={
+            "fingerprint": storage.fingerprint("\n".join(pictures.ids).encode(), pictures.labels.tobytes()),
+            "train": len(pictures.ids),
+            "dropped": pictures.dropped,
+            "source": pictures.source,
+        },
+        metrics=dict(history[-1]),
+        versions=versions(),
+        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    for name, data in files.items():
+        storage.write_bytes(storage.join(out, name), data)
+    storage.write_bytes(storage.join(out, HISTORY), json.dumps(list(history), indent=1).encode())
+    storage.write_bytes(storage.join(out, BUNDLE), bundle.model_dump_json(indent=1).encode())
+    return bundle

@@ -1,0 +1,52 @@
+"""The numbers that a generator makes pictures of; every code in artray is drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from artray.errors import InputError
+
+Distribution: TypeAlias = Literal["normal", "uniform"]
+
+
+def draw_codes(
+    count: int,
+    size: int,
+    distribution: Distribution,
+    seed: int | Sequence[int],
+    truncation: float | None = None,
+) -> npt.NDArray[np.float32]:
+    """Codes for a generator.
+
+    Args:
+        count: How many.
+        size: Numbers in each.
+        distribution: `normal`, mean 0 and standard deviation 1, or `uniform` from -1 to 1.
+        seed: One number or several; the same give the same codes.
+        truncation: Numbers farther from 0 than this are drawn again (Brock et al. 2019, "Large Scale GAN Training"):
+            the nearer to 0, the more the pictures look like the average one, with fewer flaws.
+
+    Returns:
+        (count, size) float32.
+
+    Raises:
+        InputError: The truncation is not above 0.
+    """
+    if truncation is not None and not truncation > 0:
+        raise InputError(f"truncation: must be above 0, not {truncation}")
+    chance = np.random.default_rng(seed)
+    if distribution == "uniform":
+        most = 1.0 if truncation is None else min(truncation, 1.0)
+        return chance.uniform(-most, most, (count, size)).astype(np.float32)
+    codes = chance.standard_normal((count, size))
+    if truncation is not None:
+        while (far := np.abs(codes) > truncation).any():
+            if truncation < 0.1:  # few numbers fall so near, and there the normal distribution is even
+                codes[far] = chance.uniform(-truncation, truncation, int(far.sum()))
+            else:
+                codes[far] = chance.standard_normal(int(far.sum()))
+    return codes.astype(np.float32)

@@ -1,0 +1,178 @@
+"""Several generators side by side: architectures, losses or any other setting, trained one after the other.
+
+All are judged by as many pictures against the same works, whose embeddings are made once. Each bundle is below
+`OUT/runs/`: run again, a comparison does what is missing. `results.parquet` and `results.csv` hold a row a generator:
+the settings, the scores (see `scores`), `seconds` of training, `run`, and `error` where training failed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from artray import console
+from artray.collection import storage
+from artray.errors import ArtrayError
+from artray.gans.config import read_config
+from artray.gans.latent import latent_strips
+from artray.gans.scores import CANDIDATES, FIGURES, HEADER, cells, heading, score
+from artray.gans.station import GanOptions, train_gan
+from artray.job import Counts, Options
+from artray.training.bundle import read_json
+from artray.training.search import grid_values
+
+RESULTS = "results.parquet"
+_WORKS = "_works"
+
+
+class ComparisonOptions(Options):
+    """Train several GANs on the same works, and score all of them alike."""
+
+    config: list[str] = Field(
+        min_length=1, description="what to train: one or more of jobs/configs/ or your own", examples=["FILE,FILE"]
+    )
+    data: str = Field(description="manifest or patches, as the configs' `input` says", examples=["URI"])
+    out: str = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])
+    grid: dict[str, Any] = Field(
+        {},
+        description="values to try for a key of the config, in YAML with commas between them; once a key: "
+        "`loss.name=ns,hinge`",
+        examples=["KEY=VALUE,VALUE"],
+    )
+    set: dict[str, str] = Field({}, description="change a key of all configs", examples=["KEY=VALUE"])
+    samples: int = Field(1000, ge=8, description="pictures that each is scored by; at most half of the works")
+    workers: int = Field(1, ge=1, description="processes that share each batch")
+    gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One training: a config file with changes, and what distinguishes it from the others."""
+
+    config: str
+    changes: dict[str, str]
+    values: dict[str, Any]
+    size: int
+    out: str
+
+
+def compare_gans(options: ComparisonOptions) -> Counts:
+    """Train and score what is not done yet, and write the table.
+
+    Raises:
+        InputError: A config, the grid or the data can't be used.
+        ArtrayError: Not one could be trained.
+    """
+    out = storage.normalize(options.out)
+    storage.ensure_writable(out)
+    runs = _runs(options, out)
+    rows = []
+    for number, run in enumerate(runs, 1):
+        told = ", ".join(f"{key}={value}" for key, value in run.values.items())
+        console.heading(f"{number} of {len(runs)}  {told}")
+        rows.append(_row(options, run, storage.join(out, _WORKS, str(run.size))))
+    trained = [row for row in rows if not row["error"]]
+    if not trained:
+        raise ArtrayError(f"not one of {len(rows)} could be trained: {rows[0]['error']}")
+    storage.remove(storage.join(out, _WORKS))
+    _write(out, rows)
+    _show(rows, list(runs[0].values), read_json(trained[0]["run"], "scores.json"))
+    best = min(trained, key=lambda row: float(row["kid"]))
+    return {
+        "rows": len(rows),
+        "ok": len(trained),
+        "failed": len(rows) - len(trained),
+        "out": out,
+        "best": {key: best[key] for key in runs[0].values},
+        "best_run": best["run"],
+        **{figure: best[figure] for figure in FIGURES},
+    }
+
+
+def trained_runs(comparison: str) -> list[str]:
+    """The bundles of a finished comparison, in the order of its table.
+
+    Raises:
+        InputError: There is none.
+    """
+    rows = storage.dataset(storage.join(comparison, RESULTS)).to_table(columns=["run", "error"]).to_pylist()
+    return [row["run"] for row in rows if not row["error"]]
+
+
+def _runs(options: ComparisonOptions, out: str) -> list[_Run]:
+    """All combinations, the last key of the grid changing fastest."""
+    axes = [[(key, value) for value in grid_values(key, text)] for key, text in options.grid.items()]
+    source = storage.dataset_fingerprint(storage.dataset(options.data))
+    runs = []
+    for file, *values in itertools.product(options.config, *axes):
+        changes = {**options.set, **{key: json.dumps(value) for key, value in values}}  # JSON is YAML
+        config = read_config(file, changes)
+        name = storage.fingerprint(config.model_dump_json().encode(), source.encode())[:12]
+        told = {"config": PurePosixPath(file).stem, **{key: _readable(value) for key, value in values}}
+        runs.append(_Run(file, changes, told, config.size, storage.join(out, "runs", name)))
+    return runs
+
+
+def _readable(value: Any) -> str | int | float | bool:
+    return value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
+
+
+def _row(options: ComparisonOptions, run: _Run, works: str) -> dict[str, Any]:
+    row: dict[str, Any] = dict(run.values)
+    try:
+        train_gan(
+            GanOptions(
+                config=run.config,
+                data=options.data,
+                out=run.out,
+                set=run.changes,
+                workers=options.workers,
+                gpus_per_worker=options.gpus_per_worker,
+            )
+        )
+    except ArtrayError as error:  # of some losses that is an answer too
+        console.say(f"failed: {error}")
+        names = (*FIGURES[:2], "kid_error", *FIGURES[2:], "epochs", "seconds")
+        return {**row, **dict.fromkeys(names), "run": run.out, "error": str(error)}
+    scores = score(run.out, options.data, options.samples, works=works)
+    latent_strips(run.out)
+    history: Any = read_json(run.out, "history.json")
+    return {
+        **row,
+        **scores["rows"]["generator"],
+        "epochs": len(history),
+        "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
+        "run": run.out,
+        "error": None,
+    }
+
+
+def _write(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    mixed = [name for name in rows[0] if len({type(row[name]) for row in rows if row[name] is not None} - {int}) > 1]
+    typed = [{name: str(value) if name in mixed else value for name, value in row.items()} for row in rows]
+    storage.write_table(storage.join(out, RESULTS), pa.Table.from_pylist(typed))
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(rows[0])
+    writer.writerows(row.values() for row in rows)
+    storage.write_bytes(storage.join(out, "results.csv"), sink.getvalue().encode())
+
+
+def _show(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], scores: Mapping[str, Any]) -> None:
+    lines = [[*(row[key] for key in keys), *cells(row), _time(row["seconds"])] for row in rows]
+    rest = [""] * (len(keys) - 1)
+    lines += [[CANDIDATES[name], *rest, *cells(scores["rows"][name]), ""] for name in ("works", "mean", "noise")]
+    console.table(heading(scores), [*keys, *HEADER, "training"], lines)
+
+
+def _time(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds / 60:.1f} min"

@@ -1,0 +1,137 @@
+"""What the config of a GAN says; `jobs/configs/gan_*.yaml` hold one each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from artray.gans.codes import Distribution
+from artray.job import Options
+from artray.training.augmentation import Augmentation
+from artray.training.config import OptimizerConfig, read_options
+
+LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge"]
+"""The losses in `artray.models.gan_losses`."""
+
+Change: TypeAlias = Literal["color", "translation", "cutout"]
+
+
+class GanModelConfig(BaseModel):
+    """`name` of a pair of networks in `artray.models.gans`; all other keys are their builders' keyword arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Literal["basic", "deconv", "dcgan", "resnet"]
+
+    def settings(self) -> dict[str, Any]:
+        """The builders' keyword arguments."""
+        return dict(self.model_extra or {})
+
+
+class LossConfig(BaseModel):
+    """A loss of `artray.models.gan_losses` and its constants.
+
+    Attributes:
+        name: Which.
+        label_smoothing: mm, ns, dragan: real pictures are to be recognised as real by 1 - s only.
+        clip: wgan: the discriminator's weights stay between -c and c.
+        penalty: wgan_gp, dragan: the gradient penalty's weight, λ.
+        noise: dragan: how far from the pictures the gradient is looked at, in their standard deviations.
+        balance: began: γ, the error of generated over that of real pictures; the higher, the more diverse.
+        gain: began: λ_k, how fast k_t moves.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: LossName = "ns"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    clip: float = Field(0.01, gt=0)
+    penalty: float = Field(10.0, ge=0)
+    noise: float = Field(0.5, gt=0)
+    balance: float = Field(0.5, gt=0)
+    gain: float = Field(0.001, gt=0)
+
+    @model_validator(mode="after")
+    def _is_of_this_loss(self) -> LossConfig:
+        for key, losses in _OF.items():
+            if getattr(self, key) != type(self).model_fields[key].default and self.name not in losses:
+                raise ValueError(f"{key} is for {', '.join(losses)}, not for {self.name}")
+        return self
+
+
+_OF: dict[str, tuple[LossName, ...]] = {
+    "label_smoothing": ("mm", "ns", "dragan"),
+    "clip": ("wgan",),
+    "penalty": ("wgan_gp", "dragan"),
+    "noise": ("dragan",),
+    "balance": ("began",),
+    "gain": ("began",),
+}
+
+
+class GanOptimizer(OptimizerConfig):
+    """One network's Keras optimizer and its learning rate's schedule; other keys are the optimizer's arguments."""
+
+    learning_rate: float = Field(2e-4, gt=0)
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    warmup_epochs: float = Field(0.0, ge=0)
+    decay: float = Field(0.1, gt=0, lt=1)
+    decay_epochs: int = Field(10, ge=1)
+
+
+class GanConfig(Options):
+    """One GAN: what it learns from, the two networks and how they are trained against each other."""
+
+    input: Literal["pictures", "patches"] = Field("pictures", description="whether the data are a manifest or patches")
+    target: str | None = Field(
+        None,
+        description="the catalogue column by whose labels pictures can be asked for; rows without one are left out",
+    )
+    classes: list[str] | None = Field(None, description="which labels, in order; default all of the training part")
+    size: int = Field(64, ge=8, le=1024, description="side of the pictures")
+    augment: Augmentation = Field(
+        default_factory=Augmentation, description="of the real pictures; the generator learns to make such pictures too"
+    )
+    model: GanModelConfig
+    codes: int = Field(128, ge=1, description="numbers in a code, of which the generator makes a picture")
+    distribution: Distribution = Field("normal", description="of the codes: normal, or uniform from -1 to 1")
+    loss: LossConfig = Field(default_factory=LossConfig)
+    diff_augment: list[Change] = Field(
+        [],
+        description="changes of real and generated pictures that only the discriminator sees, for small collections: "
+        "color, translation, cutout. The generator does not learn them",
+    )
+    generator: GanOptimizer = Field(default_factory=GanOptimizer, description="optimizer of the generator")
+    discriminator: GanOptimizer = Field(default_factory=GanOptimizer, description="optimizer of the discriminator")
+    discriminator_steps: int = Field(1, ge=1, description="batches, each an update of the discriminator, before …")
+    generator_steps: int = Field(1, ge=1, description="… so many updates of the generator")
+    batch_size: int = Field(64, ge=2, description="of all workers together; what does not fill a batch waits an epoch")
+    epochs: int = Field(100, ge=1)
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="watch and keep the generator's moving average, with this momentum (0.999)"
+    )
+    samples: int = Field(64, ge=2, le=400, description="pictures on the sheet that is made after an epoch")
+    sample_epochs: int = Field(1, ge=1, description="after every how many epochs")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="a checkpoint after so many batches too, for epochs that take long"
+    )
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> GanConfig:
+        if self.classes is not None and self.target is None:
+            raise ValueError("classes: needs a target column")
+        if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):
+            raise ValueError("classes: two different ones at least, each once")
+        return self
+
+
+def read_config(file: str, changes: Mapping[str, str]) -> GanConfig:
+    """A config file with changes from the command line (`loss.name=hinge`).
+
+    Raises:
+        InputError: The file can't be read, or a key or value is not one.
+    """
+    return read_options(GanConfig, file, changes)

@@ -1,0 +1,325 @@
+"""Pictures from a generator bundle, as a collection with a manifest that all other jobs read.
+
+Picture 17 of a seed is the same picture however many are made, in whatever order and on however many machines: its
+code is drawn from the seed and its number alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from PIL import Image
+from pydantic import Field
+
+from artray import cluster, console
+from artray.collection import storage
+from artray.collection.manifest import FILE, PLACE
+from artray.collection.passes import RUN, run_pass
+from artray.collection.pictures import BATCH, Picture
+from artray.errors import InputError
+from artray.gans.bundle import GeneratorBundle, load_generator, load_generator_bundle
+from artray.gans.codes import draw_codes
+from artray.gans.watching import to_pictures
+from artray.job import Counts, Options
+
+PICTURES = "pictures"
+MANIFEST = "manifest"
+_PLAN = "_plan"
+_GOLDEN = (5**0.5 - 1) / 2
+
+T = TypeVar("T")
+
+
+class SampleOptions(Options):
+    """Write pictures of a trained generator as a collection with a manifest, which all other jobs read."""
+
+    model: str = Field(description="the generator bundle of train_gan", examples=["URI"])
+    out: str = Field(description="folder or s3:// prefix for pictures/ and manifest/", examples=["URI"])
+    count: int = Field(100, ge=1, description="how many pictures")
+    classes: list[str] = Field(
+        [], description="of these classes alone, each equally often; default: all", examples=["NAME,NAME"]
+    )
+    seed: int = Field(0, ge=0, description="the same gives the same pictures; more of them begin with the fewer")
+    truncation: float | None = Field(
+        None, gt=0, description="the farthest from 0 that a code's numbers may be: fewer flaws, less variety"
+    )
+    overwrite: bool = Field(False, description="replace pictures of another generator, or made with other options")
+
+
+def sample_gan(options: SampleOptions) -> Counts:
+    """The job: `sample` with its options."""
+    counts = sample(
+        options.model,
+        options.out,
+        options.count,
+        classes=options.classes,
+        seed=options.seed,
+        truncation=options.truncation,
+        overwrite=options.overwrite,
+    )
+    if counts.get("classes"):
+        console.table("pictures", ["class", "number"], counts["classes"].items())
+    return counts
+
+
+class Painter:
+    """A bundle's generator at work: codes in, pictures out. TensorFlow is imported when it is made.
+
+    Args:
+        uri: The generator bundle.
+
+    Raises:
+        InputError: As `load_generator_bundle` and `load_generator`.
+    """
+
+    def __init__(self, uri: str):
+        self.bundle = load_generator_bundle(uri)
+        self._model = load_generator(uri, self.bundle)
+
+    def __call__(self, codes: npt.NDArray[np.float32], classes: Sequence[int] | None = None) -> Picture:
+        """Pictures of codes.
+
+        Args:
+            codes: (n, bundle.codes).
+            classes: Each one's class, as an index into `bundle.classes`, where there are classes.
+
+        Returns:
+            RGB (n, size, size, 3), 0..255.
+        """
+        size, number = self.bundle.size, len(self.bundle.classes)
+        pictures = np.empty((len(codes), size, size, 3), np.uint8)
+        for start in range(0, len(codes), BATCH):
+            part = codes[start : start + BATCH]
+            # Always as many: there is one compiled function, and a picture does not depend on its neighbours.
+            inputs = [np.resize(part, (BATCH, part.shape[1]))]
+            if number:
+                assert classes is not None  # a generator with classes makes nothing without one
+                labels = np.resize(np.asarray(classes)[start : start + BATCH], BATCH)
+                inputs.append(np.eye(number, dtype=np.float32)[labels])
+            values = self._model.predict_on_batch(inputs if number else inputs[0])
+            pictures[start : start + len(part)] = to_pictures(np.asarray(values)[: len(part)])
+        return pictures
+
+    def numbered(
+        self,
+        numbers: Sequence[int],
+        seed: int,
+        classes: Sequence[int] | None = None,
+        truncation: float | None = None,
+    ) -> Picture:
+        """The pictures with some numbers of a seed; `classes` as in a call."""
+        return self(numbered_codes(self.bundle, numbers, seed, truncation), classes)
+
+
+def numbered_codes(
+    bundle: GeneratorBundle, numbers: Sequence[int], seed: int, truncation: float | None = None
+) -> npt.NDArray[np.float32]:
+    """The codes with some numbers of a seed, (n, bundle.codes)."""
+    codes = [draw_codes(1, bundle.codes, bundle.distribution, (seed, number), truncation) for number in numbers]
+    return np.concatenate(codes) if codes else np.zeros((0, bundle.codes), np.float32)
+
+
+def spread_classes(count: int, shares: Sequence[float]) -> list[int]:
+    """A class for each of some pictures, such that any first ones of them have nearly the wanted shares.
+
+    Args:
+        count: How many pictures.
+        shares: Each class's weight; they need not sum to 1.
+
+    Returns:
+        Indices into `shares`; the same beginning for every count.
+    """
+    edges = np.cumsum(np.asarray(shares, np.float64)) / np.sum(shares)
+    # Multiples of the golden ratio fill the unit interval evenly at every moment (Weyl's sequence).
+    places = (np.arange(1, count + 1) * _GOLDEN) % 1
+    chosen: list[int] = np.minimum(np.searchsorted(edges, places, side="right"), len(edges) - 1).tolist()
+    return chosen
+
+
+def class_shares(bundle: GeneratorBundle, uri: str, wanted: Sequence[str]) -> list[float]:
+    """Equal shares for some of a bundle's classes, none for the others; empty for a bundle without classes.
+
+    Args:
+        bundle: The bundle.
+        uri: Its place, for messages.
+        wanted: Names; none: all.
+
+    Raises:
+        InputError: There is no such class.
+    """
+    for name in wanted:
+        if name not in bundle.classes:
+            known = ", ".join(bundle.classes) or "none: it was trained without labels"
+            raise InputError(f"{uri}: has no class {name!r} (classes: {known})")
+    return [float(not wanted or name in wanted) for name in bundle.classes]
+
+
+def sample(
+    model: str,
+    out: str,
+    count: int,
+    *,
+    classes: Sequence[str] = (),
+    shares: Sequence[float] | None = None,
+    seed: int = 0,
+    truncation: float | None = None,
+    overwrite: bool = False,
+) -> Counts:
+    """Write pictures of a generator as a collection: `OUT/pictures`, and `OUT/manifest` as ingest would write it.
+
+    The manifest has a row a picture: `object_id`, `image_uri`, `size`, `version`, the column that the generator's
+    labels came from (where it has classes), `generator` (the model_id), `group` and `split`, which is `train`: no
+    generated picture is for testing anything. A run that died goes on with the same command.
+
+    Args:
+        model: URI of the generator bundle.
+        out: Folder or s3:// prefix.
+        count: How many pictures.
+        classes: Names of classes that are wanted, each equally often; none: all.
+        shares: Or the weight of each of the bundle's classes.
+        seed: Of the codes.
+        truncation: As in `draw_codes`.
+        overwrite: Replace samples of another generator, or made with other options.
+
+    Returns:
+        Counts: `rows`, `ok`, `failed`, `out`, `manifest`, and `classes`, counted, where there are some.
+
+    Raises:
+        InputError: No generator bundle, no such class, or `out` holds other samples or can't be written.
+    """
+    bundle = load_generator_bundle(model)
+    out = storage.normalize(out)
+    storage.ensure_writable(out)
+    if truncation is not None:
+        draw_codes(0, bundle.codes, bundle.distribution, 0, truncation)  # so that a bad one is said now
+    weights = list(shares) if shares is not None else class_shares(bundle, model, classes)
+    drawn = spread_classes(count, weights) if bundle.classes else None
+    settings = {
+        "generator": bundle.generator_sha,
+        "count": count,
+        "shares": weights,
+        "seed": seed,
+        "truncation": truncation,
+    }
+    counts: Counts = {"rows": count, "ok": count, "failed": 0, "out": out, "manifest": storage.join(out, MANIFEST)}
+    if drawn is not None:
+        found = Counter(drawn)
+        counts["classes"] = {name: found[index] for index, name in enumerate(bundle.classes) if found[index]}
+    if _made_before(out, settings, overwrite):
+        console.say(f"{out} holds these pictures already")
+        return counts
+    rows = _planned(out, bundle, settings, count, drawn)
+    plan = storage.join(out, _PLAN, "rows.parquet")
+    keep_table(plan, rows)
+    run_pass(
+        "pictures",
+        plan,
+        storage.join(out, _PLAN, "parts"),
+        _Drawer,
+        {"model": storage.normalize(model), "seed": seed, "truncation": truncation},
+        overwrite=True,
+        gpus=True,
+    )
+    storage.write_table(storage.join(out, MANIFEST, FILE), _manifest(out, bundle, rows))
+    run = {"arguments": settings, "model_id": bundle.model_id, "counts": counts}
+    storage.write_bytes(storage.join(out, MANIFEST, RUN), json.dumps(run, indent=1).encode())
+    storage.remove(storage.join(out, _PLAN))
+    return counts
+
+
+def _made_before(out: str, settings: dict[str, Any], overwrite: bool) -> bool:
+    """Whether the same pictures are there; others are removed or refused."""
+    finished = storage.join(out, MANIFEST, RUN)
+    if not storage.exists(finished):
+        return False
+    if json.loads(storage.read_bytes(finished)).get("arguments") == settings:
+        return True
+    if not overwrite:
+        raise InputError(f"{out}: holds other pictures or another manifest; give another --out, or --overwrite")
+    for name in (MANIFEST, PICTURES, _PLAN):
+        storage.remove(storage.join(out, name))
+    return False
+
+
+def _planned(
+    out: str, bundle: GeneratorBundle, settings: dict[str, Any], count: int, drawn: Sequence[int] | None
+) -> pa.Table:
+    """A row a picture: its id, where it will lie, its number and class."""
+    # Of what makes the picture, the number of pictures excepted: united with others it stays itself.
+    told = json.dumps({name: value for name, value in settings.items() if name != "count"}).encode()
+    prefix = f"generated-{storage.fingerprint(told)[:10]}"
+    numbers = range(count)
+    return pa.table(
+        {
+            "object_id": [f"{prefix}-{number:06d}" for number in numbers],
+            # A thousand a folder: some file systems, and people, are slow with more.
+            "image_uri": [
+                storage.join(out, PICTURES, f"{number // 1000:04d}", f"{number:06d}.png") for number in numbers
+            ],
+            "number": pa.array(numbers, pa.int64()),
+            "class": pa.array([None] * count if drawn is None else drawn, pa.int32()),
+        }
+    )
+
+
+def keep_table(uri: str, table: pa.Table) -> None:
+    """Write a table unless it is there: a pass over it goes on only if its file is the same one."""
+    if not storage.exists(uri) or not pq.read_table(pa.BufferReader(storage.read_bytes(uri))).equals(table):
+        storage.write_table(uri, table)
+
+
+def _manifest(out: str, bundle: GeneratorBundle, rows: pa.Table) -> pa.Table:
+    files = {info.uri: info for info in storage.list_files(storage.join(out, PICTURES))}
+    infos = [files[uri] for uri in rows["image_uri"].to_pylist()]
+    place = [
+        rows["object_id"].combine_chunks(),
+        rows["image_uri"].combine_chunks(),
+        pa.array([info.size for info in infos], pa.int64()),
+        pa.array([info.version for info in infos], pa.string()),
+    ]
+    table = pa.table(place, schema=PLACE)
+    if bundle.classes:
+        names = [bundle.classes[index] for index in rows["class"].to_pylist()]
+        table = table.append_column(bundle.config["target"], pa.array(names, pa.string()))
+    table = table.append_column("generator", pa.array([bundle.model_id] * len(rows), pa.string()))
+    table = table.append_column("group", rows["object_id"])
+    return table.append_column("split", pa.array(["train"] * len(rows), pa.string()))
+
+
+class _Drawer:
+    """Makes the pictures of planned rows and writes them."""
+
+    def __init__(self, model: str, seed: int, truncation: float | None):
+        self._painter = Painter(model)
+        self._seed, self._truncation = seed, truncation
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        classes = rows["class"].to_pylist() if self._painter.bundle.classes else None
+        pictures = self._painter.numbered(rows["number"].to_pylist(), self._seed, classes, self._truncation)
+        for uri, picture in zip(rows["image_uri"].to_pylist(), pictures, strict=True):
+            storage.write_bytes(uri, png(picture))
+        return rows.select(["object_id"]).append_column("status", pa.array(["ok"] * len(rows), pa.string()))
+
+
+def in_task(function: Callable[..., T], *arguments: Any) -> T:
+    """A function's result from a Ray task: the driver needs no TensorFlow, and on a cluster no GPU."""
+    cluster.connect()
+    with cluster.own_errors():
+        result: T = ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
+    return result
+
+
+def png(picture: Picture) -> bytes:
+    """A picture as a PNG file."""
+    sink = io.BytesIO()
+    Image.fromarray(picture).save(sink, "PNG")
+    return sink.getvalue()

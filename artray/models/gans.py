@@ -1,0 +1,131 @@
+"""Pairs of a generator and a discriminator by name.
+
+A generator makes RGB 0..255 of codes, a discriminator takes RGB 0..255: like every model of artray they scale pictures
+themselves. With classes, both have a second input, the labels, one-hot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any, NamedTuple
+
+import keras
+
+from artray.errors import InputError
+from artray.models.gan_autoencoder import autoencoder
+from artray.models.gan_published import (
+    basic_discriminator,
+    basic_generator,
+    dcgan_discriminator,
+    dcgan_generator,
+    deconv_discriminator,
+    deconv_generator,
+)
+from artray.models.gan_residual import resnet_discriminator, resnet_generator
+
+
+class Networks(NamedTuple):
+    """Two builders: from codes or pictures, labels (or None) and the pictures' side to the output tensor."""
+
+    generator: Callable[..., Any]
+    discriminator: Callable[..., Any]
+
+
+GANS: dict[str, Networks] = {
+    "basic": Networks(basic_generator, basic_discriminator),
+    "deconv": Networks(deconv_generator, deconv_discriminator),
+    "dcgan": Networks(dcgan_generator, dcgan_discriminator),
+    "resnet": Networks(resnet_generator, resnet_discriminator),
+}
+"""What a config's `model: {name: …}` can name: D1, D2, D3, and the stable default."""
+
+
+def generator(
+    name: str, size: int, codes: int, classes: int = 0, settings: Mapping[str, object] | None = None
+) -> keras.Model:
+    """A generator by its name.
+
+    Args:
+        name: One of `GANS`.
+        size: Side of its pictures in pixels.
+        codes: Numbers in a code.
+        classes: Number of classes; 0 for one input only.
+        settings: Keyword arguments of the pair's builders; each is given those that it knows.
+
+    Returns:
+        From codes (n, codes), and labels (n, classes), to (n, size, size, 3) float32 RGB 0..255.
+
+    Raises:
+        InputError: No such pair, a setting that neither knows, or a size that it can't make.
+    """
+    build = _pair(name, settings or {}).generator
+    code, label = keras.Input((codes,), name="codes"), _label(classes)
+    picture = _built(build, name, code, label, size, settings or {})
+    return keras.Model(code if label is None else [code, label], picture, name="generator")
+
+
+def discriminator(
+    name: str,
+    size: int,
+    classes: int = 0,
+    settings: Mapping[str, object] | None = None,
+    loss: str = "ns",
+) -> keras.Model:
+    """A discriminator by its name, as a loss needs it.
+
+    Args:
+        name: One of `GANS`.
+        size: Side of the pictures in pixels.
+        classes: Number of classes; 0 for one input only.
+        settings: As for `generator`.
+        loss: One of `gan_losses.LOSSES`. For `began` it is an autoencoder, whatever the name; for losses with a
+            gradient penalty no picture's score depends on the others of its batch.
+
+    Returns:
+        From pictures (n, size, size, 3) RGB 0..255, and labels (n, classes), to scores (n, 1), or for an autoencoder
+        to pictures.
+
+    Raises:
+        InputError: As for `generator`.
+    """
+    settings = settings or {}
+    build = autoencoder if loss == "began" else _pair(name, settings).discriminator
+    if loss in ("wgan_gp", "dragan") and "normalization" in signature(build).parameters:
+        settings = {"normalization": "layer", **settings}
+    picture, label = keras.Input((size, size, 3), name="picture"), _label(classes)
+    output = _built(build, name, picture, label, size, settings)
+    return keras.Model(picture if label is None else [picture, label], output, name="discriminator")
+
+
+def _label(classes: int) -> keras.KerasTensor | None:
+    return keras.Input((classes,), name="labels") if classes else None
+
+
+def _pair(name: str, settings: Mapping[str, object]) -> Networks:
+    if name not in GANS:
+        raise InputError(f"model.name: there is no pair of networks {name!r} ({', '.join(GANS)})")
+    known = {key for build in (*GANS[name], autoencoder) for key in _keywords(build)}
+    for key in settings:
+        if key not in known:
+            raise InputError(f"model.{key}: {name} has no such setting ({', '.join(sorted(known))})")
+    return GANS[name]
+
+
+def _keywords(build: Callable[..., Any]) -> list[str]:
+    return [name for name, one in signature(build).parameters.items() if one.kind is one.KEYWORD_ONLY]
+
+
+def _built(
+    build: Callable[..., Any],
+    name: str,
+    x: keras.KerasTensor,
+    label: keras.KerasTensor | None,
+    size: int,
+    settings: Mapping[str, object],
+) -> Any:
+    known = _keywords(build)
+    try:
+        return build(x, label, size, **{key: value for key, value in settings.items() if key in known})
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"model: {name} can't be built so: {' '.join(str(error).split())[:200]}") from error

@@ -1,0 +1,115 @@
+"""The page's thumbnails: files beside it, made on all CPUs, kept from one report to the next.
+
+    OUT/thumbnails/8f/8f434346648f6b96.jpg   named after the object_id, which may hold what no file system takes
+    OUT/thumbnails/index.parquet             which picture, in which version, each of them shows
+
+A thumbnail is made anew when its picture has another address or version than the index says, and where no version is
+known, always.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from artray.collection import storage
+from artray.collection.decoding import DECODE_VERSION
+from artray.collection.passes import run_pass
+from artray.collection.pictures import View, read_pictures
+from artray.labeling.work import MAY_PASS, unchanged
+
+FOLDER = "thumbnails"
+INDEX = "index.parquet"
+_MANIFEST, _STAGING = "_pictures.parquet", "_thumbnails"
+_COLUMNS = ["object_id", "image_uri", "version", "status", "thumbnail"]
+
+
+def make_thumbnails(out: Path, pictures: pa.Table, size: int) -> dict[str, str]:
+    """Thumbnails of some pictures; those that are there and fresh are kept, those of other pictures removed.
+
+    Args:
+        out: The page's folder.
+        pictures: `object_id`, `image_uri` and `version`, each object_id once.
+        size: Long side in pixels.
+
+    Returns:
+        The thumbnails' paths relative to `out`, by object_id; works whose picture can't be read have none.
+    """
+    pictures = pictures.sort_by("object_id")
+    index = _read_index(out, size)
+    fresh = unchanged(pictures, index)
+    kept = index.take(pc.index_in(pictures["object_id"].filter(pa.array(fresh)), index["object_id"].combine_chunks()))
+    new = pictures.filter(pa.array(~fresh))
+    made = _make(out, new, size) if len(new) else index.slice(0, 0)
+    index = pa.concat_tables([kept, made])
+    paths = dict(zip(index["object_id"].to_pylist(), index["thumbnail"].to_pylist(), strict=True))
+    wanted = {out / path for path in paths.values() if path}
+    for file in (out / FOLDER).rglob("*.jpg"):
+        if file not in wanted:
+            file.unlink()
+    notes = {"size": str(size), "decode_version": str(DECODE_VERSION)}
+    storage.write_table(str(out / FOLDER / INDEX), index.replace_schema_metadata(notes))
+    for name in (_STAGING, _MANIFEST):
+        storage.remove(str(out / name))
+    return {object_id: path for object_id, path in paths.items() if path}
+
+
+def _read_index(out: Path, size: int) -> pa.Table:
+    """What is there in this size, but for what may be better today, and for files that have been removed."""
+    file = out / FOLDER / INDEX
+    if file.exists():
+        index = pq.read_table(file, columns=_COLUMNS)
+        notes = index.schema.metadata or {}
+        if notes.get(b"size") == str(size).encode() and notes.get(b"decode_version") == str(DECODE_VERSION).encode():
+            there = {str(path.relative_to(out)) for path in (out / FOLDER).rglob("*.jpg")}
+            good = [path is None or path in there for path in index["thumbnail"].to_pylist()]
+            lasting = pc.invert(pc.is_in(index["status"], MAY_PASS))
+            return index.filter(pc.and_(pa.array(good, pa.bool_()), lasting)).replace_schema_metadata()
+    return pa.table({name: pa.array([], pa.string()) for name in _COLUMNS})
+
+
+def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
+    """Rows of the index for new thumbnails."""
+    manifest, staging = out / _MANIFEST, out / _STAGING
+    if not manifest.exists() or not pq.read_table(manifest).equals(pictures):  # else a run that died goes on
+        storage.write_table(str(manifest), pictures)
+    arguments = {"size": size, "decode_version": DECODE_VERSION}
+    run_pass("thumbnails", str(manifest), str(staging), _ThumbnailWorker, arguments, overwrite=True)
+    rows = []
+    for batch in storage.dataset(str(staging)).to_batches(batch_size=256):
+        for row in batch.to_pylist():
+            content = row["thumbnail"]
+            row["thumbnail"] = None
+            if content is not None:
+                # Folders of some hundred: some file systems, and people, are slow with more.
+                name = storage.fingerprint(row["object_id"].encode())
+                row["thumbnail"] = f"{FOLDER}/{name[:2]}/{name}.jpg"
+                (out / row["thumbnail"]).parent.mkdir(parents=True, exist_ok=True)
+                (out / row["thumbnail"]).write_bytes(content)
+            rows.append(row)
+    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in _COLUMNS]))
+
+
+class _ThumbnailWorker:
+    def __init__(self, size: int, decode_version: int):
+        self._view = View(size, "inside")
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        tables = []
+        for pictures in read_pictures(rows, [self._view]):
+            images = [_jpeg(image) for image in pictures.images[self._view]]
+            table = pictures.rows.append_column("status", pictures.state["status"])
+            tables.append(table.append_column("thumbnail", pictures.spread(pa.array(images, pa.binary()))))
+        return pa.concat_tables(tables)
+
+
+def _jpeg(image: Any) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(image).save(sink, "JPEG", quality=75, optimize=True)
+    return sink.getvalue()

@@ -1,0 +1,48 @@
+"""A run's checkpoints, kept by Ray Train: arrays and a few notes."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import train
+from ray.train.collective import broadcast_from_rank_zero
+
+_STATE = "state.npz"
+_NOTES = "notes.json"
+_SECONDS = 10.0
+
+
+class Checkpoints:
+    """The checkpoints of a run. All workers call its methods at the same places."""
+
+    def __init__(self) -> None:
+        self._saved = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the last one is long enough ago; rank 0's clock decides for all."""
+        return bool(broadcast_from_rank_zero(time.monotonic() - self._saved > _SECONDS))
+
+    def save(self, values: Mapping[str, Any] | None, notes: Mapping[str, Any]) -> None:
+        """Keep arrays (of rank 0, the others give None) and JSON notes, which hold `epoch` and `step`."""
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = None
+            if values is not None:
+                np.savez(Path(folder) / _STATE, **values)
+                (Path(folder) / _NOTES).write_text(json.dumps(notes))
+                checkpoint = train.Checkpoint.from_directory(folder)
+            train.report({name: notes[name] for name in ("epoch", "step")}, checkpoint=checkpoint)
+        self._saved = time.monotonic()
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The arrays and notes of the last one."""
+        checkpoint = train.get_checkpoint()
+        if checkpoint is None:
+            return None
+        with checkpoint.as_directory() as folder:
+            return dict(np.load(Path(folder) / _STATE)), json.loads((Path(folder) / _NOTES).read_text())

@@ -1,0 +1,298 @@
+"""What a step of DCGAN costs, 64x64, batch 64, one worker: ours against other loops around the same networks.
+
+    python benchmarks/gan.py [--parts step,feeding] [--repeats 7] [--steps 4]
+
+step     Milliseconds of a step: one update of the discriminator, one of the generator (non-saturating loss, Adam), on
+         batches in memory. The runs alternate, the medians count.
+           ours                the trainer's step
+           tf.function, twice  the plain loop of Keras' own DCGAN example: the generator runs once for each update
+           tf.function, once   the plain loop of TensorFlow's DCGAN tutorial: both updates from one run of the
+                               generator, against the discriminator as it was before
+           … jit_compile       both, compiled by XLA
+           PyTorch             the loop of its DCGAN example, in a process of its own that rests meanwhile, in both
+                               memory layouts; where `torch` is installed
+feeding  A short training with train_gan on pictures that are drawn for it: for which share of its time the step waits
+         for pictures.
+"""
+
+# ruff: noqa: E402 - TensorFlow's and Ray's chatter is turned off before they are imported
+import argparse
+import gc
+import importlib.util
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from artray.job import quiet
+
+quiet(verbose=False)
+
+import itertools
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+SIZE, BATCH, CODES, WIDTH = 64, 64, 100, 64
+RATE, BETA = 2e-4, 0.5
+CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "gan_dcgan.yaml"
+
+Steps = Callable[[int], None]
+
+
+def pictures(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
+
+
+def ours() -> Steps:
+    import keras
+
+    from artray.gans.codes import draw_codes
+    from artray.models.gans import discriminator, generator
+    from artray.training.adversarial import Adversaries
+
+    x = pictures(10 * BATCH)
+    trainer = Adversaries(
+        lambda: generator("dcgan", SIZE, CODES),
+        lambda: discriminator("dcgan", SIZE),
+        [lambda: keras.optimizers.Adam(RATE, beta_1=BETA)] * 2,
+        lambda step, number: draw_codes(number, CODES, "normal", (0, step)),
+    )
+    check(trainer.generator.count_params(), trainer.discriminator.count_params())
+    state = {"step": 0}
+
+    def run(steps: int) -> None:
+        batches = [np.arange(BATCH) + (state["step"] + step) % 10 * BATCH for step in range(steps)]
+        labels = np.zeros((len(x), 0), np.float32)
+        for _ in trainer.train(lambda rows: (x[rows], labels[rows]), batches, state["step"], [(RATE, RATE)] * steps):
+            pass
+        state["step"] += steps
+
+    return run
+
+
+def plain(once: bool, jit_compile: bool) -> Steps:
+    """A loop as the tutorials have it."""
+    import keras
+    import tensorflow as tf
+
+    from artray.models.gans import discriminator, generator
+
+    x = pictures(10 * BATCH)
+    networks = generator("dcgan", SIZE, CODES), discriminator("dcgan", SIZE)
+    optimizers = [keras.optimizers.Adam(RATE, beta_1=BETA) for _ in networks]
+    for optimizer, network in zip(optimizers, networks, strict=True):
+        optimizer.build(network.trainable_variables)
+    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def losses(real: Any, fake: Any) -> Any:
+        return entropy(tf.ones_like(real), real) + entropy(tf.zeros_like(fake), fake)
+
+    def update(network: int, tape: tf.GradientTape, loss: Any) -> None:
+        variables = networks[network].trainable_variables
+        optimizers[network].apply(tape.gradient(loss, variables), variables)
+
+    @tf.function(jit_compile=jit_compile)
+    def step_once(real: Any) -> Any:
+        real = tf.cast(real, tf.float32)
+        with tf.GradientTape() as make, tf.GradientTape() as judge:
+            fake = networks[0](tf.random.normal((BATCH, CODES)), training=True)
+            real_score, fake_score = networks[1](real, training=True), networks[1](fake, training=True)
+            judged = losses(real_score, fake_score)
+            made = entropy(tf.ones_like(fake_score), fake_score)
+        update(0, make, made)
+        update(1, judge, judged)
+        return judged, made
+
+    @tf.function(jit_compile=jit_compile)
+    def step_twice(real: Any) -> Any:
+        real = tf.cast(real, tf.float32)
+        fake = networks[0](tf.random.normal((BATCH, CODES)), training=True)
+        with tf.GradientTape() as tape:
+            judged = losses(networks[1](real, training=True), networks[1](fake, training=True))
+        update(1, tape, judged)
+        with tf.GradientTape() as tape:
+            score = networks[1](networks[0](tf.random.normal((BATCH, CODES)), training=True), training=True)
+            made = entropy(tf.ones_like(score), score)
+        update(0, tape, made)
+        return judged, made
+
+    step = step_once if once else step_twice
+
+    def run(steps: int) -> None:
+        for number in range(steps):
+            judged, _ = step(tf.constant(x[number % 10 * BATCH :][:BATCH]))
+        float(judged)
+
+    return run
+
+
+def torch_loop(channels_last: bool) -> tuple[Callable[[int], None], list[int]]:
+    """The loop of PyTorch's DCGAN example, and the two networks' parameters; runs in a process of its own."""
+    import torch
+    from torch import nn
+
+    def normalized(maps: int, activation: nn.Module) -> list[nn.Module]:
+        return [nn.BatchNorm2d(maps, eps=1e-5, momentum=0.1), activation]
+
+    maps = [8 * WIDTH, 4 * WIDTH, 2 * WIDTH, WIDTH]
+    layers: list[nn.Module] = [
+        nn.Linear(CODES, 16 * maps[0], bias=False),
+        nn.Unflatten(1, (maps[0], 4, 4)),
+        *normalized(maps[0], nn.ReLU(inplace=True)),
+    ]
+    for before, after in itertools.pairwise(maps):
+        layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), *normalized(after, nn.ReLU(inplace=True))]
+    generator = nn.Sequential(*layers, nn.ConvTranspose2d(maps[-1], 3, 4, 2, 1), nn.Tanh())
+    layers = [nn.Conv2d(3, WIDTH, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+    for before, after in zip(maps[::-1], maps[-2::-1], strict=False):
+        leaky = nn.LeakyReLU(0.2, inplace=True)
+        layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), *normalized(after, leaky)]
+    discriminator = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * maps[0], 1))
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    generator, discriminator = generator.to(memory_format=layout), discriminator.to(memory_format=layout)
+    make = torch.optim.Adam(generator.parameters(), lr=RATE, betas=(BETA, 0.999))
+    judge = torch.optim.Adam(discriminator.parameters(), lr=RATE, betas=(BETA, 0.999))
+    entropy = nn.BCEWithLogitsLoss()
+    ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
+    x = torch.from_numpy(pictures(10 * BATCH)).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+
+    def run(steps: int) -> None:
+        for number in range(steps):
+            real = x[number % 10 * BATCH :][:BATCH].to(torch.float32).div(127.5).sub(1)
+            judge.zero_grad()
+            judged = entropy(discriminator(real), ones)
+            judged.backward()
+            fake = generator(torch.randn(BATCH, CODES))
+            entropy(discriminator(fake.detach()), zeros).backward()
+            judge.step()
+            make.zero_grad()
+            entropy(discriminator(fake), ones).backward()
+            make.step()
+        judged.item()
+
+    return run, [sum(one.numel() for one in network.parameters()) for network in (generator, discriminator)]
+
+
+def serve(channels_last: bool, pipe: Connection) -> None:
+    run, parameters = torch_loop(channels_last)
+    pipe.send(parameters)
+    with suppress(EOFError):  # when the benchmark ends
+        while steps := pipe.recv():
+            run(steps)
+            pipe.send(None)
+
+
+def in_process(channels_last: bool, learned: list[int]) -> Steps:
+    here, there = multiprocessing.Pipe()
+    multiprocessing.get_context("spawn").Process(target=serve, args=(channels_last, there), daemon=True).start()
+    parameters = here.recv()
+    if parameters != learned:
+        raise SystemExit(f"not the same networks: {parameters} parameters, ours have {learned}")
+
+    def run(steps: int) -> None:
+        here.send(steps)
+        here.recv()
+
+    return run
+
+
+def learned_parameters() -> list[int]:
+    from artray.models.gans import discriminator, generator
+
+    networks = generator("dcgan", SIZE, CODES), discriminator("dcgan", SIZE)
+    return [sum(int(np.prod(one.shape)) for one in network.trainable_variables) for network in networks]
+
+
+def check(*counts: int) -> None:
+    if min(counts) < 1e6:
+        raise SystemExit(f"these networks are too small to be DCGAN's: {counts} parameters")
+
+
+def step(repeats: int, steps: int) -> Table:
+    runs: dict[str, Steps] = {
+        "ours": ours(),
+        "tf.function, twice": plain(False, False),
+        "tf.function, once": plain(True, False),
+        "tf.function, twice, jit_compile": plain(False, True),
+        "tf.function, once, jit_compile": plain(True, True),
+    }
+    if importlib.util.find_spec("torch"):
+        runs["PyTorch"] = in_process(False, learned_parameters())
+        runs["PyTorch, channels last"] = in_process(True, learned_parameters())
+    for run in runs.values():
+        run(2)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    gc.disable()
+    for _ in range(repeats):
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run(steps)
+            times[name].append(1e3 * (time.perf_counter() - started) / steps)
+    gc.enable()
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    table = Table("", "ms a step, median", "from", "to", "ours is … times as fast")
+    for name, median in medians.items():
+        ratio = "" if name == "ours" else f"{median / medians['ours']:.2f}"
+        table.add_row(name, f"{median:.0f}", f"{min(times[name]):.0f}", f"{max(times[name]):.0f}", ratio)
+    return table
+
+
+def feeding(works: int, epochs: int) -> Table:
+    from artray.collection.ingest import IngestOptions, ingest
+    from artray.gans.station import GanOptions, train_gan
+    from artray.training.bundle import read_json
+
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder, "images")
+        images.mkdir()
+        for number, picture in enumerate(pictures(works)):
+            large = Image.fromarray(picture[:16, :16]).resize((480, 360), Image.Resampling.BICUBIC)
+            large.save(images / f"{number:05d}.jpg")
+        ingest(
+            IngestOptions(
+                images=str(images),
+                out=f"{folder}/manifest",
+                near_duplicates=False,
+                split={"train": 1, "validation": 0, "test": 0},
+            )
+        )
+        train_gan(
+            GanOptions(config=str(CONFIG), data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
+        )
+        history: Any = read_json(f"{folder}/gan", "history.json")
+    table = Table("epoch", "pictures a second", "waiting for pictures, % of the time")
+    for epoch in history:
+        table.add_row(
+            str(epoch["epoch"]),
+            f"{works // BATCH * BATCH / epoch['seconds']:.0f}",
+            f"{100 * epoch['data_wait']:.2f}",
+        )
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default="step,feeding")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=4, help="of one repeat")
+    parser.add_argument("--works", type=int, default=640, help="pictures for feeding")
+    parser.add_argument("--epochs", type=int, default=3, help="of feeding")
+    options = parser.parse_args()
+    for part in options.parts.split(","):
+        parts = {
+            "step": lambda: step(options.repeats, options.steps),
+            "feeding": lambda: feeding(options.works, options.epochs),
+        }
+        Console(width=120).print(parts[part]())
+
+
+if __name__ == "__main__":
+    main()

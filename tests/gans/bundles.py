@@ -1,0 +1,52 @@
+"""Generator bundles to try things on, with networks that have learned nothing."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from artray.collection import storage
+from artray.collection.decoding import DECODE_VERSION
+from artray.gans.bundle import BUNDLE, DISCRIMINATOR, GENERATOR, GeneratorBundle
+
+SIZE, CODES = 16, 8
+
+
+def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) -> GeneratorBundle:
+    """A bundle of a small DCGAN as it is before training; `changes` are fields of `generator.json`."""
+    import keras
+
+    from artray.models.gans import discriminator, generator
+
+    keras.utils.set_random_seed(0)
+    classes = classes or []
+    settings = {"width": 4}
+    networks = {
+        GENERATOR: generator("dcgan", SIZE, CODES, len(classes), settings),
+        DISCRIMINATOR: discriminator("dcgan", SIZE, len(classes), settings),
+    }
+    shas = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, model in networks.items():
+            file = Path(folder) / name
+            model.save(file)
+            shas[name] = storage.fingerprint(file.read_bytes())
+            storage.write_bytes(storage.join(uri, name), file.read_bytes())
+    values = {
+        "model_id": "untrained",
+        "config": {"target": "style" if classes else None},
+        "size": SIZE,
+        "codes": CODES,
+        "distribution": "normal",
+        "classes": classes,
+        "generator_sha": shas[GENERATOR],
+        "discriminator_sha": shas[DISCRIMINATOR],
+        "decode_version": DECODE_VERSION,
+        "data": {"train": 0, "source": "", "fingerprint": ""},
+        "metrics": {},
+        "versions": {},
+        "created_at": "2026-01-01T00:00:00+00:00",
+        **changes,
+    }
+    storage.write_bytes(storage.join(uri, BUNDLE), json.dumps(values).encode())
+    return GeneratorBundle.model_validate(values)

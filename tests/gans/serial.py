@@ -1,0 +1,70 @@
+"""Passes and tasks in this process: without Ray."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from artray.collection import storage
+from artray.gans import latent, sampling, scores
+
+CHUNK = 9
+
+
+class DiedError(Exception):
+    """What a pass ends in that is made to die."""
+
+
+class Serial:
+    """In the place of Ray from now on.
+
+    Attributes:
+        passes: The ids of the rows that each pass worked on.
+        dies_after: After how many chunks a pass dies.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.passes: list[list[str]] = []
+        self.dies_after: int | None = None
+        for module in (sampling, scores):
+            monkeypatch.setattr(module, "run_pass", self._run_pass)
+        for module in (latent, sampling, scores):
+            monkeypatch.setattr(module, "in_task", _call)
+
+    def _run_pass(
+        self,
+        title: str,
+        manifest: str,
+        out: str,
+        worker: Any,
+        arguments: dict[str, Any],
+        *,
+        overwrite: bool,
+        gpus: bool,
+    ) -> dict[str, Any]:
+        found = storage.dataset(manifest)
+        plan, settings = storage.join(out, "_plan.json"), json.dumps([storage.dataset_fingerprint(found), arguments])
+        if storage.exists(plan) and storage.read_bytes(plan).decode() != settings:
+            assert overwrite
+            storage.remove(out)
+        storage.write_bytes(plan, settings.encode())
+        work, table = worker(**json.loads(json.dumps(arguments))), found.to_table()
+        states: Counter[str] = Counter()
+        self.passes.append([])
+        for start in range(0, len(table), CHUNK):
+            if self.dies_after == start // CHUNK:
+                raise DiedError
+            part = storage.join(out, f"part-{start // CHUNK:06d}.parquet")
+            if not storage.exists(part):
+                self.passes[-1] += table["object_id"].slice(start, CHUNK).to_pylist()
+                storage.write_table(part, work(table.slice(start, CHUNK)))
+            states.update(storage.dataset(part).to_table()["status"].to_pylist())
+        return {"statuses": dict(states)}
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)

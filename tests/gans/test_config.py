@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from artray.errors import InputError
+from artray.gans.config import GanConfig, read_config
+
+FILE = str(Path(__file__).parents[2] / "jobs" / "configs" / "gan_dcgan.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "names"),
+    [
+        ("epoch", "3", ["epoch: unknown key", "epochs"]),
+        ("loss.name", "nss", ["loss.name", "'hinge'", "'nss'"]),
+        ("loss.clip", "0.1", ["clip is for wgan, not for ns"]),
+        ("loss.gamma", "0.1", ["loss.gamma"]),
+        ("model.name", "stylegan", ["model.name", "'resnet'"]),
+        ("size", "4", ["size", "greater than or equal to 8"]),
+        ("size", "64.5", ["size"]),
+        ("batch_size", "1", ["batch_size"]),
+        ("diff_augment", "[blur]", ["diff_augment", "'cutout'"]),
+        ("generator.learning_rate", "-1", ["generator.learning_rate"]),
+        ("discriminator.schedule", "plateau", ["discriminator.schedule"]),
+        ("classes", "[a, b]", ["classes: needs a target column"]),
+        ("distribution", "gauss", ["distribution", "'uniform'"]),
+    ],
+)
+def test_wrong_values_are_one_line(path, text, names):
+    with pytest.raises(InputError) as raised:
+        read_config(FILE, {path: text})
+    line = str(raised.value)
+    assert "\n" not in line
+    assert [name for name in [FILE, *names] if name not in line] == []
+
+
+def test_networks_have_optimizers_and_schedules_of_their_own():
+    config = read_config(FILE, {"generator.schedule": "cosine", "discriminator.learning_rate": "0.01"})
+    assert config.generator.settings() == {"learning_rate": 0.0002, "beta_1": 0.5}
+    assert config.discriminator.settings() == {"learning_rate": 0.01, "beta_1": 0.5}
+    assert (config.generator.schedule, config.discriminator.schedule) == ("cosine", "constant")
+
+
+@pytest.mark.parametrize("loss", ["wgan", "wgan_gp", "began", "hinge", "mm", "lsgan", "dragan"])
+def test_a_loss_is_changed_by_its_name_alone(loss):
+    config = read_config(FILE, {"loss.name": loss})
+    assert config.loss.name == loss
+    assert GanConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_every_key_is_described():
+    plain = {"model", "loss", "epochs", "seed"}
+    assert [name for name, key in GanConfig.model_fields.items() if not key.description and name not in plain] == []

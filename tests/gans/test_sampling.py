@@ -1,0 +1,146 @@
+"""Pictures by number: the same ones however many are asked for, in the classes that are wanted."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from artray.collection import storage
+from artray.errors import InputError
+from artray.gans.bundle import load_generator_bundle
+from artray.gans.sampling import Painter, class_shares, numbered_codes, sample, spread_classes
+from tests.gans.bundles import CODES, SIZE, write_generator
+from tests.gans.serial import CHUNK, DiedError, Serial
+
+CLASSES = ["Cubism", "Rococo", "Ukiyo-e"]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = str(tmp_path_factory.mktemp("gan"))
+    write_generator(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = str(tmp_path_factory.mktemp("conditional-gan"))
+    write_generator(folder, CLASSES)
+    return folder
+
+
+@pytest.fixture
+def serial(monkeypatch: pytest.MonkeyPatch) -> Serial:
+    return Serial(monkeypatch)
+
+
+@given(shares=st.lists(st.floats(0.05, 1), min_size=1, max_size=8), count=st.integers(1, 3000))
+def test_any_first_pictures_have_the_wanted_classes(shares: list[float], count: int) -> None:
+    chosen = spread_classes(count, shares)
+    assert chosen[: count // 2] == spread_classes(count // 2, shares)
+    found, total = Counter(chosen), sum(shares)
+    for index, share in enumerate(shares):  # the sequence's discrepancy grows with the logarithm
+        assert abs(found[index] - count * share / total) <= 2 + 1.5 * np.log(count + 1)
+
+
+def test_a_class_without_a_share_is_never_drawn() -> None:
+    assert set(spread_classes(5000, [0, 1, 0, 2, 0])) == {1, 3}
+
+
+def test_codes_belong_to_a_seed_and_a_number(plain: str) -> None:
+    bundle = load_generator_bundle(plain)
+    codes = numbered_codes(bundle, range(10), seed=3)
+    assert codes.shape == (10, CODES)
+    assert (numbered_codes(bundle, [7, 2], seed=3) == codes[[7, 2]]).all()
+    assert not np.isin(numbered_codes(bundle, range(10), seed=4), codes).any()
+    assert numbered_codes(bundle, [], seed=3).shape == (0, CODES)
+    assert np.abs(numbered_codes(bundle, range(99), 3, truncation=0.5)).max() <= 0.5
+
+
+def test_a_picture_does_not_depend_on_its_neighbours(conditional: str) -> None:
+    painter = Painter(conditional)
+    classes = [random.Random(0).randrange(3) for _ in range(70)]
+    whole = painter.numbered(range(70), 0, classes)
+    assert whole.shape == (70, SIZE, SIZE, 3)
+    assert whole.dtype == np.uint8
+    chosen = [69, 3, 40]
+    assert (painter.numbered(chosen, 0, [classes[number] for number in chosen]) == whole[chosen]).all()
+    other = painter.numbered(chosen, 0, [(classes[number] + 1) % 3 for number in chosen])
+    assert (other != whole[chosen]).any(axis=(1, 2, 3)).all()
+
+
+def test_the_generator_is_rounded_not_cut(plain: str) -> None:
+    painter = Painter(plain)
+    codes = numbered_codes(painter.bundle, range(5), 0)
+    values = np.asarray(painter._model(codes))
+    assert np.abs(painter(codes) - values).max() <= 0.5 + 1e-3
+
+
+def test_classes_are_asked_for_by_name(conditional: str, plain: str) -> None:
+    bundle = load_generator_bundle(conditional)
+    assert class_shares(bundle, conditional, []) == [1, 1, 1]
+    assert class_shares(bundle, conditional, ["Rococo"]) == [0, 1, 0]
+    with pytest.raises(InputError, match=r"no class 'Roccoco' \(classes: Cubism, Rococo, Ukiyo-e\)"):
+        class_shares(bundle, conditional, ["Roccoco"])
+    with pytest.raises(InputError, match="trained without labels"):
+        class_shares(load_generator_bundle(plain), plain, ["Rococo"])
+
+
+def test_samples_are_a_collection(conditional: str, tmp_path: Path, serial: Serial) -> None:
+    out = str(tmp_path / "generated")
+    counts = sample(conditional, out, 40, seed=5)
+    assert counts["rows"] == counts["ok"] == 40
+    assert sum(counts["classes"].values()) == 40
+    table = storage.dataset(counts["manifest"]).to_table()
+    assert table.column_names[:4] == ["object_id", "image_uri", "size", "version"]
+    assert set(table["split"].to_pylist()) == {"train"}
+    assert len(set(table["object_id"].to_pylist())) == 40
+    files = {info.uri: info for info in storage.list_files(str(tmp_path / "generated" / "pictures"))}
+    assert set(files) == set(table["image_uri"].to_pylist())
+    assert Counter(table["style"].to_pylist()) == counts["classes"]
+    for row in table.to_pylist():
+        assert (files[row["image_uri"]].size, files[row["image_uri"]].version) == (row["size"], row["version"])
+    painter = Painter(conditional)
+    row = table.to_pylist()[17]
+    expected = painter.numbered([17], 5, [CLASSES.index(row["style"])])[0]
+    assert (np.asarray(Image.open(row["image_uri"])) == expected).all()
+
+    # Again: nothing to do. More of them: the first ones stay what they are, and so do their ids.
+    assert sample(conditional, out, 40, seed=5) == counts
+    assert len(serial.passes) == 1
+    with pytest.raises(InputError, match="--overwrite"):
+        sample(conditional, out, 64, seed=5)
+    more = sample(conditional, out, 64, seed=5, overwrite=True)
+    longer = storage.dataset(more["manifest"]).to_table()
+    assert longer["object_id"].to_pylist()[:40] == table["object_id"].to_pylist()
+    assert (np.asarray(Image.open(row["image_uri"])) == expected).all()
+    other = sample(conditional, str(tmp_path / "other"), 40, seed=6)
+    ids = storage.dataset(other["manifest"]).to_table()["object_id"].to_pylist()
+    assert not set(ids) & set(table["object_id"].to_pylist())
+
+
+def test_a_run_that_died_goes_on(plain: str, tmp_path: Path, serial: Serial) -> None:
+    whole, died = tmp_path / "whole", tmp_path / "died"
+    sample(plain, str(whole), 40)
+    serial.dies_after = 2
+    with pytest.raises(DiedError):
+        sample(plain, str(died), 40)
+    serial.dies_after = None
+    counts = sample(plain, str(died), 40)
+    assert serial.passes[-1] == serial.passes[0][2 * CHUNK :]
+    for picture in sorted((whole / "pictures").rglob("*.png")):
+        assert picture.read_bytes() == (died / picture.relative_to(whole)).read_bytes()
+    assert "style" not in storage.dataset(counts["manifest"]).schema.names
+    run = json.loads(storage.read_bytes(storage.join(counts["manifest"], "_run.json")))
+    assert run["arguments"]["count"] == 40
+
+
+def test_a_bad_truncation_is_said_at_once(plain: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="truncation"):
+        sample(plain, str(tmp_path), 4, truncation=0.0)

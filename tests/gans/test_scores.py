@@ -1,0 +1,192 @@
+"""Scores: which works count, what stands beside a generator's figures, and what is read from them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from artray.collection import storage
+from artray.errors import InputError
+from artray.gans import scores
+from artray.gans.bundle import load_generator_bundle
+from artray.gans.latent import latent_strips
+from artray.gans.metrics import frechet_distance
+from tests.gans.bundles import SIZE, write_generator
+from tests.gans.serial import Serial
+
+WIDTH = 12
+STYLES = ["Cubism", "Rococo"]
+
+
+class Colours:
+    """In the place of the backbone: a picture's mean colours in four bands."""
+
+    def __call__(self, pictures: Sequence[np.ndarray]) -> pa.Array:
+        assert all(picture.shape == (SIZE, SIZE, 3) for picture in pictures)
+        means = np.stack([picture.reshape(4, -1, 3).mean(axis=1).ravel() for picture in pictures]) / 255
+        return pa.FixedSizeListArray.from_arrays(pa.array(means.ravel().astype(np.float32)), WIDTH)
+
+
+@pytest.fixture
+def serial(monkeypatch: pytest.MonkeyPatch) -> Serial:
+    monkeypatch.setattr(scores, "_Embedder", Colours)
+    return Serial(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """60 pictures with a manifest; one can't be read, ten are not for training, one has another style."""
+    folder = tmp_path_factory.mktemp("collection")
+    chance = np.random.default_rng(0)
+    rows = []
+    for number in range(60):
+        small = chance.integers(0, 256, (4, 4, 3), np.uint8)
+        Image.fromarray(small).resize((40, 30), Image.Resampling.BICUBIC).save(folder / f"{number:02d}.png")
+        rows.append(
+            {
+                "object_id": f"work-{number:02d}",
+                "image_uri": str(folder / f"{number:02d}.png"),
+                "style": "Fauvism" if number == 7 else STYLES[number % 3 == 0],
+                "split": "test" if number >= 50 else "train",
+            }
+        )
+    (folder / "03.png").write_bytes(b"no picture")
+    manifest = str(folder / "manifest")
+    storage.write_table(storage.join(manifest, "manifest.parquet"), pa.Table.from_pylist(rows))
+    return manifest
+
+
+def test_only_training_works_of_the_right_classes_count(collection: str, tmp_path: Path) -> None:
+    table = scores.training_works(collection)
+    assert table["object_id"].to_pylist() == [f"work-{number:02d}" for number in range(50)]
+    table = scores.training_works(collection, "style", STYLES)
+    assert len(table) == 49
+    bundle = write_generator(str(tmp_path), STYLES)
+    assert scores.class_counts(table, bundle) == [32, 17]
+    with pytest.raises(InputError, match="no column 'genre'"):
+        scores.training_works(collection, "genre", STYLES)
+
+
+def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, serial: Serial) -> None:
+    images = [Path(uri).read_bytes() for uri in storage.dataset(collection).to_table()["image_uri"].to_pylist()]
+    table = pa.table(
+        {
+            "object_id": [f"work-{number // 2:02d}" for number in range(60)],
+            "patch": [number % 2 for number in range(60)],
+            "image": [{"bytes": image, "path": f"{number}.png"} for number, image in enumerate(images)],
+            "status": ["failed" if number == 3 else "ok" for number in range(60)],
+            "split": ["train"] * 60,
+        }
+    )
+    storage.write_table(str(tmp_path / "patches" / "part-0.parquet"), table)
+    works = scores.training_works(str(tmp_path / "patches"))
+    assert len(works) == 59
+    found = scores.embed_works(works, str(tmp_path / "embeddings"), SIZE, 5)
+    assert len(found["work"]) == 59
+    assert "data" not in found["work"].column_names
+    picture = Image.open(collection.replace("manifest", "00.png")).resize((SIZE, SIZE), Image.Resampling.BOX)
+    expected = Colours()([np.asarray(picture)]).to_pylist()[0]
+    assert found["work"]["embedding"][0].as_py() == pytest.approx(expected)
+
+
+def test_scores_are_written_once(
+    collection: str, tmp_path: Path, serial: Serial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(tmp_path / "gan")
+    before = write_generator(model, STYLES)
+    found = scores.score(model, collection, samples=1000)
+    assert found["n"] == found["samples"] == 24  # 48 of 49 could be read
+    assert found["works"] == 48
+    assert found["rows"].keys() == scores.CANDIDATES.keys()
+    rows = found["rows"]
+    assert rows["works"]["fid"] < min(rows[name]["fid"] for name in ("generator", "mean", "noise"))
+    assert rows["works"]["precision"] > 0.3
+    assert rows["noise"]["recall"] == 0
+    assert rows["mean"]["recall"] == 0
+    assert len(found["nearest"]) == 24
+    distances = [item["distance"] for item in found["nearest"]]
+    assert distances == sorted(distances)
+    assert {item["class"] for item in found["nearest"]} == set(STYLES)
+    assert {path.name for path in Path(model).iterdir()} == {
+        "generator.keras", "discriminator.keras", "generator.json", "scores.json",
+    }  # fmt: skip
+    bundle = load_generator_bundle(model)
+    assert bundle.metrics["scores"]["fid"] == rows["generator"]["fid"]
+    assert bundle.model_copy(update={"metrics": {}}) == before
+    passes = len(serial.passes)
+    assert scores.score(model, collection, samples=1000) == found == json.loads(Path(model, "scores.json").read_text())
+    assert len(serial.passes) == passes
+    assert scores.score(model, collection, samples=8)["n"] == 8
+    scores.show(found)
+    said = capsys.readouterr().err
+    assert "24 pictures against 24, embedding efficientnet-lite0 (not Inception's FID)" in said
+    assert "works, half against half" in said
+    assert "nearer to a work" in said
+
+
+def test_works_are_embedded_once_for_several_generators(collection: str, tmp_path: Path, serial: Serial) -> None:
+    kept = str(tmp_path / "works")
+    for number in range(2):
+        write_generator(str(tmp_path / f"gan-{number}"), distribution=("normal", "uniform")[number])
+        scores.score(str(tmp_path / f"gan-{number}"), collection, works=kept)
+    assert [len(rows) for rows in serial.passes] == [50 + 1 + 25, 25, 0, 25]
+
+
+def test_too_few_works_are_said(collection: str, tmp_path: Path, serial: Serial) -> None:
+    few = storage.dataset(collection).to_table().slice(0, 7)
+    storage.write_table(str(tmp_path / "few" / "manifest.parquet"), few)
+    write_generator(str(tmp_path / "gan"))
+    with pytest.raises(InputError, match="7 training works are too few for scores; 8 are needed"):
+        scores.score(str(tmp_path / "gan"), str(tmp_path / "few"))
+
+
+def embedded(values: np.ndarray) -> pa.Table:
+    flat = pa.array(values.astype(np.float32).ravel())
+    return pa.table({"embedding": pa.FixedSizeListArray.from_arrays(flat, values.shape[1])})
+
+
+def comparison(works: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
+    noise = embedded(np.random.default_rng(9).normal(size=(len(works) // 2, works.shape[1])) + 9)
+    return scores.compare({"work": embedded(works), "mean": embedded(works[:1]), "noise": noise}, embedded(samples))
+
+
+def test_every_row_is_of_as_many_pictures_against_both_halves() -> None:
+    chance = np.random.default_rng(0)
+    works, samples = chance.normal(size=(61, 5)).astype(np.float32), chance.normal(size=(90, 5)).astype(np.float32)
+    found = comparison(works, samples)
+    assert (found["n"], found["works"], found["samples"]) == (30, 61, 90)
+    order = np.random.default_rng(scores.SEED).permutation(61)
+    one, two = works[order[:30]], works[order[30:60]]
+    fids = [frechet_distance(one, samples[:30]), frechet_distance(two, samples[:30])]
+    assert found["rows"]["generator"]["fid"] == pytest.approx(np.mean(fids), abs=1e-6)
+    assert found["rows"]["works"]["fid"] == pytest.approx(frechet_distance(one, two), abs=1e-6)
+
+
+def test_copies_are_called_copies_and_new_works_are_not() -> None:
+    chance = np.random.default_rng(0)
+    works = chance.normal(size=(200, 6))
+    copies = comparison(works, works[:100] + 1e-4)
+    assert "it seems to repeat what it has seen" in scores.memorisation(copies)
+    new = comparison(works, chance.normal(size=(100, 6)))
+    assert "repeat" not in scores.memorisation(new)
+    assert new["rows"]["generator"]["closer"] == pytest.approx(new["rows"]["works"]["closer"], abs=0.2)
+
+
+@pytest.mark.parametrize("classes", [[], STYLES])
+def test_latent_strips_are_written(tmp_path: Path, serial: Serial, classes: list[str]) -> None:
+    write_generator(str(tmp_path), classes)
+    names = latent_strips(str(tmp_path))
+    shapes = {name: Image.open(tmp_path / name).size for name in names}
+    each = SIZE + 2
+    expected = {"latent/interpolation.png": (9 * each - 2, 6 * each - 2), "latent/arithmetic.png": (4 * each - 2, 106)}
+    if classes:
+        expected["latent/classes.png"] = (2 * each - 2, 106)
+    assert shapes == expected
+    again = Path(tmp_path / "latent/interpolation.png").read_bytes()
+    latent_strips(str(tmp_path))
+    assert Path(tmp_path / "latent/interpolation.png").read_bytes() == again

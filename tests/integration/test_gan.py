@@ -1,0 +1,173 @@
+"""Training of GANs on several workers, with checkpoints, from pictures as they come."""
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from artray.collection import storage
+from artray.errors import ArtrayError, InputError
+from artray.gans.bundle import load_discriminator, load_generator, load_generator_bundle
+from artray.gans.codes import draw_codes
+from artray.gans.config import read_config
+from artray.gans.data import load_pictures
+from artray.gans.station import GanOptions, train_gan
+from artray.training.data import Inputs
+from tests.tools.kill_training import train_workers
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "gan_dcgan.yaml")
+SMALL = {
+    "size": "32",
+    "model.width": "4",
+    "codes": "8",
+    "batch_size": "8",
+    "epochs": "2",
+    "samples": "6",
+    "ema": "0.9",
+    "checkpoint_steps": "1",
+    "target": "kind",
+    "diff_augment": "[color, cutout]",
+}
+TRAIN = 27  # three batches of eight an epoch, three pictures wait
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Stripes and dots of several sizes, some grey; one broken file; a test part that is not to be seen."""
+    folder = tmp_path_factory.mktemp("collection")
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(TRAIN + 4):
+        kind, side = ["stripes", "dots"][number % 2], int(rng.integers(20, 80))
+        pixels = rng.integers(0, 256, (side, side if kind == "dots" else 1, 3), np.uint8)
+        image = Image.fromarray(pixels).resize((side, side + 5))
+        image = image.convert("L") if number % 5 == 0 else image
+        image.save(folder / f"{number}.png")
+        part = "train" if number < TRAIN else "test"
+        rows.append({"object_id": f"{number:02d}", "image_uri": f"{folder}/{number}.png", "split": part, "kind": kind})
+    (folder / "broken.png").write_bytes(b"\x89PNG nothing")
+    rows.append({"object_id": "zz", "image_uri": f"{folder}/broken.png", "split": "train", "kind": "dots"})
+    rows.append({**rows[0], "object_id": "zy", "kind": None})
+    uri = storage.join(str(folder), "manifest")
+    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.Table.from_pylist(rows))
+    return uri
+
+
+def run(manifest: str, out: Path, workers: int = 1, **changes: str) -> dict[str, object]:
+    options = GanOptions(config=CONFIG, data=manifest, out=str(out), workers=workers, set={**SMALL, **changes})
+    return train_gan(options)
+
+
+def curves(out: Path) -> list[dict[str, float]]:
+    history = json.loads((out / "history.json").read_bytes())
+    return [{name: value for name, value in epoch.items() if isinstance(value, float)} for epoch in history]
+
+
+def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path) -> None:
+    """One worker undisturbed, and two of which one is killed in the middle: the same curves, samples and networks."""
+    calm = run(manifest, tmp_path / "calm")
+    killed = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 300
+        while not killed and time.monotonic() < deadline:
+            workers = train_workers(os.getpid())
+            if list((tmp_path / "killed").glob("_training/*/checkpoint*")) and workers:
+                os.kill(workers[-1], signal.SIGKILL)
+                killed.append(workers[-1])
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    run(manifest, tmp_path / "killed", 2)
+    killer.join()
+    assert killed
+    one, other = curves(tmp_path / "calm"), curves(tmp_path / "killed")
+    assert len(one) == len(other) == 2
+    timing = {"seconds", "data_wait"}
+    for epoch, again in zip(one, other, strict=True):
+        assert epoch.keys() == again.keys() >= {"discriminator_loss", "generator_gradient", "diversity", "data_wait"}
+        for name in epoch.keys() - timing:
+            assert again[name] == pytest.approx(epoch[name], rel=2e-3, abs=2e-3), name
+
+    out = tmp_path / "calm"
+    assert (calm["rows"], calm["ok"], calm["failed"], calm["steps"]) == (TRAIN + 2, TRAIN, 1, 6)
+    bundle = load_generator_bundle(str(out))
+    assert (bundle.size, bundle.codes, bundle.distribution, bundle.classes) == (32, 8, "uniform", ["dots", "stripes"])
+    assert bundle.data["train"] == TRAIN
+    assert bundle.data["dropped"] == {"unreadable": 1, "unlabelled": 1, "other label": 0}
+    assert not (out / "_training").exists()
+    codes, labels = draw_codes(3, 8, "uniform", 1), np.eye(2, dtype=np.float32)[[0, 1, 0]]
+    made = load_generator(str(out), bundle).predict_on_batch([codes, labels])
+    assert made.shape == (3, 32, 32, 3)
+    assert 0 <= made.min() < made.max() <= 255
+    again = load_generator(str(tmp_path / "killed"), load_generator_bundle(str(tmp_path / "killed")))
+    assert np.allclose(again.predict_on_batch([codes, labels]), made, atol=0.5)
+    assert load_discriminator(str(out), bundle).predict_on_batch([made, labels]).shape == (3, 1)
+    sheets = [np.asarray(Image.open(out / "samples" / f"epoch-00{epoch}.png")) for epoch in range(3)]
+    assert {one.shape for one in sheets} == {(64, 96, 3)}
+    assert not np.array_equal(sheets[0], sheets[2])
+    with Image.open(io.BytesIO((out / "samples.webp").read_bytes())) as animation:
+        assert animation.size == (96, 64)
+
+    assert run(manifest, out)["model_id"] == calm["model_id"]
+    with pytest.raises(InputError, match="--overwrite"):
+        run(manifest, out, epochs="3")
+    (out / "generator.keras").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"generator.keras is not the one generator.json was written for"):
+        load_generator(str(out), bundle)
+
+
+def test_a_loss_that_is_no_number_is_one_line(manifest: str, tmp_path: Path) -> None:
+    changes = {"discriminator": "{name: sgd, learning_rate: 1.0e+30}", "loss.name": "lsgan"}
+    with pytest.raises(ArtrayError, match=r"loss is no longer a number in epoch \d: try a smaller learning rate"):
+        run(manifest, tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"batch_size": "64"},
+            r"has 27 pictures of the part train to learn from \(1 unreadable, 1 unlabelled\), fewer",
+        ),
+        ({"target": "style"}, "has no column 'style'"),
+        ({"classes": "[dots, squares]"}, "no picture of squares in column 'kind'"),
+        ({"target": "split"}, "column 'split' has only 'train'"),
+        ({"input": "patches"}, "has no column 'status'"),
+    ],
+)
+def test_data_that_does_not_fit_the_config(manifest: str, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_pictures(read_config(CONFIG, {**SMALL, **changes}), manifest)
+
+
+def test_one_picture_is_too_few_and_without_parts_all_are_learned(manifest: str, tmp_path: Path) -> None:
+    table = storage.dataset(manifest).to_table().drop_columns(["split"])
+    config = read_config(CONFIG, {"size": "32", "batch_size": "8"})
+    for name, rows in (("all", table), ("one", table.slice(0, 1))):
+        storage.write_table(f"{tmp_path}/{name}/part-000000.parquet", rows)
+    found = load_pictures(config, f"{tmp_path}/all")
+    assert len(found.ids) == TRAIN + 5
+    assert found.classes == []
+    grey = Inputs(found.blocks, found.place).take(np.array([0, 5]))
+    assert grey.shape == (2, 32, 32, 3)
+    assert np.array_equal(grey[..., 0], grey[..., 2])
+    with pytest.raises(InputError, match=r"has one picture to learn from, fewer than a batch \(batch_size: 8\)"):
+        load_pictures(config, f"{tmp_path}/one")
+
+
+def test_a_size_that_the_network_can_not_make(manifest: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"size: dcgan makes pictures of .* not of 50"):
+        run(manifest, tmp_path, size="50")
+    assert not (tmp_path / "generator.json").exists()

@@ -1,0 +1,123 @@
+"""Each loss against its formula, written for one number at a time."""
+
+import math
+
+import numpy as np
+import pytest
+
+from artray.gans.config import LossConfig, LossName
+from artray.models.gan_losses import (
+    LOSSES,
+    around,
+    between,
+    convergence,
+    next_balance,
+    reconstruction,
+    unit_slope,
+)
+
+rng = np.random.default_rng(0)
+REAL, FAKE = rng.normal(0, 3, (2, 50, 1)).astype(np.float32)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+DISCRIMINATORS = {
+    "mm": lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)),
+    "ns": lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)),
+    "dragan": lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)),
+    "wgan": lambda r, f: f - r,
+    "wgan_gp": lambda r, f: f - r,
+    "lsgan": lambda r, f: (r - 1) ** 2 + f**2,
+    "hinge": lambda r, f: max(0, 1 - r) + max(0, 1 + f),
+}
+GENERATORS = {
+    "mm": lambda f: math.log(1 - sigmoid(f)),
+    "ns": lambda f: -math.log(sigmoid(f)),
+    "dragan": lambda f: math.log(1 - sigmoid(f)),
+    "wgan": lambda f: -f,
+    "wgan_gp": lambda f: -f,
+    "lsgan": lambda f: (f - 1) ** 2,
+    "hinge": lambda f: -f,
+}
+
+
+def test_the_table_has_all_losses_and_the_config_knows_them():
+    assert set(LOSSES) == {*DISCRIMINATORS, "began"} == set(LossName.__args__)
+    assert [name for name, loss in LOSSES.items() if loss.slope] == ["wgan_gp", "dragan"]
+    assert [name for name, loss in LOSSES.items() if loss.clipped] == ["wgan"]
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_losses(name):
+    loss = LOSSES[name]
+    pairs = zip(REAL[:, 0].tolist(), FAKE[:, 0].tolist(), strict=True)
+    assert np.allclose(loss.discriminator(REAL, FAKE), [DISCRIMINATORS[name](r, f) for r, f in pairs], rtol=1e-4)
+    assert np.allclose(loss.generator(FAKE), [GENERATORS[name](f) for f in FAKE[:, 0].tolist()], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mm", "ns", "dragan"])
+def test_label_smoothing_is_cross_entropy_with_a_smaller_target(name):
+    expected = [
+        -0.9 * math.log(sigmoid(r)) - 0.1 * math.log(1 - sigmoid(r)) - math.log(1 - sigmoid(f))
+        for r, f in zip(REAL[:, 0].tolist(), FAKE[:, 0].tolist(), strict=True)
+    ]
+    assert np.allclose(LOSSES[name].discriminator(REAL, FAKE, 0.1), expected, rtol=1e-4)
+
+
+def test_large_scores_do_not_overflow():
+    large = np.float32([[1e4], [-1e4]])
+    for loss in LOSSES.values():
+        if loss.discriminator:
+            assert np.isfinite(loss.discriminator(large, large)).all()
+            assert np.isfinite(loss.generator(large)).all()
+
+
+def test_shown_scores_are_probabilities_where_the_loss_has_them():
+    assert np.allclose(LOSSES["ns"].shown(REAL), [[sigmoid(r)] for r in REAL[:, 0].tolist()], rtol=1e-4)
+    assert np.array_equal(LOSSES["hinge"].shown(REAL), REAL)
+
+
+def test_reconstruction():
+    pictures, seen = rng.uniform(0, 255, (2, 3, 4, 4, 3)).astype(np.float32)
+    expected = [
+        sum(abs(a - b) for a, b in zip(one.ravel(), other.ravel(), strict=True)) / 48 / 127.5
+        for one, other in zip(pictures, seen, strict=True)
+    ]
+    assert np.allclose(reconstruction(pictures, seen), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("k", "real", "fake", "expected"), [(0.2, 0.4, 0.1, 0.21), (0.0, 0.1, 0.9, 0.0), (1.0, 0.9, 0.1, 1.0)]
+)
+def test_balance(k, real, fake, expected):
+    found = next_balance(*np.float32([k, real, fake]), 0.5, 0.1)
+    assert float(found) == pytest.approx(expected, abs=1e-6)
+    assert float(convergence(real, fake, 0.5)) == pytest.approx(real + abs(0.5 * real - fake))
+
+
+def test_unit_slope():
+    slopes = rng.normal(size=(5, 4, 4, 3)).astype(np.float32) / 100
+    expected = [
+        (math.sqrt(sum((127.5 * value) ** 2 for value in one)) - 1) ** 2 for one in slopes.reshape(5, -1).tolist()
+    ]
+    assert np.allclose(unit_slope(slopes), expected, rtol=1e-4)
+    assert float(unit_slope(np.zeros((1, 3), np.float32))[0]) == pytest.approx(1, abs=1e-4)
+
+
+def test_points():
+    real, fake = rng.normal(size=(2, 4, 5, 5, 3)).astype(np.float32)
+    share = rng.uniform(size=4).astype(np.float32)
+    found = np.asarray(between(real, fake, share))
+    for row in range(4):
+        assert np.allclose(found[row], share[row] * real[row] + (1 - share[row]) * fake[row], atol=1e-5)
+    noise = rng.normal(size=real.shape).astype(np.float32)
+    found = np.asarray(around(real, noise, 0.5))
+    for row in range(4):
+        assert np.allclose(found[row], real[row] + 0.5 * real[row].std() * noise[row], atol=1e-5)
+
+
+def test_the_config_has_a_range_for_each_constant():
+    assert {*LossConfig.model_fields} - {"name"} == {"label_smoothing", "clip", "penalty", "noise", "balance", "gain"}

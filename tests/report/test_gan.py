@@ -1,0 +1,151 @@
+"""The page of a generator: everything it shows is beside it, and nothing in it can do harm."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from artray.collection import storage
+from artray.gans.latent import latent_strips
+from artray.gans.watching import write_animation, write_sheet
+from artray.report import gan
+from artray.report.gan import comparison_page, gan_page
+from tests.gans.bundles import SIZE, write_generator
+from tests.gans.serial import Serial
+
+CLASSES = ["<b>bold</b>", "Rococo"]
+MODEL = {"config": {"target": "style", "model": {"name": "dcgan"}, "loss": {"name": "wgan"}}, "data": {"train": 40}}
+
+
+class Page(HTMLParser):
+    """What a page refers to, and its tags."""
+
+    def __init__(self, file: Path):
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.feed(file.read_text())
+        self.missing = [link for link in self.links if not (file.parent / link).exists()]
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+
+
+def history(epochs: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "epoch": epoch,
+            "discriminator_loss": -2.0 * epoch,
+            "generator_loss": None if epoch == 2 else 0.5 * epoch,
+            "real_score": 0.7,
+            "fake_score": 0.2,
+            "discriminator_gradient": 3.0,
+            "generator_gradient": float("inf") if epoch == 3 else 1.0,
+            "seconds": 1.0,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+def row(fid: float) -> dict[str, float]:
+    return {"fid": fid, "kid": 0.0123, "kid_error": 0.001, "precision": 0.5, "recall": 0.25, "closer": 0.4}
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    Serial(monkeypatch)
+    monkeypatch.setattr(gan, "in_task", lambda function, *arguments: function(*arguments))
+    uri = str(tmp_path / "gan")
+    write_generator(uri, CLASSES, **MODEL)
+    storage.write_bytes(storage.join(uri, "history.json"), json.dumps(history(9)).encode())
+    pictures = np.random.default_rng(0).integers(0, 256, (9, SIZE, SIZE, 3), np.uint8)
+    for epoch in range(10):
+        write_sheet(uri, epoch, pictures)
+    write_animation(uri, list(range(10)))
+    latent_strips(uri)
+    work = tmp_path / "work.png"
+    Image.fromarray(pictures[0]).save(work)
+    nearest = [
+        {"number": number, "class": name, "object_id": f"<i>{number}</i>", "image_uri": uri, "distance": 0.01 * number}
+        for number, name, uri in zip((3, 7), CLASSES, (str(work), str(tmp_path / "gone.png")), strict=True)
+    ]
+    rows = {"generator": row(12.5), "works": row(3.5), "mean": row(40), "noise": row(90)}
+    found = {
+        "settings": {}, "embedding": "efficientnet-lite0", "seed": 0, "n": 20, "works": 40, "samples": 20, "rows": rows,
+        "nearest": nearest, "distances": {"samples": 0.2, "works": 0.1},
+    }  # fmt: skip
+    storage.write_bytes(storage.join(uri, "scores.json"), json.dumps(found).encode())
+    return uri
+
+
+def test_a_generators_page(bundle: str) -> None:
+    place = Path(gan_page(bundle))
+    assert place == Path(bundle, "page", "index.html")
+    page, text = Page(place), place.read_text()
+    assert not page.missing
+    assert not {"script", "iframe", "object", "b", "i"} & set(page.tags)
+    assert "default-src 'none'" in text
+    assert not re.search(r"https?://", text)
+    assert "&lt;b&gt;bold&lt;/b&gt;" in text
+    assert "&lt;i&gt;3&lt;/i&gt;" in text
+    for said in ("12.50", "12.30 ± 1.00", "Epoch 0", "Epoch 9", "40% of its pictures", "Between its pictures"):
+        assert said in text
+    assert text.count("<svg") == 3  # no epoch knew the diversity
+    assert "nan" not in text
+    assert "inf" not in text
+    sheets = sorted(path.name for path in (place.parent / "pictures").glob("epoch-*"))
+    assert (len(sheets), sheets[0], sheets[-1]) == (6, "epoch-000.png", "epoch-009.png")
+    assert len(list((place.parent / "pictures").glob("nearest-*"))) == 3  # one work can't be read any more
+
+
+def test_the_samples_on_the_page_are_those_that_were_scored(bundle: str) -> None:
+    from artray.gans.sampling import Painter
+
+    place = Path(gan_page(bundle))
+    shown = np.asarray(Image.open(place.parent / "pictures" / "nearest-01-generated.png"))
+    assert (shown == Painter(bundle).numbered([7], 0, [1])[0]).all()
+
+
+def test_a_page_without_scores_and_strips(bundle: str) -> None:
+    storage.remove(storage.join(bundle, "scores.json"))
+    storage.remove(storage.join(bundle, "latent"))
+    text = Path(gan_page(bundle)).read_text()
+    assert "How it learned" in text
+    assert "How good it is" not in text
+    assert "Between its pictures" not in text
+
+
+def test_a_comparisons_page(bundle: str, tmp_path: Path) -> None:
+    out = tmp_path / "comparison"
+    run = out / "runs" / "abc"
+    storage.upload_folder(Path(bundle), str(run))
+    gan_page(str(run))
+    empty = dict.fromkeys(row(0))
+    rows = [
+        {
+            "config": "gan_dcgan",
+            "loss": "ns",
+            **row(12.5),
+            "epochs": 9,
+            "seconds": 90.0,
+            "run": str(run),
+            "error": None,
+        },
+        {"config": "gan_dcgan", "loss": "<u>", **empty, "epochs": None, "seconds": None, "run": "", "error": "<s>no"},
+    ]
+    storage.write_table(str(out / "results.parquet"), pa.Table.from_pylist(rows))
+    place = Path(comparison_page(str(out)))
+    page, text = Page(place), place.read_text()
+    assert place == out / "index.html"
+    assert not page.missing
+    assert "runs/abc/page/index.html" in page.links
+    assert not {"u", "s", "script"} & set(page.tags)
+    assert "1.5 min" in text
+    assert "2 generators from the same 40 works" in text

@@ -1,0 +1,104 @@
+"""What is made anew, what is kept and what is removed; tests/report/test_station.py makes thumbnails on Ray."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from artray.collection import storage
+from artray.report import thumbnails
+from artray.report.thumbnails import make_thumbnails
+
+IDS = ["W/1", "../w2", "wörk 3", "broken"]
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The ids of each pass, which runs in this process."""
+    passes: list[list[str]] = []
+
+    def run_pass(title: str, manifest: str, out: str, worker: Any, arguments: dict[str, Any], **_: Any) -> None:
+        rows = storage.dataset(manifest).to_table()
+        passes.append(rows["object_id"].to_pylist())
+        storage.write_table(f"{out}/part-000000.parquet", worker(**arguments)(rows))
+
+    monkeypatch.setattr(thumbnails, "run_pass", run_pass)
+    return passes
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (300 + number, 200), (80 * number, 90, 120)).save(folder / f"{number}.png")
+    (folder / "3.png").write_bytes(b"no picture")
+    return folder
+
+
+def pictures(scans: Path, versions: list[str | None], count: int = 4) -> pa.Table:
+    uris = [str(scans / f"{number}.png") for number in range(count)]
+    return pa.table(
+        {"object_id": IDS[:count], "image_uri": uris, "version": pa.array(versions[:count], pa.string())}
+    ).sort_by([("object_id", "descending")])
+
+
+def files(out: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in out.rglob("*.jpg")}
+
+
+def test_only_what_is_new_or_changed_is_made(tmp_path, scans, made):
+    out = tmp_path / "page"
+    paths = make_thumbnails(out, pictures(scans, ["1"] * 4), 100)
+    assert set(paths) == set(IDS[:3])
+    assert {out / path for path in paths.values()} == set(files(out))
+    for number, object_id in enumerate(IDS[:3]):
+        with Image.open(out / paths[object_id]) as image:
+            assert image.size == (100, round(100 * 200 / (300 + number)))
+    before = files(out)
+    assert make_thumbnails(out, pictures(scans, ["1"] * 4), 100) == paths
+    assert len(made) == 1
+    assert files(out) == before
+    Image.new("RGB", (300, 100)).save(scans / "1.png")
+    assert make_thumbnails(out, pictures(scans, ["1", "2", "1", "1"]), 100) == paths
+    assert made[1:] == [[IDS[1]]]
+    with Image.open(out / paths[IDS[1]]) as image:
+        assert image.size == (100, 33)
+    assert sorted(path.name for path in out.iterdir()) == ["thumbnails"]
+
+
+def test_a_picture_whose_version_is_not_known_is_made_anew(tmp_path, scans, made):
+    for _ in range(2):
+        make_thumbnails(tmp_path / "page", pictures(scans, [None, "1", "1", "1"]), 100)
+    assert made[1:] == [[IDS[0]]]
+
+
+def test_another_size_and_a_thumbnail_that_was_removed(tmp_path, scans, made):
+    out = tmp_path / "page"
+    paths = make_thumbnails(out, pictures(scans, ["1"] * 4), 100)
+    (out / paths[IDS[2]]).unlink()
+    make_thumbnails(out, pictures(scans, ["1"] * 4), 100)
+    assert made[1:] == [[IDS[2]]]
+    make_thumbnails(out, pictures(scans, ["1"] * 4), 80)
+    assert sorted(made[2]) == sorted(IDS)
+
+
+def test_those_of_works_that_have_gone_are_removed(tmp_path, scans, made):
+    out = tmp_path / "page"
+    make_thumbnails(out, pictures(scans, ["1"] * 4), 100)
+    paths = make_thumbnails(out, pictures(scans, ["1"] * 4, count=2), 100)
+    assert {out / path for path in paths.values()} == set(files(out))
+    assert len(made) == 1
+    make_thumbnails(out, pictures(scans, ["1"] * 4), 100)
+    assert sorted(made[1]) == sorted(IDS[2:])
+
+
+def test_a_picture_that_may_be_there_tomorrow_is_tried_again(tmp_path, scans, made):
+    out = tmp_path / "page"
+    (scans / "2.png").rename(tmp_path / "away.png")
+    assert set(make_thumbnails(out, pictures(scans, ["1"] * 4), 100)) == set(IDS[:2])
+    (tmp_path / "away.png").rename(scans / "2.png")
+    assert set(make_thumbnails(out, pictures(scans, ["1"] * 4), 100)) == set(IDS[:3])
+    assert made[1:] == [[IDS[2]]]

