@@ -100,6 +100,6 @@ def load_discriminator(uri: str, bundle: GeneratorBundle) -> Any:
     Raises:
         InputError: It is damaged, was replaced, or holds layers that can't be loaded safely.
     """
-    import artray.models.gan_residual  # noqa: F401  its layers are known to Keras then
+    import artray.models.gans.residual  # noqa: F401  its layers are known to Keras then
 
     return load_keras(uri, DISCRIMINATOR, bundle.discriminator_sha, BUNDLE)

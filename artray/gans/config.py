@@ -13,7 +13,7 @@ from artray.training.augmentation import Augmentation
 from artray.training.config import OptimizerConfig, read_options
 
 LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge"]
-"""The losses in `artray.models.gan_losses`."""
+"""The losses in `artray.models.gans.losses`."""
 
 Change: TypeAlias = Literal["color", "translation", "cutout"]
 
@@ -31,7 +31,7 @@ class GanModelConfig(BaseModel):
 
 
 class LossConfig(BaseModel):
-    """A loss of `artray.models.gan_losses` and its constants.
+    """A loss of `artray.models.gans.losses` and its constants.
 
     Attributes:
         name: Which.

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from artray import cluster, console
+from artray import console
 from artray.collection import storage
 from artray.errors import InputError
 from artray.gans.bundle import ANIMATION, BUNDLE, HISTORY, GeneratorBundle, load_generator_bundle
@@ -16,7 +16,7 @@ from artray.gans.config import GanConfig, read_config
 from artray.gans.data import Pictures, load_pictures
 from artray.gans.loop import Job, train_worker
 from artray.job import Counts, Options
-from artray.training.groups import TRAINING, Group, Workers, check_gpus
+from artray.training.groups import TRAINING, Group, Workers, join_cluster
 
 
 class GanOptions(Options):
@@ -49,8 +49,7 @@ def train_gan(options: GanOptions) -> Counts:
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
         console.say(f"{out} holds this generator already")
         return _summary(out)
-    cluster.connect()
-    check_gpus(options.workers, options.gpus_per_worker)
+    join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading pictures from {options.data}")
     pictures = load_pictures(config, options.data)
     _show(pictures)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from artray.models.gan_augment import NUMBERS, diff_augment
-from artray.models.gan_losses import LOSSES, around, between, convergence, next_balance, reconstruction, unit_slope
+from artray.models.gans.augment import NUMBERS, diff_augment
+from artray.models.gans.losses import LOSSES, around, between, convergence, next_balance, reconstruction, unit_slope
 from artray.training.distributed import Array, Indices, Mirrored, MovingAverage, synchronize
 
 FIGURES = (
@@ -44,9 +44,9 @@ class Adversaries(Mirrored):
         discriminator: Gives the discriminator: from examples, and labels, to (n, 1) scores.
         optimizers: Give the two optimizers, unbuilt.
         codes: From a step and a number to so many codes.
-        loss: One of `gan_losses.LOSSES`.
+        loss: One of `models.gans.losses.LOSSES`.
         constants: The loss's: `label_smoothing`, `clip`, `penalty`, `noise`, `balance`, `gain`.
-        changes: Of examples before the discriminator sees them; see `gan_augment`.
+        changes: Of examples before the discriminator sees them; see `models.gans.augment`.
         discriminator_steps: Steps to one in which the generator learns too.
         generator_steps: Its updates in that step.
         ema: Momentum of the generator's moving average.

@@ -131,14 +131,17 @@ class Group:
             raise ArtrayError("training ended without a bundle (-v shows the workers' logs)")
 
 
-def check_gpus(workers: int | str, gpus: int) -> None:
-    """GPUs that a local Ray does not have would be waited for for ever; a cluster may be about to add some.
+def join_cluster(workers: int | str, gpus: int, data: str, out: str) -> None:
+    """Join the cluster, and see that it can do this training.
 
     Raises:
-        InputError: There are too few.
+        InputError: A machine can't, or there are too few GPUs.
     """
+    cluster.connect()
+    cluster.check_nodes([data], [out])
     wanted = worker_range(workers)[0] * gpus
     found = int(ray.cluster_resources().get("GPU", 0))
+    # GPUs that a local Ray does not have would be waited for for ever; a cluster may be about to add some.
     if wanted > found and not os.environ.get("RAY_ADDRESS"):
         raise InputError(f"--gpus-per-worker {gpus}: {wanted} GPUs are needed, there are {found}")
 

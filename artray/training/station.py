@@ -23,7 +23,7 @@ from artray.training.bundle import BUNDLE, Bundle, load_bundle, read_json
 from artray.training.config import TrainConfig, read_config
 from artray.training.data import Examples, load_examples
 from artray.training.evaluation import figure, true_classes
-from artray.training.groups import TRAINING, Group, Workers, check_gpus
+from artray.training.groups import TRAINING, Group, Workers, join_cluster
 from artray.training.loop import Job, Refit, train_worker
 from artray.training.metrics import one_hot
 
@@ -87,8 +87,7 @@ def train(options: TrainOptions) -> Counts:
         if finalized == options.finalize:
             console.say(f"{out} holds this model already")
             return _summary(out, config)
-    cluster.connect()
-    check_gpus(options.workers, options.gpus_per_worker)
+    join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     if evaluated is None:
         console.say(f"reading examples from {options.data}")
         examples = load_examples(config, options.data, corrections=options.corrections)
@@ -116,8 +115,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
         console.say(f"{out} holds this model already")
         return _summary(out, config)
-    cluster.connect()
-    check_gpus(options.workers, options.gpus_per_worker)
+    join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading examples from {options.data}")
     decoded: dict[Any, Any] = {}
     whole = config.model_copy(update={"folds": None})

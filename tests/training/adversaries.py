@@ -14,8 +14,8 @@ import tensorflow as tf
 from keras import layers
 
 from artray.gans.codes import draw_codes
-from artray.models.gan_parts import from_rgb, score, to_rgb
-from artray.models.gan_residual import SpectralConv2D, SpectralDense
+from artray.models.gans.parts import from_rgb, score, to_rgb
+from artray.models.gans.residual import SpectralConv2D, SpectralDense
 from artray.training.adversarial import Adversaries
 
 EXAMPLES = 30

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 from artray.gans.codes import draw_codes
-from artray.models.gan_residual import SpectralDense
+from artray.models.gans.residual import SpectralDense
 from artray.training.adversarial import FIGURES, Adversaries
 from tests.training.adversaries import BATCH, CASES, CODES, X, adversaries, fit
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from artray.models.gan_augment import NUMBERS, diff_augment
+from artray.models.gans.augment import NUMBERS, diff_augment
 
 rng = np.random.default_rng(0)
 

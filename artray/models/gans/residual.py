@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from artray.models.gan_parts import doublings, from_rgb, score, to_rgb, with_label
+from artray.models.gans.parts import doublings, from_rgb, score, to_rgb, with_label
 
 
 class _Spectral:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from artray.models.gan_parts import from_rgb
+from artray.models.gans.parts import from_rgb
 
 
 def autoencoder(

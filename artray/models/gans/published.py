@@ -12,7 +12,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from artray.models.gan_parts import doublings, from_rgb, score, to_rgb, with_label
+from artray.models.gans.parts import doublings, from_rgb, score, to_rgb, with_label
 
 
 def basic_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, units: int = 224) -> Any:

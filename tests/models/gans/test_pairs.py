@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from artray.errors import InputError
-from artray.models.gan_residual import SpectralConv2D, SpectralDense
 from artray.models.gans import GANS, discriminator, generator
+from artray.models.gans.residual import SpectralConv2D, SpectralDense
 
 SMALL = {
     "basic": {"units": 8, "filters": 2},

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import keras
 
 from artray.errors import InputError
-from artray.models.gan_autoencoder import autoencoder
-from artray.models.gan_published import (
+from artray.models.gans.autoencoder import autoencoder
+from artray.models.gans.published import (
     basic_discriminator,
     basic_generator,
     dcgan_discriminator,
@@ -22,7 +22,7 @@ from artray.models.gan_published import (
     deconv_discriminator,
     deconv_generator,
 )
-from artray.models.gan_residual import resnet_discriminator, resnet_generator
+from artray.models.gans.residual import resnet_discriminator, resnet_generator
 
 
 class Networks(NamedTuple):
@@ -79,7 +79,7 @@ def discriminator(
         size: Side of the pictures in pixels.
         classes: Number of classes; 0 for one input only.
         settings: As for `generator`.
-        loss: One of `gan_losses.LOSSES`. For `began` it is an autoencoder, whatever the name; for losses with a
+        loss: One of `losses.LOSSES`. For `began` it is an autoencoder, whatever the name; for losses with a
             gradient penalty no picture's score depends on the others of its batch.
 
     Returns:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from artray.gans.config import LossConfig, LossName
-from artray.models.gan_losses import (
+from artray.models.gans.losses import (
     LOSSES,
     around,
     between,
