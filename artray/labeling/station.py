@@ -123,7 +123,7 @@ def label_catalog(options: LabelOptions) -> Counts:
     staging = _staging(out, settings, work.rows)
     statuses = _compute(staging, models, features) if len(work.rows) else {}
     _check_read(staging, work, statuses)
-    run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    run_id = f"{started:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"  # sorts as runs follow each other
     notes = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,

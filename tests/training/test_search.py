@@ -51,7 +51,7 @@ def test_an_options_file_may_hold_lists(found, tmp_path):
     file.write_text("grid: {epochs: [2, 3], columns: [[embedding], [brightness]]}\nseeds: [1]\n")
     options = {
         "config": str(tmp_path / "style.yaml"),
-        "data": "d",
+        "data": ["d"],
         "out": "o",
         "grid": {"epochs": [2, 3], "columns": [["embedding"], ["brightness"]]},
     }
