@@ -165,9 +165,3 @@ def test_one_picture_is_too_few_and_without_parts_all_are_learned(manifest: str,
     assert np.array_equal(grey[..., 0], grey[..., 2])
     with pytest.raises(InputError, match=r"has one picture to learn from, fewer than a batch \(batch_size: 8\)"):
         load_pictures(config, f"{tmp_path}/one")
-
-
-def test_a_size_that_the_network_can_not_make(manifest: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"size: dcgan makes pictures of .* not of 50"):
-        run(manifest, tmp_path, size="50")
-    assert not (tmp_path / "generator.json").exists()

@@ -60,7 +60,6 @@ def walked(place: str) -> str:
                 config=str(CONFIGS / f"hand_or_code_{config}.yaml"),
                 data=f"{place}/{data}",
                 out=f"{place}/models/{config}",
-                workers=2,
                 set={"epochs": str(epochs)},
             )
         )
