@@ -7,15 +7,10 @@ pictures of the same codes after each epoch, and `samples.webp`, which shows the
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.errors import InputError
 from artray.gans.codes import Distribution
-from artray.training.bundle import load_keras
+from artray.training.bundle import AnyBundle, load_keras, read_bundle
 
 BUNDLE = "generator.json"
 GENERATOR = "generator.keras"
@@ -25,7 +20,7 @@ SAMPLES = "samples"
 ANIMATION = "samples.webp"
 
 
-class GeneratorBundle(BaseModel):
+class GeneratorBundle(AnyBundle):
     """`generator.json`.
 
     Attributes:
@@ -37,22 +32,12 @@ class GeneratorBundle(BaseModel):
             set.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Literal[1] = 1
-    model_id: str
-    config: dict[str, Any]
     size: int
     codes: int
     distribution: Distribution
     classes: list[str]
     generator_sha: str
     discriminator_sha: str
-    decode_version: int
-    data: dict[str, Any]
-    metrics: dict[str, Any]
-    versions: dict[str, str]
-    created_at: str
 
 
 def load_generator_bundle(uri: str) -> GeneratorBundle:
@@ -61,22 +46,7 @@ def load_generator_bundle(uri: str) -> GeneratorBundle:
     Raises:
         InputError: It is not one, or one that this release can't use.
     """
-    try:
-        text = storage.read_bytes(storage.join(uri, BUNDLE))
-    except InputError as error:
-        raise InputError(f"{uri}: not a generator bundle: {BUNDLE}: {str(error).rsplit(': ', 1)[-1]}") from error
-    try:
-        bundle = GeneratorBundle.model_validate_json(text)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        raise InputError(f"{uri}: not a generator bundle of this release: {BUNDLE}: {where}: {fault['msg']}") from error
-    if bundle.decode_version != DECODE_VERSION:
-        raise InputError(
-            f"{uri}: was trained on pictures of decode version {bundle.decode_version}, this release has "
-            f"{DECODE_VERSION}: train it again"
-        )
-    return bundle
+    return read_bundle(uri, BUNDLE, GeneratorBundle, "generator")
 
 
 def load_generator(uri: str, bundle: GeneratorBundle) -> Any:

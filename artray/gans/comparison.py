@@ -7,8 +7,6 @@ the settings, the scores (see `scores`), `seconds` of training, `run`, and `erro
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import pyarrow as pa
 from pydantic import Field
 
 from artray import console
@@ -28,9 +25,8 @@ from artray.gans.scores import CANDIDATES, FIGURES, HEADER, cells, heading, scor
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
 from artray.training.bundle import read_json
-from artray.training.search import grid_values
+from artray.training.search import RESULTS, grid_values, write_results
 
-RESULTS = "results.parquet"
 _WORKS = "_works"
 
 
@@ -84,7 +80,7 @@ def compare_gans(options: ComparisonOptions) -> Counts:
     if not trained:
         raise ArtrayError(f"not one of {len(rows)} could be trained: {rows[0]['error']}")
     storage.remove(storage.join(out, _WORKS))
-    _write(out, rows)
+    write_results(out, rows)
     _show(rows, list(runs[0].values), read_json(trained[0]["run"], "scores.json"))
     best = min(trained, key=lambda row: float(row["kid"]))
     return {
@@ -154,17 +150,6 @@ def _row(options: ComparisonOptions, run: _Run, works: str) -> dict[str, Any]:
         "run": run.out,
         "error": None,
     }
-
-
-def _write(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    mixed = [name for name in rows[0] if len({type(row[name]) for row in rows if row[name] is not None} - {int}) > 1]
-    typed = [{name: str(value) if name in mixed else value for name, value in row.items()} for row in rows]
-    storage.write_table(storage.join(out, RESULTS), pa.Table.from_pylist(typed))
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows(row.values() for row in rows)
-    storage.write_bytes(storage.join(out, "results.csv"), sink.getvalue().encode())
 
 
 def _show(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], scores: Mapping[str, Any]) -> None:

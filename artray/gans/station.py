@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from artray import console
 from artray.collection import storage
 from artray.errors import InputError
-from artray.gans.bundle import ANIMATION, BUNDLE, HISTORY, GeneratorBundle, load_generator_bundle
-from artray.gans.config import GanConfig, read_config
+from artray.gans.bundle import ANIMATION, BUNDLE, HISTORY, load_generator_bundle
+from artray.gans.config import read_config
 from artray.gans.data import Pictures, load_pictures
 from artray.gans.loop import Job, train_worker
 from artray.job import Counts, Options
+from artray.training.bundle import made_from
 from artray.training.groups import TRAINING, Group, Workers, join_cluster
 
 
@@ -45,7 +46,7 @@ def train_gan(options: GanOptions) -> Counts:
     source = storage.dataset_fingerprint(storage.dataset(options.data))
     replaced = storage.exists(storage.join(out, BUNDLE))
     if replaced and not options.overwrite:
-        if not _made_from(load_generator_bundle(out), config, source):
+        if not made_from(load_generator_bundle(out), config, source):
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
         console.say(f"{out} holds this generator already")
         return _summary(out)
@@ -69,13 +70,6 @@ def train_gan(options: GanOptions) -> Counts:
     group.run(train_worker, Job(config, pictures, out, summaries=summaries))
     storage.remove(storage.join(out, TRAINING))
     return _summary(out)
-
-
-def _made_from(bundle: GeneratorBundle, config: GanConfig, source: str) -> bool:
-    try:
-        return GanConfig.model_validate(bundle.config) == config and bundle.data["source"] == source
-    except ValidationError:  # the config of another release
-        return False
 
 
 def _show(pictures: Pictures) -> None:

@@ -19,13 +19,13 @@ import pyarrow as pa
 from artray.collection import storage
 from artray.collection.pictures import Picture, View, read_pictures
 from artray.gans.bundle import ANIMATION, SAMPLES, GeneratorBundle, load_generator_bundle
-from artray.gans.comparison import RESULTS
 from artray.gans.latent import FOLDER, STRIPS
 from artray.gans.sampling import Painter, in_task, png
 from artray.gans.scores import CANDIDATES, HEADER, SCORES, cells, heading, memorisation
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table
 from artray.training.bundle import read_json
+from artray.training.search import RESULTS
 
 PAGE = "page"
 _FILES = "pictures"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -31,25 +31,33 @@ class Class(BaseModel):
     uri: str | None = None
 
 
-class Bundle(BaseModel):
-    """`bundle.json`."""
+class AnyBundle(BaseModel):
+    """What every kind of bundle says of itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     model_id: str
-    task: str
-    target: str
-    classes: list[Class]
-    input: dict[str, Any]
     decode_version: int
-    temperature: float
-    model_sha: str
     data: dict[str, Any]
     config: dict[str, Any]
     metrics: dict[str, Any]
     versions: dict[str, str]
     created_at: str
+
+
+BundleT = TypeVar("BundleT", bound=AnyBundle)
+
+
+class Bundle(AnyBundle):
+    """`bundle.json`."""
+
+    task: str
+    target: str
+    classes: list[Class]
+    input: dict[str, Any]
+    temperature: float
+    model_sha: str
 
 
 def load_bundle(uri: str) -> Bundle:
@@ -58,22 +66,45 @@ def load_bundle(uri: str) -> Bundle:
     Raises:
         InputError: It is not a bundle, or one that this release can't use.
     """
+    return read_bundle(uri, BUNDLE, Bundle, "model")
+
+
+def read_bundle(uri: str, file: str, bundle_type: type[BundleT], kind: str) -> BundleT:
+    """What a bundle of any kind says of itself; it has a `decode_version`.
+
+    Args:
+        uri: The bundle.
+        file: Its JSON file.
+        bundle_type: What that must hold.
+        kind: What people are told that it is not.
+
+    Raises:
+        InputError: It is not one, or one that this release can't use.
+    """
     try:
-        text = storage.read_bytes(storage.join(uri, BUNDLE))
+        text = storage.read_bytes(storage.join(uri, file))
     except InputError as error:
-        raise InputError(f"{uri}: not a model bundle: {BUNDLE}: {str(error).rsplit(': ', 1)[-1]}") from error
+        raise InputError(f"{uri}: not a {kind} bundle: {file}: {str(error).rsplit(': ', 1)[-1]}") from error
     try:
-        bundle = Bundle.model_validate_json(text)
+        bundle = bundle_type.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "the file"
-        raise InputError(f"{uri}: not a model bundle of this release: {BUNDLE}: {where}: {fault['msg']}") from error
+        raise InputError(f"{uri}: not a {kind} bundle of this release: {file}: {where}: {fault['msg']}") from error
     if bundle.decode_version != DECODE_VERSION:
         raise InputError(
             f"{uri}: was trained on pictures of decode version {bundle.decode_version}, this release has "
             f"{DECODE_VERSION}: train it again"
         )
     return bundle
+
+
+def made_from(bundle: AnyBundle, config: BaseModel, source: str) -> bool:
+    """Whether a bundle is what this config makes of the data set with this fingerprint."""
+    try:
+        return type(config).model_validate(bundle.config) == config and bundle.data["source"] == source
+    except ValidationError:  # the config of another release
+        return False
 
 
 def load_model(uri: str, bundle: Bundle) -> Any:

@@ -38,6 +38,7 @@ from artray.training.loop import Job, train_worker
 from artray.training.station import baseline_features, standardization
 from artray.training.workers import Progress
 
+RESULTS = "results.parquet"
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss")
 _SHOWN = ("balanced_accuracy", "accuracy", "macro_f1")
 
@@ -186,7 +187,7 @@ def search(options: SearchOptions) -> Counts:
     if not options.show_test:
         for row in rows[1:]:
             row.update({name: None for name in row if name.startswith("test_")})
-    _write(out, rows)
+    write_results(out, rows)
     best = rows[0]
     sign = 1 if options.metric == "log_loss" else -1
     figures = {
@@ -362,10 +363,11 @@ def _rank(row: Mapping[str, Any], metric: str) -> tuple[bool, float]:
     return value is None, 0.0 if value is None else value if metric == "log_loss" else -value
 
 
-def _write(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_results(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """`results.parquet` and `results.csv`, a row a training or combination; all have the same keys."""
     mixed = [name for name in rows[0] if len({type(row[name]) for row in rows if row[name] is not None} - {int}) > 1]
     typed = [{name: str(value) if name in mixed else value for name, value in row.items()} for row in rows]
-    storage.write_table(storage.join(out, "results.parquet"), pa.Table.from_pylist(typed))
+    storage.write_table(storage.join(out, RESULTS), pa.Table.from_pylist(typed))
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(rows[0])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from artray import cluster, console
 from artray.collection import storage
@@ -19,7 +19,7 @@ from artray.errors import InputError
 from artray.job import Counts, Options
 from artray.training.bagging import bag
 from artray.training.baseline import fit_baseline
-from artray.training.bundle import BUNDLE, Bundle, load_bundle, read_json
+from artray.training.bundle import BUNDLE, load_bundle, made_from, read_json
 from artray.training.config import TrainConfig, read_config
 from artray.training.data import Examples, load_examples
 from artray.training.evaluation import figure, true_classes
@@ -79,7 +79,7 @@ def train(options: TrainOptions) -> Counts:
     replaced = storage.exists(storage.join(out, BUNDLE))
     if replaced and not options.overwrite:
         evaluated = load_bundle(out)
-        if not _made_from(evaluated, config, source):
+        if not made_from(evaluated, config, source):
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
         finalized = evaluated.metrics.get("finalized", False)
         if finalized and not options.finalize:
@@ -111,7 +111,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
     replaced = storage.exists(storage.join(out, BUNDLE))
     if replaced and not options.overwrite:
         bundle = load_bundle(out)
-        if bundle.metrics.get("bagged") != options.folds or not _made_from(bundle, config, source):
+        if bundle.metrics.get("bagged") != options.folds or not made_from(bundle, config, source):
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
         console.say(f"{out} holds this model already")
         return _summary(out, config)
@@ -128,7 +128,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
     for fold, member in enumerate(members):
         told = config.model_copy(update={"fold": fold, "classes": examples.classes})
         if storage.exists(storage.join(member, BUNDLE)):
-            if _made_from(load_bundle(member), told, source):
+            if made_from(load_bundle(member), told, source):
                 console.say(f"fold {fold}: done before")
                 continue
             storage.remove(member)
@@ -147,13 +147,6 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
 def baseline_features(features: str | None, data: str, config: TrainConfig) -> str | None:
     """The table whose embedding the baseline sees: the one given, else the data if they are features."""
     return features or (data if config.input == "features" else None)
-
-
-def _made_from(bundle: Bundle, config: TrainConfig, source: str) -> bool:
-    try:
-        return TrainConfig.model_validate(bundle.config) == config and bundle.data["source"] == source
-    except ValidationError:  # the config of another release
-        return False
 
 
 def _refit(options: TrainOptions, config: TrainConfig, out: str, source: str) -> None:

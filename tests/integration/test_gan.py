@@ -2,10 +2,6 @@
 
 import io
 import json
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +17,7 @@ from artray.gans.config import read_config
 from artray.gans.data import load_pictures
 from artray.gans.station import GanOptions, train_gan
 from artray.training.data import Inputs
-from tests.tools.kill_training import train_workers
+from tests.tools.kill_training import killing_a_worker
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -76,22 +72,8 @@ def curves(out: Path) -> list[dict[str, float]]:
 def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path) -> None:
     """One worker undisturbed, and two of which one is killed in the middle: the same curves, samples and networks."""
     calm = run(manifest, tmp_path / "calm")
-    killed = []
-
-    def kill() -> None:
-        deadline = time.monotonic() + 300
-        while not killed and time.monotonic() < deadline:
-            workers = train_workers(os.getpid())
-            if list((tmp_path / "killed").glob("_training/*/checkpoint*")) and workers:
-                os.kill(workers[-1], signal.SIGKILL)
-                killed.append(workers[-1])
-            time.sleep(0.01)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    run(manifest, tmp_path / "killed", 2)
-    killer.join()
-    assert killed
+    with killing_a_worker(tmp_path / "killed"):
+        run(manifest, tmp_path / "killed", 2)
     one, other = curves(tmp_path / "calm"), curves(tmp_path / "killed")
     assert len(one) == len(other) == 2
     timing = {"seconds", "data_wait"}

@@ -1,10 +1,6 @@
 """Training on several workers."""
 
 import json
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +16,7 @@ from artray.training.data import Inputs, feature_matrix, load_examples
 from artray.training.groups import worker_range
 from artray.training.station import TrainOptions, train
 from tests.integration.tables import CONFIG, EXAMPLES
-from tests.tools.kill_training import train_workers
+from tests.tools.kill_training import killing_a_worker
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -91,22 +87,8 @@ def test_a_killed_worker_changes_nothing(features: str, tmp_path: Path) -> None:
     """One of two workers is killed after the first checkpoint, in the middle of an epoch: the same model comes out."""
     changes = {"epochs": "4", "batch_size": "7", "model.dropout": "0.3", "checkpoint_steps": "2", "ema": "0.9"}
     run(features, tmp_path / "calm", 2, **changes)
-    killed = []
-
-    def kill() -> None:
-        deadline = time.monotonic() + 300
-        while not killed and time.monotonic() < deadline:
-            workers = train_workers(os.getpid())
-            if list((tmp_path / "killed").glob("_training/*/checkpoint*")) and workers:
-                os.kill(workers[-1], signal.SIGKILL)
-                killed.append(workers[-1])
-            time.sleep(0.01)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    run(features, tmp_path / "killed", 2, **changes)
-    killer.join()
-    assert killed
+    with killing_a_worker(tmp_path / "killed"):
+        run(features, tmp_path / "killed", 2, **changes)
     calm, disturbed = (read_json(str(tmp_path / name), "history.json") for name in ("calm", "killed"))
     for one, other in zip(calm, disturbed, strict=True):
         assert other == pytest.approx(one, abs=1e-5)

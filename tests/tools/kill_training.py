@@ -17,8 +17,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,27 @@ def train_workers(driver: int) -> list[int]:
             except (OSError, ValueError):
                 continue  # gone by now
     return [pid for pid in parents if driver in _ancestors(pid, parents) and _command(pid).startswith(WORKER)]
+
+
+@contextmanager
+def killing_a_worker(out: Path) -> Iterator[None]:
+    """Kill one of this process's training workers once a run has its first checkpoint, in a thread."""
+    killed = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 300
+        while not killed and time.monotonic() < deadline:
+            workers = train_workers(os.getpid())
+            if list(out.glob("_training/*/checkpoint*")) and workers:
+                os.kill(workers[-1], signal.SIGKILL)
+                killed.append(workers[-1])
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    yield
+    killer.join()
+    assert killed
 
 
 def _ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:

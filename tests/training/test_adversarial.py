@@ -1,8 +1,5 @@
 """The step of two networks: any number of replicas, every loss, and that it learns."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -14,28 +11,14 @@ from artray.gans.codes import draw_codes
 from artray.models.gans.residual import SpectralDense
 from artray.training.adversarial import FIGURES, Adversaries
 from tests.training.adversaries import BATCH, CASES, CODES, X, adversaries, fit
+from tests.training.processes import on_replicas
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
-    folder = tmp_path_factory.mktemp("adversaries")
-    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    processes = {
-        number: subprocess.Popen(
-            [sys.executable, "-m", "tests.training.adversaries", str(number), str(folder / f"{number}.npz")],
-            cwd=ROOT,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in (1, 3)
-    }
-    for process in processes.values():
-        _, errors = process.communicate(timeout=400)
-        assert process.returncode == 0, errors[-3000:]
-    return {number: dict(np.load(folder / f"{number}.npz")) for number in processes}
+    return on_replicas("tests.training.adversaries", tmp_path_factory.mktemp("adversaries"))
 
 
 @pytest.mark.parametrize("case", CASES)

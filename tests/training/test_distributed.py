@@ -1,8 +1,5 @@
 """The promise of the step: the number of replicas changes nothing but floating point."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -12,6 +9,7 @@ from keras import layers
 
 from artray.training.distributed import Mirrored, Replicas, Summaries, gradients
 from artray.training.losses import CrossEntropy
+from tests.training.processes import on_replicas
 from tests.training.replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
 
 ROOT = Path(__file__).parents[2]
@@ -20,22 +18,7 @@ CASES = ["adam", "sgd", "rmsprop", "whole", "pieces"]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
-    folder = tmp_path_factory.mktemp("replicas")
-    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    processes = {
-        number: subprocess.Popen(
-            [sys.executable, "-m", "tests.training.replicas", str(number), str(folder / f"{number}.npz")],
-            cwd=ROOT,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in (1, 3)
-    }
-    for process in processes.values():
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-3000:]
-    return {number: dict(np.load(folder / f"{number}.npz")) for number in processes}
+    return on_replicas("tests.training.replicas", tmp_path_factory.mktemp("replicas"))
 
 
 def of(run: dict[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
