@@ -13,7 +13,8 @@ import numpy.typing as npt
 from artray.collection import storage
 from artray.collection.pictures import Picture
 from artray.gans.codes import Distribution
-from artray.gans.sampling import Painter, in_task, numbered_codes, png
+from artray.gans.sampling import Painter, in_task, numbered_codes
+from artray.gans.watching import png
 
 FOLDER = "latent"
 STRIPS = ("interpolation.png", "arithmetic.png", "classes.png")

@@ -6,7 +6,6 @@ code is drawn from the seed and its number alone.
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +16,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
-from PIL import Image
 from pydantic import Field
 
 from artray import cluster, console
@@ -28,7 +26,7 @@ from artray.collection.pictures import BATCH, Picture
 from artray.errors import InputError
 from artray.gans.bundle import GeneratorBundle, load_generator, load_generator_bundle
 from artray.gans.codes import draw_codes
-from artray.gans.watching import to_pictures
+from artray.gans.watching import png, to_pictures
 from artray.job import Counts, Options
 
 PICTURES = "pictures"
@@ -316,10 +314,3 @@ def in_task(function: Callable[..., T], *arguments: Any) -> T:
     with cluster.own_errors():
         result: T = ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
     return result
-
-
-def png(picture: Picture) -> bytes:
-    """A picture as a PNG file."""
-    sink = io.BytesIO()
-    Image.fromarray(picture).save(sink, "PNG")
-    return sink.getvalue()

@@ -47,7 +47,8 @@ from artray.gans.metrics import (
     precision_and_recall,
     share_closer,
 )
-from artray.gans.sampling import Painter, in_task, keep_table, png, spread_classes
+from artray.gans.sampling import Painter, in_task, keep_table, spread_classes
+from artray.gans.watching import png
 from artray.training.data import matrix, resized
 from artray.training.targets import read_targets
 

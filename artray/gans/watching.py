@@ -30,6 +30,13 @@ def to_pictures(values: npt.NDArray[Any]) -> Picture:
     return pictures
 
 
+def png(picture: Picture) -> bytes:
+    """A picture as a PNG file."""
+    sink = io.BytesIO()
+    Image.fromarray(picture).save(sink, "PNG")
+    return sink.getvalue()
+
+
 def sheet(pictures: Picture) -> Picture:
     """Pictures side by side in rows that are as long as there are rows, or one longer; what is left is white."""
     count, size = pictures.shape[:2]
@@ -48,9 +55,7 @@ def sample_file(out: str, epoch: int) -> str:
 
 def write_sheet(out: str, epoch: int, pictures: Picture) -> None:
     """Write the samples after an epoch."""
-    sink = io.BytesIO()
-    Image.fromarray(sheet(pictures)).save(sink, format="PNG")
-    storage.write_bytes(sample_file(out, epoch), sink.getvalue())
+    storage.write_bytes(sample_file(out, epoch), png(sheet(pictures)))
 
 
 def write_animation(out: str, epochs: Sequence[int]) -> None:

@@ -20,8 +20,9 @@ from artray.collection import storage
 from artray.collection.pictures import Picture, View, read_pictures
 from artray.gans.bundle import ANIMATION, SAMPLES, GeneratorBundle, load_generator_bundle
 from artray.gans.latent import FOLDER, STRIPS
-from artray.gans.sampling import Painter, in_task, png
+from artray.gans.sampling import Painter, in_task
 from artray.gans.scores import CANDIDATES, HEADER, SCORES, cells, heading, memorisation
+from artray.gans.watching import png
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table
 from artray.training.bundle import read_json

@@ -1,11 +1,11 @@
 """Does training survive? Kills its workers, or the job itself, at random moments, and compares what comes out.
 
-    python -m tests.tools.kill_training [--kills 20] [--driver 2] [--workers 2] [--seed 0]
+    python -m tests.tools.kill_training [--gan] [--kills 20] [--driver 2] [--workers 2] [--seed 0]
 
-Trains a small network on made features: first undisturbed, twice; then once for each kill (SIGKILL), at a moment drawn
-evenly from the life of an undisturbed run's workers. A killed job is begun again with the same command. Prints a table
-of each run's final metrics beside the undisturbed ones; ends with status 1 if one differs by more than 1e-3, failed or
-hung. Linux only: processes are found in /proc.
+Trains a small network on made features, or a small GAN on made pictures: first undisturbed, twice; then once for each
+kill (SIGKILL), at a moment drawn evenly from the life of an undisturbed run's workers. A killed job is begun again with
+the same command. Prints a table of each run's final metrics beside the undisturbed ones; ends with status 1 if one
+differs by more than 1e-3, failed or hung. Linux only: processes are found in /proc.
 """
 
 import argparse
@@ -19,22 +19,25 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from PIL import Image
 
 from artray import console
 from artray.collection import storage
+from artray.gans.watching import png
 from artray.training.bundle import read_json
 
 ROOT = Path(__file__).parents[2]
 WORKER = b"ray::RayTrainWorker"
 LIMIT_SECONDS = 600
 TOLERANCE = 1e-3
-CONFIG = """\
+CLASSIFIER = """\
 task: made
 target: made
 input: features
@@ -45,6 +48,20 @@ ema: 0.95
 batch_size: 24
 epochs: 25
 checkpoint_steps: 20
+"""
+GAN = """\
+model: {name: dcgan, width: 8}
+size: 32
+codes: 16
+loss: {name: hinge}
+diff_augment: [color, cutout]
+generator: {name: adam, learning_rate: 0.0002, beta_1: 0.5}
+discriminator: {name: adam, learning_rate: 0.0002, beta_1: 0.5}
+ema: 0.9
+batch_size: 16
+epochs: 12
+checkpoint_steps: 2
+samples: 16
 """
 
 
@@ -95,7 +112,7 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-def write_data(uri: str, works: int = 1500, width: int = 64) -> None:
+def write_features(uri: str, works: int = 1500, width: int = 64) -> None:
     rng = np.random.default_rng(0)
     true = rng.integers(0, 3, works)
     values = (rng.normal(size=(works, width)) + rng.normal(size=(3, width))[true] * 0.4).astype(np.float32)
@@ -111,14 +128,58 @@ def write_data(uri: str, works: int = 1500, width: int = 64) -> None:
     storage.write_bytes(storage.join(uri, "_run.json"), json.dumps(run).encode())
 
 
+def write_pictures(uri: str, works: int = 130, side: int = 32) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(works):
+        few = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        picture = storage.join(f"{uri}-pictures", f"{number:05d}.png")
+        storage.write_bytes(picture, png(np.asarray(Image.fromarray(few).resize((side, side)))))
+        rows.append({"object_id": f"{number:05d}", "image_uri": picture})
+    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.Table.from_pylist(rows))
+
+
+def classifier_metrics(out: str) -> dict[str, float]:
+    last = read_json(out, "history.json")[-1]
+    artwork = read_json(out, "evaluation.json")["levels"]["artwork"]
+    return {
+        "loss": last["loss"],
+        "validation loss": last["validation_loss"],
+        "accuracy": artwork["accuracy"],
+        "log loss": artwork["log_loss"],
+    }
+
+
+def gan_metrics(out: str) -> dict[str, float]:
+    last = read_json(out, "history.json")[-1]
+    return {name: last[name] for name in ("discriminator_loss", "generator_loss", "fake_score", "diversity")}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training, and what comes of it."""
+
+    script: str
+    config: str
+    write_data: Callable[[str], None]
+    metrics: Callable[[str], dict[str, float]]
+
+
+JOBS = {
+    False: Job("jobs/train.py", CLASSIFIER, write_features, classifier_metrics),
+    True: Job("jobs/train_gan.py", GAN, write_pictures, gan_metrics),
+}
+
+
 class Run:
     """One run of the job, in a folder of its own."""
 
-    def __init__(self, folder: Path, name: str, workers: int):
+    def __init__(self, job: Job, folder: Path, name: str, workers: int):
+        self._job = job
         self.out = folder / name
         self._log = folder / f"{name}.log"
-        self._command = [sys.executable, "jobs/train.py", "--config", str(folder / "config.yaml")]
-        self._command += ["--data", str(folder / "features"), "--out", str(self.out), "--workers", str(workers)]
+        self._command = [sys.executable, job.script, "--config", str(folder / "config.yaml")]
+        self._command += ["--data", str(folder / "data"), "--out", str(self.out), "--workers", str(workers)]
         self.start()
 
     def start(self) -> None:
@@ -144,34 +205,29 @@ class Run:
         if status != 0:
             print(self._log.read_text(errors="replace")[-2000:], file=sys.stderr)
             return None
-        epochs = json.loads(storage.read_bytes(f"{self.out}/history.json"))
-        artwork = read_json(str(self.out), "evaluation.json")["levels"]["artwork"]
-        return {
-            "loss": epochs[-1]["loss"],
-            "validation loss": epochs[-1]["validation_loss"],
-            "accuracy": artwork["accuracy"],
-            "log loss": artwork["log_loss"],
-        }
+        return self._job.metrics(str(self.out))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gan", action="store_true", help="train a GAN, not a classifier")
     parser.add_argument("--kills", type=int, default=20, help="of workers")
     parser.add_argument("--driver", type=int, default=2, help="kills of the job itself")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    job = JOBS[options.gan]
     chance = random.Random(options.seed)
     rows: list[list[object]] = []
     bad = 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_data(str(folder / "features"))
-        (folder / "config.yaml").write_text(CONFIG)
+        job.write_data(str(folder / "data"))
+        (folder / "config.yaml").write_text(job.config)
         calm: list[dict[str, float]] = []
         life = math.inf
         for number in range(2):
-            run = Run(folder, f"undisturbed-{number}", options.workers)
+            run = Run(job, folder, f"undisturbed-{number}", options.workers)
             run.wait_for_workers()
             begun = time.monotonic()
             metrics = run.finish()
@@ -183,7 +239,7 @@ def main() -> None:
         number = ended = 0
         while number < options.kills + options.driver:
             victim = "a worker" if number < options.kills else "the job"
-            run = Run(folder, f"killed-{number}-{ended}", options.workers)
+            run = Run(job, folder, f"killed-{number}-{ended}", options.workers)
             first = run.started
             workers = run.wait_for_workers()
             moment = chance.uniform(0, life)
