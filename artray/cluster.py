@@ -21,6 +21,10 @@ from artray.job import CHATTERERS, QUIET
 
 _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
 
+# What Ray does beside the work, each in a process that takes two seconds to start: it looks out for the notice that a
+# rented machine will be taken away, and reports how it is used to its makers.
+_NOT_LOCALLY = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+
 
 def connect() -> None:
     """Join the cluster in `RAY_ADDRESS` (set by `ray job submit`), else start a local one; once a process."""
@@ -29,6 +33,8 @@ def connect() -> None:
         for name in CHATTERERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if not ray.is_initialized():
+        if not may_grow():
+            os.environ.update({name: os.environ.get(name, value) for name, value in _NOT_LOCALLY.items()})
         # A local cluster's processes have this one's variables. Given as a runtime environment, each would start twice.
         silence = {"env_vars": QUIET} if may_grow() and not verbose else None
         local = {} if may_grow() else {"address": "local", "include_dashboard": False}
@@ -43,6 +49,7 @@ def connect() -> None:
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours count pictures, Ray's count blocks
     context.print_on_execution_start = False
+    context.raise_original_map_exception = True  # a worker's own words: Ray's wrapping would lose them on the way
 
 
 def may_grow() -> bool:
@@ -175,7 +182,7 @@ def _first_fault(reads: Sequence[str], marks: Sequence[str]) -> str | None:
                 return f"{place}: not found{shared}"
             if uri in marks:
                 storage.ensure_writable(place)
-        except InputError as error:
+        except ArtrayError as error:
             return str(error)
         except Exception as error:
             return f"{place}: {storage.read_error(error, uri).message}"
@@ -199,7 +206,7 @@ def own_errors() -> Iterator[None]:
             # A Ray error of both types prints the remote traceback; its `cause` is the error itself.
             inner = getattr(cause, "cause", None)
             if isinstance(inner, ArtrayError):
-                raise type(inner)(str(inner)) from error
+                raise type(inner)(str(inner).partition("\n")[0]) from error  # Ray adds lines of its own
             cause = inner if isinstance(inner, BaseException) else cause.__cause__ or cause.__context__
         missing = re.search(r"ModuleNotFoundError: (No module named '[^']+')", str(error))
         address = re.search(r"\bip=([^,)]+)", str(error))

@@ -12,12 +12,24 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+import ray
+from ray._private.parameter import RayParams
+from ray.autoscaler._private.fake_multi_node.node_provider import (
+    FAKE_HEAD_NODE_ID,
+    FAKE_HEAD_NODE_TYPE,
+    FakeMultiNodeProvider,
+)
+from ray.autoscaler._private.monitor import BASE_READONLY_CONFIG
 
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[1]
+TRIES = 3
 
 
 def ray_command() -> str:
@@ -35,13 +47,15 @@ class RealCluster:
         nodes: The worker nodes, in the order in which they came; killed ones too.
     """
 
-    def __init__(self, home: Path, cpus: int, environment: Mapping[str, str] | None = None):
+    def __init__(self, home: Path, cpus: int, environment: Mapping[str, str] | None = None, grows_to: int = 0):
         """Start the head, with so many CPUs.
 
         Args:
             home: An empty folder.
             cpus: Of the head.
             environment: More variables for all nodes.
+            grows_to: Ray's autoscaler begins up to so many nodes of one CPU when they are needed, and ends those that
+                did nothing for some seconds; real ones, by Ray's "fake multi-node" provider.
         """
         self._home = home
         self._dashboard, self._port = free_port(), free_port()
@@ -52,27 +66,60 @@ class RealCluster:
             "PATH": _path(),
             "RAY_AUTH_MODE": "token",
             "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{self._dashboard}",
+            "RAY_worker_niceness": "0",  # on a busy machine the work would starve
         }
         self.environment.pop("RAY_ADDRESS", None)
         self.nodes: list[subprocess.Popen[bytes]] = []
         generate = [ray_command(), "get-auth-token", "--generate"]
         subprocess.run(generate, env=self.environment, check=True, capture_output=True, timeout=60)
-        # Short: the path of a socket below it may have 107 characters.
-        self._temporary = Path(f"/tmp/artray-test-{self._port}")
+        self._temporary = _temporary(self._port)
         head = ["--head", f"--port={self._port}", f"--dashboard-port={self._dashboard}"]
-        self.head = self._start("head", [*head, f"--temp-dir={self._temporary}", f"--num-cpus={cpus}"])
-        try:
-            self._wait_for_dashboard()
-        except BaseException:
-            self.close()
-            raise
+        if grows_to:
+            head.append(f"--autoscaling-config={self._autoscaler(grows_to)}")
+        head += [f"--temp-dir={self._temporary}", f"--num-cpus={cpus}"]
+        for _ in range(TRIES):
+            self.head = self._start("head", head)
+            try:
+                if self._is_up():
+                    return
+            except BaseException:
+                self.close()
+                raise
+        raise AssertionError((self._home / "head.log").read_text(errors="replace")[-2000:])
 
     def add_node(self, cpus: int = 1) -> subprocess.Popen[bytes]:
         """Start one more node; it has joined a few seconds later."""
         address = f"--address=127.0.0.1:{self._port}"
-        node = self._start(f"node-{len(self.nodes)}", [address, f"--num-cpus={cpus}"])
+        number = len(self.nodes)
+        # A place of its own, as on other machines: what one unpacks there is not unpacked under another's feet.
+        place = [f"--temp-dir={self._temporary}/{number}"]
+        node = self._start(f"node-{number}", [address, f"--num-cpus={cpus}", *place])
         self.nodes.append(node)
         return node
+
+    def wait_for_nodes(self, number: int, timeout: float = 300) -> None:
+        """Until there are so many beside the head; one that fails to start, as on a busy machine, is started again."""
+        begin = time.monotonic()
+        while (there := self.joined()) < number:
+            assert time.monotonic() - begin < timeout, f"{there} nodes of {number} have joined in {timeout:.0f} s"
+            for _ in range(number - sum(node.poll() is None for node in self.nodes)):
+                self.add_node()
+            time.sleep(0.5)
+
+    def joined(self) -> int:
+        """How many nodes there are beside the head, as the cluster knows it; none while it does not answer."""
+        return sum(node["state"] == "ALIVE" and not node["is_head_node"] for node in self._known_nodes())
+
+    def _known_nodes(self) -> list[dict[str, Any]]:
+        token = (self._home / ".ray" / "auth_token").read_text().strip()
+        url = f"http://127.0.0.1:{self._dashboard}/api/v0/nodes"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                nodes: list[dict[str, Any]] = json.load(answer)["data"]["result"]["result"]
+        except OSError:
+            return []
+        return nodes
 
     def submit(self, *entrypoint: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """`ray job submit` from the checkout, to its end."""
@@ -85,6 +132,44 @@ class RealCluster:
             kill(process)
         shutil.rmtree(self._temporary, ignore_errors=True)
 
+    def _autoscaler(self, nodes: int) -> Path:
+        """The autoscaler's configuration: as in `cluster.yaml`, with another provider."""
+        self.environment |= {
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",  # for the provider
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_enable_autoscaler_v2": "1",
+            "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        }
+        provider = {
+            "type": "external",
+            "module": f"{__name__}.{Nodes.__name__}",
+            "use_node_id_as_ip": True,  # one machine, one address
+            "disable_node_updaters": True,
+            "disable_launch_config_check": True,
+            "launch_multiple": True,
+            "head_node_id": FAKE_HEAD_NODE_ID,
+            "gcs_address": f"127.0.0.1:{self._port}",
+        }
+        kinds = {
+            FAKE_HEAD_NODE_TYPE: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+            "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": nodes},
+        }
+        config = {
+            **BASE_READONLY_CONFIG,  # what `ray up` fills in
+            "cluster_name": "artray",
+            "provider": provider,
+            "available_node_types": kinds,
+            "head_node_type": FAKE_HEAD_NODE_TYPE,
+            "max_workers": nodes,
+            "upscaling_speed": 100.0,
+            "idle_timeout_minutes": 0.25,
+        }
+        file = self._home / "autoscaler.json"
+        file.write_text(json.dumps(config))
+        return file
+
     def _start(self, name: str, options: list[str]) -> subprocess.Popen[bytes]:
         command = [ray_command(), "start", "--block", "--disable-usage-stats", *options]
         # Ray's own choice of port for its agent is taken where another cluster, or node, runs.
@@ -92,20 +177,39 @@ class RealCluster:
         with (self._home / f"{name}.log").open("wb") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, start_new_session=True)
 
-    def _wait_for_dashboard(self) -> None:
-        """Until the Jobs API answers, and answers that it wants a token."""
-        status, log = None, self._home / "head.log"
-        for _ in range(600):
-            assert self.head.poll() is None, log.read_text(errors="replace")[-2000:]
-            try:
-                status = urllib.request.urlopen(f"http://127.0.0.1:{self._dashboard}/api/jobs/", timeout=2).status
-            except urllib.error.HTTPError as answer:
-                status = answer.code
-            except OSError:
-                time.sleep(0.2)
-            if status is not None and status < 500:
-                break
-        assert status == 401, log.read_text(errors="replace")[-2000:]
+    def _is_up(self) -> bool:
+        """Wait until jobs are taken; False if the head ends before: Ray gives each machine 30 s, which may be busy."""
+        while self.head.poll() is None:
+            if self._refuses_strangers() and self._known_nodes():
+                return True
+            time.sleep(0.2)
+        return False
+
+    def _refuses_strangers(self) -> bool:
+        """Whether the Jobs API answers, and answers that it wants a token."""
+        try:
+            status = urllib.request.urlopen(f"http://127.0.0.1:{self._dashboard}/api/jobs/", timeout=2).status
+        except urllib.error.HTTPError as answer:
+            status = answer.code
+        except OSError:
+            return False
+        assert status == 401 or status >= 500, f"the Jobs API answers {status} without a token"
+        return status == 401
+
+
+class Nodes(FakeMultiNodeProvider):  # type: ignore[misc]
+    """Ray's provider for tests, whose nodes have a place of their own each; see `RealCluster.add_node`."""
+
+    def _create_node_with_resources_and_labels(self, *arguments: Any) -> None:
+        port = self._gcs_address.rpartition(":")[2]
+        place = f"{_temporary(port)}/{self._next_node_id}"
+        with patch.object(ray._private.parameter, "RayParams", partial(RayParams, temp_dir=place)):
+            super()._create_node_with_resources_and_labels(*arguments)
+
+
+def _temporary(port: int | str) -> Path:
+    """Of the cluster at a port. Short: the path of a socket below it may have 107 characters."""
+    return Path(f"/tmp/artray-test-{port}")
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

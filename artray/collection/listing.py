@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 
 import pyarrow as pa
 
@@ -15,6 +17,9 @@ from artray.errors import InputError
 _UNREADABLE_SUFFIX = r"\.(heic|heif|jxl|psd|psb|svg|dng|cr2|cr3|nef|arw|raf|exr|djvu|eps)$"
 _PICTURE = re.compile(f"{IMAGE_SUFFIX}|{_UNREADABLE_SUFFIX}")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python shows bytes of a file's name that are not UTF-8
+
+_SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.string()})
+_BATCH = 65_536
 
 
 def list_pictures(images: str) -> pa.Table:
@@ -33,24 +38,31 @@ def list_pictures(images: str) -> pa.Table:
     """
     root = storage.normalize(images)
     console.say(f"listing {root}")
-    rows: list[tuple[str, int, str]] = []
     others: Counter[str] = Counter()
     unwritable: list[str] = []
-    for info in sorted(storage.list_files(root), key=lambda info: info.uri):
-        path = info.uri[len(root) :].lstrip("/")
-        if _NOT_UTF8.search(path):
-            unwritable.append(path)
-        elif _PICTURE.search(path):
-            rows.append((path, info.size, info.version))
-        else:
-            others["." + path.rsplit(".", 1)[-1] if "." in path.rsplit("/", 1)[-1] else "no suffix"] += 1
+
+    def pictures() -> Iterator[tuple[str, int, str]]:
+        for info in storage.list_files(root):
+            path = info.uri[len(root) :].lstrip("/")
+            if _NOT_UTF8.search(path):
+                unwritable.append(path)
+            elif _PICTURE.search(path):
+                yield path, info.size, info.version
+            else:
+                others["." + path.rsplit(".", 1)[-1] if "." in path.rsplit("/", 1)[-1] else "no suffix"] += 1
+
+    found = pictures()
+    batches = []
+    while rows := list(islice(found, _BATCH)):
+        batches.append(
+            pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=_SCHEMA)
+        )
     if unwritable:  # Parquet's strings are UTF-8: such a name can stand in no table
         console.say(f"left out, names that are not UTF-8: {len(unwritable)} ({unwritable[0]!a}); rename them")
     shown = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common(5))
-    if not rows:
-        found = f"; it holds {others.total()} other files ({shown})" if others else ""
-        raise InputError(f"{root}: no pictures there{found}")
+    if not batches:
+        those = f"; it holds {others.total()} other files ({shown})" if others else ""
+        raise InputError(f"{root}: no pictures there{those}")
     if others:
         console.say(f"not pictures, left out: {others.total()} ({shown})")
-    paths, sizes, versions = zip(*rows, strict=True)
-    return pa.table({"path": paths, "size": sizes, "version": versions})
+    return pa.Table.from_batches(batches)

@@ -22,8 +22,10 @@ import os
 import random
 import zlib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 import s3fs
 from aiohttp import ClientConnectorError, ClientPayloadError
 from botocore.awsrequest import AWSRequest
@@ -31,6 +33,7 @@ from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientEr
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError, RestXMLParser
 from botocore.session import Session
+from botocore.utils import parse_timestamp
 from fsspec.asyn import sync
 from s3fs.errors import translate_boto_error
 
@@ -52,6 +55,8 @@ _BROKEN_BODY = (ClientPayloadError, IncompleteReadError, FlexibleChecksumError)
 _TIMEOUT = (TimeoutError, asyncio.TimeoutError)  # two classes before Python 3.11
 _TRANSIENT = (HTTPClientError, BotoConnectionError, ResponseParserError, *_BROKEN_BODY, *_TIMEOUT)
 
+# Together the paths of many millions of objects are longer than the 2 GB that `string` may have.
+_LISTED = pa.schema({"path": pa.large_string(), "size": pa.int64(), "etag": pa.large_string()})
 
 _PARAMETERS = {
     "ARTRAY_S3_EXPECTED_BUCKET_OWNER": "ExpectedBucketOwner",
@@ -106,39 +111,41 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
                     raise GaveUpError(f"{_reason(error)}; given up after {_count(failures)}") from error
             await asyncio.sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (failures - 1))))
 
-    def list_objects(self, folder: str) -> tuple[list[tuple[str, int, str]], list[str]]:
-        """The objects (path, bytes, etag) right below a folder, and the folders there; see `walk_objects`."""
-        return self._listed(folder, "/")
+    def list_objects(self, folder: str) -> tuple[pa.Table, list[str]]:
+        """The objects right below a folder, and the folders there; see `walk_objects`."""
+        listed: tuple[pa.Table, list[str]] = sync(self.loop, self._list, folder, "/")
+        return listed
 
-    def walk_objects(self, folder: str) -> list[tuple[str, int, str]]:
-        """All objects (path, bytes, etag) below a folder.
+    def walk_objects(self, folder: str) -> pa.Table:
+        """All objects below a folder: `path`, `size` (bytes) and `etag`.
 
         Of five million objects s3fs's own listing keeps 5.8 GB: all that each page says of each of them. A page (1,000
         objects) that fails is asked for again, not the whole list.
         """
-        return self._listed(folder, "")[0]
+        return sync(self.loop, self._list, folder, "")[0]
 
-    def _listed(self, folder: str, delimiter: str) -> tuple[list[tuple[str, int, str]], list[str]]:
-        found: tuple[list[tuple[str, int, str]], list[str]] = sync(self.loop, self._list, folder, delimiter)
-        return found
-
-    async def _list(self, folder: str, delimiter: str) -> tuple[list[tuple[str, int, str]], list[str]]:
+    async def _list(self, folder: str, delimiter: str) -> tuple[pa.Table, list[str]]:
         bucket, _, key = folder.strip("/").partition("/")
         prefix = f"{key}/" if key else ""
-        objects: list[tuple[str, int, str]] = []
+        pages: list[pa.RecordBatch] = []
         folders: list[str] = []
         more: dict[str, str] = {}
+        await self.set_session()
+        # A page's thousand dates, which nobody asks for, would take two thirds of the time it takes to read it.
+        self.session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
         while True:
             page = await self._call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter=delimiter, **more)
             # A folder made in a web console is an object whose name ends with a slash.
-            objects += [
-                (f"{bucket}/{item['Key']}", item["Size"], item["ETag"].strip('"'))
-                for item in page.get("Contents", ())
-                if not item["Key"].endswith("/")
-            ]
+            items = [item for item in page.get("Contents", ()) if not item["Key"].endswith("/")]
+            columns = {
+                "path": [f"{bucket}/{item['Key']}" for item in items],
+                "size": [item["Size"] for item in items],
+                "etag": [item["ETag"].strip('"') for item in items],
+            }
+            pages.append(pa.RecordBatch.from_pydict(columns, _LISTED))
             folders += [f"{bucket}/{item['Prefix']}".rstrip("/") for item in page.get("CommonPrefixes", ())]
             if not page.get("IsTruncated"):
-                return objects, folders
+                return pa.Table.from_batches(pages), folders
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     async def _get(self, **parameters: str) -> bytes | None:
@@ -199,6 +206,15 @@ def _check(data: bytes, headers: Mapping[str, str]) -> None:
         expected = headers.get(f"x-amz-checksum-{name}", "-")
         if "-" not in expected and base64.b64encode(digest(data)).decode() != expected:
             raise FlexibleChecksumError(error_msg=f"the body's {name} is not {expected}")
+
+
+def _timestamp(value: Any) -> datetime:
+    """A date of an answer: botocore's parser takes 50 µs for what S3 always writes in the same way."""
+    try:
+        return datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except (AttributeError, ValueError):
+        parsed: datetime = parse_timestamp(value)
+        return parsed
 
 
 def _is_transient(error: BaseException) -> bool:

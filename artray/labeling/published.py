@@ -155,6 +155,7 @@ def parquet_writer(uri: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
     Raises:
         InputError: It can't be written.
+        ArtrayError: The disk is full.
     """
     fs, path = storage.filesystem(uri)
     with _explained(uri):
@@ -259,4 +260,4 @@ def _explained(uri: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{uri}: {storage.read_error(error, uri).message}") from error
+        raise storage.failure(error, uri) from error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+
+_fitting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""Of models for which a batch was too large once: the size that fits a GPU's memory."""
 
 
 def predict(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
     """A Keras model's output, in batches that are all filled up to one size.
 
-    So there is one compiled function, and no output depends on how many others were asked for with it.
+    So there is one compiled function, and no output depends on how many others were asked for with it. Where a GPU's
+    memory is too small for a batch, it is halved until it fits.
 
     Args:
         model: With one input.
@@ -21,6 +26,18 @@ def predict(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
     Returns:
         Float32, (n, *shape of the output); for a model with several outputs, in the model's own structure.
     """
+    while True:
+        batch = min(batch, _fitting.get(model, batch))
+        try:
+            return _in_batches(model, inputs, batch)
+        except Exception as error:
+            # TensorFlow's. By name: this module does without TensorFlow.
+            if type(error).__name__ != "ResourceExhaustedError" or batch == 1:
+                raise
+            _fitting[model] = batch // 2
+
+
+def _in_batches(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
     from keras import tree
 
     def joined(output: Any, *parts: Any) -> npt.NDArray[np.float32]:

@@ -35,8 +35,8 @@ from artray.training.config import TrainConfig, read_config
 from artray.training.data import Examples, load_examples
 from artray.training.evaluation import figure
 from artray.training.loop import Job, train_worker
+from artray.training.progress import Progress
 from artray.training.station import baseline_features, standardization
-from artray.training.workers import Progress
 
 RESULTS = "results.parquet"
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss")

@@ -1,8 +1,11 @@
+import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artray.collection import passes
+from artray.collection import passes, storage
 from artray.collection.pictures import BATCH
+from artray.errors import ArtrayError, InputError
 
 
 @settings(deadline=None)
@@ -41,3 +44,34 @@ def test_only_a_cluster_that_others_began_may_give_the_pool_more_actors(monkeypa
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     pool = passes._pool(2, 50)
     assert (pool.min_size, pool.initial_size, pool.max_size) == (1, 2, 50)
+
+
+def test_what_a_worker_says_is_the_jobs_last_line(ray_session, tmp_path):
+    """Without Ray's names and traces, and its kind, which decides the exit status."""
+
+    class Worker:
+        def __call__(self, rows: pa.Table) -> pa.Table:
+            try:
+                raise PermissionError
+            except OSError as error:
+                raise InputError("part-000000.parquet: permission denied") from error
+
+    storage.write_table(f"{tmp_path}/manifest/m.parquet", pa.table({"object_id": ["a"], "image_uri": ["a.png"]}))
+    with pytest.raises(ArtrayError) as raised:
+        passes.run_pass("labels", f"{tmp_path}/manifest", f"{tmp_path}/out", Worker, {})
+    assert (type(raised.value), str(raised.value)) == (InputError, "part-000000.parquet: permission denied")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "wanted"),
+    [
+        (True, [{"CPU": 16, "GPU": 1}, {"CPU": 32, "GPU": 4}, {"CPU": 4}], (5, {"num_cpus": 8, "num_gpus": 1})),
+        (True, [{"CPU": 4}], (4, {"num_cpus": 1})),
+        (False, [{"CPU": 4, "GPU": 1}], (4, {"num_cpus": 1})),
+    ],
+)
+def test_each_gpu_gets_an_actor_with_its_share_of_the_cpus(monkeypatch, gpus, nodes, wanted):
+    dead = {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}}
+    monkeypatch.setattr(passes.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes] + [dead])
+    monkeypatch.setattr(passes.cluster, "cpus", lambda: sum(node["CPU"] for node in nodes))
+    assert passes._actors(gpus) == wanted

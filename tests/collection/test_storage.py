@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from artray.collection import storage
 from artray.collection.storage import ReadError
-from artray.errors import InputError
+from artray.errors import ArtrayError, InputError
 
 
 def below(folder: Path) -> list[str]:
@@ -148,11 +148,12 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step, err
         raise error
 
     monkeypatch.setattr(Path, step, fail)
-    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt) as raised:
+    with pytest.raises(ArtrayError if isinstance(error, OSError) else KeyboardInterrupt) as raised:
         storage.write_bytes(uri, b"new")
     monkeypatch.undo()
     if isinstance(error, OSError):
-        assert "No space left on device" in str(raised.value)
+        assert "no space left on the disk" in str(raised.value)
+        assert not isinstance(raised.value, InputError)  # exit status 1: the input is not at fault
     assert storage.read_bytes(uri) == b"old"
     assert below(tmp_path) == ["labels.parquet"]
 

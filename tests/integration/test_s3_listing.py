@@ -3,8 +3,9 @@
 import threading
 
 import pytest
+from botocore.utils import parse_timestamp
 
-from artray.collection import storage
+from artray.collection import s3, storage
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,11 @@ def test_folders_are_asked_side_by_side(
 
     monkeypatch.setattr(type(fs), "list_objects", list_objects)
     assert len(storage._find_s3(fs, root)) == len(objects)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-03-01T10:20:30.000Z", "2026-03-01T10:20:30Z", "Sun, 01 Mar 2026 10:20:30 GMT", "1772360430", 1772360430],
+)
+def test_dates_are_read_as_by_botocore(value: str | int) -> None:
+    assert s3._timestamp(value) == parse_timestamp(value)

@@ -43,14 +43,13 @@ def test_the_number_of_workers_does_not_change_the_result(features: str, tmp_pat
     assert np.allclose(scores["history 1"], scores["history 2"], atol=1e-5)
     assert not np.allclose(scores[1], 0.5, atol=0.05)  # something was learned
 
-
-def test_a_bundle_is_not_trained_again_nor_overwritten(features: str, tmp_path: Path) -> None:
-    first = run(features, tmp_path, 1, epochs="1")
-    assert (
-        run(features, tmp_path, 1, epochs="1")["model_id"] == first["model_id"] == load_bundle(str(tmp_path)).model_id
-    )
+    # The same command does not train a bundle again, and another does not overwrite it.
+    written = (tmp_path / "2" / "model.keras").stat().st_mtime_ns
+    again = run(features, tmp_path / "2", 2, **changes)["model_id"]
+    assert again == result["model_id"] == load_bundle(str(tmp_path / "2")).model_id
     with pytest.raises(InputError, match="--overwrite"):
-        run(features, tmp_path, 1, epochs="2")
+        run(features, tmp_path / "2", 2, **{**changes, "epochs": "2"})
+    assert (tmp_path / "2" / "model.keras").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(

@@ -206,13 +206,13 @@ def test_finished_work_is_not_done_again(walked: str) -> None:
 
 
 def test_an_interrupted_pass_does_only_what_is_missing(walked: str) -> None:
-    fs, path = storage.filesystem(f"{walked}/features")
-    whole = storage.dataset(f"{walked}/features").to_table().sort_by("object_id")
+    fs, path = storage.filesystem(f"{walked}/patches")
+    order = [("object_id", "ascending"), ("patch", "ascending")]
+    whole = storage.dataset(f"{walked}/patches").to_table().sort_by(order)
     fs.rm_file(f"{path}/part-000001.parquet")
-    counts = extract_features(FeatureOptions(manifest=f"{walked}/manifest", out=f"{walked}/features"))
-    assert 0 < 48 - counts["resumed"] <= 12
-    again = storage.dataset(f"{walked}/features").to_table().sort_by("object_id")
-    assert again.select(["object_id", "status", "palette_rgb"]) == whole.select(["object_id", "status", "palette_rgb"])
+    options = PatchOptions(manifest=f"{walked}/manifest", out=f"{walked}/patches", size=64, per_image=4)
+    assert 0 < 48 - make_patches(options)["resumed"] <= 12
+    assert storage.dataset(f"{walked}/patches").to_table().sort_by(order) == whole
 
 
 def test_other_options_do_not_overwrite_silently(walked: str) -> None:

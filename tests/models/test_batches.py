@@ -1,10 +1,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from artray.models import batches
 from artray.models.batches import predict
 
 
@@ -36,6 +38,29 @@ def test_every_batch_has_the_same_size(two_outputs, monkeypatch):
     images = np.zeros((10, 6, 6, 3), np.uint8)
     assert predict(two_outputs, images, 4)["mean"].shape == (10, 4)
     assert sizes == [4, 4, 4]
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_once(two_outputs, monkeypatch):
+    monkeypatch.setattr(batches, "_fitting", {})
+    sizes = []
+    original = two_outputs.predict_on_batch
+
+    def small(part: np.ndarray) -> dict:
+        sizes.append(len(part))
+        if len(part) > 3:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return original(part)
+
+    images = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), np.uint8)
+    expected = predict(two_outputs, images, 8)
+    monkeypatch.setattr(two_outputs, "predict_on_batch", small)
+    for _ in range(2):
+        np.testing.assert_allclose(predict(two_outputs, images, 8)["map"], expected["map"], rtol=1e-4, atol=1e-3)
+    assert sizes == [8, 4, 2, 2, 2, 2, 2, 2]
+    monkeypatch.setattr(batches, "_fitting", {two_outputs: 4})
+    monkeypatch.setattr(two_outputs, "predict_on_batch", lambda _: small(images[:4]))
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        predict(two_outputs, images, 8)
 
 
 def test_one_output_is_an_array():

@@ -1,6 +1,6 @@
 """The whole walk on a cluster of several nodes, with pictures and tables on S3, while nodes are killed.
 
-    python -m tests.tools.kill_nodes [--pictures 600] [--seed 0]
+    python -m tests.tools.kill_nodes [--pictures 240] [--seed 0]
 
 A real S3 server, a head and two more nodes (`ray start`) on this machine; each job is submitted with `ray job submit
 --working-dir .`. Every station runs undisturbed once, and once more with kills (-9, a node's whole process group):
@@ -9,6 +9,8 @@ A real S3 server, a head and two more nodes (`ray start`) on this machine; each 
     the head                     in the middle of labelling, and with it the whole cluster; a new cluster gets the same
                                  command
     two at once                  features and labels at the same time
+    from none                    features and labels on a cluster without nodes, whose autoscaler begins some (by Ray's
+                                 "fake multi-node" provider) and ends them when they are idle
 
 A job that does not end with 0 is submitted again. What comes out must be what the undisturbed run gave: each row once,
 features and scores equal to 1e-5, the same metrics. Prints a table; ends with status 1 if anything was wrong.
@@ -17,6 +19,7 @@ features and scores equal to 1e-5, the same metrics. Prints a table; ends with s
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import random
 import subprocess
@@ -27,6 +30,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -43,12 +47,13 @@ from tests.servers import running_s3_server
 BUCKET = "s3://museum"
 NODES = 2
 ATTEMPTS = 4
+LEAVE = 120  # seconds within which idle nodes must be gone; the autoscaler waits for 15
 CLOSE = 1e-5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=600, help="in the collection (default: 600)")
+    parser.add_argument("--pictures", type=int, default=240, help="in the collection (default: 240)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="artray-nodes-") as place:
@@ -71,31 +76,31 @@ class Walk:
     def __init__(self, folder: Path, chance: random.Random):
         self._folder, self._chance = folder, chance
         self._homes = 0
+        self._grows = False
         self.cluster = self._new_cluster()
         self.rows: list[list[Any]] = []
         self.wrong = 0
+        self._replacing = Lock()
 
-    def _new_cluster(self) -> RealCluster:
+    def _new_cluster(self, grows_to: int = 0) -> RealCluster:
         self._homes += 1
         home = self._folder / f"home-{self._homes}"
         home.mkdir()
-        cluster = RealCluster(home, cpus=1)
-        for _ in range(NODES):
-            cluster.add_node()
-        return cluster
+        return RealCluster(home, cpus=0, grows_to=grows_to)
 
     def upload(self, pictures: int) -> None:
         """The sample collection's pictures, again and again under other names, until there are enough."""
         fs, _ = storage.filesystem(BUCKET)
         fs.mkdir(BUCKET.removeprefix("s3://"))
-        write_sample(self._folder / "sample")
-        files = sorted((self._folder / "sample").rglob("*.jpg"))
+        sample = self._folder / "sample"
+        with write_sample(sample).open(encoding="utf-8", newline="") as file:
+            works = [work for work in csv.DictReader(file) if work["medium"]]
         rows = ["file,medium,family"]
         for number in range(pictures):
-            file = files[number % len(files)]
-            name = f"{file.parent.name}/{number:05d}.jpg"
-            storage.write_bytes(f"{BUCKET}/pictures/{name}", file.read_bytes())
-            rows.append(f"{name},{'hand' if 'images' in str(file) else 'code'},{file.stem}")
+            work = works[number % len(works)]
+            name = f"{number:05d}.jpg"
+            storage.write_bytes(f"{BUCKET}/pictures/{name}", (sample / work["file"]).read_bytes())
+            rows.append(f"{name},{work['medium']},{work['family']}")
         storage.write_bytes(f"{BUCKET}/catalog.csv", "\n".join(rows).encode())
 
     def run(self) -> None:
@@ -109,7 +114,7 @@ class Walk:
 
         def training(out: str) -> list[str]:
             training = ["train", "--config", config, "--data", f"{BUCKET}/features", "--out", f"{BUCKET}/{out}"]
-            return [*training, "--workers", "2", "--set", "epochs=400", "--set", "checkpoint_steps=20"]
+            return [*training, "--workers", "2", "--set", "epochs=60", "--set", "checkpoint_steps=20"]
 
         def labels(out: str) -> list[str]:
             return ["label_catalog", "--manifest", manifest, "--model", f"{BUCKET}/model", "--out", f"{BUCKET}/{out}"]
@@ -126,13 +131,13 @@ class Walk:
         self._job("train", training("model"))
         self._job("labels", labels("labels"))
 
-        with self._killing("features, a node killed", parts("features-2", self._chance.randint(1, 6)), self._kill_node):
+        with self._killing("features, a node killed", parts("features-2", self._chance.randint(1, 3)), self._kill_node):
             self._job("features, a node killed", features("features-2"), self._same_features("features-2"))
         with self._killing("train, a node killed", checkpoints("model-2"), self._kill_node):
             self._job("train, a node killed", training("model-2"), self._same_model("model-2"))
-        with self._killing("labels, a node killed", parts("labels-2", self._chance.randint(1, 6)), self._kill_node):
+        with self._killing("labels, a node killed", parts("labels-2", self._chance.randint(1, 3)), self._kill_node):
             self._job("labels, a node killed", labels("labels-2"), self._same_labels("labels-2"))
-        with self._killing("labels, the head killed", parts("labels-3", self._chance.randint(1, 6)), self._kill_all):
+        with self._killing("labels, the head killed", parts("labels-3", self._chance.randint(1, 3)), self._kill_all):
             self._job("labels, the head killed", labels("labels-3"), self._same_labels("labels-3"))
         with ThreadPoolExecutor(2) as pool:
             both = [
@@ -144,6 +149,7 @@ class Walk:
             ]
             for job in both:
                 job.result()
+        self._grow(features("features-5"), labels("labels-5"))
         header = ["job", "rows", "submitted", "seconds", "came out"]
         console.table(f"a head and {NODES} nodes", header, self.rows)
 
@@ -151,23 +157,33 @@ class Walk:
         """Submit a job until it ends with 0, and compare what it made."""
         started = time.monotonic()
         script, *options = command
-        attempts = 0
-        while attempts < ATTEMPTS:
-            attempts += 1
+        faults: list[str] = []
+        while len(faults) < ATTEMPTS:
+            with self._replacing:
+                cluster = self.cluster
+                if not self._grows:
+                    cluster.wait_for_nodes(NODES)
             try:
-                done = self.cluster.submit("python", f"jobs/{script}.py", *options)
+                done = cluster.submit("python", f"jobs/{script}.py", *options)
             except subprocess.TimeoutExpired:
-                continue
-            if done.returncode == 0:
-                break
-            console.say(f"{name}: ended with {done.returncode}: {done.stdout.strip().splitlines()[-1:]}")
-            time.sleep(5)  # where the head was killed, another one comes
-        rows = counts_of(done)["rows"]
-        fault = check()
-        self.wrong += bool(fault)
+                faults.append("no end")
+            else:
+                if done.returncode == 0:
+                    break
+                said = [
+                    line for line in done.stdout.splitlines() if line.startswith("error: ")
+                ] or done.stderr.splitlines()
+                faults.append(said[-1] if said else f"status {done.returncode}")
+            console.say(f"{name}: {faults[-1]}")
+        else:
+            self.wrong += 1
+            self.rows.append([name, "", len(faults), f"{time.monotonic() - started:.0f}", faults[-1]])
+            return
         seconds = f"{time.monotonic() - started:.0f}"
-        self.rows.append([name, rows, attempts, seconds, fault or "the same"])
-        console.say(f"{name}: {seconds} s, submitted {attempts} times, {fault or 'as it should be'}")
+        counts, fault = counts_of(done), check()
+        self.wrong += bool(fault)
+        self.rows.append([name, counts["rows"], len(faults) + 1, seconds, fault or "as it should be"])
+        console.say(f"{name}: {seconds} s, {self.rows[-1][-1]}, {counts}")
 
     @contextmanager
     def _killing(self, name: str, moment: Callable[[], bool], action: Callable[[], None]) -> Iterator[None]:
@@ -192,6 +208,29 @@ class Walk:
                 self.wrong += 1
                 self.rows.append([name, "", "", "", "it had ended before the moment came"])
 
+    def _grow(self, features: list[str], labels: list[str]) -> None:
+        """Begin without nodes, see some come for each job, and all of them go."""
+        self.cluster.close()
+        self.cluster, self._grows = self._new_cluster(grows_to=NODES), True
+        for name, command, check in (
+            ("features", features, self._same_features("features-5")),
+            ("labels", labels, self._same_labels("labels-5")),
+        ):
+            most = 0
+            with ThreadPoolExecutor(1) as pool:
+                job = pool.submit(self._job, f"{name}, from no node", command, check)
+                while not job.done():
+                    most = max(most, self.cluster.joined())
+                    time.sleep(1)
+                job.result()
+            begin = time.monotonic()
+            while self.cluster.joined() and time.monotonic() - begin < LEAVE:
+                time.sleep(1)
+            left = self.cluster.joined()
+            seconds = time.monotonic() - begin
+            self.wrong += most < 1 or left > 0
+            console.say(f"{name}, from no node: {most} came; {seconds:.0f} s after its end there were {left}")
+
     def _kill_node(self) -> None:
         alive = [node for node in self.cluster.nodes if node.poll() is None]
         kill(self._chance.choice(alive))
@@ -199,8 +238,9 @@ class Walk:
 
     def _kill_all(self) -> None:
         """The head, without which no node stays."""
-        self.cluster.close()
-        self.cluster = self._new_cluster()
+        with self._replacing:
+            self.cluster.close()
+            self.cluster = self._new_cluster()
 
     def _same_features(self, out: str) -> Callable[[], str]:
         return lambda: _difference(_table("features"), _table(out), "embedding")

@@ -1,7 +1,9 @@
 import json
 import sys
+import tarfile
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from artray.labeling.exports import annotations
@@ -36,6 +38,47 @@ def test_iiif_reads_them(tmp_path, collection, features, iiif):
     for page in read:
         # IIIF has partOf as a list of objects, the W3C as one IRI.
         iiif.AnnotationPage.model_validate({**page, "@context": page["@context"][:1], "partOf": None})
+
+
+@pytest.fixture
+def model():
+    """A validator of a definition of the W3C's annotation model, written down as JSON Schema by Konstantin Baierer."""
+    (found, *_) = [*(Path(sys.prefix) / "validators").glob("kba-anno-schema-*.tgz"), None]
+    if found is None:
+        pytest.skip(f"npm pack --pack-destination {sys.prefix}/validators @kba/anno-schema@0.0.8")
+    with tarfile.open(found) as package:
+        schema = json.loads(package.extractfile("package/data-model.json").read())
+    formats = jsonschema.FormatChecker(["uri", "date-time"])
+    return lambda name: jsonschema.Draft6Validator({**schema, "$ref": f"#/definitions/{name}"}, format_checker=formats)
+
+
+def test_they_are_of_the_annotation_model(tmp_path, collection, features, model):
+    read = written(tmp_path, collection, features, BASE)
+    items = [item for page in read for item in page["items"]]
+    annotation, resource = model("Annotation"), model("SpecificResource")
+    motivation, agent, text = model("Motivation"), model("Software"), model("TextualBody")
+    for item in items:
+        annotation.validate(item)
+        # The annotation's own definition is content with any object as a body or target.
+        motivation.validate(item["motivation"])
+        agent.validate(item["generator"])
+        text.validate(item["body"][0])
+        for part in [*item["body"][1:], *([item["target"]] if isinstance(item["target"], dict) else [])]:
+            resource.validate(part)
+        for body in item["body"]:
+            motivation.validate(body["purpose"])
+    whole = json.loads((tmp_path / "page" / "exports" / "annotations" / "collection.json").read_text("utf-8"))
+    # Its contexts are addresses only: ours of `score` is left out. Its list of items is a tuple's: done above.
+    model("AnnotationCollection").validate({**whole, "@context": whole["@context"][:1]})
+    for page in read:
+        model("AnnotationPage").validate({**page, "@context": page["@context"][:1], "items": []})
+    broken = [
+        {**items[0], "id": "no address"},
+        {**items[0], "created": "yesterday"},
+        {**items[0], "generator": "artray"},
+        {name: value for name, value in items[0].items() if name != "target"},
+    ]
+    assert not any(annotation.is_valid(item) for item in broken)
 
 
 def test_the_pages_hold_what_the_collection_says(tmp_path, collection, features, monkeypatch):
