@@ -65,4 +65,4 @@ def list_pictures(images: str) -> pa.Table:
         raise InputError(f"{root}: no pictures there{those}")
     if others:
         console.say(f"not pictures, left out: {others.total()} ({shown})")
-    return pa.Table.from_batches(batches)
+    return pa.Table.from_batches(batches).sort_by("path")  # whatever the order in which a storage lists
