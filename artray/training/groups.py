@@ -22,7 +22,7 @@ from artray import cluster, console
 from artray.collection import storage
 from artray.errors import ArtrayError, InputError
 from artray.training.checkpoints import Checkpoints
-from artray.training.progress import Progress, watch
+from artray.training.progress import begin_progress, watch
 from artray.training.workers import TensorflowCluster
 
 TRAINING = "_training"
@@ -89,7 +89,7 @@ class Group:
         Raises:
             ArtrayError: Training failed.
         """
-        progress = ray.remote(num_cpus=0)(Progress).remote()
+        progress = begin_progress()
         job = replace(job, progress=progress)
         fewest, most = worker_range(self.workers)
         fs, path = storage.arrow_filesystem(storage.join(self.out, TRAINING))

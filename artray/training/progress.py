@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from artray import console
 
@@ -43,6 +44,12 @@ class Progress:
     def news(self, epoch: int) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """The epochs after this one, and how far the running one is."""
         return [self._epochs[number] for number in sorted(self._epochs) if number > epoch], self._step
+
+
+def begin_progress() -> Any:
+    """A Progress actor on the driver's own machine: the loss of another must not end the job."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(Progress).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 def watch(progress: Any, bar: console.Bar, note: Callable[[Mapping[str, Any]], str], stop: threading.Event) -> None:

@@ -35,7 +35,7 @@ from artray.training.config import TrainConfig, read_config
 from artray.training.data import Examples, load_examples
 from artray.training.evaluation import figure
 from artray.training.loop import Job, train_worker
-from artray.training.progress import Progress
+from artray.training.progress import begin_progress
 from artray.training.station import baseline_features, standardization
 
 RESULTS = "results.parquet"
@@ -264,7 +264,7 @@ def _workers(options: SearchOptions, trials: int) -> list[_Worker]:
         max_restarts=-1,
         runtime_env={"env_vars": threads},
     )
-    return [_Worker(process.remote(), ray.remote(num_cpus=0)(Progress).remote()) for _ in range(number)]
+    return [_Worker(process.remote(), begin_progress()) for _ in range(number)]
 
 
 class _Trials:
