@@ -160,15 +160,15 @@ def gan_metrics(out: str) -> dict[str, float]:
 class Job:
     """A training, and what comes of it."""
 
-    script: str
+    command: tuple[str, ...]
     config: str
     write_data: Callable[[str], None]
     metrics: Callable[[str], dict[str, float]]
 
 
 JOBS = {
-    False: Job("jobs/train.py", CLASSIFIER, write_features, classifier_metrics),
-    True: Job("jobs/train_gan.py", GAN, write_pictures, gan_metrics),
+    False: Job(("jobs/train.py",), CLASSIFIER, write_features, classifier_metrics),
+    True: Job(("jobs/train_gan.py", "--scores", "0"), GAN, write_pictures, gan_metrics),
 }
 
 
@@ -179,7 +179,7 @@ class Run:
         self._job = job
         self.out = folder / name
         self._log = folder / f"{name}.log"
-        self._command = [sys.executable, job.script, "--config", str(folder / "config.yaml")]
+        self._command = [sys.executable, *job.command, "--config", str(folder / "config.yaml")]
         self._command += ["--data", str(folder / "data"), "--out", str(self.out), "--workers", str(workers)]
         self.start()
 
