@@ -34,7 +34,8 @@ def connect() -> None:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if not ray.is_initialized():
         if not may_grow():
-            os.environ.update({name: os.environ.get(name, value) for name, value in _NOT_LOCALLY.items()})
+            for name, value in _NOT_LOCALLY.items():
+                os.environ.setdefault(name, value)
         # A local cluster's processes have this one's variables. Given as a runtime environment, each would start twice.
         silence = {"env_vars": QUIET} if may_grow() and not verbose else None
         local = {} if may_grow() else {"address": "local", "include_dashboard": False}

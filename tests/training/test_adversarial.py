@@ -1,7 +1,5 @@
 """The step of two networks: any number of replicas, every loss, and that it learns."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -12,8 +10,6 @@ from artray.models.gans.residual import SpectralDense
 from artray.training.adversarial import FIGURES, Adversaries
 from tests.training.adversaries import BATCH, CASES, CODES, X, adversaries, fit
 from tests.training.processes import on_replicas
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """The promise of the step: the number of replicas changes nothing but floating point."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from artray.training.losses import CrossEntropy
 from tests.training.processes import on_replicas
 from tests.training.replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
 
-ROOT = Path(__file__).parents[2]
 CASES = ["adam", "sgd", "rmsprop", "whole", "pieces"]
 
 
