@@ -1,5 +1,6 @@
 """The files a cluster is made from, checked by the code and the schemas that will read them; nothing is started."""
 
+import copy
 import json
 import re
 import shlex
@@ -13,14 +14,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import boto3
 import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from moto import mock_aws
 from packaging.requirements import Requirement
 from packaging.version import Version
 from ray._private.ray_constants import get_runtime_env_default_excludes
 from ray._private.runtime_env.packaging import create_package
+from ray.autoscaler._private.aws.config import bootstrap_aws
+from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 
@@ -119,6 +124,30 @@ def test_commands_are_shell(launcher):
     commands += [*launcher["available_node_types"]["gpu_spot"]["worker_setup_commands"]]
     for command in commands:
         subprocess.run(["bash", "-n", "-c", command], check=True)
+
+
+def test_launcher_starts_every_kind_of_machine(launcher, tmp_path, monkeypatch):
+    """Ray's AWS provider against an EC2 that botocore checks the requests of and moto answers; no SSH."""
+    monkeypatch.setenv("HOME", str(tmp_path))  # where the launcher puts the key that it makes
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "museum")
+    with mock_aws():
+        iam = boto3.client("iam", region_name=launcher["provider"]["region"])
+        for role in ("artray-head", "artray-worker"):  # as docs/cluster.md makes them
+            iam.create_instance_profile(InstanceProfileName=role)
+        config = bootstrap_aws(copy.deepcopy(launcher))
+        provider = AWSNodeProvider(config["provider"], config["cluster_name"])
+        for name, node_type in config["available_node_types"].items():
+            provider.create_node(node_type["node_config"], {"ray-user-node-type": name}, 1)
+        ec2 = boto3.client("ec2", region_name=launcher["provider"]["region"])
+        machines = [one for group in ec2.describe_instances()["Reservations"] for one in group["Instances"]]
+    assert len(machines) == len(launcher["available_node_types"])
+    for machine in machines:
+        name = {tag["Key"]: tag["Value"] for tag in machine["Tags"]}["ray-user-node-type"]
+        assert machine["InstanceType"] == launcher["available_node_types"][name]["node_config"]["InstanceType"]
+        assert machine.get("InstanceLifecycle") == ("spot" if name.endswith("spot") else None)
+        assert machine["IamInstanceProfile"]["Arn"].endswith("artray-head" if name == "head" else "artray-worker")
+        assert machine["MetadataOptions"]["HttpTokens"] == "required"
 
 
 @pytest.mark.parametrize("change", ["unknown key", "no resources", "negative limit"])
