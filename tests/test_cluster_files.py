@@ -129,6 +129,7 @@ def test_commands_are_shell(launcher):
 def test_launcher_starts_every_kind_of_machine(launcher, tmp_path, monkeypatch):
     """Ray's AWS provider against an EC2 that botocore checks the requests of and moto answers; no SSH."""
     monkeypatch.setenv("HOME", str(tmp_path))  # where the launcher puts the key that it makes
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)  # the suite's S3 server
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "museum")
     with mock_aws():
