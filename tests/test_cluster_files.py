@@ -132,20 +132,21 @@ def test_launcher_starts_every_kind_of_machine(launcher, tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)  # the suite's S3 server
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "museum")
+    region, types = launcher["provider"]["region"], launcher["available_node_types"]
     with mock_aws():
-        iam = boto3.client("iam", region_name=launcher["provider"]["region"])
+        iam = boto3.client("iam", region_name=region)
         for role in ("artray-head", "artray-worker"):  # as docs/cluster.md makes them
             iam.create_instance_profile(InstanceProfileName=role)
         config = bootstrap_aws(copy.deepcopy(launcher))
         provider = AWSNodeProvider(config["provider"], config["cluster_name"])
         for name, node_type in config["available_node_types"].items():
             provider.create_node(node_type["node_config"], {"ray-user-node-type": name}, 1)
-        ec2 = boto3.client("ec2", region_name=launcher["provider"]["region"])
+        ec2 = boto3.client("ec2", region_name=region)
         machines = [one for group in ec2.describe_instances()["Reservations"] for one in group["Instances"]]
-    assert len(machines) == len(launcher["available_node_types"])
+    assert len(machines) == len(types)
     for machine in machines:
         name = {tag["Key"]: tag["Value"] for tag in machine["Tags"]}["ray-user-node-type"]
-        assert machine["InstanceType"] == launcher["available_node_types"][name]["node_config"]["InstanceType"]
+        assert machine["InstanceType"] == types[name]["node_config"]["InstanceType"]
         assert machine.get("InstanceLifecycle") == ("spot" if name.endswith("spot") else None)
         assert machine["IamInstanceProfile"]["Arn"].endswith("artray-head" if name == "head" else "artray-worker")
         assert machine["MetadataOptions"]["HttpTokens"] == "required"

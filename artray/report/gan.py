@@ -171,7 +171,7 @@ def _samples(bundle: str, folder: Path) -> str:
 
 def _sheets(bundle: str) -> list[str]:
     """The places of the sheets of samples, by epoch."""
-    return sorted(info.uri for info in storage.list_files(storage.join(storage.normalize(bundle), SAMPLES)))
+    return [info.uri for info in storage.list_files(storage.join(storage.normalize(bundle), SAMPLES))]
 
 
 def _learning(history: Sequence[Mapping[str, Any]]) -> str:
