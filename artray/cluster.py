@@ -85,7 +85,7 @@ def check_nodes(reads: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
     for node, theirs in _ask(nodes, look):
         if theirs != ours:
             raise InputError(f"node {nodes[node]}: {_difference(ours, theirs)}; all machines need the same")
-    from artray.collection import storage  # which imports this module's users
+    from artray.storage import files as storage  # which imports this module's users
 
     marks = [storage.join(storage.normalize(uri), f".artray-{secrets.token_hex(4)}") for uri in writes]
     try:
@@ -173,7 +173,7 @@ def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
 
 def _first_fault(reads: Sequence[str], marks: Sequence[str]) -> str | None:
     """What this machine can't read or write; `marks` are files that are there already, beside which it writes one."""
-    from artray.collection import storage
+    from artray.storage import files as storage
 
     for uri in [*reads, *marks]:
         place = uri if uri in reads else uri.rpartition("/")[0]

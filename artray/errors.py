@@ -4,7 +4,7 @@
     └── InputError           wrong use, or input that can't be used; exit status 2
 
 A message is one line that a museum's engineer can act on without reading our code. A picture that can't be
-read is never an exception: it is a row with a `status` (see `artray.collection.decoding`).
+read is never an exception: it is a row with a `status` (see `artray.images.decoding`).
 """
 
 

@@ -11,9 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray import console
-from artray.collection import storage
 from artray.errors import InputError
 from artray.job import Counts, Options, read_yaml
+from artray.storage import files as storage
 
 HEAD = "m7i.xlarge"
 START_MINUTES = 6.0

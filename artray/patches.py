@@ -12,10 +12,10 @@ import pyarrow as pa
 from PIL import Image
 from pydantic import Field
 
-from artray.collection.decoding import DECODE_VERSION
-from artray.collection.passes import run_pass
-from artray.collection.pictures import Picture, View, read_pictures
+from artray.images.decoding import DECODE_VERSION
+from artray.images.pictures import Picture, View, read_pictures
 from artray.job import Counts, Options
+from artray.storage.passes import run_pass
 
 PATCH = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """The Hugging Face image convention: `datasets` shows such a column as pictures."""

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from artray.collection.duplicates import fingerprint, near_duplicate_groups
+from artray.ingest.duplicates import fingerprint, near_duplicate_groups
 
 
 def main() -> None:

@@ -33,11 +33,11 @@ from skimage.metrics import structural_similarity
 from sklearn.cluster import MiniBatchKMeans
 
 import artray
-from artray.collection.decoding import decode
 from artray.features.brightness import Brightness
 from artray.features.colormaps import ColorMaps
 from artray.features.palette import Palette
 from artray.features.texture import DATA_RANGE, REFERENCES, Texture, reference_texture
+from artray.images.decoding import decode
 
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="colorthief")  # of Pillow's getdata
 

@@ -54,9 +54,9 @@ def pictures(count: int) -> np.ndarray:
 def ours() -> Steps:
     import keras
 
-    from artray.gans.codes import draw_codes
+    from artray.engine.adversarial import Adversaries
+    from artray.gans.latents import draw_codes
     from artray.models.gans import discriminator, generator
-    from artray.training.adversarial import Adversaries
 
     x = pictures(10 * BATCH)
     trainer = Adversaries(
@@ -246,9 +246,9 @@ def step(repeats: int, steps: int) -> Table:
 
 
 def feeding(works: int, epochs: int) -> Table:
-    from artray.collection.ingest import IngestOptions, ingest
+    from artray.bundles.classifier import read_json
     from artray.gans.station import GanOptions, train_gan
-    from artray.training.bundle import read_json
+    from artray.ingest.station import IngestOptions, ingest
 
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder, "images")

@@ -18,8 +18,8 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from artray.collection.columns import Mapping
-from artray.collection.matching import match
+from artray.catalogs.columns import Mapping
+from artray.catalogs.matching import match
 
 PAGE = 1000
 

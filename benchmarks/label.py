@@ -46,9 +46,9 @@ from rich.console import Console
 from rich.table import Table
 
 from artray import console
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
+from artray.images.decoding import DECODE_VERSION
 from artray.job import quiet
+from artray.storage import files as storage
 
 # Keras and Ray are imported where they are used: every process of the pools imports this file.
 
@@ -67,8 +67,8 @@ def head(classes: int, seed: int) -> Any:
 
 
 def write_bundles(folder: Path) -> list[str]:
+    from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class
     from artray.models import DEFAULT_BACKBONE
-    from artray.training.bundle import BUNDLE, MODEL, Bundle, Class
 
     spec = {"name": "embedding", "size": SIZE, "backbone": DEFAULT_BACKBONE, "weights": "imagenet", "statistics": False}
     uris = []

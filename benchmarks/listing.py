@@ -22,9 +22,9 @@ from urllib.parse import parse_qs, urlsplit
 from rich.console import Console
 from rich.table import Table
 
-from artray.collection import storage
-from artray.collection.ingest import IngestOptions, ingest
+from artray.ingest.station import IngestOptions, ingest
 from artray.job import quiet
+from artray.storage import files as storage
 
 PAGE, FOLDER = 1_000, 50_000
 CLASSES = ("Impressionism", "Cubism", "Rococo", "Baroque", "Ukiyo-e")

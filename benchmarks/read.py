@@ -46,10 +46,10 @@ from rich.table import Column, Table
 
 import artray
 from artray import console
-from artray.collection import storage
-from artray.collection.decoding import decode
-from artray.collection.pictures import View, read_pictures
+from artray.images.decoding import decode
+from artray.images.pictures import View, read_pictures
 from artray.job import quiet
+from artray.storage import files as storage
 
 # Ray, TensorFlow and Daft are imported where they are used: every process of the pool imports this file.
 
@@ -74,7 +74,7 @@ class Decode:
 
 
 def ours(uris: Sequence[str]) -> list[float]:
-    from artray.collection.passes import run_pass
+    from artray.storage.passes import run_pass
 
     with tempfile.TemporaryDirectory() as folder:
         manifest, out = f"{folder}/manifest", f"{folder}/out"

@@ -25,9 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from artray import cluster
-from artray.collection import passes
-from artray.collection.manifest import FILE
+from artray.ingest.manifest import FILE
 from artray.job import quiet
+from artray.storage import passes
 
 ARTISTS = ("Turner, Joseph Mallord William", "Hepworth, Dame Barbara", "Utagawa Toyokuni II", "Blake, William")
 MEDIA = ("Graphite on paper", "Oil paint on canvas", "Etching and aquatint", "Watercolour on paper")

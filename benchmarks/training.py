@@ -32,12 +32,12 @@ from rich.console import Console
 from rich.table import Table
 
 from artray import cluster
-from artray.collection import storage
+from artray.classifiers.examples import Inputs
+from artray.classifiers.losses import CrossEntropy
+from artray.engine.augmentation import Augmentation, augment
+from artray.engine.trainer import Replicas
 from artray.models.classifiers import classifier
-from artray.training.augmentation import Augmentation, augment
-from artray.training.data import Inputs
-from artray.training.distributed import Replicas
-from artray.training.losses import CrossEntropy
+from artray.storage import files as storage
 
 CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
 # model, shape of an example, classes, batch size, examples
@@ -182,7 +182,7 @@ def write_works(uri: str, works: int) -> None:
 
 
 def head(repeats: int) -> Table:
-    from artray.training.station import TrainOptions, train
+    from artray.classifiers.station import TrainOptions, train
 
     cluster.connect()
     table = Table("epochs", "seconds, whole station", "seconds after start-up")

@@ -9,14 +9,14 @@ from pathlib import Path
 from pydantic import Field
 
 from artray import console
-from artray.collection.ingest import IngestOptions, ingest
-from artray.features.stage import FeatureOptions, extract_features
+from artray.classifiers.station import TrainOptions, train
+from artray.features.station import FeatureOptions, extract_features
+from artray.ingest.station import IngestOptions, ingest
 from artray.job import Counts, Options, main
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches import PatchOptions, make_patches
 from artray.report.station import ReportOptions, report
 from artray.sample.collection import write_sample
-from artray.training.station import TrainOptions, train
 
 CONFIGS = Path(__file__).with_name("configs")
 

@@ -1,6 +1,6 @@
 """Station 2: compute features of every picture."""
 
-from artray.features.stage import FeatureOptions, extract_features
+from artray.features.station import FeatureOptions, extract_features
 from artray.job import main
 
 if __name__ == "__main__":

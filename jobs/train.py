@@ -1,7 +1,7 @@
 """Station 4: train a classifier and write a model bundle."""
 
+from artray.classifiers.station import TrainOptions, train
 from artray.job import main
-from artray.training.station import TrainOptions, train
 
 if __name__ == "__main__":
     main(TrainOptions, train)

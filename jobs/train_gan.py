@@ -3,14 +3,14 @@
 from pydantic import Field
 
 from artray import console
-from artray.collection import storage
 from artray.errors import InputError
-from artray.gans.latent import latent_strips
+from artray.gans.latent_walks import latent_strips
 from artray.gans.sampling import sample
 from artray.gans.scores import FIGURES, score, show
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, main
 from artray.report.gan import gan_page
+from artray.storage import files as storage
 
 
 class TrainGanOptions(GanOptions):

@@ -35,7 +35,7 @@ def s3_environment(s3_server: S3Server) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_bucket(s3_environment: None) -> str:
     """A bucket's URI."""
-    from artray.collection import storage
+    from artray.storage import files as storage
 
     fs, _ = storage.filesystem("s3://museum")
     fs.mkdir("museum")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from artray import cluster
-from artray.collection import storage
+from artray.storage import files as storage
 
 OURS = {"Python": "3.12", "artray": "abc", "keras": "3.15.1", "pillow": "13.0.0"}
 

@@ -29,10 +29,10 @@ from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 
+from artray.classifiers.station import TrainOptions
 from artray.estimate import EstimateOptions, estimate
 from artray.job import parse
 from artray.labeling.station import LabelOptions
-from artray.training.station import TrainOptions
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = "1.33"

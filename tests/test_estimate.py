@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artray.collection import storage
 from artray.errors import InputError
 from artray.estimate import EstimateOptions, estimate, read_rates
-from artray.features.stage import FEATURES
+from artray.features.station import FEATURES
 from artray.job import main
+from artray.storage import files as storage
 
 KINDS = ("m7i.4xlarge", "c7a.4xlarge", "g6.4xlarge")
 

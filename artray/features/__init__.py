@@ -1,1 +1,1 @@
-"""Numbers from pictures, one module a feature, and the Ray stage that computes them in one pass."""
+"""Station 2: a manifest comes in, a table of numbers from pictures goes out; one module a feature."""

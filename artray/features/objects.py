@@ -21,8 +21,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from artray.collection import storage
 from artray.errors import InputError
+from artray.storage import files as storage
 from artray.vocabulary import coco
 
 LABELS = tuple(coco.NAMES.values())

@@ -1,1 +1,1 @@
-"""GANs: generators of pictures, trained on the same cluster and from the same data as the classifiers."""
+"""Station 4, for generators: pictures come in, a generator's bundle, samples and scores go out."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.gans.bundle import BUNDLE, DISCRIMINATOR, GENERATOR, HISTORY, GeneratorBundle
+from artray.bundles.generator import BUNDLE, DISCRIMINATOR, GENERATOR, HISTORY, GeneratorBundle
+from artray.classifiers.bundling import keras_file, versions
 from artray.gans.config import GanConfig
-from artray.gans.data import Pictures
-from artray.training.bundling import keras_file, versions
+from artray.gans.examples import Pictures
+from artray.images.decoding import DECODE_VERSION
+from artray.storage import files as storage
 
 
 def write_generator_bundle(

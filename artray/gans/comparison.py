@@ -17,15 +17,15 @@ from typing import Any
 from pydantic import Field
 
 from artray import console
-from artray.collection import storage
+from artray.bundles.classifier import read_json
+from artray.classifiers.search import RESULTS, grid_values, write_results
 from artray.errors import ArtrayError
 from artray.gans.config import read_config
-from artray.gans.latent import latent_strips
+from artray.gans.latent_walks import latent_strips
 from artray.gans.scores import CANDIDATES, FIGURES, HEADER, cells, heading, score
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
-from artray.training.bundle import read_json
-from artray.training.search import RESULTS, grid_values, write_results
+from artray.storage import files as storage
 
 _WORKS = "_works"
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from artray.gans.codes import Distribution
+from artray.classifiers.config import OptimizerConfig, read_options
+from artray.engine.augmentation import Augmentation
+from artray.gans.latents import Distribution
 from artray.job import Options
-from artray.training.augmentation import Augmentation
-from artray.training.config import OptimizerConfig, read_options
 
 LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge"]
 """The losses in `artray.models.gans.losses`."""

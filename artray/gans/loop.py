@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from artray.classifiers.examples import Inputs
+from artray.engine.augmentation import augment
+from artray.engine.checkpoints import Checkpoints
+from artray.engine.optimizers import optimizer
+from artray.engine.schedules import scheduled
+from artray.engine.worker_group import TRAINING, in_worker
 from artray.errors import ArtrayError, InputError
 from artray.gans.bundling import write_generator_bundle
-from artray.gans.codes import draw_codes
 from artray.gans.config import GanConfig
-from artray.gans.data import Pictures
-from artray.gans.watching import Diversity, Picture, to_pictures, warning, write_animation, write_sheet
-from artray.training.augmentation import augment
-from artray.training.checkpoints import Checkpoints
-from artray.training.data import Inputs
-from artray.training.groups import TRAINING, in_worker
-from artray.training.optimizers import optimizer
-from artray.training.schedules import scheduled
+from artray.gans.examples import Pictures
+from artray.gans.latents import draw_codes
+from artray.gans.sample_sheets import Diversity, Picture, to_pictures, warning, write_animation, write_sheet
 
 Indices = npt.NDArray[np.int64]
 
@@ -85,9 +85,9 @@ class _Run:
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
+        from artray.engine.adversarial import FIGURES, Adversaries
+        from artray.engine.trainer import Summaries
         from artray.models.gans import discriminator, generator
-        from artray.training.adversarial import FIGURES, Adversaries
-        from artray.training.distributed import Summaries
 
         self._job, self._config, self._pictures = job, job.config, job.pictures
         self._rank, self._checkpoints, self._names = rank, checkpoints, FIGURES

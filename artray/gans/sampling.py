@@ -19,15 +19,15 @@ import ray
 from pydantic import Field
 
 from artray import cluster, console
-from artray.collection import storage
-from artray.collection.manifest import FILE, PLACE
-from artray.collection.passes import RUN, run_pass
-from artray.collection.pictures import BATCH, Picture
+from artray.bundles.generator import GeneratorBundle, load_generator, load_generator_bundle
 from artray.errors import InputError
-from artray.gans.bundle import GeneratorBundle, load_generator, load_generator_bundle
-from artray.gans.codes import draw_codes
-from artray.gans.watching import png, to_pictures
+from artray.gans.latents import draw_codes
+from artray.gans.sample_sheets import png, to_pictures
+from artray.images.pictures import BATCH, Picture
+from artray.ingest.manifest import FILE, PLACE
 from artray.job import Counts, Options
+from artray.storage import files as storage
+from artray.storage.passes import RUN, run_pass
 
 PICTURES = "pictures"
 MANIFEST = "manifest"

@@ -30,13 +30,11 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from artray import console
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.collection.passes import run_pass
-from artray.collection.pictures import BATCH, Picture, Pictures, View, read_pictures
+from artray.bundles.generator import BUNDLE, GeneratorBundle, load_generator_bundle
+from artray.classifiers.examples import matrix, resized
+from artray.classifiers.targets import read_targets
 from artray.errors import InputError
 from artray.features.embedding import Embedding
-from artray.gans.bundle import BUNDLE, GeneratorBundle, load_generator_bundle
 from artray.gans.metrics import (
     NEIGHBOURS,
     Floats,
@@ -47,10 +45,12 @@ from artray.gans.metrics import (
     precision_and_recall,
     share_closer,
 )
+from artray.gans.sample_sheets import png
 from artray.gans.sampling import Painter, in_task, keep_table, spread_classes
-from artray.gans.watching import png
-from artray.training.data import matrix, resized
-from artray.training.targets import read_targets
+from artray.images.decoding import DECODE_VERSION
+from artray.images.pictures import BATCH, Picture, Pictures, View, read_pictures
+from artray.storage import files as storage
+from artray.storage.passes import run_pass
 
 SCORES = "scores.json"
 FIGURES = ("fid", "kid", "precision", "recall", "closer")

@@ -9,15 +9,15 @@ from typing import Any
 from pydantic import Field
 
 from artray import console
-from artray.collection import storage
+from artray.bundles.classifier import made_from
+from artray.bundles.generator import ANIMATION, BUNDLE, HISTORY, load_generator_bundle
+from artray.engine.worker_group import TRAINING, Group, Workers, join_cluster
 from artray.errors import InputError
-from artray.gans.bundle import ANIMATION, BUNDLE, HISTORY, load_generator_bundle
 from artray.gans.config import read_config
-from artray.gans.data import Pictures, load_pictures
+from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import Job, train_worker
 from artray.job import Counts, Options
-from artray.training.bundle import made_from
-from artray.training.groups import TRAINING, Group, Workers, join_cluster
+from artray.storage import files as storage
 
 
 class GanOptions(Options):

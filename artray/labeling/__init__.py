@@ -1,1 +1,1 @@
-"""Batch inference over a collection, and the labels as Parquet."""
+"""Station 5: a manifest and bundles come in, labels as Parquet go out, and exports of them."""

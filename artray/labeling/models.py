@@ -11,17 +11,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import ray
 
-from artray.collection import storage
-from artray.collection.passes import actor_cpus
-from artray.collection.pictures import BATCH, Picture, View, read_pictures
+from artray.bundles.classifier import Bundle, load_bundle, load_model
+from artray.classifiers.evaluation import by_artwork
+from artray.classifiers.examples import feature_matrix, resized
 from artray.errors import InputError
-from artray.features.stage import build_feature, columns_of
-from artray.labeling.work import read_features
+from artray.features.station import build_feature, columns_of
+from artray.images.pictures import BATCH, Picture, View, read_pictures
+from artray.labeling.plan import read_features
 from artray.models.batches import predict
 from artray.patches import draw
-from artray.training.bundle import Bundle, load_bundle, load_model
-from artray.training.data import feature_matrix, resized
-from artray.training.evaluation import by_artwork
+from artray.storage import files as storage
+from artray.storage.passes import actor_cpus
 
 _GPU_BATCH = 256
 

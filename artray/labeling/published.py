@@ -40,10 +40,10 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from artray.collection import storage
-from artray.collection.passes import RUN
 from artray.errors import ArtrayError, InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
+from artray.storage import files as storage
+from artray.storage.passes import RUN
 
 RUNS = "_runs"
 PICTURES = "_pictures.parquet"

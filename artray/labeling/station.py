@@ -1,7 +1,7 @@
 """Station 5: label a whole collection.
 
-A run finds out what there is to do (see `artray.labeling.work`), stages one row a picture with all its scores (see
-`artray.collection.passes` for what survives a crash), and publishes the new labels with those that stay as one commit
+A run finds out what there is to do (see `artray.labeling.plan`), stages one row a picture with all its scores (see
+`artray.storage.passes` for what survives a crash), and publishes the new labels with those that stay as one commit
 (see `artray.labeling.published` for what readers see).
 """
 
@@ -26,13 +26,13 @@ from pydantic import Field
 
 import artray
 from artray import console
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.collection.passes import run_pass
+from artray.bundles.classifier import Bundle, load_bundle
 from artray.errors import ArtrayError, InputError
+from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES
 from artray.labeling.models import LabelWorker, identity, specs_of
+from artray.labeling.plan import FeatureTable, Flags, Work, plan_work, read_manifest
 from artray.labeling.published import (
     PICTURES,
     RUNS,
@@ -44,8 +44,8 @@ from artray.labeling.published import (
     read_published,
     settle,
 )
-from artray.labeling.work import FeatureTable, Flags, Work, plan_work, read_manifest
-from artray.training.bundle import Bundle, load_bundle
+from artray.storage import files as storage
+from artray.storage.passes import run_pass
 
 _STAGING = "_staging"
 _BATCH = 16_384

@@ -1,1 +1,1 @@
-"""Pages for people: what the models said, for the curator who judges it."""
+"""Pages for people: labels, evaluations and generators come in, HTML that needs nothing goes out."""

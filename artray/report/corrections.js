@@ -77,7 +77,7 @@ globalThis.artrayCorrections = ({ run, changed }) => {
     return rows.filter((row) => row.length > 1 || row[0]);
   }
 
-  // A spreadsheet takes such a text for a formula; an apostrophe says that it is none (artray.collection.formulas).
+  // A spreadsheet takes such a text for a formula; an apostrophe says that it is none (artray.catalogs.formulas).
   const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/;
   const NUMBER = /^[+-]?[0-9]+([.,][0-9]+)?$/;
   const guarded = (text) => (FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text);

@@ -23,13 +23,13 @@ import ray
 from PIL import Image
 
 from artray import cluster
-from artray.collection import storage
-from artray.collection.pictures import Picture, View, read_pictures
+from artray.bundles.classifier import Bundle, load_bundle, load_model, read_json
+from artray.classifiers.evaluation import figure
 from artray.errors import InputError
+from artray.images.pictures import Picture, View, read_pictures
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
 from artray.report.sections import section, table
-from artray.training.bundle import Bundle, load_bundle, load_model, read_json
-from artray.training.evaluation import figure
+from artray.storage import files as storage
 
 ERRORS = 24
 _THUMBNAIL = 360
@@ -191,7 +191,7 @@ def _draw(
     method: Any,
 ) -> list[Picture]:
     """Pictures with the activation maps of a bundle's model over them; of a bag's models their mean."""
-    from artray.training.activation_maps import activation_maps, overlay  # with it comes TensorFlow
+    from artray.classifiers.activation_maps import activation_maps, overlay  # with it comes TensorFlow
 
     bundle = load_bundle(uri)
     model = load_model(uri, bundle)

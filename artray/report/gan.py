@@ -16,17 +16,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from artray.collection import storage
-from artray.collection.pictures import Picture, View, read_pictures
-from artray.gans.bundle import ANIMATION, SAMPLES, GeneratorBundle, load_generator_bundle
-from artray.gans.latent import FOLDER, STRIPS
+from artray.bundles.classifier import read_json
+from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, load_generator_bundle
+from artray.classifiers.search import RESULTS
+from artray.gans.latent_walks import FOLDER, STRIPS
+from artray.gans.sample_sheets import png
 from artray.gans.sampling import Painter, in_task
 from artray.gans.scores import CANDIDATES, HEADER, SCORES, cells, heading, memorisation
-from artray.gans.watching import png
+from artray.images.pictures import Picture, View, read_pictures
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table
-from artray.training.bundle import read_json
-from artray.training.search import RESULTS
+from artray.storage import files as storage
 
 PAGE = "page"
 _FILES = "pictures"

@@ -102,7 +102,7 @@ class Work:
     Attributes:
         object_id: The museum's key.
         image_uri: Where the original lies.
-        status: `ok`, or why the picture has no label (see `artray.collection.decoding`).
+        status: `ok`, or why the picture has no label (see `artray.images.decoding`).
         error: The reader's own words where the status is not `ok`.
         labels: The label of each task.
         record: The catalogue's fields as text, among them `title`, `artist` and `date` where the museum has them.

@@ -14,7 +14,7 @@ import pyarrow.dataset as pads
 from pydantic import Field
 
 from artray import console
-from artray.collection import storage
+from artray.bundles.classifier import read_json
 from artray.errors import InputError
 from artray.job import Counts
 from artray.labeling.contract import METADATA_KEY
@@ -24,7 +24,7 @@ from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
 from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
 from artray.report.thumbnails import make_thumbnails
-from artray.training.bundle import read_json
+from artray.storage import files as storage
 
 
 class ReportOptions(ExportOptions):

@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.collection.passes import run_pass
-from artray.collection.pictures import View, read_pictures
-from artray.labeling.work import MAY_PASS, unchanged
+from artray.images.decoding import DECODE_VERSION
+from artray.images.pictures import View, read_pictures
+from artray.labeling.plan import MAY_PASS, unchanged
+from artray.storage import files as storage
+from artray.storage.passes import run_pass
 
 FOLDER = "thumbnails"
 INDEX = "index.parquet"

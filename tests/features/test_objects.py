@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import entropy
 
-from artray.collection import storage
 from artray.errors import InputError
 from artray.features.objects import ENCODING, GRID, LABELS, SCORE_EDGES, Detection, Objects, draw_boxes, encode_objects
+from artray.storage import files as storage
 from artray.vocabulary import coco
 from tests.conftest import SHARED
 

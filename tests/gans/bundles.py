@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.gans.bundle import BUNDLE, DISCRIMINATOR, GENERATOR, GeneratorBundle
+from artray.bundles.generator import BUNDLE, DISCRIMINATOR, GENERATOR, GeneratorBundle
+from artray.images.decoding import DECODE_VERSION
+from artray.storage import files as storage
 
 SIZE, CODES = 16, 8
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from artray.collection import storage
-from artray.gans import latent, sampling, scores
+from artray.gans import latent_walks as latent
+from artray.gans import sampling, scores
+from artray.storage import files as storage
 
 CHUNK = 9
 

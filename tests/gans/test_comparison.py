@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from artray.collection import storage
 from artray.errors import ArtrayError, InputError
 from artray.gans import comparison, scores
 from artray.gans.comparison import ComparisonOptions, compare_gans, trained_runs
+from artray.storage import files as storage
 from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.gans.test_scores import Colours, collection

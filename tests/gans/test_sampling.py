@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from artray.collection import storage
+from artray.bundles.generator import load_generator_bundle
 from artray.errors import InputError
-from artray.gans.bundle import load_generator_bundle
 from artray.gans.sampling import Painter, class_shares, numbered_codes, sample, spread_classes
+from artray.storage import files as storage
 from tests.gans.bundles import CODES, SIZE, write_generator
 from tests.gans.serial import CHUNK, DiedError, Serial
 

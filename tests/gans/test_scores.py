@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from artray.collection import storage
+from artray.bundles.generator import load_generator_bundle
 from artray.errors import InputError
 from artray.gans import scores
-from artray.gans.bundle import load_generator_bundle
-from artray.gans.latent import latent_strips
+from artray.gans.latent_walks import latent_strips
 from artray.gans.metrics import frechet_distance
+from artray.storage import files as storage
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from artray.collection import storage
+from artray.storage import files as storage
 
 EXAMPLES = 61
 CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")

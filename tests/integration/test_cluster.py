@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from artray.collection import storage
-from artray.collection.ingest import IngestOptions, ingest
-from artray.training.bundle import load_bundle
+from artray.bundles.classifier import load_bundle
+from artray.ingest.station import IngestOptions, ingest
+from artray.storage import files as storage
 from tests.clusters import ROOT, RealCluster, counts_of
 from tests.integration.tables import EXAMPLES, write_features
 

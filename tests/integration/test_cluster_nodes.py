@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from artray.collection import storage
+from artray.storage import files as storage
 from tests.servers import S3Server
 
 # In a process of its own: the suite's is in another cluster. Each line of its output is what became of one node.

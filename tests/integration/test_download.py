@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from artray.collection import storage
-from artray.collection.download import RESULT, DownloadOptions, download
+from artray.download.station import RESULT, DownloadOptions, download
 from artray.errors import InputError
-from tests.collection.museum_server import MuseumServer, picture, raw, reply
+from artray.storage import files as storage
+from tests.download.museum_server import MuseumServer, picture, raw, reply
 
 ROOT = Path(__file__).parents[2]
 FAST = {"allow_private": True, "rate": 200, "attempts": 2, "read_timeout": 1, "patience": 3}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from artray.classifiers.fold_ensemble import averaged
 from artray.errors import InputError
 from artray.models.classifiers import calibrated, classifier
 from artray.report.evaluation import evaluation_page
-from artray.training.bagging import averaged
 from tests.report.bundles import write_bundle
 
 pytestmark = pytest.mark.usefixtures("ray_session")

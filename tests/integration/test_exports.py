@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from artray.classifiers.config import TrainConfig
+from artray.classifiers.examples import load_examples
 from artray.report.station import ReportOptions, report
-from artray.training.config import TrainConfig
-from artray.training.data import load_examples
 from tests.integration.tables import write_features
 from tests.labeling.exports.collection import labels, write_labels
 

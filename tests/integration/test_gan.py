@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from artray.collection import storage
+from artray.bundles.generator import load_discriminator, load_generator, load_generator_bundle
+from artray.classifiers.examples import Inputs
 from artray.errors import ArtrayError, InputError
-from artray.gans.bundle import load_discriminator, load_generator, load_generator_bundle
-from artray.gans.codes import draw_codes
 from artray.gans.config import read_config
-from artray.gans.data import load_pictures
+from artray.gans.examples import load_pictures
+from artray.gans.latents import draw_codes
 from artray.gans.station import GanOptions, train_gan
-from artray.training.data import Inputs
+from artray.storage import files as storage
 from tests.tools.kill_training import killing_a_worker
 
 pytestmark = pytest.mark.usefixtures("ray_session")

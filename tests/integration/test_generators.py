@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from artray.collection import storage
-from artray.collection.ingest import IngestOptions, ingest
-from artray.features.stage import FeatureOptions, extract_features
+from artray.features.station import FeatureOptions, extract_features
 from artray.gans.sampling import SampleOptions, sample_gan
 from artray.gans.scores import score
+from artray.ingest.station import IngestOptions, ingest
+from artray.storage import files as storage
 from tests.gans.bundles import write_generator
 
 CLASSES = ["code", "hand"]

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from artray import cluster
-from artray.collection import fingerprints, storage
-from artray.collection.duplicates import DISTANCE, fingerprint
-from artray.collection.ingest import IngestOptions, ingest
-from artray.collection.manifest import FILE
-from artray.collection.splits import PARTS
+from artray.ingest import hashing as fingerprints
+from artray.ingest.duplicates import DISTANCE, fingerprint
+from artray.ingest.manifest import FILE
+from artray.ingest.splits import PARTS
+from artray.ingest.station import IngestOptions, ingest
+from artray.storage import files as storage
 from tests.conftest import SHARED
 
 PAINTINGS = sorted((Path(__file__).parents[2] / "artray/sample/paintings22/images").glob("*.jpg"))

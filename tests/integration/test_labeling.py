@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
-from artray.collection import s3, storage
 from artray.errors import ArtrayError, InputError
 from artray.labeling.published import read_labels
 from artray.labeling.station import LabelOptions, label_catalog
+from artray.storage import files as storage
+from artray.storage import s3
 from tests.conftest import S3Server
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy

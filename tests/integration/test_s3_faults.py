@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from artray.collection import s3, storage
-from artray.collection.storage import ReadError
 from artray.errors import InputError
+from artray.storage import files as storage
+from artray.storage import s3
+from artray.storage.files import ReadError
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy
 from tests.servers import S3Server

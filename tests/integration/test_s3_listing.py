@@ -5,7 +5,8 @@ import threading
 import pytest
 from botocore.utils import parse_timestamp
 
-from artray.collection import s3, storage
+from artray.storage import files as storage
+from artray.storage import s3
 
 
 @pytest.fixture(scope="module")

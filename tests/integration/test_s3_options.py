@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from artray.collection import s3, storage
 from artray.errors import InputError
+from artray.storage import files as storage
+from artray.storage import s3
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Proxy
 from tests.servers import S3Server

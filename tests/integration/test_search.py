@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from artray.collection import storage
+from artray.bundles.classifier import load_bundle, load_model, read_json
+from artray.classifiers.search import SearchOptions, search
+from artray.classifiers.station import TrainOptions, train
 from artray.errors import InputError
-from artray.training.bundle import load_bundle, load_model, read_json
-from artray.training.search import SearchOptions, search
-from artray.training.station import TrainOptions, train
+from artray.storage import files as storage
 from tests.integration.tables import CONFIG, EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("ray_session")

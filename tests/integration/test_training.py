@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artray.collection import storage
+from artray.bundles.classifier import load_bundle, load_model, read_json
+from artray.classifiers.config import TrainConfig
+from artray.classifiers.examples import Inputs, feature_matrix, load_examples
+from artray.classifiers.station import TrainOptions, train
+from artray.engine.worker_group import worker_range
 from artray.errors import ArtrayError, InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
-from artray.training.bundle import load_bundle, load_model, read_json
-from artray.training.config import TrainConfig
-from artray.training.data import Inputs, feature_matrix, load_examples
-from artray.training.groups import worker_range
-from artray.training.station import TrainOptions, train
+from artray.storage import files as storage
 from tests.integration.tables import CONFIG, EXAMPLES
 from tests.tools.kill_training import killing_a_worker
 

@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
-from artray.collection import storage
-from artray.collection.ingest import IngestOptions, ingest
+from artray.bundles.classifier import load_bundle
+from artray.classifiers.station import TrainOptions, train
 from artray.errors import InputError
-from artray.features.stage import FeatureOptions, extract_features
+from artray.features.station import FeatureOptions, extract_features
+from artray.ingest.station import IngestOptions, ingest
 from artray.labeling.contract import LABELS
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches import PatchOptions, make_patches
 from artray.report.station import ReportOptions, report
-from artray.training.bundle import load_bundle
-from artray.training.station import TrainOptions, train
+from artray.storage import files as storage
 
 CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
 
@@ -153,9 +153,9 @@ def test_labels_are_the_models_own_answers(walked: str, sample: Path) -> None:
     import keras
     import numpy as np
 
-    from artray.collection.decoding import decode
+    from artray.bundles.classifier import load_model
+    from artray.images.decoding import decode
     from artray.models.backbones import backbone
-    from artray.training.bundle import load_model
 
     bundle = load_bundle(f"{walked}/models/head")
     model = load_model(f"{walked}/models/head", bundle)

@@ -12,9 +12,9 @@ import pyarrow as pa
 from keras import layers
 from PIL import Image
 
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.training.bundle import BUNDLE, MODEL, Bundle, Class
+from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class
+from artray.images.decoding import DECODE_VERSION
+from artray.storage import files as storage
 
 BRIGHTNESS = {"name": "brightness", "size": 32}
 TEXTURE = {"name": "texture"}

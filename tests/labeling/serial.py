@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from artray.collection import storage
+from artray.bundles.classifier import Bundle, load_model
 from artray.labeling import models, station
-from artray.training.bundle import Bundle, load_model
+from artray.storage import files as storage
 
 CHUNK = 7
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artray.collection.decoding import DECODE_VERSION
+from artray.bundles.classifier import BUNDLE, Bundle, Class
 from artray.errors import InputError
+from artray.images.decoding import DECODE_VERSION
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.labeling.station import LabelOptions, label_catalog, label_rows
-from artray.training.bundle import BUNDLE, Bundle, Class
 
 AT = datetime(2026, 5, 4, 3, 2, 1, 654321, tzinfo=timezone.utc)
 CLASSES = [

@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION, decode
+from artray.bundles.classifier import BUNDLE, MODEL, load_bundle, load_model
 from artray.errors import ArtrayError, InputError
 from artray.features.brightness import Brightness
+from artray.images.decoding import DECODE_VERSION, decode
 from artray.labeling import models, published, station
 from artray.labeling.published import labelled_pictures, read_labels, read_published
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches import draw
-from artray.training.bundle import BUNDLE, MODEL, load_bundle, load_model
+from artray.storage import files as storage
 from tests.labeling import serial
 from tests.labeling.bundles import (
     BRIGHTNESS,

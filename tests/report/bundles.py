@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from artray.collection import storage
-from artray.collection.decoding import DECODE_VERSION
-from artray.training.baseline import Baseline
-from artray.training.bundle import MODEL, Bundle, Class
-from artray.training.calibration import softmax
-from artray.training.evaluation import evaluation_of
+from artray.bundles.classifier import MODEL, Bundle, Class
+from artray.classifiers.baseline import Baseline
+from artray.classifiers.calibration import softmax
+from artray.classifiers.evaluation import evaluation_of
+from artray.images.decoding import DECODE_VERSION
+from artray.storage import files as storage
 
 WORKS = 90
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from artray.collection import storage
-from artray.gans.latent import latent_strips
-from artray.gans.watching import write_animation, write_sheet
+from artray.gans.latent_walks import latent_strips
+from artray.gans.sample_sheets import write_animation, write_sheet
 from artray.report import gan
 from artray.report.gan import comparison_page, gan_page
+from artray.storage import files as storage
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
 

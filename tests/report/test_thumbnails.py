@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from artray.collection import storage
 from artray.report import thumbnails
 from artray.report.thumbnails import make_thumbnails
+from artray.storage import files as storage
 
 IDS = ["W/1", "../w2", "wörk 3", "broken"]
 

@@ -1,4 +1,4 @@
-"""Throw broken picture files at `artray.collection.decoding.decode` and watch what happens.
+"""Throw broken picture files at `artray.images.decoding.decode` and watch what happens.
 
     python tests/tools/fuzz_decoding.py --files 10000 --seed 0
 
@@ -29,7 +29,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
-from artray.collection.decoding import Decoded, decode
+from artray.images.decoding import Decoded, decode
 
 SIZE = 224
 TIME_LIMIT = 5.0

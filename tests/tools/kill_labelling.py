@@ -47,8 +47,8 @@ from ray.cluster_utils import Cluster
 from rich.console import Console
 from rich.table import Table
 
-from artray.collection import storage
 from artray.labeling.published import read_labels, read_published
+from artray.storage import files as storage
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy
 from tests.labeling.bundles import write_bundle, write_manifest, write_pictures

@@ -37,10 +37,10 @@ import numpy as np
 import pyarrow as pa
 
 from artray import console
-from artray.collection import storage
+from artray.bundles.classifier import read_json
 from artray.labeling.published import read_labels
 from artray.sample.collection import write_sample
-from artray.training.bundle import read_json
+from artray.storage import files as storage
 from tests.clusters import RealCluster, counts_of, kill
 from tests.servers import running_s3_server
 

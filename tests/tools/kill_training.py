@@ -29,9 +29,9 @@ import pyarrow as pa
 from PIL import Image
 
 from artray import console
-from artray.collection import storage
-from artray.gans.watching import png
-from artray.training.bundle import read_json
+from artray.bundles.classifier import read_json
+from artray.gans.sample_sheets import png
+from artray.storage import files as storage
 
 ROOT = Path(__file__).parents[2]
 WORKER = b"ray::RayTrainWorker"

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from artray.collection import storage
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.labeling.published import read_labels
+from artray.storage import files as storage
 
 BATCH = 16_384
 LABEL, UNCERTAIN = "label", "uncertain"

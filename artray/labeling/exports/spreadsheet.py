@@ -4,7 +4,7 @@
     TASK_label, TASK_label_uri, TASK_score, TASK_decision, TASK_status, TASK_error
 
 UTF-8, commas, quotes where a cell needs them. `title` is there where the feature table has one. A cell that a
-spreadsheet could take for a formula has an apostrophe before it (see `artray.collection.formulas`).
+spreadsheet could take for a formula has an apostrophe before it (see `artray.catalogs.formulas`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from artray.collection.formulas import guard
+from artray.catalogs.formulas import guard
 from artray.job import Counts
 from artray.labeling.exports.files import whole_file
 from artray.labeling.exports.source import DECISION, Source, side_by_side

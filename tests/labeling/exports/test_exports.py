@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from artray.collection.formulas import unguard
+from artray.catalogs.formulas import unguard
 from artray.errors import InputError
 from artray.job import validate
 from artray.labeling.exports import ExportOptions, export_labels

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artray.collection.catalog import read_catalog
-from artray.collection.formulas import guard, unguard
+from artray.catalogs.catalog import read_catalog
+from artray.catalogs.formulas import guard, unguard
 from artray.labeling.exports.source import read_source
 from artray.labeling.exports.spreadsheet import write_csv
 from tests.labeling.exports.collection import HOSTILE

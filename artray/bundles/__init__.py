@@ -1,0 +1,1 @@
+"""A trained model as a folder: written by trainings, read by labelling, sampling and pages."""

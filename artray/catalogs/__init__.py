@@ -1,0 +1,1 @@
+"""Catalogues: a museum's export comes in, rows with understood columns, matched to pictures, go out."""

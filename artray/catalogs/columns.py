@@ -1,0 +1,350 @@
+"""Which column of a catalogue means what: mappings, ready ones for published catalogues, and guesses for others.
+
+A mapping is data (YAML, or the job's flags). Those of known museums and studies lie in `mappings/`; each is recognised
+by its header. For any other catalogue `guess_mapping` proposes one and says why, so that the user can correct it.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from artray import console
+from artray.errors import InputError
+from artray.storage import files as storage
+
+IMAGE_SUFFIX = r"(?i)\.(jpe?g|jpe|jfif|png|tiff?|webp|gif|bmp|jp2|j2k|avif)$"
+
+
+class Attach(BaseModel):
+    """A second table that describes the same works: its columns are added, rows are never multiplied.
+
+    Attributes:
+        file: The usual name of the file.
+        column: The catalogue's column that names a row of the second table …
+        to: … by this column of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str
+    column: str
+    to: str
+
+
+class Task(BaseModel):
+    """How the cells of a label column become one class a row; see `artray.catalogs.labels.read_labels`.
+
+    Attributes:
+        vocabulary: The name of one that comes with artray, a YAML file, or `none`: each value is a class. By default
+            the one that is called like the task, if there is one.
+        grouping: One of the vocabulary's; its groups are the classes.
+        several: What becomes of a cell with several different values.
+        merge: New class by the classes it replaces.
+        keep: The only classes kept.
+        min_class_size: Classes with fewer rows are dropped.
+        only: Rows that have none of the values in a column get no label (a genre filter).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    vocabulary: str | None = None
+    grouping: str | None = None
+    several: Literal["drop", "first", "known"] = "drop"
+    merge: dict[str, tuple[str, ...]] = {}
+    keep: tuple[str, ...] | None = None
+    min_class_size: int = Field(1, ge=1)
+    only: dict[str, tuple[str, ...]] = {}
+
+
+class Mapping(BaseModel):
+    """Which columns name a picture, and which describe it.
+
+    Attributes:
+        description: One line on the catalogue and its source.
+        header: Columns by which the catalogue is recognised.
+        object_id: The column with the work's (or picture's) own number; also looked for in the pictures' names.
+        file: The column with the picture's file name or path below the collection's folder.
+        url: The column with the picture's address; its last part is taken as the file name.
+        title: The column whose base64 (URL-safe, with padding) is the file name (system A1).
+        path: Regular expression (RE2) with named groups, searched in each picture's path; every group is a column.
+        folder: Columns that say the same as a group of `path` (one row for all pictures of an artist, system A4).
+        labels: Column of each task; the task names a vocabulary where there is one.
+        tasks: How a task's labels are read, where not as they stand.
+        artist: The column with the maker, for splits by artist.
+        artwork: The column that pictures of one work share, for splits by work.
+        separator: What stands between several values of one cell.
+        uppercase: Columns written in capitals throughout (system A1).
+        counted: Columns whose different values are counted for the user, where there are such; by default the maker and
+            the labels.
+        attach: A second table.
+        on_conflict: What happens to a picture that several rows name with different labels: it is left without a
+            row, or it gets the first.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    description: str = ""
+    header: tuple[str, ...] = ()
+    object_id: str | None = None
+    file: str | None = None
+    url: str | None = None
+    title: str | None = None
+    path: str | None = None
+    folder: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    tasks: dict[str, Task] = {}
+    artist: str | None = None
+    artwork: str | None = None
+    separator: str | None = None
+    uppercase: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+    attach: Attach | None = None
+    on_conflict: Literal["leave", "first"] = "leave"
+
+    @field_validator("path")
+    @classmethod
+    def _path_compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None and not path_columns(pa.array([""]), pattern):
+            raise ValueError("has no named group, (?P<name>...)")
+        return pattern
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_have_labels(cls, tasks: dict[str, Task], info: ValidationInfo) -> dict[str, Task]:
+        for name in tasks.keys() - info.data.get("labels", {}).keys():
+            raise ValueError(f"labels names no column for {name!r}")
+        return tasks
+
+    def columns(self) -> list[str]:
+        """The catalogue's columns that are meant, without those that come from the path."""
+        single = [self.object_id, self.file, self.url, self.title, self.artist, self.artwork]
+        named = [name for name in single if name is not None]
+        filters = [name for task in self.tasks.values() for name in task.only]
+        rest = [*self.folder.values(), *self.labels.values(), *filters, *self.uppercase]
+        return list(dict.fromkeys(name for name in [*named, *rest] if name not in self.path_groups()))
+
+    def path_groups(self) -> tuple[str, ...]:
+        """The columns that come from the pictures' paths."""
+        return tuple(path_columns(pa.array([""]), self.path)) if self.path else ()
+
+    def without_catalog(self) -> "Mapping":
+        """What is left of the mapping where there are pictures only: what their paths say."""
+        groups = self.path_groups()
+        labels = {task: column for task, column in self.labels.items() if column in groups}
+        artist, artwork = (name if name in groups else None for name in (self.artist, self.artwork))
+        tasks = {name: task for name, task in self.tasks.items() if name in labels}
+        return Mapping(
+            description=self.description, path=self.path, labels=labels, tasks=tasks, artist=artist, artwork=artwork
+        )
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise InputError if the catalogue lacks a column that the mapping names."""
+        for column in self.columns():
+            if column not in names:
+                near = difflib.get_close_matches(column, names, n=3, cutoff=0.5) or list(names)[:8]
+                raise InputError(f"the catalogue has no column {column!r}; it has {', '.join(map(repr, near))}")
+
+
+def path_columns(paths: pa.Array, pattern: str) -> dict[str, pa.Array]:
+    """The named groups of a pattern searched in each path, null where it is not found or empty.
+
+    Raises:
+        ValueError: The pattern is not a regular expression of RE2.
+    """
+    try:
+        found = pc.extract_regex(paths, pattern)
+    except pa.ArrowInvalid as error:
+        raise ValueError(str(error)) from None
+    columns = {}
+    for field in found.type:
+        values = pc.struct_field(found, field.name)
+        columns[field.name] = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
+    return columns
+
+
+def parse_mapping(text: str, name: str = "mapping") -> Mapping:
+    """A mapping from YAML.
+
+    Raises:
+        InputError: It isn't one; the line says which key.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise InputError(f"{name} is not YAML{where}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{name} must hold keys and values")
+    try:
+        return Mapping.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{name}: {key}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+@cache
+def ready_mappings() -> dict[str, Mapping]:
+    """The mappings that come with artray, by name."""
+    folder = resources.files(__package__) / "mappings"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return {
+        file.name.removesuffix(".yaml"): parse_mapping(file.read_text("utf-8"), file.name.removesuffix(".yaml"))
+        for file in files
+    }
+
+
+def ready_mapping(name: str) -> Mapping:
+    """One of the mappings that come with artray.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    try:
+        return ready_mappings()[name]
+    except KeyError:
+        raise InputError(f"there is no mapping {name!r}, but {', '.join(ready_mappings())}") from None
+
+
+def named_mapping(name: str) -> Mapping:
+    """A ready mapping by its name, or one from a YAML file's URI.
+
+    Raises:
+        InputError: There is none of that name, or the file holds none.
+    """
+    if name in ready_mappings() or not name.endswith((".yaml", ".yml")):
+        return ready_mapping(name)
+    return parse_mapping(storage.read_bytes(storage.normalize(name)).decode(errors="replace"), name)
+
+
+def guessed_mapping(table: pa.Table) -> Mapping:
+    """What `guess_mapping` proposes, with its reasons said to the user."""
+    guess = guess_mapping(table)
+    for reason in guess.reasons:
+        console.say(f"guessed: {reason}")
+    return guess.mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A proposed mapping, the ready one's name if it is one, and a line for each choice."""
+
+    mapping: Mapping
+    ready: str | None
+    reasons: tuple[str, ...]
+
+
+# Names as they are compared: lower case, letters and digits only.
+_ID_NAMES = (
+    "objectid", "id", "objectnumber", "inventorynumber", "inventoryno", "inventory", "accessionnumber", "accessionno",
+    "accessionnum", "acno", "identifier", "recordid", "recordnumber", "workid", "artworkid", "uuid", "uid",
+)  # fmt: skip
+_FILE_NAMES = ("file", "filename", "image", "imagefile", "imagename", "path", "filepath", "imagepath", "picture", "img")
+_URL_NAMES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
+_ARTIST_NAMES = ("artist", "artistname", "artistdisplayname", "attribution", "creator", "maker", "painter", "author")
+_LABEL_NAMES = {
+    "style": ("style", "styles", "movement", "movements", "artmovement", "period", "school"),
+    "emotion": ("emotion", "emotions"),
+    "valence": ("valence",),
+    "medium": ("handorcode",),
+    "genre": ("genre", "genres"),
+    "classification": ("classification", "objecttype", "worktype", "objectname"),
+}
+_LOOK_AT = 20_000  # rows
+
+
+def guess_mapping(table: pa.Table) -> Guess:
+    """Propose a mapping from a catalogue's header and its cells.
+
+    A ready mapping wins if the catalogue has its whole header (the most specific, if several). Otherwise the names
+    decide, and the cells must agree: an object_id has a value in every row and none twice, a file column holds names
+    of pictures, a url column addresses.
+    """
+    names = table.column_names
+    known = {name: mapping for name, mapping in ready_mappings().items() if mapping.header}
+    fitting = [name for name, mapping in known.items() if set(mapping.header) <= set(names)]
+    if fitting:
+        ready = max(fitting, key=lambda name: len(known[name].header))
+        return Guess(known[ready], ready, (f"looks like {known[ready].description or ready}",))
+
+    folded = {name: re.sub(r"[^0-9a-z]", "", name.lower()) for name in names}
+    head = table.slice(0, _LOOK_AT)
+    reasons: list[str] = []
+    taken: dict[str, str] = {}
+
+    def choose(role: str, wanted: Sequence[str], fits: Sequence[str], why: str) -> None:
+        candidates = [name for name in fits if folded[name] in wanted and name not in taken.values()]
+        if candidates:
+            taken[role] = min(candidates, key=lambda name: wanted.index(folded[name]))
+            reasons.append(f"{role}: column {taken[role]!r} ({why})")
+
+    addresses = [name for name in names if _share(head[name], r"(?i)^https?://") > 0.9]
+    pictures = [name for name in names if name not in addresses and _share(head[name], IMAGE_SUFFIX) > 0.9]
+    choose("file", _FILE_NAMES, pictures, "it holds names of pictures")
+    if "file" not in taken and len(pictures) == 1:
+        choose("file", (folded[pictures[0]],), pictures, "the only column that holds names of pictures")
+    choose("url", _URL_NAMES, addresses, "it holds addresses")
+    choose("object_id", _ID_NAMES, [name for name in names if _is_key(table[name])], "filled in every row, none twice")
+    choose("artist", _ARTIST_NAMES, names, "by its name")
+    labels: dict[str, str] = {}
+    for task, wanted in _LABEL_NAMES.items():
+        choose(f"label {task}", wanted, names, "by its name")
+        if column := taken.get(f"label {task}"):
+            labels[task] = column
+    separators = [mark for mark in "|;" if any(_share(head[name], re.escape(mark)) > 0.02 for name in labels.values())]
+    separator = separators[0] if separators else None
+    if separator:
+        reasons.append(f"separator: {separator!r} (it stands in cells of the label columns)")
+    roles = {role: taken[role] for role in ("file", "url", "object_id", "artist") if role in taken}
+    return Guess(Mapping(**roles, labels=labels, separator=separator), None, tuple(reasons))
+
+
+def _share(column: pa.ChunkedArray, pattern: str) -> float:
+    """Share of the filled cells in which a pattern is found."""
+    return pc.mean(pc.match_substring_regex(column, pattern)).as_py() or 0.0
+
+
+def _is_key(column: pa.ChunkedArray) -> bool:
+    return len(column) > 0 and column.null_count == 0 and pc.count_distinct(column).as_py() == len(column)
+
+
+def attach_table(table: pa.Table, other: pa.Table, attach: Attach) -> tuple[pa.Table, dict[str, int]]:
+    """Add the columns of a second table; the first of equal keys is taken, so that no row is multiplied.
+
+    Returns:
+        The table with the new columns (`_2` after a name that it has already), and counts: rows with and without a
+        partner, keys that stand twice in the second table.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    for column, where, names in (
+        (attach.column, "the catalogue", table.column_names),
+        (attach.to, attach.file, other.column_names),
+    ):
+        if column not in names:
+            raise InputError(f"{where} has no column {column!r}; it has {', '.join(map(repr, names[:8]))}")
+    keys = other[attach.to].combine_chunks()
+    partner = pc.index_in(table[attach.column], keys, skip_nulls=True)
+    found = int(np.count_nonzero(pc.is_valid(partner)))
+    for name in other.column_names:
+        if name != attach.to:
+            new = name if name not in table.column_names else f"{name}_2"
+            table = table.append_column(new, other[name].combine_chunks().take(partner))
+    doubled = len(keys) - keys.null_count - pc.count_distinct(keys).as_py()
+    return table, {"with a partner": found, "without a partner": table.num_rows - found, "keys twice": doubled}
+
+
+def uppercase(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The table with some columns in capitals (system A1)."""
+    for name in columns:
+        table = table.set_column(table.column_names.index(name), name, pc.utf8_upper(table[name]))
+    return table

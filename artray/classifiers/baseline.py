@@ -1,0 +1,190 @@
+"""The simple answer that a model has to beat: logistic regression on frozen features, usually the embedding.
+
+Its strength of regularisation is chosen on the validation part by log loss. The solver is our own because it is all of
+scikit-learn or SciPy that artray would need: multinomial (or, where a work may have several classes, one-against-rest)
+log loss has Hessian ≤ ½ XᵀX (¼ XᵀX), whatever the weights (Böhning 1992). In the coordinates of X's singular vectors
+that bound is diagonal, so a gradient step needs no line search, and one decomposition serves all regularisations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray.classifiers.calibration import log_loss, sigmoid, softmax
+from artray.classifiers.config import TrainConfig
+from artray.classifiers.examples import Examples, matrix
+from artray.errors import InputError
+from artray.storage import files as storage
+
+Floats = npt.NDArray[np.floating[Any]]
+
+EMBEDDING = "embedding"
+PENALTIES = np.geomspace(1, 1e-5, 11)
+"""Tried from strong to weak, until the validation part says enough."""
+_STEPS = 500
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A fitted baseline's scores.
+
+    Attributes:
+        columns: The features it saw.
+        penalty: Its regularisation, in `loss + penalty / 2 · |weights|²` on features scaled to a length of about 1.
+        object_ids: The works.
+        scores: (works, classes) probabilities.
+    """
+
+    columns: list[str]
+    penalty: float
+    object_ids: list[str]
+    scores: Floats
+
+    def scores_of(self, object_ids: Sequence[str]) -> Floats:
+        """The scores of some works, in their order."""
+        place = {name: row for row, name in enumerate(self.object_ids)}
+        return self.scores[[place[name] for name in object_ids]]
+
+    def about(self) -> dict[str, Any]:
+        """What it is, as JSON."""
+        return {"name": "logistic regression", "columns": self.columns, "penalty": self.penalty}
+
+
+def fit_baseline(config: TrainConfig, examples: Examples, features: str | None) -> Baseline | None:
+    """Logistic regression on the works' embedding, or on the columns of the config where there is no embedding.
+
+    Args:
+        config: What is to be trained; its classes and parts are the baseline's.
+        examples: The labelled examples.
+        features: A feature table that has all of the examples' works; None: there is none.
+
+    Returns:
+        None without features.
+
+    Raises:
+        InputError: The table has neither the embedding nor the columns, or lacks some of the works.
+    """
+    if features is None:
+        return None
+    dataset = storage.dataset(features)
+    columns = baseline_columns(config, features)
+    for name in ("object_id", "status", *columns):
+        if name not in dataset.schema.names:
+            raise InputError(f"{features}: has no column {name!r} to compare with a logistic regression")
+    table = dataset.to_table(columns=["object_id", "status", *columns])
+    table = table.filter(pc.equal(table["status"], "ok"))
+    owners = examples.table["object_id"].to_pylist()
+    first = {owner: row for row, owner in reversed(list(enumerate(owners)))}
+    where = pc.index_in(pa.array(list(first)), table["object_id"].combine_chunks())
+    if where.null_count:
+        raise InputError(f"{features}: lacks {where.null_count} of the {len(first)} works, as do its readable pictures")
+    x = np.concatenate([matrix(table[name], name) for name in columns], axis=1)[where.to_numpy()]
+    rows = list(first.values())
+    part = np.asarray(examples.table["part"])[rows]
+    penalty, scores = choose(
+        x, examples.targets[rows], part == "train", part == "validation", config.labels == "several"
+    )
+    return Baseline(columns, penalty, list(first), scores)
+
+
+def baseline_columns(config: TrainConfig, features: str) -> list[str]:
+    """The columns of a feature table that the baseline sees."""
+    return [EMBEDDING] if EMBEDDING in storage.dataset(features).schema.names else config.columns
+
+
+def choose(
+    x: Floats,
+    targets: Floats,
+    training: npt.NDArray[np.bool_],
+    validation: npt.NDArray[np.bool_],
+    several: bool = False,
+) -> tuple[float, Floats]:
+    """Fit on the training part with the penalty that the validation part likes best.
+
+    Args:
+        x: (n, d) features; standardised here by the training part.
+        targets: (n, classes), 0..1.
+        training: (n,) which are learned from.
+        validation: (n,) which choose the penalty.
+        several: An example may have several classes.
+
+    Returns:
+        The penalty, and all examples' scores (n, classes).
+    """
+    x = np.asarray(x, np.float32)
+    deviation = x[training].std(axis=0)
+    scale = np.where(deviation > 1e-6, deviation, 1) * x.shape[1] ** 0.5
+    x = (x - x[training].mean(axis=0)) / scale
+    model = LogisticRegression(x[training], targets[training], several)
+    truth = (targets[validation] >= 0.5).astype(np.int64) if several else targets[validation].argmax(axis=1)
+    best: tuple[float, float, Floats] | None = None
+    for worse, penalty in enumerate(PENALTIES.tolist()):
+        weights, bias = model.fit(penalty)
+        logits = x @ weights + bias
+        scores = sigmoid(logits) if several else softmax(logits)
+        loss = log_loss(truth, scores[validation])
+        if best is None or loss < best[0]:
+            best, last = (loss, penalty, scores), worse
+        elif worse >= last + 2:  # along this path the validation loss falls, then rises
+            break
+    assert best is not None
+    return best[1], best[2]
+
+
+class LogisticRegression:
+    """Minimises mean log loss + penalty / 2 · |weights|² (the bias is free) by accelerated gradient steps.
+
+    A fit starts where the last one ended, so a path of penalties costs little more than its last.
+    """
+
+    def __init__(self, x: Floats, targets: Floats, several: bool = False):
+        """Prepare for many fits to the same examples.
+
+        Args:
+            x: (n, d); columns of mean 0.
+            targets: (n, classes), 0..1; rows sum to 1 unless `several`.
+            several: Classes don't exclude each other.
+        """
+        n, d = x.shape
+        small = x.T @ x if d <= n else x @ x.T
+        values, vectors = np.linalg.eigh(small.astype(np.float64))
+        kept = values > max(values[-1] * 1e-7, 1e-12)
+        values, vectors = values[kept], vectors[:, kept]
+        # x @ axes = u · s of the singular value decomposition: columns are orthogonal, of squared length `values`.
+        self._axes = vectors if d <= n else x.T @ vectors / np.sqrt(values)
+        self._z = np.column_stack([x @ self._axes, np.ones(n)])
+        self._targets = np.asarray(targets, np.float64)
+        self._link = sigmoid if several else softmax
+        bound = 0.25 if several else 0.5
+        self._curvature = bound * np.append(values / n, 1)
+        self._solution = np.zeros((self._z.shape[1], targets.shape[1]))
+
+    def fit(self, penalty: float) -> tuple[Floats, Floats]:
+        """Weights (d, classes) and bias (classes,)."""
+        penalties = np.append(np.full(self._z.shape[1] - 1, penalty), 0)[:, None]
+        curvature = self._curvature[:, None] + penalties
+        ahead = solution = self._solution
+        momentum = 1.0
+        for _ in range(_STEPS):
+            gradient = self._z.T @ (self._link(self._z @ ahead) - self._targets) / len(self._z) + penalties * ahead
+            step = gradient / curvature
+            if (step * gradient).sum() < _TOLERANCE:
+                solution = ahead - step
+                break
+            following = ahead - step
+            grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+            # Momentum that points uphill is dropped (O'Donoghue & Candès 2015).
+            if (gradient * (following - solution)).sum() > 0:
+                grown, momentum = 1.0, 1.0
+            ahead = following + (momentum - 1) / grown * (following - solution)
+            solution, momentum = following, grown
+        self._solution = solution
+        return self._axes @ solution[:-1], solution[-1]

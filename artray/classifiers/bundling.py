@@ -1,0 +1,105 @@
+"""A trained model written down: the folder that labelling, evaluation pages and people read (see `bundle.py`)."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import artray
+from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class
+from artray.bundles.thresholds import abstention_of
+from artray.classifiers.config import TrainConfig
+from artray.classifiers.examples import Examples
+from artray.images.decoding import DECODE_VERSION
+from artray.ingest.splits import PARTS
+from artray.storage import files as storage
+from artray.vocabulary import load_vocabulary, vocabularies
+
+
+def write_bundle(
+    out: str,
+    *,
+    model: Any,
+    temperature: float,
+    config: TrainConfig,
+    examples: Examples,
+    source: str,
+    evaluation: Mapping[str, Any],
+    predictions: pa.Table,
+    history: Sequence[Mapping[str, Any]],
+    metrics: Mapping[str, Any],
+) -> Bundle:
+    """Write a model bundle; `bundle.json` comes last, so a folder that has it is whole.
+
+    Args:
+        out: Folder or s3:// prefix.
+        model: A Keras model of ordinary variables, from inputs to scores (see `classifiers.calibrated`).
+        temperature: What the logits were divided by.
+        config: What was trained.
+        examples: From what.
+        source: Fingerprint of the data set they were read from.
+        evaluation: As from `evaluation.evaluation_of`.
+        predictions: Likewise.
+        history: The metrics of each epoch.
+        metrics: For `bundle.json`, beside `test`, the evaluation's levels, and `abstain` (see `thresholds`).
+    """
+    data = keras_file(model)
+    weights = storage.fingerprint(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
+    ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
+    bundle = Bundle(
+        model_id=f"{config.task}-{weights[:12]}",
+        task=config.task,
+        target=config.target,
+        classes=[Class(name=name, uri=concept(config.target, name)) for name in examples.classes],
+        input=examples.input,
+        decode_version=DECODE_VERSION,
+        temperature=temperature,
+        model_sha=storage.fingerprint(data),
+        data={
+            "fingerprint": storage.fingerprint("\n".join(ids).encode(), examples.targets.tobytes()),
+            **{part: len(examples.part(part)) for part in PARTS},
+            "dropped": examples.dropped,
+            "source": source,
+        },
+        config=json.loads(config.model_dump_json()),
+        metrics={**metrics, "test": evaluation["levels"], "abstain": abstention_of(predictions)},
+        versions=versions(),
+        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    storage.write_bytes(storage.join(out, MODEL), data)
+    for name, values in (
+        ("evaluation.json", {"model_id": bundle.model_id, **evaluation}),
+        ("history.json", list(history)),
+    ):
+        storage.write_bytes(storage.join(out, name), json.dumps(values, indent=1).encode())
+    storage.write_table(storage.join(out, "predictions.parquet"), predictions)
+    storage.write_bytes(storage.join(out, BUNDLE), bundle.model_dump_json(indent=1).encode())
+    return bundle
+
+
+def keras_file(model: Any) -> bytes:
+    """A Keras model as the bytes of a `.keras` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / MODEL
+        model.save(file)
+        return file.read_bytes()
+
+
+def versions() -> dict[str, str]:
+    """What a bundle was made with."""
+    return {"artray": artray.__version__, **{name: metadata.version(name) for name in ("keras", "tensorflow")}}
+
+
+def concept(target: str, label: str) -> str | None:
+    """A label's AAT URI, where there is a vocabulary called like the catalogue column and it knows one."""
+    if target not in vocabularies():
+        return None
+    vocabulary = load_vocabulary(target)
+    return vocabulary.uri(vocabulary.find(label) or "")

@@ -1,0 +1,179 @@
+"""What a training config says; `jobs/configs/` holds one YAML file a published system."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from artray.engine.augmentation import Augmentation
+from artray.errors import InputError
+from artray.job import Options, OptionsT, read_yaml, validate
+
+Monitor: TypeAlias = Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"]
+"""Metrics of an epoch by which training can be steered; the loss is better when lower, the others when higher."""
+
+
+class ModelConfig(BaseModel):
+    """`name` of a classifier in `artray.models.classifiers`; all other keys are its keyword arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    def settings(self) -> dict[str, Any]:
+        """The classifier's keyword arguments."""
+        return dict(self.model_extra or {})
+
+
+class OptimizerConfig(BaseModel):
+    """A Keras optimizer; all other keys are its keyword arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+
+    def settings(self) -> dict[str, Any]:
+        """The optimizer's keyword arguments."""
+        return {"learning_rate": self.learning_rate, **(self.model_extra or {})}
+
+
+class EarlyStopping(BaseModel):
+    """When to stop before the last epoch.
+
+    Attributes:
+        metric: What must improve; default: the config's `monitor`.
+        patience: For how many epochs it may fail to.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metric: Monitor | None = None
+    patience: int = Field(10, ge=1)
+
+
+class TrainConfig(Options):
+    """One experiment: what is learned, from what, by which model and how."""
+
+    task: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the labels, as in `task=NAME/`")
+    target: str = Field(description="the catalogue column that holds the true label")
+    labels: Literal["one", "several", "soft"] = Field(
+        "one",
+        description="what a cell of the target column holds. one: a label. several: labels separated by `;`, or a "
+        "list, each learned for itself (sigmoid). soft: shares of labels that several people gave: `sad: 2; calm: 1`, "
+        "a JSON object, a map, or a list with a label a person",
+    )
+    classes: list[str] | None = Field(None, description="which labels, in order; default all of the training part")
+    input: Literal["features", "patches", "pictures"]
+    columns: list[str] = Field(["embedding"], description="feature columns, where input is features")
+    colormaps: bool = Field(
+        False,
+        description="add `color_map_distances` to the columns: distances (B4) of a work's colour map to one reference "
+        "map a class, learned from the training part and kept in the bundle",
+    )
+    size: int = Field(64, ge=8, le=1024, description="side at which the model sees a picture or patch")
+    folds: int | None = Field(
+        None, ge=2, description="deal training and validation part anew into so many folds, by group; the test stays"
+    )
+    fold: int = Field(0, ge=0, description="which of the folds is the validation part, from 0")
+    model: ModelConfig
+    freeze: list[str] = Field(
+        [],
+        description="layers that don't learn, by name or pattern (`block1_*`); a model inside the model has a name too",
+    )
+    unfreeze: dict[int, list[str]] = Field(
+        {},
+        description="from the beginning of which epoch (1 …) which layers learn after all: `{6: [block7*], 11: ['*']}`",
+    )
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
+        "constant",
+        description="of the learning rate. cosine: down to 0 at the last epoch. step: times `decay` every "
+        "`decay_epochs`. plateau: times `decay` whenever `monitor` has not improved for `decay_epochs`",
+    )
+    warmup_epochs: float = Field(0.0, ge=0, description="in which the learning rate rises from 0, before the schedule")
+    decay: float = Field(0.1, gt=0, lt=1)
+    decay_epochs: int = Field(10, ge=1)
+    batch_size: int = Field(64, ge=1, description="of all workers together")
+    accumulate: int = Field(
+        1, ge=1, description="compute each batch in so many pieces, to need less memory; the update stays the same"
+    )
+    clip_norm: float | None = Field(None, gt=0, description="the longest that the gradient of a batch may be")
+    epochs: int = Field(20, ge=1)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="of the computation; weights are float32 always"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+        None,
+        description="how much a class's examples count in the loss. balanced: each class as much as any other. Or "
+        "`{name: weight}`, 1 for the rest. With several labels: how much having a label counts against not having it",
+    )
+    sampling: Literal["all", "balanced"] = Field(
+        "all", description="an epoch's examples. balanced: as many again, but of each class the same number"
+    )
+    augment: Augmentation = Field(default_factory=Augmentation, description="of pictures and patches, in training only")
+    test_time_flip: bool = Field(
+        False, description="the bundle's model looks at each picture and its mirror image; evaluated so too"
+    )
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="evaluate and keep the weights' moving average, with this momentum (0.999)"
+    )
+    monitor: Monitor = Field("validation_loss", description="which metric says what the best epoch is")
+    early_stopping: EarlyStopping | None = Field(None, description="`{patience: 10}`, `metric` if not `monitor`")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="a checkpoint after so many batches too, for epochs that take long"
+    )
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainConfig:
+        if self.input == "features" and not self.columns and not self.colormaps:
+            raise ValueError("columns: at least one is needed")
+        if self.colormaps and self.input != "features":
+            raise ValueError(f"colormaps: needs input: features, not {self.input}")
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold: {self.folds} folds are numbered 0 to {self.folds - 1}")
+        if self.sampling == "balanced" and self.labels == "several":
+            raise ValueError("sampling: balanced is for examples of one class; with several labels use class_weights")
+        if isinstance(self.class_weights, dict) and not all(
+            0 <= weight < math.inf for weight in self.class_weights.values()
+        ):
+            raise ValueError("class_weights: a weight must be a number from 0 on")
+        if any(epoch < 1 for epoch in self.unfreeze):
+            raise ValueError("unfreeze: epochs count from 1")
+        return self
+
+
+def read_config(file: str, changes: Mapping[str, str]) -> TrainConfig:
+    """A config file with changes from the command line (`optimizer.learning_rate=0.01`).
+
+    Raises:
+        InputError: The file can't be read, or a key or value is not one.
+    """
+    return read_options(TrainConfig, file, changes)
+
+
+def read_options(options_type: type[OptionsT], file: str, changes: Mapping[str, str]) -> OptionsT:
+    """Options of any kind from a YAML file, with changes from the command line.
+
+    Raises:
+        InputError: The file can't be read, or a key or value is not one.
+    """
+    values = read_yaml(file)
+    for path, text in changes.items():
+        *parents, key = path.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise InputError(f"--set {path}: {parent} is not a mapping in {file}")
+        try:
+            place[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {path}={text}: not a YAML value") from error
+    return validate(options_type, values, source=file)

@@ -1,0 +1,236 @@
+"""How good a classifier is on works it never saw (E4): `evaluation.json`, and each work's prediction.
+
+task, part, labels, classes, temperature
+majority_share  of the artworks' level, see there
+levels      artwork (and patch) → all figures of `metrics.evaluate`, and
+              majority_share     accuracy of saying the same of every work: what most of them are
+              expected_calibration_error, its value `uncalibrated`
+              intervals          95 %, of accuracy, balanced_accuracy, macro_f1; per class of precision, recall, f1
+              majority           all figures of saying the same of every work
+              baseline           all figures of a logistic regression (see `baseline`), or null
+calibration  level → before, after: the bins behind the calibration errors
+curves       level → class → roc (false and true positive rate), precision_recall (recall, precision); or null
+validation   artwork → figures without intervals, for choosing between models
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from artray.classifiers.baseline import Baseline
+from artray.classifiers.calibration import reliability, sigmoid, softmax
+from artray.classifiers.config import TrainConfig
+from artray.classifiers.examples import Examples
+from artray.classifiers.metrics import (
+    decisions,
+    evaluate,
+    intervals,
+    one_hot,
+    precision_recall_curve,
+    roc_curve,
+    rounded,
+    thinned,
+)
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.int64]
+
+FIGURES = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "macro_precision",
+    "macro_recall",
+    "macro_roc_auc",
+    "macro_average_precision",
+    "hamming_loss",
+    "log_loss",
+)
+"""The figures of a level that are one number."""
+
+
+def figure(level: Mapping[str, Any], name: str) -> float | None:
+    """One of `FIGURES` from a level of an evaluation; None where it is not defined."""
+    value = level["macro"][name.removeprefix("macro_")] if name.startswith("macro_") else level.get(name)
+    return None if value is None else float(value)
+
+
+def by_artwork(owners: Sequence[str], scores: Floats) -> tuple[list[str], Floats]:
+    """The decision for an artwork from its patches (E3): the mean of their scores.
+
+    Args:
+        owners: Each patch's object_id.
+        scores: (n, classes) probabilities of the patches.
+
+    Returns:
+        The object_ids, sorted, and their scores (artworks, classes).
+    """
+    names, index = np.unique(np.asarray(owners), return_inverse=True)
+    total = np.zeros((len(names), scores.shape[1]))
+    np.add.at(total, index, scores)
+    return names.tolist(), total / np.bincount(index)[:, None]
+
+
+def true_classes(targets: Floats, several: bool) -> Ints:
+    """What the metrics call `true`, from targets that may be soft.
+
+    Args:
+        targets: (n, classes), 0..1.
+        several: An example may have several classes: those with a target of at least one half.
+    """
+    return (targets >= 0.5).astype(np.int64) if several else targets.argmax(axis=1)
+
+
+def evaluation_of(
+    config: TrainConfig,
+    examples: Examples,
+    logits: Floats,
+    temperature: float,
+    baseline: Baseline | None = None,
+) -> tuple[dict[str, Any], pa.Table]:
+    """The test part's evaluation per artwork (and per patch), and every artwork's prediction.
+
+    Args:
+        config: What was trained.
+        examples: All labelled examples.
+        logits: (examples, classes) of the model.
+        temperature: What they are to be divided by.
+        baseline: What a simple classifier says of the same works, where there is one.
+
+    Returns:
+        The contents of `evaluation.json` (see the head of this module) and of `predictions.parquet`.
+    """
+    several = config.labels == "several"
+    link = sigmoid if several else softmax
+    true = true_classes(examples.targets, several)
+    plain, scores = link(logits), link(logits / temperature)
+    owners = examples.table["object_id"].to_pylist()
+    names, artwork_scores = by_artwork(owners, scores)
+    _, artwork_plain = by_artwork(owners, plain)
+    first = {owner: row for row, owner in reversed(list(enumerate(owners)))}
+    rows = [first[name] for name in names]
+    table = examples.table.take(rows)
+    artwork_true = true[rows]
+    part = np.asarray(table["part"])
+    unseen = part == "test"
+    level = _Level(artwork_true[unseen], artwork_scores[unseen], artwork_plain[unseen], examples.classes)
+    found = {"artwork": level}
+    levels = {"artwork": level.figures()}
+    if baseline is not None:
+        simple = baseline.scores_of(np.asarray(names)[unseen].tolist())
+        levels["artwork"]["baseline"] = baseline.about() | level.plain(simple)
+    if len(names) != len(owners):
+        test = examples.part("test")
+        level = _Level(true[test], scores[test], plain[test], examples.classes, [owners[row] for row in test])
+        found["patch"] = level
+        levels["patch"] = level.figures()
+    chosen = part == "validation"
+    validation = None
+    if chosen.any():
+        validation = {"artwork": _figures(artwork_true[chosen], artwork_scores[chosen], examples.classes)}
+    evaluation = {
+        "task": config.task,
+        "part": "test",
+        "labels": config.labels,
+        "classes": examples.classes,
+        "temperature": temperature,
+        "majority_share": levels["artwork"]["majority_share"],
+        "levels": levels,
+        "validation": validation,
+        "calibration": {name: level.calibration for name, level in found.items()},
+        "curves": {name: level.curves() for name, level in found.items()},
+    }
+    return evaluation, predictions_table(table, artwork_true, artwork_scores, examples.classes)
+
+
+class _Level:
+    """One level's test part: the works themselves, or their patches."""
+
+    def __init__(
+        self, true: Ints, scores: Floats, plain: Floats, classes: Sequence[str], owners: Sequence[str] | None = None
+    ):
+        self._true, self._scores, self._classes, self._owners = true, scores, classes, owners
+        self.calibration = {"before": reliability(true, plain), "after": reliability(true, scores)}
+
+    def figures(self) -> dict[str, Any]:
+        shares = one_hot(self._true, len(self._classes)).mean(axis=0)
+        majority = self.plain(np.tile(shares, (len(self._true), 1)))
+        found = evaluate(self._true, self._scores, self._classes)
+        bounds = intervals(self._true, self._scores, self._owners)
+        for index, name in enumerate(self._classes):
+            found["per_class"][name]["intervals"] = {
+                key: [rounded(bound[index]) for bound in bounds[key]] for key in ("precision", "recall", "f1")
+            }
+        return found | {
+            "majority_share": majority["accuracy"],
+            "expected_calibration_error": self.calibration["after"]["ece"],
+            "uncalibrated": self.calibration["before"]["ece"],
+            "intervals": {
+                name: [rounded(bound) for bound in bounds[name]]
+                for name in ("accuracy", "balanced_accuracy", "macro_f1")
+            },
+            "majority": majority,
+            "baseline": None,
+        }
+
+    def plain(self, scores: Floats) -> dict[str, Any]:
+        return _figures(self._true, scores, self._classes)
+
+    def curves(self) -> dict[str, Any]:
+        has = one_hot(self._true, len(self._classes)).astype(bool)
+        found: dict[str, Any] = {}
+        for index, name in enumerate(self._classes):
+            curves = {
+                "roc": roc_curve(has[:, index], self._scores[:, index]),
+                "precision_recall": precision_recall_curve(has[:, index], self._scores[:, index]),
+            }
+            found[name] = {key: None if points is None else thinned(points) for key, points in curves.items()}
+        return found
+
+
+def _figures(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, Any]:
+    found = evaluate(true, scores, classes)
+    del found["confusion"]
+    return found
+
+
+def predictions_table(table: pa.Table, true: Ints, scores: Floats, classes: Sequence[str]) -> pa.Table:
+    """`predictions.parquet`: what is true of each work, and what was said of it.
+
+    Args:
+        table: A row a work: `object_id`, `part`, and `image_uri` where it is known.
+        true: True classes (see `metrics`).
+        scores: (n, classes) probabilities.
+        classes: Their names.
+
+    Returns:
+        The table's columns (not `patch`), `true` and `label` (a class, or a list of them where a work may have
+        several), and `scores`, a map of all classes.
+    """
+    several = true.ndim == 2
+
+    def named(values: Ints) -> pa.Array:
+        if several:
+            return pa.array(
+                [[name for name, has in zip(classes, row, strict=True) if has] for row in values.tolist()],
+                pa.list_(pa.string()),
+            )
+        return pa.array(list(classes)).take(pa.array(values))
+
+    given = decisions(scores, several)
+    columns = {name: table[name] for name in ("object_id", "image_uri", "part") if name in table.column_names}
+    return pa.table(
+        {
+            **columns,
+            "true": named(true),
+            "label": named(given if several else given.argmax(axis=1)),
+            "scores": pa.array(
+                [list(zip(classes, row, strict=True)) for row in scores.tolist()], pa.map_(pa.string(), pa.float32())
+            ),
+        }
+    )

@@ -1,0 +1,129 @@
+"""Several models as one: the folds of a cross-validation, averaged (C11).
+
+Each model was fitted on all but one fold of the training and validation parts. Their mean is one Keras model, so that
+labelling needs nothing new. What it is like on works it never saw is measured on the test part; for every other work
+the one model speaks that had not seen it (`predictions.parquet` calls these works validation).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray.bundles.classifier import Bundle, load_bundle, load_model, read_json
+from artray.classifiers.bundling import write_bundle
+from artray.classifiers.evaluation import FIGURES, evaluation_of, figure
+from artray.classifiers.examples import Inputs
+from artray.classifiers.loop import Job
+from artray.errors import InputError
+from artray.models.batches import predict
+from artray.storage import files as storage
+
+_BATCH = 64
+
+
+def averaged(models: Sequence[Any]) -> Any:
+    """The mean of several Keras models' scores, as one Keras model.
+
+    Args:
+        models: With equal inputs and outputs; they get the names `fold_0`, `fold_1`, ….
+    """
+    import keras
+
+    first = models[0]
+    inputs = keras.Input(first.input.shape[1:], dtype=first.input.dtype, name=first.input.name)
+    for number, model in enumerate(models):
+        model.name = f"fold_{number}"
+    scores = keras.layers.Average(name="scores")([model(inputs) for model in models])
+    return keras.Model(inputs, scores, name="bag")
+
+
+def bag(members: Sequence[str], job: Job) -> None:
+    """Write the bundle of the folds' mean, with its evaluation; TensorFlow comes with it.
+
+    Args:
+        members: The folds' bundles, in order.
+        job: Its examples have the parts of the data set, not those of a fold.
+
+    Raises:
+        InputError: The models don't take the same input.
+    """
+    bundles = [load_bundle(uri) for uri in members]
+    _check(members, bundles)
+    models = [load_model(uri, bundle) for uri, bundle in zip(members, bundles, strict=True)]
+    examples, inputs = job.examples, Inputs(job.examples.blocks, job.examples.place)
+    model = averaged(models)
+    test = examples.part("test")
+    scores = np.zeros(examples.targets.shape, np.float32)
+    _predict(model, inputs, test, scores)
+    owners = examples.table["object_id"].combine_chunks()
+    for uri, member in zip(members, models, strict=True):
+        table = storage.dataset(storage.join(uri, "predictions.parquet")).to_table(columns=["object_id", "part"])
+        held_out = table.filter(pc.equal(table["part"], "validation"))["object_id"].combine_chunks()
+        rows = np.flatnonzero(pc.is_in(owners, held_out).to_numpy(zero_copy_only=False))
+        _predict(member, inputs, rows, scores)
+    part = np.where(np.asarray(examples.table["part"]) == "test", "test", "validation")
+    column = examples.table.column_names.index("part")
+    judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
+    several = job.config.labels == "several"
+    evaluation, predictions = evaluation_of(job.config, judged, _logits(scores, several), 1.0, job.baseline)
+    evaluation["folds"] = fold_figures([read_json(uri, "evaluation.json") for uri in members])
+    history = []
+    for fold, uri in enumerate(members):
+        epochs = json.loads(storage.read_bytes(storage.join(uri, "history.json")))
+        history += [{"fold": fold, **epoch} for epoch in epochs]
+    write_bundle(
+        job.out,
+        model=model,
+        temperature=1.0,
+        config=job.config,
+        examples=examples,
+        source=job.source,
+        evaluation=evaluation,
+        predictions=predictions,
+        history=history,
+        metrics={"bagged": len(members), "best_epoch": [bundle.metrics["best_epoch"] for bundle in bundles]},
+    )
+
+
+def _check(members: Sequence[str], bundles: Sequence[Bundle]) -> None:
+    for uri, bundle in zip(members, bundles, strict=True):
+        if bundle.input != bundles[0].input or bundle.classes != bundles[0].classes:
+            raise InputError(
+                f"{uri}: can't be averaged with {members[0]}, which takes another input or gives other classes"
+            )
+
+
+def _predict(model: Any, inputs: Inputs, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> None:
+    """Fill in the scores of some rows; not all their pictures are in memory at once."""
+    for start in range(0, len(rows), _BATCH):
+        part = rows[start : start + _BATCH]
+        scores[part] = predict(model, inputs.take(part), _BATCH)
+
+
+def _logits(scores: npt.NDArray[np.float32], several: bool) -> npt.NDArray[np.float64]:
+    safe = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12 if several else 1)
+    return np.asarray(np.log(safe) - np.log1p(-safe) if several else np.log(safe))
+
+
+def fold_figures(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each figure of the folds' validation parts, with mean and spread (standard deviation).
+
+    Args:
+        evaluations: The folds' `evaluation.json`, in order.
+    """
+    figures = {}
+    for name in FIGURES:
+        values = [figure(evaluation["validation"]["artwork"], name) for evaluation in evaluations]
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            spread = float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
+            figures[name] = {"mean": round(float(np.mean(known)), 4), "spread": round(spread, 4), "values": known}
+    return {"n": len(evaluations), "figures": figures}

@@ -1,0 +1,394 @@
+"""What every training worker does: epochs of steps, checkpoints on the way, and at the end the model bundle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from artray.classifiers.baseline import Baseline
+from artray.classifiers.bundling import write_bundle
+from artray.classifiers.calibration import fit_temperature, log_loss, sigmoid, softmax
+from artray.classifiers.config import TrainConfig
+from artray.classifiers.evaluation import evaluation_of, true_classes
+from artray.classifiers.examples import Examples, Inputs
+from artray.classifiers.metrics import figures, tallies
+from artray.engine.augmentation import augment, minority
+from artray.engine.checkpoints import Checkpoints
+from artray.engine.optimizers import optimizer
+from artray.engine.schedules import Freezing, improved, learning_rate, should_stop
+from artray.engine.worker_group import in_worker
+from artray.errors import ArtrayError
+
+_FEATURE_BATCH = 4096
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The last fit of a model that has been evaluated: on all parts, for as many epochs as were best.
+
+    Attributes:
+        epochs: How many.
+        history: Of the run that was evaluated; its metrics steer this one's schedule.
+        temperature: Of that run.
+        evaluation: Likewise.
+        predictions: Likewise.
+    """
+
+    epochs: int
+    history: list[dict[str, Any]]
+    temperature: float
+    evaluation: dict[str, Any]
+    predictions: pa.Table
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker is told.
+
+    Attributes:
+        config: What is trained.
+        examples: From what; inputs are references to Ray's object store.
+        standardize: Mean and variance of each feature over the training part.
+        baseline: What a simple classifier says of the same works.
+        out: Where the bundle goes.
+        source: Fingerprint of the data set.
+        progress: The actor that the driver watches; None if nobody does.
+        summaries: Folder or prefix for TensorBoard's logs, None for none.
+        refit: Set for the last fit on all parts.
+    """
+
+    config: TrainConfig
+    examples: Examples
+    standardize: tuple[list[float], list[float]] | None
+    baseline: Baseline | None
+    out: str
+    source: str
+    progress: Any = None
+    summaries: str | None = None
+    refit: Refit | None = None
+
+
+@dataclass
+class _Position:
+    """How far a run has come: what a checkpoint holds beside the replicas' state.
+
+    Attributes:
+        epoch: Epochs that are done.
+        step: Batches of the next one that are done.
+        losses: Their losses.
+        history: Metrics of each epoch that is done.
+        best: `epoch`, its monitored `value`, and the weights it had.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """One worker's whole run, as Ray Train calls it.
+
+    Args:
+        config: `job`: a Job.
+    """
+    job: Job = config["job"]
+    in_worker(lambda rank, checkpoints: _Run(job, rank, checkpoints).run(), job.progress)
+
+
+class _Run:
+    """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
+
+    def __init__(self, job: Job, rank: int, checkpoints: Checkpoints):
+        # Imported here: with them comes TensorFlow, which the driver does without.
+        import keras
+
+        from artray.classifiers.losses import CrossEntropy, class_weights
+        from artray.engine.trainer import Replicas, Summaries
+        from artray.models.classifiers import classifier
+
+        self._job, self._config, self._examples = job, job.config, job.examples
+        self._rank, self._checkpoints = rank, checkpoints
+        config, examples = job.config, job.examples
+        self._inputs = Inputs(examples.blocks, examples.place)
+        self._training = examples.part("train")
+        self._validation = examples.part("validation")
+        self._epochs = job.refit.epochs if job.refit else config.epochs
+
+        several = config.labels == "several"
+        weights = class_weights(config, examples.classes, examples.targets[self._training])
+        loss = CrossEntropy(several, config.label_smoothing, weights if several else None)
+        self._weights = np.ones(len(examples.targets), np.float32)
+        if weights is not None and not several:
+            self._weights = (examples.targets @ weights).astype(np.float32)
+        self._small = minority(examples.targets, self._training)
+
+        def build() -> keras.Model:
+            return classifier(
+                config.model.name,
+                examples.shape,
+                len(examples.classes),
+                config.model.settings(),
+                job.standardize,
+                examples.widths,
+            )
+
+        def trainable(model: keras.Model) -> list[Any]:
+            self._freezing = Freezing(config, model)
+            return self._freezing.ever_trainable()
+
+        keras.utils.set_random_seed(config.seed)
+        self._build = build
+        self._replicas = Replicas(
+            build,
+            partial(optimizer, config.optimizer),
+            loss,
+            trainable=trainable,
+            accumulate=config.accumulate,
+            clip_norm=config.clip_norm,
+            ema=config.ema,
+            precision=config.precision,
+        )
+        self._position = self._restore()
+        self._summaries = None
+        if job.summaries and rank == 0:
+            self._summaries = Summaries(job.summaries)
+
+    def run(self) -> None:
+        """Train from where the last checkpoint was taken, and write the bundle."""
+        position, history = self._position, self._position.history
+        self._freezing.apply(position.epoch + 1)
+        self._replicas.compile()
+        while position.epoch < self._epochs:
+            if not self._job.refit and should_stop(self._config, history):
+                break
+            self._epoch()
+            if self._freezing.changes(position.epoch + 1):
+                self._freezing.apply(position.epoch + 1)
+                self._replicas.compile()
+            if self._checkpoints.due():
+                self._checkpoint()
+        if self._job.refit:
+            self._finish_refit(self._job.refit)
+        else:
+            self._finish()
+
+    def _epoch(self) -> None:
+        config, position = self._config, self._position
+        epoch = position.epoch
+        order = epoch_order(config, self._examples, epoch)
+        batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
+        history = self._job.refit.history[:epoch] if self._job.refit else position.history
+        rates = [learning_rate(config, epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
+
+        def take(indices: Indices) -> tuple[Any, Any, Any]:
+            x = self._inputs.take(indices)
+            if len(self._examples.shape) == 3 and config.augment:
+                x = augment(x, indices, config.augment, config.seed, epoch, self._small[indices])
+            return x, self._examples.targets[indices], self._weights[indices]
+
+        every = config.checkpoint_steps or len(batches)
+        started, told = time.monotonic(), 0.0
+        first = position.step
+        while position.step < len(batches):
+            part = slice(position.step, min(len(batches), (position.step // every + 1) * every))
+            for losses in self._replicas.train(take, batches[part], rates[part]):
+                position.losses += losses.tolist()
+                position.step += len(losses)
+                if not np.isfinite(losses).all():
+                    self._give_up("loss")
+                now = time.monotonic()
+                if self._told() and now - told > 0.5 and position.step < len(batches):
+                    told = now
+                    seen = sum(map(len, batches[: position.step]))
+                    rate = (seen - sum(map(len, batches[:first]))) / max(now - started, 1e-9)
+                    loss = _mean(position.losses, batches)
+                    self._job.progress.step.remote({"epoch": epoch, "seen": seen, "rate": rate, "loss": loss})
+            if position.step < len(batches):
+                self._checkpoint()
+        seconds = time.monotonic() - started
+        metrics = {"epoch": epoch + 1, "loss": _mean(position.losses, batches), "learning_rate": rates[-1]}
+        if not self._job.refit:
+            with self._replicas.averaged():
+                metrics |= self._validate()
+                self._keep_best(metrics)
+        position.history.append(metrics)
+        position.epoch, position.step, position.losses = epoch + 1, 0, []
+        if self._told():
+            rate = sum(map(len, batches[first:])) / max(seconds, 1e-9)
+            self._job.progress.add.remote(metrics | {"seen": len(order), "rate": rate})
+        if self._summaries is not None:
+            self._summaries.write(epoch + 1, {name: value for name, value in metrics.items() if name != "epoch"})
+
+    def _told(self) -> bool:
+        return self._rank == 0 and self._job.progress is not None
+
+    def _validate(self) -> dict[str, float]:
+        logits = self._predict(self._validation)
+        metrics = validation_metrics(self._config, self._examples.targets[self._validation], logits)
+        if not np.isfinite(metrics["validation_loss"]):
+            self._give_up("validation loss")
+        return metrics
+
+    def _keep_best(self, metrics: dict[str, float]) -> None:
+        best, monitor = self._position.best, self._config.monitor
+        if best is None or improved(monitor, metrics[monitor], best["value"]):
+            state = {name: value for name, value in self._replicas.state().items() if name.startswith("model/")}
+            self._position.best = {"value": metrics[monitor], "epoch": metrics["epoch"], "state": state}
+
+    def _give_up(self, what: str) -> None:
+        position = self._position
+        kept = f"; {self._job.out}/_training keeps the weights of epoch {position.epoch}" if position.epoch else ""
+        if position.epoch and position.step:  # the weights are spoiled: keep what the last checkpoint holds
+            kept = f"; {self._job.out}/_training keeps the last checkpoint"
+        raise ArtrayError(
+            f"the {what} is no longer a number in epoch {position.epoch + 1}: try a smaller learning rate, "
+            f"clip_norm or warmup_epochs{kept}"
+        )
+
+    def _predict(self, indices: Indices, flip: bool = False) -> npt.NDArray[np.float32]:
+        """Logits; with `flip` the mean of those for each picture and for its mirror image."""
+        if len(self._examples.shape) == 1:
+            batch = _FEATURE_BATCH
+        else:
+            batch = max(1, self._config.batch_size // self._config.accumulate)
+        logits = self._replicas.predict(self._inputs.take, indices, batch)
+        if flip:
+            mirrored = self._replicas.predict(lambda rows: self._inputs.take(rows)[:, :, ::-1], indices, batch)
+            logits = (logits + mirrored) / 2
+        return np.asarray(logits, np.float32)
+
+    def _finish(self) -> None:
+        config, examples, best = self._config, self._examples, self._position.best
+        assert best is not None  # a config has at least one epoch
+        self._replicas.load(best["state"])
+        logits = self._predict(np.arange(len(examples.table)), config.test_time_flip)
+        if self._rank != 0:
+            return
+        several = config.labels == "several"
+        true = true_classes(examples.targets[self._validation], several)
+        temperature = fit_temperature(true, logits[self._validation])
+        evaluation, predictions = evaluation_of(config, examples, logits, temperature, self._job.baseline)
+        self._write(temperature, evaluation, predictions, self._position.history, {"best_epoch": best["epoch"]})
+
+    def _finish_refit(self, refit: Refit) -> None:
+        with self._replicas.averaged():
+            if self._rank == 0:
+                metrics = {"best_epoch": refit.epochs, "finalized": True}
+                self._write(refit.temperature, refit.evaluation, refit.predictions, refit.history, metrics)
+
+    def _write(
+        self,
+        temperature: float,
+        evaluation: dict[str, Any],
+        predictions: pa.Table,
+        history: list[dict[str, Any]],
+        metrics: dict[str, Any],
+    ) -> None:
+        from artray.models.classifiers import calibrated
+
+        config = self._config
+        plain = self._build()  # outside the strategy, in float32: a model of ordinary variables
+        plain.set_weights([variable.numpy() for variable in self._replicas.model.weights])
+        write_bundle(
+            self._job.out,
+            model=calibrated(plain, temperature, config.labels, config.test_time_flip),
+            temperature=temperature,
+            config=config,
+            examples=self._examples,
+            source=self._job.source,
+            evaluation=evaluation,
+            predictions=predictions,
+            history=history,
+            metrics=metrics,
+        )
+
+    def _restore(self) -> _Position:
+        """Where the run's last checkpoint was taken; its weights are put back."""
+        found = self._checkpoints.load()
+        if found is None:
+            return _Position()
+        arrays, notes = found
+        self._replicas.load(arrays)
+        if notes["best"] is not None:
+            kept = {f"model/{name[5:]}": value for name, value in arrays.items() if name.startswith("best/")}
+            notes["best"]["state"] = kept
+        return _Position(**notes)
+
+    def _checkpoint(self) -> None:
+        position, best = self._position, self._position.best
+        state = None
+        if self._rank == 0:
+            state = self._replicas.state()
+            if best is not None:
+                state |= {f"best/{name.removeprefix('model/')}": value for name, value in best["state"].items()}
+        notes = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "losses": position.losses,
+            "history": position.history,
+            "best": best and {"value": best["value"], "epoch": best["epoch"]},
+        }
+        self._checkpoints.save(state, notes)
+
+
+def epoch_order(config: TrainConfig, examples: Examples, epoch: int) -> Indices:
+    """The examples of an epoch in their order: the same for any number of workers, and after any resumption.
+
+    With balanced sampling each class is gone through in rounds, each round in a new order, until there are as many
+    examples as the training part has; a class counts as an example's where it has the largest share.
+    """
+    chance = np.random.default_rng([config.seed, epoch])
+    training = examples.part("train")
+    if config.sampling == "all":
+        return chance.permutation(training)
+    classes = examples.targets[training].argmax(axis=1)
+    drawn = []
+    for number, wanted in enumerate(
+        np.diff(np.arange(len(examples.classes) + 1) * len(training) // len(examples.classes))
+    ):
+        members = training[classes == number]
+        if len(members):
+            rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
+            drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
+    return chance.permutation(np.concatenate(drawn))
+
+
+def validation_metrics(
+    config: TrainConfig, targets: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]
+) -> dict[str, float]:
+    """`validation_loss`, `validation_accuracy` and `validation_balanced_accuracy` of uncalibrated scores.
+
+    Args:
+        config: Its `labels`.
+        targets: (n, classes).
+        logits: (n, classes).
+    """
+    several = config.labels == "several"
+    true = true_classes(targets, several)
+    if several:
+        scores = sigmoid(logits)
+        loss = log_loss(true, scores)
+    else:
+        scores = softmax(logits)
+        loss = float(-(targets * np.log(np.clip(scores, 1e-12, 1))).sum(axis=1).mean())
+    found = figures(tallies(true, scores).sum(axis=0), several)
+    return {
+        "validation_loss": loss,
+        "validation_accuracy": float(found["accuracy"]),
+        "validation_balanced_accuracy": float(found["balanced_accuracy"]),
+    }
+
+
+def _mean(losses: Sequence[float], batches: Sequence[Indices]) -> float:
+    return float(np.average(losses, weights=[len(batch) for batch in batches[: len(losses)]]))

@@ -1,1 +1,0 @@
-"""Where pictures and records come from: storage, safe decoding, catalogues and the manifest."""

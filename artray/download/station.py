@@ -1,0 +1,355 @@
+"""Pictures that a catalogue names by address (system A1), fetched into the collection's storage.
+
+    OUT/pictures/                 the files, named by object_id, with the suffix of what they are: for `ingest --images`
+    OUT/downloads/                one row an address: object_id, url, path, status, error, sha256, bytes, etag
+    OUT/_requests.parquet         what is asked for, and what was there before
+
+The download is a pass (`artray.storage.passes`) over the table of requests: killed at any moment and run again, it
+fetches only the parts that are missing. Once it finished, the same command fetches nothing; with `--retry`, what
+failed; with a grown or corrected catalogue, what is new or has another address. A file fetched before counts as there
+if it lies in its place with its size. Nothing in `pictures` is ever removed.
+
+The requests take turns between the hosts, and one `Gate` on the cluster lets them through, so that each host is asked
+at its pace however many workers there are. How servers are treated may change from run to run; what may be fetched
+(`Rules`) is one of the settings by which a run is recognised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import ray
+from pydantic import Field
+
+from artray import cluster, console
+from artray.catalogs import columns
+from artray.catalogs.catalog import read_catalog
+from artray.download.fetching import USER_AGENT, Fetched, Fetcher, Gate, Manners, Rules
+from artray.errors import InputError
+from artray.images.decoding import decode
+from artray.job import Counts, Options
+from artray.storage import files as storage
+from artray.storage import passes
+
+PICTURES = "pictures"
+DOWNLOADS = "downloads"
+RESULT = pa.schema(
+    [
+        ("object_id", pa.string()),
+        ("url", pa.string()),  # as `read_catalog` gives it: secrets masked
+        ("path", pa.string()),  # below `pictures`; null unless the status is ok, like the columns from sha256 on
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("etag", pa.string()),
+    ]
+)
+
+_REQUESTS = "_requests.parquet"
+_KEY = b"artray.requests"
+_GATE = "artray-download-gate"
+_KEPT = ("path", "sha256", "bytes", "etag")  # of a file that was fetched before
+_LONGEST_NAME = 200  # bytes; file systems take 255
+_SUFFIX = {
+    "JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WebP": ".webp", "GIF": ".gif", "BMP": ".bmp",
+    "JPEG 2000": ".jp2", "AVIF": ".avif",
+}  # fmt: skip
+
+
+class DownloadOptions(Options):
+    """Fetch the pictures that a catalogue names by address."""
+
+    catalog: str = Field(description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
+    out: str = Field(description="folder or s3:// prefix for pictures/ and downloads/", examples=["URI"])
+    mapping: str | None = Field(
+        None, description="a YAML file, or a ready one's name; default: found from the columns", examples=["NAME|FILE"]
+    )
+    id_column: str | None = Field(None, description="the column with the works' numbers", examples=["COLUMN"])
+    url_column: str | None = Field(None, description="the column with the pictures' addresses", examples=["COLUMN"])
+    rate: float = Field(5.0, gt=0, description="requests a second to one host, from the whole cluster")
+    connections: int = Field(32, ge=1, le=10_000, description="downloads at once on the whole cluster")
+    attempts: int = Field(4, ge=1, description="how often a picture is asked for where that may help")
+    patience: float = Field(120, ge=0, description="seconds; a host that asks for a longer pause is left alone")
+    connect_timeout: float = Field(10, gt=0, description="seconds for a connection")
+    read_timeout: float = Field(30, gt=0, description="seconds without a byte")
+    request_timeout: float = Field(600, gt=0, description="seconds for a whole picture")
+    max_bytes: int = Field(100_000_000, ge=1, description="a larger file is refused")
+    user_agent: str = Field(USER_AGENT, description="how servers see us; a way to reach you is good manners")
+    honor_opt_out: bool = Field(True, description="leave alone what its server marks noai or noimageai")
+    allow_private: bool = Field(False, description="also fetch from private and loopback addresses, for an intranet")
+    retry: bool = Field(False, description="ask again for what failed in a finished run")
+
+
+def download(options: DownloadOptions) -> Counts:
+    """Fetch the pictures of a catalogue; one that can't be had is a row with its status.
+
+    Raises:
+        InputError: The catalogue or a column of it can't be used, or `out` can't be written.
+    """
+    out = storage.normalize(options.out)
+    storage.ensure_writable(out)
+    wanted, without = _wanted(options, storage.join(out, PICTURES))
+    rules = Rules(options.max_bytes, opt_out=options.honor_opt_out, private=options.allow_private)
+    arguments = {"max_bytes": rules.max_bytes, "opt_out": rules.opt_out, "private": rules.private}
+    reused = _write_requests(out, wanted, arguments, options.retry)
+    with _gate(options):
+        counts = passes.run_pass(
+            "download",
+            storage.join(out, _REQUESTS),
+            storage.join(out, DOWNLOADS),
+            _DownloadWorker,
+            arguments,
+            overwrite=True,  # rows of an earlier run whose files are there stand in the requests
+        )
+    console.table("download", ["status", "pictures"], list(counts["statuses"].items()))
+    return counts | {"reused": reused, "without_url": without, "pictures": storage.join(out, PICTURES)}
+
+
+# -- what is asked for -------------------------------------------------------------------------------------------------
+
+
+def _wanted(options: DownloadOptions, pictures: str) -> tuple[pa.Table, int]:
+    """`object_id`, `image_uri` (where the picture is to lie, without suffix) and `url`; and how many rows have none."""
+    catalog = read_catalog(BytesIO(storage.read_bytes(storage.normalize(options.catalog))), options.catalog)
+    console.say(f"catalogue: {len(catalog.table):,} rows, {catalog.form}")
+    for problem in catalog.problems:
+        console.say(f"catalogue: {problem}")
+    mapping = _mapping(options, catalog.table)
+    if mapping.url is None:
+        raise InputError(f"{options.catalog}: no column with addresses found; name it with --url-column")
+    mapping.check(catalog.table.column_names)
+    rows = catalog.table.filter(pc.is_valid(catalog.table[mapping.url]))
+    if not len(rows):
+        raise InputError(f"{options.catalog}: the column {mapping.url!r} is empty")
+    urls = rows[mapping.url].to_pylist()
+    own = rows[mapping.object_id].to_pylist() if mapping.object_id else [None] * len(urls)
+    titles = rows[mapping.title].to_pylist() if mapping.title else [None] * len(urls)
+    wanted = dict(zip(object_ids(own, titles, urls), urls, strict=True))
+    names = file_names(list(wanted))
+    table = pa.table(
+        {
+            "object_id": pa.array(wanted.keys(), pa.string()),
+            "image_uri": pa.array([storage.join(pictures, name) for name in names], pa.string()),
+            "url": pa.array(wanted.values(), pa.string()),
+        }
+    )
+    return table.take(_by_turns(table["url"])), len(catalog.table) - len(rows)
+
+
+def _mapping(options: DownloadOptions, table: pa.Table) -> columns.Mapping:
+    mapping = columns.named_mapping(options.mapping) if options.mapping else columns.guessed_mapping(table)
+    given = {"object_id": options.id_column, "url": options.url_column}
+    return mapping.model_copy(update={key: value for key, value in given.items() if value})
+
+
+def object_ids(own: Sequence[str | None], titles: Sequence[str | None], urls: Sequence[str]) -> list[str]:
+    """An id for every address; equal ones only for the same record and the same address.
+
+    The record's number; where it has none the base64 of its title (system A1); else the address without its scheme
+    and suffix. A record with several addresses gets the address's last part (and if need be a number) behind it.
+    """
+
+    def short(url: str) -> str:
+        return re.sub(columns.IMAGE_SUFFIX, "", re.sub(r"^\w+://", "", url))
+
+    first = [
+        number or (base64.urlsafe_b64encode(title.encode()).decode() if title else short(url))
+        for number, title, url in zip(own, titles, urls, strict=True)
+    ]
+    pairs = dict.fromkeys(zip(first, urls, strict=True))
+    several = Counter(name for name, _ in pairs)
+    taken = {name for name, number in several.items() if number == 1}
+    uses: Counter[str] = Counter()
+    ids: dict[tuple[str, str], str] = {}
+    for name, url in pairs:
+        ids[name, url] = new = name if several[name] == 1 else f"{name}/{short(url).rsplit('/', 1)[-1]}"
+        while several[name] > 1 and ids[name, url] in taken:
+            uses[new] += 1
+            ids[name, url] = f"{new}#{uses[new] + 1}"
+        taken.add(ids[name, url])
+    return [ids[pair] for pair in zip(first, urls, strict=True)]
+
+
+def file_names(object_ids: Sequence[str]) -> list[str]:
+    """A safe file name for each id, without suffix; none twice, not even where a file system ignores case.
+
+    It is the id percent-encoded, so that `urllib.parse.unquote` gives the id back. A name that is too long, or differs
+    from another by case only, ends in `~` and a digest.
+    """
+    encoded = [re.sub(r"^\.", "%2E", quote(name, safe="=").replace("~", "%7E")) for name in object_ids]
+    twins = Counter(name.lower() for name in encoded)
+    return [
+        f"{name[:_LONGEST_NAME]}~{storage.fingerprint(object_id.encode())}"
+        if len(name) > _LONGEST_NAME or twins[name.lower()] > 1
+        else name
+        for name, object_id in zip(encoded, object_ids, strict=True)
+    ]
+
+
+def _by_turns(urls: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The rows in an order in which the hosts take turns: no worker waits long at one gate while others are open."""
+    hosts = pc.replace_substring_regex(pc.utf8_lower(urls), r"^[a-z]*://([^/?#]*).*$", r"\1").combine_chunks()
+    codes = np.asarray(hosts.dictionary_encode().indices, np.int64)
+    by_host = np.argsort(codes, kind="stable")
+    numbers = np.bincount(codes)
+    turn = np.arange(len(codes)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+    return by_host[np.argsort(turn, kind="stable")]
+
+
+def _write_requests(out: str, wanted: pa.Table, arguments: Mapping[str, Any], retry: bool) -> int:
+    """Write the table of requests unless it is the one of a run to go on with; gives the files that are there."""
+    uri = storage.join(out, _REQUESTS)
+    downloads = storage.join(out, DOWNLOADS)
+    parts = [json.dumps(arguments, sort_keys=True), *wanted["object_id"].to_pylist(), *wanted["url"].to_pylist()]
+    key = storage.fingerprint(*(part.encode() for part in parts)).encode()
+    before = pq.read_table(BytesIO(storage.read_bytes(uri))) if storage.exists(uri) else None
+    again = retry and storage.exists(storage.join(downloads, passes.RUN))
+    if before is not None and before.schema.metadata[_KEY] == key and not again:
+        return int(pc.count(before["path"]).as_py())
+    kept = _files_there(out, before)
+    rows = [kept.get(key, {}) for key in zip(wanted["object_id"].to_pylist(), wanted["url"].to_pylist(), strict=True)]
+    for name in _KEPT:
+        wanted = wanted.append_column(name, pa.array([row.get(name) for row in rows], RESULT.field(name).type))
+    storage.write_table(uri, wanted.replace_schema_metadata({_KEY: key}))
+    return int(pc.count(wanted["path"]).as_py())
+
+
+def _files_there(out: str, before: pa.Table | None) -> dict[tuple[str, str], dict[str, Any]]:
+    """By object_id and address, what earlier runs noted of the files that lie in their place with their size."""
+    names = ["object_id", "url", *_KEPT]
+    tables = [] if before is None else [before.select(names)]
+    fs, path = storage.filesystem(storage.join(out, DOWNLOADS))
+    if fs.exists(path) and any(name.endswith(".parquet") for name in fs.ls(path, detail=False)):
+        tables.append(storage.dataset(storage.join(out, DOWNLOADS)).to_table(columns=names))
+    rows = [row for table in tables for row in table.to_pylist() if row["path"]]
+    if not rows:
+        return {}
+    pictures = storage.join(out, PICTURES)
+    sizes = {info.uri: info.size for info in storage.list_files(pictures)} if storage.exists(pictures) else {}
+    return {
+        (row["object_id"], row["url"]): row
+        for row in rows
+        if sizes.get(storage.join(pictures, row["path"])) == row["bytes"]
+    }
+
+
+# -- the pass ----------------------------------------------------------------------------------------------------------
+
+
+class _GateActor(Gate):
+    """The gate of a run, and what its workers may differ in from run to run: no part of the pass's settings."""
+
+    def __init__(self, manners: Manners, connections: int) -> None:
+        super().__init__(manners.rate, manners.patience)
+        self._terms = manners, connections
+
+    async def terms(self) -> tuple[Manners, int]:
+        """How servers are treated, and how many downloads a worker has open at once."""
+        return self._terms
+
+
+class _FarGate:
+    """The gate, from a worker."""
+
+    def __init__(self) -> None:
+        self._actor = ray.get_actor(_GATE)
+
+    def terms(self) -> tuple[Manners, int]:
+        terms: tuple[Manners, int] = ray.get(self._actor.terms.remote())
+        return terms
+
+    async def enter(self, host: str) -> float:
+        return float(await self._actor.enter.remote(host))
+
+    async def hold(self, host: str, seconds: float) -> None:
+        await self._actor.hold.remote(host, seconds)
+
+
+@contextmanager
+def _gate(options: DownloadOptions) -> Iterator[None]:
+    cluster.connect()
+    manners = Manners(
+        **options.model_dump(
+            include={
+                "rate", "attempts", "patience", "connect_timeout", "read_timeout", "request_timeout", "user_agent"
+            }
+        )
+    )  # fmt: skip
+    # Each worker of the pass takes a CPU; the gate takes none, and most of its callers are asleep.
+    connections = max(1, options.connections // cluster.cpus())
+    actor = (
+        ray.remote(_GateActor)
+        .options(name=_GATE, num_cpus=0, max_concurrency=20_000, max_restarts=-1, max_task_retries=-1)
+        .remote(manners, connections)
+    )
+    try:
+        yield
+    finally:
+        ray.kill(actor)
+
+
+class _DownloadWorker:
+    def __init__(self, max_bytes: int, opt_out: bool, private: bool) -> None:
+        self._rules = Rules(max_bytes, opt_out, private)
+        self._gate = _FarGate()
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        return asyncio.run(self._download(rows.to_pylist()))
+
+    async def _download(self, rows: Sequence[dict[str, Any]]) -> pa.Table:
+        manners, connections = self._gate.terms()
+        free = asyncio.Semaphore(connections)
+        async with Fetcher(self._gate, self._rules, manners) as fetcher:
+
+            async def one(row: dict[str, Any]) -> dict[str, Any]:
+                if row["path"]:  # fetched before
+                    return row | {"status": "ok"}
+                async with free:
+                    fetched = await fetcher.fetch(row["url"])
+                    return row | await asyncio.to_thread(store, fetched, row["image_uri"])
+
+            return pa.Table.from_pylist(await asyncio.gather(*map(one, rows)), RESULT)
+
+
+def store(fetched: Fetched, uri: str) -> dict[str, Any]:
+    """Write what was fetched if it is a picture that artray reads; the columns of its row, from `path` on.
+
+    Args:
+        fetched: The bytes, or why there are none.
+        uri: Where the picture is to lie; the suffix of its format is added.
+
+    Raises:
+        InputError: It can't be written.
+    """
+    row: dict[str, Any] = dict.fromkeys(RESULT.names[2:])
+    if fetched.status != "ok":
+        return row | {"status": fetched.status, "error": fetched.error}
+    # With no pixel allowed the header is read and nothing is decoded: a sound one is refused for its size.
+    found = decode(fetched.data, 1, max_pixels=0)
+    if found.status != "too_large":
+        return row | {"status": found.status, "error": found.error}
+    target = f"{uri}{_SUFFIX[found.format or '']}"
+    storage.write_bytes(target, fetched.data)
+    return row | {
+        "path": target.rsplit("/", 1)[-1],
+        "status": "ok",
+        "sha256": hashlib.sha256(fetched.data).hexdigest(),
+        "bytes": len(fetched.data),
+        "etag": fetched.etag,
+    }

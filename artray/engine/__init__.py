@@ -1,0 +1,1 @@
+"""How anything is trained, knowing neither labels nor generators: examples and a step come in, weights go out."""

@@ -1,0 +1,200 @@
+"""Do generated works help a classifier (D7)? It is trained without and with them, and judged on real works alone.
+
+A conditional generator learns from the training part, so no validation or test work is anywhere in what it makes. Its
+pictures join the training part with the label they were asked for; validation and test part stay as they are. Each
+share is trained once a seed, and a smaller share's pictures are the first of a larger one's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from artray import console
+from artray.bundles.classifier import read_json
+from artray.bundles.generator import load_generator_bundle
+from artray.classifiers.config import TrainConfig, read_config
+from artray.classifiers.evaluation import figure
+from artray.classifiers.search import SearchOptions, search
+from artray.errors import InputError
+from artray.features.station import compute_features
+from artray.gans.sampling import sample
+from artray.gans.scores import class_counts, training_works
+from artray.gans.station import GanOptions, train_gan
+from artray.job import Counts, Options
+from artray.storage import files as storage
+from artray.storage.passes import RUN, read_run
+
+RESULTS = "augmentation.json"
+FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
+
+
+class AugmentationOptions(Options):
+    """Train a classifier without and with generated works, and compare on real works that nothing has seen."""
+
+    config: str = Field(description="the classifier: one of jobs/configs/ or your own", examples=["FILE"])
+    gan: str = Field(description="the GAN, which learns the classifier's labels: likewise", examples=["FILE"])
+    data: str = Field(description="feature table or manifest, as the classifier's `input` says", examples=["URI"])
+    out: str = Field(description="folder or s3:// prefix for all that is made, and the table", examples=["URI"])
+    shares: list[float] = Field(
+        [0, 25, 50, 100],
+        min_length=1,
+        description="generated works added, in percent of the training part",
+        examples=["N,N"],
+    )
+    seeds: list[int] = Field([0, 1, 2], min_length=2, description="of the classifiers", examples=["N,N"])
+    set: dict[str, str] = Field({}, description="change a key of the classifier's config", examples=["KEY=VALUE"])
+    set_gan: dict[str, str] = Field({}, description="change a key of the GAN's config", examples=["KEY=VALUE"])
+    workers: int = Field(1, ge=1, description="processes that share each batch of the GAN")
+    gpus_per_worker: int = Field(0, ge=0, description="GPUs of each worker, and of each classifier")
+
+    @field_validator("shares")
+    @classmethod
+    def _are_shares(cls, shares: list[float]) -> list[float]:
+        if not all(0 <= share <= 1000 for share in shares):
+            raise ValueError("must be percentages from 0 to 1000, such as 0,25,50,100")
+        return sorted(set(shares))
+
+
+def compare_augmentation(options: AugmentationOptions) -> Counts:
+    """Train the generator, then the classifier with each share of its works, and write `augmentation.json`.
+
+    Run again, it does what is missing.
+
+    Raises:
+        InputError: A config or the data can't be used.
+        ArtrayError: Training failed.
+    """
+    config = _checked(options)
+    out = storage.normalize(options.out)
+    generator = storage.join(out, "gan")
+    console.heading("the generator, from the training part alone")
+    names = [] if config.classes is None else [("classes", json.dumps(config.classes))]
+    train_gan(
+        GanOptions(
+            config=options.gan,
+            data=options.data,
+            out=generator,
+            set={**options.set_gan, "target": json.dumps(config.target), **dict(names)},
+            workers=options.workers,
+            gpus_per_worker=options.gpus_per_worker,
+        )
+    )
+    bundle = load_generator_bundle(generator)
+    works = training_works(options.data, config.target, bundle.classes)
+    counts = [math.floor(share / 100 * len(works) + 0.5) for share in options.shares]
+    generated = storage.join(out, "generated")
+    table = None
+    if max(counts):
+        console.heading("its pictures")
+        sample(generator, generated, max(counts), shares=class_counts(works, bundle), overwrite=True)
+        table = _as_data(options, config, generated)
+    rows = []
+    for share, count in zip(options.shares, counts, strict=True):
+        console.heading(f"{share:g} %: {count} generated works beside {len(works)} of the training part")
+        data = storage.join(out, "data", f"{share:g}")
+        _write_data(options, config, None if table is None else table.slice(0, count), data)
+        found = search(
+            SearchOptions(
+                config=options.config,
+                data=[data],
+                out=storage.join(out, "classifiers", f"{share:g}"),
+                seeds=options.seeds,
+                set=options.set,
+                show_test=True,
+                gpus_per_worker=options.gpus_per_worker,
+            )
+        )
+        rows.append({"share": share, "generated": count, **_figures(found["out"])})
+    results = {"works": len(works), "seeds": options.seeds, "generator": bundle.model_id, "rows": rows}
+    storage.write_bytes(storage.join(out, RESULTS), json.dumps(results, indent=1).encode())
+    _show(rows, len(works), len(options.seeds))
+    return {
+        "rows": len(rows),
+        "ok": len(rows),
+        "failed": 0,
+        "out": out,
+        "works": len(works),
+        "majority_share": rows[0]["majority_share"],
+        "balanced_accuracy": {f"{row['share']:g}": row["balanced_accuracy"] for row in rows},
+    }
+
+
+def _checked(options: AugmentationOptions) -> TrainConfig:
+    config = read_config(options.config, options.set)
+    if config.input == "patches":
+        raise InputError(f"{options.config}: input: patches: generated works are pictures; give features or pictures")
+    if config.labels != "one" or config.folds is not None:
+        raise InputError(f"{options.config}: needs labels: one, and no folds")
+    return config
+
+
+def _as_data(options: AugmentationOptions, config: TrainConfig, generated: str) -> pa.Table:
+    """The generated works as rows of the classifier's data, in the order in which they are added."""
+    manifest = storage.join(generated, "manifest")
+    if config.input == "pictures":
+        return storage.dataset(manifest).to_table().sort_by("image_uri")
+    specs = read_run(options.data)["arguments"]["features"]
+    features = storage.join(generated, "features")
+    compute_features(manifest, features, specs, overwrite=True)
+    return storage.dataset(features).to_table().sort_by("image_uri")
+
+
+def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa.Table | None, out: str) -> None:
+    """The data with generated works added to the training part."""
+    real = storage.dataset(options.data)
+    table = real.to_table()
+    if generated is not None:
+        columns = [
+            generated[field.name].cast(field.type)
+            if field.name in generated.column_names
+            else pa.nulls(len(generated), field.type)
+            for field in table.schema
+        ]
+        table = pa.concat_tables([table, pa.table(columns, schema=table.schema)])
+    place = storage.join(out, "part-000000.parquet")
+    if storage.exists(place):
+        before = storage.dataset(out)
+        if before.schema.equals(table.schema) and before.to_table().equals(table):
+            return  # a file written anew would be other data, to be trained on anew
+    storage.write_table(place, table)
+    if config.input == "features":
+        storage.write_bytes(storage.join(out, RUN), json.dumps(read_run(options.data)).encode())
+
+
+def _figures(out: str) -> dict[str, Any]:
+    """Mean and spread over the seeds of the classifiers of a search, and of the regression beside them."""
+    (row,) = storage.dataset(storage.join(out, "results.parquet")).to_table().to_pylist()
+    levels = [read_json(run, "evaluation.json")["levels"]["artwork"] for run in row["runs"]]
+    found: dict[str, Any] = {"majority_share": levels[0]["majority_share"], "test": levels[0]["n"]}
+    for name in FIGURES:
+        found[name] = _spread([figure(level, name) for level in levels])
+        if all(level["baseline"] for level in levels):
+            found[f"regression_{name}"] = figure(levels[0]["baseline"], name)  # the same for every seed
+    return found
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, float]:
+    numbers = [value or 0.0 for value in values]
+    return {"mean": round(float(np.mean(numbers)), 4), "spread": round(float(np.std(numbers, ddof=1)), 4)}
+
+
+def _show(rows: Sequence[Mapping[str, Any]], works: int, seeds: int) -> None:
+    regression = all(f"regression_{FIGURES[0]}" in row for row in rows)
+    header = ["generated", "works", *(name.replace("_", " ") for name in FIGURES)]
+    header += ["logistic regression, balanced"] if regression else []
+    lines = []
+    for row in rows:
+        line = [f"{row['share']:g} %", f"{works} + {row['generated']}"]
+        line += [f"{row[name]['mean']:.3f} ± {row[name]['spread']:.3f}" for name in FIGURES]
+        line += [f"{row['regression_balanced_accuracy']:.3f}"] if regression else []
+        lines.append(line)
+    share, test = rows[0]["majority_share"], rows[0]["test"]
+    title = f"{test} test works, all real; mean ± spread over {seeds} seeds; always the same label: {share:.3f}"
+    console.table(title, header, lines)

@@ -1,0 +1,129 @@
+"""What lies between codes, and what their sums are (D6): strips of pictures.
+
+interpolation.png   a row each: from one code to another in even steps
+arithmetic.png      a row each: z₁, z₂, z₃, and z₁ − z₂ + z₃
+classes.png         a row each: one code as each of the classes, in the bundle's order
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from artray.gans.latents import Distribution
+from artray.gans.sample_sheets import png
+from artray.gans.sampling import Painter, in_task, numbered_codes
+from artray.images.pictures import Picture
+from artray.storage import files as storage
+
+FOLDER = "latent"
+STRIPS = ("interpolation.png", "arithmetic.png", "classes.png")
+_ROWS = 6
+_STEPS = 9
+_GAP = 2  # white pixels between pictures
+
+Codes = npt.NDArray[np.float32]
+
+
+def interpolate(first: Codes, last: Codes, steps: int, distribution: Distribution) -> Codes:
+    """Codes on the way from one to another.
+
+    Normal codes lie near a sphere, and nothing was trained inside it: between them the way is along an arc (slerp;
+    White, "Sampling Generative Networks", 2016). Uniform codes fill a cube, where it is straight.
+
+    Args:
+        first: (size,).
+        last: (size,).
+        steps: How many codes, both ends included.
+        distribution: Of the codes.
+
+    Returns:
+        (steps, size).
+    """
+    part = np.linspace(0, 1, steps)[:, None]
+    one, two = first.astype(np.float64), last.astype(np.float64)
+    straight = (1 - part) * one + part * two
+    if distribution == "uniform":
+        return straight.astype(np.float32)
+    cosine = one @ two / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-12)
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    if np.sin(angle) < 1e-6:  # one direction, or opposite ones: there is no arc, or there are many
+        return straight.astype(np.float32)
+    arc = (np.sin((1 - part) * angle) * one + np.sin(part * angle) * two) / np.sin(angle)
+    return np.asarray(arc, np.float32)
+
+
+def combine(first: Codes, second: Codes, third: Codes, distribution: Distribution) -> Codes:
+    """The sum first − second + third, brought back to where codes lie.
+
+    Of normal codes the sum is √3 times as long as they are, so it is shortened to the mean of their lengths; of uniform
+    ones each number is cut to -1..1.
+
+    Args:
+        first: (…, size).
+        second: Likewise.
+        third: Likewise.
+        distribution: Of the codes.
+
+    Radford et al., "Unsupervised Representation Learning with Deep Convolutional GANs" (2015).
+    """
+    total = first - second + third
+    if distribution == "uniform":
+        return np.asarray(np.clip(total, -1, 1), np.float32)
+    lengths = [np.linalg.norm(codes, axis=-1, keepdims=True) for codes in (first, second, third)]
+    length = np.linalg.norm(total, axis=-1, keepdims=True)
+    return np.asarray(total * np.mean(lengths, axis=0) / np.maximum(length, 1e-12), np.float32)
+
+
+def latent_strips(uri: str, seed: int = 0) -> list[str]:
+    """Write the strips of a generator bundle below it, over older ones.
+
+    Args:
+        uri: The generator bundle.
+        seed: Of the codes, and of the classes of a generator that has some.
+
+    Returns:
+        The files' paths below the bundle.
+    """
+    strips = in_task(_draw_strips, storage.normalize(uri), seed)
+    for name, content in strips.items():
+        storage.write_bytes(storage.join(uri, FOLDER, name), content)
+    return [f"{FOLDER}/{name}" for name in strips]
+
+
+def _draw_strips(uri: str, seed: int) -> dict[str, bytes]:
+    painter = Painter(uri)
+    bundle, count = painter.bundle, len(painter.bundle.classes)
+    codes = numbered_codes(bundle, range(3 * _ROWS), seed).reshape(_ROWS, 3, bundle.codes)
+    # A row is of one class, and another row of the next.
+    classes = [row % count for row in range(_ROWS)] if count else []
+
+    def rows(codes: Codes) -> list[Picture]:
+        each = codes.shape[1]
+        labels = np.repeat(classes, each).tolist() if count else None
+        pictures = painter(codes.reshape(-1, bundle.codes), labels)
+        return list(pictures.reshape(_ROWS, each, *pictures.shape[1:]))
+
+    ways = [interpolate(row[0], row[1], _STEPS, bundle.distribution) for row in codes]
+    results = combine(codes[:, 0], codes[:, 1], codes[:, 2], bundle.distribution)
+    strips = {
+        "interpolation.png": grid(rows(np.stack(ways))),
+        "arithmetic.png": grid(rows(np.concatenate([codes, results[:, None]], axis=1))),
+    }
+    if count:
+        pictures = painter(np.repeat(codes[:, 0], count, axis=0), list(range(count)) * _ROWS)
+        strips["classes.png"] = grid(list(pictures.reshape(_ROWS, count, *pictures.shape[1:])))
+    return {name: png(strip) for name, strip in strips.items()}
+
+
+def grid(rows: list[Picture]) -> Picture:
+    """One picture of rows of pictures, (n, h, w, 3) each, with white between them."""
+    height, width = rows[0].shape[1:3]
+    most = max(len(row) for row in rows)
+    shape = len(rows) * (height + _GAP) - _GAP, most * (width + _GAP) - _GAP, 3
+    whole = np.full(shape, 255, np.uint8)
+    for down, row in enumerate(rows):
+        for across, picture in enumerate(row):
+            top, left = down * (height + _GAP), across * (width + _GAP)
+            whole[top : top + height, left : left + width] = picture
+    return whole

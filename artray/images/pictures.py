@@ -1,0 +1,132 @@
+"""The pictures of some manifest rows, fetched and decoded batch by batch.
+
+Features, patches and labels all read pictures through `read_pictures`: there is one decode path, so a model sees in
+labelling what it saw in training.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from artray.errors import InputError
+from artray.images.decoding import Decoded, decode
+from artray.storage import files as storage
+
+Picture = npt.NDArray[np.uint8]
+
+BATCH = 32
+"""Pictures worked on at once; models and chunks go by it too, so that no batch is filled up for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a picture is decoded (see `artray.images.decoding.decode`).
+
+    Attributes:
+        size: In pixels.
+        fit: `stretch` to size × size, or `inside`: aspect kept, the long side at most `size`.
+    """
+
+    size: int
+    fit: Literal["stretch", "inside"] = "stretch"
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A batch: the manifest's rows, each one's state, and those pictures that could be decoded.
+
+    Attributes:
+        rows: The rows of the manifest.
+        state: For each row `status`, `error`, and `width`, `height` of the upright original.
+        readable: Which rows have a picture, as indices into `rows`.
+        images: For each view, the pictures of the readable rows, in their order.
+    """
+
+    rows: pa.Table
+    state: pa.Table
+    readable: list[int]
+    images: dict[View, list[Picture]]
+
+    def spread(self, values: pa.Array) -> pa.Array:
+        """Values of the readable rows as a column for all rows, null elsewhere."""
+        position = dict(zip(self.readable, range(len(self.readable)), strict=True))
+        return values.take(pa.array([position.get(row) for row in range(len(self.rows))], pa.int64()))
+
+
+STATE = pa.schema(
+    [("status", pa.string()), ("error", pa.string()), ("width", pa.int32()), ("height", pa.int32())],
+)
+
+
+def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = BATCH, threads: int = 1) -> Iterator[Pictures]:
+    """Fetch and decode the pictures of manifest rows; the next batch is fetched while one is worked on.
+
+    Args:
+        rows: Rows with `image_uri` (null: no picture).
+        views: The sizes wanted; each decodes on its own, so that one view's pixels never depend on another's.
+        batch: How many pictures are in memory at once, decoded; twice as many with several threads.
+        threads: With more than one, so many decode, and the next batch too is decoded while one is worked on.
+
+    Raises:
+        InputError: The S3 server refuses the keys: that is no picture's fault.
+    """
+    slices = [rows.slice(start, batch) for start in range(0, len(rows), batch)]
+    decode_all = partial(_decode_all, views=views)
+    with ThreadPoolExecutor(1) as fetcher, ThreadPoolExecutor(threads) as decoders:
+        coming = deque(fetcher.submit(_fetch, part) for part in slices[:2])
+        rest = iter(slices[2:])
+        ahead: deque[Iterator[Found]] = deque()
+        for part in slices:
+            while coming and len(ahead) < (2 if threads > 1 else 1):
+                data = coming.popleft().result()
+                coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
+                ahead.append(decoders.map(decode_all, data) if threads > 1 else map(decode_all, data))
+            yield _collect(part, ahead.popleft(), views)
+
+
+Found = storage.ReadError | list[Decoded]
+"""A picture in each view, or why its file could not be read."""
+
+
+def _fetch(rows: pa.Table) -> list[bytes | storage.ReadError]:
+    uris = rows["image_uri"].to_pylist()
+    found = dict(zip(filter(None, uris), storage.read_many(list(filter(None, uris))), strict=True))
+    for uri, content in found.items():
+        if isinstance(content, storage.ReadError) and content.message == storage.REFUSED:
+            raise InputError(f"{uri}: {content.message}; have they expired? The same command goes on with new ones")
+    return [found[uri] if uri else storage.ReadError("missing", "the record names no picture") for uri in uris]
+
+
+def _decode_all(content: bytes | storage.ReadError, views: Sequence[View]) -> Found:
+    if isinstance(content, storage.ReadError):
+        return content
+    return [decode(content, view.size, fit=view.fit) for view in views]
+
+
+def _collect(rows: pa.Table, pictures: Iterable[Found], views: Sequence[View]) -> Pictures:
+    state: list[dict[str, object]] = []
+    readable: list[int] = []
+    images: dict[View, list[Picture]] = {view: [] for view in views}
+    for row, decoded in enumerate(pictures):
+        if isinstance(decoded, storage.ReadError):
+            state.append({"status": decoded.status, "error": decoded.message, "width": None, "height": None})
+            continue
+        bad = next((item for item in decoded if item.status != "ok"), None)
+        item = bad or decoded[0]
+        state.append({"status": item.status, "error": item.error, "width": item.width, "height": item.height})
+        if bad is None:
+            readable.append(row)
+            for view, picture in zip(views, decoded, strict=True):
+                assert picture.image is not None  # status is ok
+                images[view].append(picture.image)
+    return Pictures(rows, pa.Table.from_pylist(state, schema=STATE), readable, images)

@@ -1,0 +1,68 @@
+"""The pictures below a folder or prefix, told from other files by their names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+import pyarrow as pa
+
+from artray import console
+from artray.catalogs.columns import IMAGE_SUFFIX
+from artray.errors import InputError
+from artray.storage import files as storage
+
+_UNREADABLE_SUFFIX = r"\.(heic|heif|jxl|psd|psb|svg|dng|cr2|cr3|nef|arw|raf|exr|djvu|eps)$"
+_PICTURE = re.compile(f"{IMAGE_SUFFIX}|{_UNREADABLE_SUFFIX}")
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python shows bytes of a file's name that are not UTF-8
+
+_SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.string()})
+_BATCH = 65_536
+
+
+def list_pictures(images: str) -> pa.Table:
+    """The pictures of a collection.
+
+    What counts is the name: whether a file is a picture is seen when it is read, and then it is a row with a status.
+
+    Args:
+        images: Folder or s3:// prefix.
+
+    Returns:
+        A row a picture, in the order of their paths: `path` (below the folder), `size` (bytes) and `version`.
+
+    Raises:
+        InputError: There are none.
+    """
+    root = storage.normalize(images)
+    console.say(f"listing {root}")
+    others: Counter[str] = Counter()
+    unwritable: list[str] = []
+
+    def pictures() -> Iterator[tuple[str, int, str]]:
+        for info in storage.list_files(root):
+            path = info.uri[len(root) :].lstrip("/")
+            if _NOT_UTF8.search(path):
+                unwritable.append(path)
+            elif _PICTURE.search(path):
+                yield path, info.size, info.version
+            else:
+                others["." + path.rsplit(".", 1)[-1] if "." in path.rsplit("/", 1)[-1] else "no suffix"] += 1
+
+    found = pictures()
+    batches = []
+    while rows := list(islice(found, _BATCH)):
+        batches.append(
+            pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=_SCHEMA)
+        )
+    if unwritable:  # Parquet's strings are UTF-8: such a name can stand in no table
+        console.say(f"left out, names that are not UTF-8: {len(unwritable)} ({unwritable[0]!a}); rename them")
+    shown = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common(5))
+    if not batches:
+        those = f"; it holds {others.total()} other files ({shown})" if others else ""
+        raise InputError(f"{root}: no pictures there{those}")
+    if others:
+        console.say(f"not pictures, left out: {others.total()} ({shown})")
+    return pa.Table.from_batches(batches).sort_by("path")  # whatever the order in which a storage lists

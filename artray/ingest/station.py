@@ -1,0 +1,426 @@
+"""Station 1: list the pictures, join the catalogue, read the labels, divide into parts; writes the manifest."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, field_validator
+
+from artray import console
+from artray.catalogs.catalog import read_catalog
+from artray.catalogs.columns import (
+    Mapping,
+    Task,
+    attach_table,
+    guessed_mapping,
+    named_mapping,
+    path_columns,
+    uppercase,
+)
+from artray.catalogs.corrections import correct, read_corrections
+from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
+from artray.catalogs.matching import Match, match, printable
+from artray.errors import InputError
+from artray.ingest.listing import list_pictures
+from artray.ingest.manifest import FILE, PLACE, RESERVED, Previous, free_name, make_ids, works
+from artray.ingest.splits import PARTS, assign_folds, assign_splits, merge_groups, split_notes
+from artray.job import Counts, Options
+from artray.storage import files as storage
+from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
+
+
+class IngestOptions(Options):
+    """List the pictures of a collection, join its catalogue, write the manifest."""
+
+    images: str = Field(description="folder or s3:// prefix with the pictures", examples=["URI"])
+    catalog: str | None = Field(None, description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
+    attach: str | None = Field(
+        None, description="a second table on the same works, where the mapping says how", examples=["FILE"]
+    )
+    out: str = Field(description="folder or s3:// prefix for the manifest", examples=["URI"])
+    mapping: str | None = Field(
+        None, description="a YAML file, or a ready one's name; default: found from the columns", examples=["NAME|FILE"]
+    )
+    id_column: str | None = Field(None, description="the column with the works' numbers", examples=["COLUMN"])
+    file_column: str | None = Field(None, description="the column with the pictures' names", examples=["COLUMN"])
+    url_column: str | None = Field(None, description="the column with the pictures' addresses", examples=["COLUMN"])
+    separator: str | None = Field(None, description="what stands between several values of a cell")
+    label: dict[str, str] = Field({}, description="the column of a task's labels", examples=["TASK=COLUMN"])
+    vocabulary: dict[str, str] = Field(
+        {},
+        description="a task's classes: a vocabulary's name, a YAML file, or none; default: the one of the task's name",
+        examples=["TASK=NAME"],
+    )
+    grouping: dict[str, str] = Field(
+        {}, description="take a vocabulary's groups for classes", examples=["TASK=GROUPING"]
+    )
+    only: dict[str, str] = Field(
+        {}, description="label only rows with this value, such as genre=portrait", examples=["COLUMN=VALUE"]
+    )
+    min_class_size: int | None = Field(None, ge=1, description="drop the labels of classes with fewer rows")
+    corrections: list[str] = Field(
+        [], description="the curator's corrections from the page; give the flag again for more", examples=["FILE"]
+    )
+    corrections_column: dict[str, str] = Field(
+        {},
+        description="the column that a task's corrections are about; default: named like it",
+        examples=["TASK=COLUMN"],
+    )
+    near_duplicates: bool = Field(True, description="keep pictures that look alike on one side of the split")
+    split_by: list[str] = Field(
+        [], description="columns whose values a split must not divide; default: artist, else work", examples=["COLUMN"]
+    )
+    split: dict[str, float] = Field(
+        {"train": 0.6, "validation": 0.2, "test": 0.2}, description="share of each part", examples=["PART=SHARE"]
+    )
+    test_from: str | None = Field(
+        None,
+        description="the test part is given: a column's value, or a file with an object_id a line",
+        examples=["COLUMN=VALUE|FILE"],
+    )
+    folds: int | None = Field(None, ge=2, description="divide what is not test into folds too, column fold")
+    seed: int = Field(0, ge=0, description="other seeds give other splits and folds")
+
+    @field_validator("split")
+    @classmethod
+    def _parts(cls, split: dict[str, float]) -> dict[str, float]:
+        if set(split) != set(PARTS) or min(split.values()) < 0 or sum(split.values()) <= 0:
+            raise ValueError("must give train, validation and test a share, like train=0.6 validation=0.2 test=0.2")
+        return split
+
+
+def ingest(options: IngestOptions) -> Counts:
+    """Write the manifest of a collection.
+
+    Raises:
+        InputError: There are no pictures, the catalogue or a column of it can't be used, or `out` can't be written.
+    """
+    out = storage.normalize(options.out)
+    storage.ensure_writable(out)
+    catalog, mapping = _records(options)
+    pictures = list_pictures(options.images)
+    found = match(pictures, catalog, mapping)
+    previous = Previous.read(out)
+    rows = _join(options.images, pictures, catalog, mapping, found, previous)
+    total, there = len(rows.table), len(pictures)
+    counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": out}
+    if options.catalog:
+        for line in found.report.lines():
+            console.say(line)
+        counts |= {
+            "catalog_rows": len(catalog),
+            "matched": found.report.pictures_matched,
+            "without_record": found.report.pictures - found.report.pictures_matched,
+            "without_picture": found.report.rows - found.report.rows_matched,
+        }
+    for task in mapping.labels:
+        counts.setdefault("labelled", {})[task] = _add_labels(rows, task, mapping)
+    groups = _groups(rows, mapping, options.split_by)
+    given_test = _given_test(rows, options.test_from) if options.test_from else None
+    if options.near_duplicates:
+        alike = _near_duplicates(rows.table, out)
+        groups = merge_groups(groups, alike)
+        counts["near_duplicates"] = len(alike) - len(np.unique(alike))
+    counts["split"] = _add_split(rows, groups, given_test, mapping, options, previous)
+    # After the split, which they so leave as it would be without them: no corrected work changes sides.
+    if options.corrections:
+        counts["corrected"] = _correct(rows, options, counts.get("labelled", {}))
+    rows.add("change", changes := previous.changes(rows.table))
+    if previous.id_of_uri:
+        counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
+    storage.write_table(storage.join(out, FILE), rows.table)
+    storage.write_bytes(storage.join(out, "_run.json"), json.dumps({"counts": counts}, indent=1).encode())
+    console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
+    return counts
+
+
+# -- what there is -----------------------------------------------------------------------------------------------------
+
+
+def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
+    """The catalogue's rows, none without a catalogue, and which of its columns mean what."""
+    if options.catalog is None:
+        mapping = _with_flags(
+            (named_mapping(options.mapping) if options.mapping else Mapping()).without_catalog(), options
+        )
+        for column in mapping.columns():
+            groups = ", ".join(mapping.path_groups()) or "none"
+            raise InputError(f"no column {column!r}: there is no --catalog, and the paths' columns are: {groups}")
+        return pa.table({}), mapping
+    table = _read_catalog(options.catalog, "catalogue")
+    mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table)
+    if options.attach:
+        if mapping.attach is None:
+            raise InputError(f"--attach {options.attach}: the mapping must say how, attach: {{file, column, to}}")
+        table, partners = attach_table(table, _read_catalog(options.attach, "attached"), mapping.attach)
+        console.say(f"attached: {', '.join(f'{count:,} {what}' for what, count in partners.items())}")
+    elif mapping.attach:
+        console.say(f"without --attach {mapping.attach.file} the rows lack what it says of the works")
+    mapping = _with_flags(mapping, options)
+    mapping.check(table.column_names)
+    table = uppercase(table, mapping.uppercase)
+    labels = [name for name in mapping.labels.values() if name in table.column_names]
+    counted = mapping.counted or ([mapping.artist] if mapping.artist else []) + labels
+    numbers = count_classes(table, [name for name in counted if name in table.column_names])
+    for line in numbers + [line for name in labels for line in count_values(table, name)]:
+        console.say(line)
+    return table, mapping
+
+
+def _read_catalog(uri: str, what: str) -> pa.Table:
+    catalog = read_catalog(io.BytesIO(storage.read_bytes(storage.normalize(uri))), uri)
+    console.say(f"{what}: {len(catalog.table):,} rows, {catalog.form}")
+    for problem in catalog.problems:
+        console.say(f"{what}: {problem}")
+    return catalog.table
+
+
+def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
+    """The mapping with what the flags say otherwise."""
+    labels = options.label or mapping.labels
+    tasks = {name: mapping.tasks.get(name, Task()) for name in labels}
+    for name in labels:
+        if name in RESERVED:
+            raise InputError(f"a task can't be called {name!r}: the manifest has a column of that name")
+    for flag, values in (("vocabulary", options.vocabulary), ("grouping", options.grouping)):
+        for name, value in values.items():
+            if name not in tasks:
+                raise InputError(f"--{flag} {name}={value}: there is no task {name!r} (there is: {', '.join(tasks)})")
+            tasks[name] = tasks[name].model_copy(update={flag: value})
+    for name, task in tasks.items():
+        only = task.only | {column: (value,) for column, value in options.only.items()}
+        size = options.min_class_size or task.min_class_size
+        tasks[name] = task.model_copy(update={"only": only, "min_class_size": size})
+    given = {"object_id": options.id_column, "file": options.file_column, "url": options.url_column}
+    given["separator"] = options.separator
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value}
+    return mapping.model_copy(update={**changes, "labels": labels, "tasks": tasks})
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Rows:
+    """The manifest in the making.
+
+    Attributes:
+        table: Its columns so far.
+        records: Each picture's row in the catalogue.
+        names: What columns of the catalogue and groups of the path are called in the manifest.
+    """
+
+    table: pa.Table
+    records: list[int | None]
+    names: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, values: Any) -> None:
+        self.table = self.table.append_column(name, values if isinstance(values, pa.Array) else pa.array(values))
+
+    def column(self, name: str, flag: str = "") -> pa.ChunkedArray:
+        """A column by its name in the catalogue, the path or the manifest."""
+        written = self.names.get(name, name)
+        if written not in self.table.column_names:
+            raise InputError(f"{flag}: there is no such column (there is: {', '.join(self.table.column_names)})")
+        return self.table[written]
+
+
+def _join(
+    images: str, pictures: pa.Table, catalog: pa.Table, mapping: Mapping, found: Match, previous: Previous
+) -> _Rows:
+    """Pictures with their catalogue rows, and rows for pictures that the catalogue names but that are not there."""
+    absent = _absent(found, mapping)
+    paths = [*pictures["path"].to_pylist(), *absent["value"].to_pylist()]
+    records = pa.concat_arrays([found.table["row"].combine_chunks(), absent["row"].combine_chunks()])
+    own: Sequence[str | None] = [None] * len(paths)
+    if mapping.object_id is not None:
+        own = catalog[mapping.object_id].take(records).to_pylist()
+    uris = [storage.join(storage.normalize(images), path) for path in paths]
+    ids = make_ids(paths, own, [previous.id_of_uri.get(uri) for uri in uris])
+    unknown = pa.nulls(len(absent))
+    sizes = pa.concat_arrays([pictures["size"].combine_chunks(), unknown.cast(pa.int64())])
+    versions = pa.concat_arrays([pictures["version"].combine_chunks(), unknown.cast(pa.string())])
+    rows = _Rows(pa.table([ids, pa.array(uris, pa.string()), sizes, versions], schema=PLACE), records.to_pylist())
+    columns = {name: catalog[name].combine_chunks().take(records) for name in catalog.column_names}
+    groups = path_columns(pa.array(paths, pa.string()), mapping.path) if mapping.path else {}
+    for name, values in [*columns.items(), *groups.items()]:
+        if name == mapping.object_id and name not in groups:
+            rows.names[name] = "object_id"
+        else:
+            rows.names[name] = free_name(name, rows.table.column_names, mapping.labels)
+            rows.add(rows.names[name], values)
+    return rows
+
+
+def _absent(found: Match, mapping: Mapping) -> pa.Table:
+    """Rows whose file column names a picture that is not there: they stay, to be seen as `missing`.
+
+    A number or an address that fits no file names no place in the collection, so such rows are only counted. Of
+    several rows that name one picture the first stays: the manifest has one row a picture.
+    """
+    by_file = found.missing.filter(pc.equal(found.missing["column"], mapping.file or ""))
+    first = {value: row for row, value in reversed(list(enumerate(by_file["value"].to_pylist())))}
+    return by_file.take(pa.array(sorted(first.values()), pa.int64()))
+
+
+def _add_labels(rows: _Rows, task: str, mapping: Mapping) -> int:
+    """Add the column of a task's labels; returns how many rows have one."""
+    how, column = mapping.tasks[task], mapping.labels[task]
+    wanted = np.ones(len(rows.table), bool)
+    for name, values in how.only.items():
+        wanted &= np.asarray(keep_rows(rows.column(name), values, mapping.separator))
+    filtered = len(wanted) - int(wanted.sum())
+    if column not in mapping.path_groups():  # of a picture without a record not even "no label" is known
+        wanted &= np.array([record is not None for record in rows.records], bool)
+    read = read_labels(
+        rows.column(column).filter(pa.array(wanted)),
+        _vocabulary(how.vocabulary or (task if task in vocabularies() else "none")),
+        separator=mapping.separator,
+        several=how.several,
+        grouping=how.grouping,
+        merge=how.merge,
+        keep=how.keep,
+        min_class_size=how.min_class_size,
+    )
+    for line in read.lines():
+        console.say(f"{task}: {line.strip()}")
+    if "not in the vocabulary" in read.dropped and how.vocabulary is None:
+        console.say(f"{task}: with --vocabulary {task}=none each of the column's values is a class")
+    if filtered:
+        console.say(
+            f"{task}: not {' or '.join(value for values in how.only.values() for value in values)}: {filtered:,}"
+        )
+    rows.add(task, read.labels.take(pa.array(np.cumsum(wanted) - 1, mask=~wanted)))
+    return sum(read.counts.values())
+
+
+def _correct(rows: _Rows, options: IngestOptions, labelled: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Put the curators' labels into the tasks' columns; returns how many rows were changed, added and confirmed."""
+    found = read_corrections(options.corrections)
+    for problem in found.problems:
+        console.say(f"corrections: {problem}")
+    for task in options.corrections_column.keys() - found.labels.keys():
+        known = ", ".join(found.labels) or "none"
+        raise InputError(f"--corrections-column {task}: there are no corrections of that task (there are: {known})")
+    counts = {}
+    for task, labels in sorted(found.labels.items()):
+        name = options.corrections_column.get(task, task)
+        column = name if name in rows.table.column_names else rows.names.get(name, name)
+        if column in RESERVED:
+            raise InputError(f"--corrections-column {task}={name}: the manifest has a column of that name for itself")
+        corrected = correct(rows.table, column, labels)
+        for line in corrected.lines():
+            console.say(f"{task}: {line}")
+        if column in rows.table.column_names:
+            rows.table = rows.table.set_column(rows.table.column_names.index(column), column, corrected.labels)
+        else:
+            console.say(f"{task}: column {column!r} is new")
+            rows.add(column, corrected.labels)
+        if column in labelled:
+            labelled[column] = len(rows.table) - corrected.labels.null_count
+        counts[task] = {
+            "changed": corrected.changed,
+            "added": corrected.added,
+            "confirmed": corrected.confirmed,
+            "unknown": len(corrected.unknown),
+        }
+    return counts
+
+
+def _vocabulary(name: str) -> Vocabulary | None:
+    if name == "none":
+        return None
+    if name.endswith((".yaml", ".yml")):
+        return parse_vocabulary(storage.read_bytes(storage.normalize(name)).decode(errors="replace"), name)
+    return load_vocabulary(name)
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def _groups(rows: _Rows, mapping: Mapping, split_by: Sequence[str]) -> list[str]:
+    """Each row's work, or what is asked for: an artist's works, those of two columns' values."""
+    ids = rows.table["object_id"].to_pylist()
+    # Where rows of the catalogue are makers and not works, pictures of one row are still works of their own.
+    own = ids if mapping.folder else works(ids, rows.records)
+    by = split_by or [name for name in (mapping.artist or mapping.artwork,) if name]
+    columns = [rows.column(name, f"--split-by {name}").to_pylist() for name in by]
+    # A work without an artist is a group of its own.
+    return merge_groups(
+        *([value or work for value, work in zip(column, own, strict=True)] for column in columns or [own])
+    )
+
+
+def _near_duplicates(table: pa.Table, out: str) -> npt.NDArray[np.int64]:
+    """For each row the first row of its near-duplicates."""
+    from artray.ingest.duplicates import near_duplicate_groups
+    from artray.ingest.hashing import read_fingerprints  # needs Ray, which nothing else here does
+
+    first = near_duplicate_groups(read_fingerprints(table, out))
+    sizes = np.bincount(first, minlength=len(first))
+    several = np.flatnonzero(sizes > 1)
+    if len(several):
+        example = table["object_id"].take(pa.array(np.flatnonzero(first == several[0]))).to_pylist()
+        shown = ", ".join(map(printable, example[:3]))
+        console.say(f"groups of near-duplicates: {len(several):,} with {sizes[several].sum():,} pictures ({shown}; …)")
+    return first
+
+
+def _add_split(
+    rows: _Rows,
+    groups: Sequence[str],
+    given_test: Sequence[bool] | None,
+    mapping: Mapping,
+    options: IngestOptions,
+    previous: Previous,
+) -> dict[str, int]:
+    """Add the columns group, split and fold; returns the parts' sizes."""
+    task = next(iter(mapping.labels), None)
+    labels = rows.table[task].to_pylist() if task else [None] * len(groups)
+    before = previous.splits(rows.table)
+    split = assign_splits(
+        groups,
+        labels,
+        fractions=options.split,
+        seed=options.seed,
+        previous=before,
+        fixed_test=given_test,
+    )
+    for note in split_notes(groups, labels, split, before):
+        console.say(f"split: {note}")
+    rows.add("group", pa.array(groups, pa.string()))
+    rows.add("split", pa.array(split, pa.string()))
+    if options.folds:
+        trained = [row for row, part in enumerate(split) if part != "test"]
+        folds = assign_folds(
+            [groups[row] for row in trained], [labels[row] for row in trained], options.folds, options.seed
+        )
+        fold = dict(zip(trained, folds, strict=True))
+        rows.add("fold", pa.array([fold.get(row) for row in range(len(split))], pa.int32()))
+    return dict(Counter(split))
+
+
+def _given_test(rows: _Rows, test_from: str) -> list[bool]:
+    """Which rows belong to a given test part."""
+    flag = f"--test-from {test_from}"
+    column, equals, value = test_from.partition("=")
+    if equals:
+        given = [cell == value for cell in rows.column(column, flag).to_pylist()]
+    else:
+        text = storage.read_bytes(storage.normalize(test_from)).decode("utf-8-sig", errors="replace")
+        ids = {line.strip() for line in text.splitlines() if line.strip()}
+        given = [object_id in ids for object_id in rows.table["object_id"].to_pylist()]
+        if len(ids) > sum(given):
+            console.say(f"{flag}: {len(ids) - sum(given):,} of its {len(ids):,} ids are not in the collection")
+    if not any(given):
+        raise InputError(f"{flag}: no row is in it")
+    return given

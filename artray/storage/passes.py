@@ -1,0 +1,290 @@
+"""One pass over a manifest: chunks of rows in, Parquet parts out, on all the cluster's CPUs, resumable.
+
+The pass is planned before it starts: the manifest's rows, in order, are cut into chunks, and chunk 17 becomes
+`part-000017.parquet`, written whole or not at all. What is assumed: the manifest does not change during the pass (it
+is recognised by its files' names, sizes and versions). What is promised: whatever process dies at whatever moment,
+running the same command again does only the chunks whose part is missing, and the finished output holds each row of
+the manifest exactly once. No list of finished ids has to be kept, in memory or anywhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from functools import cached_property, partial
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from ray.util.metrics import Counter as Meter
+
+import artray
+from artray import cluster, console
+from artray.errors import InputError
+from artray.images.pictures import BATCH
+from artray.job import Counts
+from artray.storage import files as storage
+
+PLAN = "_plan.json"
+RUN = "_run.json"
+_LARGEST_CHUNK = 256
+_TALLY = "artray.statuses"
+
+
+class Worker(Protocol):
+    """What a pass does to a chunk; made once in each Ray actor and called chunk by chunk."""
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """The output's rows for some rows of the manifest; has a `status` column."""
+
+
+def run_pass(
+    title: str,
+    manifest: str,
+    out: str,
+    worker: type[Worker],
+    arguments: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    gpus: bool = False,
+) -> Counts:
+    """Apply a worker to every row of a manifest and write what it returns as a Parquet dataset.
+
+    Args:
+        title: What the progress bar says.
+        manifest: URI of a Parquet dataset with `object_id` and `image_uri`.
+        out: URI of the folder for the parts, `_plan.json` and, once finished, `_run.json`.
+        worker: The work; constructed in each actor with `arguments`.
+        arguments: JSON values. They are the settings of the run: a folder that was begun with others is refused.
+        overwrite: Remove such a folder's content instead of refusing it.
+        gpus: Whether the work goes faster on a GPU. Where the cluster has some, each gets one actor with a share of its
+            machine's CPUs (see `actor_cpus`); else each CPU gets one.
+
+    Returns:
+        Counts: `rows` of the manifest, `ok` and `failed` rows of the output, `statuses`, `resumed` rows that were
+        there already, `out`.
+
+    Raises:
+        InputError: The manifest can't be used, `out` can't be written or holds something else, or a machine of the
+            cluster can't do the work.
+    """
+    out = storage.normalize(out)
+    chunks, fingerprint = _manifest_rows(manifest)
+    storage.ensure_writable(out)
+    cluster.connect()
+    cluster.check_nodes([manifest], [out])
+    settings = {"manifest": storage.normalize(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
+    plan = _plan(out, settings, chunks, overwrite)
+    done = _finished_parts(out)
+    todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
+    total = sum(chunk["count"] for chunk in plan["chunks"])
+    resumed = total - sum(chunk["count"] for chunk in todo)
+    statuses = _tallies(out, done)
+    with console.bar(title, total, note="starting workers" if todo else "", done=resumed) as bar:
+        if not todo:
+            bar.advance(0, note="done before")
+        for summary in _run(title, todo, manifest, out, worker, arguments, gpus):
+            statuses.update(dict(zip(summary["statuses"], summary["counts"], strict=True)))
+            bar.advance(summary["rows"], note=_failures(statuses))
+    counts: Counts = {
+        "rows": total,
+        "ok": statuses["ok"],
+        "failed": statuses.total() - statuses["ok"],
+        "statuses": dict(statuses.most_common()),
+        "resumed": resumed,
+        "out": out,
+    }
+    finished = {"artray": artray.__version__, "finished_at": _now(), **settings, "counts": counts}
+    storage.write_bytes(storage.join(out, RUN), json.dumps(finished, indent=1).encode())
+    return counts
+
+
+def actor_cpus() -> int:
+    """How many CPUs the actor has in which a worker is called; 1 outside of actors."""
+    context = ray.get_runtime_context() if ray.is_initialized() else None
+    if context is None or context.worker.mode != ray.WORKER_MODE:
+        return 1
+    return max(1, int(context.get_assigned_resources().get("CPU", 1)))
+
+
+def read_run(uri: str) -> dict[str, Any]:
+    """The metadata of a finished pass.
+
+    Raises:
+        InputError: There is none: the pass did not finish, or the folder is something else.
+    """
+    try:
+        found: dict[str, Any] = json.loads(storage.read_bytes(storage.join(uri, RUN)))
+    except (InputError, ValueError) as error:
+        raise InputError(f"{uri}: has no {RUN}: not made by a finished artray job") from error
+    return found
+
+
+def _manifest_rows(manifest: str) -> tuple[list[dict[str, Any]], str]:
+    """The manifest's row groups (file, row group, rows), and a fingerprint of its files."""
+    dataset = storage.dataset(manifest)
+    missing = {"object_id", "image_uri"} - set(dataset.schema.names)
+    if missing:
+        raise InputError(f"{manifest}: not a manifest: it has no column {', '.join(sorted(missing))}")
+    groups = []
+    for fragment in sorted(dataset.get_fragments(), key=lambda item: item.path):
+        groups += [{"file": fragment.path, "group": group.id, "count": group.num_rows} for group in fragment.row_groups]
+    if not sum(group["count"] for group in groups):
+        raise InputError(f"{manifest}: has no rows")
+    return groups, storage.dataset_fingerprint(dataset)
+
+
+def _plan(
+    out: str, settings: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], overwrite: bool
+) -> dict[str, Any]:
+    """The plan in the output folder if it is for the same run, else a new one."""
+    uri = storage.join(out, PLAN)
+    if storage.exists(uri):
+        plan: dict[str, Any] = json.loads(storage.read_bytes(uri))
+        if plan["settings"] == settings:
+            return plan
+        if not overwrite:
+            raise InputError(
+                f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
+            )
+        storage.remove(out)
+    chunks = _cut(groups, cluster.cpus())
+    plan = {"artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
+    storage.write_bytes(uri, json.dumps(plan).encode())
+    return plan
+
+
+def _cut(groups: Sequence[Mapping[str, Any]], actors: int) -> list[dict[str, Any]]:
+    """Chunks of row groups: whole batches, and towards the end smaller, so that no actor is left with a large one.
+
+    Each actor's first one is small too: something is there soon, and the remaining time is known.
+
+    Polychronopoulos and Kuck, "Guided Self-Scheduling", IEEE Transactions on Computers C-36 (1987).
+    """
+    left = sum(group["count"] for group in groups)
+    smallest = min(BATCH, math.ceil(left / (2 * actors)))  # of a small collection all actors get something
+    chunks: list[dict[str, Any]] = []
+    for group in groups:
+        start = 0
+        while start < group["count"]:
+            fair = left // (4 * actors) // BATCH * BATCH if len(chunks) >= actors else 0
+            count = min(max(smallest, min(_LARGEST_CHUNK, fair)), group["count"] - start)
+            part = f"part-{len(chunks):06d}.parquet"
+            chunks.append({**group, "start": start, "count": count, "part": part})
+            start += count
+            left -= count
+    return chunks
+
+
+def _failures(statuses: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {status}" for status, count in statuses.most_common() if status != "ok") or " "
+
+
+def _finished_parts(out: str) -> set[str]:
+    fs, path = storage.filesystem(out)
+    return {name.rsplit("/", 1)[-1] for name in fs.ls(path, detail=False) if name.endswith(".parquet")}
+
+
+def _run(
+    title: str,
+    chunks: list[dict[str, Any]],
+    manifest: str,
+    out: str,
+    worker: type[Worker],
+    arguments: Mapping[str, Any],
+    gpus: bool,
+) -> Iterator[dict[str, Any]]:
+    if not chunks:
+        return
+    actors, resources = _actors(gpus)
+    summaries = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
+        _ChunkActor,
+        fn_constructor_args=(title, manifest, out, worker, dict(arguments)),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=_pool(min(actors, len(chunks)), len(chunks)),
+        **resources,
+    )
+    with cluster.own_errors():
+        yield from summaries.iter_rows()
+
+
+def _pool(actors: int, chunks: int) -> ray.data.ActorPoolStrategy:
+    """So many actors; on a cluster that others began more of them, as soon as its autoscaler makes room."""
+    if not cluster.may_grow():
+        return ray.data.ActorPoolStrategy(size=actors)
+    return ray.data.ActorPoolStrategy(min_size=1, initial_size=actors, max_size=chunks)
+
+
+def _actors(gpus: bool) -> tuple[int, dict[str, float]]:
+    """How many actors, and what each asks for."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) >= 1]
+    if not gpus or not nodes:
+        return cluster.cpus(), {"num_cpus": 1}
+    share = min(int(node.get("CPU", 0) // node["GPU"]) for node in nodes)
+    return sum(int(node["GPU"]) for node in nodes), {"num_cpus": max(1, share), "num_gpus": 1}
+
+
+class _ChunkActor:
+    """Reads a chunk's rows, has them worked on, writes the part and answers with what became of the pictures."""
+
+    def __init__(self, title: str, manifest: str, out: str, worker: type[Worker], arguments: Mapping[str, Any]):
+        # Threads of TensorFlow's own would only fight over the other actors' cores.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(actor_cpus()))
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(actor_cpus()))
+        # Where scikit-learn is installed, Keras would import it, and SciPy with it, for wrappers that no worker uses.
+        sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
+        self._manifest = manifest
+        self._out = out
+        # Not made here: Ray would try a constructor that fails again and again, and hide why.
+        self._make = partial(worker, **arguments)
+        # Ray's dashboard and its Prometheus endpoint show it.
+        self._pictures = Meter("artray_pictures", "Pictures worked on.", tag_keys=("job", "status"))
+        self._pictures.set_default_tags({"job": title})
+
+    @cached_property
+    def _work(self) -> Worker:
+        return self._make()
+
+    def __call__(self, chunks: pa.Table) -> pa.Table:
+        (chunk,) = chunks.to_pylist()
+        fs, _ = storage.arrow_filesystem(self._manifest)
+        with fs.open_input_file(chunk["file"]) as source:
+            group = pq.ParquetFile(source).read_row_group(chunk["group"])
+        result = self._work(group.slice(chunk["start"], chunk["count"]))
+        # By picture: of a picture's patches one tells its status.
+        tally = Counter(dict(zip(result["object_id"].to_pylist(), result["status"].to_pylist(), strict=True)).values())
+        notes = {**(result.schema.metadata or {}), _TALLY: json.dumps(tally)}
+        storage.write_table(storage.join(self._out, chunk["part"]), result.replace_schema_metadata(notes))
+        for status, number in tally.items():
+            self._pictures.inc(number, tags={"status": status})
+        return pa.table(
+            {"rows": [chunk["count"]], "statuses": [list(tally.keys())], "counts": [list(tally.values())]},
+        )
+
+
+def _tallies(out: str, parts: set[str]) -> Counter[str]:
+    """The statuses of finished parts, from their footers."""
+    fs, path = storage.arrow_filesystem(out)
+
+    def tally(part: str) -> dict[str, int]:
+        with fs.open_input_file(f"{path}/{part}") as source:
+            found: dict[str, int] = json.loads(pq.read_schema(source).metadata[_TALLY.encode()])
+            return found
+
+    total: Counter[str] = Counter()
+    with ThreadPoolExecutor(16) as pool:  # on S3 each is two requests
+        for statuses in pool.map(tally, parts):
+            total.update(statuses)
+    return total
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,1 +1,0 @@
-"""Ray Train: data, the distributed step, evaluation and model bundles."""

@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from artray.classifiers.config import OptimizerConfig, TrainConfig, read_config, read_options
+from artray.errors import InputError
+from artray.gans.config import GanConfig
+
+ALL = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("*.yaml"))
+CONFIGS = [path for path in ALL if not path.stem.startswith("gan_")]
+GANS = [path for path in ALL if path not in CONFIGS]
+
+TEXT = """\
+task: style
+target: style
+input: features
+model: {name: linear_head, dropout: 0.2}
+optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "style.yaml"
+    path.write_text(TEXT)
+    return str(path)
+
+
+def test_there_are_configs():
+    assert len(CONFIGS) >= 2
+    assert len(GANS) >= 2
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_every_config_is_valid_and_has_a_header(path):
+    text = path.read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    config = read_options(GanConfig if path in GANS else TrainConfig, str(path), {})
+    assert config.model_dump(exclude_unset=True).keys() == values.keys()
+    header = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    for key in ("Command", "Data", "Published", "Ours"):
+        assert any(line.startswith(key) for line in header), key
+    assert any(f"jobs/configs/{path.name}" in line for line in header)
+
+
+def test_a_config_and_its_defaults(file):
+    config = read_config(file, {})
+    assert config.model.name == "linear_head"
+    assert config.model.settings() == {"dropout": 0.2}
+    assert config.optimizer.settings() == {"learning_rate": 0.01, "momentum": 0.9}
+    assert config.columns == ["embedding"]
+    assert config.classes is None
+    assert OptimizerConfig().settings() == {"learning_rate": 1e-3}
+    assert TrainConfig.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("epochs", "3", 3),
+        ("optimizer.learning_rate", "0.5", 0.5),
+        ("optimizer.learning_rate", "1e-4", 1e-4),  # YAML 1.1 takes this for text
+        ("model.dropout", "[0.1, 0.2]", [0.1, 0.2]),
+        ("model.l2", "0.001", 0.001),
+        ("optimizer.nesterov", "true", True),
+        ("columns", "[embedding, brightness]", ["embedding", "brightness"]),
+        ("classes", "[b, a]", ["b", "a"]),
+        ("model", "{name: one_block_vgg}", {"name": "one_block_vgg"}),
+        ("classes", "null", None),
+    ],
+)
+def test_set(file, path, text, value):
+    found = read_config(file, {path: text}).model_dump()
+    for key in path.split("."):
+        found = found[key]
+    assert found == value
+
+
+def test_set_makes_what_is_not_there(tmp_path):
+    path = tmp_path / "short.yaml"
+    path.write_text("task: style\ntarget: style\ninput: pictures\nmodel: {name: one_block_vgg}\n")
+    config = read_config(str(path), {"optimizer.name": "rmsprop", "optimizer.rho": "0.8"})
+    assert config.optimizer.name == "rmsprop"
+    assert config.optimizer.settings() == {"learning_rate": 1e-3, "rho": 0.8}
+
+
+def test_sets_add_up(file):
+    config = read_config(file, {"model.dropout": "0.3", "model.l2": "0.1"})
+    assert config.model.settings() == {"dropout": 0.3, "l2": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "names"),
+    [
+        ("epoch", "3", ["epoch: unknown key", "epochs"]),
+        ("epochs", "0", ["epochs", "greater than or equal to 1", "'0'"]),
+        ("epochs", "many", ["epochs", "'many'"]),
+        ("optimizer.learning_rate", "-1", ["optimizer.learning_rate", "greater than 0"]),
+        ("optimizer.name", "adm", ["optimizer.name", "'adam'", "'adm'"]),
+        ("task", "A/B", ["task", "pattern"]),
+        ("input", "sounds", ["input", "'patches'"]),
+        ("columns", "[]", ["columns"]),
+        ("label_smoothing", "1", ["label_smoothing", "less than 1"]),
+        ("model", "linear_head", ["model"]),
+        ("task.name", "x", ["--set task.name", "task is not a mapping"]),
+        ("precision", "float16", ["precision", "'mixed_float16'"]),
+        ("monitor", "accuracy", ["monitor", "'validation_accuracy'"]),
+        ("early_stopping", "{patiense: 3}", ["early_stopping.patiense"]),
+        ("class_weights", "{oil: -1}", ["class_weights: a weight must be a number from 0 on"]),
+        ("class_weights", "heavy", ["class_weights"]),
+        ("unfreeze", "{0: [a]}", ["unfreeze: epochs count from 1"]),
+        ("unfreeze", "{a: [a]}", ["unfreeze.a"]),
+        ("fold", "-1", ["fold"]),
+        ("model.l2", "[1", ["--set model.l2=[1", "not a YAML value"]),
+    ],
+)
+def test_wrong_values_are_one_line(file, path, text, names):
+    with pytest.raises(InputError) as raised:
+        read_config(file, {path: text})
+    line = str(raised.value)
+    assert "\n" not in line
+    assert [name for name in [*names, *([] if line.startswith("--set") else [file])] if name not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": "3", "fold": "3"}, "fold: 3 folds are numbered 0 to 2"),
+        ({"input": "pictures", "colormaps": "true"}, "colormaps: needs input: features, not pictures"),
+        ({"labels": "several", "sampling": "balanced"}, "sampling: balanced is for examples of one class"),
+    ],
+)
+def test_values_that_do_not_fit_together(file, changes, message):
+    with pytest.raises(InputError) as raised:
+        read_config(file, changes)
+    assert str(raised.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(raised.value)
+
+
+def test_every_key_is_described():
+    plain = {"input", "model", "optimizer", "decay", "decay_epochs", "epochs", "label_smoothing", "seed"}
+    assert [name for name, key in TrainConfig.model_fields.items() if not key.description and name not in plain] == []
+
+
+def test_a_config_survives_json(file):
+    config = read_config(file, {"unfreeze": "{2: [a], 10: ['*']}", "class_weights": "{oil: 2}", "ema": "0.99"})
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("key", ["task", "target", "input", "model"])
+def test_missing_keys_are_named(tmp_path, key):
+    path = tmp_path / "style.yaml"
+    path.write_text("\n".join(line for line in TEXT.splitlines() if not line.startswith(f"{key}:")))
+    with pytest.raises(InputError, match=f"style.yaml: {key}: Field required$"):
+        read_config(str(path), {})
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere.yaml: can't be read: No such file"):
+        read_config(str(tmp_path / "nowhere.yaml"), {})

@@ -1,0 +1,140 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artray.classifiers.baseline import Baseline
+from artray.classifiers.calibration import sigmoid, softmax
+from artray.classifiers.evaluation import by_artwork, evaluation_of, true_classes
+from artray.classifiers.metrics import evaluate
+
+CLASSES = ["oil", "ink", "print"]
+PARTS = ["train", "validation", "test"]
+
+owners_strategy = st.lists(st.sampled_from(["b", "a", "10", "9", "ü", "a b"]), min_size=1, max_size=30)
+
+
+@given(owners_strategy, st.integers(1, 5), st.integers(0, 9))
+def test_by_artwork_is_the_mean_of_the_patches(owners, classes, seed):
+    scores = softmax(np.random.default_rng(seed).normal(size=(len(owners), classes)))
+    names, means = by_artwork(owners, scores)
+    expected = pd.DataFrame(scores).groupby(pd.Series(owners)).mean()
+    assert names == expected.index.tolist() == sorted(set(owners))
+    assert np.allclose(means, expected.to_numpy())
+    assert np.allclose(means.sum(axis=1), 1)
+
+
+def test_true_classes_of_soft_targets():
+    targets = np.array([[0.2, 0.5, 0.3], [1, 0, 0]], np.float32)
+    assert true_classes(targets, several=False).tolist() == [1, 0]
+    assert true_classes(targets, several=True).tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+def experiment(works=90, patches=1, labels="one", seed=0):
+    """A config's and examples' parts that an evaluation looks at, and logits that are right more often than not."""
+    rng = np.random.default_rng(seed)
+    ids = [f"w{row:03}" for row in range(works)]
+    if labels == "several":
+        targets = rng.integers(0, 2, (works, 3)).astype(np.float32)
+    else:
+        targets = np.eye(3, dtype=np.float32)[rng.integers(0, 3, works)]
+    targets = np.repeat(targets, patches, axis=0)
+    table = pa.table(
+        {
+            "object_id": np.repeat(ids, patches).tolist(),
+            "image_uri": [f"/scans/{name}.jpg" for name in np.repeat(ids, patches)],
+            "part": [PARTS[row // patches % 3] for row in range(works * patches)],
+        }
+    )
+    examples = SimpleNamespace(
+        table=table,
+        classes=CLASSES,
+        targets=targets,
+        part=lambda name: np.flatnonzero(np.asarray(table["part"]) == name),
+    )
+    logits = 3 * (2 * targets - 1 + 1.5 * rng.normal(size=targets.shape))
+    return SimpleNamespace(task="technique", labels=labels), examples, logits
+
+
+@pytest.mark.parametrize("labels", ["one", "soft", "several"])
+@pytest.mark.parametrize("patches", [1, 4])
+def test_an_evaluation(labels, patches):
+    config, examples, logits = experiment(patches=patches, labels=labels)
+    evaluation, predictions = evaluation_of(config, examples, logits, 2.0)
+    assert json.loads(json.dumps(evaluation, allow_nan=False)) == json.loads(json.dumps(evaluation))
+    link = sigmoid if labels == "several" else softmax
+    frame = pd.DataFrame(link(logits / 2)).groupby(examples.table["object_id"].to_pandas()).mean()
+    true = true_classes(examples.targets, labels == "several")[::patches]
+    test = np.arange(90) % 3 == 2
+    level = evaluation["levels"]["artwork"]
+    expected = evaluate(true[test], frame.to_numpy()[test], CLASSES)
+    assert {name: level[name] for name in expected if name != "per_class"} == {
+        name: value for name, value in expected.items() if name != "per_class"
+    }
+    assert evaluation["majority_share"] == level["majority_share"] == level["majority"]["accuracy"]
+    assert level["majority"]["macro"]["roc_auc"] == 0.5
+    assert level["baseline"] is None
+    assert level["expected_calibration_error"] == evaluation["calibration"]["artwork"]["after"]["ece"]
+    assert level["uncalibrated"] == evaluation["calibration"]["artwork"]["before"]["ece"]
+    for name in ("accuracy", "balanced_accuracy"):
+        assert level["intervals"][name][0] <= level[name] <= level["intervals"][name][1]
+    for values in level["per_class"].values():
+        assert values["intervals"]["f1"][0] <= values["f1"] <= values["intervals"]["f1"][1]
+    chosen = np.arange(90) % 3 == 1
+    assert evaluation["validation"]["artwork"]["accuracy"] == pytest.approx(
+        evaluate(true[chosen], frame.to_numpy()[chosen], CLASSES)["accuracy"]
+    )
+    assert ("patch" in evaluation["levels"]) == (patches > 1)
+    assert predictions["object_id"].to_pylist() == frame.index.tolist()
+    assert predictions["image_uri"].to_pylist() == [f"/scans/{name}.jpg" for name in frame.index]
+    scores = np.array([[dict(row)[name] for name in CLASSES] for row in predictions["scores"].to_pylist()])
+    assert np.allclose(scores, frame.to_numpy(), atol=1e-6)
+    if labels == "several":
+        assert predictions["true"].to_pylist()[0] == [CLASSES[k] for k in np.flatnonzero(true[0])]
+        assert predictions["label"].to_pylist()[0] == [CLASSES[k] for k in np.flatnonzero(frame.to_numpy()[0] >= 0.5)]
+    else:
+        assert predictions["true"].to_pylist() == [CLASSES[k] for k in true]
+        assert predictions["label"].to_pylist() == [CLASSES[k] for k in frame.to_numpy().argmax(axis=1)]
+
+
+def test_a_baseline_stands_beside_every_number_whatever_its_order_of_works():
+    config, examples, logits = experiment()
+    ids = examples.table["object_id"].to_pylist()
+    order = np.random.default_rng(1).permutation(90)
+    scores = softmax(2 * logits)
+    baseline = Baseline(["embedding"], 0.1, [ids[row] for row in order], scores[order])
+    evaluation, _ = evaluation_of(config, examples, logits, 1.0, baseline)
+    level = evaluation["levels"]["artwork"]
+    # The same classes win: the counts are the model's own, the log loss is not.
+    assert level["baseline"]["columns"] == ["embedding"]
+    for name in ("accuracy", "balanced_accuracy"):
+        assert level["baseline"][name] == level[name]
+    assert level["baseline"]["log_loss"] != level["log_loss"]
+    assert level["baseline"]["per_class"].keys() == level["per_class"].keys()
+
+
+def test_a_class_absent_from_the_test_part_is_null():
+    config, examples, logits = experiment()
+    test = examples.part("test")
+    examples.targets[test] = np.eye(3)[np.zeros(len(test), int)]
+    examples.targets[test[0]] = [0, 1, 0]
+    evaluation, _ = evaluation_of(config, examples, logits, 1.0)
+    json.dumps(evaluation, allow_nan=False)
+    absent = evaluation["levels"]["artwork"]["per_class"]["print"]
+    assert absent["support"] == 0
+    assert absent["roc_auc"] is absent["average_precision"] is None
+    assert evaluation["curves"]["artwork"]["print"] == {"roc": None, "precision_recall": None}
+    assert evaluation["curves"]["artwork"]["oil"]["roc"][0] == (0, 0)
+
+
+def test_an_empty_validation_part_is_null():
+    config, examples, logits = experiment()
+    part = ["train" if name == "validation" else name for name in examples.table["part"].to_pylist()]
+    examples.table = examples.table.set_column(2, "part", [part])
+    evaluation, _ = evaluation_of(config, examples, logits, 1.0)
+    assert evaluation["validation"] is None

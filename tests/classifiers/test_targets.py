@@ -1,0 +1,62 @@
+import json
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artray.classifiers.targets import read_targets
+from artray.errors import InputError
+
+labels = st.text(st.characters(blacklist_characters=";:{}[]\"'\\", blacklist_categories=["C", "Z"]), min_size=1)
+
+
+def test_one():
+    column = pa.array(["oil", None, "", "a; b", "room: 12"])
+    found = read_targets(column, "one", "style")
+    assert found == [{"oil": 1}, {}, {}, {"a; b": 1}, {"room: 12": 1}]
+    assert read_targets(pa.array([3, None]), "one", "style") == [{"3": 1}, {}]
+    assert read_targets(column.dictionary_encode(), "one", "style") == found
+
+
+@given(st.lists(st.lists(labels, max_size=4, unique=True), max_size=5))
+def test_several_in_cells_and_lists(rows):
+    expected = [dict.fromkeys(row, 1.0) for row in rows]
+    assert read_targets(pa.array(["; ".join(row) for row in rows], pa.string()), "several", "subject") == expected
+    assert read_targets(pa.array(rows, pa.list_(pa.string())), "several", "subject") == expected
+
+
+@given(st.lists(st.dictionaries(labels, st.integers(1, 9), max_size=4), max_size=5))
+def test_soft_in_all_forms(rows):
+    expected = [{label: count / sum(row.values()) for label, count in row.items()} for row in rows]
+    forms = [
+        pa.array(["; ".join(f"{label}: {count}" for label, count in row.items()) for row in rows], pa.string()),
+        pa.array([json.dumps(row) if row else None for row in rows], pa.string()),
+        pa.array([list(row.items()) for row in rows], pa.map_(pa.string(), pa.int64())),
+        pa.array([[label for label, n in row.items() for _ in range(n)] for row in rows], pa.list_(pa.string())),
+    ]
+    for form in forms:
+        found = read_targets(form, "soft", "emotion")
+        assert [dict(sorted(row.items())) for row in found] == [
+            pytest.approx(dict(sorted(row.items()))) for row in expected
+        ]
+
+
+def test_soft_odds():
+    column = pa.array(
+        ["sad", "sad; calm", "sad: 0; calm: 2", '["sad", "sad", "calm", "calm"]', '{"sad": 1, "calm": 0}']
+    )
+    half = {"sad": 0.5, "calm": 0.5}
+    assert read_targets(column, "soft", "emotion") == [{"sad": 1}, half, {"calm": 1}, half, {"sad": 1}]
+
+
+@pytest.mark.parametrize("cell", ["sad: much", '{"sad": -1}', '{"sad": NaN}', "{sad", "[1", '{"sad": [1]}'])
+def test_soft_cells_that_are_none(cell):
+    with pytest.raises(InputError, match=r"column 'emotion': .* can't be read as labels") as raised:
+        read_targets(pa.array(["sad", cell]), "soft", "emotion")
+    assert "\n" not in str(raised.value)
+
+
+def test_lists_are_not_one_label():
+    with pytest.raises(InputError, match=r"column 'subject' holds list<.*set labels to several or soft"):
+        read_targets(pa.array([["a"]]), "one", "subject")

@@ -1,0 +1,100 @@
+"""Trains small GANs on some replicas, each a logical device of this machine's CPU, and writes what came out.
+
+A process of its own, as `replicas` is: `python -m tests.engine.adversaries REPLICAS FILE.npz`
+"""
+
+import logging
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from artray.engine.adversarial import Adversaries
+from artray.gans.latents import draw_codes
+from artray.models.gans.parts import from_rgb, score, to_rgb
+from artray.models.gans.residual import SpectralConv2D, SpectralDense
+
+EXAMPLES = 30
+BATCH = 7  # 3, 2 and 2
+CODES = 4
+rng = np.random.default_rng(0)
+X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
+Y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, EXAMPLES)]
+
+
+def generator(labelled: bool = False) -> keras.Model:
+    codes, labels = keras.Input((CODES,)), keras.Input((3,))
+    x = layers.Concatenate()([codes, labels]) if labelled else codes
+    x = layers.Reshape((4, 4, 3))(layers.Dense(48, use_bias=False)(x))
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
+    x = to_rgb(layers.Conv2DTranspose(3, 4, strides=2, padding="same", activation="tanh")(x))
+    return keras.Model([codes, labels] if labelled else codes, x)
+
+
+def discriminator(kind: str = "plain", labelled: bool = False) -> keras.Model:
+    picture, labels = keras.Input((8, 8, 3)), keras.Input((3,))
+    conv, dense = (SpectralConv2D, SpectralDense) if kind == "spectral" else (layers.Conv2D, layers.Dense)
+    x = conv(4, 4, strides=2, use_bias=kind != "batch")(from_rgb(picture))
+    if kind == "batch":
+        x = layers.BatchNormalization(momentum=0.8)(x)
+    x = layers.LeakyReLU(0.2)(x)
+    if kind == "autoencoder":
+        return keras.Model(picture, to_rgb(layers.Reshape((8, 8, 3))(layers.Dense(192)(layers.Flatten()(x)))))
+    x = score(layers.Flatten()(x), labels if labelled else None, dense)
+    return keras.Model([picture, labels] if labelled else picture, x)
+
+
+CASES = {
+    "ns": {
+        "kind": "batch",
+        "labelled": True,
+        "discriminator_steps": 2,
+        "generator_steps": 2,
+        "ema": 0.9,
+        "constants": {"label_smoothing": 0.1},
+    },
+    "hinge": {"kind": "spectral", "changes": ("color", "translation", "cutout")},
+    "wgan": {"constants": {"clip": 0.05}},
+    "wgan_gp": {},
+    "began": {"kind": "autoencoder", "constants": {"gain": 0.5}},
+}
+
+
+def adversaries(loss: str, strategy: tf.distribute.Strategy | None = None, **settings: object) -> Adversaries:
+    keras.utils.set_random_seed(3)
+    kind, labelled = settings.pop("kind", "plain"), settings.pop("labelled", False)
+    return Adversaries(
+        lambda: generator(labelled),
+        lambda: discriminator(kind, labelled),
+        [lambda: keras.optimizers.Adam(0.001, beta_1=0.5), lambda: keras.optimizers.SGD(0.01)],
+        lambda step, count: draw_codes(count, CODES, "normal", (5, step)),
+        loss=loss,
+        strategy=strategy,
+        **settings,
+    )
+
+
+def fit(found: Adversaries, steps: range, labelled: bool = False) -> np.ndarray:
+    batches = [np.random.default_rng(step).permutation(EXAMPLES)[:BATCH] for step in steps]
+    y = Y if labelled else np.zeros((EXAMPLES, 0), np.float32)
+    rates = [(0.001 * (1 + step % 2), 0.01) for step in steps]
+    told = found.train(lambda rows: (X[rows], y[rows]), batches, steps.start, rates)
+    return np.concatenate([figures for figures, _ in told])
+
+
+if __name__ == "__main__":
+    number, file = int(sys.argv[1]), sys.argv[2]
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(number)]) if number > 1 else None
+    results = {}
+    for loss, case in CASES.items():
+        trained = adversaries(loss, strategy, **case)
+        results[f"{loss}/figures"] = fit(trained, range(4), case.get("labelled", False))
+        results |= {f"{loss}/{name}": value for name, value in trained.state().items()}
+    np.savez(file, **results)

@@ -1,0 +1,89 @@
+"""Trains small models on some replicas, each a logical device of this machine's CPU, and writes what came out.
+
+A process of its own, because TensorFlow divides a CPU into devices only before its first use:
+`python -m tests.engine.replicas REPLICAS FILE.npz`
+"""
+
+import logging
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from artray.classifiers.losses import CrossEntropy
+from artray.engine.trainer import Replicas
+
+EXAMPLES = 35
+BATCH = 11  # 11 and 11 and 11 and 2: shares differ, and the last batch has fewer examples than there are replicas
+rng = np.random.default_rng(0)
+X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
+Y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, EXAMPLES)]
+SEVERAL = (rng.random((EXAMPLES, 3)) < 0.4).astype(np.float32)
+WEIGHTS = rng.uniform(0.5, 2, EXAMPLES).astype(np.float32)
+
+
+def network(normalized: bool = True) -> keras.Model:
+    picture = x = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1 / 255)(x)
+    # Without a bias: before a normalisation its gradient is zero but for rounding, which Adam makes large.
+    x = layers.Conv2D(4, 3, use_bias=not normalized, kernel_regularizer=keras.regularizers.L2(0.01), name="conv")(x)
+    if normalized:
+        inner_input = keras.Input(x.shape[1:])
+        inner = keras.Model(inner_input, layers.BatchNormalization(momentum=0.8)(inner_input), name="inner")
+        x = inner(x)
+    x = layers.MaxPooling2D()(layers.ReLU()(x))
+    return keras.Model(picture, layers.Dense(3, name="logits")(layers.Flatten()(x)))
+
+
+CASES = {
+    "adam": {"clip_norm": 0.3, "ema": 0.9},
+    "sgd": {"optimizer": lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True)},
+    "rmsprop": {
+        "optimizer": lambda: keras.optimizers.RMSprop(0.01),
+        "loss": CrossEntropy(several=True, label_smoothing=0.1, positive=np.float32([1, 2, 3])),
+        "y": SEVERAL,
+    },
+    "whole": {"build": lambda: network(normalized=False), "optimizer": lambda: keras.optimizers.AdamW(0.01)},
+    "pieces": {
+        "build": lambda: network(normalized=False),
+        "optimizer": lambda: keras.optimizers.AdamW(0.01),
+        "accumulate": 3,
+    },
+    "half": {"clip_norm": 0.3, "ema": 0.9, "precision": "mixed_float16"},
+}
+
+
+def run(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.ndarray]:
+    keras.utils.set_random_seed(3)
+    settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
+    y = settings.pop("y", Y)
+    replicas = Replicas(
+        settings.pop("build"), settings.pop("optimizer"), settings.pop("loss"), strategy=strategy, **settings
+    )
+    found = {}
+    losses = []
+    for epoch in range(2):
+        order = np.random.default_rng(epoch).permutation(EXAMPLES)
+        batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
+        for some in replicas.train(lambda rows: (X[rows], y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)):
+            losses += some.tolist()
+    with replicas.averaged():
+        found["logits"] = replicas.predict(lambda rows: X[rows], np.arange(EXAMPLES), 16)
+    return found | {"losses": np.array(losses)} | replicas.state()
+
+
+if __name__ == "__main__":
+    number, file = int(sys.argv[1]), sys.argv[2]
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
+    # One strategy for all: each begins to number its collectives anew, and TensorFlow remembers their shapes.
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(number)]) if number > 1 else None
+    results = {
+        f"{name}/{key}": value for name, case in CASES.items() for key, value in run(strategy, dict(case)).items()
+    }
+    np.savez(file, **results)

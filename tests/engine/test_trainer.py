@@ -1,0 +1,195 @@
+"""The promise of the step: the number of replicas changes nothing but floating point."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from artray.classifiers.losses import CrossEntropy
+from artray.engine.trainer import Mirrored, Replicas, Summaries, gradients
+from tests.engine.processes import on_replicas
+from tests.engine.replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
+
+CASES = ["adam", "sgd", "rmsprop", "whole", "pieces"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
+    return on_replicas("tests.engine.replicas", tmp_path_factory.mktemp("replicas"))
+
+
+def of(run: dict[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
+    return {name.partition("/")[2]: value for name, value in run.items() if name.partition("/")[0] == case}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_number_of_replicas_does_not_change_the_result(runs, case):
+    """Every weight, moving statistic, optimizer slot and average; with shares of 4, 4 and 3, and a batch of 2."""
+    one, many = of(runs[1], case), of(runs[3], case)
+    assert one.keys() == many.keys()
+    for name, value in one.items():
+        assert np.allclose(value, many[name], rtol=1e-4, atol=2e-5), name
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_pieces_add_up_to_the_whole(runs, replicas):
+    whole, pieces = of(runs[replicas], "whole"), of(runs[replicas], "pieces")
+    for name, value in whole.items():
+        assert np.allclose(value, pieces[name], rtol=1e-4, atol=1e-5), name
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(runs, replicas):
+    exact, rounded = of(runs[1], "adam"), of(runs[replicas], "half")
+    # Of the first epoch; at its end the gradient of a batch of two may overflow in float16, and its update is skipped.
+    assert np.allclose(exact["losses"][:4], rounded["losses"][:4], rtol=0.02, atol=0.02)
+    assert not np.array_equal(exact["losses"][:4], rounded["losses"][:4])
+    assert rounded["losses"][4:].mean() < rounded["losses"][:4].mean()
+    assert {value.dtype.name for name, value in rounded.items() if name.startswith("model/")} == {"float32"}
+
+
+def test_a_step_is_what_numpy_says():
+    """Softmax regression with weighted examples, by plain gradient descent."""
+
+    def build() -> keras.Model:
+        features = keras.Input((4,))
+        return keras.Model(features, layers.Dense(3, kernel_initializer="zeros")(features))
+
+    rng = np.random.default_rng(1)
+    x, weights = rng.normal(size=(7, 4)).astype(np.float32), rng.uniform(0.5, 2, 7).astype(np.float32)
+    y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 7)]
+    replicas = Replicas(build, lambda: keras.optimizers.SGD(1.0), CrossEntropy())
+    kernel, bias = np.zeros((4, 3)), np.zeros(3)
+    expected = []
+    batches, rates = [np.arange(4), np.arange(4, 7)], [0.5, 0.1]
+    for batch, rate in zip(batches, rates, strict=True):
+        logits = x[batch] @ kernel + bias
+        scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        expected.append((-np.log((scores * y[batch]).sum(axis=1)) * weights[batch]).mean())
+        error = (scores - y[batch]) * weights[batch, None] / len(batch)
+        kernel, bias = kernel - rate * x[batch].T @ error, bias - rate * error.sum(axis=0)
+    losses = np.concatenate(list(replicas.train(lambda rows: (x[rows], y[rows], weights[rows]), batches, rates)))
+    assert losses == pytest.approx(expected, rel=1e-5)
+    state = replicas.state()
+    assert np.allclose(state["model/0"], kernel, atol=1e-6)
+    assert np.allclose(state["model/1"], bias, atol=1e-6)
+
+
+def trainer(build=network, **settings: object) -> Replicas:
+    keras.utils.set_random_seed(0)
+    return Replicas(build, lambda: keras.optimizers.Adam(0.01), CrossEntropy(), **settings)
+
+
+def fit(replicas: Replicas, epochs: range) -> None:
+    for epoch in epochs:
+        order = np.random.default_rng(epoch).permutation(EXAMPLES)
+        batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
+        take = lambda rows: (X[rows], Y[rows], WEIGHTS[rows])  # noqa: E731
+        list(replicas.train(take, batches, [0.01] * len(batches)))
+
+
+def with_dropout() -> keras.Model:
+    model = network()
+    return keras.Model(model.input, layers.Dropout(0.5)(model.output))
+
+
+def test_a_state_put_back_goes_on_as_if_nothing_had_happened():
+    """Dropout's random numbers, optimizer, moving average and all."""
+    undisturbed = trainer(with_dropout, ema=0.9)
+    fit(undisturbed, range(4))
+    first = trainer(with_dropout, ema=0.9)
+    fit(first, range(2))
+    second = trainer(with_dropout, ema=0.9)
+    second.load(first.state())
+    fit(second, range(2, 4))
+    for name, value in undisturbed.state().items():
+        assert np.allclose(value, second.state()[name], atol=1e-6), name
+
+
+def test_the_average_lags_behind_and_the_weights_come_back():
+    replicas = trainer(ema=0.99)
+    before = replicas.state()["model/0"].copy()
+    fit(replicas, range(3))
+    after = replicas.state()["model/0"].copy()
+    with replicas.averaged():
+        average = replicas.state()["model/0"].copy()
+    assert np.array_equal(replicas.state()["model/0"], after)
+    assert 0 < np.abs(average - before).mean() < np.abs(after - before).mean()
+
+
+def test_a_frozen_normalisation_keeps_its_statistics_and_weights():
+    def frozen() -> keras.Model:
+        model = network()
+        model.get_layer("inner").trainable = False
+        return model
+
+    replicas = trainer(frozen)
+    before = replicas.state()
+    fit(replicas, range(1))
+    after = replicas.state()
+    names = [variable.path.split("/")[-1] for variable in replicas.model.variables]
+    kept = [
+        name for index, name in enumerate(names) if np.array_equal(before[f"model/{index}"], after[f"model/{index}"])
+    ]
+    assert sorted(kept) == ["beta", "gamma", "moving_mean", "moving_variance"]
+
+
+def test_an_overflow_skips_the_update_and_halves_the_scale():
+    replicas = trainer(lambda: network(normalized=False), precision="mixed_float16")
+    before = replicas.state()
+    huge = np.full(EXAMPLES, 1e30, np.float32)
+    list(replicas.train(lambda rows: (X[rows], Y[rows], huge[rows]), [np.arange(8)], [0.1]))
+    after = replicas.state()
+    assert all(np.array_equal(after[name], before[name]) for name in before if name.startswith("model/"))
+    assert after["step/1"] == before["step/1"] / 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("examples", [1, 2, 7, 8, 64])
+@pytest.mark.parametrize("most", [1, 4])
+def test_shares_hold_each_example_once_and_none_is_empty(count, examples, most):
+    indices = np.arange(examples) + 100
+    counted = np.zeros(examples)
+    for worker in range(count):
+        place = Mirrored()
+        place.count, place._here, place._first = count, 1, worker
+        share = place.share(indices)
+        bounds = place.bounds(examples, place.pieces(examples, most))
+        assert bounds[0, 0] == 0
+        assert bounds[0, -1] == len(share)
+        assert (np.diff(bounds) >= 1).all()
+        np.add.at(counted, share - 100, place.weight(examples))
+    assert np.allclose(counted, 1)
+
+
+def test_gradients():
+    inputs = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
+
+    def function(x):
+        twice = x * 2
+        return twice, twice**3
+
+    values, slopes = gradients(function, inputs)
+    assert np.allclose(values, inputs * 2)
+    assert np.allclose(slopes, 3 * (inputs * 2) ** 2, rtol=1e-5)
+
+
+def test_summaries_are_what_tensorboard_reads(tmp_path):
+    import tensorflow as tf
+
+    summaries = Summaries(str(tmp_path))
+    for step in (1, 2):
+        summaries.write(step, {"loss": 1 / step, "learning_rate": 0.1})
+    (file,) = tmp_path.iterdir()
+    read = {
+        (event.step, value.tag): tf.make_ndarray(value.tensor).item()
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "scalars"
+    }
+    assert read == {
+        (1, "loss"): 1,
+        (2, "loss"): 0.5,
+        (1, "learning_rate"): pytest.approx(0.1),
+        (2, "learning_rate"): pytest.approx(0.1),
+    }

@@ -1,0 +1,78 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from artray.errors import ArtrayError, InputError
+from artray.images.pictures import BATCH
+from artray.storage import files as storage
+from artray.storage import passes
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=5), st.integers(1, 64))
+def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, cpus):
+    groups = [{"file": f"{number}", "group": 0, "count": size} for number, size in enumerate(sizes)]
+    chunks = passes._cut(groups, cpus)
+    for group in groups:
+        own = [chunk for chunk in chunks if chunk["file"] == group["file"]]
+        assert [chunk["start"] for chunk in own] == [sum(item["count"] for item in own[:n]) for n in range(len(own))]
+        assert sum(chunk["count"] for chunk in own) == group["count"]
+        if sum(sizes) >= 2 * cpus * BATCH:
+            assert all(chunk["count"] % BATCH == 0 for chunk in own[:-1])
+    assert all(0 < chunk["count"] <= 256 for chunk in chunks)
+    assert len({chunk["part"] for chunk in chunks}) == len(chunks)
+
+
+def test_chunks_begin_small_and_get_smaller_towards_the_end():
+    """The last ones are a batch each: no actor works on while the others have nothing to do."""
+    counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 5000}], 2)]
+    assert counts[:2] == [BATCH, BATCH]  # for each actor a small one first
+    assert counts[2:] == sorted(counts[2:], reverse=True)
+    assert counts[2:5] == [256] * 3
+    assert counts[-2:] == [BATCH, 5000 % BATCH]
+
+
+def test_a_small_collection_is_for_all_actors():
+    counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 48}], 4)]
+    assert counts == [6] * 8
+
+
+def test_only_a_cluster_that_others_began_may_give_the_pool_more_actors(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    pool = passes._pool(2, 50)
+    assert (pool.min_size, pool.initial_size, pool.max_size) == (2, 2, 2)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    pool = passes._pool(2, 50)
+    assert (pool.min_size, pool.initial_size, pool.max_size) == (1, 2, 50)
+
+
+def test_what_a_worker_says_is_the_jobs_last_line(ray_session, tmp_path):
+    """Without Ray's names and traces, and its kind, which decides the exit status."""
+
+    class Worker:
+        def __call__(self, rows: pa.Table) -> pa.Table:
+            try:
+                raise PermissionError
+            except OSError as error:
+                raise InputError("part-000000.parquet: permission denied") from error
+
+    storage.write_table(f"{tmp_path}/manifest/m.parquet", pa.table({"object_id": ["a"], "image_uri": ["a.png"]}))
+    with pytest.raises(ArtrayError) as raised:
+        passes.run_pass("labels", f"{tmp_path}/manifest", f"{tmp_path}/out", Worker, {})
+    assert (type(raised.value), str(raised.value)) == (InputError, "part-000000.parquet: permission denied")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "wanted"),
+    [
+        (True, [{"CPU": 16, "GPU": 1}, {"CPU": 32, "GPU": 4}, {"CPU": 4}], (5, {"num_cpus": 8, "num_gpus": 1})),
+        (True, [{"CPU": 4}], (4, {"num_cpus": 1})),
+        (False, [{"CPU": 4, "GPU": 1}], (4, {"num_cpus": 1})),
+    ],
+)
+def test_each_gpu_gets_an_actor_with_its_share_of_the_cpus(monkeypatch, gpus, nodes, wanted):
+    dead = {"Alive": False, "Resources": {"CPU": 64, "GPU": 8}}
+    monkeypatch.setattr(passes.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes] + [dead])
+    monkeypatch.setattr(passes.cluster, "cpus", lambda: sum(node["CPU"] for node in nodes))
+    assert passes._actors(gpus) == wanted
