@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from artray.images.decoding import Decoded, Status, decode
-from tests.collection import profiles
+from tests.images import profiles
 from tests.tools.fuzz_decoding import SIZE, damage, flaw, seed_files
 
 # pytest takes the module's own filter away (see `test_nothing_is_said…`, which runs without pytest).
