@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from artray import console
 from artray.errors import ArtrayError, InputError
 from artray.job import CHATTERERS, QUIET
+from artray.storage import Location
 
 _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
 
@@ -63,7 +64,7 @@ def cpus() -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
-def check_nodes(reads: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
+def check_nodes(reads: Sequence[Location] = (), writes: Sequence[Location] = ()) -> None:
     """Ask every other machine of the cluster whether it can do this job: the same software, the data within reach.
 
     On one machine nothing is asked. Those that an autoscaler starts later are not asked either: what such a one lacks
@@ -85,18 +86,17 @@ def check_nodes(reads: Sequence[str] = (), writes: Sequence[str] = ()) -> None:
     for node, theirs in _ask(nodes, look):
         if theirs != ours:
             raise InputError(f"node {nodes[node]}: {_difference(ours, theirs)}; all machines need the same")
-    from artray.storage import files as storage  # which imports this module's users
 
-    marks = [storage.join(storage.normalize(uri), f".artray-{secrets.token_hex(4)}") for uri in writes]
+    marks = [uri / f".artray-{secrets.token_hex(4)}" for uri in writes]
     try:
         for mark in marks:
-            storage.write_bytes(mark, b"")
-        for node, fault in _ask(nodes, _first_fault, [storage.normalize(uri) for uri in reads], marks):
+            mark.write_bytes(b"")
+        for node, fault in _ask(nodes, _first_fault, list(reads), marks):
             if fault:
                 raise InputError(f"node {nodes[node]}: {fault}")
     finally:
         for mark in marks:
-            storage.remove(mark)
+            mark.remove()
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -171,22 +171,22 @@ def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
     return f"has {more}, which the job's machine has not"
 
 
-def _first_fault(reads: Sequence[str], marks: Sequence[str]) -> str | None:
+def _first_fault(reads: Sequence[Location], marks: Sequence[Location]) -> str | None:
     """What this machine can't read or write; `marks` are files that are there already, beside which it writes one."""
-    from artray.storage import files as storage
+    from artray.storage import read_error
 
     for uri in [*reads, *marks]:
-        place = uri if uri in reads else uri.rpartition("/")[0]
-        shared = "" if uri.startswith("s3://") else "; a folder must be on a disk that all machines share"
+        place = uri if uri in reads else uri.parent
+        shared = "" if uri.is_s3 else "; a folder must be on a disk that all machines share"
         try:
-            if not storage.exists(uri):
+            if not uri.exists():
                 return f"{place}: not found{shared}"
             if uri in marks:
-                storage.ensure_writable(place)
+                place.ensure_writable()
         except ArtrayError as error:
             return str(error)
         except Exception as error:
-            return f"{place}: {storage.read_error(error, uri).message}"
+            return f"{place}: {read_error(error).message}"
     return None
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from artray import console
 from artray.errors import InputError
 from artray.job import Counts, Options, read_yaml
-from artray.storage import files as storage
+from artray.storage import Location
 
 HEAD = "m7i.xlarge"
 START_MINUTES = 6.0
@@ -59,7 +59,7 @@ class EstimateOptions(Options):
 
     work: str = Field("label", pattern="^(features|label)$", description="features or label", examples=["NAME"])
     pictures: int | None = Field(None, ge=1, description="how many; or --manifest")
-    manifest: str | None = Field(None, description="count the pictures and their bytes there", examples=["URI"])
+    manifest: Location | None = Field(None, description="count the pictures and their bytes there", examples=["URI"])
     megapixels: float = Field(12.0, gt=0, description="of a picture, on average")
     megabytes: float | None = Field(None, gt=0, description="of its file; default: a JPEG's of that size")
     machines: dict[str, int] = Field({"m7i.4xlarge": 4}, description="which and how many", examples=["KIND=N"])
@@ -201,7 +201,7 @@ def _collection(options: EstimateOptions) -> tuple[int, float]:
     if options.manifest is None:
         assert options.pictures is not None
         return options.pictures, assumed
-    sizes = storage.dataset(options.manifest).to_table(columns=["size"])["size"].drop_null()
+    sizes = options.manifest.dataset().to_table(columns=["size"])["size"].drop_null()
     if not len(sizes):
         raise InputError(f"{options.manifest}: has no pictures")
     return len(sizes), options.megabytes or pc.mean(sizes).as_py() / 1e6

@@ -15,6 +15,7 @@ from pydantic import Field
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import Picture, View, read_pictures
 from artray.job import Counts, Options
+from artray.storage import Location
 from artray.storage.passes import run_pass
 
 PATCH = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -24,8 +25,8 @@ PATCH = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 class PatchOptions(Options):
     """Cut random squares from every picture of a manifest, as PNG in Parquet."""
 
-    manifest: str = Field(description="the manifest of ingest", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for the patches", examples=["URI"])
+    manifest: Location = Field(description="the manifest of ingest", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for the patches", examples=["URI"])
     size: int = Field(256, ge=8, le=4096, description="side of a square in pixels")
     per_image: int = Field(10, ge=1, le=1000, description="squares from each picture")
     seed: int = Field(0, ge=0, description="other seeds draw other squares")

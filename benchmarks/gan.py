@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from artray.job import quiet
+from artray.storage import Location
 
 quiet(verbose=False)
 
@@ -267,7 +268,7 @@ def feeding(works: int, epochs: int) -> Table:
         train_gan(
             GanOptions(config=str(CONFIG), data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
         )
-        history: Any = read_json(f"{folder}/gan", "history.json")
+        history: Any = read_json(Location.parse(f"{folder}/gan"), "history.json")
     table = Table("epoch", "pictures a second", "waiting for pictures, % of the time")
     for epoch in history:
         table.add_row(

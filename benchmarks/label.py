@@ -48,7 +48,7 @@ from rich.table import Table
 from artray import console
 from artray.images.decoding import DECODE_VERSION
 from artray.job import quiet
-from artray.storage import files as storage
+from artray.storage import Location, digest
 
 # Keras and Ray are imported where they are used: every process of the pools imports this file.
 
@@ -84,7 +84,7 @@ def write_bundles(folder: Path) -> list[str]:
             input={"kind": "features", "features": [spec], "columns": ["embedding"]},
             decode_version=DECODE_VERSION,
             temperature=1,
-            model_sha=storage.fingerprint((place / MODEL).read_bytes()),
+            model_sha=digest((place / MODEL).read_bytes()),
             data={},
             config={},
             metrics={},
@@ -122,7 +122,7 @@ class Models:
 def write_manifest(uri: str, uris: Sequence[str]) -> None:
     ids = [f"{number:06d}" for number in range(len(uris))]
     rows = pa.table({"object_id": ids, "image_uri": list(uris), "version": ["1"] * len(uris)})
-    storage.write_table(f"{uri}/manifest.parquet", rows)
+    Location.parse(f"{uri}/manifest.parquet").write_table(rows)
 
 
 def ours(uris: Sequence[str]) -> list[float]:

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from artray.ingest.station import IngestOptions, ingest
 from artray.job import quiet
-from artray.storage import files as storage
+from artray.storage import Location
 
 PAGE, FOLDER = 1_000, 50_000
 CLASSES = ("Impressionism", "Cubism", "Rococo", "Baroque", "Ukiyo-e")
@@ -84,7 +84,7 @@ def serve(objects: int, port: "multiprocessing.Queue[int]") -> None:
 
 
 def list_only() -> int:
-    return sum(1 for _ in storage.list_files("s3://museum/scans"))
+    return sum(1 for _ in Location.parse("s3://museum/scans").list_files())
 
 
 def ingest_all(folder: str, objects: int, labels: bool) -> int:

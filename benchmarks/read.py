@@ -49,7 +49,7 @@ from artray import console
 from artray.images.decoding import decode
 from artray.images.pictures import View, read_pictures
 from artray.job import quiet
-from artray.storage import files as storage
+from artray.storage import Location
 
 # Ray, TensorFlow and Daft are imported where they are used: every process of the pool imports this file.
 
@@ -79,11 +79,11 @@ def ours(uris: Sequence[str]) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         manifest, out = f"{folder}/manifest", f"{folder}/out"
         rows = pa.table({"object_id": [f"{n:06d}" for n in range(len(uris))], "image_uri": uris})
-        storage.write_table(f"{manifest}/part.parquet", rows)
-        counts = run_pass("ours", manifest, out, Decode, {})
+        Location.parse(f"{manifest}/part.parquet").write_table(rows)
+        counts = run_pass("ours", Location.parse(manifest), Location.parse(out), Decode, {})
         if counts["failed"]:
             raise SystemExit(f"not all pictures can be read: {counts['statuses']}")
-        return list(storage.dataset(out).to_table(columns=["ready"])["ready"].to_pylist())
+        return list(Location.parse(out).dataset().to_table(columns=["ready"])["ready"].to_pylist())
 
 
 def process_pool(paths: Sequence[str]) -> list[float]:
@@ -197,9 +197,9 @@ def compare(paths: Sequence[str], repeats: int) -> Table:
 def compare_s3(paths: Sequence[str], repeats: int) -> Table:
     """Ours from S3 and from the folder."""
     uris = [f"s3://museum/{index:06d}{Path(path).suffix}" for index, path in enumerate(paths)]
-    storage.filesystem(uris[0])[0].mkdir("museum")
+    Location.parse(uris[0]).filesystem()[0].mkdir("museum")
     for path, uri in zip(paths, uris, strict=True):
-        storage.write_bytes(uri, Path(path).read_bytes())
+        Location.parse(uri).write_bytes(Path(path).read_bytes())
     entries = {"S3": (ours, uris), "local folder": (ours, paths)}
     return results(entries, measure(entries, repeats), "S3 is … times it")
 

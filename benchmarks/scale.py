@@ -27,7 +27,7 @@ from rich.table import Table
 from artray import cluster
 from artray.ingest.manifest import FILE
 from artray.job import quiet
-from artray.storage import passes
+from artray.storage import Location, passes
 
 ARTISTS = ("Turner, Joseph Mallord William", "Hepworth, Dame Barbara", "Utagawa Toyokuni II", "Blake, William")
 MEDIA = ("Graphite on paper", "Oil paint on canvas", "Etching and aquatint", "Watercolour on paper")
@@ -64,15 +64,17 @@ def main() -> None:
             "manifest", f"{size / 1e6:,.0f} MB, {footer.num_row_groups} row groups, footer {footer.serialized_size:,} B"
         )
         with peak() as used:
-            groups, _ = passes._manifest_rows(str(manifest))
-            plan = passes._plan(str(Path(scratch) / "planned"), {}, groups, False)
+            groups, _ = passes._manifest_rows(Location.parse(manifest))
+            plan = passes._plan(Location.parse(Path(scratch) / "planned"), {}, groups, False)
         chunks = len(plan["chunks"])
         size = (Path(scratch) / "planned" / passes.PLAN).stat().st_size
         lines.add_row("plan", f"{chunks:,} chunks, {size / 1e6:.1f} MB; {', '.join(used)}")
         for title in () if options.plan else ("pass", "the same again"):
             with peak() as used:
                 begin = time.perf_counter()
-                counts = passes.run_pass("nothing", str(manifest), str(Path(scratch) / "out"), Nothing, {})
+                counts = passes.run_pass(
+                    "nothing", Location.parse(manifest), Location.parse(Path(scratch) / "out"), Nothing, {}
+                )
                 seconds = time.perf_counter() - begin
             assert counts["ok"] == options.rows
             lines.add_row(title, f"{1000 * seconds / chunks:.1f} ms a chunk; {', '.join(used)}")

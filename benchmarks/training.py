@@ -37,7 +37,7 @@ from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, augment
 from artray.engine.trainer import Replicas
 from artray.models.classifiers import classifier
-from artray.storage import files as storage
+from artray.storage import Location
 
 CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
 # model, shape of an example, classes, batch size, examples
@@ -176,9 +176,9 @@ def write_works(uri: str, works: int) -> None:
         "status": ["ok"] * works,
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 1280),
     }
-    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.table(columns))
+    (Location.parse(uri) / "part-000000.parquet").write_table(pa.table(columns))
     run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}
-    storage.write_bytes(storage.join(uri, "_run.json"), json.dumps(run).encode())
+    (Location.parse(uri) / "_run.json").write_bytes(json.dumps(run).encode())
 
 
 def head(repeats: int) -> Table:

@@ -9,9 +9,10 @@ from artray.report.gan import comparison_page, gan_page
 def run(options: ComparisonOptions) -> Counts:
     """Train and score what is missing; then the pages."""
     counts = compare_gans(options)
-    for bundle in trained_runs(counts["out"]):
+    out = options.out
+    for bundle in trained_runs(out):
         gan_page(bundle)
-    counts["page"] = comparison_page(counts["out"])
+    counts["page"] = str(comparison_page(out))
     console.say(f"open {counts['page']}")
     return counts
 

@@ -10,7 +10,7 @@ from artray.gans.scores import FIGURES, score, show
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, main
 from artray.report.gan import gan_page
-from artray.storage import files as storage
+from artray.storage import Location
 
 
 class TrainGanOptions(GanOptions):
@@ -27,7 +27,7 @@ class TrainGanOptions(GanOptions):
 def run(options: TrainGanOptions) -> Counts:
     """Train, unless the bundle is there; then what is missing of scores, strips and page."""
     counts = train_gan(options)
-    out = counts["out"]
+    out = Location(counts["out"])
     if options.scores:
         try:
             scores = score(out, options.data, options.scores)
@@ -37,9 +37,9 @@ def run(options: TrainGanOptions) -> Counts:
             show(scores)
             counts["scores"] = {name: scores["rows"]["generator"][name] for name in FIGURES}
     latent_strips(out)
-    counts["page"] = gan_page(out)
+    counts["page"] = str(gan_page(out))
     if options.sample:
-        counts["generated"] = sample(out, storage.join(out, "generated"), options.sample, overwrite=True)["manifest"]
+        counts["generated"] = sample(out, out / "generated", options.sample, overwrite=True)["manifest"]
     console.say(f"open {counts['page']}")
     return counts
 

@@ -35,9 +35,9 @@ def s3_environment(s3_server: S3Server) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_bucket(s3_environment: None) -> str:
     """A bucket's URI."""
-    from artray.storage import files as storage
+    from artray.storage import Location
 
-    fs, _ = storage.filesystem("s3://museum")
+    fs, _ = Location.parse("s3://museum").filesystem()
     fs.mkdir("museum")
     return "s3://museum"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from artray import cluster
-from artray.storage import files as storage
+from artray.storage import Location
 
 OURS = {"Python": "3.12", "artray": "abc", "keras": "3.15.1", "pillow": "13.0.0"}
 
@@ -46,10 +46,13 @@ def test_software_is_told_apart_by_its_code(tmp_path: Path, monkeypatch):
 
 def test_folders_must_be_shared(tmp_path: Path):
     mark = str(tmp_path / "labels" / ".mark")
-    storage.write_bytes(mark, b"")
+    Location.parse(mark).write_bytes(b"")
     there, elsewhere = str(tmp_path), str(tmp_path / "elsewhere")
-    assert cluster._first_fault([there], [mark]) is None
+    assert cluster._first_fault([Location.parse(there)], [Location.parse(mark)]) is None
     shared = "not found; a folder must be on a disk that all machines share"
-    assert cluster._first_fault([elsewhere], [mark]) == f"{elsewhere}: {shared}"
-    assert cluster._first_fault([there], [f"{elsewhere}/.mark"]) == f"{elsewhere}: {shared}"
+    assert cluster._first_fault([Location.parse(elsewhere)], [Location.parse(mark)]) == f"{elsewhere}: {shared}"
+    assert (
+        cluster._first_fault([Location.parse(there)], [Location.parse(f"{elsewhere}/.mark")])
+        == f"{elsewhere}: {shared}"
+    )
     assert [path.name for path in (tmp_path / "labels").iterdir()] == [".mark"]

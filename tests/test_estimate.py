@@ -10,7 +10,7 @@ from artray.errors import InputError
 from artray.estimate import EstimateOptions, estimate, read_rates
 from artray.features.station import FEATURES
 from artray.job import main
-from artray.storage import files as storage
+from artray.storage import Location
 
 KINDS = ("m7i.4xlarge", "c7a.4xlarge", "g6.4xlarge")
 
@@ -95,7 +95,7 @@ def test_gpus(capsys):
 def test_pictures_of_a_manifest(tmp_path):
     sizes = pa.table({"object_id": ["a", "b", "c"], "size": pa.array([1_000_000, 3_000_000, None], pa.int64())})
     manifest = str(tmp_path / "manifest" / "manifest.parquet")
-    storage.write_table(manifest, sizes)
+    Location.parse(manifest).write_table(sizes)
     found = of(pictures=None, manifest=manifest, machines={"m7i.4xlarge": 1}, megapixels=0.1)
     assert found["pictures"] == 2
     table = table_of(tmp_path / "t.yaml", "machines: {slow: {cpus: 1000, gbit: 0.016, speed: 1, dollars: 0}}")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
-from artray.storage import files as storage
+from artray.storage import Location, digest
 
 BUNDLE = "bundle.json"
 MODEL = "model.keras"
@@ -60,7 +60,7 @@ class Bundle(AnyBundle):
     model_sha: str
 
 
-def load_bundle(uri: str) -> Bundle:
+def load_bundle(uri: Location) -> Bundle:
     """What a bundle says of itself.
 
     Raises:
@@ -69,7 +69,7 @@ def load_bundle(uri: str) -> Bundle:
     return read_bundle(uri, BUNDLE, Bundle, "model")
 
 
-def read_bundle(uri: str, file: str, bundle_type: type[BundleT], kind: str) -> BundleT:
+def read_bundle(uri: Location, file: str, bundle_type: type[BundleT], kind: str) -> BundleT:
     """What a bundle of any kind says of itself; it has a `decode_version`.
 
     Args:
@@ -82,7 +82,7 @@ def read_bundle(uri: str, file: str, bundle_type: type[BundleT], kind: str) -> B
         InputError: It is not one, or one that this release can't use.
     """
     try:
-        text = storage.read_bytes(storage.join(uri, file))
+        text = (uri / file).read_bytes()
     except InputError as error:
         raise InputError(f"{uri}: not a {kind} bundle: {file}: {str(error).rsplit(': ', 1)[-1]}") from error
     try:
@@ -107,7 +107,7 @@ def made_from(bundle: AnyBundle, config: BaseModel, source: str) -> bool:
         return False
 
 
-def load_model(uri: str, bundle: Bundle) -> Any:
+def load_model(uri: Location, bundle: Bundle) -> Any:
     """The bundle's Keras model, checked to be the one that `bundle.json` was written for.
 
     Raises:
@@ -116,7 +116,7 @@ def load_model(uri: str, bundle: Bundle) -> Any:
     return load_keras(uri, MODEL, bundle.model_sha, BUNDLE)
 
 
-def load_keras(uri: str, name: str, sha: str, told_by: str) -> Any:
+def load_keras(uri: Location, name: str, sha: str, told_by: str) -> Any:
     """A bundle's Keras file, in safe mode.
 
     Args:
@@ -130,8 +130,8 @@ def load_keras(uri: str, name: str, sha: str, told_by: str) -> Any:
     """
     import keras
 
-    data = storage.read_bytes(storage.join(uri, name))
-    if storage.fingerprint(data) != sha:
+    data = (uri / name).read_bytes()
+    if digest(data) != sha:
         raise InputError(f"{uri}: {name} is not the one {told_by} was written for")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / name
@@ -143,7 +143,7 @@ def load_keras(uri: str, name: str, sha: str, told_by: str) -> Any:
             raise InputError(f"{uri}: {name} can't be loaded safely: {reason}") from error
 
 
-def read_json(uri: str, name: str) -> dict[str, Any]:
+def read_json(uri: Location, name: str) -> dict[str, Any]:
     """One of the bundle's JSON files."""
-    values: dict[str, Any] = json.loads(storage.read_bytes(storage.join(uri, name)))
+    values: dict[str, Any] = json.loads((uri / name).read_bytes())
     return values

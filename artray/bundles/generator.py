@@ -11,6 +11,7 @@ from typing import Any
 
 from artray.bundles.classifier import AnyBundle, load_keras, read_bundle
 from artray.gans.latents import Distribution
+from artray.storage import Location
 
 BUNDLE = "generator.json"
 GENERATOR = "generator.keras"
@@ -40,7 +41,7 @@ class GeneratorBundle(AnyBundle):
     discriminator_sha: str
 
 
-def load_generator_bundle(uri: str) -> GeneratorBundle:
+def load_generator_bundle(uri: Location) -> GeneratorBundle:
     """What a generator bundle says of itself.
 
     Raises:
@@ -49,7 +50,7 @@ def load_generator_bundle(uri: str) -> GeneratorBundle:
     return read_bundle(uri, BUNDLE, GeneratorBundle, "generator")
 
 
-def load_generator(uri: str, bundle: GeneratorBundle) -> Any:
+def load_generator(uri: Location, bundle: GeneratorBundle) -> Any:
     """The bundle's generator, checked to be the one that `generator.json` was written for.
 
     Inputs: codes (n, codes) float32, and with classes labels (n, classes), one-hot. Output: (n, size, size, 3) float32
@@ -61,7 +62,7 @@ def load_generator(uri: str, bundle: GeneratorBundle) -> Any:
     return load_keras(uri, GENERATOR, bundle.generator_sha, BUNDLE)
 
 
-def load_discriminator(uri: str, bundle: GeneratorBundle) -> Any:
+def load_discriminator(uri: Location, bundle: GeneratorBundle) -> Any:
     """The bundle's discriminator, checked likewise.
 
     Inputs: pictures (n, size, size, 3) RGB 0..255, and with classes labels (n, classes). Output: (n, 1) scores, higher

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from artray import console
 from artray.errors import InputError
-from artray.storage import files as storage
+from artray.storage import Location
 
 IMAGE_SUFFIX = r"(?i)\.(jpe?g|jpe|jfif|png|tiff?|webp|gif|bmp|jp2|j2k|avif)$"
 
@@ -222,7 +222,7 @@ def named_mapping(name: str) -> Mapping:
     """
     if name in ready_mappings() or not name.endswith((".yaml", ".yml")):
         return ready_mapping(name)
-    return parse_mapping(storage.read_bytes(storage.normalize(name)).decode(errors="replace"), name)
+    return parse_mapping(Location.parse(name).read_bytes().decode(errors="replace"), name)
 
 
 def guessed_mapping(table: pa.Table) -> Mapping:

@@ -23,7 +23,7 @@ from artray.catalogs.catalog import read_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.matching import printable
 from artray.errors import InputError
-from artray.storage import files as storage
+from artray.storage import Location
 
 _NEEDED = ("object_id", "task", "label")
 _EXAMPLES = 3
@@ -75,7 +75,7 @@ class Corrected:
         return lines
 
 
-def read_corrections(uris: Sequence[str]) -> Corrections:
+def read_corrections(uris: Sequence[Location]) -> Corrections:
     """Corrections from files, as the page or a spreadsheet saved them.
 
     Raises:
@@ -84,7 +84,7 @@ def read_corrections(uris: Sequence[str]) -> Corrections:
     latest: dict[tuple[str, str], tuple[datetime, str | None]] = {}
     problems = []
     for uri in uris:
-        catalog = read_catalog(io.BytesIO(storage.read_bytes(storage.normalize(uri))), uri)
+        catalog = read_catalog(io.BytesIO(uri.read_bytes()), str(uri))
         table = catalog.table
         problems += [f"{uri}: {problem}" for problem in catalog.problems]
         lacking = [name for name in _NEEDED if name not in table.column_names]
@@ -107,7 +107,7 @@ def read_corrections(uris: Sequence[str]) -> Corrections:
     return Corrections(labels, tuple(problems))
 
 
-def corrected(table: pa.Table, column: str, task: str, uris: Sequence[str]) -> pa.Table:
+def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location]) -> pa.Table:
     """A table with the corrections of a task in one of its columns, and a word about them.
 
     Raises:

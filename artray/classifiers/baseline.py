@@ -21,7 +21,7 @@ from artray.classifiers.calibration import log_loss, sigmoid, softmax
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples, matrix
 from artray.errors import InputError
-from artray.storage import files as storage
+from artray.storage import Location
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -58,7 +58,7 @@ class Baseline:
         return {"name": "logistic regression", "columns": self.columns, "penalty": self.penalty}
 
 
-def fit_baseline(config: TrainConfig, examples: Examples, features: str | None) -> Baseline | None:
+def fit_baseline(config: TrainConfig, examples: Examples, features: Location | None) -> Baseline | None:
     """Logistic regression on the works' embedding, or on the columns of the config where there is no embedding.
 
     Args:
@@ -74,7 +74,7 @@ def fit_baseline(config: TrainConfig, examples: Examples, features: str | None) 
     """
     if features is None:
         return None
-    dataset = storage.dataset(features)
+    dataset = features.dataset()
     columns = baseline_columns(config, features)
     for name in ("object_id", "status", *columns):
         if name not in dataset.schema.names:
@@ -95,9 +95,9 @@ def fit_baseline(config: TrainConfig, examples: Examples, features: str | None) 
     return Baseline(columns, penalty, list(first), scores)
 
 
-def baseline_columns(config: TrainConfig, features: str) -> list[str]:
+def baseline_columns(config: TrainConfig, features: Location) -> list[str]:
     """The columns of a feature table that the baseline sees."""
-    return [EMBEDDING] if EMBEDDING in storage.dataset(features).schema.names else config.columns
+    return [EMBEDDING] if EMBEDDING in features.dataset().schema.names else config.columns
 
 
 def choose(

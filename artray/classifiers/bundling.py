@@ -19,12 +19,12 @@ from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.images.decoding import DECODE_VERSION
 from artray.ingest.splits import PARTS
-from artray.storage import files as storage
+from artray.storage import Location, digest
 from artray.vocabulary import load_vocabulary, vocabularies
 
 
 def write_bundle(
-    out: str,
+    out: Location,
     *,
     model: Any,
     temperature: float,
@@ -51,7 +51,7 @@ def write_bundle(
         metrics: For `bundle.json`, beside `test`, the evaluation's levels, and `abstain` (see `thresholds`).
     """
     data = keras_file(model)
-    weights = storage.fingerprint(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
+    weights = digest(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
     ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
     bundle = Bundle(
         model_id=f"{config.task}-{weights[:12]}",
@@ -61,9 +61,9 @@ def write_bundle(
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,
-        model_sha=storage.fingerprint(data),
+        model_sha=digest(data),
         data={
-            "fingerprint": storage.fingerprint("\n".join(ids).encode(), examples.targets.tobytes()),
+            "fingerprint": digest("\n".join(ids).encode(), examples.targets.tobytes()),
             **{part: len(examples.part(part)) for part in PARTS},
             "dropped": examples.dropped,
             "source": source,
@@ -73,14 +73,14 @@ def write_bundle(
         versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    storage.write_bytes(storage.join(out, MODEL), data)
+    (out / MODEL).write_bytes(data)
     for name, values in (
         ("evaluation.json", {"model_id": bundle.model_id, **evaluation}),
         ("history.json", list(history)),
     ):
-        storage.write_bytes(storage.join(out, name), json.dumps(values, indent=1).encode())
-    storage.write_table(storage.join(out, "predictions.parquet"), predictions)
-    storage.write_bytes(storage.join(out, BUNDLE), bundle.model_dump_json(indent=1).encode())
+        (out / name).write_bytes(json.dumps(values, indent=1).encode())
+    (out / "predictions.parquet").write_table(predictions)
+    (out / BUNDLE).write_bytes(bundle.model_dump_json(indent=1).encode())
     return bundle
 
 

@@ -26,7 +26,7 @@ from artray.errors import InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
 from artray.images.pictures import View, read_pictures
 from artray.ingest.splits import PARTS, assign_folds
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.storage.passes import read_run
 
 
@@ -83,10 +83,10 @@ class Inputs:
 
 def load_examples(
     config: TrainConfig,
-    data: str,
+    data: Location,
     *,
     all_for_training: bool = False,
-    corrections: Sequence[str] = (),
+    corrections: Sequence[Location] = (),
     decoded: dict[Any, Any] | None = None,
 ) -> Examples:
     """Read the labelled examples of a feature table, patches, or a manifest (for `input: pictures`).
@@ -101,7 +101,7 @@ def load_examples(
     Raises:
         InputError: Columns are missing, a part is empty or there is only one class.
     """
-    dataset = storage.dataset(data)
+    dataset = data.dataset()
     features = list(dict.fromkeys([*config.columns, *(["color_map"] if config.colormaps else [])]))
     inputs = {"features": ["status", *features], "patches": ["status", "patch"], "pictures": ["image_uri"]}
     needed = ["object_id", config.target, "split", *inputs[config.input]]
@@ -148,7 +148,7 @@ class _Chosen:
     dropped: dict[str, int]
 
 
-def _label(config: TrainConfig, data: str, table: pa.Table, all_for_training: bool) -> _Chosen:
+def _label(config: TrainConfig, data: Location, table: pa.Table, all_for_training: bool) -> _Chosen:
     labels = read_targets(table[config.target], config.labels, config.target)
     status = table["status"].to_pylist()
     parts = _parts(config, table, labels, all_for_training)
@@ -237,7 +237,7 @@ def feature_matrix(columns: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[
     return groups
 
 
-def _with_features(config: TrainConfig, data: str, table: pa.Table, chosen: _Chosen) -> Examples:
+def _with_features(config: TrainConfig, data: Location, table: pa.Table, chosen: _Chosen) -> Examples:
     table = table.take(chosen.rows)
     spec: dict[str, Any] = {
         "kind": "features",

@@ -24,7 +24,7 @@ from artray.classifiers.examples import Inputs
 from artray.classifiers.loop import Job
 from artray.errors import InputError
 from artray.models.batches import predict
-from artray.storage import files as storage
+from artray.storage import Location
 
 _BATCH = 64
 
@@ -45,7 +45,7 @@ def averaged(models: Sequence[Any]) -> Any:
     return keras.Model(inputs, scores, name="bag")
 
 
-def bag(members: Sequence[str], job: Job) -> None:
+def bag(members: Sequence[Location], job: Job) -> None:
     """Write the bundle of the folds' mean, with its evaluation; TensorFlow comes with it.
 
     Args:
@@ -65,7 +65,7 @@ def bag(members: Sequence[str], job: Job) -> None:
     _predict(model, inputs, test, scores)
     owners = examples.table["object_id"].combine_chunks()
     for uri, member in zip(members, models, strict=True):
-        table = storage.dataset(storage.join(uri, "predictions.parquet")).to_table(columns=["object_id", "part"])
+        table = (uri / "predictions.parquet").dataset().to_table(columns=["object_id", "part"])
         held_out = table.filter(pc.equal(table["part"], "validation"))["object_id"].combine_chunks()
         rows = np.flatnonzero(pc.is_in(owners, held_out).to_numpy(zero_copy_only=False))
         _predict(member, inputs, rows, scores)
@@ -77,7 +77,7 @@ def bag(members: Sequence[str], job: Job) -> None:
     evaluation["folds"] = fold_figures([read_json(uri, "evaluation.json") for uri in members])
     history = []
     for fold, uri in enumerate(members):
-        epochs = json.loads(storage.read_bytes(storage.join(uri, "history.json")))
+        epochs = json.loads((uri / "history.json").read_bytes())
         history += [{"fold": fold, **epoch} for epoch in epochs]
     write_bundle(
         job.out,
@@ -93,7 +93,7 @@ def bag(members: Sequence[str], job: Job) -> None:
     )
 
 
-def _check(members: Sequence[str], bundles: Sequence[Bundle]) -> None:
+def _check(members: Sequence[Location], bundles: Sequence[Bundle]) -> None:
     for uri, bundle in zip(members, bundles, strict=True):
         if bundle.input != bundles[0].input or bundle.classes != bundles[0].classes:
             raise InputError(

@@ -25,6 +25,7 @@ from artray.engine.optimizers import optimizer
 from artray.engine.schedules import Freezing, improved, learning_rate, should_stop
 from artray.engine.worker_group import in_worker
 from artray.errors import ArtrayError
+from artray.storage import Location
 
 _FEATURE_BATCH = 4096
 
@@ -70,10 +71,10 @@ class Job:
     examples: Examples
     standardize: tuple[list[float], list[float]] | None
     baseline: Baseline | None
-    out: str
+    out: Location
     source: str
     progress: Any = None
-    summaries: str | None = None
+    summaries: Location | None = None
     refit: Refit | None = None
 
 

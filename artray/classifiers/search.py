@@ -36,7 +36,7 @@ from artray.classifiers.station import baseline_features, standardization
 from artray.engine.progress import begin_progress
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest, digest
 
 RESULTS = "results.parquet"
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss")
@@ -47,13 +47,13 @@ class SearchOptions(Options):
     """Train a config with every combination of some settings, on some seeds and splits, and rank them."""
 
     config: str = Field(description="what to train: one of jobs/configs/ or your own", examples=["FILE"])
-    data: list[str] = Field(
+    data: list[Location] = Field(
         min_length=1,
         description="feature table, patches or manifest, as the config's `input` says; of several, such as the same "
         "works split with several seeds, each combination is trained on each",
         examples=["URI"],
     )
-    out: str = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])
     grid: dict[str, Any] = Field(
         {},
         description="values to try for a key of the config, in YAML with commas between them; once a key: "
@@ -72,7 +72,7 @@ class SearchOptions(Options):
     show_test: bool = Field(False, description="show the test part's figures for all rows, not only for the winner")
     workers: int | None = Field(None, ge=1, description="trials at once; default: as many as there are CPUs, or GPUs")
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each trial")
-    features: list[str] = Field(
+    features: list[Location] = Field(
         [],
         description="feature table of the same works, to compare with a logistic regression on their embedding, one "
         "for each --data; default: --data, where it is one",
@@ -94,7 +94,7 @@ class _Trial:
 
     config: TrainConfig
     data: int
-    run: str
+    run: Location
 
 
 def settings_of(options: SearchOptions) -> list[Setting]:
@@ -163,9 +163,9 @@ def search(options: SearchOptions) -> Counts:
         raise InputError(
             f"--features: {len(options.features)} tables for {len(options.data)} --data: give one for each"
         )
-    out = storage.normalize(options.out)
-    storage.ensure_writable(out)
-    sources = [storage.dataset_fingerprint(storage.dataset(uri)) for uri in options.data]
+    out = options.out
+    out.ensure_writable()
+    sources = [dataset_digest(uri.dataset()) for uri in options.data]
 
     def trials_of(setting: Setting) -> list[_Trial]:
         return [
@@ -175,7 +175,7 @@ def search(options: SearchOptions) -> Counts:
         ]
 
     trials = {trial.run: trial for item in settings for trial in trials_of(item)}
-    todo = [trial for run, trial in trials.items() if not storage.exists(storage.join(run, BUNDLE))]
+    todo = [trial for run, trial in trials.items() if not (run / BUNDLE).exists()]
     console.say(f"{len(settings)} combinations, {len(trials)} trials; {len(trials) - len(todo)} done before")
     failed = _train(options, todo, sources) if todo else {}
     trained = [run for run in trials if run not in failed]
@@ -201,26 +201,26 @@ def search(options: SearchOptions) -> Counts:
         "rows": len(trials),
         "ok": len(trained),
         "failed": len(failed),
-        "out": out,
+        "out": str(out),
         "best": {name: best[name] for name in settings[0].values},
-        "best_run": winner,
+        "best_run": str(winner),
         **{name: value for name, value in best.items() if name.startswith(("validation_", "test_"))},
     }
 
 
-def _run(out: str, config: TrainConfig, source: str) -> str:
-    return storage.join(out, "runs", storage.fingerprint(config.model_dump_json().encode(), source.encode())[:12])
+def _run(out: Location, config: TrainConfig, source: str) -> Location:
+    return out / "runs" / digest(config.model_dump_json().encode(), source.encode())[:12]
 
 
-def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[str]) -> dict[str, str]:
+def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[str]) -> dict[Location, str]:
     """Train; returns why those trials failed that did, by their run."""
     cluster.connect()
     cluster.check_nodes(options.data, [options.out])
     read = _Reader(options, sources)
     read.decode(trials)
     free = _workers(options, len(trials))
-    failed: dict[str, str] = {}
-    running: dict[Any, tuple[_Worker, str]] = {}
+    failed: dict[Location, str] = {}
+    running: dict[Any, tuple[_Worker, Location]] = {}
     # Trials that see the same examples follow each other, so that few examples are in memory at once.
     waiting = sorted(trials, key=lambda trial: (trial.data, _examples_key(trial.config)), reverse=True)
     with console.bar("search", len(trials), note=f"starting {len(free)} worker(s)") as bar:
@@ -238,7 +238,7 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
                 error = None
             except RayError as lost:  # the process died; Ray starts another
                 error = " ".join(str(lost).split())[:200]
-            if not storage.exists(storage.join(run, BUNDLE)):
+            if not (run / BUNDLE).exists():
                 failed[run] = error or str(ray.get(worker.progress.error.remote()) or "ended without a bundle")
             bar.advance(note=f"{len(failed)} failed" if failed else "")
     return failed
@@ -311,7 +311,14 @@ class _Reader:
         if self._last is None or self._last[0] != key:
             examples = load_examples(trial.config, self._options.data[trial.data], decoded=self._decoded[trial.data])
             baseline = self._baseline(trial, examples)
-            job = Job(trial.config, examples, standardization(examples), baseline, "", self._sources[trial.data], None)
+            job = Job(
+                config=trial.config,
+                examples=examples,
+                standardize=standardization(examples),
+                baseline=baseline,
+                out=self._options.out,
+                source=self._sources[trial.data],
+            )
             self._last = key, job
         return replace(self._last[1], config=trial.config)
 
@@ -329,7 +336,10 @@ class _Reader:
 
 
 def _row(
-    setting: Setting, runs: Sequence[str], evaluations: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]
+    setting: Setting,
+    runs: Sequence[Location],
+    evaluations: Mapping[Location, Mapping[str, Any]],
+    failed: Mapping[Location, str],
 ) -> dict[str, Any]:
     """A row of the table: the settings, and each figure's mean and spread (standard deviation) over its trials."""
     row: dict[str, Any] = {name: _readable(value) for name, value in setting.values.items()}
@@ -363,17 +373,17 @@ def _rank(row: Mapping[str, Any], metric: str) -> tuple[bool, float]:
     return value is None, 0.0 if value is None else value if metric == "log_loss" else -value
 
 
-def write_results(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_results(out: Location, rows: Sequence[Mapping[str, Any]]) -> None:
     """`results.parquet` and `results.csv`, a row a training or combination; all have the same keys."""
     mixed = [name for name in rows[0] if len({type(row[name]) for row in rows if row[name] is not None} - {int}) > 1]
     typed = [{name: str(value) if name in mixed else value for name, value in row.items()} for row in rows]
-    storage.write_table(storage.join(out, RESULTS), pa.Table.from_pylist(typed))
+    (out / RESULTS).write_table(pa.Table.from_pylist(typed))
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(rows[0])
     for row in rows:
         writer.writerow([" ".join(value) if isinstance(value, list) else value for value in row.values()])
-    storage.write_bytes(storage.join(out, "results.csv"), sink.getvalue().encode())
+    (out / "results.csv").write_bytes(sink.getvalue().encode())
 
 
 def _show(

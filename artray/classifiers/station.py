@@ -25,16 +25,18 @@ from artray.engine.worker_group import TRAINING, Group, Workers, join_cluster
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest, digest
 
 
 class TrainOptions(Options):
     """Train a classifier as a config says, on several workers, and evaluate it on works it never saw."""
 
     config: str = Field(description="what to train: one of jobs/configs/ or your own", examples=["FILE"])
-    data: str = Field(description="feature table, patches or manifest, as the config's `input` says", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for the model bundle", examples=["URI"])
-    features: str | None = Field(
+    data: Location = Field(
+        description="feature table, patches or manifest, as the config's `input` says", examples=["URI"]
+    )
+    out: Location = Field(description="folder or s3:// prefix for the model bundle", examples=["URI"])
+    features: Location | None = Field(
         None,
         description="feature table of the same works, to compare with a logistic regression on their embedding; "
         "default: --data, where it is one",
@@ -52,7 +54,7 @@ class TrainOptions(Options):
         False, description="then fit again on all parts, test included, for as many epochs as were best"
     )
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
-    corrections: list[str] = Field(
+    corrections: list[Location] = Field(
         [], description="the curator's corrections from the page, on top of the target column", examples=["FILE"]
     )
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
@@ -67,16 +69,16 @@ def train(options: TrainOptions) -> Counts:
         ArtrayError: Training failed.
     """
     config = read_config(options.config, options.set)
-    out = storage.normalize(options.out)
-    storage.ensure_writable(out)
-    source = storage.dataset_fingerprint(storage.dataset(options.data))
+    out = options.out
+    out.ensure_writable()
+    source = dataset_digest(options.data.dataset())
     if options.corrections:
-        files = [storage.read_bytes(storage.normalize(uri)) for uri in options.corrections]
-        source = storage.fingerprint(source.encode(), *files)
+        files = [uri.read_bytes() for uri in options.corrections]
+        source = digest(source.encode(), *files)
     if options.folds is not None:
         return _train_folds(options, config, out, source)
     evaluated = None
-    replaced = storage.exists(storage.join(out, BUNDLE))
+    replaced = (out / BUNDLE).exists()
     if replaced and not options.overwrite:
         evaluated = load_bundle(out)
         if not made_from(evaluated, config, source):
@@ -94,21 +96,21 @@ def train(options: TrainOptions) -> Counts:
         _show(config, examples)
         baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
         if replaced:  # only now that the data can be used, and never a folder that holds no bundle
-            storage.remove(out)
+            out.remove()
         _fit(options, Job(config, examples, standardization(examples), baseline, out, source, None))
     if options.finalize:
         console.say("fitting again on all parts")
         _refit(options, config, out, source)
-    storage.remove(storage.join(out, TRAINING))
+    (out / TRAINING).remove()
     return _summary(out, config)
 
 
-def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: str) -> Counts:
+def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, source: str) -> Counts:
     """A model a fold, each a bundle below `out/folds/`, and their mean as the bundle in `out`."""
     if options.finalize or config.folds is not None or config.colormaps:
         raise InputError("--folds: goes neither with --finalize nor with the config's `folds` or `colormaps`")
     config = config.model_copy(update={"folds": options.folds})
-    replaced = storage.exists(storage.join(out, BUNDLE))
+    replaced = (out / BUNDLE).exists()
     if replaced and not options.overwrite:
         bundle = load_bundle(out)
         if bundle.metrics.get("bagged") != options.folds or not made_from(bundle, config, source):
@@ -123,18 +125,18 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
     _show(config, examples)
     baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
     if replaced:
-        storage.remove(out)
-    members = [storage.join(out, "folds", str(fold)) for fold in range(config.folds or 0)]
+        out.remove()
+    members = [out / "folds" / str(fold) for fold in range(config.folds or 0)]
     for fold, member in enumerate(members):
         told = config.model_copy(update={"fold": fold, "classes": examples.classes})
-        if storage.exists(storage.join(member, BUNDLE)):
+        if (member / BUNDLE).exists():
             if made_from(load_bundle(member), told, source):
                 console.say(f"fold {fold}: done before")
                 continue
-            storage.remove(member)
+            member.remove()
         dealt = load_examples(told, options.data, corrections=options.corrections, decoded=decoded)
         _fit(options, Job(told, dealt, standardization(dealt), None, member, source, None))
-        storage.remove(storage.join(member, TRAINING))
+        (member / TRAINING).remove()
     with cluster.own_errors():
         task = ray.remote(bag).options(num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker)
         ray.get(task.remote(members, Job(config, examples, None, baseline, out, source, None)))
@@ -144,12 +146,12 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
     return _summary(out, config) | {"folds": folds["figures"]}
 
 
-def baseline_features(features: str | None, data: str, config: TrainConfig) -> str | None:
+def baseline_features(features: Location | None, data: Location, config: TrainConfig) -> Location | None:
     """The table whose embedding the baseline sees: the one given, else the data if they are features."""
     return features or (data if config.input == "features" else None)
 
 
-def _refit(options: TrainOptions, config: TrainConfig, out: str, source: str) -> None:
+def _refit(options: TrainOptions, config: TrainConfig, out: Location, source: str) -> None:
     """Replace the evaluated model in `out` by one that has learned from the test part too; the evaluation stays."""
     bundle = load_bundle(out)
     classes = [item.name for item in bundle.classes]
@@ -162,10 +164,10 @@ def _refit(options: TrainOptions, config: TrainConfig, out: str, source: str) ->
     evaluation = read_json(out, "evaluation.json")
     refit = Refit(
         epochs=bundle.metrics["best_epoch"],
-        history=json.loads(storage.read_bytes(storage.join(out, "history.json"))),
+        history=json.loads((out / "history.json").read_bytes()),
         temperature=bundle.temperature,
         evaluation={name: value for name, value in evaluation.items() if name != "model_id"},
-        predictions=storage.dataset(storage.join(out, "predictions.parquet")).to_table(),
+        predictions=(out / "predictions.parquet").dataset().to_table(),
     )
     _fit(options, Job(config, examples, standardization(examples), None, out, source, None, refit=refit))
 
@@ -179,7 +181,7 @@ def _fit(options: TrainOptions, job: Job) -> None:
         gpus=options.gpus_per_worker,
         out=job.out,
         bundle=BUNDLE,
-        name=storage.fingerprint(config.model_dump_json().encode(), job.source.encode(), str(refitted).encode()),
+        name=digest(config.model_dump_json().encode(), job.source.encode(), str(refitted).encode()),
         title=config.task,
         examples=epochs * len(job.examples.part("train")),
         note=partial(_note, monitor=config.monitor),
@@ -196,10 +198,10 @@ def _note(metrics: Mapping[str, Any], monitor: str) -> str:
     return f"{note}  {metrics['rate']:,.0f} examples/s"
 
 
-def _summaries(options: TrainOptions, job: Job) -> str | None:
+def _summaries(options: TrainOptions, job: Job) -> Location | None:
     if not options.tensorboard:
         return None
-    return storage.join(job.out, "tensorboard", "refit" if job.refit else "training")
+    return job.out / "tensorboard" / ("refit" if job.refit else "training")
 
 
 def standardization(examples: Examples) -> tuple[list[float], list[float]] | None:
@@ -231,7 +233,7 @@ def _figures(values: dict[str, Any]) -> list[str]:
     return [f"{figure(values, name) or 0:.3f}" for name in ("accuracy", "balanced_accuracy", "macro_f1")]
 
 
-def _summary(out: str, config: TrainConfig) -> Counts:
+def _summary(out: Location, config: TrainConfig) -> Counts:
     bundle = load_bundle(out)
     evaluation = read_json(out, "evaluation.json")
     rows = []
@@ -250,7 +252,7 @@ def _summary(out: str, config: TrainConfig) -> Counts:
         "rows": used + left_out,
         "ok": used,
         "failed": bundle.data["dropped"]["unreadable"],
-        "out": out,
+        "out": str(out),
         "model_id": bundle.model_id,
         "accuracy": artwork["accuracy"],
         "balanced_accuracy": artwork["balanced_accuracy"],

@@ -43,8 +43,7 @@ from artray.download.fetching import USER_AGENT, Fetched, Fetcher, Gate, Manners
 from artray.errors import InputError
 from artray.images.decoding import decode
 from artray.job import Counts, Options
-from artray.storage import files as storage
-from artray.storage import passes
+from artray.storage import Location, digest, passes
 
 PICTURES = "pictures"
 DOWNLOADS = "downloads"
@@ -75,8 +74,8 @@ _SUFFIX = {
 class DownloadOptions(Options):
     """Fetch the pictures that a catalogue names by address."""
 
-    catalog: str = Field(description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
-    out: str = Field(description="folder or s3:// prefix for pictures/ and downloads/", examples=["URI"])
+    catalog: Location = Field(description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
+    out: Location = Field(description="folder or s3:// prefix for pictures/ and downloads/", examples=["URI"])
     mapping: str | None = Field(
         None, description="a YAML file, or a ready one's name; default: found from the columns", examples=["NAME|FILE"]
     )
@@ -102,31 +101,31 @@ def download(options: DownloadOptions) -> Counts:
     Raises:
         InputError: The catalogue or a column of it can't be used, or `out` can't be written.
     """
-    out = storage.normalize(options.out)
-    storage.ensure_writable(out)
-    wanted, without = _wanted(options, storage.join(out, PICTURES))
+    out = options.out
+    out.ensure_writable()
+    wanted, without = _wanted(options, out / PICTURES)
     rules = Rules(options.max_bytes, opt_out=options.honor_opt_out, private=options.allow_private)
     arguments = {"max_bytes": rules.max_bytes, "opt_out": rules.opt_out, "private": rules.private}
     reused = _write_requests(out, wanted, arguments, options.retry)
     with _gate(options):
         counts = passes.run_pass(
             "download",
-            storage.join(out, _REQUESTS),
-            storage.join(out, DOWNLOADS),
+            out / _REQUESTS,
+            out / DOWNLOADS,
             _DownloadWorker,
             arguments,
             overwrite=True,  # rows of an earlier run whose files are there stand in the requests
         )
     console.table("download", ["status", "pictures"], list(counts["statuses"].items()))
-    return counts | {"reused": reused, "without_url": without, "pictures": storage.join(out, PICTURES)}
+    return counts | {"reused": reused, "without_url": without, "pictures": str(out / PICTURES)}
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
 
 
-def _wanted(options: DownloadOptions, pictures: str) -> tuple[pa.Table, int]:
+def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int]:
     """`object_id`, `image_uri` (where the picture is to lie, without suffix) and `url`; and how many rows have none."""
-    catalog = read_catalog(BytesIO(storage.read_bytes(storage.normalize(options.catalog))), options.catalog)
+    catalog = read_catalog(BytesIO(options.catalog.read_bytes()), str(options.catalog))
     console.say(f"catalogue: {len(catalog.table):,} rows, {catalog.form}")
     for problem in catalog.problems:
         console.say(f"catalogue: {problem}")
@@ -145,7 +144,7 @@ def _wanted(options: DownloadOptions, pictures: str) -> tuple[pa.Table, int]:
     table = pa.table(
         {
             "object_id": pa.array(wanted.keys(), pa.string()),
-            "image_uri": pa.array([storage.join(pictures, name) for name in names], pa.string()),
+            "image_uri": pa.array([str(pictures / name) for name in names], pa.string()),
             "url": pa.array(wanted.values(), pa.string()),
         }
     )
@@ -195,7 +194,7 @@ def file_names(object_ids: Sequence[str]) -> list[str]:
     encoded = [re.sub(r"^\.", "%2E", quote(name, safe="=").replace("~", "%7E")) for name in object_ids]
     twins = Counter(name.lower() for name in encoded)
     return [
-        f"{name[:_LONGEST_NAME]}~{storage.fingerprint(object_id.encode())}"
+        f"{name[:_LONGEST_NAME]}~{digest(object_id.encode())}"
         if len(name) > _LONGEST_NAME or twins[name.lower()] > 1
         else name
         for name, object_id in zip(encoded, object_ids, strict=True)
@@ -212,40 +211,37 @@ def _by_turns(urls: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return by_host[np.argsort(turn, kind="stable")]
 
 
-def _write_requests(out: str, wanted: pa.Table, arguments: Mapping[str, Any], retry: bool) -> int:
+def _write_requests(out: Location, wanted: pa.Table, arguments: Mapping[str, Any], retry: bool) -> int:
     """Write the table of requests unless it is the one of a run to go on with; gives the files that are there."""
-    uri = storage.join(out, _REQUESTS)
-    downloads = storage.join(out, DOWNLOADS)
+    uri = out / _REQUESTS
+    downloads = out / DOWNLOADS
     parts = [json.dumps(arguments, sort_keys=True), *wanted["object_id"].to_pylist(), *wanted["url"].to_pylist()]
-    key = storage.fingerprint(*(part.encode() for part in parts)).encode()
-    before = pq.read_table(BytesIO(storage.read_bytes(uri))) if storage.exists(uri) else None
-    again = retry and storage.exists(storage.join(downloads, passes.RUN))
+    key = digest(*(part.encode() for part in parts)).encode()
+    before = pq.read_table(BytesIO(uri.read_bytes())) if uri.exists() else None
+    again = retry and (downloads / passes.RUN).exists()
     if before is not None and before.schema.metadata[_KEY] == key and not again:
         return int(pc.count(before["path"]).as_py())
     kept = _files_there(out, before)
     rows = [kept.get(key, {}) for key in zip(wanted["object_id"].to_pylist(), wanted["url"].to_pylist(), strict=True)]
     for name in _KEPT:
         wanted = wanted.append_column(name, pa.array([row.get(name) for row in rows], RESULT.field(name).type))
-    storage.write_table(uri, wanted.replace_schema_metadata({_KEY: key}))
+    uri.write_table(wanted.replace_schema_metadata({_KEY: key}))
     return int(pc.count(wanted["path"]).as_py())
 
 
-def _files_there(out: str, before: pa.Table | None) -> dict[tuple[str, str], dict[str, Any]]:
+def _files_there(out: Location, before: pa.Table | None) -> dict[tuple[str, str], dict[str, Any]]:
     """By object_id and address, what earlier runs noted of the files that lie in their place with their size."""
     names = ["object_id", "url", *_KEPT]
     tables = [] if before is None else [before.select(names)]
-    fs, path = storage.filesystem(storage.join(out, DOWNLOADS))
-    if fs.exists(path) and any(name.endswith(".parquet") for name in fs.ls(path, detail=False)):
-        tables.append(storage.dataset(storage.join(out, DOWNLOADS)).to_table(columns=names))
+    if any(name.endswith(".parquet") for name in (out / DOWNLOADS).names()):
+        tables.append((out / DOWNLOADS).dataset().to_table(columns=names))
     rows = [row for table in tables for row in table.to_pylist() if row["path"]]
     if not rows:
         return {}
-    pictures = storage.join(out, PICTURES)
-    sizes = {info.uri: info.size for info in storage.list_files(pictures)} if storage.exists(pictures) else {}
+    pictures = out / PICTURES
+    sizes = {info.uri: info.size for info in pictures.list_files()} if pictures.exists() else {}
     return {
-        (row["object_id"], row["url"]): row
-        for row in rows
-        if sizes.get(storage.join(pictures, row["path"])) == row["bytes"]
+        (row["object_id"], row["url"]): row for row in rows if sizes.get(str(pictures / row["path"])) == row["bytes"]
     }
 
 
@@ -344,10 +340,10 @@ def store(fetched: Fetched, uri: str) -> dict[str, Any]:
     found = decode(fetched.data, 1, max_pixels=0)
     if found.status != "too_large":
         return row | {"status": found.status, "error": found.error}
-    target = f"{uri}{_SUFFIX[found.format or '']}"
-    storage.write_bytes(target, fetched.data)
+    target = Location(f"{uri}{_SUFFIX[found.format or '']}")
+    target.write_bytes(fetched.data)
     return row | {
-        "path": target.rsplit("/", 1)[-1],
+        "path": target.name,
         "status": "ok",
         "sha256": hashlib.sha256(fetched.data).hexdigest(),
         "bytes": len(fetched.data),

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from artray.storage import files as storage
+from artray.storage import Location
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -400,7 +400,7 @@ class Summaries:
         uri: The folder or prefix to write to.
     """
 
-    def __init__(self, uri: str):
+    def __init__(self, uri: Location):
         self._uri = uri
         self._folder = tempfile.TemporaryDirectory()  # TensorFlow's writer knows files only
         self._writer = tf.summary.create_file_writer(self._folder.name)
@@ -414,7 +414,7 @@ class Summaries:
                 tf.summary.write(name, tf.constant(value, tf.float32), step=step, metadata=self._kind)
         self._writer.flush()
         for file in Path(self._folder.name).iterdir():
-            storage.write_bytes(storage.join(self._uri, file.name), file.read_bytes())
+            (self._uri / file.name).write_bytes(file.read_bytes())
 
 
 def gradients(function: Callable[[Any], tuple[Any, Any]], inputs: Array) -> tuple[Array, Array]:

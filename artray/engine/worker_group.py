@@ -23,7 +23,7 @@ from artray.engine.checkpoints import Checkpoints
 from artray.engine.progress import begin_progress, watch
 from artray.engine.tensorflow_cluster import TensorflowCluster
 from artray.errors import ArtrayError, InputError
-from artray.storage import files as storage
+from artray.storage import Location
 
 TRAINING = "_training"
 """Where below a bundle's place the checkpoints of a run lie until it is done."""
@@ -72,7 +72,7 @@ class Group:
 
     workers: int | str
     gpus: int
-    out: str
+    out: Location
     bundle: str
     name: str
     title: str
@@ -92,7 +92,7 @@ class Group:
         progress = begin_progress()
         job = replace(job, progress=progress)
         fewest, most = worker_range(self.workers)
-        fs, path = storage.arrow_filesystem(storage.join(self.out, TRAINING))
+        fs, path = (self.out / TRAINING).arrow_filesystem()
         resources: dict[str, float] = {"CPU": min(1.0, cluster.cpus() / most)}
         if self.gpus:
             resources["GPU"] = self.gpus
@@ -129,7 +129,7 @@ class Group:
         error = ray.get(progress.error.remote())
         if error is not None:
             raise error
-        if not storage.exists(storage.join(self.out, self.bundle)):
+        if not (self.out / self.bundle).exists():
             raise ArtrayError("training ended without a bundle (-v shows the workers' logs)")
 
 
@@ -142,7 +142,7 @@ class _Trainer(DataParallelTrainer):  # type: ignore[misc]
         return [item for item in super()._create_default_callbacks() if type(item).__name__ not in needless]
 
 
-def join_cluster(workers: int | str, gpus: int, data: str, out: str) -> None:
+def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -> None:
     """Join the cluster, and see that it can do this training.
 
     Raises:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from artray.errors import InputError
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.vocabulary import coco
 
 LABELS = tuple(coco.NAMES.values())
@@ -125,7 +125,7 @@ class Objects:
     limit: int = 100
 
     def __post_init__(self) -> None:
-        if not storage.exists(storage.join(self.detector, "saved_model.pb")):
+        if not (Location.parse(self.detector) / "saved_model.pb").exists():
             raise InputError(f"{self.detector}: not a detector: there is no saved_model.pb")
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
@@ -170,10 +170,11 @@ class Objects:
         import tensorflow as tf
 
         with TemporaryDirectory() as copy:
-            folder = Path(storage.normalize(self.detector))
-            if self.detector.startswith("s3://"):
+            detector = Location.parse(self.detector)
+            folder = Path(detector.uri)
+            if detector.is_s3:
                 folder = Path(copy)
-                storage.download_folder(self.detector, folder)
+                detector.download(folder)
             try:
                 model = tf.saved_model.load(str(folder))
             except Exception as error:

@@ -24,7 +24,7 @@ from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import View, read_pictures
 from artray.job import Counts, Options
 from artray.models import DEFAULT_BACKBONE
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.storage.passes import actor_cpus, run_pass
 
 FEATURES: dict[str, Callable[..., Any]] = {
@@ -44,15 +44,15 @@ _MODELS = (Embedding.name, Objects.name)
 class FeatureOptions(Options):
     """Compute features of every picture of a manifest."""
 
-    manifest: str = Field(description="the manifest of ingest", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for the feature table", examples=["URI"])
+    manifest: Location = Field(description="the manifest of ingest", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for the feature table", examples=["URI"])
     features: list[str] = Field(
         ["palette", "brightness", "texture", "colormaps", "embedding"],
         min_length=1,
         description="which ones; there is also objects",
         examples=["NAME,NAME"],
     )
-    detector: str | None = Field(
+    detector: Location | None = Field(
         None, description="a TensorFlow SavedModel of the Object Detection API; adds objects", examples=["DIR"]
     )
     size: int = Field(224, ge=16, le=2048, description="side in pixels at which pictures are decoded")
@@ -85,7 +85,9 @@ def extract_features(options: FeatureOptions) -> Counts:
     return counts | {"features": [spec["name"] for spec in specs]}
 
 
-def compute_features(manifest: str, out: str, specs: Sequence[Mapping[str, Any]], *, overwrite: bool = False) -> Counts:
+def compute_features(
+    manifest: Location, out: Location, specs: Sequence[Mapping[str, Any]], *, overwrite: bool = False
+) -> Counts:
     """The pass of `extract_features`, for specs made by `feature_spec`: also those that another table was made with.
 
     Raises:
@@ -120,7 +122,7 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
     if name == "objects":
         if options.detector is None:
             raise InputError("--features objects: needs --detector")
-        spec["detector"] = storage.normalize(options.detector)
+        spec["detector"] = str(options.detector)
     if name == "embedding":
         spec |= {"backbone": options.backbone, "weights": options.weights, "statistics": options.statistics}
     return spec

@@ -28,7 +28,7 @@ from artray.gans.sampling import sample
 from artray.gans.scores import class_counts, training_works
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.storage.passes import RUN, read_run
 
 RESULTS = "augmentation.json"
@@ -40,8 +40,8 @@ class AugmentationOptions(Options):
 
     config: str = Field(description="the classifier: one of jobs/configs/ or your own", examples=["FILE"])
     gan: str = Field(description="the GAN, which learns the classifier's labels: likewise", examples=["FILE"])
-    data: str = Field(description="feature table or manifest, as the classifier's `input` says", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for all that is made, and the table", examples=["URI"])
+    data: Location = Field(description="feature table or manifest, as the classifier's `input` says", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for all that is made, and the table", examples=["URI"])
     shares: list[float] = Field(
         [0, 25, 50, 100],
         min_length=1,
@@ -72,8 +72,8 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         ArtrayError: Training failed.
     """
     config = _checked(options)
-    out = storage.normalize(options.out)
-    generator = storage.join(out, "gan")
+    out = options.out
+    generator = out / "gan"
     console.heading("the generator, from the training part alone")
     names = [] if config.classes is None else [("classes", json.dumps(config.classes))]
     train_gan(
@@ -89,7 +89,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     bundle = load_generator_bundle(generator)
     works = training_works(options.data, config.target, bundle.classes)
     counts = [math.floor(share / 100 * len(works) + 0.5) for share in options.shares]
-    generated = storage.join(out, "generated")
+    generated = out / "generated"
     table = None
     if max(counts):
         console.heading("its pictures")
@@ -98,28 +98,28 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     rows = []
     for share, count in zip(options.shares, counts, strict=True):
         console.heading(f"{share:g} %: {count} generated works beside {len(works)} of the training part")
-        data = storage.join(out, "data", f"{share:g}")
+        data = out / "data" / f"{share:g}"
         _write_data(options, config, None if table is None else table.slice(0, count), data)
         found = search(
             SearchOptions(
                 config=options.config,
                 data=[data],
-                out=storage.join(out, "classifiers", f"{share:g}"),
+                out=out / "classifiers" / f"{share:g}",
                 seeds=options.seeds,
                 set=options.set,
                 show_test=True,
                 gpus_per_worker=options.gpus_per_worker,
             )
         )
-        rows.append({"share": share, "generated": count, **_figures(found["out"])})
+        rows.append({"share": share, "generated": count, **_figures(Location(found["out"]))})
     results = {"works": len(works), "seeds": options.seeds, "generator": bundle.model_id, "rows": rows}
-    storage.write_bytes(storage.join(out, RESULTS), json.dumps(results, indent=1).encode())
+    (out / RESULTS).write_bytes(json.dumps(results, indent=1).encode())
     _show(rows, len(works), len(options.seeds))
     return {
         "rows": len(rows),
         "ok": len(rows),
         "failed": 0,
-        "out": out,
+        "out": str(out),
         "works": len(works),
         "majority_share": rows[0]["majority_share"],
         "balanced_accuracy": {f"{row['share']:g}": row["balanced_accuracy"] for row in rows},
@@ -135,20 +135,20 @@ def _checked(options: AugmentationOptions) -> TrainConfig:
     return config
 
 
-def _as_data(options: AugmentationOptions, config: TrainConfig, generated: str) -> pa.Table:
+def _as_data(options: AugmentationOptions, config: TrainConfig, generated: Location) -> pa.Table:
     """The generated works as rows of the classifier's data, in the order in which they are added."""
-    manifest = storage.join(generated, "manifest")
+    manifest = generated / "manifest"
     if config.input == "pictures":
-        return storage.dataset(manifest).to_table().sort_by("image_uri")
+        return manifest.dataset().to_table().sort_by("image_uri")
     specs = read_run(options.data)["arguments"]["features"]
-    features = storage.join(generated, "features")
+    features = generated / "features"
     compute_features(manifest, features, specs, overwrite=True)
-    return storage.dataset(features).to_table().sort_by("image_uri")
+    return features.dataset().to_table().sort_by("image_uri")
 
 
-def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa.Table | None, out: str) -> None:
+def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa.Table | None, out: Location) -> None:
     """The data with generated works added to the training part."""
-    real = storage.dataset(options.data)
+    real = options.data.dataset()
     table = real.to_table()
     if generated is not None:
         columns = [
@@ -158,20 +158,20 @@ def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa
             for field in table.schema
         ]
         table = pa.concat_tables([table, pa.table(columns, schema=table.schema)])
-    place = storage.join(out, "part-000000.parquet")
-    if storage.exists(place):
-        before = storage.dataset(out)
+    place = out / "part-000000.parquet"
+    if place.exists():
+        before = out.dataset()
         if before.schema.equals(table.schema) and before.to_table().equals(table):
             return  # a file written anew would be other data, to be trained on anew
-    storage.write_table(place, table)
+    place.write_table(table)
     if config.input == "features":
-        storage.write_bytes(storage.join(out, RUN), json.dumps(read_run(options.data)).encode())
+        (out / RUN).write_bytes(json.dumps(read_run(options.data)).encode())
 
 
-def _figures(out: str) -> dict[str, Any]:
+def _figures(out: Location) -> dict[str, Any]:
     """Mean and spread over the seeds of the classifiers of a search, and of the regression beside them."""
-    (row,) = storage.dataset(storage.join(out, "results.parquet")).to_table().to_pylist()
-    levels = [read_json(run, "evaluation.json")["levels"]["artwork"] for run in row["runs"]]
+    (row,) = (out / "results.parquet").dataset().to_table().to_pylist()
+    levels = [read_json(Location(run), "evaluation.json")["levels"]["artwork"] for run in row["runs"]]
     found: dict[str, Any] = {"majority_share": levels[0]["majority_share"], "test": levels[0]["n"]}
     for name in FIGURES:
         found[name] = _spread([figure(level, name) for level in levels])

@@ -12,11 +12,11 @@ from artray.classifiers.bundling import keras_file, versions
 from artray.gans.config import GanConfig
 from artray.gans.examples import Pictures
 from artray.images.decoding import DECODE_VERSION
-from artray.storage import files as storage
+from artray.storage import Location, digest
 
 
 def write_generator_bundle(
-    out: str,
+    out: Location,
     *,
     generator: Any,
     discriminator: Any,
@@ -35,7 +35,7 @@ def write_generator_bundle(
         history: The figures of each epoch; the last one's are the bundle's `metrics`.
     """
     files = {GENERATOR: keras_file(generator), DISCRIMINATOR: keras_file(discriminator)}
-    weights = storage.fingerprint(*(weight.tobytes() for weight in generator.get_weights()))
+    weights = digest(*(weight.tobytes() for weight in generator.get_weights()))
     bundle = GeneratorBundle(
         model_id=f"{config.model.name}-{weights[:12]}",
         config=json.loads(config.model_dump_json()),
@@ -43,11 +43,11 @@ def write_generator_bundle(
         codes=config.codes,
         distribution=config.distribution,
         classes=pictures.classes,
-        generator_sha=storage.fingerprint(files[GENERATOR]),
-        discriminator_sha=storage.fingerprint(files[DISCRIMINATOR]),
+        generator_sha=digest(files[GENERATOR]),
+        discriminator_sha=digest(files[DISCRIMINATOR]),
         decode_version=DECODE_VERSION,
         data={
-            "fingerprint": storage.fingerprint("\n".join(pictures.ids).encode(), pictures.labels.tobytes()),
+            "fingerprint": digest("\n".join(pictures.ids).encode(), pictures.labels.tobytes()),
             "train": len(pictures.ids),
             "dropped": pictures.dropped,
             "source": pictures.source,
@@ -57,7 +57,7 @@ def write_generator_bundle(
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     for name, data in files.items():
-        storage.write_bytes(storage.join(out, name), data)
-    storage.write_bytes(storage.join(out, HISTORY), json.dumps(list(history), indent=1).encode())
-    storage.write_bytes(storage.join(out, BUNDLE), bundle.model_dump_json(indent=1).encode())
+        (out / name).write_bytes(data)
+    (out / HISTORY).write_bytes(json.dumps(list(history), indent=1).encode())
+    (out / BUNDLE).write_bytes(bundle.model_dump_json(indent=1).encode())
     return bundle

@@ -25,7 +25,7 @@ from artray.gans.latent_walks import latent_strips
 from artray.gans.scores import CANDIDATES, FIGURES, HEADER, cells, heading, score
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest, digest
 
 _WORKS = "_works"
 
@@ -36,8 +36,8 @@ class ComparisonOptions(Options):
     config: list[str] = Field(
         min_length=1, description="what to train: one or more of jobs/configs/ or your own", examples=["FILE,FILE"]
     )
-    data: str = Field(description="manifest or patches, as the configs' `input` says", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])
+    data: Location = Field(description="manifest or patches, as the configs' `input` says", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])
     grid: dict[str, Any] = Field(
         {},
         description="values to try for a key of the config, in YAML with commas between them; once a key: "
@@ -58,7 +58,7 @@ class _Run:
     changes: dict[str, str]
     values: dict[str, Any]
     size: int
-    out: str
+    out: Location
 
 
 def compare_gans(options: ComparisonOptions) -> Counts:
@@ -68,53 +68,53 @@ def compare_gans(options: ComparisonOptions) -> Counts:
         InputError: A config, the grid or the data can't be used.
         ArtrayError: Not one could be trained.
     """
-    out = storage.normalize(options.out)
-    storage.ensure_writable(out)
+    out = options.out
+    out.ensure_writable()
     runs = _runs(options, out)
     rows = []
     for number, run in enumerate(runs, 1):
         told = ", ".join(f"{key}={value}" for key, value in run.values.items())
         console.heading(f"{number} of {len(runs)}  {told}")
-        rows.append(_row(options, run, storage.join(out, _WORKS, str(run.size))))
+        rows.append(_row(options, run, out / _WORKS / str(run.size)))
     trained = [row for row in rows if not row["error"]]
     if not trained:
         raise ArtrayError(f"not one of {len(rows)} could be trained: {rows[0]['error']}")
-    storage.remove(storage.join(out, _WORKS))
+    (out / _WORKS).remove()
     write_results(out, rows)
-    _show(rows, list(runs[0].values), read_json(trained[0]["run"], "scores.json"))
+    _show(rows, list(runs[0].values), read_json(Location(trained[0]["run"]), "scores.json"))
     best = min(trained, key=lambda row: float(row["kid"]))
     return {
         "rows": len(rows),
         "ok": len(trained),
         "failed": len(rows) - len(trained),
-        "out": out,
+        "out": str(out),
         "best": {key: best[key] for key in runs[0].values},
         "best_run": best["run"],
         **{figure: best[figure] for figure in FIGURES},
     }
 
 
-def trained_runs(comparison: str) -> list[str]:
+def trained_runs(comparison: Location) -> list[Location]:
     """The bundles of a finished comparison, in the order of its table.
 
     Raises:
         InputError: There is none.
     """
-    rows = storage.dataset(storage.join(comparison, RESULTS)).to_table(columns=["run", "error"]).to_pylist()
-    return [row["run"] for row in rows if not row["error"]]
+    rows = (comparison / RESULTS).dataset().to_table(columns=["run", "error"]).to_pylist()
+    return [Location(row["run"]) for row in rows if not row["error"]]
 
 
-def _runs(options: ComparisonOptions, out: str) -> list[_Run]:
+def _runs(options: ComparisonOptions, out: Location) -> list[_Run]:
     """All combinations, the last key of the grid changing fastest."""
     axes = [[(key, value) for value in grid_values(key, text)] for key, text in options.grid.items()]
-    source = storage.dataset_fingerprint(storage.dataset(options.data))
+    source = dataset_digest(options.data.dataset())
     runs = []
     for file, *values in itertools.product(options.config, *axes):
         changes = {**options.set, **{key: json.dumps(value) for key, value in values}}  # JSON is YAML
         config = read_config(file, changes)
-        name = storage.fingerprint(config.model_dump_json().encode(), source.encode())[:12]
+        name = digest(config.model_dump_json().encode(), source.encode())[:12]
         told = {"config": PurePosixPath(file).stem, **{key: _readable(value) for key, value in values}}
-        runs.append(_Run(file, changes, told, config.size, storage.join(out, "runs", name)))
+        runs.append(_Run(file, changes, told, config.size, out / "runs" / name))
     return runs
 
 
@@ -122,7 +122,7 @@ def _readable(value: Any) -> str | int | float | bool:
     return value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
 
 
-def _row(options: ComparisonOptions, run: _Run, works: str) -> dict[str, Any]:
+def _row(options: ComparisonOptions, run: _Run, works: Location) -> dict[str, Any]:
     row: dict[str, Any] = dict(run.values)
     try:
         train_gan(
@@ -138,7 +138,7 @@ def _row(options: ComparisonOptions, run: _Run, works: str) -> dict[str, Any]:
     except ArtrayError as error:  # of some losses that is an answer too
         console.say(f"failed: {error}")
         names = (*FIGURES[:2], "kid_error", *FIGURES[2:], "epochs", "seconds")
-        return {**row, **dict.fromkeys(names), "run": run.out, "error": str(error)}
+        return {**row, **dict.fromkeys(names), "run": str(run.out), "error": str(error)}
     scores = score(run.out, options.data, options.samples, works=works)
     latent_strips(run.out)
     history: Any = read_json(run.out, "history.json")
@@ -147,7 +147,7 @@ def _row(options: ComparisonOptions, run: _Run, works: str) -> dict[str, Any]:
         **scores["rows"]["generator"],
         "epochs": len(history),
         "seconds": round(sum(epoch["seconds"] for epoch in history), 1),
-        "run": run.out,
+        "run": str(run.out),
         "error": None,
     }
 

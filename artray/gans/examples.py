@@ -13,7 +13,7 @@ from artray.classifiers.examples import decode_images
 from artray.classifiers.targets import read_targets
 from artray.errors import InputError
 from artray.gans.config import GanConfig
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Pictures:
     dropped: dict[str, int]
 
 
-def load_pictures(config: GanConfig, data: str) -> Pictures:
+def load_pictures(config: GanConfig, data: Location) -> Pictures:
     """Read the readable pictures of the training part; where the data have no column `split`, of all.
 
     Args:
@@ -49,7 +49,7 @@ def load_pictures(config: GanConfig, data: str) -> Pictures:
     Raises:
         InputError: Columns are missing, there are fewer pictures than a batch holds, or there is no picture of a class.
     """
-    dataset = storage.dataset(data)
+    dataset = data.dataset()
     names = dataset.schema.names
     needed = ["object_id", *(["image_uri"] if config.input == "pictures" else ["status", "patch"])]
     needed += [config.target] if config.target is not None else []
@@ -95,7 +95,7 @@ def load_pictures(config: GanConfig, data: str) -> Pictures:
         one_hot[np.arange(len(rows)), [index[str(labels[row])] for row in rows]] = 1
         for name in np.array(classes)[one_hot.sum(axis=0) == 0]:
             raise InputError(f"{data}: no picture of {name} in column {config.target!r}")
-    source = storage.dataset_fingerprint(dataset)
+    source = dataset_digest(dataset)
     return Pictures([ids[row] for row in rows], classes, one_hot, blocks, place[rows], source, dropped)
 
 

@@ -14,7 +14,7 @@ from artray.gans.latents import Distribution
 from artray.gans.sample_sheets import png
 from artray.gans.sampling import Painter, in_task, numbered_codes
 from artray.images.pictures import Picture
-from artray.storage import files as storage
+from artray.storage import Location
 
 FOLDER = "latent"
 STRIPS = ("interpolation.png", "arithmetic.png", "classes.png")
@@ -75,7 +75,7 @@ def combine(first: Codes, second: Codes, third: Codes, distribution: Distributio
     return np.asarray(total * np.mean(lengths, axis=0) / np.maximum(length, 1e-12), np.float32)
 
 
-def latent_strips(uri: str, seed: int = 0) -> list[str]:
+def latent_strips(uri: Location, seed: int = 0) -> list[str]:
     """Write the strips of a generator bundle below it, over older ones.
 
     Args:
@@ -85,13 +85,13 @@ def latent_strips(uri: str, seed: int = 0) -> list[str]:
     Returns:
         The files' paths below the bundle.
     """
-    strips = in_task(_draw_strips, storage.normalize(uri), seed)
+    strips = in_task(_draw_strips, uri, seed)
     for name, content in strips.items():
-        storage.write_bytes(storage.join(uri, FOLDER, name), content)
+        (uri / FOLDER / name).write_bytes(content)
     return [f"{FOLDER}/{name}" for name in strips]
 
 
-def _draw_strips(uri: str, seed: int) -> dict[str, bytes]:
+def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
     painter = Painter(uri)
     bundle, count = painter.bundle, len(painter.bundle.classes)
     codes = numbered_codes(bundle, range(3 * _ROWS), seed).reshape(_ROWS, 3, bundle.codes)

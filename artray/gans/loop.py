@@ -22,6 +22,7 @@ from artray.gans.config import GanConfig
 from artray.gans.examples import Pictures
 from artray.gans.latents import draw_codes
 from artray.gans.sample_sheets import Diversity, Picture, to_pictures, warning, write_animation, write_sheet
+from artray.storage import Location
 
 Indices = npt.NDArray[np.int64]
 
@@ -42,9 +43,9 @@ class Job:
 
     config: GanConfig
     pictures: Pictures
-    out: str
+    out: Location
     progress: Any = None
-    summaries: str | None = None
+    summaries: Location | None = None
 
 
 @dataclass

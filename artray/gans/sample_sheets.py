@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from artray.bundles.generator import ANIMATION, SAMPLES
-from artray.storage import files as storage
+from artray.storage import Location
 
 _EMBEDDED_SIDE = 128
 _EMBEDDED = 64
@@ -48,24 +48,24 @@ def sheet(pictures: Picture) -> Picture:
     return np.ascontiguousarray(tiled).reshape(rows * size, columns * size, 3)
 
 
-def sample_file(out: str, epoch: int) -> str:
+def sample_file(out: Location, epoch: int) -> Location:
     """Where the sheet of an epoch lies; 0 is before training."""
-    return storage.join(out, SAMPLES, f"epoch-{epoch:03d}.png")
+    return out / SAMPLES / f"epoch-{epoch:03d}.png"
 
 
-def write_sheet(out: str, epoch: int, pictures: Picture) -> None:
+def write_sheet(out: Location, epoch: int, pictures: Picture) -> None:
     """Write the samples after an epoch."""
-    storage.write_bytes(sample_file(out, epoch), png(sheet(pictures)))
+    sample_file(out, epoch).write_bytes(png(sheet(pictures)))
 
 
-def write_animation(out: str, epochs: Sequence[int]) -> None:
+def write_animation(out: Location, epochs: Sequence[int]) -> None:
     """Write the sheets of some epochs as one looping picture; of very many epochs, some of them."""
     chosen = sorted({epochs[place] for place in np.linspace(0, len(epochs) - 1, _FRAMES).round().astype(int)})
-    frames = [Image.open(io.BytesIO(storage.read_bytes(sample_file(out, epoch)))).convert("RGB") for epoch in chosen]
+    frames = [Image.open(io.BytesIO(sample_file(out, epoch).read_bytes())).convert("RGB") for epoch in chosen]
     sink = io.BytesIO()
     durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
     frames[0].save(sink, format="WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80)
-    storage.write_bytes(storage.join(out, ANIMATION), sink.getvalue())
+    (out / ANIMATION).write_bytes(sink.getvalue())
 
 
 class Diversity:

@@ -26,7 +26,7 @@ from artray.gans.sample_sheets import png, to_pictures
 from artray.images.pictures import BATCH, Picture
 from artray.ingest.manifest import FILE, PLACE
 from artray.job import Counts, Options
-from artray.storage import files as storage
+from artray.storage import Location, digest
 from artray.storage.passes import RUN, run_pass
 
 PICTURES = "pictures"
@@ -40,8 +40,8 @@ T = TypeVar("T")
 class SampleOptions(Options):
     """Write pictures of a trained generator as a collection with a manifest, which all other jobs read."""
 
-    model: str = Field(description="the generator bundle of train_gan", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for pictures/ and manifest/", examples=["URI"])
+    model: Location = Field(description="the generator bundle of train_gan", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for pictures/ and manifest/", examples=["URI"])
     count: int = Field(100, ge=1, description="how many pictures")
     classes: list[str] = Field(
         [], description="of these classes alone, each equally often; default: all", examples=["NAME,NAME"]
@@ -79,7 +79,7 @@ class Painter:
         InputError: As `load_generator_bundle` and `load_generator`.
     """
 
-    def __init__(self, uri: str):
+    def __init__(self, uri: Location):
         self.bundle = load_generator_bundle(uri)
         self._model = load_generator(uri, self.bundle)
 
@@ -143,7 +143,7 @@ def spread_classes(count: int, shares: Sequence[float]) -> list[int]:
     return chosen
 
 
-def class_shares(bundle: GeneratorBundle, uri: str, wanted: Sequence[str]) -> list[float]:
+def class_shares(bundle: GeneratorBundle, uri: Location, wanted: Sequence[str]) -> list[float]:
     """Equal shares for some of a bundle's classes, none for the others; empty for a bundle without classes.
 
     Args:
@@ -162,8 +162,8 @@ def class_shares(bundle: GeneratorBundle, uri: str, wanted: Sequence[str]) -> li
 
 
 def sample(
-    model: str,
-    out: str,
+    model: Location,
+    out: Location,
     count: int,
     *,
     classes: Sequence[str] = (),
@@ -195,8 +195,7 @@ def sample(
         InputError: No generator bundle, no such class, or `out` holds other samples or can't be written.
     """
     bundle = load_generator_bundle(model)
-    out = storage.normalize(out)
-    storage.ensure_writable(out)
+    out.ensure_writable()
     if truncation is not None:
         draw_codes(0, bundle.codes, bundle.distribution, 0, truncation)  # so that a bad one is said now
     weights = list(shares) if shares is not None else class_shares(bundle, model, classes)
@@ -208,7 +207,7 @@ def sample(
         "seed": seed,
         "truncation": truncation,
     }
-    counts: Counts = {"rows": count, "ok": count, "failed": 0, "out": out, "manifest": storage.join(out, MANIFEST)}
+    counts: Counts = {"rows": count, "ok": count, "failed": 0, "out": str(out), "manifest": str(out / MANIFEST)}
     if drawn is not None:
         found = Counter(drawn)
         counts["classes"] = {name: found[index] for index, name in enumerate(bundle.classes) if found[index]}
@@ -216,67 +215,65 @@ def sample(
         console.say(f"{out} holds these pictures already")
         return counts
     rows = _planned(out, bundle, settings, count, drawn)
-    plan = storage.join(out, _PLAN, "rows.parquet")
+    plan = out / _PLAN / "rows.parquet"
     keep_table(plan, rows)
     run_pass(
         "pictures",
         plan,
-        storage.join(out, _PLAN, "parts"),
+        out / _PLAN / "parts",
         _Drawer,
-        {"model": storage.normalize(model), "seed": seed, "truncation": truncation},
+        {"model": str(model), "seed": seed, "truncation": truncation},
         overwrite=True,
         gpus=True,
     )
-    storage.write_table(storage.join(out, MANIFEST, FILE), _manifest(out, bundle, rows))
+    (out / MANIFEST / FILE).write_table(_manifest(out, bundle, rows))
     run = {"arguments": settings, "model_id": bundle.model_id, "counts": counts}
-    storage.write_bytes(storage.join(out, MANIFEST, RUN), json.dumps(run, indent=1).encode())
-    storage.remove(storage.join(out, _PLAN))
+    (out / MANIFEST / RUN).write_bytes(json.dumps(run, indent=1).encode())
+    (out / _PLAN).remove()
     return counts
 
 
-def _made_before(out: str, settings: dict[str, Any], overwrite: bool) -> bool:
+def _made_before(out: Location, settings: dict[str, Any], overwrite: bool) -> bool:
     """Whether the same pictures are there; others are removed or refused."""
-    finished = storage.join(out, MANIFEST, RUN)
-    if not storage.exists(finished):
+    finished = out / MANIFEST / RUN
+    if not finished.exists():
         return False
-    if json.loads(storage.read_bytes(finished)).get("arguments") == settings:
+    if json.loads(finished.read_bytes()).get("arguments") == settings:
         return True
     if not overwrite:
         raise InputError(f"{out}: holds other pictures or another manifest; give another --out, or --overwrite")
     for name in (MANIFEST, PICTURES, _PLAN):
-        storage.remove(storage.join(out, name))
+        (out / name).remove()
     return False
 
 
 def _planned(
-    out: str, bundle: GeneratorBundle, settings: dict[str, Any], count: int, drawn: Sequence[int] | None
+    out: Location, bundle: GeneratorBundle, settings: dict[str, Any], count: int, drawn: Sequence[int] | None
 ) -> pa.Table:
     """A row a picture: its id, where it will lie, its number and class."""
     # Of what makes the picture, the number of pictures excepted: united with others it stays itself.
     told = json.dumps({name: value for name, value in settings.items() if name != "count"}).encode()
-    prefix = f"generated-{storage.fingerprint(told)[:10]}"
+    prefix = f"generated-{digest(told)[:10]}"
     numbers = range(count)
     return pa.table(
         {
             "object_id": [f"{prefix}-{number:06d}" for number in numbers],
             # A thousand a folder: some file systems, and people, are slow with more.
-            "image_uri": [
-                storage.join(out, PICTURES, f"{number // 1000:04d}", f"{number:06d}.png") for number in numbers
-            ],
+            "image_uri": [str(out / PICTURES / f"{number // 1000:04d}" / f"{number:06d}.png") for number in numbers],
             "number": pa.array(numbers, pa.int64()),
             "class": pa.array([None] * count if drawn is None else drawn, pa.int32()),
         }
     )
 
 
-def keep_table(uri: str, table: pa.Table) -> None:
+def keep_table(uri: Location, table: pa.Table) -> None:
     """Write a table unless it is there: a pass over it goes on only if its file is the same one."""
-    if not storage.exists(uri) or not pq.read_table(pa.BufferReader(storage.read_bytes(uri))).equals(table):
-        storage.write_table(uri, table)
+    if not uri.exists() or not pq.read_table(pa.BufferReader(uri.read_bytes())).equals(table):
+        uri.write_table(table)
 
 
-def _manifest(out: str, bundle: GeneratorBundle, rows: pa.Table) -> pa.Table:
-    files = {info.uri: info for info in storage.list_files(storage.join(out, PICTURES))}
+def _manifest(out: Location, bundle: GeneratorBundle, rows: pa.Table) -> pa.Table:
+    files = {info.uri: info for info in (out / PICTURES).list_files()}
     infos = [files[uri] for uri in rows["image_uri"].to_pylist()]
     place = [
         rows["object_id"].combine_chunks(),
@@ -297,14 +294,14 @@ class _Drawer:
     """Makes the pictures of planned rows and writes them."""
 
     def __init__(self, model: str, seed: int, truncation: float | None):
-        self._painter = Painter(model)
+        self._painter = Painter(Location(model))
         self._seed, self._truncation = seed, truncation
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         classes = rows["class"].to_pylist() if self._painter.bundle.classes else None
         pictures = self._painter.numbered(rows["number"].to_pylist(), self._seed, classes, self._truncation)
         for uri, picture in zip(rows["image_uri"].to_pylist(), pictures, strict=True):
-            storage.write_bytes(uri, png(picture))
+            Location(uri).write_bytes(png(picture))
         return rows.select(["object_id"]).append_column("status", pa.array(["ok"] * len(rows), pa.string()))
 
 

@@ -49,7 +49,7 @@ from artray.gans.sample_sheets import png
 from artray.gans.sampling import Painter, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import BATCH, Picture, Pictures, View, read_pictures
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest
 from artray.storage.passes import run_pass
 
 SCORES = "scores.json"
@@ -72,7 +72,7 @@ _SHOWN = 24
 _FEWEST = NEIGHBOURS + 1
 
 
-def score(model: str, data: str, samples: int = 1000, *, works: str | None = None) -> dict[str, Any]:
+def score(model: Location, data: Location, samples: int = 1000, *, works: Location | None = None) -> dict[str, Any]:
     """Score a generator against its training works, and write `scores.json` into its bundle.
 
     Args:
@@ -89,33 +89,32 @@ def score(model: str, data: str, samples: int = 1000, *, works: str | None = Non
         InputError: No generator bundle, other data, or fewer than 8 works that can be read.
     """
     bundle = load_generator_bundle(model)
-    model = storage.normalize(model)
     settings = {
         "generator": bundle.generator_sha,
-        "data": storage.dataset_fingerprint(storage.dataset(data)),
+        "data": dataset_digest(data.dataset()),
         "samples": samples,
         "backbone": Embedding().backbone,
     }
-    place = storage.join(model, SCORES)
-    if storage.exists(place):
-        before: dict[str, Any] = json.loads(storage.read_bytes(place))
+    place = model / SCORES
+    if place.exists():
+        before: dict[str, Any] = json.loads(place.read_bytes())
         if before["settings"] == settings:
             return before
     table = training_works(data, bundle.config.get("target"), bundle.classes)
     count = min(samples, len(table) // 2)
     if count < _FEWEST:
         raise InputError(f"{data}: {len(table)} training works are too few for scores; {2 * _FEWEST} are needed")
-    scratch = storage.join(model, _FOLDER)
-    found = embed_works(table, works or storage.join(scratch, "works"), bundle.size, count)
+    scratch = model / _FOLDER
+    found = embed_works(table, works or scratch / "works", bundle.size, count)
     shares = class_counts(table, bundle)
-    made = _embed_samples(model, bundle, storage.join(scratch, "samples"), count, shares)
+    made = _embed_samples(model, bundle, scratch / "samples", count, shares)
     scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compare(found, made)}
     scores["nearest"] = _nearest(found["work"], made, bundle)
-    storage.write_bytes(place, json.dumps(scores, indent=1).encode())
+    place.write_bytes(json.dumps(scores, indent=1).encode())
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
     renewed = bundle.model_copy(update={"metrics": told})
-    storage.write_bytes(storage.join(model, BUNDLE), renewed.model_dump_json(indent=1).encode())
-    storage.remove(scratch)
+    (model / BUNDLE).write_bytes(renewed.model_dump_json(indent=1).encode())
+    scratch.remove()
     return scores
 
 
@@ -150,7 +149,7 @@ def memorisation(scores: Mapping[str, Any]) -> str:
     return f"{text}: it seems to repeat what it has seen." if closer > (1 + usual) / 2 else f"{text}."
 
 
-def training_works(data: str, target: str | None = None, classes: Sequence[str] = ()) -> pa.Table:
+def training_works(data: Location, target: str | None = None, classes: Sequence[str] = ()) -> pa.Table:
     """The works, or patches, that a generator learns from, by object_id.
 
     Args:
@@ -164,7 +163,7 @@ def training_works(data: str, target: str | None = None, classes: Sequence[str] 
     Raises:
         InputError: A column is missing.
     """
-    dataset = storage.dataset(data)
+    dataset = data.dataset()
     patches = "patch" in dataset.schema.names
     fields = {"object_id": pc.field("object_id"), "image_uri": pc.field("image_uri")}
     if patches:
@@ -192,7 +191,7 @@ def class_counts(works: pa.Table, bundle: GeneratorBundle) -> list[float]:
     return [float(labels.count(name)) for name in bundle.classes]
 
 
-def embed_works(works: pa.Table, at: str, size: int, noise: int) -> dict[str, pa.Table]:
+def embed_works(works: pa.Table, at: Location, size: int, noise: int) -> dict[str, pa.Table]:
     """Embeddings of works at a generator's size, of their mean picture, and of noise; resumable.
 
     Args:
@@ -204,20 +203,20 @@ def embed_works(works: pa.Table, at: str, size: int, noise: int) -> dict[str, pa
     Returns:
         By kind (`work`, `mean`, `noise`) the readable rows, with `object_id`, `image_uri` and `embedding`.
     """
-    mean = storage.join(at, "_mean.png")
-    if not storage.exists(mean):
-        storage.write_bytes(mean, in_task(_mean_picture, works.slice(0, _AVERAGED), size))
+    mean = at / "_mean.png"
+    if not mean.exists():
+        mean.write_bytes(in_task(_mean_picture, works.slice(0, _AVERAGED), size))
     chosen = works.select([name for name in ("object_id", "image_uri", "data") if name in works.column_names])
     parts = [
         chosen.append_column("kind", pa.array(["work"] * len(works), pa.string())),
-        pa.table({"object_id": ["mean"], "image_uri": [mean], "kind": ["mean"]}),
+        pa.table({"object_id": ["mean"], "image_uri": [str(mean)], "kind": ["mean"]}),
         pa.table({"object_id": [f"noise-{number:06d}" for number in range(noise)], "kind": ["noise"] * noise}),
     ]
-    plan = storage.join(at, "_rows", "rows.parquet")
+    plan = at / "_rows" / "rows.parquet"
     keep_table(plan, pa.concat_tables(parts, promote_options="default"))
     arguments = {"size": size, "decode_version": DECODE_VERSION}
     run_pass("works", plan, at, _WorkEmbedder, arguments, overwrite=True, gpus=True)
-    table = storage.dataset(at).to_table(filter=pc.field("status") == "ok").sort_by("object_id")
+    table = at.dataset().to_table(filter=pc.field("status") == "ok").sort_by("object_id")
     return {kind: table.filter(pc.equal(table["kind"], kind)) for kind in ("work", "mean", "noise")}
 
 
@@ -298,7 +297,9 @@ def _embeddings(table: pa.Table) -> npt.NDArray[np.float32]:
     return matrix(table["embedding"], "embedding")
 
 
-def _embed_samples(model: str, bundle: GeneratorBundle, at: str, count: int, shares: Sequence[float]) -> pa.Table:
+def _embed_samples(
+    model: Location, bundle: GeneratorBundle, at: Location, count: int, shares: Sequence[float]
+) -> pa.Table:
     drawn = spread_classes(count, shares) if bundle.classes else [None] * count
     rows = pa.table(
         {
@@ -308,11 +309,11 @@ def _embed_samples(model: str, bundle: GeneratorBundle, at: str, count: int, sha
             "class": pa.array(drawn, pa.int32()),
         }
     )
-    plan = storage.join(at, "_rows", "rows.parquet")
+    plan = at / "_rows" / "rows.parquet"
     keep_table(plan, rows)
-    arguments = {"model": model, "sha": bundle.generator_sha, "seed": SEED}
+    arguments = {"model": str(model), "sha": bundle.generator_sha, "seed": SEED}
     run_pass("samples", plan, at, _SampleEmbedder, arguments, overwrite=True, gpus=True)
-    return storage.dataset(at).to_table().sort_by("number")
+    return at.dataset().to_table().sort_by("number")
 
 
 def _mean_picture(works: pa.Table, size: int) -> bytes:
@@ -367,7 +368,7 @@ class _SampleEmbedder:
     """Embeds pictures that a generator makes."""
 
     def __init__(self, model: str, sha: str, seed: int):
-        self._painter = Painter(model)
+        self._painter = Painter(Location(model))
         self._embed = _Embedder()
         self._seed = seed
 

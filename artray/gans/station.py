@@ -17,15 +17,15 @@ from artray.gans.config import read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import Job, train_worker
 from artray.job import Counts, Options
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest, digest
 
 
 class GanOptions(Options):
     """Train a generator of pictures as a config says, on several workers."""
 
     config: str = Field(description="what to train: one of jobs/configs/gan_*.yaml or your own", examples=["FILE"])
-    data: str = Field(description="manifest or patches, as the config's `input` says", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for the generator bundle", examples=["URI"])
+    data: Location = Field(description="manifest or patches, as the config's `input` says", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for the generator bundle", examples=["URI"])
     workers: Workers = 1
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
@@ -41,10 +41,10 @@ def train_gan(options: GanOptions) -> Counts:
         ArtrayError: Training failed.
     """
     config = read_config(options.config, options.set)
-    out = storage.normalize(options.out)
-    storage.ensure_writable(out)
-    source = storage.dataset_fingerprint(storage.dataset(options.data))
-    replaced = storage.exists(storage.join(out, BUNDLE))
+    out = options.out
+    out.ensure_writable()
+    source = dataset_digest(options.data.dataset())
+    replaced = (out / BUNDLE).exists()
     if replaced and not options.overwrite:
         if not made_from(load_generator_bundle(out), config, source):
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
@@ -55,20 +55,20 @@ def train_gan(options: GanOptions) -> Counts:
     pictures = load_pictures(config, options.data)
     _show(pictures)
     if replaced:  # only now that the data can be used, and never a folder that holds no bundle
-        storage.remove(out)
+        out.remove()
     group = Group(
         workers=options.workers,
         gpus=options.gpus_per_worker,
         out=out,
         bundle=BUNDLE,
-        name=storage.fingerprint(config.model_dump_json().encode(), source.encode()),
+        name=digest(config.model_dump_json().encode(), source.encode()),
         title=config.model.name,
         examples=config.epochs * (len(pictures.ids) // config.batch_size) * config.batch_size,
         note=_note,
     )
-    summaries = storage.join(out, "tensorboard") if options.tensorboard else None
+    summaries = out / "tensorboard" if options.tensorboard else None
     group.run(train_worker, Job(config, pictures, out, summaries=summaries))
-    storage.remove(storage.join(out, TRAINING))
+    (out / TRAINING).remove()
     return _summary(out)
 
 
@@ -93,9 +93,9 @@ def _note(metrics: Mapping[str, Any]) -> str:
     return f"{note}  {metrics['rate']:,.0f} pictures/s, {metrics['data_wait']:.1%} waiting for data"
 
 
-def _summary(out: str) -> Counts:
+def _summary(out: Location) -> Counts:
     bundle = load_generator_bundle(out)
-    history = json.loads(storage.read_bytes(storage.join(out, HISTORY)))
+    history = json.loads((out / HISTORY).read_bytes())
     last = bundle.metrics
     rows = []
     for name in ("discriminator_loss", "generator_loss", "real_score", "fake_score", "diversity"):
@@ -105,13 +105,13 @@ def _summary(out: str) -> Counts:
     console.table(f"{bundle.model_id}: {last['epoch']} epochs, {last['steps']} steps", ["", "first", "last"], rows)
     if last.get("warning"):
         console.say(last["warning"])
-    console.say(f"samples of every epoch: {storage.join(out, ANIMATION)}")
+    console.say(f"samples of every epoch: {out / ANIMATION}")
     left_out = sum(bundle.data["dropped"].values())
     return {
         "rows": bundle.data["train"] + left_out,
         "ok": bundle.data["train"],
         "failed": bundle.data["dropped"]["unreadable"],
-        "out": out,
+        "out": str(out),
         "model_id": bundle.model_id,
         "steps": last["steps"],
         "diversity": last["diversity"],

@@ -54,7 +54,7 @@ from artray.images.color import over_white, to_8bit, to_srgb
 
 Status = Literal[
     "ok", "missing", "denied", "empty", "not_an_image", "truncated", "too_large", "unsupported", "failed"
-]  # missing and denied come from reading (`artray.storage.files`), the others from decoding
+]  # missing and denied come from reading (`artray.storage`), the others from decoding
 Fit = Literal["stretch", "inside"]
 
 DECODE_VERSION = 2

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from artray.errors import InputError
 from artray.images.decoding import Decoded, decode
-from artray.storage import files as storage
+from artray.storage import REFUSED, ReadError, read_many
 
 Picture = npt.NDArray[np.uint8]
 
@@ -94,21 +94,21 @@ def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = BATCH, thr
             yield _collect(part, ahead.popleft(), views)
 
 
-Found = storage.ReadError | list[Decoded]
+Found = ReadError | list[Decoded]
 """A picture in each view, or why its file could not be read."""
 
 
-def _fetch(rows: pa.Table) -> list[bytes | storage.ReadError]:
+def _fetch(rows: pa.Table) -> list[bytes | ReadError]:
     uris = rows["image_uri"].to_pylist()
-    found = dict(zip(filter(None, uris), storage.read_many(list(filter(None, uris))), strict=True))
+    found = dict(zip(filter(None, uris), read_many(list(filter(None, uris))), strict=True))
     for uri, content in found.items():
-        if isinstance(content, storage.ReadError) and content.message == storage.REFUSED:
+        if isinstance(content, ReadError) and content.message == REFUSED:
             raise InputError(f"{uri}: {content.message}; have they expired? The same command goes on with new ones")
-    return [found[uri] if uri else storage.ReadError("missing", "the record names no picture") for uri in uris]
+    return [found[uri] if uri else ReadError("missing", "the record names no picture") for uri in uris]
 
 
-def _decode_all(content: bytes | storage.ReadError, views: Sequence[View]) -> Found:
-    if isinstance(content, storage.ReadError):
+def _decode_all(content: bytes | ReadError, views: Sequence[View]) -> Found:
+    if isinstance(content, ReadError):
         return content
     return [decode(content, view.size, fit=view.fit) for view in views]
 
@@ -118,7 +118,7 @@ def _collect(rows: pa.Table, pictures: Iterable[Found], views: Sequence[View]) -
     readable: list[int] = []
     images: dict[View, list[Picture]] = {view: [] for view in views}
     for row, decoded in enumerate(pictures):
-        if isinstance(decoded, storage.ReadError):
+        if isinstance(decoded, ReadError):
             state.append({"status": decoded.status, "error": decoded.message, "width": None, "height": None})
             continue
         bad = next((item for item in decoded if item.status != "ok"), None)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import View, read_pictures
 from artray.ingest.duplicates import FINGERPRINT_VERSION, fingerprint
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.storage.passes import run_pass
 
 FILE = "_fingerprints.parquet"
@@ -27,7 +27,7 @@ _METADATA_KEY = b"artray"
 _TYPE = pa.list_(pa.uint64(), 4)
 
 
-def read_fingerprints(table: pa.Table, out: str) -> npt.NDArray[np.uint64]:
+def read_fingerprints(table: pa.Table, out: Location) -> npt.NDArray[np.uint64]:
     """The fingerprint of each picture.
 
     Args:
@@ -54,8 +54,8 @@ def read_fingerprints(table: pa.Table, out: str) -> npt.NDArray[np.uint64]:
         "fingerprint": pa.FixedSizeListArray.from_arrays(pa.array(found.ravel()), 4),
     }
     stored = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(_SETTINGS)})
-    storage.write_table(storage.join(out, FILE), stored)
-    storage.remove(storage.join(out, _WORK))
+    (out / FILE).write_table(stored)
+    (out / _WORK).remove()
 
     none = np.zeros(4, np.uint64)
     return np.array([known.get(key, none) for key in _keys(table)], np.uint64).reshape(-1, 4)
@@ -68,12 +68,12 @@ def _keys(table: pa.Table) -> list[_Key]:
     return list(zip(table["image_uri"].to_pylist(), table["version"].to_pylist(), strict=True))
 
 
-def _known(out: str) -> dict[_Key, npt.NDArray[np.uint64]]:
+def _known(out: Location) -> dict[_Key, npt.NDArray[np.uint64]]:
     """The fingerprints of earlier runs; those made in another way can't be compared."""
-    uri = storage.join(out, FILE)
-    if not storage.exists(uri):
+    uri = out / FILE
+    if not uri.exists():
         return {}
-    table = storage.dataset(uri).to_table()
+    table = uri.dataset().to_table()
     if json.loads((table.schema.metadata or {}).get(_METADATA_KEY, b"{}")) != _SETTINGS:
         return {}
     return _by_key(table)
@@ -84,14 +84,14 @@ def _by_key(table: pa.Table) -> dict[_Key, npt.NDArray[np.uint64]]:
     return dict(zip(_keys(table), words, strict=True))
 
 
-def _hashed(pictures: pa.Table, out: str) -> dict[_Key, npt.NDArray[np.uint64]]:
-    listing = storage.join(out, _WORK, "pictures.parquet")
+def _hashed(pictures: pa.Table, out: Location) -> dict[_Key, npt.NDArray[np.uint64]]:
+    listing = out / _WORK / "pictures.parquet"
     # The pass goes on where it was if its list of pictures is the same file.
-    if not storage.exists(listing) or not storage.dataset(listing).to_table().equals(pictures):
-        storage.write_table(listing, pictures)
-    parts = storage.join(out, _WORK, "parts")
+    if not listing.exists() or not listing.dataset().to_table().equals(pictures):
+        listing.write_table(pictures)
+    parts = out / _WORK / "parts"
     run_pass("fingerprints", listing, parts, _FingerprintWorker, _SETTINGS, overwrite=True)
-    table = storage.dataset(parts).to_table(columns=["image_uri", "version", "status", "fingerprint"])
+    table = parts.dataset().to_table(columns=["image_uri", "version", "status", "fingerprint"])
     return _by_key(table.filter(pc.equal(table["status"], "ok")))
 
 

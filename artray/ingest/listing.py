@@ -12,7 +12,7 @@ import pyarrow as pa
 from artray import console
 from artray.catalogs.columns import IMAGE_SUFFIX
 from artray.errors import InputError
-from artray.storage import files as storage
+from artray.storage import Location
 
 _UNREADABLE_SUFFIX = r"\.(heic|heif|jxl|psd|psb|svg|dng|cr2|cr3|nef|arw|raf|exr|djvu|eps)$"
 _PICTURE = re.compile(f"{IMAGE_SUFFIX}|{_UNREADABLE_SUFFIX}")
@@ -22,7 +22,7 @@ _SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.stri
 _BATCH = 65_536
 
 
-def list_pictures(images: str) -> pa.Table:
+def list_pictures(images: Location) -> pa.Table:
     """The pictures of a collection.
 
     What counts is the name: whether a file is a picture is seen when it is read, and then it is a row with a status.
@@ -36,14 +36,13 @@ def list_pictures(images: str) -> pa.Table:
     Raises:
         InputError: There are none.
     """
-    root = storage.normalize(images)
-    console.say(f"listing {root}")
+    console.say(f"listing {images}")
     others: Counter[str] = Counter()
     unwritable: list[str] = []
 
     def pictures() -> Iterator[tuple[str, int, str]]:
-        for info in storage.list_files(root):
-            path = info.uri[len(root) :].lstrip("/")
+        for info in images.list_files():
+            path = images.relative(info.uri)
             if _NOT_UTF8.search(path):
                 unwritable.append(path)
             elif _PICTURE.search(path):
@@ -62,7 +61,7 @@ def list_pictures(images: str) -> pa.Table:
     shown = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common(5))
     if not batches:
         those = f"; it holds {others.total()} other files ({shown})" if others else ""
-        raise InputError(f"{root}: no pictures there{those}")
+        raise InputError(f"{images}: no pictures there{those}")
     if others:
         console.say(f"not pictures, left out: {others.total()} ({shown})")
     return pa.Table.from_batches(batches).sort_by("path")  # whatever the order in which a storage lists

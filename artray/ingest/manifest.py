@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from artray.catalogs.columns import IMAGE_SUFFIX
-from artray.storage import files as storage
+from artray.storage import Location
 
 FILE = "manifest.parquet"
 RESERVED = frozenset(
@@ -52,16 +52,16 @@ class Previous:
     split_of_id: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, out: str) -> Previous:
+    def read(cls, out: Location) -> Previous:
         """The manifest in a folder.
 
         Raises:
             InputError: What is there is no manifest.
         """
-        uri = storage.join(out, FILE)
-        if not storage.exists(uri):
+        uri = out / FILE
+        if not uri.exists():
             return cls()
-        table = storage.dataset(uri).to_table(columns=["object_id", "image_uri", "version", "split"])
+        table = uri.dataset().to_table(columns=["object_id", "image_uri", "version", "split"])
         ids, uris, versions, splits = (column.to_pylist() for column in table.columns)
         return cls(
             dict(zip(uris, ids, strict=True)),

@@ -34,19 +34,19 @@ from artray.ingest.listing import list_pictures
 from artray.ingest.manifest import FILE, PLACE, RESERVED, Previous, free_name, make_ids, works
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, merge_groups, split_notes
 from artray.job import Counts, Options
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 
 
 class IngestOptions(Options):
     """List the pictures of a collection, join its catalogue, write the manifest."""
 
-    images: str = Field(description="folder or s3:// prefix with the pictures", examples=["URI"])
-    catalog: str | None = Field(None, description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
-    attach: str | None = Field(
+    images: Location = Field(description="folder or s3:// prefix with the pictures", examples=["URI"])
+    catalog: Location | None = Field(None, description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
+    attach: Location | None = Field(
         None, description="a second table on the same works, where the mapping says how", examples=["FILE"]
     )
-    out: str = Field(description="folder or s3:// prefix for the manifest", examples=["URI"])
+    out: Location = Field(description="folder or s3:// prefix for the manifest", examples=["URI"])
     mapping: str | None = Field(
         None, description="a YAML file, or a ready one's name; default: found from the columns", examples=["NAME|FILE"]
     )
@@ -67,7 +67,7 @@ class IngestOptions(Options):
         {}, description="label only rows with this value, such as genre=portrait", examples=["COLUMN=VALUE"]
     )
     min_class_size: int | None = Field(None, ge=1, description="drop the labels of classes with fewer rows")
-    corrections: list[str] = Field(
+    corrections: list[Location] = Field(
         [], description="the curator's corrections from the page; give the flag again for more", examples=["FILE"]
     )
     corrections_column: dict[str, str] = Field(
@@ -104,15 +104,15 @@ def ingest(options: IngestOptions) -> Counts:
     Raises:
         InputError: There are no pictures, the catalogue or a column of it can't be used, or `out` can't be written.
     """
-    out = storage.normalize(options.out)
-    storage.ensure_writable(out)
+    out = options.out
+    out.ensure_writable()
     catalog, mapping = _records(options)
     pictures = list_pictures(options.images)
     found = match(pictures, catalog, mapping)
     previous = Previous.read(out)
     rows = _join(options.images, pictures, catalog, mapping, found, previous)
     total, there = len(rows.table), len(pictures)
-    counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": out}
+    counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": str(out)}
     if options.catalog:
         for line in found.report.lines():
             console.say(line)
@@ -137,8 +137,8 @@ def ingest(options: IngestOptions) -> Counts:
     rows.add("change", changes := previous.changes(rows.table))
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
-    storage.write_table(storage.join(out, FILE), rows.table)
-    storage.write_bytes(storage.join(out, "_run.json"), json.dumps({"counts": counts}, indent=1).encode())
+    (out / FILE).write_table(rows.table)
+    (out / "_run.json").write_bytes(json.dumps({"counts": counts}, indent=1).encode())
     console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
     return counts
 
@@ -176,8 +176,8 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
     return table, mapping
 
 
-def _read_catalog(uri: str, what: str) -> pa.Table:
-    catalog = read_catalog(io.BytesIO(storage.read_bytes(storage.normalize(uri))), uri)
+def _read_catalog(uri: Location, what: str) -> pa.Table:
+    catalog = read_catalog(io.BytesIO(uri.read_bytes()), str(uri))
     console.say(f"{what}: {len(catalog.table):,} rows, {catalog.form}")
     for problem in catalog.problems:
         console.say(f"{what}: {problem}")
@@ -235,7 +235,7 @@ class _Rows:
 
 
 def _join(
-    images: str, pictures: pa.Table, catalog: pa.Table, mapping: Mapping, found: Match, previous: Previous
+    images: Location, pictures: pa.Table, catalog: pa.Table, mapping: Mapping, found: Match, previous: Previous
 ) -> _Rows:
     """Pictures with their catalogue rows, and rows for pictures that the catalogue names but that are not there."""
     absent = _absent(found, mapping)
@@ -244,7 +244,7 @@ def _join(
     own: Sequence[str | None] = [None] * len(paths)
     if mapping.object_id is not None:
         own = catalog[mapping.object_id].take(records).to_pylist()
-    uris = [storage.join(storage.normalize(images), path) for path in paths]
+    uris = [str(images / path) for path in paths]
     ids = make_ids(paths, own, [previous.id_of_uri.get(uri) for uri in uris])
     unknown = pa.nulls(len(absent))
     sizes = pa.concat_arrays([pictures["size"].combine_chunks(), unknown.cast(pa.int64())])
@@ -340,7 +340,7 @@ def _vocabulary(name: str) -> Vocabulary | None:
     if name == "none":
         return None
     if name.endswith((".yaml", ".yml")):
-        return parse_vocabulary(storage.read_bytes(storage.normalize(name)).decode(errors="replace"), name)
+        return parse_vocabulary(Location.parse(name).read_bytes().decode(errors="replace"), name)
     return load_vocabulary(name)
 
 
@@ -360,7 +360,7 @@ def _groups(rows: _Rows, mapping: Mapping, split_by: Sequence[str]) -> list[str]
     )
 
 
-def _near_duplicates(table: pa.Table, out: str) -> npt.NDArray[np.int64]:
+def _near_duplicates(table: pa.Table, out: Location) -> npt.NDArray[np.int64]:
     """For each row the first row of its near-duplicates."""
     from artray.ingest.duplicates import near_duplicate_groups
     from artray.ingest.hashing import read_fingerprints  # needs Ray, which nothing else here does
@@ -416,7 +416,7 @@ def _given_test(rows: _Rows, test_from: str) -> list[bool]:
     if equals:
         given = [cell == value for cell in rows.column(column, flag).to_pylist()]
     else:
-        text = storage.read_bytes(storage.normalize(test_from)).decode("utf-8-sig", errors="replace")
+        text = Location.parse(test_from).read_bytes().decode("utf-8-sig", errors="replace")
         ids = {line.strip() for line in text.splitlines() if line.strip()}
         given = [object_id in ids for object_id in rows.table["object_id"].to_pylist()]
         if len(ids) > sum(given):

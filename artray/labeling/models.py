@@ -20,7 +20,7 @@ from artray.images.pictures import BATCH, Picture, View, read_pictures
 from artray.labeling.plan import read_features
 from artray.models.batches import predict
 from artray.patches import draw
-from artray.storage import files as storage
+from artray.storage import Location, digest
 from artray.storage.passes import actor_cpus
 
 _GPU_BATCH = 256
@@ -31,7 +31,7 @@ Scores = npt.NDArray[np.float32]
 def identity(bundle: Bundle) -> str:
     """Changes with everything in a bundle that its labels depend on."""
     parts = bundle.model_dump(include={"task", "classes", "input", "decode_version", "model_sha"})
-    return storage.fingerprint(json.dumps(parts, sort_keys=True).encode())
+    return digest(json.dumps(parts, sort_keys=True).encode())
 
 
 def specs_of(bundle: Bundle) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ class BundleModel:
         views: How it wants pictures decoded.
     """
 
-    def __init__(self, uri: str, features: dict[str, Any], batch: int = BATCH):
+    def __init__(self, uri: Location, features: dict[str, Any], batch: int = BATCH):
         """Load a bundle.
 
         Args:
@@ -153,7 +153,7 @@ class LabelWorker:
         """
         batch = _GPU_BATCH if ray.is_initialized() and ray.get_gpu_ids() else BATCH
         self._extractors: dict[str, Any] = {}
-        self._models = [BundleModel(model["uri"], self._extractors, batch) for model in models]
+        self._models = [BundleModel(Location(model["uri"]), self._extractors, batch) for model in models]
         for model, loaded in zip(models, self._models, strict=True):
             if identity(loaded.bundle) != model["identity"]:
                 raise InputError(f"{model['uri']}: was replaced while it was labelling; run the same command again")
@@ -161,7 +161,7 @@ class LabelWorker:
             if hasattr(extractor, "batch_size"):
                 extractor.batch_size = _largest_batch(batch, extractor.size)
         self._batch = batch
-        self._table = features["uri"] if features else ""
+        self._table = Location(features["uri"]) if features else None
         self._stored = [spec for spec in (features["specs"] if features else []) if _key(spec) in self._extractors]
 
     def __call__(self, rows: pa.Table) -> pa.Table:
@@ -194,6 +194,7 @@ class LabelWorker:
     def _read_stored(self, part: str, rows: pa.Table) -> pa.Table:
         columns = dict.fromkeys(name for spec in self._stored for name in columns_of(spec))
         places, ids = rows["row"].to_pylist(), rows["object_id"].to_pylist()
+        assert self._table is not None  # rows have a part only where there is a table
         return read_features(self._table, part, places, ids, list(columns))
 
     def _scored(

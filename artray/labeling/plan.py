@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.labeling.published import Published, TaskLabels
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.storage.passes import read_run
 
 MAY_PASS = pa.array(["missing", "denied", "failed"])
@@ -51,13 +51,13 @@ class Work:
     gone: int
 
 
-def read_manifest(uri: str) -> pa.Table:
+def read_manifest(uri: Location) -> pa.Table:
     """A manifest's `object_id`, `image_uri` and `version` (null where it has none).
 
     Raises:
         InputError: It has no such columns or no rows, or an id is missing or stands in several rows.
     """
-    dataset = storage.dataset(uri)
+    dataset = uri.dataset()
     missing = [name for name in ("object_id", "image_uri") if name not in dataset.schema.names]
     if missing:
         raise InputError(f"{uri}: not a manifest: it has no column {', '.join(missing)}")
@@ -82,7 +82,7 @@ def read_manifest(uri: str) -> pa.Table:
 def plan_work(
     pictures: pa.Table,
     sources: Mapping[str, str],
-    out: str,
+    out: Location,
     published: Published | None,
     features: FeatureTable | None,
 ) -> Work:
@@ -133,9 +133,9 @@ class _Before:
         gone: How many rows there the manifest has no more.
     """
 
-    def __init__(self, out: str, task: TaskLabels, pictures: pa.Table):
-        then = storage.dataset(storage.join(out, task.pictures)).to_table()
-        labels = storage.dataset(storage.join(out, task.labels)).to_table(columns=["object_id", "status"])
+    def __init__(self, out: Location, task: TaskLabels, pictures: pa.Table):
+        then = (out / task.pictures).dataset().to_table()
+        labels = (out / task.labels).dataset().to_table(columns=["object_id", "status"])
         self._places = pc.index_in(pictures["object_id"], labels["object_id"].combine_chunks())
         self._rows = len(labels)
         self.known = _true(pc.is_valid(self._places))
@@ -173,13 +173,13 @@ class FeatureTable:
         fingerprint: Changes when it is made anew.
     """
 
-    def __init__(self, uri: str):
+    def __init__(self, uri: Location):
         """Look at a table's description.
 
         Raises:
             InputError: It is not finished, not a feature table, or of another decode version.
         """
-        self.uri = storage.normalize(uri)
+        self.uri = uri
         run = read_run(self.uri)
         arguments = run.get("arguments", {})
         if "features" not in arguments:
@@ -195,7 +195,7 @@ class FeatureTable:
     def find(self, rows: pa.Table) -> tuple[pa.Array, pa.Array]:
         """For each of some pictures, the part and the row in it that were computed from it; null where none was."""
         names = ["object_id", "image_uri", "version", "status"]
-        dataset = storage.dataset(self.uri)
+        dataset = self.uri.dataset()
         missing = [name for name in names if name not in dataset.schema.names]
         if missing:
             raise InputError(f"{self.uri}: has no column {', '.join(missing)}")
@@ -212,7 +212,9 @@ class FeatureTable:
         return parts.dictionary.take(pa.array(part).take(chosen)), pa.array(row).take(chosen)
 
 
-def read_features(uri: str, part: str, rows: Sequence[int], ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
+def read_features(
+    uri: Location, part: str, rows: Sequence[int], ids: Sequence[str], columns: Sequence[str]
+) -> pa.Table:
     """Rows of one part of a feature table: `status`, `error` and some columns.
 
     Args:
@@ -225,7 +227,7 @@ def read_features(uri: str, part: str, rows: Sequence[int], ids: Sequence[str], 
     Raises:
         InputError: The part is not there any more, or holds other pictures.
     """
-    fs, _ = storage.arrow_filesystem(uri)
+    fs, _ = uri.arrow_filesystem()
     changed = InputError(f"{uri}: was replaced while it was read; run the same command again")
     try:
         with fs.open_input_file(part) as file:

@@ -42,7 +42,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artray.errors import ArtrayError, InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
-from artray.storage import files as storage
+from artray.storage import Location, explained
 from artray.storage.passes import RUN
 
 RUNS = "_runs"
@@ -94,22 +94,22 @@ class Published(BaseModel):
         return sorted({file for task in self.tasks.values() for file in (task.labels, task.pictures)})
 
 
-def read_published(out: str) -> Published | None:
+def read_published(out: Location) -> Published | None:
     """The current run; None where nothing has been published yet.
 
     Raises:
         InputError: There is something else, or it can't be read.
     """
-    uri = storage.join(out, RUN)
-    if not storage.exists(uri):
+    uri = out / RUN
+    if not uri.exists():
         return None
     try:
-        return Published.model_validate_json(storage.read_bytes(uri))
+        return Published.model_validate_json(uri.read_bytes())
     except ValidationError as error:
         raise InputError(f"{out}: holds something other than labels ({RUN} is another job's)") from error
 
 
-def read_labels(uri: str) -> pads.Dataset:
+def read_labels(uri: Location) -> pads.Dataset:
     """All tasks' labels as of one run, with the column `task`; of `task=NAME/` folders alone, what they hold.
 
     Raises:
@@ -117,12 +117,12 @@ def read_labels(uri: str) -> pads.Dataset:
     """
     published = read_published(uri)
     if published is None:
-        found = storage.dataset(uri)
+        found = uri.dataset()
         lacking = [name for name in (*LABELS.names, "task") if name not in found.schema.names]
         if lacking:
             raise InputError(f"{uri}: not labels: there is no column {', '.join(lacking)}")
         return found
-    fs, path = storage.arrow_filesystem(uri)
+    fs, path = uri.arrow_filesystem()
     return pads.FileSystemDataset.from_paths(
         [f"{path}/{task.labels}" for task in published.tasks.values()],
         schema=LABELS.append(pa.field("task", pa.string())),
@@ -132,7 +132,7 @@ def read_labels(uri: str) -> pads.Dataset:
     )
 
 
-def labelled_pictures(uri: str) -> pa.Table | None:
+def labelled_pictures(uri: Location) -> pa.Table | None:
     """The pictures that labels were computed from: `object_id`, `image_uri` and `version`, each object_id once.
 
     Where tasks know an object in several versions, the newest run's counts. None: there are labels, but no run.
@@ -142,7 +142,7 @@ def labelled_pictures(uri: str) -> pa.Table | None:
         return None
     newest = sorted(published.tasks.values(), key=lambda task: task.run_id, reverse=True)
     files = dict.fromkeys(task.pictures for task in newest)
-    table = pa.concat_tables([storage.dataset(storage.join(uri, file)).to_table() for file in files])
+    table = pa.concat_tables([(uri / file).dataset().to_table() for file in files])
     if len(files) > 1:
         table = table.group_by("object_id", use_threads=False).aggregate([("image_uri", "first"), ("version", "first")])
         table = table.rename_columns(["object_id", "image_uri", "version"])
@@ -150,22 +150,22 @@ def labelled_pictures(uri: str) -> pa.Table | None:
 
 
 @contextmanager
-def parquet_writer(uri: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+def parquet_writer(uri: Location, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """A Parquet file (zstd) written piece by piece, for places that no reader looks at yet.
 
     Raises:
         InputError: It can't be written.
         ArtrayError: The disk is full.
     """
-    fs, path = storage.filesystem(uri)
-    with _explained(uri):
+    fs, path = uri.filesystem()
+    with explained(uri):
         if isinstance(fs, LocalFileSystem):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         with fs.open(path, "wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
             yield writer
 
 
-def commit(out: str, published: Published, before: Published | None) -> None:
+def commit(out: Location, published: Published, before: Published | None) -> None:
     """Make a run's files the current ones.
 
     Raises:
@@ -173,45 +173,45 @@ def commit(out: str, published: Published, before: Published | None) -> None:
         InputError: OUT can't be written.
     """
     now = read_published(out)
-    fs, path = storage.filesystem(out)
+    fs, path = out.filesystem()
     if (now and now.run_id) != (before and before.run_id) or not all(
         fs.exists(f"{path}/{file}") for file in published.files()
     ):
         raise ArtrayError(f"{out}: another run has published meanwhile; the same command takes its labels into account")
     text = json.dumps(published.model_dump(), indent=1, ensure_ascii=False)
-    storage.write_bytes(storage.join(out, RUN), text.encode())
+    (out / RUN).write_bytes(text.encode())
     settle(out, published)
 
 
-def discard(out: str, run_id: str) -> None:
+def discard(out: Location, run_id: str) -> None:
     """Make room: remove the files of a run that failed before its commit.
 
     On S3 they stay until the next commit, for a `_run.json` that seemed to fail may yet arrive.
     """
-    fs, path = storage.filesystem(storage.join(out, RUNS, run_id))
+    fs, path = (out / RUNS / run_id).filesystem()
     now = read_published(out)
     if isinstance(fs, LocalFileSystem) and (now is None or now.run_id != run_id):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def settle(out: str, published: Published | None) -> None:
+def settle(out: Location, published: Published | None) -> None:
     """Bring to its end what a run that was killed has left; nothing where it has come to its end."""
     if published:
         _show(out, published)
     _tidy(out, published)
 
 
-def _show(out: str, published: Published) -> None:
+def _show(out: Location, published: Published) -> None:
     """Bring the files that plain readers see up to the current run, each in one step; nothing where they are."""
     for name, task in published.tasks.items():
-        source, target = storage.join(out, task.labels), storage.join(out, f"task={name}", LABELS_FILE)
+        source, target = out / task.labels, out / f"task={name}" / LABELS_FILE
         if _notes(target) != _notes(source):
             _replace(source, target)
 
 
-def _notes(uri: str) -> Mapping[bytes, bytes] | None:
+def _notes(uri: Location) -> Mapping[bytes, bytes] | None:
     """What a labels file says of itself, its run's id among it."""
-    fs, path = storage.arrow_filesystem(uri)
+    fs, path = uri.arrow_filesystem()
     try:
         with fs.open_input_file(path) as file:
             found: Mapping[bytes, bytes] = pq.read_metadata(file).metadata or {}
@@ -220,10 +220,10 @@ def _notes(uri: str) -> Mapping[bytes, bytes] | None:
     return {METADATA_KEY.encode(): found.get(METADATA_KEY.encode(), b"")}
 
 
-def _replace(source: str, target: str) -> None:
-    fs, path = storage.filesystem(source)
-    _, place = storage.filesystem(target)
-    with _explained(target):
+def _replace(source: Location, target: Location) -> None:
+    fs, path = source.filesystem()
+    _, place = target.filesystem()
+    with explained(target):
         if not isinstance(fs, LocalFileSystem):
             fs.cp_file(path, place)  # by the server, and in one step
             return
@@ -239,10 +239,10 @@ def _replace(source: str, target: str) -> None:
             scratch.unlink(missing_ok=True)
 
 
-def _tidy(out: str, published: Published | None) -> None:
+def _tidy(out: Location, published: Published | None) -> None:
     """Remove what neither the current run nor the one before names: older runs, and what killed ones left."""
     keep = {*published.files(), *published.previous} if published else set()
-    fs, path = storage.filesystem(storage.join(out, RUNS))
+    fs, path = (out / RUNS).filesystem()
     if not fs.exists(path):
         return
     for file in fs.find(path):
@@ -252,12 +252,3 @@ def _tidy(out: str, published: Published | None) -> None:
         for folder in Path(path).iterdir():
             if not any(folder.iterdir()):
                 folder.rmdir()
-
-
-@contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    """Storage failures as one line, wherever they come from within the block."""
-    try:
-        yield
-    except OSError as error:
-        raise storage.failure(error, uri) from error

@@ -44,7 +44,7 @@ from artray.labeling.published import (
     read_published,
     settle,
 )
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest, digest
 from artray.storage.passes import run_pass
 
 _STAGING = "_staging"
@@ -55,10 +55,12 @@ _VERSIONS = ("keras", "numpy", "pillow", "pyarrow", "ray", "tensorflow")
 class LabelOptions(Options):
     """Label every picture of a manifest with one or more model bundles; what is labelled already is kept."""
 
-    manifest: str = Field(description="the manifest of ingest", examples=["URI"])
-    model: list[str] = Field(min_length=1, description="a model bundle; give the flag again for more", examples=["URI"])
-    out: str = Field(description="folder or s3:// prefix for the labels", examples=["URI"])
-    features: str | None = Field(
+    manifest: Location = Field(description="the manifest of ingest", examples=["URI"])
+    model: list[Location] = Field(
+        min_length=1, description="a model bundle; give the flag again for more", examples=["URI"]
+    )
+    out: Location = Field(description="folder or s3:// prefix for the labels", examples=["URI"])
+    features: Location | None = Field(
         None, description="the feature table: pictures whose features are in it are not read again", examples=["URI"]
     )
     overwrite: bool = Field(
@@ -70,7 +72,7 @@ class LabelOptions(Options):
 class _Model:
     """One of the run's models."""
 
-    uri: str
+    uri: Location
     bundle: Bundle
     identity: str
 
@@ -78,7 +80,7 @@ class _Model:
         """What the run's metadata says of it."""
         bundle = self.bundle
         return {
-            "uri": self.uri,
+            "uri": str(self.uri),
             "task": bundle.task,
             "model_id": bundle.model_id,
             "model_sha": bundle.model_sha,
@@ -97,25 +99,25 @@ def label_catalog(options: LabelOptions) -> Counts:
     """
     begun = time.monotonic()
     started = datetime.now(timezone.utc)
-    out = storage.normalize(options.out)
+    out = options.out
     models = _load(options.model)
     published = read_published(out)
     pictures = read_manifest(options.manifest)
     features = _features(options, models)
-    storage.ensure_writable(out)
+    out.ensure_writable()
     settle(out, published)
     sources = {model.bundle.task: model.identity for model in models}
     work = plan_work(pictures, sources, out, None if options.overwrite else published, features)
     _check_gone(options, work, published)
     _say(work, models, published)
     if not len(work.rows) and not work.gone and published:
-        storage.remove(storage.join(out, _STAGING))  # of a run that was killed after its commit
+        (out / _STAGING).remove()  # of a run that was killed after its commit
         console.say("nothing to do")
         return _counts(out, published.run_id, len(pictures), work, _states(out, published.tasks[models[0].bundle.task]))
     settings = {
         "models": [model.notes() for model in models],
         "decode_version": DECODE_VERSION,
-        "manifest": storage.dataset_fingerprint(storage.dataset(options.manifest)),
+        "manifest": dataset_digest(options.manifest.dataset()),
         "features": features.fingerprint if features else None,
         "before": published.run_id if published else None,
         "overwrite": options.overwrite,
@@ -129,7 +131,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         "run_id": run_id,
         "artray": artray.__version__,
         "bundles": settings["models"],
-        "options": options.model_dump(),
+        "options": options.model_dump(mode="json"),
     }
     try:
         tasks, tallies, states = _write(out, staging, run_id, started, models, work, published, notes)
@@ -138,7 +140,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         run = {
             **notes,
             "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
-            "manifest": {"uri": storage.normalize(options.manifest), "fingerprint": settings["manifest"]},
+            "manifest": {"uri": str(options.manifest), "fingerprint": settings["manifest"]},
             "started_at": started.isoformat(timespec="seconds"),
             "finished_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - begun, 2),
@@ -150,18 +152,18 @@ def label_catalog(options: LabelOptions) -> Counts:
     except BaseException:
         discard(out, run_id)
         raise
-    storage.remove(storage.join(out, _STAGING))
+    (out / _STAGING).remove()
     _show(tallies, states)
     return counts
 
 
-def _load(uris: Sequence[str]) -> list[_Model]:
+def _load(uris: Sequence[Location]) -> list[_Model]:
     models: dict[str, _Model] = {}
     for uri in uris:
         bundle = load_bundle(uri)
         if bundle.task in models:
             raise InputError(f"--model: {models[bundle.task].uri} and {uri} both label the task {bundle.task!r}")
-        models[bundle.task] = _Model(storage.normalize(uri), bundle, identity(bundle))
+        models[bundle.task] = _Model(uri, bundle, identity(bundle))
     return list(models.values())
 
 
@@ -198,33 +200,31 @@ def _say(work: Work, models: Sequence[_Model], published: Published | None) -> N
             console.say(f"{model.bundle.task}: {model.bundle.model_id} takes the place of {before.model_id}")
 
 
-def _staging(out: str, settings: Mapping[str, Any], rows: pa.Table) -> str:
+def _staging(out: Location, settings: Mapping[str, Any], rows: pa.Table) -> Location:
     """The folder in which these rows' scores are staged; what another run has staged there is of no use to anybody."""
-    key = storage.fingerprint(json.dumps(settings, sort_keys=True).encode())
-    root = storage.join(out, _STAGING)
-    fs, path = storage.filesystem(root)
-    if fs.exists(path):
-        for name in {entry.rstrip("/").rsplit("/", 1)[-1] for entry in fs.ls(path, detail=False)} - {key}:
-            storage.remove(storage.join(root, name))
-    staging = storage.join(root, key)
-    if not storage.exists(_work_file(staging)):
+    key = digest(json.dumps(settings, sort_keys=True).encode())
+    root = out / _STAGING
+    for name in {*root.names()} - {key}:
+        (root / name).remove()
+    staging = root / key
+    if not _work_file(staging).exists():
         # Not written again for a run that goes on: the pass knows its rows by the file.
-        storage.write_table(_work_file(staging), rows)
+        _work_file(staging).write_table(rows)
     return staging
 
 
-def _work_file(staging: str) -> str:
-    return storage.join(staging, "work.parquet")
+def _work_file(staging: Location) -> Location:
+    return staging / "work.parquet"
 
 
-def _parts(staging: str) -> str:
-    return storage.join(staging, "parts")
+def _parts(staging: Location) -> Location:
+    return staging / "parts"
 
 
-def _compute(staging: str, models: Sequence[_Model], features: FeatureTable | None) -> dict[str, int]:
+def _compute(staging: Location, models: Sequence[_Model], features: FeatureTable | None) -> dict[str, int]:
     arguments = {
-        "models": [{"uri": model.uri, "task": model.bundle.task, "identity": model.identity} for model in models],
-        "features": {"uri": features.uri, "specs": features.specs} if features else None,
+        "models": [{"uri": str(model.uri), "task": model.bundle.task, "identity": model.identity} for model in models],
+        "features": {"uri": str(features.uri), "specs": features.specs} if features else None,
         "decode_version": DECODE_VERSION,
     }
     counts = run_pass("labels", _work_file(staging), _parts(staging), LabelWorker, arguments, overwrite=True, gpus=True)
@@ -232,7 +232,7 @@ def _compute(staging: str, models: Sequence[_Model], features: FeatureTable | No
     return statuses
 
 
-def _check_read(staging: str, work: Work, statuses: Mapping[str, int]) -> None:
+def _check_read(staging: Location, work: Work, statuses: Mapping[str, int]) -> None:
     """Labels without a single readable picture are nobody's wish: storage or keys are at fault.
 
     Raises:
@@ -240,16 +240,16 @@ def _check_read(staging: str, work: Work, statuses: Mapping[str, int]) -> None:
     """
     if not len(work.rows) or statuses.get("ok") or any(kept.any() for kept in work.kept.values()):
         return
-    errors = storage.dataset(_parts(staging)).to_table(columns=["error"])["error"]
+    errors = _parts(staging).dataset().to_table(columns=["error"])["error"]
     example = errors.drop_null()[0].as_py() if errors.null_count < len(errors) else ""
-    storage.remove(staging)  # or the same command would find them done
+    staging.remove()  # or the same command would find them done
     found = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
     raise ArtrayError(f"no picture could be read: {found} ({example}); nothing was published")
 
 
 def _write(
-    out: str,
-    staging: str,
+    out: Location,
+    staging: Location,
     run_id: str,
     at: datetime,
     models: Sequence[_Model],
@@ -260,7 +260,7 @@ def _write(
     """Write the run's files; its tasks, how many works have which label, and in which state pictures are."""
     folder = f"{RUNS}/{run_id}"
     pictures = f"{folder}/{PICTURES}"
-    with parquet_writer(storage.join(out, pictures), work.pictures.schema) as writer:
+    with parquet_writer(out / pictures, work.pictures.schema) as writer:
         writer.write_table(work.pictures, row_group_size=_BATCH)
     tasks, tallies = {}, {}
     states: Counter[str] = Counter()
@@ -269,10 +269,10 @@ def _write(
         file = f"{folder}/{task}.parquet"
         tally, states = Counter[str](), Counter()
         schema = LABELS.with_metadata({METADATA_KEY: json.dumps(notes)})
-        with parquet_writer(storage.join(out, file), schema) as writer:
+        with parquet_writer(out / file, schema) as writer:
             rows: list[Iterator[pa.Table]] = []
             if published and task in work.kept:
-                rows.append(_kept(storage.join(out, published.tasks[task].labels), work.kept[task]))
+                rows.append(_kept(out / published.tasks[task].labels, work.kept[task]))
             if len(work.rows):
                 rows.append(_new(staging, number, model.bundle, run_id, at))
             for table in _gathered(chain.from_iterable(rows)):
@@ -293,18 +293,18 @@ def _write(
     return tasks, tallies, states
 
 
-def _kept(labels: str, kept: Flags) -> Iterator[pa.Table]:
+def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
     """The rows of a task's published labels that stay."""
     start = 0
-    for batch in storage.dataset(labels).to_batches(batch_size=_BATCH):
+    for batch in labels.dataset().to_batches(batch_size=_BATCH):
         yield pa.Table.from_batches([batch.filter(pa.array(kept[start : start + len(batch)]))]).cast(LABELS)
         start += len(batch)
 
 
-def _new(staging: str, number: int, bundle: Bundle, run_id: str, at: datetime) -> Iterator[pa.Table]:
+def _new(staging: Location, number: int, bundle: Bundle, run_id: str, at: datetime) -> Iterator[pa.Table]:
     """The rows that a run's model has made."""
     names = ["object_id", "image_uri", "status", "error", "models", f"scores_{number}"]
-    for batch in storage.dataset(_parts(staging)).to_batches(columns=names, batch_size=_BATCH):
+    for batch in _parts(staging).dataset().to_batches(columns=names, batch_size=_BATCH):
         table = pa.Table.from_batches([batch])
         own = table.filter(pc.not_equal(pc.bit_wise_and(table["models"], 1 << number), 0))
         yield label_rows(own, f"scores_{number}", bundle, run_id, at).cast(LABELS)
@@ -328,13 +328,13 @@ def _add(tally: Counter[str], values: pa.ChunkedArray) -> None:
             tally[item["values"]] += item["counts"]
 
 
-def _states(out: str, task: TaskLabels) -> Counter[str]:
+def _states(out: Location, task: TaskLabels) -> Counter[str]:
     states: Counter[str] = Counter()
-    _add(states, storage.dataset(storage.join(out, task.labels)).to_table(columns=["status"])["status"])
+    _add(states, (out / task.labels).dataset().to_table(columns=["status"])["status"])
     return states
 
 
-def _counts(out: str, run_id: str, rows: int, work: Work, states: Mapping[str, int]) -> Counts:
+def _counts(out: Location, run_id: str, rows: int, work: Work, states: Mapping[str, int]) -> Counts:
     return {
         "rows": rows,
         "ok": states.get("ok", 0),
@@ -343,7 +343,7 @@ def _counts(out: str, run_id: str, rows: int, work: Work, states: Mapping[str, i
         "computed": len(work.rows),
         "kept": rows - len(work.rows),
         "gone": work.gone,
-        "out": out,
+        "out": str(out),
         "run_id": run_id,
     }
 

@@ -29,7 +29,7 @@ from artray.errors import InputError
 from artray.images.pictures import Picture, View, read_pictures
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
 from artray.report.sections import section, table
-from artray.storage import files as storage
+from artray.storage import Location
 
 ERRORS = 24
 _THUMBNAIL = 360
@@ -49,7 +49,7 @@ _CONSTANT = "always the same label"
 
 
 def evaluation_page(
-    bundle: str,
+    bundle: Location,
     out: Path,
     names: Mapping[str, str] | None = None,
     *,
@@ -79,7 +79,7 @@ def evaluation_page(
     if "curves" not in evaluation:
         raise InputError(f"{bundle}: its evaluation was made by an older release: train it again")
     history: Any = read_json(bundle, "history.json")
-    predictions = storage.dataset(storage.join(bundle, "predictions.parquet")).to_table()
+    predictions = (bundle / "predictions.parquet").dataset().to_table()
     name = f"evaluation-{about.task}"
     works = worst_errors(predictions, evaluation["part"], errors)
     try:
@@ -144,7 +144,7 @@ def worst_errors(predictions: pa.Table, part: str, most: int) -> list[dict[str, 
 class _Maps:
     """Draws what in a work spoke for a class."""
 
-    def __init__(self, uri: str, bundle: Bundle, layer: str | None, method: str | None):
+    def __init__(self, uri: Location, bundle: Bundle, layer: str | None, method: str | None):
         self._uri, self._layer, self._method = uri, layer, method
         self._classes = [item.name for item in bundle.classes]
         self.view = View(bundle.input["size"])
@@ -183,7 +183,7 @@ def _explained(work: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _draw(
-    uri: str,
+    uri: Location,
     inputs: npt.NDArray[np.uint8],
     pictures: Sequence[Picture],
     classes: Sequence[int],
@@ -208,7 +208,7 @@ def _write_pictures(
     works: Sequence[dict[str, Any]], out: Path, name: str, explain: _Maps | None
 ) -> dict[str, list[tuple[str, str]]]:
     """Each work's pictures beside the page: (path, what it shows), by object_id."""
-    storage.remove(str(out / name))
+    Location.parse(out / name).remove()
     (out / name).mkdir()
     thumbnail = View(_THUMBNAIL, "inside")
     views = [thumbnail] if explain is None else [thumbnail, explain.view]

@@ -26,7 +26,7 @@ from artray.gans.scores import CANDIDATES, HEADER, SCORES, cells, heading, memor
 from artray.images.pictures import Picture, View, read_pictures
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table
-from artray.storage import files as storage
+from artray.storage import Location
 
 PAGE = "page"
 _FILES = "pictures"
@@ -48,7 +48,7 @@ _STRIPS = {
 }
 
 
-def gan_page(bundle: str, out: str | None = None) -> str:
+def gan_page(bundle: Location, out: Location | None = None) -> Location:
     """Write the page of a generator bundle, over an older one if there is one.
 
     Args:
@@ -63,8 +63,8 @@ def gan_page(bundle: str, out: str | None = None) -> str:
     """
     about = load_generator_bundle(bundle)
     history: Any = read_json(bundle, "history.json")
-    scores = read_json(bundle, SCORES) if storage.exists(storage.join(bundle, SCORES)) else None
-    out = storage.normalize(out or storage.join(bundle, PAGE))
+    scores = read_json(bundle, SCORES) if (bundle / SCORES).exists() else None
+    out = out or bundle / PAGE
     title = " · ".join(filter(None, (about.config["model"]["name"], about.config["loss"]["name"])))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -76,12 +76,12 @@ def gan_page(bundle: str, out: str | None = None) -> str:
             _latent(bundle, about, folder),
         ]
         _write(folder, title, _lead(about, history, scores), sections, _about(about))
-        storage.remove(storage.join(out, _FILES))
-        storage.upload_folder(folder, out)
-    return storage.join(out, "index.html")
+        (out / _FILES).remove()
+        out.upload(folder)
+    return out / "index.html"
 
 
-def comparison_page(comparison: str) -> str:
+def comparison_page(comparison: Location) -> Location:
     """Write the page of a comparison of generators, `index.html` in its folder.
 
     Args:
@@ -93,10 +93,9 @@ def comparison_page(comparison: str) -> str:
     Raises:
         InputError: There is no finished comparison.
     """
-    place = storage.normalize(comparison)
-    rows = storage.dataset(storage.join(place, RESULTS)).to_table().to_pylist()
+    rows = (comparison / RESULTS).dataset().to_table().to_pylist()
     keys = list(rows[0])[: list(rows[0]).index("fid")]
-    scores = read_json(next(row["run"] for row in rows if not row["error"]), SCORES)
+    scores = read_json(Location(next(row["run"] for row in rows if not row["error"])), SCORES)
     header = [*keys, *HEADER, "training"]
     lines = [[*(str(row[key]) for key in keys), *cells(row), _minutes(row["seconds"])] for row in rows]
     rest = [""] * (len(keys) - 1)
@@ -110,7 +109,7 @@ def comparison_page(comparison: str) -> str:
                 sheets.append(f"<li><p>{escape(told)}: {escape(row['error'])}</p></li>")
                 continue
             name = f"{len(sheets):02d}.png"
-            _copy(_sheets(row["run"])[-1], folder / _FILES / name)
+            _copy(_sheets(Location(row["run"]))[-1], folder / _FILES / name)
             run = PurePosixPath(row["run"]).name
             link = f'<a href="runs/{escape(run)}/{PAGE}/index.html">{escape(told)}</a>'
             sheets.append(_figure(f"{_FILES}/{name}", f"{link}, epoch {row['epochs']}", told))
@@ -120,9 +119,9 @@ def comparison_page(comparison: str) -> str:
         ]
         lead = escape(f"{len(rows)} generators from the same {scores['works']:,} works.")
         _write(folder, "Generators compared", lead, sections, "")
-        storage.remove(storage.join(place, _FILES))
-        storage.upload_folder(folder, place)
-    return storage.join(place, "index.html")
+        (comparison / _FILES).remove()
+        comparison.upload(folder)
+    return comparison / "index.html"
 
 
 def _write(folder: Path, title: str, lead: str, sections: Iterable[str], about: str) -> None:
@@ -150,7 +149,7 @@ def _about(about: GeneratorBundle) -> str:
     return f"Generator {about.model_id}, {about.created_at}."
 
 
-def _samples(bundle: str, folder: Path) -> str:
+def _samples(bundle: Location, folder: Path) -> str:
     found = _sheets(bundle)
     if not found:
         return ""
@@ -158,20 +157,20 @@ def _samples(bundle: str, folder: Path) -> str:
     chosen = sorted({round(number * last / (_SHEETS - 1)) for number in range(_SHEETS)})
     items = []
     for number in chosen:
-        name = PurePosixPath(found[number]).name
+        name = found[number].name
         _copy(found[number], folder / _FILES / name)
         epoch = f"Epoch {int(PurePosixPath(name).stem.rsplit('-', 1)[-1])}"
         items.append(_figure(f"{_FILES}/{name}", epoch, epoch))
-    if storage.exists(storage.join(bundle, ANIMATION)):
-        _copy(storage.join(bundle, ANIMATION), folder / _FILES / ANIMATION)
+    if (bundle / ANIMATION).exists():
+        _copy(bundle / ANIMATION, folder / _FILES / ANIMATION)
         items.append(_figure(f"{_FILES}/{ANIMATION}", "All of them, one after the other", "All epochs"))
     hint = "The pictures of the same codes as it learned."
     return section("samples", "What it made", hint, f'<ul class="sheets">{"".join(items)}</ul>')
 
 
-def _sheets(bundle: str) -> list[str]:
+def _sheets(bundle: Location) -> list[Location]:
     """The places of the sheets of samples, by epoch."""
-    return [info.uri for info in storage.list_files(storage.join(storage.normalize(bundle), SAMPLES))]
+    return [Location(info.uri) for info in (bundle / SAMPLES).list_files()]
 
 
 def _learning(history: Sequence[Mapping[str, Any]]) -> str:
@@ -213,12 +212,12 @@ def _reading(scores: Mapping[str, Any]) -> str:
     )
 
 
-def _copies(bundle: str, about: GeneratorBundle, scores: Mapping[str, Any], folder: Path) -> str:
+def _copies(bundle: Location, about: GeneratorBundle, scores: Mapping[str, Any], folder: Path) -> str:
     """The samples most like a work, each beside it."""
     found = scores["nearest"]
     numbers = [item["number"] for item in found]
     classes = [about.classes.index(item["class"]) for item in found] if about.classes else None
-    made = in_task(_numbered, storage.normalize(bundle), numbers, scores["seed"], classes)
+    made = in_task(_numbered, bundle, numbers, scores["seed"], classes)
     works = _works([item["image_uri"] for item in found], about.size)
     items = []
     for place, (item, picture, work) in enumerate(zip(found, made, works, strict=True)):
@@ -244,7 +243,7 @@ def _copies(bundle: str, about: GeneratorBundle, scores: Mapping[str, Any], fold
     return section("copies", "Does it repeat what it has seen?", hint, f'<ul class="errors">{"".join(items)}</ul>')
 
 
-def _numbered(bundle: str, numbers: Sequence[int], seed: int, classes: Sequence[int] | None) -> list[Picture]:
+def _numbered(bundle: Location, numbers: Sequence[int], seed: int, classes: Sequence[int] | None) -> list[Picture]:
     return list(Painter(bundle).numbered(numbers, seed, classes))
 
 
@@ -257,11 +256,11 @@ def _works(uris: Sequence[str | None], size: int) -> list[Picture | None]:
     return found
 
 
-def _latent(bundle: str, about: GeneratorBundle, folder: Path) -> str:
+def _latent(bundle: Location, about: GeneratorBundle, folder: Path) -> str:
     items = []
     for name in STRIPS:
-        place = storage.join(bundle, FOLDER, name)
-        if storage.exists(place):
+        place = bundle / FOLDER / name
+        if place.exists():
             _copy(place, folder / _FILES / name)
             text = _STRIPS[name].format(classes=", ".join(about.classes))
             items.append(_figure(f"{_FILES}/{name}", escape(text), text))
@@ -277,9 +276,9 @@ def _figure(path: str, caption: str, told: str) -> str:
     return f"<li><figure>{image}<figcaption>{caption}</figcaption></figure></li>"
 
 
-def _copy(uri: str, file: Path) -> None:
+def _copy(uri: Location, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(storage.read_bytes(uri))
+    file.write_bytes(uri.read_bytes())
 
 
 def _capital(text: str) -> str:

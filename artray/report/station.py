@@ -24,18 +24,20 @@ from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
 from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
 from artray.report.thumbnails import make_thumbnails
-from artray.storage import files as storage
+from artray.storage import Location
 
 
 class ReportOptions(ExportOptions):
     """Write a page that shows every picture with its labels; it needs no server and no internet."""
 
-    labels: str = Field(description="the labels of label_catalog", examples=["URI"])
-    features: str | None = Field(
+    labels: Location = Field(description="the labels of label_catalog", examples=["URI"])
+    features: Location | None = Field(
         None, description="the feature table: titles, artists, palettes, the map", examples=["URI"]
     )
-    evaluation: list[str] = Field([], description="a model bundle: how good it is, where it errs", examples=["URI"])
-    out: str = Field(description="a folder on this machine", examples=["DIR"])
+    evaluation: list[Location] = Field(
+        [], description="a model bundle: how good it is, where it errs", examples=["URI"]
+    )
+    out: Location = Field(description="a folder on this machine", examples=["DIR"])
     map_layer: str | None = Field(
         None,
         description="layer of the activation maps beside the errors of a model that takes pictures; default the last",
@@ -56,15 +58,16 @@ def report(options: ReportOptions) -> Counts:
     Raises:
         InputError: The labels can't be read, or `out` is not a folder on this machine that can be written.
     """
-    out = storage.normalize(options.out)
-    if out.startswith("s3://"):
-        raise InputError(f"--out {options.out}: must be a folder on this machine")
-    storage.ensure_writable(out)
+    out = options.out
+    if out.is_s3:
+        raise InputError(f"--out {out}: must be a folder on this machine")
+    out.ensure_writable()
+    folder = Path(out)
     found = read_labels(options.labels)
     chosen, total = _chosen(found, options.limit)
     labels = found.to_table(filter=None if chosen is None else pads.field("object_id").isin(chosen))
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
-    thumbnails = make_thumbnails(Path(out), _pictures(options, labels), options.thumbnail)
+    thumbnails = make_thumbnails(folder, _pictures(options, labels), options.thumbnail)
     features, overview = _features(options, labels)
     works = assemble_works(labels, features, thumbnails)
     titles = {work.object_id: work.record["title"] for work in works if work.record.get("title")}
@@ -76,26 +79,26 @@ def report(options: ReportOptions) -> Counts:
     if len(works) < total:
         about["shown"] = f"Shown are the least certain of {total:,}"
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
-    page = write_page(Path(out), works, evaluations, about, thresholds=_thresholds(found), overview=overview)
+    page = write_page(folder, works, evaluations, about, thresholds=_thresholds(found), overview=overview)
     counts: Counts = {
         "rows": len(works),
         "ok": sum(work.status == "ok" for work in works),
         "failed": sum(work.status != "ok" for work in works),
         "thumbnails": len(thumbnails),
         "on_map": 0 if overview is None or overview.positions is None else len(overview.object_ids),
-        "out": out,
+        "out": str(out),
         "page": str(page),
     }
-    exported = export_labels(options, options.labels, Path(out), options.features)
+    exported = export_labels(options, options.labels, folder, options.features)
     if exported:
         counts["exports"] = exported
     console.say(f"open {page}")
     return counts
 
 
-def _evaluation_page(options: ReportOptions, bundle: str, titles: dict[str, str]) -> Path:
-    out = Path(storage.normalize(options.out))
-    return evaluation_page(bundle, out, titles, layer=options.map_layer, method=options.map_method)
+def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str]) -> Path:
+    folder = Path(options.out)
+    return evaluation_page(bundle, folder, titles, layer=options.map_layer, method=options.map_method)
 
 
 def _chosen(labels: pads.Dataset, limit: int) -> tuple[pa.Array | None, int]:
@@ -113,7 +116,7 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     """What the page shows of the feature table, and the overview made of its embedding."""
     if options.features is None:
         return None, None
-    found = storage.dataset(options.features)
+    found = options.features.dataset()
     names = ["object_id", *record_columns(found.schema), *NUMBER_COLUMNS, "embedding"]
     wanted = pads.field("object_id").isin(pc.unique(labels["object_id"]))
     features = found.to_table(columns=[name for name in names if name in found.schema.names], filter=wanted)
@@ -162,7 +165,7 @@ def _about(options: ReportOptions, labels: pa.Table) -> dict[str, str]:
     newest = pc.max(labels["labeled_at"]).as_py()
     return {
         "title": options.title,
-        "labels": options.labels,
+        "labels": str(options.labels),
         "run": ", ".join(sorted(set(labels["run_id"].to_pylist()))),
         "labelled": f"{newest:%Y-%m-%d %H:%M} UTC",
     }

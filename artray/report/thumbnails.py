@@ -21,7 +21,7 @@ from PIL import Image
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import View, read_pictures
 from artray.labeling.plan import MAY_PASS, unchanged
-from artray.storage import files as storage
+from artray.storage import Location, digest
 from artray.storage.passes import run_pass
 
 FOLDER = "thumbnails"
@@ -54,9 +54,9 @@ def make_thumbnails(out: Path, pictures: pa.Table, size: int) -> dict[str, str]:
         if file not in wanted:
             file.unlink()
     notes = {"size": str(size), "decode_version": str(DECODE_VERSION)}
-    storage.write_table(str(out / FOLDER / INDEX), index.replace_schema_metadata(notes))
+    Location.parse(out / FOLDER / INDEX).write_table(index.replace_schema_metadata(notes))
     for name in (_STAGING, _MANIFEST):
-        storage.remove(str(out / name))
+        Location.parse(out / name).remove()
     return {object_id: path for object_id, path in paths.items() if path}
 
 
@@ -76,19 +76,19 @@ def _read_index(out: Path, size: int) -> pa.Table:
 
 def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
     """Rows of the index for new thumbnails."""
-    manifest, staging = out / _MANIFEST, out / _STAGING
-    if not manifest.exists() or not pq.read_table(manifest).equals(pictures):  # else a run that died goes on
-        storage.write_table(str(manifest), pictures)
+    manifest, staging = Location.parse(out / _MANIFEST), Location.parse(out / _STAGING)
+    if not manifest.exists() or not manifest.dataset().to_table().equals(pictures):  # else a run that died goes on
+        manifest.write_table(pictures)
     arguments = {"size": size, "decode_version": DECODE_VERSION}
-    run_pass("thumbnails", str(manifest), str(staging), _ThumbnailWorker, arguments, overwrite=True)
+    run_pass("thumbnails", manifest, staging, _ThumbnailWorker, arguments, overwrite=True)
     rows = []
-    for batch in storage.dataset(str(staging)).to_batches(batch_size=256):
+    for batch in staging.dataset().to_batches(batch_size=256):
         for row in batch.to_pylist():
             content = row["thumbnail"]
             row["thumbnail"] = None
             if content is not None:
                 # Folders of some hundred: some file systems, and people, are slow with more.
-                name = storage.fingerprint(row["object_id"].encode())
+                name = digest(row["object_id"].encode())
                 row["thumbnail"] = f"{FOLDER}/{name[:2]}/{name}.jpg"
                 (out / row["thumbnail"]).parent.mkdir(parents=True, exist_ok=True)
                 (out / row["thumbnail"]).write_bytes(content)

@@ -30,7 +30,7 @@ from artray import cluster, console
 from artray.errors import InputError
 from artray.images.pictures import BATCH
 from artray.job import Counts
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest
 
 PLAN = "_plan.json"
 RUN = "_run.json"
@@ -47,8 +47,8 @@ class Worker(Protocol):
 
 def run_pass(
     title: str,
-    manifest: str,
-    out: str,
+    manifest: Location,
+    out: Location,
     worker: type[Worker],
     arguments: Mapping[str, Any],
     *,
@@ -75,12 +75,11 @@ def run_pass(
         InputError: The manifest can't be used, `out` can't be written or holds something else, or a machine of the
             cluster can't do the work.
     """
-    out = storage.normalize(out)
     chunks, fingerprint = _manifest_rows(manifest)
-    storage.ensure_writable(out)
+    out.ensure_writable()
     cluster.connect()
     cluster.check_nodes([manifest], [out])
-    settings = {"manifest": storage.normalize(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
+    settings = {"manifest": str(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
     plan = _plan(out, settings, chunks, overwrite)
     done = _finished_parts(out)
     todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
@@ -99,10 +98,10 @@ def run_pass(
         "failed": statuses.total() - statuses["ok"],
         "statuses": dict(statuses.most_common()),
         "resumed": resumed,
-        "out": out,
+        "out": str(out),
     }
     finished = {"artray": artray.__version__, "finished_at": _now(), **settings, "counts": counts}
-    storage.write_bytes(storage.join(out, RUN), json.dumps(finished, indent=1).encode())
+    (out / RUN).write_bytes(json.dumps(finished, indent=1).encode())
     return counts
 
 
@@ -114,22 +113,22 @@ def actor_cpus() -> int:
     return max(1, int(context.get_assigned_resources().get("CPU", 1)))
 
 
-def read_run(uri: str) -> dict[str, Any]:
+def read_run(uri: Location) -> dict[str, Any]:
     """The metadata of a finished pass.
 
     Raises:
         InputError: There is none: the pass did not finish, or the folder is something else.
     """
     try:
-        found: dict[str, Any] = json.loads(storage.read_bytes(storage.join(uri, RUN)))
+        found: dict[str, Any] = json.loads((uri / RUN).read_bytes())
     except (InputError, ValueError) as error:
         raise InputError(f"{uri}: has no {RUN}: not made by a finished artray job") from error
     return found
 
 
-def _manifest_rows(manifest: str) -> tuple[list[dict[str, Any]], str]:
+def _manifest_rows(manifest: Location) -> tuple[list[dict[str, Any]], str]:
     """The manifest's row groups (file, row group, rows), and a fingerprint of its files."""
-    dataset = storage.dataset(manifest)
+    dataset = manifest.dataset()
     missing = {"object_id", "image_uri"} - set(dataset.schema.names)
     if missing:
         raise InputError(f"{manifest}: not a manifest: it has no column {', '.join(sorted(missing))}")
@@ -138,26 +137,26 @@ def _manifest_rows(manifest: str) -> tuple[list[dict[str, Any]], str]:
         groups += [{"file": fragment.path, "group": group.id, "count": group.num_rows} for group in fragment.row_groups]
     if not sum(group["count"] for group in groups):
         raise InputError(f"{manifest}: has no rows")
-    return groups, storage.dataset_fingerprint(dataset)
+    return groups, dataset_digest(dataset)
 
 
 def _plan(
-    out: str, settings: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], overwrite: bool
+    out: Location, settings: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], overwrite: bool
 ) -> dict[str, Any]:
     """The plan in the output folder if it is for the same run, else a new one."""
-    uri = storage.join(out, PLAN)
-    if storage.exists(uri):
-        plan: dict[str, Any] = json.loads(storage.read_bytes(uri))
+    uri = out / PLAN
+    if uri.exists():
+        plan: dict[str, Any] = json.loads(uri.read_bytes())
         if plan["settings"] == settings:
             return plan
         if not overwrite:
             raise InputError(
                 f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
             )
-        storage.remove(out)
+        out.remove()
     chunks = _cut(groups, cluster.cpus())
     plan = {"artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
-    storage.write_bytes(uri, json.dumps(plan).encode())
+    uri.write_bytes(json.dumps(plan).encode())
     return plan
 
 
@@ -187,16 +186,15 @@ def _failures(statuses: Counter[str]) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in statuses.most_common() if status != "ok") or " "
 
 
-def _finished_parts(out: str) -> set[str]:
-    fs, path = storage.filesystem(out)
-    return {name.rsplit("/", 1)[-1] for name in fs.ls(path, detail=False) if name.endswith(".parquet")}
+def _finished_parts(out: Location) -> set[str]:
+    return {name for name in out.names() if name.endswith(".parquet")}
 
 
 def _run(
     title: str,
     chunks: list[dict[str, Any]],
-    manifest: str,
-    out: str,
+    manifest: Location,
+    out: Location,
     worker: type[Worker],
     arguments: Mapping[str, Any],
     gpus: bool,
@@ -235,7 +233,9 @@ def _actors(gpus: bool) -> tuple[int, dict[str, float]]:
 class _ChunkActor:
     """Reads a chunk's rows, has them worked on, writes the part and answers with what became of the pictures."""
 
-    def __init__(self, title: str, manifest: str, out: str, worker: type[Worker], arguments: Mapping[str, Any]):
+    def __init__(
+        self, title: str, manifest: Location, out: Location, worker: type[Worker], arguments: Mapping[str, Any]
+    ):
         # Threads of TensorFlow's own would only fight over the other actors' cores.
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(actor_cpus()))
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(actor_cpus()))
@@ -255,14 +255,14 @@ class _ChunkActor:
 
     def __call__(self, chunks: pa.Table) -> pa.Table:
         (chunk,) = chunks.to_pylist()
-        fs, _ = storage.arrow_filesystem(self._manifest)
+        fs, _ = self._manifest.arrow_filesystem()
         with fs.open_input_file(chunk["file"]) as source:
             group = pq.ParquetFile(source).read_row_group(chunk["group"])
         result = self._work(group.slice(chunk["start"], chunk["count"]))
         # By picture: of a picture's patches one tells its status.
         tally = Counter(dict(zip(result["object_id"].to_pylist(), result["status"].to_pylist(), strict=True)).values())
         notes = {**(result.schema.metadata or {}), _TALLY: json.dumps(tally)}
-        storage.write_table(storage.join(self._out, chunk["part"]), result.replace_schema_metadata(notes))
+        (self._out / chunk["part"]).write_table(result.replace_schema_metadata(notes))
         for status, number in tally.items():
             self._pictures.inc(number, tags={"status": status})
         return pa.table(
@@ -270,9 +270,9 @@ class _ChunkActor:
         )
 
 
-def _tallies(out: str, parts: set[str]) -> Counter[str]:
+def _tallies(out: Location, parts: set[str]) -> Counter[str]:
     """The statuses of finished parts, from their footers."""
-    fs, path = storage.arrow_filesystem(out)
+    fs, path = out.arrow_filesystem()
 
     def tally(part: str) -> dict[str, int]:
         with fs.open_input_file(f"{path}/{part}") as source:

@@ -9,7 +9,7 @@ from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class, load_bundle,
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.models.classifiers import calibrated, classifier
-from artray.storage import files as storage
+from artray.storage import Location, digest
 
 
 def describe(**changes: object) -> Bundle:
@@ -34,7 +34,7 @@ def describe(**changes: object) -> Bundle:
 def write(folder, model: keras.Model, **changes: object) -> str:
     folder.mkdir(exist_ok=True)
     model.save(folder / MODEL)
-    bundle = describe(model_sha=storage.fingerprint((folder / MODEL).read_bytes()), **changes)
+    bundle = describe(model_sha=digest((folder / MODEL).read_bytes()), **changes)
     (folder / BUNDLE).write_text(bundle.model_dump_json())
     return str(folder)
 
@@ -53,13 +53,13 @@ def one_line(raised) -> str:
 def test_round_trip(tmp_path):
     model = head()
     uri = write(tmp_path / "bundle", model)
-    bundle = load_bundle(uri)
+    bundle = load_bundle(Location.parse(uri))
     assert [item.name for item in bundle.classes] == ["oil", "ink"]
     assert bundle == describe(model_sha=bundle.model_sha)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
-    again = load_model(uri, bundle)
+    again = load_model(Location.parse(uri), bundle)
     assert np.array_equal(np.asarray(again(pictures)), np.asarray(model(pictures)))
-    assert read_json(uri, BUNDLE)["task"] == "style"
+    assert read_json(Location.parse(uri), BUNDLE)["task"] == "style"
 
 
 @pytest.mark.parametrize("place", ["nothing", "empty", "file"])
@@ -67,7 +67,7 @@ def test_not_a_bundle(tmp_path, place):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(InputError) as raised:
-        load_bundle(str(tmp_path / place))
+        load_bundle(Location.parse(tmp_path / place))
     assert one_line(raised).startswith(f"{tmp_path / place}: not a model bundle: {BUNDLE}: ")
 
 
@@ -84,7 +84,7 @@ def test_not_a_bundle(tmp_path, place):
 def test_a_bundle_file_that_is_none(tmp_path, text, words):
     (tmp_path / BUNDLE).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError) as raised:
-        load_bundle(str(tmp_path))
+        load_bundle(Location.parse(tmp_path))
     line = one_line(raised)
     assert line.startswith(f"{tmp_path}: not a model bundle of this release: {BUNDLE}: ")
     assert words in line
@@ -95,23 +95,23 @@ def test_unknown_and_missing_keys(tmp_path):
     for changed in (values | {"extra": 1}, {name: value for name, value in values.items() if name != "classes"}):
         (tmp_path / BUNDLE).write_text(json.dumps(changed))
         with pytest.raises(InputError, match=r"bundle.json: (extra: Extra|classes: Field required)"):
-            load_bundle(str(tmp_path))
+            load_bundle(Location.parse(tmp_path))
 
 
 def test_pictures_decoded_otherwise(tmp_path):
     (tmp_path / BUNDLE).write_text(describe(decode_version=DECODE_VERSION + 1).model_dump_json())
     with pytest.raises(InputError) as raised:
-        load_bundle(str(tmp_path))
+        load_bundle(Location.parse(tmp_path))
     line = one_line(raised)
     assert f"decode version {DECODE_VERSION + 1}, this release has {DECODE_VERSION}: train it again" in line
 
 
 def test_a_replaced_model(tmp_path):
     uri = write(tmp_path, head())
-    bundle = load_bundle(uri)
+    bundle = load_bundle(Location.parse(uri))
     head(seed=1).save(tmp_path / MODEL)
     with pytest.raises(InputError) as raised:
-        load_model(uri, bundle)
+        load_model(Location.parse(uri), bundle)
     assert one_line(raised) == f"{uri}: {MODEL} is not the one {BUNDLE} was written for"
 
 
@@ -119,12 +119,12 @@ def test_no_model(tmp_path):
     uri = write(tmp_path, head())
     (tmp_path / MODEL).unlink()
     with pytest.raises(InputError, match=r"model.keras: not found"):
-        load_model(uri, load_bundle(uri))
+        load_model(Location.parse(uri), load_bundle(Location.parse(uri)))
 
 
 def fingerprinted(folder) -> tuple[str, Bundle]:
     """A bundle whose author wrote the fingerprint of whatever lies there."""
-    return str(folder), describe(model_sha=storage.fingerprint((folder / MODEL).read_bytes()))
+    return str(folder), describe(model_sha=digest((folder / MODEL).read_bytes()))
 
 
 def test_a_file_that_is_no_model(tmp_path):
@@ -139,7 +139,7 @@ def test_a_model_with_python_code_in_it(tmp_path):
     outputs = keras.layers.Lambda(lambda x: x / 255)(inputs)
     uri = write(tmp_path, keras.Model(inputs, outputs))
     with pytest.raises(InputError, match=r"model.keras can't be loaded safely") as raised:
-        load_model(uri, load_bundle(uri))
+        load_model(Location.parse(uri), load_bundle(Location.parse(uri)))
     one_line(raised)
 
 

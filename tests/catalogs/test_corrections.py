@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from artray.catalogs.corrections import correct, corrected, read_corrections
 from artray.errors import InputError
+from artray.storage import Location
 
 HEADER = ["object_id", "task", "label", "predicted", "score", "corrected_at"]
 
@@ -29,20 +30,22 @@ def test_the_latest_counts_whatever_the_order_of_files(tmp_path):
     one = save(tmp_path / "1.csv", [row("a", "new", "2026-05-04T03:02:02.000Z"), row("b", "b1")])
     two = save(tmp_path / "2.csv", [row("a", "old"), row("b", "b2"), row("b", "oil", task="medium")])
     for files in ([one, two], [two, one]):
-        assert read_corrections(files).labels["style"]["a"] == "new"
-        assert read_corrections(files).labels["medium"] == {"b": "oil"}
-    assert read_corrections([one, two]).labels["style"]["b"] == "b2"  # of the same time: the later file
+        assert read_corrections([Location.parse(item) for item in files]).labels["style"]["a"] == "new"
+        assert read_corrections([Location.parse(item) for item in files]).labels["medium"] == {"b": "oil"}
+    assert (
+        read_corrections([Location.parse(one), Location.parse(two)]).labels["style"]["b"] == "b2"
+    )  # of the same time: the later file
 
 
 def test_times_of_other_places_are_compared_as_times(tmp_path):
     rows = [row("a", "later", "2026-05-04T02:30:00-02:00"), row("a", "earlier", "2026-05-04T04:00:00Z")]
-    assert read_corrections([save(tmp_path / "c.csv", rows)]).labels["style"] == {"a": "later"}
+    assert read_corrections([Location.parse(save(tmp_path / "c.csv", rows))]).labels["style"] == {"a": "later"}
 
 
 @pytest.mark.parametrize("at", ["04.05.26 03:02", "", "yesterday"])
 def test_times_a_spreadsheet_has_changed_leave_it_to_the_rows(tmp_path, at):
     rows = [row("a", "first", at), row("a", "second", at)]
-    assert read_corrections([save(tmp_path / "c.csv", rows)]).labels["style"] == {"a": "second"}
+    assert read_corrections([Location.parse(save(tmp_path / "c.csv", rows))]).labels["style"] == {"a": "second"}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ def test_a_spreadsheet_was_at_it(tmp_path, encoding, form):
         row("'=1+1", "'-x-"),
         *[row(f"n{i}", "ö") for i in range(9)],
     ]
-    found = read_corrections([save(tmp_path / "c.csv", rows, encoding, **form)]).labels["style"]
+    found = read_corrections([Location.parse(save(tmp_path / "c.csv", rows, encoding, **form))]).labels["style"]
     assert found["Künstler 7"] == 'Käthe; Kollwitz, "Graphik"\nzwei'
     assert found["=1+1"] == "-x-"
 
@@ -65,11 +68,11 @@ def test_as_a_workbook(tmp_path):
     for line in [HEADER, row("007", "Cubism")]:
         book.active.append(line)
     book.save(tmp_path / "c.xlsx")
-    assert read_corrections([str(tmp_path / "c.xlsx")]).labels == {"style": {"007": "Cubism"}}
+    assert read_corrections([Location.parse(tmp_path / "c.xlsx")]).labels == {"style": {"007": "Cubism"}}
 
 
 def test_rows_without_what_is_needed_are_counted(tmp_path):
-    found = read_corrections([save(tmp_path / "c.csv", [row("", "x"), row("", ""), row("b", "y")])])
+    found = read_corrections([Location.parse(save(tmp_path / "c.csv", [row("", "x"), row("", ""), row("b", "y")]))])
     assert found.labels == {"style": {"b": "y"}}
     assert any("2 rows without object_id or task" in problem for problem in found.problems)
 
@@ -77,9 +80,9 @@ def test_rows_without_what_is_needed_are_counted(tmp_path):
 def test_another_table_is_refused(tmp_path):
     (tmp_path / "c.csv").write_text("id,style\n1,x\n")
     with pytest.raises(InputError, match="there is no column object_id, task, label"):
-        read_corrections([str(tmp_path / "c.csv")])
+        read_corrections([Location.parse(tmp_path / "c.csv")])
     with pytest.raises(InputError, match="not"):
-        read_corrections([str(tmp_path / "none.csv")])
+        read_corrections([Location.parse(tmp_path / "none.csv")])
 
 
 IDS = st.sampled_from(["a", "b", "c", "d", "e"])
@@ -120,17 +123,19 @@ def test_what_is_said_of_unknown_works():
 def test_a_table_for_training(tmp_path, capsys):
     table = pa.table({"object_id": ["a", "a", "b"], "patch": [0, 1, 0], "movement": ["x", "x", None]})
     file = save(tmp_path / "c.csv", [row("a", "y"), row("b", "z"), row("a", "oil", task="medium")])
-    assert corrected(table, "movement", "style", [file])["movement"].to_pylist() == ["y", "y", "z"]
+    assert corrected(table, "movement", "style", [Location.parse(file)])["movement"].to_pylist() == ["y", "y", "z"]
     assert "corrections: 2 changed, 1 added, 0 confirmed" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"no corrections of the task 'genre' \(there are: style, medium\)"):
-        corrected(table, "movement", "genre", [file])
+        corrected(table, "movement", "genre", [Location.parse(file)])
     with pytest.raises(InputError, match="the column 'patch' holds int64"):
-        corrected(table, "patch", "style", [file])
+        corrected(table, "patch", "style", [Location.parse(file)])
 
 
 def test_an_empty_label_takes_the_label_away(tmp_path):
     """`None of these` on the page."""
-    found = read_corrections([save(tmp_path / "c.csv", [row("a", ""), row("b", ""), row("c", "Rococo")])])
+    found = read_corrections(
+        [Location.parse(save(tmp_path / "c.csv", [row("a", ""), row("b", ""), row("c", "Rococo")]))]
+    )
     table = pa.table({"object_id": ["a", "b", "c", "d"], "style": ["Cubism", None, "Cubism", "Cubism"]})
     result = correct(table, "style", found.labels["style"])
     assert result.labels.to_pylist() == [None, None, "Rococo", "Cubism"]

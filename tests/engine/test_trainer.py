@@ -7,6 +7,7 @@ from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.trainer import Mirrored, Replicas, Summaries, gradients
+from artray.storage import Location
 from tests.engine.processes import on_replicas
 from tests.engine.replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
 
@@ -177,7 +178,7 @@ def test_gradients():
 def test_summaries_are_what_tensorboard_reads(tmp_path):
     import tensorflow as tf
 
-    summaries = Summaries(str(tmp_path))
+    summaries = Summaries(Location.parse(tmp_path))
     for step in (1, 2):
         summaries.write(step, {"loss": 1 / step, "learning_rate": 0.1})
     (file,) = tmp_path.iterdir()

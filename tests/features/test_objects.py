@@ -14,7 +14,7 @@ from scipy.stats import entropy
 
 from artray.errors import InputError
 from artray.features.objects import ENCODING, GRID, LABELS, SCORE_EDGES, Detection, Objects, draw_boxes, encode_objects
-from artray.storage import files as storage
+from artray.storage import Location
 from artray.vocabulary import coco
 from tests.conftest import SHARED
 
@@ -166,7 +166,7 @@ def test_can_be_pickled_after_use(objects, columns):
 
 
 def test_from_s3(folder, s3_bucket, columns, tmp_path):
-    storage.upload_folder(Path(folder), f"{s3_bucket}/detector")
+    Location.parse(f"{s3_bucket}/detector").upload(Path(folder))
     assert Objects(f"{s3_bucket}/detector", size=SIZE)(PICTURES) == columns
 
 

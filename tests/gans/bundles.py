@@ -7,7 +7,7 @@ from typing import Any
 
 from artray.bundles.generator import BUNDLE, DISCRIMINATOR, GENERATOR, GeneratorBundle
 from artray.images.decoding import DECODE_VERSION
-from artray.storage import files as storage
+from artray.storage import Location, digest
 
 SIZE, CODES = 16, 8
 
@@ -30,8 +30,8 @@ def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) 
         for name, model in networks.items():
             file = Path(folder) / name
             model.save(file)
-            shas[name] = storage.fingerprint(file.read_bytes())
-            storage.write_bytes(storage.join(uri, name), file.read_bytes())
+            shas[name] = digest(file.read_bytes())
+            (Location.parse(uri) / name).write_bytes(file.read_bytes())
     values = {
         "model_id": "untrained",
         "config": {"target": "style" if classes else None},
@@ -48,5 +48,5 @@ def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) 
         "created_at": "2026-01-01T00:00:00+00:00",
         **changes,
     }
-    storage.write_bytes(storage.join(uri, BUNDLE), json.dumps(values).encode())
+    (Location.parse(uri) / BUNDLE).write_bytes(json.dumps(values).encode())
     return GeneratorBundle.model_validate(values)

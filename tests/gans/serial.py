@@ -11,7 +11,7 @@ import pytest
 
 from artray.gans import latent_walks as latent
 from artray.gans import sampling, scores
-from artray.storage import files as storage
+from artray.storage import Location, dataset_digest
 
 CHUNK = 9
 
@@ -47,23 +47,23 @@ class Serial:
         overwrite: bool,
         gpus: bool,
     ) -> dict[str, Any]:
-        found = storage.dataset(manifest)
-        plan, settings = storage.join(out, "_plan.json"), json.dumps([storage.dataset_fingerprint(found), arguments])
-        if storage.exists(plan) and storage.read_bytes(plan).decode() != settings:
+        found = Location.parse(manifest).dataset()
+        plan, settings = Location.parse(out) / "_plan.json", json.dumps([dataset_digest(found), arguments])
+        if Location.parse(plan).exists() and Location.parse(plan).read_bytes().decode() != settings:
             assert overwrite
-            storage.remove(out)
-        storage.write_bytes(plan, settings.encode())
+            Location.parse(out).remove()
+        Location.parse(plan).write_bytes(settings.encode())
         work, table = worker(**json.loads(json.dumps(arguments))), found.to_table()
         states: Counter[str] = Counter()
         self.passes.append([])
         for start in range(0, len(table), CHUNK):
             if self.dies_after == start // CHUNK:
                 raise DiedError
-            part = storage.join(out, f"part-{start // CHUNK:06d}.parquet")
-            if not storage.exists(part):
+            part = Location.parse(out) / f"part-{start // CHUNK:06d}.parquet"
+            if not Location.parse(part).exists():
                 self.passes[-1] += table["object_id"].slice(start, CHUNK).to_pylist()
-                storage.write_table(part, work(table.slice(start, CHUNK)))
-            states.update(storage.dataset(part).to_table()["status"].to_pylist())
+                Location.parse(part).write_table(work(table.slice(start, CHUNK)))
+            states.update(Location.parse(part).dataset().to_table()["status"].to_pylist())
         return {"statuses": dict(states)}
 
 

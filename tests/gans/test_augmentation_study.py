@@ -12,7 +12,7 @@ import pytest
 from artray.errors import InputError
 from artray.gans import augmentation_study as augmenting
 from artray.gans.augmentation_study import AugmentationOptions, compare_augmentation
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.integration.tables import CONFIG, EXAMPLES, write_features
@@ -34,16 +34,16 @@ class Steps:
 
     def train_gan(self, options: Any) -> None:
         self.trained.append(options)
-        if not storage.exists(storage.join(options.out, "generator.json")):
+        if not (options.out / "generator.json").exists():
             write_generator(options.out, ["code", "hand"], config={"target": "medium"})
 
-    def compute_features(self, manifest: str, out: str, specs: Any, *, overwrite: bool) -> None:
+    def compute_features(self, manifest: Location, out: Location, specs: Any, *, overwrite: bool) -> None:
         assert specs == [{"name": "embedding", "size": 224}]
-        table = storage.dataset(manifest).to_table()
+        table = manifest.dataset().to_table()
         values = np.arange(len(table) * WIDTH, dtype=np.float32)
         table = table.append_column("status", pa.array(["ok"] * len(table)))
         table = table.append_column("embedding", pa.FixedSizeListArray.from_arrays(pa.array(values), WIDTH))
-        storage.write_table(storage.join(out, "part-0.parquet"), table)
+        (out / "part-0.parquet").write_table(table)
 
     def search(self, options: Any) -> dict[str, str]:
         self.searched.append(options)
@@ -53,11 +53,11 @@ class Steps:
             figures = {"accuracy": share + seed / 100, "balanced_accuracy": share, "macro": {"f1": share}}
             baseline = {**figures, "balanced_accuracy": 0.77}
             level = {**figures, "majority_share": 0.5, "n": 12, "baseline": baseline}
-            runs.append(storage.join(options.out, "runs", str(seed)))
+            runs.append(str(options.out / "runs" / str(seed)))
             text = json.dumps({"levels": {"artwork": level}})
-            storage.write_bytes(storage.join(runs[-1], "evaluation.json"), text.encode())
-        storage.write_table(storage.join(options.out, "results.parquet"), pa.table({"runs": [runs]}))
-        return {"out": options.out}
+            (Location(runs[-1]) / "evaluation.json").write_bytes(text.encode())
+        (options.out / "results.parquet").write_table(pa.table({"runs": [runs]}))
+        return {"out": str(options.out)}
 
 
 @pytest.fixture
@@ -77,14 +77,14 @@ def test_generated_works_join_the_training_part_alone(
     options: AugmentationOptions, steps: Steps, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = compare_augmentation(options)
-    real = storage.dataset(options.data).to_table()
+    real = options.data.dataset().to_table()
     parts = Counter(real["split"].to_pylist())
-    assert [found.data for found in steps.searched] == [[f"{options.out}/data/{share}"] for share in (0, 50, 100)]
+    assert [found.data for found in steps.searched] == [[options.out / "data" / str(share)] for share in (0, 50, 100)]
     added = []
     for found in steps.searched:
-        table = storage.dataset(found.data[0]).to_table()
+        table = found.data[0].dataset().to_table()
         assert table.slice(0, EXAMPLES).equals(real)
-        assert storage.exists(storage.join(found.data[0], "_run.json"))
+        assert (found.data[0] / "_run.json").exists()
         added.append(table.slice(EXAMPLES))
     assert [len(table) for table in added] == [0, 19, 37]
     assert parts["train"] == 37

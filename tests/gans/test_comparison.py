@@ -10,7 +10,7 @@ import pytest
 from artray.errors import ArtrayError, InputError
 from artray.gans import comparison, scores
 from artray.gans.comparison import ComparisonOptions, compare_gans, trained_runs
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.gans.test_scores import Colours, collection
@@ -27,14 +27,14 @@ class Trainer:
         self._fails = fails
 
     def __call__(self, options: Any) -> None:
-        if storage.exists(storage.join(options.out, "generator.json")):
+        if (Location.parse(options.out) / "generator.json").exists():
             return
         self.trained.append(options.set)
         if options.set["loss.name"] == json.dumps(self._fails):
             raise ArtrayError("the generator's loss is no longer a number")
         write_generator(options.out, distribution="uniform")
         history = [{"epoch": number, "seconds": 60.0} for number in (1, 2)]
-        storage.write_bytes(storage.join(options.out, "history.json"), json.dumps(history).encode())
+        (Location.parse(options.out) / "history.json").write_bytes(json.dumps(history).encode())
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_table_of_losses(
     assert [changes["loss.name"] for changes in trainer.trained] == ['"ns"', '"wgan"', '"hinge"']
     assert len(serial.passes[0]) == 50 + 1 + 25
     assert [len(rows) for rows in serial.passes[1:]] == [25, 0, 25]
-    rows = storage.dataset(str(tmp_path / "results.parquet")).to_table().to_pylist()
+    rows = Location.parse(str(tmp_path / "results.parquet")).dataset().to_table().to_pylist()
     assert [(row["config"], row["loss.name"], row["seconds"]) for row in rows] == [
         ("gan_dcgan", "ns", 120),
         ("gan_dcgan", "wgan", None),
@@ -71,7 +71,7 @@ def test_a_table_of_losses(
     assert rows[0]["fid"] == rows[2]["fid"]  # the same untrained network
     with (tmp_path / "results.csv").open() as file:
         assert [line["loss.name"] for line in csv.DictReader(file)] == ["ns", "wgan", "hinge"]
-    assert trained_runs(str(tmp_path)) == [rows[0]["run"], rows[2]["run"]]
+    assert trained_runs(Location.parse(tmp_path)) == [Location(rows[0]["run"]), Location(rows[2]["run"])]
     assert (Path(rows[0]["run"]) / "latent" / "interpolation.png").exists()
     assert not (tmp_path / "_works").exists()
     said = capsys.readouterr().err

@@ -14,7 +14,7 @@ from PIL import Image
 from artray.bundles.generator import load_generator_bundle
 from artray.errors import InputError
 from artray.gans.sampling import Painter, class_shares, numbered_codes, sample, spread_classes
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.gans.bundles import CODES, SIZE, write_generator
 from tests.gans.serial import CHUNK, DiedError, Serial
 
@@ -54,7 +54,7 @@ def test_a_class_without_a_share_is_never_drawn() -> None:
 
 
 def test_codes_belong_to_a_seed_and_a_number(plain: str) -> None:
-    bundle = load_generator_bundle(plain)
+    bundle = load_generator_bundle(Location.parse(plain))
     codes = numbered_codes(bundle, range(10), seed=3)
     assert codes.shape == (10, CODES)
     assert (numbered_codes(bundle, [7, 2], seed=3) == codes[[7, 2]]).all()
@@ -64,7 +64,7 @@ def test_codes_belong_to_a_seed_and_a_number(plain: str) -> None:
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(conditional: str) -> None:
-    painter = Painter(conditional)
+    painter = Painter(Location.parse(conditional))
     classes = [random.Random(0).randrange(3) for _ in range(70)]
     whole = painter.numbered(range(70), 0, classes)
     assert whole.shape == (70, SIZE, SIZE, 3)
@@ -76,71 +76,71 @@ def test_a_picture_does_not_depend_on_its_neighbours(conditional: str) -> None:
 
 
 def test_the_generator_is_rounded_not_cut(plain: str) -> None:
-    painter = Painter(plain)
+    painter = Painter(Location.parse(plain))
     codes = numbered_codes(painter.bundle, range(5), 0)
     values = np.asarray(painter._model(codes))
     assert np.abs(painter(codes) - values).max() <= 0.5 + 1e-3
 
 
 def test_classes_are_asked_for_by_name(conditional: str, plain: str) -> None:
-    bundle = load_generator_bundle(conditional)
-    assert class_shares(bundle, conditional, []) == [1, 1, 1]
-    assert class_shares(bundle, conditional, ["Rococo"]) == [0, 1, 0]
+    bundle = load_generator_bundle(Location.parse(conditional))
+    assert class_shares(bundle, Location.parse(conditional), []) == [1, 1, 1]
+    assert class_shares(bundle, Location.parse(conditional), ["Rococo"]) == [0, 1, 0]
     with pytest.raises(InputError, match=r"no class 'Roccoco' \(classes: Cubism, Rococo, Ukiyo-e\)"):
-        class_shares(bundle, conditional, ["Roccoco"])
+        class_shares(bundle, Location.parse(conditional), ["Roccoco"])
     with pytest.raises(InputError, match="trained without labels"):
-        class_shares(load_generator_bundle(plain), plain, ["Rococo"])
+        class_shares(load_generator_bundle(Location.parse(plain)), Location.parse(plain), ["Rococo"])
 
 
 def test_samples_are_a_collection(conditional: str, tmp_path: Path, serial: Serial) -> None:
     out = str(tmp_path / "generated")
-    counts = sample(conditional, out, 40, seed=5)
+    counts = sample(Location.parse(conditional), Location.parse(out), 40, seed=5)
     assert counts["rows"] == counts["ok"] == 40
     assert sum(counts["classes"].values()) == 40
-    table = storage.dataset(counts["manifest"]).to_table()
+    table = Location.parse(counts["manifest"]).dataset().to_table()
     assert table.column_names[:4] == ["object_id", "image_uri", "size", "version"]
     assert set(table["split"].to_pylist()) == {"train"}
     assert len(set(table["object_id"].to_pylist())) == 40
-    files = {info.uri: info for info in storage.list_files(str(tmp_path / "generated" / "pictures"))}
+    files = {info.uri: info for info in Location.parse(str(tmp_path / "generated" / "pictures")).list_files()}
     assert set(files) == set(table["image_uri"].to_pylist())
     assert Counter(table["style"].to_pylist()) == counts["classes"]
     for row in table.to_pylist():
         assert (files[row["image_uri"]].size, files[row["image_uri"]].version) == (row["size"], row["version"])
-    painter = Painter(conditional)
+    painter = Painter(Location.parse(conditional))
     row = table.to_pylist()[17]
     expected = painter.numbered([17], 5, [CLASSES.index(row["style"])])[0]
     assert (np.asarray(Image.open(row["image_uri"])) == expected).all()
 
     # Again: nothing to do. More of them: the first ones stay what they are, and so do their ids.
-    assert sample(conditional, out, 40, seed=5) == counts
+    assert sample(Location.parse(conditional), Location.parse(out), 40, seed=5) == counts
     assert len(serial.passes) == 1
     with pytest.raises(InputError, match="--overwrite"):
-        sample(conditional, out, 64, seed=5)
-    more = sample(conditional, out, 64, seed=5, overwrite=True)
-    longer = storage.dataset(more["manifest"]).to_table()
+        sample(Location.parse(conditional), Location.parse(out), 64, seed=5)
+    more = sample(Location.parse(conditional), Location.parse(out), 64, seed=5, overwrite=True)
+    longer = Location.parse(more["manifest"]).dataset().to_table()
     assert longer["object_id"].to_pylist()[:40] == table["object_id"].to_pylist()
     assert (np.asarray(Image.open(row["image_uri"])) == expected).all()
-    other = sample(conditional, str(tmp_path / "other"), 40, seed=6)
-    ids = storage.dataset(other["manifest"]).to_table()["object_id"].to_pylist()
+    other = sample(Location.parse(conditional), Location.parse(tmp_path / "other"), 40, seed=6)
+    ids = Location.parse(other["manifest"]).dataset().to_table()["object_id"].to_pylist()
     assert not set(ids) & set(table["object_id"].to_pylist())
 
 
 def test_a_run_that_died_goes_on(plain: str, tmp_path: Path, serial: Serial) -> None:
     whole, died = tmp_path / "whole", tmp_path / "died"
-    sample(plain, str(whole), 40)
+    sample(Location.parse(plain), Location.parse(whole), 40)
     serial.dies_after = 2
     with pytest.raises(DiedError):
-        sample(plain, str(died), 40)
+        sample(Location.parse(plain), Location.parse(died), 40)
     serial.dies_after = None
-    counts = sample(plain, str(died), 40)
+    counts = sample(Location.parse(plain), Location.parse(died), 40)
     assert serial.passes[-1] == serial.passes[0][2 * CHUNK :]
     for picture in sorted((whole / "pictures").rglob("*.png")):
         assert picture.read_bytes() == (died / picture.relative_to(whole)).read_bytes()
-    assert "style" not in storage.dataset(counts["manifest"]).schema.names
-    run = json.loads(storage.read_bytes(storage.join(counts["manifest"], "_run.json")))
+    assert "style" not in Location.parse(counts["manifest"]).dataset().schema.names
+    run = json.loads((Location.parse(counts["manifest"]) / "_run.json").read_bytes())
     assert run["arguments"]["count"] == 40
 
 
 def test_a_bad_truncation_is_said_at_once(plain: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="truncation"):
-        sample(plain, str(tmp_path), 4, truncation=0.0)
+        sample(Location.parse(plain), Location.parse(tmp_path), 4, truncation=0.0)

@@ -15,7 +15,7 @@ from artray.errors import InputError
 from artray.gans import scores
 from artray.gans.latent_walks import latent_strips
 from artray.gans.metrics import frechet_distance
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
 
@@ -57,23 +57,25 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
         )
     (folder / "03.png").write_bytes(b"no picture")
     manifest = str(folder / "manifest")
-    storage.write_table(storage.join(manifest, "manifest.parquet"), pa.Table.from_pylist(rows))
+    (Location.parse(manifest) / "manifest.parquet").write_table(pa.Table.from_pylist(rows))
     return manifest
 
 
 def test_only_training_works_of_the_right_classes_count(collection: str, tmp_path: Path) -> None:
-    table = scores.training_works(collection)
+    table = scores.training_works(Location.parse(collection))
     assert table["object_id"].to_pylist() == [f"work-{number:02d}" for number in range(50)]
-    table = scores.training_works(collection, "style", STYLES)
+    table = scores.training_works(Location.parse(collection), "style", STYLES)
     assert len(table) == 49
     bundle = write_generator(str(tmp_path), STYLES)
     assert scores.class_counts(table, bundle) == [32, 17]
     with pytest.raises(InputError, match="no column 'genre'"):
-        scores.training_works(collection, "genre", STYLES)
+        scores.training_works(Location.parse(collection), "genre", STYLES)
 
 
 def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, serial: Serial) -> None:
-    images = [Path(uri).read_bytes() for uri in storage.dataset(collection).to_table()["image_uri"].to_pylist()]
+    images = [
+        Path(uri).read_bytes() for uri in Location.parse(collection).dataset().to_table()["image_uri"].to_pylist()
+    ]
     table = pa.table(
         {
             "object_id": [f"work-{number // 2:02d}" for number in range(60)],
@@ -83,10 +85,10 @@ def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, seri
             "split": ["train"] * 60,
         }
     )
-    storage.write_table(str(tmp_path / "patches" / "part-0.parquet"), table)
-    works = scores.training_works(str(tmp_path / "patches"))
+    Location.parse(str(tmp_path / "patches" / "part-0.parquet")).write_table(table)
+    works = scores.training_works(Location.parse(tmp_path / "patches"))
     assert len(works) == 59
-    found = scores.embed_works(works, str(tmp_path / "embeddings"), SIZE, 5)
+    found = scores.embed_works(works, Location.parse(tmp_path / "embeddings"), SIZE, 5)
     assert len(found["work"]) == 59
     assert "data" not in found["work"].column_names
     picture = Image.open(collection.replace("manifest", "00.png")).resize((SIZE, SIZE), Image.Resampling.BOX)
@@ -99,7 +101,7 @@ def test_scores_are_written_once(
 ) -> None:
     model = str(tmp_path / "gan")
     before = write_generator(model, STYLES)
-    found = scores.score(model, collection, samples=1000)
+    found = scores.score(Location.parse(model), Location.parse(collection), samples=1000)
     assert found["n"] == found["samples"] == 24  # 48 of 49 could be read
     assert found["works"] == 48
     assert found["rows"].keys() == scores.CANDIDATES.keys()
@@ -115,13 +117,17 @@ def test_scores_are_written_once(
     assert {path.name for path in Path(model).iterdir()} == {
         "generator.keras", "discriminator.keras", "generator.json", "scores.json",
     }  # fmt: skip
-    bundle = load_generator_bundle(model)
+    bundle = load_generator_bundle(Location.parse(model))
     assert bundle.metrics["scores"]["fid"] == rows["generator"]["fid"]
     assert bundle.model_copy(update={"metrics": {}}) == before
     passes = len(serial.passes)
-    assert scores.score(model, collection, samples=1000) == found == json.loads(Path(model, "scores.json").read_text())
+    assert (
+        scores.score(Location.parse(model), Location.parse(collection), samples=1000)
+        == found
+        == json.loads(Path(model, "scores.json").read_text())
+    )
     assert len(serial.passes) == passes
-    assert scores.score(model, collection, samples=8)["n"] == 8
+    assert scores.score(Location.parse(model), Location.parse(collection), samples=8)["n"] == 8
     scores.show(found)
     said = capsys.readouterr().err
     assert "24 pictures against 24, embedding efficientnet-lite0 (not Inception's FID)" in said
@@ -133,16 +139,16 @@ def test_works_are_embedded_once_for_several_generators(collection: str, tmp_pat
     kept = str(tmp_path / "works")
     for number in range(2):
         write_generator(str(tmp_path / f"gan-{number}"), distribution=("normal", "uniform")[number])
-        scores.score(str(tmp_path / f"gan-{number}"), collection, works=kept)
+        scores.score(Location.parse(tmp_path / f"gan-{number}"), Location.parse(collection), works=Location.parse(kept))
     assert [len(rows) for rows in serial.passes] == [50 + 1 + 25, 25, 0, 25]
 
 
 def test_too_few_works_are_said(collection: str, tmp_path: Path, serial: Serial) -> None:
-    few = storage.dataset(collection).to_table().slice(0, 7)
-    storage.write_table(str(tmp_path / "few" / "manifest.parquet"), few)
+    few = Location.parse(collection).dataset().to_table().slice(0, 7)
+    Location.parse(str(tmp_path / "few" / "manifest.parquet")).write_table(few)
     write_generator(str(tmp_path / "gan"))
     with pytest.raises(InputError, match="7 training works are too few for scores; 8 are needed"):
-        scores.score(str(tmp_path / "gan"), str(tmp_path / "few"))
+        scores.score(Location.parse(tmp_path / "gan"), Location.parse(tmp_path / "few"))
 
 
 def embedded(values: np.ndarray) -> pa.Table:
@@ -180,7 +186,7 @@ def test_copies_are_called_copies_and_new_works_are_not() -> None:
 @pytest.mark.parametrize("classes", [[], STYLES])
 def test_latent_strips_are_written(tmp_path: Path, serial: Serial, classes: list[str]) -> None:
     write_generator(str(tmp_path), classes)
-    names = latent_strips(str(tmp_path))
+    names = latent_strips(Location.parse(tmp_path))
     shapes = {name: Image.open(tmp_path / name).size for name in names}
     each = SIZE + 2
     expected = {"latent/interpolation.png": (9 * each - 2, 6 * each - 2), "latent/arithmetic.png": (4 * each - 2, 106)}
@@ -188,5 +194,5 @@ def test_latent_strips_are_written(tmp_path: Path, serial: Serial, classes: list
         expected["latent/classes.png"] = (2 * each - 2, 106)
     assert shapes == expected
     again = Path(tmp_path / "latent/interpolation.png").read_bytes()
-    latent_strips(str(tmp_path))
+    latent_strips(Location.parse(tmp_path))
     assert Path(tmp_path / "latent/interpolation.png").read_bytes() == again

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from artray.storage import files as storage
+from artray.storage import Location
 
 EXAMPLES = 61
 CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")
@@ -30,6 +30,6 @@ def write_features(uri: str, seed: int = 0) -> None:
             "embedding": pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), 16),
         }
     )
-    storage.write_table(storage.join(uri, "part-000000.parquet"), table)
+    (Location.parse(uri) / "part-000000.parquet").write_table(table)
     run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}
-    storage.write_bytes(storage.join(uri, "_run.json"), json.dumps(run).encode())
+    (Location.parse(uri) / "_run.json").write_bytes(json.dumps(run).encode())

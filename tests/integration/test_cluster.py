@@ -12,7 +12,7 @@ from PIL import Image
 
 from artray.bundles.classifier import load_bundle
 from artray.ingest.station import IngestOptions, ingest
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.clusters import ROOT, RealCluster, counts_of
 from tests.integration.tables import EXAMPLES, write_features
 
@@ -36,7 +36,7 @@ def test_a_pass_gets_its_first_machine(cluster: RealCluster, tmp_path: Path) -> 
         *("--features", "brightness"),
     )
     assert counts_of(done)["ok"] == 40
-    ids = storage.dataset(f"{tmp_path}/features").to_table()["object_id"].to_pylist()
+    ids = Location.parse(f"{tmp_path}/features").dataset().to_table()["object_id"].to_pylist()
     assert sorted(ids) == [f"{number:02d}" for number in range(40)]
 
 
@@ -47,7 +47,7 @@ def test_train_is_submitted_as_a_job(cluster: RealCluster, tmp_path: Path) -> No
         *("--data", f"{tmp_path}/features", "--out", f"{tmp_path}/model", "--workers", "2", "--set", "epochs=2"),
     )
     assert counts_of(done)["rows"] == EXAMPLES
-    assert load_bundle(str(tmp_path / "model")).task == "hand_or_code"
+    assert load_bundle(Location.parse(tmp_path / "model")).task == "hand_or_code"
 
 
 def test_a_wrong_job_ends_with_one_line(cluster: RealCluster, tmp_path: Path) -> None:

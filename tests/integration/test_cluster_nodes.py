@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.servers import S3Server
 
 # In a process of its own: the suite's is in another cluster. Each line of its output is what became of one node.
@@ -84,7 +84,7 @@ def outcomes(
     s3_server: S3Server, s3_bucket: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, str]]:
     folder = tmp_path_factory.mktemp("nodes")
-    storage.write_bytes(f"{s3_bucket}/nodes/manifest/manifest.parquet", b"")
+    Location.parse(f"{s3_bucket}/nodes/manifest/manifest.parquet").write_bytes(b"")
     nodes = {
         "good": {},
         "bare": python_finds(folder / "bare" / "sitecustomize.py", NO_ARTRAY),
@@ -127,9 +127,9 @@ def test_a_node_that_may_not_use_the_bucket(outcomes):
 
 
 def test_nothing_is_left_behind(outcomes, s3_bucket):
-    assert [info.uri for info in storage.list_files(f"{s3_bucket}/nodes")] == [
+    assert [info.uri for info in Location.parse(f"{s3_bucket}/nodes").list_files()] == [
         f"{s3_bucket}/nodes/manifest/manifest.parquet"
     ]
-    fs, path = storage.filesystem(f"{s3_bucket}/nodes/labels")
+    fs, path = Location.parse(f"{s3_bucket}/nodes/labels").filesystem()
     # Hidden files too; an empty folder stays on this server.
     assert [name for name, info in fs.find(path, detail=True).items() if info["type"] == "file"] == []

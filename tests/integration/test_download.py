@@ -12,7 +12,7 @@ import pytest
 
 from artray.download.station import RESULT, DownloadOptions, download
 from artray.errors import InputError
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.download.museum_server import MuseumServer, picture, raw, reply
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def write_catalog(folder: Path, rows: dict[str, str]) -> str:
 
 
 def results(out: str) -> dict[str, dict[str, object]]:
-    table = storage.dataset(f"{out}/downloads").to_table()
+    table = Location.parse(f"{out}/downloads").dataset().to_table()
     assert table.schema.names == RESULT.names
     rows = {row["object_id"]: row for row in table.to_pylist()}
     assert len(rows) == len(table)
@@ -67,12 +67,12 @@ def test_a_catalogue_is_downloaded_once(
     }  # fmt: skip
     for number, name in enumerate(good):
         data = picture(number)
-        assert storage.read_bytes(f"{out}/pictures/{rows[name]['path']}") == data
+        assert Location.parse(f"{out}/pictures/{rows[name]['path']}").read_bytes() == data
         assert rows[name]["sha256"] == hashlib.sha256(data).hexdigest()
         assert rows[name]["bytes"] == len(data)
     assert rows["late"]["path"] == "late.png"
-    assert len(list(storage.list_files(f"{out}/pictures"))) == 41
-    everything = b"".join(storage.read_bytes(info.uri) for info in storage.list_files(out))
+    assert len(list(Location.parse(f"{out}/pictures").list_files())) == 41
+    everything = b"".join(Location.parse(info.uri).read_bytes() for info in Location.parse(out).list_files())
     assert b"hunter2" not in everything + json.dumps([counts, list(rows.values())]).encode()
 
     asked = len(museum.asked)

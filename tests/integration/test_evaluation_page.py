@@ -12,6 +12,7 @@ from artray.classifiers.fold_ensemble import averaged
 from artray.errors import InputError
 from artray.models.classifiers import calibrated, classifier
 from artray.report.evaluation import evaluation_page
+from artray.storage import Location
 from tests.report.bundles import write_bundle
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -32,7 +33,7 @@ def test_errors_have_activation_maps(tmp_path: Path, bagged: bool) -> None:
     model.save(bundle / "model.keras")
     about = {"input": {"kind": "pictures", "size": 16}, "metrics": {"bagged": 2} if bagged else {}}
     write_bundle(bundle, CLASSES, **about)
-    page = evaluation_page(str(bundle), tmp_path / "page", errors=8)
+    page = evaluation_page(Location.parse(bundle), tmp_path / "page", errors=8)
     text = page.read_text("utf-8")
     shown = [re.findall(r'<img src="([^"]+)" alt="([^"]+)"', item) for item in text.split("<li>")]
     shown = [item for item in shown if item]
@@ -48,6 +49,6 @@ def test_errors_have_activation_maps(tmp_path: Path, bagged: bool) -> None:
             assert np.abs(drawn - picture).mean() > 5
     if not bagged:
         with pytest.raises(InputError, match="no layer 'nowhere'"):
-            evaluation_page(str(bundle), tmp_path / "page", layer="nowhere")
-        guided = evaluation_page(str(bundle), tmp_path / "guided", errors=8, layer="conv", method="guided")
+            evaluation_page(Location.parse(bundle), tmp_path / "page", layer="nowhere")
+        guided = evaluation_page(Location.parse(bundle), tmp_path / "guided", errors=8, layer="conv", method="guided")
         assert "what spoke for" in guided.read_text("utf-8")

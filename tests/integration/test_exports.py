@@ -9,6 +9,7 @@ import pytest
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import load_examples
 from artray.report.station import ReportOptions, report
+from artray.storage import Location
 from tests.integration.tables import write_features
 from tests.labeling.exports.collection import labels, write_labels
 
@@ -36,9 +37,11 @@ def test_report_writes_the_exports_below_the_page(tmp_path):
 def test_training_reads_corrections(tmp_path):
     write_features(str(tmp_path / "features"))
     config = TrainConfig(task="kind", target="medium", input="features", model={"name": "linear"})
-    before = load_examples(config, str(tmp_path / "features"))
+    before = load_examples(config, Location.parse(tmp_path / "features"))
     (tmp_path / "corrections.csv").write_text("object_id,task,label\nwork-00,kind,code\nwork-01,kind,print\n")
-    after = load_examples(config, str(tmp_path / "features"), corrections=[str(tmp_path / "corrections.csv")])
+    after = load_examples(
+        config, Location.parse(tmp_path / "features"), corrections=[Location.parse(tmp_path / "corrections.csv")]
+    )
     assert (before.classes, after.classes) == (["code", "hand"], ["code", "hand", "print"])
     assert after.table.equals(before.table)  # the same works in the same parts
     changed = np.flatnonzero((before.targets != after.targets[:, :2]).any(axis=1))

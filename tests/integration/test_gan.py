@@ -16,7 +16,7 @@ from artray.gans.config import read_config
 from artray.gans.examples import load_pictures
 from artray.gans.latents import draw_codes
 from artray.gans.station import GanOptions, train_gan
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.tools.kill_training import killing_a_worker
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -54,8 +54,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "broken.png").write_bytes(b"\x89PNG nothing")
     rows.append({"object_id": "zz", "image_uri": f"{folder}/broken.png", "split": "train", "kind": "dots"})
     rows.append({**rows[0], "object_id": "zy", "kind": None})
-    uri = storage.join(str(folder), "manifest")
-    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.Table.from_pylist(rows))
+    uri = Location.parse(str(folder)) / "manifest"
+    (Location.parse(uri) / "part-000000.parquet").write_table(pa.Table.from_pylist(rows))
     return uri
 
 
@@ -84,18 +84,20 @@ def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path) -
 
     out = tmp_path / "calm"
     assert (calm["rows"], calm["ok"], calm["failed"], calm["steps"]) == (TRAIN + 2, TRAIN, 1, 6)
-    bundle = load_generator_bundle(str(out))
+    bundle = load_generator_bundle(Location.parse(out))
     assert (bundle.size, bundle.codes, bundle.distribution, bundle.classes) == (32, 8, "uniform", ["dots", "stripes"])
     assert bundle.data["train"] == TRAIN
     assert bundle.data["dropped"] == {"unreadable": 1, "unlabelled": 1, "other label": 0}
     assert not (out / "_training").exists()
     codes, labels = draw_codes(3, 8, "uniform", 1), np.eye(2, dtype=np.float32)[[0, 1, 0]]
-    made = load_generator(str(out), bundle).predict_on_batch([codes, labels])
+    made = load_generator(Location.parse(out), bundle).predict_on_batch([codes, labels])
     assert made.shape == (3, 32, 32, 3)
     assert 0 <= made.min() < made.max() <= 255
-    again = load_generator(str(tmp_path / "killed"), load_generator_bundle(str(tmp_path / "killed")))
+    again = load_generator(
+        Location.parse(tmp_path / "killed"), load_generator_bundle(Location.parse(tmp_path / "killed"))
+    )
     assert np.allclose(again.predict_on_batch([codes, labels]), made, atol=0.5)
-    assert load_discriminator(str(out), bundle).predict_on_batch([made, labels]).shape == (3, 1)
+    assert load_discriminator(Location.parse(out), bundle).predict_on_batch([made, labels]).shape == (3, 1)
     sheets = [np.asarray(Image.open(out / "samples" / f"epoch-00{epoch}.png")) for epoch in range(3)]
     assert {one.shape for one in sheets} == {(64, 96, 3)}
     assert not np.array_equal(sheets[0], sheets[2])
@@ -107,7 +109,7 @@ def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path) -
         run(manifest, out, epochs="3")
     (out / "generator.keras").write_bytes(b"x")
     with pytest.raises(InputError, match=r"generator.keras is not the one generator.json was written for"):
-        load_generator(str(out), bundle)
+        load_generator(Location.parse(out), bundle)
 
 
 def test_a_loss_that_is_no_number_is_one_line(manifest: str, tmp_path: Path) -> None:
@@ -131,19 +133,19 @@ def test_a_loss_that_is_no_number_is_one_line(manifest: str, tmp_path: Path) -> 
 )
 def test_data_that_does_not_fit_the_config(manifest: str, changes: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_pictures(read_config(CONFIG, {**SMALL, **changes}), manifest)
+        load_pictures(read_config(CONFIG, {**SMALL, **changes}), Location.parse(manifest))
 
 
 def test_one_picture_is_too_few_and_without_parts_all_are_learned(manifest: str, tmp_path: Path) -> None:
-    table = storage.dataset(manifest).to_table().drop_columns(["split"])
+    table = Location.parse(manifest).dataset().to_table().drop_columns(["split"])
     config = read_config(CONFIG, {"size": "32", "batch_size": "8"})
     for name, rows in (("all", table), ("one", table.slice(0, 1))):
-        storage.write_table(f"{tmp_path}/{name}/part-000000.parquet", rows)
-    found = load_pictures(config, f"{tmp_path}/all")
+        Location.parse(f"{tmp_path}/{name}/part-000000.parquet").write_table(rows)
+    found = load_pictures(config, Location.parse(f"{tmp_path}/all"))
     assert len(found.ids) == TRAIN + 5
     assert found.classes == []
     grey = Inputs(found.blocks, found.place).take(np.array([0, 5]))
     assert grey.shape == (2, 32, 32, 3)
     assert np.array_equal(grey[..., 0], grey[..., 2])
     with pytest.raises(InputError, match=r"has one picture to learn from, fewer than a batch \(batch_size: 8\)"):
-        load_pictures(config, f"{tmp_path}/one")
+        load_pictures(config, Location.parse(f"{tmp_path}/one"))

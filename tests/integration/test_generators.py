@@ -8,7 +8,7 @@ from artray.features.station import FeatureOptions, extract_features
 from artray.gans.sampling import SampleOptions, sample_gan
 from artray.gans.scores import score
 from artray.ingest.station import IngestOptions, ingest
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.gans.bundles import write_generator
 
 CLASSES = ["code", "hand"]
@@ -34,7 +34,7 @@ def test_an_untrained_generator_scores_as_badly_as_it_is(
             split={"train": 1, "validation": 0, "test": 0},
         )
     )
-    found = score(generator, manifest)
+    found = score(Location.parse(generator), Location.parse(manifest))
     assert (found["works"], found["n"]) == (46, 23)  # two of 48 can't be read
     rows = found["rows"]
     assert rows["works"]["fid"] < rows["generator"]["fid"]
@@ -49,6 +49,6 @@ def test_samples_are_read_by_the_other_stations(generator: str, tmp_path: Path, 
         manifest=counts["manifest"], out=str(tmp_path / "features"), features=["brightness"], size=32
     )
     assert extract_features(options)["ok"] == 33
-    table = storage.dataset(options.out).to_table()
+    table = Location.parse(options.out).dataset().to_table()
     assert set(table["medium"].to_pylist()) == {"hand"}
     assert set(table["width"].to_pylist()) == {16}

@@ -16,7 +16,7 @@ from artray.ingest.duplicates import DISTANCE, fingerprint
 from artray.ingest.manifest import FILE
 from artray.ingest.splits import PARTS
 from artray.ingest.station import IngestOptions, ingest
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.conftest import SHARED
 
 PAINTINGS = sorted((Path(__file__).parents[2] / "artray/sample/paintings22/images").glob("*.jpg"))
@@ -104,15 +104,15 @@ def test_an_interrupted_run_hashes_nothing_twice(
     for picture in PAINTINGS[:8]:
         (images / picture.name).write_bytes(picture.read_bytes())
     options = IngestOptions(images=str(images), out=str(out))
-    write_table = storage.write_table
+    write_table = Location.write_table
 
-    def dies(uri: str, table: object) -> None:
-        if uri.endswith(fingerprints.FILE):
+    def dies(place: Location, table: object) -> None:
+        if place.name == fingerprints.FILE:
             raise KeyboardInterrupt
-        write_table(uri, table)
+        write_table(place, table)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "write_table", dies)
+        patch.setattr(Location, "write_table", dies)
         with pytest.raises(KeyboardInterrupt):
             ingest(options)
     assert not (out / FILE).exists()
@@ -180,24 +180,24 @@ def test_no_artist_and_no_near_duplicate_is_on_two_sides(
         assert ordered[a]["split"] == ordered[b]["split"]
 
     # Another machine: other workers and chunks, and a listing in another order.
-    files = list(storage.list_files(str(styles)))
+    files = list(Location.parse(str(styles)).list_files())
     random.Random(1).shuffle(files)
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "cpus", lambda: 1)
-        patch.setattr(storage, "list_files", lambda uri: iter(files))
+        patch.setattr(Location, "list_files", lambda self: iter(files))
         assert split("second") == rows
 
 
 def test_on_s3(s3_bucket: str, tmp_path: Path, hashed: list[int]) -> None:
     for name in ("a", "b"):
-        storage.write_bytes(
-            f"{s3_bucket}/alike/{name}.jpg", PAINTINGS[0].read_bytes() if name == "a" else other_scan(PAINTINGS[0])
+        Location.parse(f"{s3_bucket}/alike/{name}.jpg").write_bytes(
+            PAINTINGS[0].read_bytes() if name == "a" else other_scan(PAINTINGS[0])
         )
-    storage.write_bytes(f"{s3_bucket}/alike/c.jpg", PAINTINGS[1].read_bytes())
+    Location.parse(f"{s3_bucket}/alike/c.jpg").write_bytes(PAINTINGS[1].read_bytes())
     options = IngestOptions(images=f"{s3_bucket}/alike", out=f"{s3_bucket}/alike-manifest")
     for _ in range(2):
         assert ingest(options)["near_duplicates"] == 1
-        table = storage.dataset(f"{s3_bucket}/alike-manifest").to_table()
+        table = Location.parse(f"{s3_bucket}/alike-manifest").dataset().to_table()
         groups = dict(zip(table["object_id"].to_pylist(), table["group"].to_pylist(), strict=True))
         assert groups == {"a": "a", "b": "a", "c": "c"}
     assert hashed == [3]

@@ -20,8 +20,7 @@ import pytest
 from artray.errors import ArtrayError, InputError
 from artray.labeling.published import read_labels
 from artray.labeling.station import LabelOptions, label_catalog
-from artray.storage import files as storage
-from artray.storage import s3
+from artray.storage import _S3_CONFIG, Location, s3
 from tests.conftest import S3Server
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy
@@ -47,7 +46,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def on_s3(s3_bucket: str, collection: dict[str, str]) -> dict[str, str]:
     uris = {name: f"{PLACE}/scans/{name}.png" for name in collection}
     for name, uri in uris.items():
-        storage.write_bytes(uri, Path(collection[name]).read_bytes())
+        Location.parse(uri).write_bytes(Path(collection[name]).read_bytes())
     return uris
 
 
@@ -67,10 +66,10 @@ def label(manifest: str, bundles: list[str], out: str, **options: Any) -> dict[s
 
 def scores(out: str) -> dict[tuple[str, str], tuple[str, dict[str, float]]]:
     """Status and scores by task and object_id; no row is there twice."""
-    rows = read_labels(out).to_table().to_pylist(maps_as_pydicts="strict")
+    rows = read_labels(Location.parse(out)).to_table().to_pylist(maps_as_pydicts="strict")
     found = {(row["task"], row["object_id"]): (row["status"], row["scores"] or {}) for row in rows}
     assert len(found) == len(rows)
-    assert storage.dataset(out).count_rows() == len(rows)
+    assert Location.parse(out).dataset().count_rows() == len(rows)
     return found
 
 
@@ -83,7 +82,7 @@ def same(found: dict, expected: dict) -> None:
 
 @pytest.fixture
 def proxy(s3_server: S3Server, on_s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    monkeypatch.setitem(storage._S3_CONFIG, "read_timeout", 1.0)
+    monkeypatch.setitem(_S3_CONFIG, "read_timeout", 1.0)
     monkeypatch.setattr(s3, "_FIRST_WAIT", 0.02)
     with proxies.running(s3_server.endpoint, stall=3.0) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
@@ -105,7 +104,7 @@ def test_a_bad_network_loses_no_picture(proxy, on_s3, bundles, expected, monkeyp
     assert counts["statuses"] == {"ok": ROWS - 1, "truncated": 1}
     same(scores(f"{PLACE}/out"), expected)
     before = label(manifest, bundles[:1], f"{PLACE}/out", overwrite=True)["run_id"]
-    rows = read_labels(f"{PLACE}/out").to_table().to_pylist()
+    rows = read_labels(Location.parse(f"{PLACE}/out")).to_table().to_pylist()
     assert {row["task"] for row in rows if row["run_id"] == before} == {"pictures"}
     same(scores(f"{PLACE}/out"), expected)
 

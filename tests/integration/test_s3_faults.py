@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from artray.errors import InputError
-from artray.storage import files as storage
-from artray.storage import s3
-from artray.storage.files import ReadError
+from artray.storage import _S3_CONFIG, Location, ReadError, read_many, s3
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy
 from tests.servers import S3Server
@@ -49,7 +47,7 @@ def pictures(s3_bucket: str) -> dict[str, bytes]:
     names = [*TRANSIENT, "403 AccessDenied", "good", *(f"{number:03}.jpg" for number in range(150))]
     found = {name: numbers.randbytes(20_000 + number) for number, name in enumerate(names)}
     for name, data in found.items():
-        storage.write_bytes(uri_of(name), data)
+        Location.parse(uri_of(name)).write_bytes(data)
     return found
 
 
@@ -65,7 +63,7 @@ def proxy(running_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     running_proxy.behave()
     monkeypatch.setenv("AWS_ENDPOINT_URL", running_proxy.endpoint)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", str(TRIES))
-    monkeypatch.setitem(storage._S3_CONFIG, "read_timeout", 1.0)
+    monkeypatch.setitem(_S3_CONFIG, "read_timeout", 1.0)
     monkeypatch.setattr(s3, "_FIRST_WAIT", 0.02)
     return running_proxy
 
@@ -75,7 +73,7 @@ def gets(proxy: Proxy, name: str) -> int:
 
 
 def test_a_good_picture_is_asked_for_once_and_its_size_never(proxy, pictures):
-    assert storage.read_many([uri_of("good"), uri_of("good")]) == [pictures["good"]] * 2
+    assert read_many([uri_of("good"), uri_of("good")]) == [pictures["good"]] * 2
     assert proxy.requests == {("GET", key_of("good")): 1}
 
 
@@ -83,7 +81,7 @@ def test_a_good_picture_is_asked_for_once_and_its_size_never(proxy, pictures):
 def test_faults_that_pass(proxy, pictures, failures):
     for fault in TRANSIENT:
         proxy.plan(key_of(fault), *[fault] * failures)
-    assert storage.read_many([uri_of(fault) for fault in TRANSIENT]) == [pictures[fault] for fault in TRANSIENT]
+    assert read_many([uri_of(fault) for fault in TRANSIENT]) == [pictures[fault] for fault in TRANSIENT]
     assert {fault: gets(proxy, fault) for fault in TRANSIENT} == dict.fromkeys(TRANSIENT, failures + 1)
 
 
@@ -92,7 +90,7 @@ def test_faults_of_many_kinds_share_the_tries(proxy, pictures):
     enough: list[Fault] = ["503 SlowDown", "cut"]
     proxy.plan(key_of("000.jpg"), *enough)
     proxy.plan(key_of("001.jpg"), *enough, "stall body")
-    found = storage.read_many([uri_of("000.jpg"), uri_of("001.jpg")])
+    found = read_many([uri_of("000.jpg"), uri_of("001.jpg")])
     assert found == [
         pictures["000.jpg"],
         ReadError("failed", f"the S3 server does not answer in time; given up after {TRIES} tries"),
@@ -105,7 +103,7 @@ def test_faults_that_stay(proxy, pictures):
         proxy.always(key_of(fault), fault)
     others = [f"{number:03}.jpg" for number in range(20)]
     names = [name for pair in zip(TRANSIENT, others, strict=False) for name in pair]
-    found = dict(zip(names, storage.read_many([uri_of(name) for name in names]), strict=True))
+    found = dict(zip(names, read_many([uri_of(name) for name in names]), strict=True))
     for fault, reason in TRANSIENT.items():
         assert found[fault] == ReadError("failed", f"{reason}; given up after {TRIES} tries")
         # A connection closed before it answers is made anew within a try (RFC 9112, 9.3.1).
@@ -118,7 +116,7 @@ def test_faults_that_stay(proxy, pictures):
 def test_what_trying_again_can_not_help(proxy, pictures):
     proxy.always(key_of("403 AccessDenied"), "403 AccessDenied")
     names = ["403 AccessDenied", "gone.jpg", "good"]
-    assert storage.read_many([uri_of(name) for name in names]) == [
+    assert read_many([uri_of(name) for name in names]) == [
         ReadError("denied", "permission denied"),
         ReadError("missing", "not found"),
         pictures["good"],
@@ -131,7 +129,7 @@ def test_a_throttled_bucket_loses_no_picture(proxy, pictures, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "12")
     proxy.rate(1 / 3, "503 SlowDown")
     names = [f"{number:03}.jpg" for number in range(150)]
-    assert storage.read_many([uri_of(name) for name in names]) == [pictures[name] for name in names]
+    assert read_many([uri_of(name) for name in names]) == [pictures[name] for name in names]
     assert sum(gets(proxy, name) for name in names) > 1.2 * len(names)
 
 
@@ -140,7 +138,7 @@ def test_tries_are_awss_settings(proxy, tmp_path: Path, monkeypatch):
 
     def tries() -> int:
         before = gets(proxy, "000.jpg")
-        (found,) = storage.read_many([uri_of("000.jpg")])
+        (found,) = read_many([uri_of("000.jpg")])
         made = gets(proxy, "000.jpg") - before
         assert isinstance(found, ReadError)
         assert found.message.endswith(f"given up after {made} {'try' if made == 1 else 'tries'}")
@@ -157,7 +155,7 @@ def test_tries_are_awss_settings(proxy, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     assert tries() == 2
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    assert storage.filesystem(FOLDER)[0].tries == 8
+    assert Location.parse(FOLDER).filesystem()[0].tries == 8
 
 
 @pytest.mark.parametrize(
@@ -166,37 +164,37 @@ def test_tries_are_awss_settings(proxy, tmp_path: Path, monkeypatch):
 def test_settings_that_make_no_sense(s3_environment, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=f"{name}.*{value}"):
-        storage.read_many([uri_of("good")])
+        read_many([uri_of("good")])
 
 
 def test_other_requests_are_tried_again_too(proxy, pictures):
     """Listing, writing, reading a part of a file (Parquet) and a whole one."""
     proxy.plan("museum", "503 SlowDown", "reset")
-    assert {info.uri for info in storage.list_files(FOLDER)} >= {uri_of(name) for name in pictures}
+    assert {info.uri for info in Location.parse(FOLDER).list_files()} >= {uri_of(name) for name in pictures}
     proxy.plan(key_of("new"), "500 InternalError", "stall")
-    storage.write_bytes(uri_of("new"), b"0123456789")
+    Location.parse(uri_of("new")).write_bytes(b"0123456789")
     proxy.plan(key_of("new"), "cut", "429 TooManyRequests")
-    assert storage.read_bytes(uri_of("new")) == b"0123456789"
-    fs, path = storage.filesystem(uri_of("new"))
+    assert Location.parse(uri_of("new")).read_bytes() == b"0123456789"
+    fs, path = Location.parse(uri_of("new")).filesystem()
     proxy.plan(key_of("new"), "cut", "stall body")
     assert fs.cat_file(path, start=2, end=5) == b"234"
     proxy.always(key_of("new"), "503 SlowDown")
     with pytest.raises(InputError, match=f"{uri_of('new')}: the S3 server answers 503.*given up after {TRIES} tries"):
-        storage.read_bytes(uri_of("new"))
+        Location.parse(uri_of("new")).read_bytes()
     proxy.behave()
-    storage.remove(uri_of("new"))
+    Location.parse(uri_of("new")).remove()
 
 
 def test_names_are_no_patterns(proxy, pictures):
     names = ["a[1].jpg", "a*.jpg", "a?.jpg", "a1.jpg", "ü b%20+.jpg"]
     for name in names:
-        storage.write_bytes(uri_of(name), name.encode())
-        storage.write_bytes(uri_of(f"below/{name}/part"), b"")
-    assert storage.read_many([uri_of(name) for name in names]) == [name.encode() for name in names]
+        Location.parse(uri_of(name)).write_bytes(name.encode())
+        Location.parse(uri_of(f"below/{name}/part")).write_bytes(b"")
+    assert read_many([uri_of(name) for name in names]) == [name.encode() for name in names]
     for number, name in enumerate(names):
-        storage.remove(uri_of(name))
-        storage.remove(uri_of(f"below/{name}"))
-        left = {info.uri for info in storage.list_files(FOLDER)} - {uri_of(picture) for picture in pictures}
+        Location.parse(uri_of(name)).remove()
+        Location.parse(uri_of(f"below/{name}")).remove()
+        left = {info.uri for info in Location.parse(FOLDER).list_files()} - {uri_of(picture) for picture in pictures}
         assert left == {uri_of(form) for other in names[number + 1 :] for form in (other, f"below/{other}/part")}
 
 
@@ -212,5 +210,5 @@ def test_waits_grow_and_differ(proxy, monkeypatch):
     monkeypatch.setattr(s3.random, "uniform", uniform)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
     proxy.always(key_of("000.jpg"), "503 SlowDown")
-    storage.read_many([uri_of("000.jpg")])
+    read_many([uri_of("000.jpg")])
     assert bounds == [(0, bound) for bound in (0.5, 1, 2, 4, 8, 16, 20, 20)]

@@ -5,8 +5,7 @@ import threading
 import pytest
 from botocore.utils import parse_timestamp
 
-from artray.storage import files as storage
-from artray.storage import s3
+from artray.storage import Location, _find_s3, s3
 
 
 @pytest.fixture(scope="module")
@@ -17,26 +16,26 @@ def objects(s3_bucket: str) -> dict[str, bytes]:
     names += ["top.jpg", "e/deep/er/still/one.jpg", ".hidden/x.jpg", "b/[odd] *?.jpg"]
     root = f"{s3_bucket}/listing".removeprefix("s3://")
     files = {f"{root}/{name}": name.encode() for name in names}
-    fs, _ = storage.filesystem(s3_bucket)
+    fs, _ = Location.parse(s3_bucket).filesystem()
     fs.pipe(files)
     return files
 
 
 def test_every_object_is_listed_once_in_order(s3_bucket: str, objects: dict[str, bytes]) -> None:
-    found = [info.uri for info in storage.list_files(f"{s3_bucket}/listing")]
+    found = [info.uri for info in Location.parse(f"{s3_bucket}/listing").list_files()]
     assert found == sorted(f"s3://{name}" for name in objects if "/.hidden/" not in name)
-    assert {info.size for info in storage.list_files(f"{s3_bucket}/listing/a")} == {len("a/00000.jpg")}
+    assert {info.size for info in Location.parse(f"{s3_bucket}/listing/a").list_files()} == {len("a/00000.jpg")}
 
 
 def test_a_prefix_is_no_other_prefix_that_begins_alike(s3_bucket: str, objects: dict[str, bytes]) -> None:
-    assert list(storage.list_files(f"{s3_bucket}/listing/a/00")) == []
-    assert len(list(storage.list_files(f"{s3_bucket}/listing/b/2001"))) == 30
+    assert list(Location.parse(f"{s3_bucket}/listing/a/00").list_files()) == []
+    assert len(list(Location.parse(f"{s3_bucket}/listing/b/2001").list_files())) == 30
 
 
 def test_folders_are_asked_side_by_side(
     s3_bucket: str, objects: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fs, root = storage.filesystem(f"{s3_bucket}/listing")
+    fs, root = Location.parse(f"{s3_bucket}/listing").filesystem()
     meeting = threading.Barrier(4, timeout=20)  # breaks, and fails the test, unless four listings run at once
     original = type(fs).list_objects
 
@@ -46,7 +45,7 @@ def test_folders_are_asked_side_by_side(
         return original(self, folder)
 
     monkeypatch.setattr(type(fs), "list_objects", list_objects)
-    assert len(storage._find_s3(fs, root)) == len(objects)
+    assert len(_find_s3(fs, root)) == len(objects)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from artray.errors import InputError
-from artray.storage import files as storage
-from artray.storage import s3
+from artray.storage import Location, ReadError, location, read_many, s3
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Proxy
 from tests.servers import S3Server
@@ -46,17 +45,17 @@ def sent(s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -
 def use(name: str) -> None:
     """Every kind of request artray makes."""
     uri = f"{FOLDER}/{name}"
-    storage.write_bytes(uri, b"x" * 100)
-    assert storage.read_many([uri]) == [b"x" * 100]
-    assert storage.read_bytes(uri) == b"x" * 100
-    assert [info.uri for info in storage.list_files(FOLDER)] == [uri]
-    assert storage.exists(uri)
-    fs, path = storage.filesystem(uri)
+    Location.parse(uri).write_bytes(b"x" * 100)
+    assert read_many([uri]) == [b"x" * 100]
+    assert Location.parse(uri).read_bytes() == b"x" * 100
+    assert [info.uri for info in Location.parse(FOLDER).list_files()] == [uri]
+    assert Location.parse(uri).exists()
+    fs, path = Location.parse(uri).filesystem()
     with fs.open(path) as file:
         file.seek(90)
         assert len(file.read()) == 10
-    storage.remove(uri)
-    assert not storage.exists(uri)
+    Location.parse(uri).remove()
+    assert not Location.parse(uri).exists()
 
 
 def test_nothing_is_sent_unasked(sent):
@@ -84,7 +83,7 @@ def test_what_is_written_is_encrypted_and_what_is_read_says_nothing(sent, monkey
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with_key = {"x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"}
     with suppress(InputError):  # the test's server has no store of keys; what counts is what it was asked for
-        storage.write_bytes(f"{FOLDER}/secret", b"x")
+        Location.parse(f"{FOLDER}/secret").write_bytes(b"x")
     puts = [headers for method, _, headers in sent if method == "PUT"]
     assert puts
     for headers in puts:
@@ -92,13 +91,13 @@ def test_what_is_written_is_encrypted_and_what_is_read_says_nothing(sent, monkey
         assert headers["x-amz-server-side-encryption"] == "aws:kms"
     monkeypatch.delenv("ARTRAY_S3_SERVER_SIDE_ENCRYPTION")
     monkeypatch.delenv("ARTRAY_S3_SSE_KMS_KEY_ID")
-    storage.write_bytes(f"{FOLDER}/open", b"y")
+    Location.parse(f"{FOLDER}/open").write_bytes(b"y")
     monkeypatch.setenv("ARTRAY_S3_SERVER_SIDE_ENCRYPTION", "aws:kms")
     sent.clear()
-    assert storage.read_many([f"{FOLDER}/open"]) == [b"y"]
+    assert read_many([f"{FOLDER}/open"]) == [b"y"]
     assert not with_key & {name for _, _, headers in sent for name in headers}
     monkeypatch.delenv("ARTRAY_S3_SERVER_SIDE_ENCRYPTION")
-    storage.remove(FOLDER)
+    Location.parse(FOLDER).remove()
 
 
 def test_addressing_style_comes_from_the_configuration_file(tmp_path: Path, s3_environment, monkeypatch):
@@ -110,8 +109,8 @@ def test_addressing_style_comes_from_the_configuration_file(tmp_path: Path, s3_e
         config.write_text(f"[default]\ns3 =\n    addressing_style = {style}\n")
         monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
         s3.S3FileSystem.clear_instance_cache()
-        monkeypatch.setattr(storage, "_reach", lambda endpoint: None)
-        fs, path = storage.filesystem("s3://museum/a.jpg")
+        monkeypatch.setattr(location, "_reach", lambda endpoint: None)
+        fs, path = Location.parse("s3://museum/a.jpg").filesystem()
         hosts[style] = fs.sign(path).split("?")[0]
     s3.S3FileSystem.clear_instance_cache()
     assert hosts == {"path": "http://localhost:1/museum/a.jpg", "virtual": "http://museum.localhost:1/a.jpg"}
@@ -121,16 +120,16 @@ def test_a_row_group_is_read_and_nothing_after_it(sent):
     """A pass opens the manifest once a chunk; s3fs's default would fetch up to 50 MB each time."""
     numbers = np.random.default_rng(0)
     table = pa.table({"a": numbers.random(200_000), "b": numbers.random(200_000)})
-    storage.write_table(f"{FOLDER}/large.parquet", table, row_group_size=10_000)
+    Location.parse(f"{FOLDER}/large.parquet").write_table(table, row_group_size=10_000)
     sent.clear()
-    fs, path = storage.arrow_filesystem(f"{FOLDER}/large.parquet")
+    fs, path = Location.parse(f"{FOLDER}/large.parquet").arrow_filesystem()
     with fs.open_input_file(path) as source:
         assert pq.ParquetFile(source).read_row_group(3).num_rows == 10_000
     ranges = [headers["range"].removeprefix("bytes=").split("-") for _, _, headers in sent if "range" in headers]
     fetched = sum(int(last) - int(first) + 1 for first, last in ranges)
     assert 160_000 * 0.9 < fetched < 160_000 + 100_000, "16 bytes a row and the footer; the file has 3 MB"
     assert len(sent) <= 5
-    storage.remove(FOLDER)
+    Location.parse(FOLDER).remove()
 
 
 # -- keys from a role -------------------------------------------------------------------------------------------------
@@ -169,7 +168,7 @@ def answering(answers: dict[tuple[str, str], str]) -> Iterator[tuple[str, list[t
 @pytest.fixture
 def no_keys(s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine on which nobody has put keys."""
-    storage.write_bytes(f"{s3_bucket}/role/a.jpg", b"picture")
+    Location.parse(f"{s3_bucket}/role/a.jpg").write_bytes(b"picture")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
@@ -197,7 +196,7 @@ def test_keys_of_the_instance_profile(no_keys, s3_server, monkeypatch):
     with answering(answers) as (address, asked):
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
-        assert storage.read_many(["s3://museum/role/a.jpg"]) == [b"picture"]
+        assert read_many(["s3://museum/role/a.jpg"]) == [b"picture"]
     assert asked[0] == ("PUT", "/latest/api/token")
 
 
@@ -213,13 +212,11 @@ def test_keys_by_web_identity(no_keys, s3_server, tmp_path, monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", address)
         monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/artray")
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
-        assert storage.read_many(["s3://museum/role/a.jpg"]) == [b"picture"]
+        assert read_many(["s3://museum/role/a.jpg"]) == [b"picture"]
     assert len(asked) == 1
     assert "WebIdentityToken=signed-by-the-cluster" in asked[0][1]
 
 
 def test_no_keys_at_all(no_keys, monkeypatch):
-    (found,) = storage.read_many(["s3://museum/role/a.jpg"])
-    assert found == storage.ReadError(
-        "denied", "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
-    )
+    (found,) = read_many(["s3://museum/role/a.jpg"])
+    assert found == ReadError("denied", "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")

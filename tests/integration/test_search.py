@@ -13,7 +13,7 @@ from artray.bundles.classifier import load_bundle, load_model, read_json
 from artray.classifiers.search import SearchOptions, search
 from artray.classifiers.station import TrainOptions, train
 from artray.errors import InputError
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.integration.tables import CONFIG, EXAMPLES
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -48,10 +48,13 @@ def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tm
     assert rows[0]["test_accuracy"] is not None
     assert [row["test_accuracy"] for row in rows[1:]] == [None] * 3
     for row in rows[:2]:
-        found = [read_json(run, "evaluation.json")["validation"]["artwork"]["accuracy"] for run in row["runs"]]
+        found = [
+            read_json(Location.parse(run), "evaluation.json")["validation"]["artwork"]["accuracy"]
+            for run in row["runs"]
+        ]
         assert row["validation_accuracy"] == pytest.approx(np.mean(found), abs=1e-4)
         assert row["validation_accuracy_spread"] == pytest.approx(np.std(found, ddof=1), abs=1e-4)
-    evaluation = read_json(counts["best_run"], "evaluation.json")
+    evaluation = read_json(Location.parse(counts["best_run"]), "evaluation.json")
     assert evaluation["levels"]["artwork"]["baseline"]["columns"] == ["embedding"]
     assert (tmp_path / "results.csv").read_text().startswith("optimizer.learning_rate,model.dropout,trials,")
     before = times(tmp_path)
@@ -63,14 +66,14 @@ def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tm
 
 
 def test_a_search_over_several_splits(features: str, tmp_path: Path) -> None:
-    table = storage.dataset(features).to_table()
+    table = Location.parse(features).dataset().to_table()
     parts = table["split"].to_pylist()
     swapped = [{"validation": "test", "test": "validation"}.get(part, part) for part in parts]
     other = str(tmp_path / "other")
-    storage.write_table(
-        f"{other}/part-0.parquet", table.set_column(table.column_names.index("split"), "split", pa.array(swapped))
+    Location.parse(f"{other}/part-0.parquet").write_table(
+        table.set_column(table.column_names.index("split"), "split", pa.array(swapped))
     )
-    storage.write_bytes(f"{other}/_run.json", storage.read_bytes(f"{features}/_run.json"))
+    Location.parse(f"{other}/_run.json").write_bytes(Location.parse(f"{features}/_run.json").read_bytes())
     options = SearchOptions(
         config=CONFIG, data=[features, other], out=str(tmp_path / "search"), set={"epochs": "3"}, workers=1
     )
@@ -93,7 +96,7 @@ def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(tm
         Image.new("RGB", (16, 16), ["red", "blue"][number % 2]).save(uri)
         part = ["train", "train", "validation", "test"][number // 2 % 4]
         rows.append({"object_id": f"{number:02d}", "image_uri": uri, "made": "ab"[number % 2], "split": part})
-    storage.write_table(f"{tmp_path}/manifest/part-0.parquet", pa.Table.from_pylist(rows))
+    Location.parse(f"{tmp_path}/manifest/part-0.parquet").write_table(pa.Table.from_pylist(rows))
     config = tmp_path / "config.yaml"
     config.write_text(
         "{task: made, target: made, input: pictures, size: 16, model: {name: one_block_vgg, filters: 2, dense: 4},"
@@ -111,15 +114,17 @@ def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Pat
     result = train(options)
     uri = str(tmp_path)
     members = [f"{uri}/folds/{fold}" for fold in range(2)]
-    evaluation, bundle = read_json(uri, "evaluation.json"), load_bundle(uri)
+    evaluation, bundle = read_json(Location.parse(uri), "evaluation.json"), load_bundle(Location.parse(uri))
     assert bundle.metrics["bagged"] == evaluation["folds"]["n"] == 2
-    found = [read_json(member, "evaluation.json")["validation"]["artwork"]["accuracy"] for member in members]
+    found = [
+        read_json(Location.parse(member), "evaluation.json")["validation"]["artwork"]["accuracy"] for member in members
+    ]
     assert result["folds"]["accuracy"]["values"] == found
     assert result["folds"]["accuracy"]["mean"] == pytest.approx(np.mean(found), abs=1e-4)
 
     # The test part is the same for all, and judged by the mean; every other work by the model that had not seen it.
     def predictions(place: str) -> dict[str, tuple[str, np.ndarray]]:
-        rows = storage.dataset(f"{place}/predictions.parquet").to_table().to_pylist(maps_as_pydicts="strict")
+        rows = Location.parse(f"{place}/predictions.parquet").dataset().to_table().to_pylist(maps_as_pydicts="strict")
         return {row["object_id"]: (row["part"], np.array(list(row["scores"].values()))) for row in rows}
 
     bag, parts = predictions(uri), [predictions(member) for member in members]
@@ -136,9 +141,9 @@ def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Pat
             assert np.allclose(scores, unseen, atol=1e-5)
             held_out += 1
     assert evaluation["validation"]["artwork"]["n"] == held_out
-    table = storage.dataset(features).to_table()
+    table = Location.parse(features).dataset().to_table()
     points = np.stack(table["embedding"].to_pylist()).astype(np.float32)
-    model = load_model(uri, bundle)
+    model = load_model(Location.parse(uri), bundle)
     for name, scores in zip(table["object_id"].to_pylist(), np.asarray(model(points)), strict=True):
         if bag[name][0] == "test":
             assert np.allclose(scores, bag[name][1], atol=1e-5)
@@ -156,7 +161,7 @@ def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Pat
 
 
 def storage_history(uri: str) -> list[dict[str, float]]:
-    found: list[dict[str, float]] = json.loads(storage.read_bytes(f"{uri}/history.json"))
+    found: list[dict[str, float]] = json.loads(Location.parse(f"{uri}/history.json").read_bytes())
     return found
 
 

@@ -14,7 +14,7 @@ from artray.classifiers.station import TrainOptions, train
 from artray.engine.worker_group import worker_range
 from artray.errors import ArtrayError, InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.integration.tables import CONFIG, EXAMPLES
 from tests.tools.kill_training import killing_a_worker
 
@@ -33,11 +33,11 @@ def test_the_number_of_workers_does_not_change_the_result(features: str, tmp_pat
     for workers in (1, 2):
         result = run(features, tmp_path / str(workers), workers, **changes)
         assert result["rows"] == EXAMPLES
-        table = storage.dataset(f"{tmp_path}/{workers}/predictions.parquet").to_table()
+        table = Location.parse(f"{tmp_path}/{workers}/predictions.parquet").dataset().to_table()
         scores[workers] = np.array(
             [[dict(row)[name] for name in ("code", "hand")] for row in table["scores"].to_pylist()]
         )
-        history = read_json(str(tmp_path / str(workers)), "history.json")
+        history = read_json(Location.parse(tmp_path / str(workers)), "history.json")
         scores[f"history {workers}"] = np.array([[epoch["loss"], epoch["validation_loss"]] for epoch in history])
     assert np.allclose(scores[1], scores[2], atol=1e-5)
     assert np.allclose(scores["history 1"], scores["history 2"], atol=1e-5)
@@ -46,7 +46,7 @@ def test_the_number_of_workers_does_not_change_the_result(features: str, tmp_pat
     # The same command does not train a bundle again, and another does not overwrite it.
     written = (tmp_path / "2" / "model.keras").stat().st_mtime_ns
     again = run(features, tmp_path / "2", 2, **changes)["model_id"]
-    assert again == result["model_id"] == load_bundle(str(tmp_path / "2")).model_id
+    assert again == result["model_id"] == load_bundle(Location.parse(tmp_path / "2")).model_id
     with pytest.raises(InputError, match="--overwrite"):
         run(features, tmp_path / "2", 2, **{**changes, "epochs": "2"})
     assert (tmp_path / "2" / "model.keras").stat().st_mtime_ns == written
@@ -88,7 +88,7 @@ def test_a_killed_worker_changes_nothing(features: str, tmp_path: Path) -> None:
     run(features, tmp_path / "calm", 2, **changes)
     with killing_a_worker(tmp_path / "killed"):
         run(features, tmp_path / "killed", 2, **changes)
-    calm, disturbed = (read_json(str(tmp_path / name), "history.json") for name in ("calm", "killed"))
+    calm, disturbed = (read_json(Location.parse(tmp_path / name), "history.json") for name in ("calm", "killed"))
     for one, other in zip(calm, disturbed, strict=True):
         assert other == pytest.approx(one, abs=1e-5)
 
@@ -102,19 +102,19 @@ def test_finalize_fits_on_all_parts_and_keeps_the_evaluation(features: str, tmp_
         "optimizer.learning_rate": "0.05",
     }
     first = run(features, tmp_path, 1, **changes)
-    bundle, evaluation = load_bundle(str(tmp_path)), read_json(str(tmp_path), "evaluation.json")
-    assert len(read_json(str(tmp_path), "history.json")) == bundle.metrics["best_epoch"] + 2 < 30
+    bundle, evaluation = load_bundle(Location.parse(tmp_path)), read_json(Location.parse(tmp_path), "evaluation.json")
+    assert len(read_json(Location.parse(tmp_path), "history.json")) == bundle.metrics["best_epoch"] + 2 < 30
     options = TrainOptions(
         config=CONFIG, data=features, out=str(tmp_path), finalize=True, tensorboard=True, set=changes
     )
     second = train(options)
-    final = load_bundle(str(tmp_path))
+    final = load_bundle(Location.parse(tmp_path))
     assert second["accuracy"] == first["accuracy"]
     assert second["model_id"] != first["model_id"]
     assert final.metrics["finalized"]
     assert [final.data[part] for part in ("train", "validation", "test")] == [EXAMPLES, 0, 0]
-    assert {**read_json(str(tmp_path), "evaluation.json"), "model_id": ""} == {**evaluation, "model_id": ""}
-    assert load_model(str(tmp_path), final).output_shape == (None, 2)
+    assert {**read_json(Location.parse(tmp_path), "evaluation.json"), "model_id": ""} == {**evaluation, "model_id": ""}
+    assert load_model(Location.parse(tmp_path), final).output_shape == (None, 2)
     assert list((tmp_path / "tensorboard" / "refit").iterdir())
     assert train(options)["model_id"] == second["model_id"]
     with pytest.raises(InputError, match="fitted on all parts"):
@@ -154,8 +154,8 @@ def write(uri: str, **columns: object) -> str:
         "embedding": pa.array(np.arange(number * 2.0).reshape(number, 2).tolist(), pa.list_(pa.float32())),
         "brightness": np.arange(number, dtype=np.float32),
     }
-    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.table({**given, **columns}))
-    storage.write_bytes(storage.join(uri, "_run.json"), json.dumps({"arguments": {"features": []}}).encode())
+    (Location.parse(uri) / "part-000000.parquet").write_table(pa.table({**given, **columns}))
+    (Location.parse(uri) / "_run.json").write_bytes(json.dumps({"arguments": {"features": []}}).encode())
     return uri
 
 
@@ -163,7 +163,7 @@ def test_examples_of_a_feature_table(tmp_path: Path) -> None:
     status = ["ok"] * 11 + ["missing"]
     made = [None, "b", "a", "c", *(["a", "b"] * 4)]
     data = write(str(tmp_path), status=status, made=made)
-    found = load_examples(experiment(columns=["brightness", "embedding"], classes=["b", "a"]), data)
+    found = load_examples(experiment(columns=["brightness", "embedding"], classes=["b", "a"]), Location.parse(data))
     assert found.table["object_id"].to_pylist() == ["01", "02", *(f"{row:02d}" for row in range(4, 11))]
     assert found.dropped == {"unreadable": 1, "unlabelled": 1, "other label": 1}
     assert found.widths == {"brightness": 1, "embedding": 2}
@@ -176,7 +176,7 @@ def test_folds_divide_training_and_validation_by_group_and_leave_the_test(tmp_pa
     data = write(str(tmp_path))
     seen = []
     for fold in range(3):
-        found = load_examples(experiment(folds=3, fold=fold), data)
+        found = load_examples(experiment(folds=3, fold=fold), Location.parse(data))
         parts = found.table["part"].to_pylist()
         assert parts[9:] == ["test"] * 3
         groups = {part: {row // 3 for row in found.part(part).tolist()} for part in ("train", "validation", "test")}
@@ -186,27 +186,29 @@ def test_folds_divide_training_and_validation_by_group_and_leave_the_test(tmp_pa
     # Ingest's folds, where there are as many, are taken as they are.
     given = pa.array([2, 2, 2, 0, 0, 0, 1, 1, 1, None, None, None], pa.int32())
     data = write(str(tmp_path / "given"), fold=given)
-    found = load_examples(experiment(folds=3, fold=2), data)
+    found = load_examples(experiment(folds=3, fold=2), Location.parse(data))
     assert found.part("validation").tolist() == [0, 1, 2]
-    found = load_examples(experiment(folds=2, fold=1), data)
+    found = load_examples(experiment(folds=2, fold=1), Location.parse(data))
     assert len(found.part("validation")) in (3, 6)
 
 
 def test_several_labels_and_shares(tmp_path: Path) -> None:
     data = write(str(tmp_path), made=["a; b", "b", "c;a"] * 4)
-    found = load_examples(experiment(labels="several"), data)
+    found = load_examples(experiment(labels="several"), Location.parse(data))
     assert found.targets[:3].tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
     shares = pa.array([[("a", 1), ("b", 3)], [("b", 2)], [("c", 1), ("a", 1)]] * 4, pa.map_(pa.string(), pa.int32()))
-    found = load_examples(experiment(labels="soft", classes=["a", "b"]), write(str(tmp_path), made=shares))
+    found = load_examples(
+        experiment(labels="soft", classes=["a", "b"]), Location.parse(write(str(tmp_path), made=shares))
+    )
     assert found.targets[:3].tolist() == [[0.25, 0.75], [0, 1], [1, 0]]
     with pytest.raises(InputError, match="set labels to several or soft"):
-        load_examples(experiment(), data)
+        load_examples(experiment(), Location.parse(data))
 
 
 def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path) -> None:
     maps = np.random.default_rng(0).uniform(0, 255, (12, 5, 3)).astype(np.float32)
     data = write(str(tmp_path), color_map=pa.array(maps.tolist(), pa.list_(pa.list_(pa.float32()))))
-    found = load_examples(experiment(columns=["brightness"], colormaps=True), data)
+    found = load_examples(experiment(columns=["brightness"], colormaps=True), Location.parse(data))
     learned = learn_color_maps(maps[:6], ["a", "b", "a"] * 2)
     assert list(found.input["color_maps"]) == ["a", "b"]
     for name, reference in learned.items():
@@ -216,7 +218,7 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
     assert np.allclose(taken[:, 1:], color_map_distances(maps, learned), atol=1e-4)
     # The same from the bundle's `input`, as JSON keeps it.
     spec = json.loads(json.dumps(found.input))
-    table = storage.dataset(data).to_table()
+    table = Location.parse(data).dataset().to_table()
     groups = feature_matrix({name: table[name] for name in ("brightness", "color_map")}, spec)
     assert np.array_equal(np.concatenate(list(groups.values()), axis=1), taken)
 
@@ -234,9 +236,9 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
 )
 def test_tables_that_can_not_be_learned_from(tmp_path: Path, columns: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_examples(experiment(columns=["brightness"]), write(str(tmp_path), **columns))
+        load_examples(experiment(columns=["brightness"]), Location.parse(write(str(tmp_path), **columns)))
 
 
 def test_more_folds_than_groups(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="3 groups can't be divided into 4 folds"):
-        load_examples(experiment(folds=4), write(str(tmp_path)))
+        load_examples(experiment(folds=4), Location.parse(write(str(tmp_path))))

@@ -18,7 +18,7 @@ from artray.labeling.contract import LABELS
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches import PatchOptions, make_patches
 from artray.report.station import ReportOptions, report
-from artray.storage import files as storage
+from artray.storage import Location
 
 CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
 
@@ -32,7 +32,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         root = str(tmp_path_factory.mktemp("walk"))
     else:
         root = f"{request.getfixturevalue('s3_bucket')}/walk"
-    storage.upload_folder(sample, f"{root}/collection")
+    Location.parse(f"{root}/collection").upload(sample)
     return root
 
 
@@ -71,8 +71,8 @@ def walked(place: str) -> str:
 
 
 def test_features_have_the_manifests_rows_and_columns(walked: str) -> None:
-    manifest = storage.dataset(f"{walked}/manifest").to_table()
-    features = storage.dataset(f"{walked}/features").to_table().sort_by("object_id")
+    manifest = Location.parse(f"{walked}/manifest").dataset().to_table()
+    features = Location.parse(f"{walked}/features").dataset().to_table().sort_by("object_id")
     assert features["object_id"].to_pylist() == sorted(manifest["object_id"].to_pylist())
     assert set(manifest.column_names) < set(features.column_names)
     by_id = {row["object_id"]: row for row in features.to_pylist()}
@@ -87,7 +87,7 @@ def test_features_have_the_manifests_rows_and_columns(walked: str) -> None:
 
 
 def test_patches_are_the_hugging_face_struct(walked: str) -> None:
-    table = storage.dataset(f"{walked}/patches").to_table()
+    table = Location.parse(f"{walked}/patches").dataset().to_table()
     assert table.schema.field("image").type == pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     ok = [row for row in table.select(["object_id", "patch", "status", "image"]).to_pylist() if row["status"] == "ok"]
     assert len(ok) == 46 * 4
@@ -97,12 +97,12 @@ def test_patches_are_the_hugging_face_struct(walked: str) -> None:
 
 @pytest.mark.parametrize("task", ["hand_or_code", "hand_or_code_vgg"])
 def test_labels_keep_the_contract(walked: str, task: str) -> None:
-    table = storage.dataset(f"{walked}/labels/task={task}").to_table()
+    table = Location.parse(f"{walked}/labels/task={task}").dataset().to_table()
     assert table.schema.remove_metadata() == pa.schema(list(LABELS))
-    manifest = storage.dataset(f"{walked}/manifest").to_table(columns=["object_id"])
+    manifest = Location.parse(f"{walked}/manifest").dataset().to_table(columns=["object_id"])
     assert sorted(table["object_id"].to_pylist()) == sorted(manifest["object_id"].to_pylist())
     notes = json.loads(table.schema.metadata[b"artray"])
-    bundle = load_bundle(f"{walked}/models/{'vgg' if task.endswith('vgg') else 'head'}")
+    bundle = load_bundle(Location.parse(f"{walked}/models/{'vgg' if task.endswith('vgg') else 'head'}"))
     assert notes["schema_version"] == 1
     assert bundle.model_id in [model["model_id"] for model in notes["bundles"]]
     for row in table.to_pylist():
@@ -120,7 +120,7 @@ def test_labels_keep_the_contract(walked: str, task: str) -> None:
 
 def test_labels_open_in_pandas_and_duckdb(walked: str, tmp_path: Path) -> None:
     if walked.startswith("s3://"):
-        storage.download_folder(f"{walked}/labels", tmp_path)
+        Location.parse(f"{walked}/labels").download(tmp_path)
         folder = tmp_path
     else:
         folder = Path(walked) / "labels"
@@ -157,10 +157,10 @@ def test_labels_are_the_models_own_answers(walked: str, sample: Path) -> None:
     from artray.images.decoding import decode
     from artray.models.backbones import backbone
 
-    bundle = load_bundle(f"{walked}/models/head")
-    model = load_model(f"{walked}/models/head", bundle)
+    bundle = load_bundle(Location.parse(f"{walked}/models/head"))
+    model = load_model(Location.parse(f"{walked}/models/head"), bundle)
     names = [item.name for item in bundle.classes]
-    labels = storage.dataset(f"{walked}/labels/task=hand_or_code").to_table().to_pylist()
+    labels = Location.parse(f"{walked}/labels/task=hand_or_code").dataset().to_table().to_pylist()
     for row in labels[::12]:
         if row["status"] != "ok":
             continue
@@ -172,12 +172,16 @@ def test_labels_are_the_models_own_answers(walked: str, sample: Path) -> None:
 
 def test_a_second_run_gives_the_same_labels(walked: str) -> None:
     columns = ["object_id", "label", "score", "status"]
-    before = storage.dataset(f"{walked}/labels/task=hand_or_code").to_table(columns=columns).sort_by("object_id")
+    before = (
+        Location.parse(f"{walked}/labels/task=hand_or_code").dataset().to_table(columns=columns).sort_by("object_id")
+    )
     options = {"manifest": f"{walked}/manifest", "model": [f"{walked}/models/head"], "out": f"{walked}/labels"}
     assert label_catalog(LabelOptions(**options))["computed"] == 0
     counts = label_catalog(LabelOptions(**options, features=f"{walked}/features", overwrite=True))
     assert (counts["rows"], counts["ok"], counts["computed"]) == (48, 46, 48)
-    after = storage.dataset(f"{walked}/labels/task=hand_or_code").to_table(columns=columns).sort_by("object_id")
+    after = (
+        Location.parse(f"{walked}/labels/task=hand_or_code").dataset().to_table(columns=columns).sort_by("object_id")
+    )
     assert after.drop_columns("score") == before.drop_columns("score")
     for one, other in zip(before["score"].to_pylist(), after["score"].to_pylist(), strict=True):
         assert one == other or abs(one - other) < 1e-5
@@ -206,13 +210,13 @@ def test_finished_work_is_not_done_again(walked: str) -> None:
 
 
 def test_an_interrupted_pass_does_only_what_is_missing(walked: str) -> None:
-    fs, path = storage.filesystem(f"{walked}/patches")
+    fs, path = Location.parse(f"{walked}/patches").filesystem()
     order = [("object_id", "ascending"), ("patch", "ascending")]
-    whole = storage.dataset(f"{walked}/patches").to_table().sort_by(order)
+    whole = Location.parse(f"{walked}/patches").dataset().to_table().sort_by(order)
     fs.rm_file(f"{path}/part-000001.parquet")
     options = PatchOptions(manifest=f"{walked}/manifest", out=f"{walked}/patches", size=64, per_image=4)
     assert 0 < 48 - make_patches(options)["resumed"] <= 12
-    assert storage.dataset(f"{walked}/patches").to_table().sort_by(order) == whole
+    assert Location.parse(f"{walked}/patches").dataset().to_table().sort_by(order) == whole
 
 
 def test_other_options_do_not_overwrite_silently(walked: str) -> None:
@@ -230,12 +234,12 @@ def test_what_is_no_bundle_is_said_in_one_line(walked: str) -> None:
 
 def test_a_manifest_is_told_from_other_tables(walked: str) -> None:
     other = f"{walked}/other.parquet"
-    storage.write_table(other, pa.table({"object_id": ["a"]}))
+    Location.parse(other).write_table(pa.table({"object_id": ["a"]}))
     with pytest.raises(InputError, match="not a manifest"):
         label_catalog(LabelOptions(manifest=other, model=[f"{walked}/models/head"], out=f"{walked}/y"))
 
 
 def test_the_dataset_has_one_file_a_task(walked: str) -> None:
-    dataset = storage.dataset(f"{walked}/labels")
+    dataset = Location.parse(f"{walked}/labels").dataset()
     assert isinstance(dataset, pads.Dataset)
     assert sorted(file.rsplit("/", 2)[-2] for file in dataset.files) == ["task=hand_or_code", "task=hand_or_code_vgg"]

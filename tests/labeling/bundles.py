@@ -14,7 +14,7 @@ from PIL import Image
 
 from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class
 from artray.images.decoding import DECODE_VERSION
-from artray.storage import files as storage
+from artray.storage import Location, digest
 
 BRIGHTNESS = {"name": "brightness", "size": 32}
 TEXTURE = {"name": "texture"}
@@ -50,7 +50,7 @@ def write_manifest(uri: str, pictures: dict[str, str], versions: dict[str, str] 
             "version": [(versions or {}).get(name, "1") for name in pictures],
         }
     )
-    storage.write_table(storage.join(uri, "manifest.parquet"), table)
+    (Location.parse(uri) / "manifest.parquet").write_table(table)
     return uri
 
 
@@ -75,7 +75,7 @@ def save_bundle(
     with tempfile.TemporaryDirectory() as folder:
         network.save(Path(folder) / MODEL)
         data = (Path(folder) / MODEL).read_bytes()
-    storage.write_bytes(storage.join(uri, MODEL), data)
+    (Location.parse(uri) / MODEL).write_bytes(data)
     values = {
         "model_id": f"{task}-{seed}",
         "task": task,
@@ -84,12 +84,12 @@ def save_bundle(
         "input": given,
         "decode_version": DECODE_VERSION,
         "temperature": 1.0,
-        "model_sha": storage.fingerprint(data),
+        "model_sha": digest(data),
         "data": {},
         "config": {},
         "metrics": {},
         "versions": {},
         "created_at": "2026-01-01T00:00:00+00:00",
     }
-    storage.write_bytes(storage.join(uri, BUNDLE), Bundle.model_validate(values | changes).model_dump_json().encode())
+    (Location.parse(uri) / BUNDLE).write_bytes(Bundle.model_validate(values | changes).model_dump_json().encode())
     return uri

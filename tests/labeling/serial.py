@@ -11,7 +11,7 @@ import pytest
 
 from artray.bundles.classifier import Bundle, load_model
 from artray.labeling import models, station
-from artray.storage import files as storage
+from artray.storage import Location
 
 CHUNK = 7
 
@@ -24,16 +24,16 @@ def install(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         title: str, manifest: str, out: str, worker: Any, arguments: dict[str, Any], **_: Any
     ) -> dict[str, Any]:
         work = worker(**json.loads(json.dumps(arguments)))
-        table = storage.dataset(manifest).to_table()
+        table = Location.parse(manifest).dataset().to_table()
         states: Counter[str] = Counter()
         made.append([])
         for start in range(0, len(table), CHUNK):
             rows = table.slice(start, CHUNK)
-            part = storage.join(out, f"part-{start // CHUNK:06d}.parquet")
-            if not storage.exists(part):
+            part = Location.parse(out) / f"part-{start // CHUNK:06d}.parquet"
+            if not Location.parse(part).exists():
                 made[-1] += rows["object_id"].to_pylist()
-                storage.write_table(part, work(rows))
-            states.update(storage.dataset(part).to_table()["status"].to_pylist())
+                Location.parse(part).write_table(work(rows))
+            states.update(Location.parse(part).dataset().to_table()["status"].to_pylist())
         return {"statuses": dict(states)}
 
     monkeypatch.setattr(station, "run_pass", run_pass)
@@ -47,4 +47,4 @@ def _loaded(uri: str, bundle: Bundle) -> Any:
 
 @cache
 def _once(uri: str, bundle: str) -> Any:
-    return load_model(uri, Bundle.model_validate_json(bundle))
+    return load_model(Location.parse(uri), Bundle.model_validate_json(bundle))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from artray.images.decoding import DECODE_VERSION
 from artray.labeling.plan import FeatureTable, plan_work, read_features, read_manifest
 from artray.labeling.published import Published, TaskLabels
-from artray.storage import files as storage
+from artray.storage import Location
 
 PICTURE = st.tuples(st.sampled_from(["a", "b"]), st.sampled_from(["1", "2", None]))
 STATUS = st.sampled_from(["ok", "ok", "ok", "truncated", "missing", "denied", "failed", "empty"])
@@ -39,8 +39,8 @@ def publish(out: str, tasks: dict[str, tuple[str, Places, dict[str, str]]]) -> P
     for name, (source, places, states) in tasks.items():
         labels, pictures = f"_runs/r/{name}.parquet", f"_runs/r/{name}-pictures.parquet"
         rows = {"object_id": pa.array(states.keys(), pa.string()), "status": pa.array(states.values(), pa.string())}
-        storage.write_table(f"{out}/{labels}", pa.table(rows))
-        storage.write_table(f"{out}/{pictures}", table(places))
+        Location.parse(f"{out}/{labels}").write_table(pa.table(rows))
+        Location.parse(f"{out}/{pictures}").write_table(table(places))
         entries[name] = TaskLabels(
             run_id="r", model_id=name, source=source, rows=len(states), labels=labels, pictures=pictures
         )
@@ -58,7 +58,7 @@ def test_what_has_to_be_computed(manifest, data):
         tasks[name] = (data.draw(st.sampled_from([sources[name], "another"])), then, states)
     with tempfile.TemporaryDirectory() as out:
         published = publish(out, tasks) if tasks else None
-        work = plan_work(table(manifest), sources, out, published, None)
+        work = plan_work(table(manifest), sources, Location.parse(out), published, None)
         needed = {}
         for key, place in manifest.items():
             for bit, name in enumerate(sources):
@@ -97,20 +97,24 @@ def test_which_features_are_at_hand(manifest, known, data):
             content = content.append_column("status", pa.array([known[key][1] for key in part], pa.string()))
             content = content.append_column("error", pa.nulls(len(part), pa.string()))
             content = content.append_column("brightness", pa.array([float(ord(key)) for key in part], pa.float64()))
-            storage.write_table(str(uri / f"part-{number:06d}.parquet"), content)
+            Location.parse(str(uri / f"part-{number:06d}.parquet")).write_table(content)
         arguments = {"features": [SPEC], "decode_version": DECODE_VERSION}
         (uri / "_run.json").write_text(json.dumps({"arguments": arguments, "fingerprint": "", "finished_at": ""}))
-        work = plan_work(table(manifest), {"style": "s"}, folder, None, FeatureTable(folder))
+        work = plan_work(
+            table(manifest), {"style": "s"}, Location.parse(folder), None, FeatureTable(Location.parse(folder))
+        )
         assert sorted(work.rows["object_id"].to_pylist()) == sorted(manifest)
         for row in work.rows.to_pylist():
             key = row["object_id"]
             place, status = known.get(key, (None, ""))
             assert (row["part"] is not None) == (place == manifest[key] and place[1] is not None and status == "ok")
             if row["part"]:
-                (found,) = read_features(folder, row["part"], [row["row"]], [key], ["brightness"]).to_pylist()
+                (found,) = read_features(
+                    Location.parse(folder), row["part"], [row["row"]], [key], ["brightness"]
+                ).to_pylist()
                 assert found["brightness"] == ord(key)
 
 
 def test_numbers_are_ids_too(tmp_path):
-    storage.write_table(f"{tmp_path}/m.parquet", pa.table({"object_id": [1, 2], "image_uri": ["a", "b"]}))
-    assert read_manifest(str(tmp_path))["object_id"].to_pylist() == ["1", "2"]
+    Location.parse(f"{tmp_path}/m.parquet").write_table(pa.table({"object_id": [1, 2], "image_uri": ["a", "b"]}))
+    assert read_manifest(Location.parse(tmp_path))["object_id"].to_pylist() == ["1", "2"]

@@ -23,7 +23,7 @@ from artray.labeling import models, published, station
 from artray.labeling.published import labelled_pictures, read_labels, read_published
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches import draw
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.labeling import serial
 from tests.labeling.bundles import (
     BRIGHTNESS,
@@ -73,8 +73,8 @@ def label(tmp_path: Path, manifest: str):
 
 def rows(out: Path | str) -> list[dict[str, Any]]:
     """All labels by the commit, after a look that plain readers see the same."""
-    table = read_labels(str(out)).to_table().sort_by([("task", "ascending"), ("object_id", "ascending")])
-    plain = storage.dataset(str(out)).to_table(columns=table.column_names)
+    table = read_labels(Location.parse(out)).to_table().sort_by([("task", "ascending"), ("object_id", "ascending")])
+    plain = Location.parse(str(out)).dataset().to_table(columns=table.column_names)
     plain = plain.sort_by([("task", "ascending"), ("object_id", "ascending")])
     assert plain.to_pylist() == table.to_pylist()
     keys = Counter(zip(table["task"].to_pylist(), table["object_id"].to_pylist(), strict=True))
@@ -90,7 +90,8 @@ def test_labels_are_keras_own_predictions(label, bundles, collection, tmp_path):
     """Of models on pictures, features and patches in one pass: by the decoded picture and nothing else."""
     label(bundles["pictures"], bundles["features"], bundles["patches"])
     by_task = {
-        kind: load_model(bundles[kind], load_bundle(bundles[kind])) for kind in ("pictures", "features", "patches")
+        kind: load_model(Location.parse(bundles[kind]), load_bundle(Location.parse(bundles[kind])))
+        for kind in ("pictures", "features", "patches")
     }
     found = rows(tmp_path / "out")
     assert len(found) == 3 * ROWS
@@ -197,7 +198,7 @@ def test_a_run_that_died_goes_on(label, bundles, passes, tmp_path, monkeypatch):
     monkeypatch.setattr(models.LabelWorker, "__call__", dying)
     with pytest.raises(OSError, match="No space"):
         label(bundles["pictures"], out=f"{tmp_path}/other")
-    assert read_published(f"{tmp_path}/other") is None
+    assert read_published(Location.parse(f"{tmp_path}/other")) is None
     monkeypatch.setattr(models.LabelWorker, "__call__", call)
     label(bundles["pictures"], out=f"{tmp_path}/other")
     assert len(passes[-1]) == ROWS - 3 * 7
@@ -225,15 +226,15 @@ def test_a_full_disk_at_any_step_of_publishing(label, bundles, tmp_path, monkeyp
         patch.setattr(module, step, full)
         with pytest.raises(InputError, match="no space"):
             label(bundles["pictures"], bundles["features"], overwrite=True)
-    committed = read_published(str(tmp_path / "out"))
-    after = read_labels(str(tmp_path / "out")).to_table().to_pylist()
+    committed = read_published(Location.parse(tmp_path / "out"))
+    after = read_labels(Location.parse(tmp_path / "out")).to_table().to_pylist()
     assert {row["run_id"] for row in after} == {committed.run_id}
     assert len(after) == 2 * ROWS
     assert (committed.run_id == before[0]["run_id"]) == (step in ("parquet_writer", "commit"))
     label(bundles["pictures"], bundles["features"])
     names = ("object_id", "task", "label", "scores", "status")
     assert of(rows(tmp_path / "out"), *names) == of(before, *names)
-    committed = read_published(str(tmp_path / "out"))
+    committed = read_published(Location.parse(tmp_path / "out"))
     left = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out" / "_runs").glob("*/*")}
     assert left == {*committed.files(), *committed.previous}
     assert not (tmp_path / "out" / "_staging").exists()
@@ -244,7 +245,7 @@ def test_which_version_of_a_picture_labels_are_from(label, bundles, collection, 
     label(bundles["pictures"], bundles["features"])
     grown = write_manifest(str(tmp_path / "grown"), collection, {"W3": "2"})
     label(bundles["features"], manifest=grown)
-    found = {row["object_id"]: row for row in labelled_pictures(str(tmp_path / "out")).to_pylist()}
+    found = {row["object_id"]: row for row in labelled_pictures(Location.parse(tmp_path / "out")).to_pylist()}
     assert {name: row["version"] for name, row in found.items() if row["version"] != "1"} == {"W3": "2"}
     assert {name: row["image_uri"] for name, row in found.items()} == collection
 
@@ -253,10 +254,10 @@ def test_folders_of_tasks_alone_are_labels_too(label, bundles, tmp_path):
     label(bundles["pictures"], bundles["features"])
     shutil.copytree(tmp_path / "out" / "task=features", tmp_path / "copy" / "task=features")
     order = [("object_id", "ascending")]
-    copied = read_labels(str(tmp_path / "copy")).to_table().sort_by(order)
-    whole = read_labels(str(tmp_path / "out")).to_table(filter=pc.field("task") == "features").sort_by(order)
+    copied = read_labels(Location.parse(tmp_path / "copy")).to_table().sort_by(order)
+    whole = read_labels(Location.parse(tmp_path / "out")).to_table(filter=pc.field("task") == "features").sort_by(order)
     assert copied.drop_columns("task").equals(whole.drop_columns("task"))
-    assert labelled_pictures(str(tmp_path / "copy")) is None
+    assert labelled_pictures(Location.parse(tmp_path / "copy")) is None
 
 
 def test_plain_readers_find_one_whole_file_a_task(label, bundles, tmp_path):
@@ -268,7 +269,7 @@ def test_plain_readers_find_one_whole_file_a_task(label, bundles, tmp_path):
         assert sorted(found.fetchall()) == [("features", ROWS, ROWS), ("pictures", ROWS, ROWS)]
     # The run before stays for those who are reading it, what is older does not.
     label(bundles["pictures"], bundles["features"])
-    current = read_published(str(tmp_path / "out"))
+    current = read_published(Location.parse(tmp_path / "out"))
     there = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out" / "_runs").rglob("*.parquet")}
     assert there == {*current.files(), *current.previous}
 
@@ -298,7 +299,7 @@ def test_the_runs_metadata(label, bundles, manifest, tmp_path):
         ("pictures", bundles["pictures"]),
         ("features", bundles["features"]),
     ]
-    assert run["bundles"][0]["model_sha"] == load_bundle(bundles["pictures"]).model_sha
+    assert run["bundles"][0]["model_sha"] == load_bundle(Location.parse(bundles["pictures"])).model_sha
     assert {"python", "keras", "tensorflow", "ray"} <= set(run["versions"])
     assert run["counts"]["rows"] == ROWS
     assert run["options"]["manifest"] == manifest
@@ -333,7 +334,7 @@ def table(tmp_path: Path, collection: dict[str, str]) -> str:
                 "brightness": pa.array(values, pa.float64()),
             }
         )
-        storage.write_table(str(uri / f"part-{number:06d}.parquet"), content)
+        Location.parse(str(uri / f"part-{number:06d}.parquet")).write_table(content)
     arguments = {"features": [BRIGHTNESS, TEXTURE], "decode_version": DECODE_VERSION}
     run = {"arguments": arguments, "fingerprint": "f", "finished_at": "2026-01-01"}
     (uri / "_run.json").write_text(json.dumps(run))
@@ -427,7 +428,7 @@ def refused(raised: pytest.ExceptionInfo[Exception]) -> str:
     ],
 )
 def test_a_manifest_that_is_none(label, bundles, tmp_path, content, words):
-    storage.write_table(f"{tmp_path}/bad/manifest.parquet", pa.table(content))
+    Location.parse(f"{tmp_path}/bad/manifest.parquet").write_table(pa.table(content))
     with pytest.raises(InputError) as raised:
         label(bundles["pictures"], manifest=f"{tmp_path}/bad")
     assert words in refused(raised)
@@ -438,7 +439,7 @@ def test_a_manifest_by_others(label, bundles, collection, tmp_path):
     """Numbers for ids, and no versions: then nothing is known of what has changed."""
     names = list(collection)
     content = {"object_id": [int(name[1:]) for name in names], "image_uri": list(collection.values())}
-    storage.write_table(f"{tmp_path}/theirs/m.parquet", pa.table(content))
+    Location.parse(f"{tmp_path}/theirs/m.parquet").write_table(pa.table(content))
     for _ in range(2):
         counts = label(bundles["pictures"], manifest=f"{tmp_path}/theirs")
         assert (counts["computed"], counts["ok"]) == (ROWS, ROWS - 2)

@@ -14,7 +14,7 @@ from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import softmax
 from artray.classifiers.evaluation import evaluation_of
 from artray.images.decoding import DECODE_VERSION
-from artray.storage import files as storage
+from artray.storage import digest
 
 WORKS = 90
 
@@ -51,7 +51,7 @@ def write_bundle(folder: Path, classes: list[str], **about: object) -> None:
         classes=[Class(name=name) for name in classes],
         decode_version=DECODE_VERSION,
         temperature=2.0,
-        model_sha=storage.fingerprint(model.read_bytes()) if model.exists() else "",
+        model_sha=digest(model.read_bytes()) if model.exists() else "",
         data={"train": 30, "validation": 30, "test": 30},
         config={},
         versions={},

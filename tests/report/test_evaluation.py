@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from artray.errors import InputError
 from artray.report.charts import Series, heat_map, line_chart
 from artray.report.evaluation import evaluation_page, worst_errors
+from artray.storage import Location
 from tests.report.bundles import write_bundle
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -31,7 +32,9 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(bundle, tmp_path_factory):
-    return evaluation_page(str(bundle), tmp_path_factory.mktemp("page #1"), {"w02": "A title <b>, Rosa Bonheur"})
+    return evaluation_page(
+        Location.parse(bundle), tmp_path_factory.mktemp("page #1"), {"w02": "A title <b>, Rosa Bonheur"}
+    )
 
 
 def test_the_page_says_each_figure_with_its_interval_and_what_it_compares_with(bundle, page):
@@ -109,13 +112,13 @@ def test_an_older_evaluation_is_said_in_one_line(bundle, tmp_path):
     shutil.copytree(bundle, tmp_path / "old")
     (tmp_path / "old" / "evaluation.json").write_text(json.dumps({"levels": {}}))
     with pytest.raises(InputError, match="older release: train it again"):
-        evaluation_page(str(tmp_path / "old"), tmp_path / "page")
+        evaluation_page(Location.parse(tmp_path / "old"), tmp_path / "page")
 
 
 def test_written_again_the_page_is_the_same(bundle, page, tmp_path):
     names = {"w02": "A title <b>, Rosa Bonheur"}
-    again = evaluation_page(str(bundle), tmp_path, names)
-    again = evaluation_page(str(bundle), tmp_path, names)
+    again = evaluation_page(Location.parse(bundle), tmp_path, names)
+    again = evaluation_page(Location.parse(bundle), tmp_path, names)
     assert again.read_bytes() == page.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in page.parent.iterdir())
 

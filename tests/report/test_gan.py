@@ -15,7 +15,7 @@ from artray.gans.latent_walks import latent_strips
 from artray.gans.sample_sheets import write_animation, write_sheet
 from artray.report import gan
 from artray.report.gan import comparison_page, gan_page
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
 
@@ -64,12 +64,12 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(gan, "in_task", lambda function, *arguments: function(*arguments))
     uri = str(tmp_path / "gan")
     write_generator(uri, CLASSES, **MODEL)
-    storage.write_bytes(storage.join(uri, "history.json"), json.dumps(history(9)).encode())
+    (Location.parse(uri) / "history.json").write_bytes(json.dumps(history(9)).encode())
     pictures = np.random.default_rng(0).integers(0, 256, (9, SIZE, SIZE, 3), np.uint8)
     for epoch in range(10):
-        write_sheet(uri, epoch, pictures)
-    write_animation(uri, list(range(10)))
-    latent_strips(uri)
+        write_sheet(Location.parse(uri), epoch, pictures)
+    write_animation(Location.parse(uri), list(range(10)))
+    latent_strips(Location.parse(uri))
     work = tmp_path / "work.png"
     Image.fromarray(pictures[0]).save(work)
     nearest = [
@@ -81,12 +81,12 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "settings": {}, "embedding": "efficientnet-lite0", "seed": 0, "n": 20, "works": 40, "samples": 20, "rows": rows,
         "nearest": nearest, "distances": {"samples": 0.2, "works": 0.1},
     }  # fmt: skip
-    storage.write_bytes(storage.join(uri, "scores.json"), json.dumps(found).encode())
+    (Location.parse(uri) / "scores.json").write_bytes(json.dumps(found).encode())
     return uri
 
 
 def test_a_generators_page(bundle: str) -> None:
-    place = Path(gan_page(bundle))
+    place = Path(gan_page(Location.parse(bundle)))
     assert place == Path(bundle, "page", "index.html")
     page, text = Page(place), place.read_text()
     assert not page.missing
@@ -108,15 +108,15 @@ def test_a_generators_page(bundle: str) -> None:
 def test_the_samples_on_the_page_are_those_that_were_scored(bundle: str) -> None:
     from artray.gans.sampling import Painter
 
-    place = Path(gan_page(bundle))
+    place = Path(gan_page(Location.parse(bundle)))
     shown = np.asarray(Image.open(place.parent / "pictures" / "nearest-01-generated.png"))
-    assert (shown == Painter(bundle).numbered([7], 0, [1])[0]).all()
+    assert (shown == Painter(Location.parse(bundle)).numbered([7], 0, [1])[0]).all()
 
 
 def test_a_page_without_scores_and_strips(bundle: str) -> None:
-    storage.remove(storage.join(bundle, "scores.json"))
-    storage.remove(storage.join(bundle, "latent"))
-    text = Path(gan_page(bundle)).read_text()
+    (Location.parse(bundle) / "scores.json").remove()
+    (Location.parse(bundle) / "latent").remove()
+    text = Path(gan_page(Location.parse(bundle))).read_text()
     assert "How it learned" in text
     assert "How good it is" not in text
     assert "Between its pictures" not in text
@@ -125,8 +125,8 @@ def test_a_page_without_scores_and_strips(bundle: str) -> None:
 def test_a_comparisons_page(bundle: str, tmp_path: Path) -> None:
     out = tmp_path / "comparison"
     run = out / "runs" / "abc"
-    storage.upload_folder(Path(bundle), str(run))
-    gan_page(str(run))
+    Location.parse(str(run)).upload(Path(bundle))
+    gan_page(Location.parse(run))
     empty = dict.fromkeys(row(0))
     rows = [
         {
@@ -140,8 +140,8 @@ def test_a_comparisons_page(bundle: str, tmp_path: Path) -> None:
         },
         {"config": "gan_dcgan", "loss": "<u>", **empty, "epochs": None, "seconds": None, "run": "", "error": "<s>no"},
     ]
-    storage.write_table(str(out / "results.parquet"), pa.Table.from_pylist(rows))
-    place = Path(comparison_page(str(out)))
+    Location.parse(str(out / "results.parquet")).write_table(pa.Table.from_pylist(rows))
+    place = Path(comparison_page(Location.parse(out)))
     page, text = Page(place), place.read_text()
     assert place == out / "index.html"
     assert not page.missing

@@ -9,7 +9,7 @@ from PIL import Image
 
 from artray.report import thumbnails
 from artray.report.thumbnails import make_thumbnails
-from artray.storage import files as storage
+from artray.storage import Location
 
 IDS = ["W/1", "../w2", "wörk 3", "broken"]
 
@@ -20,9 +20,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     passes: list[list[str]] = []
 
     def run_pass(title: str, manifest: str, out: str, worker: Any, arguments: dict[str, Any], **_: Any) -> None:
-        rows = storage.dataset(manifest).to_table()
+        rows = Location.parse(manifest).dataset().to_table()
         passes.append(rows["object_id"].to_pylist())
-        storage.write_table(f"{out}/part-000000.parquet", worker(**arguments)(rows))
+        Location.parse(f"{out}/part-000000.parquet").write_table(worker(**arguments)(rows))
 
     monkeypatch.setattr(thumbnails, "run_pass", run_pass)
     return passes

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from artray.errors import ArtrayError, InputError
 from artray.images.pictures import BATCH
-from artray.storage import files as storage
-from artray.storage import passes
+from artray.storage import Location, passes
 
 
 @settings(deadline=None)
@@ -57,9 +56,9 @@ def test_what_a_worker_says_is_the_jobs_last_line(ray_session, tmp_path):
             except OSError as error:
                 raise InputError("part-000000.parquet: permission denied") from error
 
-    storage.write_table(f"{tmp_path}/manifest/m.parquet", pa.table({"object_id": ["a"], "image_uri": ["a.png"]}))
+    Location.parse(f"{tmp_path}/manifest/m.parquet").write_table(pa.table({"object_id": ["a"], "image_uri": ["a.png"]}))
     with pytest.raises(ArtrayError) as raised:
-        passes.run_pass("labels", f"{tmp_path}/manifest", f"{tmp_path}/out", Worker, {})
+        passes.run_pass("labels", Location.parse(f"{tmp_path}/manifest"), Location.parse(f"{tmp_path}/out"), Worker, {})
     assert (type(raised.value), str(raised.value)) == (InputError, "part-000000.parquet: permission denied")
 
 

@@ -48,7 +48,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artray.labeling.published import read_labels, read_published
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy
 from tests.labeling.bundles import write_bundle, write_manifest, write_pictures
@@ -95,7 +95,7 @@ def differences(found: Labels, expected: Labels) -> list[str]:
 
 def files(uri: str) -> list[str]:
     """All files below a place, relative to it."""
-    fs, path = storage.filesystem(uri)
+    fs, path = Location.parse(uri).filesystem()
     return [name[len(path) + 1 :] for name in fs.find(path)]
 
 
@@ -136,13 +136,13 @@ class Reader:
             self.looks += 1
 
     def _by_commit(self) -> None:
-        self._check(labels_of(read_labels(self.out).to_table()), TASKS)
+        self._check(labels_of(read_labels(Location.parse(self.out)).to_table()), TASKS)
 
     def _plain(self) -> None:
         for task in TASKS:
-            folder = storage.join(self.out, f"task={task}")
+            folder = Location.parse(self.out) / f"task={task}"
             (name,) = (name for name in files(folder) if name.endswith(".parquet"))
-            table = pq.ParquetFile(BytesIO(storage.read_bytes(storage.join(folder, name)))).read()
+            table = pq.ParquetFile(BytesIO((Location.parse(folder) / name).read_bytes())).read()
             self._check(labels_of(table.append_column("task", pa.array([task] * len(table)))), (task,))
 
     def _check(self, found: Labels, tasks: tuple[str, ...]) -> None:
@@ -186,11 +186,11 @@ class Job:
 
 
 def chunks_done(out: str) -> int:
-    return sum("/parts/part-" in name for name in files(storage.join(out, "_staging")))
+    return sum("/parts/part-" in name for name in files(Location.parse(out) / "_staging"))
 
 
 def runs(out: str) -> set[str]:
-    return {name.split("/")[0] for name in files(storage.join(out, "_runs"))}
+    return {name.split("/")[0] for name in files(Location.parse(out) / "_runs")}
 
 
 def wait_until(process: subprocess.Popen[str], happened: Callable[[], bool]) -> bool:
@@ -239,7 +239,7 @@ class Harness:
             jobs_environment: Variables of the jobs and the cluster's nodes, which this process has not.
         """
         self.chance = random.Random(seed)
-        self.out = storage.join(place, "out")
+        self.out = Location.parse(place) / "out"
         self._environment = jobs_environment
         with variables(jobs_environment):
             self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
@@ -248,16 +248,18 @@ class Harness:
         scans = write_pictures(folder / "scans", pictures - BROKEN, BROKEN, side=400)
         if place.startswith("s3://"):
             for name, path in scans.items():
-                scans[name] = storage.join(place, "scans", Path(path).name)
-                storage.write_bytes(scans[name], Path(path).read_bytes())
-        manifest = write_manifest(storage.join(place, "manifest"), scans)
+                scans[name] = Location.parse(place) / "scans" / Path(path).name
+                Location.parse(scans[name]).write_bytes(Path(path).read_bytes())
+        manifest = write_manifest(Location.parse(place) / "manifest", scans)
         bundles = [
-            [write_bundle(storage.join(place, f"{task}-{seed}"), task, task, seed=seed) for task in TASKS]
+            [write_bundle(Location.parse(place) / f"{task}-{seed}", task, task, seed=seed) for task in TASKS]
             for seed in (1, 2)
         ]
         self.job = Job(manifest, bundles, environment)
         self.seconds = 0.0
-        self.generations = [self._undisturbed(storage.join(place, f"expected-{number}"), number) for number in (0, 1)]
+        self.generations = [
+            self._undisturbed(Location.parse(place) / f"expected-{number}", number) for number in (0, 1)
+        ]
 
     def _undisturbed(self, out: str, generation: int) -> Labels:
         begun = time.monotonic()
@@ -265,7 +267,7 @@ class Harness:
         if reason:
             raise SystemExit(f"an undisturbed run ended with {reason}")
         self.seconds = time.monotonic() - begun
-        return labels_of(read_labels(out).to_table())
+        return labels_of(read_labels(Location.parse(out)).to_table())
 
     def first(self) -> None:
         """The labels that the first disturbed run finds."""
@@ -286,8 +288,8 @@ class Harness:
 
     def wrong(self, generation: int) -> list[str]:
         """What is wrong with the labels after a run that ended with 0."""
-        wrong = differences(labels_of(read_labels(self.out).to_table()), self.generations[generation])
-        published = read_published(self.out)
+        wrong = differences(labels_of(read_labels(Location.parse(self.out)).to_table()), self.generations[generation])
+        published = read_published(Location.parse(self.out))
         assert published
         there = set(files(self.out))
         if {name for name in there if name.startswith("_runs/")} != {*published.files(), *published.previous}:
@@ -357,7 +359,7 @@ def main() -> None:
             server = stack.enter_context(running_s3_server(folder / "s3"))
             proxy = stack.enter_context(proxies.running(server.endpoint))
             os.environ.update(server.environment())
-            fs, _ = storage.filesystem("s3://museum")
+            fs, _ = Location.parse("s3://museum").filesystem()
             fs.mkdir("museum")
             place, environment = "s3://museum", {"AWS_ENDPOINT_URL": proxy.endpoint}
         run(options, folder, place, environment, proxy)

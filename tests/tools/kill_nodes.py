@@ -40,7 +40,7 @@ from artray import console
 from artray.bundles.classifier import read_json
 from artray.labeling.published import read_labels
 from artray.sample.collection import write_sample
-from artray.storage import files as storage
+from artray.storage import Location
 from tests.clusters import RealCluster, counts_of, kill
 from tests.servers import running_s3_server
 
@@ -90,7 +90,7 @@ class Walk:
 
     def upload(self, pictures: int) -> None:
         """The sample collection's pictures, again and again under other names, until there are enough."""
-        fs, _ = storage.filesystem(BUCKET)
+        fs, _ = Location.parse(BUCKET).filesystem()
         fs.mkdir(BUCKET.removeprefix("s3://"))
         sample = self._folder / "sample"
         with write_sample(sample).open(encoding="utf-8", newline="") as file:
@@ -99,9 +99,9 @@ class Walk:
         for number in range(pictures):
             work = works[number % len(works)]
             name = f"{number:05d}.jpg"
-            storage.write_bytes(f"{BUCKET}/pictures/{name}", (sample / work["file"]).read_bytes())
+            Location.parse(f"{BUCKET}/pictures/{name}").write_bytes((sample / work["file"]).read_bytes())
             rows.append(f"{name},{work['medium']},{work['family']}")
-        storage.write_bytes(f"{BUCKET}/catalog.csv", "\n".join(rows).encode())
+        Location.parse(f"{BUCKET}/catalog.csv").write_bytes("\n".join(rows).encode())
 
     def run(self) -> None:
         """All stations, undisturbed and disturbed."""
@@ -120,11 +120,11 @@ class Walk:
             return ["label_catalog", "--manifest", manifest, "--model", f"{BUCKET}/model", "--out", f"{BUCKET}/{out}"]
 
         def parts(out: str, number: int) -> Callable[[], bool]:
-            fs, path = storage.filesystem(f"{BUCKET}/{out}")
+            fs, path = Location.parse(f"{BUCKET}/{out}").filesystem()
             return lambda: sum("/part-" in name for name in fs.find(path)) >= number
 
         def checkpoints(out: str) -> Callable[[], bool]:
-            fs, path = storage.filesystem(f"{BUCKET}/{out}/_training")
+            fs, path = Location.parse(f"{BUCKET}/{out}/_training").filesystem()
             return lambda: any(name.endswith("notes.json") for name in fs.find(path))
 
         self._job("features", features("features"))
@@ -247,7 +247,7 @@ class Walk:
 
     def _same_labels(self, out: str) -> Callable[[], str]:
         def labels(name: str) -> pa.Table:
-            table = read_labels(f"{BUCKET}/{name}").to_table().sort_by("object_id")
+            table = read_labels(Location.parse(f"{BUCKET}/{name}")).to_table().sort_by("object_id")
             scores = [[row["code"], row["hand"]] for row in table["scores"].to_pylist(maps_as_pydicts="strict")]
             return table.set_column(table.column_names.index("scores"), "scores", pa.array(scores))
 
@@ -255,7 +255,7 @@ class Walk:
 
     def _same_model(self, out: str) -> Callable[[], str]:
         def metrics(name: str) -> np.ndarray[Any, Any]:
-            artwork = read_json(f"{BUCKET}/{name}", "evaluation.json")["levels"]["artwork"]
+            artwork = read_json(Location.parse(f"{BUCKET}/{name}"), "evaluation.json")["levels"]["artwork"]
             return np.array([artwork["accuracy"], artwork["log_loss"]])
 
         def check() -> str:
@@ -266,7 +266,7 @@ class Walk:
 
 
 def _table(name: str) -> pa.Table:
-    return storage.dataset(f"{BUCKET}/{name}").to_table().sort_by("object_id")
+    return Location.parse(f"{BUCKET}/{name}").dataset().to_table().sort_by("object_id")
 
 
 def _difference(expected: pa.Table, found: pa.Table, column: str) -> str:

@@ -31,7 +31,7 @@ from PIL import Image
 from artray import console
 from artray.bundles.classifier import read_json
 from artray.gans.sample_sheets import png
-from artray.storage import files as storage
+from artray.storage import Location
 
 ROOT = Path(__file__).parents[2]
 WORKER = b"ray::RayTrainWorker"
@@ -124,9 +124,9 @@ def write_features(uri: str, works: int = 1500, width: int = 64) -> None:
         "status": ["ok"] * works,
         "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width),
     }
-    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.table(columns))
+    (Location.parse(uri) / "part-000000.parquet").write_table(pa.table(columns))
     run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}
-    storage.write_bytes(storage.join(uri, "_run.json"), json.dumps(run).encode())
+    (Location.parse(uri) / "_run.json").write_bytes(json.dumps(run).encode())
 
 
 def write_pictures(uri: str, works: int = 130, side: int = 32) -> None:
@@ -134,15 +134,15 @@ def write_pictures(uri: str, works: int = 130, side: int = 32) -> None:
     rows = []
     for number in range(works):
         few = rng.integers(0, 256, (4, 4, 3), np.uint8)
-        picture = storage.join(f"{uri}-pictures", f"{number:05d}.png")
-        storage.write_bytes(picture, png(np.asarray(Image.fromarray(few).resize((side, side)))))
+        picture = Location.parse(f"{uri}-pictures") / f"{number:05d}.png"
+        Location.parse(picture).write_bytes(png(np.asarray(Image.fromarray(few).resize((side, side)))))
         rows.append({"object_id": f"{number:05d}", "image_uri": picture})
-    storage.write_table(storage.join(uri, "part-000000.parquet"), pa.Table.from_pylist(rows))
+    (Location.parse(uri) / "part-000000.parquet").write_table(pa.Table.from_pylist(rows))
 
 
 def classifier_metrics(out: str) -> dict[str, float]:
-    last = read_json(out, "history.json")[-1]
-    artwork = read_json(out, "evaluation.json")["levels"]["artwork"]
+    last = read_json(Location.parse(out), "history.json")[-1]
+    artwork = read_json(Location.parse(out), "evaluation.json")["levels"]["artwork"]
     return {
         "loss": last["loss"],
         "validation loss": last["validation_loss"],
@@ -152,7 +152,7 @@ def classifier_metrics(out: str) -> dict[str, float]:
 
 
 def gan_metrics(out: str) -> dict[str, float]:
-    last = read_json(out, "history.json")[-1]
+    last = read_json(Location.parse(out), "history.json")[-1]
     return {name: last[name] for name in ("discriminator_loss", "generator_loss", "fake_score", "diversity")}
 
 

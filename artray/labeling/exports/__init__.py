@@ -31,6 +31,7 @@ from artray.labeling.exports.dataset_card import write_dataset_card
 from artray.labeling.exports.linked_art import write_linked_art
 from artray.labeling.exports.source import read_source
 from artray.labeling.exports.spreadsheet import write_csv
+from artray.storage import Location
 
 FOLDER = "exports"
 
@@ -72,7 +73,7 @@ class ExportOptions(Options):
         return thresholds
 
 
-def export_labels(options: ExportOptions, labels: str, out: Path, features: str | None = None) -> Counts:
+def export_labels(options: ExportOptions, labels: Location, out: Path, features: Location | None = None) -> Counts:
     """Write the formats asked for into `exports/` below a folder.
 
     Args:

@@ -20,7 +20,7 @@ import pyarrow.dataset as pads
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.labeling.published import read_labels
-from artray.storage import files as storage
+from artray.storage import Location
 
 BATCH = 16_384
 LABEL, UNCERTAIN = "label", "uncertain"
@@ -131,7 +131,10 @@ class Lookup:
 
 
 def read_source(
-    labels: str, features: str | None = None, thresholds: Mapping[str, float] | None = None, base_uri: str | None = None
+    labels: Location,
+    features: Location | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    base_uri: str | None = None,
 ) -> Source:
     """The labels in a folder.
 
@@ -166,7 +169,7 @@ def read_source(
         data = pads.FileSystemDataset(own, LABELS, whole.format, whole.filesystem)
         own_thresholds = {model: known[model] for model in sorted(_models(data) & known.keys())}
         tasks.append(LabelledTask(name, data, own_thresholds, (thresholds or {}).get(name)))
-    return Source(tasks, storage.dataset(features) if features else None, base_uri, run)
+    return Source(tasks, features.dataset() if features else None, base_uri, run)
 
 
 def _notes(fragment: Any) -> dict[str, Any]:

@@ -9,13 +9,17 @@ import pytest
 from artray.labeling.exports import annotations
 from artray.labeling.exports.annotations import write_annotations
 from artray.labeling.exports.source import iri, read_source
+from artray.storage import Location
 from tests.labeling.exports.test_exports import pages
 
 BASE = "https://museum.example.org/art"
 
 
 def written(tmp_path: Path, labels: str, features: str | None = None, base: str | None = None) -> list[dict]:
-    write_annotations(read_source(labels, features, base_uri=base), tmp_path / "page" / "exports" / "annotations")
+    write_annotations(
+        read_source(Location.parse(labels), features and Location.parse(features), base_uri=base),
+        tmp_path / "page" / "exports" / "annotations",
+    )
     return list(pages(tmp_path / "page"))
 
 

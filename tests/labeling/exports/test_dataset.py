@@ -12,12 +12,13 @@ from artray.labeling.exports.croissant import FIELDS, license_url, write_croissa
 from artray.labeling.exports.dataset import write_dataset
 from artray.labeling.exports.dataset_card import plain, write_dataset_card
 from artray.labeling.exports.source import read_source
+from artray.storage import Location
 from tests.labeling.exports.collection import HOSTILE
 
 
 @pytest.fixture
 def folder(tmp_path, collection):
-    source = read_source(collection)
+    source = read_source(Location.parse(collection))
     folder = tmp_path / "dataset"
     dataset = write_dataset(source, folder)
     write_croissant(source, dataset, folder, "cc0-1.0")

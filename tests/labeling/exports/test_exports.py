@@ -16,6 +16,7 @@ from artray.job import validate
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.exports.source import read_source
 from artray.labeling.published import Published, TaskLabels
+from artray.storage import Location
 from tests.labeling.exports.collection import labels, write_features, write_labels
 from tests.labeling.exports.conftest import THRESHOLD
 
@@ -40,7 +41,9 @@ def said(rows: dict[str, list[dict]], thresholds: dict[str, float]) -> dict[tupl
 
 def export(labels: str, out: Path, **options) -> dict:
     features = options.pop("features", None)
-    return export_labels(ExportOptions(export=ALL, **options), labels, out, features)
+    return export_labels(
+        ExportOptions(export=ALL, **options), Location.parse(labels), out, features and Location.parse(features)
+    )
 
 
 def from_csv(out: Path) -> dict[tuple[str, str], Answer]:
@@ -66,7 +69,7 @@ def pages(out: Path) -> Iterator[dict]:
 
 
 def from_annotations(out: Path, rows: dict[str, list[dict]]) -> dict[tuple[str, str], Answer]:
-    source = read_source(str(out.parent / "labels"))
+    source = read_source(Location.parse(out.parent / "labels"))
     names = {
         source.uri("annotation", f"{task}/{row['object_id']}"): (task, row["object_id"])
         for task, own in rows.items()
@@ -159,7 +162,7 @@ def test_thresholds_belong_to_models(tmp_path, ids):
     for row in own[::2]:
         row["model_id"] = "style-2"
     write_labels(tmp_path / "labels", "style", own, {"threshold": 0.8})
-    source = read_source(str(tmp_path / "labels"))
+    source = read_source(Location.parse(tmp_path / "labels"))
     assert source.tasks[0].thresholds == {"style-1": 0.8, "style-2": 0.8}
 
 
@@ -167,7 +170,7 @@ def test_no_score_reaches_the_target_then_all_is_uncertain(tmp_path, ids):
     own = labels("style", {"a": None, "b": None}, ids)
     own[0] |= {"score": 1.0}
     write_labels(tmp_path / "labels", "style", own, {"threshold": None, "coverage": 0.0})
-    (task,) = read_source(str(tmp_path / "labels")).tasks
+    (task,) = read_source(Location.parse(tmp_path / "labels")).tasks
     decisions = {row["decision"] for table in task.batches(["label"]) for row in table.to_pylist() if row["label"]}
     assert decisions == {"uncertain"}
 
@@ -177,13 +180,13 @@ def test_a_score_written_like_the_threshold_reaches_it(tmp_path):
     own = labels("style", {"a": None, "b": None}, ["x", "y"])
     own[0]["score"], own[1]["score"] = float(np.float32(0.7)), float(np.nextafter(np.float32(0.7), np.float32(0)))
     write_labels(tmp_path / "labels", "style", own)
-    source = read_source(str(tmp_path / "labels"), thresholds={"style": 0.7})
+    source = read_source(Location.parse(tmp_path / "labels"), thresholds={"style": 0.7})
     (table,) = source.tasks[0].batches(["score"])
     assert table["decision"].to_pylist() == ["label", "uncertain"]
 
 
 def test_batches_of_any_size_are_the_same_rows(collection, rows):
-    (_, style) = read_source(collection).tasks
+    (_, style) = read_source(Location.parse(collection)).tasks
     for size in (1, 7, 10_000):
         read = [row["object_id"] for table in style.batches(["object_id"], size) for row in table.to_pylist()]
         assert read == [row["object_id"] for row in rows["style"]]
@@ -207,7 +210,7 @@ def test_errors(tmp_path, collection):
 
 
 def test_nothing_asked_for_nothing_written(tmp_path, collection):
-    assert export_labels(ExportOptions(), collection, tmp_path / "out") == {}
+    assert export_labels(ExportOptions(), Location.parse(collection), tmp_path / "out") == {}
     assert not (tmp_path / "out").exists()
 
 
@@ -234,7 +237,7 @@ def test_what_label_catalog_has_published_is_read(tmp_path, collection, rows):
 def test_a_column_called_so_comes_before_one_that_sounds_so(tmp_path, collection):
     features = tmp_path / "features.parquet"
     write_features(features, ["a"], {"artist_title": ["x"], "Title": ["y"], "iiifurl": ["z"]})
-    source = read_source(collection, str(features))
+    source = read_source(Location.parse(collection), Location.parse(features))
     assert (source.column("title"), source.column("canvas", "iiif"), source.column("genre")) == (
         "Title",
         "iiifurl",

@@ -12,6 +12,7 @@ from rdflib.namespace import RDF, RDFS, XSD
 
 from artray.labeling.exports.linked_art import CONTEXT, POSSIBLY, STYLE, write_linked_art
 from artray.labeling.exports.source import read_source
+from artray.storage import Location
 from tests.labeling.exports.conftest import THRESHOLD
 
 CRM = "http://www.cidoc-crm.org/cidoc-crm/"
@@ -20,7 +21,9 @@ CRM = "http://www.cidoc-crm.org/cidoc-crm/"
 @pytest.fixture
 def records(tmp_path, collection, features) -> list[dict]:
     path = tmp_path / "linked_art.jsonl"
-    write_linked_art(read_source(collection, features, base_uri="https://museum.example.org"), path)
+    write_linked_art(
+        read_source(Location.parse(collection), Location.parse(features), base_uri="https://museum.example.org"), path
+    )
     return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
 
 

@@ -11,6 +11,7 @@ from artray.catalogs.catalog import read_catalog
 from artray.catalogs.formulas import guard, unguard
 from artray.labeling.exports.source import read_source
 from artray.labeling.exports.spreadsheet import write_csv
+from artray.storage import Location
 from tests.labeling.exports.collection import HOSTILE
 
 TEXTS = st.text(st.sampled_from("'=+-@\t\n＝,. 1a\""), max_size=6) | st.text(max_size=8)
@@ -29,7 +30,7 @@ def test_guarded_texts_are_no_formulas_and_can_be_had_back(texts):
 
 @pytest.fixture
 def path(tmp_path, collection, features):
-    write_csv(read_source(collection, features), tmp_path / "labels.csv")
+    write_csv(read_source(Location.parse(collection), Location.parse(features)), tmp_path / "labels.csv")
     return tmp_path / "labels.csv"
 
 
@@ -55,7 +56,7 @@ def test_it_can_be_ingested_as_a_catalogue(path, rows):
 
 
 def test_a_byte_order_mark_where_asked_for(tmp_path, collection):
-    source = read_source(collection)
+    source = read_source(Location.parse(collection))
     write_csv(source, tmp_path / "plain.csv")
     write_csv(source, tmp_path / "excel.csv", bom=True)
     plain = (tmp_path / "plain.csv").read_bytes()
@@ -67,6 +68,6 @@ def test_an_interrupted_export_leaves_the_old_one(path, collection, monkeypatch)
     before = path.read_bytes()
     monkeypatch.setattr("artray.labeling.exports.spreadsheet._guarded", lambda column: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write_csv(read_source(collection), path)
+        write_csv(read_source(Location.parse(collection)), path)
     assert path.read_bytes() == before
     assert [item.name for item in path.parent.glob("*.part")] == []

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artray.errors import ArtrayError, InputError
-from artray.storage import files as storage
-from artray.storage.files import ReadError
+from artray.storage import Location, ReadError, digest, read_many
 
 
 def below(folder: Path) -> list[str]:
@@ -36,44 +35,44 @@ def make(folder: Path, *names: str) -> Path:
         ("s3://bucket/a b/é/", "s3://bucket/a b/é"),
     ],
 )
-def test_normalize(uri, normal):
-    assert storage.normalize(uri) == normal
-    assert storage.normalize(normal) == normal
+def test_a_location_has_one_spelling(uri, normal):
+    assert str(Location.parse(uri)) == normal
+    assert str(Location.parse(normal)) == normal
 
 
-def test_normalize_of_relative_paths(tmp_path, monkeypatch):
+def test_relative_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert storage.normalize("pictures/") == str(tmp_path / "pictures")
-    assert storage.normalize(Path("pictures")) == str(tmp_path / "pictures")
-    assert storage.normalize("~/pictures") == str(tmp_path / "home" / "pictures")
+    assert str(Location.parse("pictures/")) == str(tmp_path / "pictures")
+    assert str(Location.parse(Path("pictures"))) == str(tmp_path / "pictures")
+    assert str(Location.parse("~/pictures")) == str(tmp_path / "home" / "pictures")
 
 
 @pytest.mark.parametrize("uri", ["gs://bucket/a", "https://museum.org/a.jpg", "s3://", "s3:///", "S3://bucket"])
-def test_normalize_refuses(uri):
+def test_what_is_no_location_is_refused(uri):
     with pytest.raises(InputError, match=uri):
-        storage.normalize(uri)
+        Location.parse(uri)
 
 
 def test_list_files_in_the_order_of_names_without_hidden_ones(tmp_path):
     visible = ["a/b/c.jpg", "a.jpg", "a/z.jpg", "B.jpg", "ü.jpg", "_a.jpg", "a b.txt", "no suffix"]
     make(tmp_path, *visible, ".DS_Store", ".git/x.jpg", "a/.thumbs/x.jpg", "a/.x.jpg")
-    found = list(storage.list_files(str(tmp_path)))
+    found = list(Location.parse(str(tmp_path)).list_files())
     assert [info.uri for info in found] == sorted(str(tmp_path / name) for name in visible)
     assert [info.size for info in found] == [Path(info.uri).stat().st_size for info in found]
 
 
 def test_list_files_below_a_hidden_folder(tmp_path):
     root = make(tmp_path / ".cache" / "scans", "a.jpg")
-    assert [info.uri for info in storage.list_files(str(root))] == [str(root / "a.jpg")]
+    assert [info.uri for info in Location.parse(str(root)).list_files()] == [str(root / "a.jpg")]
 
 
 def test_version_changes_with_the_file(tmp_path):
     make(tmp_path, "a.jpg", "b.jpg")
-    before = [info.version for info in storage.list_files(str(tmp_path))]
-    assert before == [info.version for info in storage.list_files(str(tmp_path))]
+    before = [info.version for info in Location.parse(str(tmp_path)).list_files()]
+    assert before == [info.version for info in Location.parse(str(tmp_path)).list_files()]
     os.utime(tmp_path / "a.jpg", (1, 1.5))
-    after = [info.version for info in storage.list_files(str(tmp_path))]
+    after = [info.version for info in Location.parse(str(tmp_path)).list_files()]
     assert after == ["mtime:1.500000", before[1]]
 
 
@@ -81,9 +80,9 @@ def test_list_files_of_no_folder(tmp_path):
     make(tmp_path, "file")
     for name in ("nothing", "file"):
         with pytest.raises(InputError, match=f"{name}: no such folder"):
-            storage.list_files(str(tmp_path / name))
+            Location.parse(str(tmp_path / name)).list_files()
     (tmp_path / "empty").mkdir()
-    assert list(storage.list_files(str(tmp_path / "empty"))) == []
+    assert list(Location.parse(str(tmp_path / "empty")).list_files()) == []
 
 
 def test_read_many_has_each_failure_in_its_place(tmp_path, monkeypatch):
@@ -97,7 +96,7 @@ def test_read_many_has_each_failure_in_its_place(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "read_bytes", guarded)
     names = ["b.jpg", "gone.jpg", "locked.jpg", "folder", "a.jpg/x.jpg", "nul\0.jpg", "a.jpg", "b.jpg"]
-    found = storage.read_many([str(tmp_path / name) for name in names])
+    found = read_many([str(tmp_path / name) for name in names])
     state = [item if isinstance(item, bytes) else item.status for item in found]
     assert state == [b"b.jpg", "missing", "denied", "missing", "missing", "failed", b"a.jpg", b"b.jpg"]
     assert found[1] == ReadError("missing", "not found")
@@ -106,22 +105,22 @@ def test_read_many_has_each_failure_in_its_place(tmp_path, monkeypatch):
 
 
 def test_read_many_of_nothing():
-    assert storage.read_many([]) == []
+    assert read_many([]) == []
 
 
 def test_read_bytes(tmp_path):
     make(tmp_path, "a.jpg")
-    assert storage.read_bytes(str(tmp_path / "a.jpg")) == b"a.jpg"
+    assert Location.parse(str(tmp_path / "a.jpg")).read_bytes() == b"a.jpg"
     with pytest.raises(InputError) as raised:
-        storage.read_bytes(str(tmp_path / "gone.jpg"))
+        Location.parse(str(tmp_path / "gone.jpg")).read_bytes()
     assert str(raised.value) == f"{tmp_path / 'gone.jpg'}: not found"
     with pytest.raises(InputError):
-        storage.read_bytes(str(tmp_path))
+        Location.parse(str(tmp_path)).read_bytes()
 
 
 def test_faults_of_our_own_are_not_called_the_users(tmp_path):
     with pytest.raises(TypeError):
-        storage.write_bytes(str(tmp_path / "a"), "text")  # type: ignore[arg-type]
+        Location.parse(str(tmp_path / "a")).write_bytes("text")  # type: ignore[arg-type]
     assert below(tmp_path) == []
 
 
@@ -130,8 +129,8 @@ def test_write_bytes_round_trip(tmp_path_factory, first, second):
     folder = tmp_path_factory.mktemp("written")
     uri = str(folder / "a" / "b.bin")
     for data in (first, second):
-        storage.write_bytes(uri, data)
-        assert storage.read_bytes(uri) == data
+        Location.parse(uri).write_bytes(data)
+        assert Location.parse(uri).read_bytes() == data
     assert below(folder) == ["a", "a/b.bin"]
 
 
@@ -139,7 +138,7 @@ def test_write_bytes_round_trip(tmp_path_factory, first, second):
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step, error):
     uri = str(tmp_path / "labels.parquet")
-    storage.write_bytes(uri, b"old")
+    Location.parse(uri).write_bytes(b"old")
     write = Path.write_bytes
 
     def fail(path: Path, argument: object) -> None:
@@ -149,31 +148,31 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, step, err
 
     monkeypatch.setattr(Path, step, fail)
     with pytest.raises(ArtrayError if isinstance(error, OSError) else KeyboardInterrupt) as raised:
-        storage.write_bytes(uri, b"new")
+        Location.parse(uri).write_bytes(b"new")
     monkeypatch.undo()
     if isinstance(error, OSError):
         assert "no space left on the disk" in str(raised.value)
         assert not isinstance(raised.value, InputError)  # exit status 1: the input is not at fault
-    assert storage.read_bytes(uri) == b"old"
+    assert Location.parse(uri).read_bytes() == b"old"
     assert below(tmp_path) == ["labels.parquet"]
 
 
 def test_readers_see_the_old_file_or_the_new_one(tmp_path):
     uri = str(tmp_path / "a.bin")
     contents = [bytes([number]) * 200_000 for number in range(2)]
-    storage.write_bytes(uri, contents[0])
+    Location.parse(uri).write_bytes(contents[0])
     stop = threading.Event()
 
     def write() -> None:
         number = 0
         while not stop.is_set():
             number += 1
-            storage.write_bytes(uri, contents[number % 2])
+            Location.parse(uri).write_bytes(contents[number % 2])
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        seen = [storage.read_bytes(uri) for _ in range(100)]
+        seen = [Location.parse(uri).read_bytes() for _ in range(100)]
     finally:
         stop.set()
         writer.join()
@@ -181,7 +180,7 @@ def test_readers_see_the_old_file_or_the_new_one(tmp_path):
 
 
 def test_ensure_writable(tmp_path):
-    storage.ensure_writable(str(tmp_path / "new" / "out"))
+    Location.parse(str(tmp_path / "new" / "out")).ensure_writable()
     assert below(tmp_path) == ["new", "new/out"]
 
 
@@ -189,7 +188,7 @@ def test_ensure_writable(tmp_path):
 def test_ensure_writable_below_a_file(tmp_path, place):
     make(tmp_path, "file")
     with pytest.raises(InputError) as raised:
-        storage.ensure_writable(str(tmp_path / place))
+        Location.parse(str(tmp_path / place)).ensure_writable()
     assert str(raised.value).startswith(f"{tmp_path / place}: can't be written to: ")
     assert "\n" not in str(raised.value)
     assert below(tmp_path) == ["file"]
@@ -201,25 +200,25 @@ def test_ensure_writable_in_a_read_only_folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(InputError) as raised:
-        storage.ensure_writable(str(tmp_path / "out"))
+        Location.parse(str(tmp_path / "out")).ensure_writable()
     assert str(raised.value) == f"{tmp_path / 'out'}: can't be written to: permission denied"
 
 
 def test_tables_round_trip(tmp_path):
     table = pa.table({"object_id": ["a", "b", None], "size": [1, None, 3]})
     uri = str(tmp_path / "out" / "manifest.parquet")
-    storage.write_table(uri, table)
-    assert storage.dataset(uri).to_table() == table
+    Location.parse(uri).write_table(table)
+    assert Location.parse(uri).dataset().to_table() == table
     assert pq.ParquetFile(uri).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
 def test_dataset_of_a_folder(tmp_path):
     for number, name in enumerate(["task=b/x.parquet", "task=a/x.parquet", "_staging/x.parquet", ".x.parquet"]):
-        storage.write_table(str(tmp_path / name), pa.table({"number": [number]}))
-    storage.write_bytes(str(tmp_path / "_run.json"), b"{}")
-    rows = storage.dataset(str(tmp_path)).to_table().to_pylist()
+        Location.parse(str(tmp_path / name)).write_table(pa.table({"number": [number]}))
+    Location.parse(str(tmp_path / "_run.json")).write_bytes(b"{}")
+    rows = Location.parse(str(tmp_path)).dataset().to_table().to_pylist()
     assert sorted((row["task"], row["number"]) for row in rows) == [("a", 1), ("b", 0)]
-    below_a_hidden_name = storage.dataset(str(tmp_path / "_staging")).to_table()
+    below_a_hidden_name = Location.parse(str(tmp_path / "_staging")).dataset().to_table()
     assert below_a_hidden_name["number"].to_pylist() == [2]
 
 
@@ -236,23 +235,23 @@ def test_dataset_of_a_folder(tmp_path):
 def test_dataset_of_junk(tmp_path, files, place, reason):
     make(tmp_path, *files)
     with pytest.raises(InputError) as raised:
-        storage.dataset(str(tmp_path / place))
+        Location.parse(str(tmp_path / place)).dataset()
     assert str(raised.value).startswith(f"{tmp_path / place}: {reason}")
     assert "\n" not in str(raised.value)
 
 
 def test_remove(tmp_path):
     make(tmp_path, "a/b/c", "a/d", "e")
-    storage.remove(str(tmp_path / "a"))
-    storage.remove(str(tmp_path / "e"))
-    storage.remove(str(tmp_path / "nothing"))
+    Location.parse(str(tmp_path / "a")).remove()
+    Location.parse(str(tmp_path / "e")).remove()
+    Location.parse(str(tmp_path / "nothing")).remove()
     assert below(tmp_path) == []
 
 
 def test_folders_go_up_and_down(tmp_path):
     make(tmp_path / "here", "a.json", "b/c.bin")
-    storage.upload_folder(tmp_path / "here", str(tmp_path / "there"))
-    storage.download_folder(str(tmp_path / "there"), tmp_path / "back")
+    Location.parse(str(tmp_path / "there")).upload(tmp_path / "here")
+    Location.parse(str(tmp_path / "there")).download(tmp_path / "back")
     assert below(tmp_path / "back") == ["a.json", "b", "b/c.bin"]
     assert (tmp_path / "back/b/c.bin").read_bytes() == b"b/c.bin"
 
@@ -262,9 +261,9 @@ parts = st.lists(st.binary(max_size=8), max_size=4)
 
 @given(parts, parts)
 def test_fingerprint_tells_parts_apart(first, second):
-    assert (storage.fingerprint(*first) == storage.fingerprint(*second)) == (first == second)
+    assert (digest(*first) == digest(*second)) == (first == second)
 
 
 def test_fingerprint_is_the_same_everywhere():
-    assert storage.fingerprint() != storage.fingerprint(b"")
-    assert storage.fingerprint(b"model", b"") == "0b4e1317a7e61d305312b515"
+    assert digest() != digest(b"")
+    assert digest(b"model", b"") == "0b4e1317a7e61d305312b515"
