@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -18,7 +17,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from artray import console
 from artray.errors import ArtrayError, InputError
 from artray.job import CHATTERERS, QUIET
-from artray.storage import Location
 
 _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
 
@@ -64,39 +62,10 @@ def cpus() -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
-def check_nodes(reads: Sequence[Location] = (), writes: Sequence[Location] = ()) -> None:
-    """Ask every other machine of the cluster whether it can do this job: the same software, the data within reach.
-
-    On one machine nothing is asked. Those that an autoscaler starts later are not asked either: what such a one lacks
-    ends the job with the line that `own_errors` makes of it.
-
-    Args:
-        reads: Folders and s3:// prefixes that every machine must be able to read.
-        writes: Those it must be able to write to.
-
-    Raises:
-        InputError: A machine that can't, named, and why.
-    """
+def other_nodes() -> dict[str, str]:
+    """The cluster's machines but this one: their ids, and a name and address of each for people."""
     here = ray.get_runtime_context().get_node_id()
-    nodes = {node["NodeID"]: _name(node) for node in ray.nodes() if node["Alive"] and node["NodeID"] != here}
-    if not nodes:
-        return
-    look = _software()
-    ours = look()
-    for node, theirs in _ask(nodes, look):
-        if theirs != ours:
-            raise InputError(f"node {nodes[node]}: {_difference(ours, theirs)}; all machines need the same")
-
-    marks = [uri / f".artray-{secrets.token_hex(4)}" for uri in writes]
-    try:
-        for mark in marks:
-            mark.write_bytes(b"")
-        for node, fault in _ask(nodes, _first_fault, list(reads), marks):
-            if fault:
-                raise InputError(f"node {nodes[node]}: {fault}")
-    finally:
-        for mark in marks:
-            mark.remove()
+    return {node["NodeID"]: _name(node) for node in ray.nodes() if node["Alive"] and node["NodeID"] != here}
 
 
 def _name(node: Mapping[str, Any]) -> str:
@@ -106,8 +75,17 @@ def _name(node: Mapping[str, Any]) -> str:
     return f"{name} ({address})"
 
 
-def _ask(nodes: Mapping[str, str], question: Callable[..., Any], *arguments: Any) -> Iterator[tuple[str, Any]]:
-    """A function's answer from each machine, the first that are ready first."""
+def ask(nodes: Mapping[str, str], question: Callable[..., Any], *arguments: Any) -> Iterator[tuple[str, Any]]:
+    """A function's answer from each machine, the first that are ready first.
+
+    Args:
+        nodes: As from `other_nodes`.
+        question: The function; a task's code.
+        *arguments: Its arguments.
+
+    Raises:
+        InputError: A machine can't run a task.
+    """
     task = ray.remote(num_cpus=0, max_retries=0)(question)
     asked = {
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(*arguments): node
@@ -125,69 +103,6 @@ def _ask(nodes: Mapping[str, str], question: Callable[..., Any], *arguments: Any
         yield asked[reference], answer
     for reference in silent:
         console.say(f"node {nodes[asked[reference]]} does not answer; going on without it")
-
-
-def _software() -> Callable[[], dict[str, str]]:
-    """A function that tells versions.
-
-    It is sent as code, being a function within another: a machine without artray has no module to take it from.
-    """
-
-    def look() -> dict[str, str]:
-        import hashlib
-        import platform
-        from importlib import metadata, util
-        from pathlib import Path
-
-        found = {"Python": ".".join(platform.python_version_tuple()[:2])}
-        spec = util.find_spec("artray")
-        if spec is None or spec.origin is None:
-            return found
-        folder = Path(spec.origin).parent
-        code = hashlib.sha256()
-        for file in sorted(folder.rglob("*.py")):
-            code.update(str(file.relative_to(folder)).encode() + file.read_bytes())
-        found["artray"] = code.hexdigest()[:12]
-        for package in ("keras", "numpy", "pillow", "pyarrow", "ray", "s3fs", "tensorflow"):
-            try:
-                found[package] = metadata.version(package)
-            except metadata.PackageNotFoundError:
-                return found
-        return found
-
-    return look
-
-
-def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
-    """The first thing in which two machines' software differs."""
-    for name, version in ours.items():
-        if name not in theirs:
-            return f"has no {name}"
-        if theirs[name] != version:
-            if name == "artray":
-                return "has another artray than the job (`--working-dir .` sends the job's along)"
-            return f"has {name} {theirs[name]}, the job {version}"
-    (more, *_) = theirs.keys() - ours.keys()
-    return f"has {more}, which the job's machine has not"
-
-
-def _first_fault(reads: Sequence[Location], marks: Sequence[Location]) -> str | None:
-    """What this machine can't read or write; `marks` are files that are there already, beside which it writes one."""
-    from artray.storage import read_error
-
-    for uri in [*reads, *marks]:
-        place = uri if uri in reads else uri.parent
-        shared = "" if uri.is_s3 else "; a folder must be on a disk that all machines share"
-        try:
-            if not uri.exists():
-                return f"{place}: not found{shared}"
-            if uri in marks:
-                place.ensure_writable()
-        except ArtrayError as error:
-            return str(error)
-        except Exception as error:
-            return f"{place}: {read_error(error).message}"
-    return None
 
 
 @contextmanager

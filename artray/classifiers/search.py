@@ -37,6 +37,7 @@ from artray.engine.progress import begin_progress
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest
+from artray.storage.nodes import check_nodes
 
 RESULTS = "results.parquet"
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss")
@@ -215,7 +216,7 @@ def _run(out: Location, config: TrainConfig, source: str) -> Location:
 def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[str]) -> dict[Location, str]:
     """Train; returns why those trials failed that did, by their run."""
     cluster.connect()
-    cluster.check_nodes(options.data, [options.out])
+    check_nodes(options.data, [options.out])
     read = _Reader(options, sources)
     read.decode(trials)
     free = _workers(options, len(trials))

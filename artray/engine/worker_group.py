@@ -24,6 +24,7 @@ from artray.engine.progress import begin_progress, watch
 from artray.engine.tensorflow_cluster import TensorflowCluster
 from artray.errors import ArtrayError, InputError
 from artray.storage import Location
+from artray.storage.nodes import check_nodes
 
 TRAINING = "_training"
 """Where below a bundle's place the checkpoints of a run lie until it is done."""
@@ -149,7 +150,7 @@ def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -
         InputError: A machine can't, or there are too few GPUs.
     """
     cluster.connect()
-    cluster.check_nodes([data], [out])
+    check_nodes([data], [out])
     wanted = worker_range(workers)[0] * gpus
     found = int(ray.cluster_resources().get("GPU", 0))
     # GPUs that a local Ray does not have would be waited for for ever; a cluster may be about to add some.

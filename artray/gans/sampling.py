@@ -23,10 +23,11 @@ from artray.bundles.generator import GeneratorBundle, load_generator, load_gener
 from artray.errors import InputError
 from artray.gans.latents import draw_codes
 from artray.gans.sample_sheets import png, to_pictures
-from artray.images.pictures import BATCH, Picture
+from artray.images.pictures import Picture
 from artray.ingest.manifest import FILE, PLACE
 from artray.job import Counts, Options
 from artray.storage import Location, digest
+from artray.storage.chunks import BATCH
 from artray.storage.passes import RUN, run_pass
 
 PICTURES = "pictures"

@@ -48,8 +48,9 @@ from artray.gans.metrics import (
 from artray.gans.sample_sheets import png
 from artray.gans.sampling import Painter, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import BATCH, Picture, Pictures, View, read_pictures
+from artray.images.pictures import Picture, Pictures, View, read_pictures
 from artray.storage import Location, dataset_digest
+from artray.storage.chunks import BATCH
 from artray.storage.passes import run_pass
 
 SCORES = "scores.json"

@@ -21,11 +21,9 @@ import pyarrow as pa
 from artray.errors import InputError
 from artray.images.decoding import Decoded, decode
 from artray.storage import REFUSED, ReadError, read_many
+from artray.storage.chunks import BATCH
 
 Picture = npt.NDArray[np.uint8]
-
-BATCH = 32
-"""Pictures worked on at once; models and chunks go by it too, so that no batch is filled up for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from artray.classifiers.evaluation import by_artwork
 from artray.classifiers.examples import feature_matrix, resized
 from artray.errors import InputError
 from artray.features.station import build_feature, columns_of
-from artray.images.pictures import BATCH, Picture, View, read_pictures
+from artray.images.pictures import Picture, View, read_pictures
 from artray.labeling.plan import read_features
 from artray.models.batches import predict
 from artray.patches import draw
 from artray.storage import Location, digest
+from artray.storage.chunks import BATCH
 from artray.storage.passes import actor_cpus
 
 _GPU_BATCH = 256

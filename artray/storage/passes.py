@@ -10,7 +10,6 @@ the manifest exactly once. No list of finished ids has to be kept, in memory or 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections import Counter
@@ -28,13 +27,13 @@ from ray.util.metrics import Counter as Meter
 import artray
 from artray import cluster, console
 from artray.errors import InputError
-from artray.images.pictures import BATCH
 from artray.job import Counts
 from artray.storage import Location, dataset_digest
+from artray.storage.chunks import cut_chunks
+from artray.storage.nodes import check_nodes
 
 PLAN = "_plan.json"
 RUN = "_run.json"
-_LARGEST_CHUNK = 256
 _TALLY = "artray.statuses"
 
 
@@ -78,7 +77,7 @@ def run_pass(
     chunks, fingerprint = _manifest_rows(manifest)
     out.ensure_writable()
     cluster.connect()
-    cluster.check_nodes([manifest], [out])
+    check_nodes([manifest], [out])
     settings = {"manifest": str(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
     plan = _plan(out, settings, chunks, overwrite)
     done = _finished_parts(out)
@@ -154,32 +153,10 @@ def _plan(
                 f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
             )
         out.remove()
-    chunks = _cut(groups, cluster.cpus())
+    chunks = cut_chunks(groups, cluster.cpus())
     plan = {"artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
     uri.write_bytes(json.dumps(plan).encode())
     return plan
-
-
-def _cut(groups: Sequence[Mapping[str, Any]], actors: int) -> list[dict[str, Any]]:
-    """Chunks of row groups: whole batches, and towards the end smaller, so that no actor is left with a large one.
-
-    Each actor's first one is small too: something is there soon, and the remaining time is known.
-
-    Polychronopoulos and Kuck, "Guided Self-Scheduling", IEEE Transactions on Computers C-36 (1987).
-    """
-    left = sum(group["count"] for group in groups)
-    smallest = min(BATCH, math.ceil(left / (2 * actors)))  # of a small collection all actors get something
-    chunks: list[dict[str, Any]] = []
-    for group in groups:
-        start = 0
-        while start < group["count"]:
-            fair = left // (4 * actors) // BATCH * BATCH if len(chunks) >= actors else 0
-            count = min(max(smallest, min(_LARGEST_CHUNK, fair)), group["count"] - start)
-            part = f"part-{len(chunks):06d}.parquet"
-            chunks.append({**group, "start": start, "count": count, "part": part})
-            start += count
-            left -= count
-    return chunks
 
 
 def _failures(statuses: Counter[str]) -> str:

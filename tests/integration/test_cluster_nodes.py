@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from artray.storage import Location
 from tests.servers import S3Server
 
 # In a process of its own: the suite's is in another cluster. Each line of its output is what became of one node.
@@ -17,6 +16,8 @@ import json, os, sys
 from ray.cluster_utils import Cluster
 from artray import cluster, job
 from artray.errors import ArtrayError
+from artray.storage import Location
+from artray.storage.nodes import check_nodes
 
 job.quiet(False)
 nodes, reads, writes = json.loads(sys.argv[1])
@@ -43,7 +44,7 @@ cluster.connect()
 import ray
 for name, environment in nodes.items():
     node = add(name, environment)
-    result = {"node": name, "check": outcome(lambda: cluster.check_nodes(reads, writes))}
+    result = {"node": name, "check": outcome(lambda: check_nodes([*map(Location.parse, reads)], [*map(Location.parse, writes)]))}
     if name == "bare":  # as if it had come after the check
         def use():
             from artray.patches import make_patches

@@ -4,15 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artray.errors import ArtrayError, InputError
-from artray.images.pictures import BATCH
 from artray.storage import Location, passes
+from artray.storage.chunks import BATCH, cut_chunks
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 20_000), min_size=1, max_size=5), st.integers(1, 64))
 def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, cpus):
     groups = [{"file": f"{number}", "group": 0, "count": size} for number, size in enumerate(sizes)]
-    chunks = passes._cut(groups, cpus)
+    chunks = cut_chunks(groups, cpus)
     for group in groups:
         own = [chunk for chunk in chunks if chunk["file"] == group["file"]]
         assert [chunk["start"] for chunk in own] == [sum(item["count"] for item in own[:n]) for n in range(len(own))]
@@ -25,7 +25,7 @@ def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, cpus):
 
 def test_chunks_begin_small_and_get_smaller_towards_the_end():
     """The last ones are a batch each: no actor works on while the others have nothing to do."""
-    counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 5000}], 2)]
+    counts = [chunk["count"] for chunk in cut_chunks([{"file": "", "group": 0, "count": 5000}], 2)]
     assert counts[:2] == [BATCH, BATCH]  # for each actor a small one first
     assert counts[2:] == sorted(counts[2:], reverse=True)
     assert counts[2:5] == [256] * 3
@@ -33,7 +33,7 @@ def test_chunks_begin_small_and_get_smaller_towards_the_end():
 
 
 def test_a_small_collection_is_for_all_actors():
-    counts = [chunk["count"] for chunk in passes._cut([{"file": "", "group": 0, "count": 48}], 4)]
+    counts = [chunk["count"] for chunk in cut_chunks([{"file": "", "group": 0, "count": 48}], 4)]
     assert counts == [6] * 8
 
 

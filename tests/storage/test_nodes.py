@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from artray import cluster
-from artray.storage import Location
+from artray.storage import Location, nodes
 
 OURS = {"Python": "3.12", "artray": "abc", "keras": "3.15.1", "pillow": "13.0.0"}
 
@@ -22,12 +21,12 @@ OURS = {"Python": "3.12", "artray": "abc", "keras": "3.15.1", "pillow": "13.0.0"
     ],
 )
 def test_the_first_difference(theirs, line):
-    assert cluster._difference(OURS, theirs) == line
+    assert nodes._difference(OURS, theirs) == line
 
 
 def test_software_is_told_apart_by_its_code(tmp_path: Path, monkeypatch):
     """Of two machines with one version of artray, one may have been edited."""
-    look = cluster._software()
+    look = nodes._software()
     assert look() == look()
     assert list(look()) == ["Python", "artray", "keras", "numpy", "pillow", "pyarrow", "ray", "s3fs", "tensorflow"]
     (tmp_path / "artray").mkdir()
@@ -48,11 +47,10 @@ def test_folders_must_be_shared(tmp_path: Path):
     mark = str(tmp_path / "labels" / ".mark")
     Location.parse(mark).write_bytes(b"")
     there, elsewhere = str(tmp_path), str(tmp_path / "elsewhere")
-    assert cluster._first_fault([Location.parse(there)], [Location.parse(mark)]) is None
+    assert nodes._first_fault([Location.parse(there)], [Location.parse(mark)]) is None
     shared = "not found; a folder must be on a disk that all machines share"
-    assert cluster._first_fault([Location.parse(elsewhere)], [Location.parse(mark)]) == f"{elsewhere}: {shared}"
+    assert nodes._first_fault([Location.parse(elsewhere)], [Location.parse(mark)]) == f"{elsewhere}: {shared}"
     assert (
-        cluster._first_fault([Location.parse(there)], [Location.parse(f"{elsewhere}/.mark")])
-        == f"{elsewhere}: {shared}"
+        nodes._first_fault([Location.parse(there)], [Location.parse(f"{elsewhere}/.mark")]) == f"{elsewhere}: {shared}"
     )
     assert [path.name for path in (tmp_path / "labels").iterdir()] == [".mark"]

@@ -1,0 +1,35 @@
+"""How a pass is cut into chunks, and how many pictures are worked on at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BATCH = 32
+"""Pictures worked on at once; models and chunks go by it too, so that no batch is filled up for nothing."""
+
+LARGEST = 256
+"""Rows of the largest chunk: what is done again where a process dies."""
+
+
+def cut_chunks(groups: Sequence[Mapping[str, Any]], actors: int) -> list[dict[str, Any]]:
+    """Chunks of row groups: whole batches, and towards the end smaller, so that no actor is left with a large one.
+
+    Each actor's first one is small too: something is there soon, and the remaining time is known.
+
+    Polychronopoulos and Kuck, "Guided Self-Scheduling", IEEE Transactions on Computers C-36 (1987).
+    """
+    left = sum(group["count"] for group in groups)
+    smallest = min(BATCH, math.ceil(left / (2 * actors)))  # of a small collection all actors get something
+    chunks: list[dict[str, Any]] = []
+    for group in groups:
+        start = 0
+        while start < group["count"]:
+            fair = left // (4 * actors) // BATCH * BATCH if len(chunks) >= actors else 0
+            count = min(max(smallest, min(LARGEST, fair)), group["count"] - start)
+            part = f"part-{len(chunks):06d}.parquet"
+            chunks.append({**group, "start": start, "count": count, "part": part})
+            start += count
+            left -= count
+    return chunks
