@@ -93,7 +93,7 @@ def test_sets_add_up(file):
 @pytest.mark.parametrize(
     ("path", "text", "names"),
     [
-        ("epoch", "3", ["epoch: unknown key", "epochs"]),
+        ("epoch", "3", ["epoch: unknown key; did you mean epochs?"]),
         ("epochs", "0", ["epochs", "greater than or equal to 1", "'0'"]),
         ("epochs", "many", ["epochs", "'many'"]),
         ("optimizer.learning_rate", "-1", ["optimizer.learning_rate", "greater than 0"]),
@@ -106,7 +106,11 @@ def test_sets_add_up(file):
         ("task.name", "x", ["--set task.name", "task is not a mapping"]),
         ("precision", "float16", ["precision", "'mixed_float16'"]),
         ("monitor", "accuracy", ["monitor", "'validation_accuracy'"]),
-        ("early_stopping", "{patiense: 3}", ["early_stopping.patiense"]),
+        (
+            "early_stopping",
+            "{patiense: 3}",
+            ["early_stopping.patiense: unknown key; did you mean patience?", "known here: metric"],
+        ),
         ("class_weights", "{oil: -1}", ["class_weights: a weight must be a number from 0 on"]),
         ("class_weights", "heavy", ["class_weights"]),
         ("unfreeze", "{0: [a]}", ["unfreeze: epochs count from 1"]),
