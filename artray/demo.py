@@ -18,8 +18,6 @@ from artray.report.station import ReportOptions, report
 from artray.sample.collection import write_sample
 from artray.training.station import TrainOptions, train
 
-CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
-
 
 class DemoOptions(Options):
     """Label the sample collection: 22 works by hand, 24 by code, two broken files."""
@@ -59,7 +57,7 @@ def demo(options: DemoOptions) -> Counts:
     trained = [
         train(
             TrainOptions(
-                config=str(CONFIGS / config),
+                config=config,
                 data=f"{out}/{data}",
                 out=model,
                 workers=options.workers,
@@ -67,8 +65,8 @@ def demo(options: DemoOptions) -> Counts:
             )
         )
         for config, data, model in [
-            ("hand_or_code_head.yaml", "features", models[0]),
-            ("hand_or_code_vgg.yaml", "patches", models[1]),
+            ("hand_or_code_head", "features", models[0]),
+            ("hand_or_code_vgg", "patches", models[1]),
         ]
     ]
 

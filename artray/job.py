@@ -28,6 +28,8 @@ from artray.errors import ArtrayError, InputError, did_you_mean
 
 Counts = dict[str, Any]
 
+CONFIGS = Path(__file__).with_name("configs")  # the packaged ones
+
 
 class Options(BaseModel):
     """Options of one job. A field is a flag (`per_image` is `--per-image`); its description is the flag's help."""
@@ -133,6 +135,24 @@ def _keys(model: type[BaseModel], parents: Sequence[str]) -> list[str]:
             return []
         model = below
     return list(model.model_fields)
+
+
+def config_file(given: str) -> Path:
+    """Where a config is that was asked for by the name of a packaged one (`lite0_head`) or by a path.
+
+    A packaged config's name means that config, whatever lies in the working folder: `./lite0_head` is the file.
+
+    Raises:
+        InputError: It is neither; the message lists the packaged ones.
+    """
+    packaged = {file.stem: file for file in sorted(CONFIGS.glob("*.yaml"))}
+    if given in packaged:
+        return packaged[given]
+    path = Path(given)
+    if path.is_file() or len(path.parts) > 1:
+        return path
+    hint = did_you_mean(path.stem, packaged)
+    raise InputError(f"{given}: no such file, nor a packaged config{hint} (packaged: {', '.join(packaged)})")
 
 
 def read_yaml(file: str | Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from rich.table import Table
 
 SIZE, BATCH, CODES, WIDTH = 64, 64, 100, 64
 RATE, BETA = 2e-4, 0.5
-CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "gan_dcgan.yaml"
+CONFIG = "gan_dcgan"
 
 Steps = Callable[[int], None]
 
@@ -265,7 +265,7 @@ def feeding(works: int, epochs: int) -> Table:
             )
         )
         train_gan(
-            GanOptions(config=str(CONFIG), data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
+            GanOptions(config=CONFIG, data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
         )
         history: Any = read_json(f"{folder}/gan", "history.json")
     table = Table("epoch", "pictures a second", "waiting for pictures, % of the time")

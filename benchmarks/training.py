@@ -16,7 +16,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from artray.job import quiet
@@ -39,7 +38,6 @@ from artray.training.data import Inputs
 from artray.training.distributed import Replicas
 from artray.training.losses import CrossEntropy
 
-CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
 # model, shape of an example, classes, batch size, examples
 CASES: list[tuple[str, tuple[int, ...], int, int, int]] = [
     ("linear_head", (1280,), 6, 64, 1920),
@@ -192,7 +190,7 @@ def head(repeats: int) -> Table:
         for attempt in range(min(repeats, 2)):
             for epochs in (1, 50):
                 options = TrainOptions(
-                    config=str(CONFIGS / "hand_or_code_head.yaml"),
+                    config="hand_or_code_head",
                     data=f"{folder}/features",
                     out=f"{folder}/{attempt}-{epochs}",
                     set={"epochs": str(epochs)},
