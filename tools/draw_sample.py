@@ -1,6 +1,11 @@
-"""Algorithmic art: twelve families of pictures that a program draws from a seed.
+"""Draw the half of the sample collection that is made by code: twelve families of pictures, each from a seed.
 
-    >>> from artray.sample.algorithmic import FAMILIES, draw
+    python tools/draw_sample.py [FOLDER]
+
+writes `algorithmic24/` and `broken/` to FOLDER, by default to artray/sample/, where they are committed: the demo and
+the tests copy those files. Other pictures of these families:
+
+    >>> from tools.draw_sample import draw
     >>> draw("flow_field", seed=1).save("wind.png")
 
 A family is a function `(rng, width, height, palette) -> Image`. It draws at the size asked for, or at twice that size
@@ -11,18 +16,28 @@ Same seed, same picture. Byte for byte that holds for one set of NumPy and Pillo
 differently in its last bit, and a few pixels differ.
 """
 
+import csv
+import io
 import math
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from artray.sample.collection import COLUMNS, FOLDER
+
 Color: TypeAlias = tuple[int, int, int]
 Field: TypeAlias = NDArray[np.float32]
 Rng: TypeAlias = np.random.Generator
+
+
+SEEDS = (2, 5)  # of the two pictures of each family
 
 
 class Palette(NamedTuple):
@@ -59,6 +74,52 @@ PALETTES = [
         "ffffff 1d1d1d 00d26a f9c80e ea3546 662e9b",
     )
 ]
+
+
+def write_pictures(folder: Path) -> None:
+    """Write `algorithmic24/` and `broken/`, each with a `catalog.csv` and the pictures it names.
+
+    Args:
+        folder: Is made where missing.
+    """
+    rows, broken = [], []
+    for number, (family, seed) in enumerate(product(FAMILIES, SEEDS), start=1):
+        name = family.replace("_", " ")
+        row = {
+            "object_id": f"code-{number:02d}",
+            "title": f"{name.capitalize()}, no. {seed}",
+            "artist": f"artray ({name})",
+            "date": "2026",
+            "classification": "computer art",
+            "style": "Generative Art",
+            "medium": "code",
+            "family": family,
+        }
+        rows.append((row, _jpeg(draw(family, seed))))
+    _write_part(folder / "algorithmic24", rows)
+    whole = _jpeg(draw("ridges", seed=0))
+    contents = {"A Scan Cut Short": whole[: len(whole) * 6 // 10], "A Note, Not a Picture": b"Out on loan until May.\n"}
+    for number, (title, content) in enumerate(contents.items(), start=1):
+        broken.append(({"object_id": f"broken-{number:02d}", "title": title}, content))
+    _write_part(folder / "broken", broken)
+
+
+def _write_part(folder: Path, rows: Iterable[tuple[dict[str, str], bytes]]) -> None:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    with (folder / "catalog.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for row, content in rows:
+            name = f"images/{row['object_id']}.jpg"
+            (folder / name).write_bytes(content)
+            writer.writerow({**row, "file": name})
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    """The picture with the quantisation and subsampling of `paintings22`, so that the file format tells nothing."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, subsampling="4:2:0")
+    return buffer.getvalue()
 
 
 def draw(family: str, seed: int, size: tuple[int, int] | None = None) -> Image.Image:
@@ -489,3 +550,7 @@ def _turtle(rng: Rng, word: str, turn: float) -> _Plant:
                 tips.append((x, y))
                 x, y, heading = stack.pop()
     return _Plant(segments, tips)
+
+
+if __name__ == "__main__":
+    write_pictures(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
