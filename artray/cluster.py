@@ -15,8 +15,8 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from artray import console
+from artray.console import CHATTERERS, QUIET
 from artray.errors import ArtrayError, InputError
-from artray.job import CHATTERERS, QUIET
 
 _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
 

@@ -6,6 +6,7 @@ bar becomes a plain line every few seconds.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -20,6 +21,33 @@ from rich.table import Table
 from rich.text import Text
 
 _LINE_EVERY_SECONDS = 10.0
+
+
+def quiet(verbose: bool) -> None:
+    """Keep TensorFlow's and Ray's chatter off the terminal, here and in every process Ray starts for this job.
+
+    To be called before they are imported: they read these variables when they load.
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
+    if verbose:
+        return
+    os.environ.update(QUIET)
+    for name in CHATTERERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+CHATTERERS = ("ray", "ray.data", "ray.train", "ray.tune", "botocore", "aiobotocore", "s3fs")
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
+    "GRPC_VERBOSITY": "ERROR",
+    "GLOG_minloglevel": "2",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"),
+}
 
 
 def _console() -> Console:

@@ -7,6 +7,11 @@ A message is one line that a museum's engineer can act on without reading our co
 read is never an exception: it is a row with a `status` (see `artray.images.decoding`).
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class ArtrayError(Exception):
     """A job could not finish for a reason known to artray."""
@@ -14,3 +19,15 @@ class ArtrayError(Exception):
 
 class InputError(ArtrayError):
     """The options or the input given by the user can't be used."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: `; did you mean NAME?`, or nothing where none is like it.
+
+    >>> did_you_mean("ingets", ["ingest", "report"])
+    '; did you mean ingest?'
+    """
+    names = list(known)
+    begun = [name for name in names if word and name.startswith(word)]
+    found = begun or difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {found[0]}?" if found else ""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 import time
 import types
@@ -24,9 +23,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from artray import console
-from artray.errors import ArtrayError, InputError
+from artray.errors import ArtrayError, InputError, did_you_mean
 
 Counts = dict[str, Any]
+
+CONFIGS = Path(__file__).with_name("configs")  # the packaged ones
 
 
 class Options(BaseModel):
@@ -39,7 +40,10 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def main(
-    options_type: type[OptionsT], station: Callable[[OptionsT], Counts], argv: Sequence[str] | None = None
+    options_type: type[OptionsT],
+    station: Callable[[OptionsT], Counts],
+    argv: Sequence[str] | None = None,
+    program: str | None = None,
 ) -> None:
     """Run one job as a command; ends the process with the contract's exit status.
 
@@ -48,13 +52,14 @@ def main(
             takes `key=value`, several times.
         station: Does the work and returns its counts, which are printed as JSON with `seconds` added.
         argv: The command line without the program's name; default is the process's.
+        program: What the help calls the job; default is the script's name.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     started = time.monotonic()
     verbose = False
     try:
-        values, verbose = parse(options_type, arguments)
-        quiet(verbose)
+        values, verbose = parse(options_type, arguments, program)
+        console.quiet(verbose)
         counts = station(validate(options_type, values))
     except KeyboardInterrupt:
         _end("stopped; the same command goes on where it was", 130)
@@ -71,14 +76,18 @@ def main(
     print(json.dumps(counts, ensure_ascii=False), flush=True)
 
 
-def parse(options_type: type[Options], argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
+def parse(options_type: type[Options], argv: Sequence[str], program: str | None = None) -> tuple[dict[str, Any], bool]:
     """Flags and the `--options` file, as unchecked values, and whether `-v` was given.
 
     Raises:
         InputError: An unknown flag, a missing required one, or an options file that can't be read.
     """
-    parser = _parser(options_type)
-    arguments = vars(parser.parse_args(argv))
+    parser = _parser(options_type, program)
+    parsed, unknown = parser.parse_known_args(argv)
+    if unknown:
+        hint = did_you_mean(unknown[0].partition("=")[0], map(_flag, options_type.model_fields))
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    arguments = vars(parsed)
     verbose = arguments.pop("verbose")
     file = arguments.pop("options_file", None)
     values = read_yaml(file) if file else {}
@@ -107,12 +116,42 @@ def validate(options_type: type[OptionsT], values: Mapping[str, Any], source: st
         reason = fault["msg"].removeprefix("Value error, ")
         if not where:  # values that don't fit together: the reason names them
             raise InputError(f"{source}: {reason}" if source else reason) from error
-        name = f"{source}: {where}" if source else f"--{where.replace('_', '-')}"
+        name = f"{source}: {where}" if source else _flag(where)
         if fault["type"] == "extra_forbidden":
-            known = ", ".join(sorted(options_type.model_fields))
-            raise InputError(f"{name}: unknown key (known here: {known})") from error
+            *parents, key = map(str, fault["loc"])
+            known = _keys(options_type, parents)
+            listed = f" (known here: {', '.join(sorted(known))})" if known else ""
+            raise InputError(f"{name}: unknown key{did_you_mean(key, known)}{listed}") from error
         given = "" if fault["type"] == "missing" else f" (given: {str(fault['input'])[:80]!r})"
         raise InputError(f"{name}: {reason}{given}") from error
+
+
+def _keys(model: type[BaseModel], parents: Sequence[str]) -> list[str]:
+    """The keys of a model, or of one that is below it; none where that can't be told."""
+    for parent in parents:
+        below = _plain(model.model_fields[parent].annotation) if parent in model.model_fields else None
+        if not (isinstance(below, type) and issubclass(below, BaseModel)):
+            return []
+        model = below
+    return list(model.model_fields)
+
+
+def config_file(given: str) -> Path:
+    """Where a config is that was asked for by the name of a packaged one (`lite0_head`) or by a path.
+
+    A packaged config's name means that config, whatever lies in the working folder: `./lite0_head` is the file.
+
+    Raises:
+        InputError: It is neither; the message lists the packaged ones.
+    """
+    packaged = {file.stem: file for file in sorted(CONFIGS.glob("*.yaml"))}
+    if given in packaged:
+        return packaged[given]
+    path = Path(given)
+    if path.is_file() or len(path.parts) > 1:
+        return path
+    hint = did_you_mean(path.stem, packaged)
+    raise InputError(f"{given}: no such file, nor a packaged config{hint} (packaged: {', '.join(packaged)})")
 
 
 def read_yaml(file: str | Path) -> dict[str, Any]:
@@ -132,33 +171,6 @@ def read_yaml(file: str | Path) -> dict[str, Any]:
     return values
 
 
-def quiet(verbose: bool) -> None:
-    """Keep TensorFlow's and Ray's chatter off the terminal, here and in every process Ray starts for this job.
-
-    To be called before they are imported: they read these variables when they load.
-    """
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
-    if verbose:
-        return
-    os.environ.update(QUIET)
-    for name in CHATTERERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-CHATTERERS = ("ray", "ray.data", "ray.train", "ray.tune", "botocore", "aiobotocore", "s3fs")
-QUIET = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
-    "GRPC_VERBOSITY": "ERROR",
-    "GLOG_minloglevel": "2",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "PYTHONWARNINGS": os.environ.get("PYTHONWARNINGS", "ignore"),
-}
-
-
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; argparse's own answer begins with a page of usage."""
 
@@ -166,31 +178,43 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (--help lists the options)")
 
 
-def _parser(options_type: type[Options]) -> _Parser:
+def _parser(options_type: type[Options], program: str | None) -> _Parser:
+    fields = options_type.model_fields
     summary = (options_type.__doc__ or "").split("\n\n")[0]
-    parser = _Parser(description=summary, allow_abbrev=False)
-    for name, field in options_type.model_fields.items():
-        _add_flag(parser, name, field)
-    if "config" not in options_type.model_fields:
-        parser.add_argument("--options", dest="options_file", metavar="FILE", help="the same options from a YAML file")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show logs, warnings and stack traces")
+    needed = [f"{_flag(name)} {_metavar(field)} " for name, field in fields.items() if field.is_required()]
+    usage = f"%(prog)s {''.join(needed)}[options]"
+    parser = _Parser(prog=program, usage=usage, description=summary, allow_abbrev=False, add_help=False)
+    required, rest = parser.add_argument_group("required"), parser.add_argument_group("options")
+    for name, field in fields.items():
+        _add_flag((required if field.is_required() else rest).add_argument, name, field)
+    if "config" not in fields:
+        rest.add_argument("--options", dest="options_file", metavar="FILE", help="the same options from a YAML file")
+    rest.add_argument("-v", "--verbose", action="store_true", help="show logs, warnings and stack traces")
+    rest.add_argument("-h", "--help", action="help", help="show this text")
     return parser
 
 
-def _add_flag(parser: argparse.ArgumentParser, name: str, field: FieldInfo) -> None:
-    flag = f"--{name.replace('_', '-')}"
+def _add_flag(add: Callable[..., object], name: str, field: FieldInfo) -> None:
+    flag = _flag(name)
     annotation = _plain(field.annotation)
     help_text = field.description or ""
     if not field.is_required() and field.get_default(call_default_factory=True) not in (None, [], {}, False):
         help_text += f" (default: {_show(field.get_default(call_default_factory=True))})"
     keywords: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": help_text.replace("%", "%%")}
     if annotation is bool:
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction, **keywords)
+        add(flag, action=argparse.BooleanOptionalAction, **keywords)
         return
     if typing.get_origin(annotation) in (list, tuple, dict):
         keywords["action"] = "append"
-    examples = field.examples or [_METAVARS.get(annotation, "VALUE")]
-    parser.add_argument(flag, metavar=str(examples[0]), **keywords)
+    add(flag, metavar=_metavar(field), **keywords)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _metavar(field: FieldInfo) -> str:
+    return str(field.examples[0]) if field.examples else _METAVARS.get(_plain(field.annotation), "VALUE")
 
 
 _METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
@@ -213,7 +237,7 @@ def _show(value: object) -> str:
 def _pair(text: str, name: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError(f"--{name.replace('_', '-')} {text}: must be key=value")
+        raise InputError(f"{_flag(name)} {text}: must be key=value")
     return key, value
 
 

@@ -15,9 +15,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from artray.console import silent_stderr
+from artray.console import quiet, silent_stderr
 from artray.features.embedding import Embedding
-from artray.job import quiet
 from artray.models import DEFAULT_BACKBONE
 
 SIZE = 224

@@ -29,7 +29,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from artray.job import quiet
+from artray.console import quiet
 from artray.storage import Location
 
 quiet(verbose=False)
@@ -43,7 +43,7 @@ from rich.table import Table
 
 SIZE, BATCH, CODES, WIDTH = 64, 64, 100, 64
 RATE, BETA = 2e-4, 0.5
-CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "gan_dcgan.yaml"
+CONFIG = "gan_dcgan"
 
 Steps = Callable[[int], None]
 
@@ -266,7 +266,7 @@ def feeding(works: int, epochs: int) -> Table:
             )
         )
         train_gan(
-            GanOptions(config=str(CONFIG), data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
+            GanOptions(config=CONFIG, data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
         )
         history: Any = read_json(Location.parse(f"{folder}/gan"), "history.json")
     table = Table("epoch", "pictures a second", "waiting for pictures, % of the time")

@@ -46,8 +46,8 @@ from rich.console import Console
 from rich.table import Table
 
 from artray import console
+from artray.console import quiet
 from artray.images.decoding import DECODE_VERSION
-from artray.job import quiet
 from artray.storage import Location, digest
 
 # Keras and Ray are imported where they are used: every process of the pools imports this file.

@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 from rich.console import Console
 from rich.table import Table
 
+from artray.console import quiet
 from artray.ingest.station import IngestOptions, ingest
-from artray.job import quiet
 from artray.storage import Location
 
 PAGE, FOLDER = 1_000, 50_000

@@ -46,9 +46,9 @@ from rich.table import Column, Table
 
 import artray
 from artray import console
+from artray.console import quiet
 from artray.images.decoding import decode
 from artray.images.pictures import View, read_pictures
-from artray.job import quiet
 from artray.storage import Location
 
 # Ray, TensorFlow and Daft are imported where they are used: every process of the pool imports this file.

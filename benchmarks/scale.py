@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from artray import cluster
+from artray.console import quiet
 from artray.ingest.manifest import FILE
-from artray.job import quiet
 from artray.storage import Location, passes
 
 ARTISTS = ("Turner, Joseph Mallord William", "Hepworth, Dame Barbara", "Utagawa Toyokuni II", "Blake, William")

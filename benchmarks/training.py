@@ -16,10 +16,9 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from artray.job import quiet
+from artray.console import quiet
 
 quiet(verbose=False)
 
@@ -39,7 +38,6 @@ from artray.engine.trainer import Replicas
 from artray.models.classifiers import classifier
 from artray.storage import Location
 
-CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
 # model, shape of an example, classes, batch size, examples
 CASES: list[tuple[str, tuple[int, ...], int, int, int]] = [
     ("linear_head", (1280,), 6, 64, 1920),
@@ -192,7 +190,7 @@ def head(repeats: int) -> Table:
         for attempt in range(min(repeats, 2)):
             for epochs in (1, 50):
                 options = TrainOptions(
-                    config=str(CONFIGS / "hand_or_code_head.yaml"),
+                    config="hand_or_code_head",
                     data=f"{folder}/features",
                     out=f"{folder}/{attempt}-{epochs}",
                     set={"epochs": str(epochs)},

@@ -1,7 +1,6 @@
 """Before station 1: fetch the pictures that a catalogue names by address."""
 
-from artray.download.station import DownloadOptions, download
-from artray.job import main
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(DownloadOptions, download)
+    run("download")

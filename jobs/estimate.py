@@ -1,7 +1,6 @@
 """Before a large job: how long it takes on which machines, and what it costs."""
 
-from artray.estimate import EstimateOptions, estimate
-from artray.job import main
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(EstimateOptions, estimate)
+    run("estimate")

@@ -1,7 +1,6 @@
 """Station 2: compute features of every picture."""
 
-from artray.features.station import FeatureOptions, extract_features
-from artray.job import main
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(FeatureOptions, extract_features)
+    run("extract-features")

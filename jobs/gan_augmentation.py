@@ -1,7 +1,6 @@
 """Do generated works help a classifier? Trained without and with them, judged on real works (D7)."""
 
-from artray.gans.augmentation_study import AugmentationOptions, compare_augmentation
-from artray.job import main
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(AugmentationOptions, compare_augmentation)
+    run("gan-augmentation")

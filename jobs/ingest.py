@@ -1,7 +1,6 @@
 """Station 1: list the pictures, join the catalogue, write the manifest."""
 
-from artray.ingest.station import IngestOptions, ingest
-from artray.job import main
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(IngestOptions, ingest)
+    run("ingest")

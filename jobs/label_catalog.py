@@ -1,7 +1,6 @@
 """Station 5: label a whole collection."""
 
-from artray.job import main
-from artray.labeling.station import LabelOptions, label_catalog
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(LabelOptions, label_catalog)
+    run("label-catalog")

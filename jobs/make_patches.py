@@ -1,7 +1,6 @@
 """Station 3: cut random squares from every picture."""
 
-from artray.job import main
-from artray.patches import PatchOptions, make_patches
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(PatchOptions, make_patches)
+    run("make-patches")

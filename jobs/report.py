@@ -1,7 +1,6 @@
 """Station 6: write the page for the curator."""
 
-from artray.job import main
-from artray.report.station import ReportOptions, report
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(ReportOptions, report)
+    run("report")

@@ -1,7 +1,6 @@
 """Station 4, many times: a table of settings, ranked on the validation part."""
 
-from artray.classifiers.search import SearchOptions, search
-from artray.job import main
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(SearchOptions, search)
+    run("search")

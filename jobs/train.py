@@ -1,7 +1,6 @@
 """Station 4: train a classifier and write a model bundle."""
 
-from artray.classifiers.station import TrainOptions, train
-from artray.job import main
+from artray.stations import run
 
 if __name__ == "__main__":
-    main(TrainOptions, train)
+    run("train")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from artray.job import quiet
+from artray.console import quiet
 from tests.servers import S3Server, running_s3_server
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more on; the suite passes without them

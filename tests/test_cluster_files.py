@@ -31,7 +31,7 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 
 from artray.classifiers.station import TrainOptions
 from artray.estimate import EstimateOptions, estimate
-from artray.job import parse
+from artray.job import config_file, parse
 from artray.labeling.station import LabelOptions
 
 ROOT = Path(__file__).parents[1]
@@ -311,7 +311,7 @@ def test_entrypoints_are_commands_that_artray_has(source):
             assert python == "python"
             assert (ROOT / script).exists()
             values, _ = parse(options[script], arguments)
-            assert (ROOT / values.get("config", script)).exists()
+            assert "config" not in values or config_file(values["config"]).is_file()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -385,7 +385,14 @@ def test_dockerfile():
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.M):
         for name in source.split():
             assert (ROOT / name).exists()
-            assert f"!{name}" in (ROOT / "k8s" / "Dockerfile.dockerignore").read_text().splitlines()
+            assert f"!{name.split('/')[0]}" in (ROOT / "k8s" / "Dockerfile.dockerignore").read_text().splitlines()
+
+
+def test_old_paths_of_configs_lead_somewhere_in_the_image(tmp_path):
+    *_, final = (ROOT / "k8s" / "Dockerfile").read_text().split("\nFROM ")
+    for source, target in re.findall(r"^COPY (?!--from)(\S+) (/app/\S+)$", final, re.M):
+        shutil.copytree(ROOT / source, f"{tmp_path}{target}", symlinks=True)
+    assert (tmp_path / "app/jobs/configs/lite0_head.yaml").read_bytes() == config_file("lite0_head").read_bytes()
 
 
 def test_dockerfile_is_as_its_linter_wants_it():
@@ -402,7 +409,7 @@ def test_working_directory_is_shipped_without_data(tmp_path):
     for name in ("artray", "jobs", "tests", "docs", "k8s", "pyproject.toml", ".gitignore", ".rayignore"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tree / name)
     (tree / "mine.yaml").write_text("task: style\n")
@@ -415,6 +422,7 @@ def test_working_directory_is_shipped_without_data(tmp_path):
     create_package(str(tree), package, excludes=get_runtime_env_default_excludes(), include_gitignore=True)
     shipped = set(zipfile.ZipFile(package).namelist())
     assert {"jobs/train.py", "artray/cluster.py", "corrections.csv", "mine.yaml", "artray/report/page.html"} <= shipped
+    assert {"artray/configs/lite0_head.yaml", "jobs/configs/lite0_head.yaml"} <= shipped  # Ray follows the link
     assert any(name.startswith("artray/sample/paintings22/images/") and name.endswith(".jpg") for name in shipped)
     assert not shipped & set(data)
     assert {name.split("/")[0] for name in shipped} == {"artray", "jobs", "corrections.csv", "mine.yaml"}

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from artray import job
-from artray.errors import ArtrayError, InputError
+from artray.errors import ArtrayError, InputError, did_you_mean
 from artray.job import Options
 
 
@@ -99,7 +99,8 @@ def test_a_job_with_a_config_has_no_options_file(capsys):
 @pytest.mark.parametrize(
     ("argv", "names"),
     [
-        (["--out", "x", "--colour", "red"], ["--colour", "--help"]),
+        (["--out", "x", "--colour", "red"], ["--colour", "did you mean --colors?", "--help"]),
+        (["--out", "x", "--colour=red"], ["--colour=red; did you mean --colors?"]),
         (["--out", "x", "red"], ["red"]),
         (["--out"], ["--out", "argument"]),
         (["--per", "3", "--out", "x"], ["--per"]),  # no abbreviations: they would break when an option is added
@@ -124,7 +125,7 @@ def test_wrong_use_is_one_line_and_status_2(capsys, argv, names):
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("out: x\nper_imagee: 3\n", ["per-imagee", "unknown key", "per_image"]),
+        ("out: x\nper_imagee: 3\n", ["per-imagee", "unknown key; did you mean per_image?", "known here: colors, dry"]),
         ("out: x\nper_image: many\n", ["per-image", "'many'"]),
         ("out: x\ncolors: red\n", ["colors", "list"]),
         ("out: [x\n", ["not YAML", "options.yaml"]),
@@ -176,7 +177,8 @@ def test_help(capsys):
         job.main(PaintOptions, lambda options: {}, ["--help"])
     assert ended.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Paint a picture." in text
+    assert "--out URI [options] Paint a picture." in text
+    assert text.index("required: --out") < text.index("options: --per-image") < text.index("-h, --help")
     assert "not in the help" not in text
     assert "--out URI where 100 % of it goes" in text
     assert "--per-image N strokes (default: 10)" in text
@@ -184,12 +186,25 @@ def test_help(capsys):
     assert "--options FILE" in text
 
 
+@pytest.mark.parametrize(
+    ("word", "end"),
+    [
+        ("ingets", "; did you mean ingest?"),
+        ("label", "; did you mean label-catalog?"),  # the beginning of a name, though few of its letters
+        ("easel", ""),
+        ("", ""),
+    ],
+)
+def test_did_you_mean(word, end):
+    assert did_you_mean(word, ["ingest", "train", "label-catalog"]) == end
+
+
 def test_quiet_reaches_the_processes_that_are_started(monkeypatch):
     for name in job.QUIET:
         monkeypatch.delenv(name)
-    job.quiet(verbose=True)
+    console.quiet(verbose=True)
     assert not job.QUIET.keys() & os.environ.keys()
-    job.quiet(verbose=False)
+    console.quiet(verbose=False)
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
     assert job.QUIET.items() <= os.environ.items()
 

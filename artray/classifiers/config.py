@@ -1,4 +1,4 @@
-"""What a training config says; `jobs/configs/` holds one YAML file a published system."""
+"""What a training config says; `artray/configs/` holds one YAML file a published system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray.engine.augmentation import Augmentation
 from artray.errors import InputError
-from artray.job import Options, OptionsT, read_yaml, validate
+from artray.job import Options, OptionsT, config_file, read_yaml, validate
 
 Monitor: TypeAlias = Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"]
 """Metrics of an epoch by which training can be steered; the loss is better when lower, the others when higher."""
@@ -150,21 +150,21 @@ class TrainConfig(Options):
 
 
 def read_config(file: str, changes: Mapping[str, str]) -> TrainConfig:
-    """A config file with changes from the command line (`optimizer.learning_rate=0.01`).
+    """A config, by name or file, with changes from the command line (`optimizer.learning_rate=0.01`).
 
     Raises:
-        InputError: The file can't be read, or a key or value is not one.
+        InputError: There is no such config, it can't be read, or a key or value is not one.
     """
     return read_options(TrainConfig, file, changes)
 
 
 def read_options(options_type: type[OptionsT], file: str, changes: Mapping[str, str]) -> OptionsT:
-    """Options of any kind from a YAML file, with changes from the command line.
+    """Options of any kind from a packaged config or a YAML file, with changes from the command line.
 
     Raises:
-        InputError: The file can't be read, or a key or value is not one.
+        InputError: There is no such config, it can't be read, or a key or value is not one.
     """
-    values = read_yaml(file)
+    values = read_yaml(config_file(file))
     for path, text in changes.items():
         *parents, key = path.split(".")
         place = values

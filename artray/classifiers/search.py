@@ -47,7 +47,7 @@ _SHOWN = ("balanced_accuracy", "accuracy", "macro_f1")
 class SearchOptions(Options):
     """Train a config with every combination of some settings, on some seeds and splits, and rank them."""
 
-    config: str = Field(description="what to train: one of jobs/configs/ or your own", examples=["FILE"])
+    config: str = Field(description="what to train: a packaged config's name, or a file", examples=["NAME|FILE"])
     data: list[Location] = Field(
         min_length=1,
         description="feature table, patches or manifest, as the config's `input` says; of several, such as the same "

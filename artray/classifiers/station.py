@@ -31,7 +31,7 @@ from artray.storage import Location, dataset_digest, digest
 class TrainOptions(Options):
     """Train a classifier as a config says, on several workers, and evaluate it on works it never saw."""
 
-    config: str = Field(description="what to train: one of jobs/configs/ or your own", examples=["FILE"])
+    config: str = Field(description="what to train: a packaged config's name, or a file", examples=["NAME|FILE"])
     data: Location = Field(
         description="feature table, patches or manifest, as the config's `input` says", examples=["URI"]
     )

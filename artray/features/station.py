@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from artray import console
-from artray.errors import InputError
+from artray.errors import InputError, did_you_mean
 from artray.features.brightness import Brightness
 from artray.features.colormaps import ColorMaps
 from artray.features.embedding import Embedding
@@ -111,9 +110,9 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
         InputError: There is no such feature.
     """
     if name not in FEATURES:
-        near = get_close_matches(name, FEATURES, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"--features: there is no feature {name!r} ({', '.join(FEATURES)}){hint}")
+        raise InputError(
+            f"--features: there is no feature {name!r} ({', '.join(FEATURES)}){did_you_mean(name, FEATURES)}"
+        )
     spec: dict[str, Any] = {"name": name}
     if name not in ("texture", "objects"):  # these two have a decode size of their own
         spec["size"] = options.size

@@ -38,8 +38,8 @@ FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
 class AugmentationOptions(Options):
     """Train a classifier without and with generated works, and compare on real works that nothing has seen."""
 
-    config: str = Field(description="the classifier: one of jobs/configs/ or your own", examples=["FILE"])
-    gan: str = Field(description="the GAN, which learns the classifier's labels: likewise", examples=["FILE"])
+    config: str = Field(description="the classifier: a packaged config's name, or a file", examples=["NAME|FILE"])
+    gan: str = Field(description="the GAN, which learns the classifier's labels: likewise", examples=["NAME|FILE"])
     data: Location = Field(description="feature table or manifest, as the classifier's `input` says", examples=["URI"])
     out: Location = Field(description="folder or s3:// prefix for all that is made, and the table", examples=["URI"])
     shares: list[float] = Field(

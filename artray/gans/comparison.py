@@ -34,7 +34,7 @@ class ComparisonOptions(Options):
     """Train several GANs on the same works, and score all of them alike."""
 
     config: list[str] = Field(
-        min_length=1, description="what to train: one or more of jobs/configs/ or your own", examples=["FILE,FILE"]
+        min_length=1, description="what to train: one or more packaged configs' names, or files", examples=["NAME|FILE"]
     )
     data: Location = Field(description="manifest or patches, as the configs' `input` says", examples=["URI"])
     out: Location = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])

@@ -1,4 +1,4 @@
-"""What the config of a GAN says; `jobs/configs/gan_*.yaml` hold one each."""
+"""What the config of a GAN says; `artray/configs/gan_*.yaml` hold one each."""
 
 from __future__ import annotations
 
@@ -129,9 +129,9 @@ class GanConfig(Options):
 
 
 def read_config(file: str, changes: Mapping[str, str]) -> GanConfig:
-    """A config file with changes from the command line (`loss.name=hinge`).
+    """A config, by name or file, with changes from the command line (`loss.name=hinge`).
 
     Raises:
-        InputError: The file can't be read, or a key or value is not one.
+        InputError: There is no such config, it can't be read, or a key or value is not one.
     """
     return read_options(GanConfig, file, changes)

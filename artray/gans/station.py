@@ -23,7 +23,7 @@ from artray.storage import Location, dataset_digest, digest
 class GanOptions(Options):
     """Train a generator of pictures as a config says, on several workers."""
 
-    config: str = Field(description="what to train: one of jobs/configs/gan_*.yaml or your own", examples=["FILE"])
+    config: str = Field(description="what to train: a packaged gan_… config's name, or a file", examples=["NAME|FILE"])
     data: Location = Field(description="manifest or patches, as the config's `input` says", examples=["URI"])
     out: Location = Field(description="folder or s3:// prefix for the generator bundle", examples=["URI"])
     workers: Workers = 1

@@ -7,14 +7,13 @@ in training and in labelling. Softmax and calibration are put on top when a bund
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from inspect import signature
 from typing import Any, Literal
 
 import keras
 from keras import layers, ops
 
-from artray.errors import InputError
+from artray.errors import InputError, did_you_mean
 from artray.models.convolutional import baseline_cnn, one_block_vgg, shallnet, valence_cnn
 from artray.models.fusion import fusion
 from artray.models.heads import cv_fc, linear_head, palette_cnn
@@ -59,8 +58,7 @@ def classifier(
         InputError: No such classifier, it does not take these settings, or not this kind of input.
     """
     if name not in CLASSIFIERS:
-        near = get_close_matches(name, CLASSIFIERS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, CLASSIFIERS)
         raise InputError(f"model.name: there is no model {name!r} ({', '.join(CLASSIFIERS)}){hint}")
     build = CLASSIFIERS[name]
     parameters = list(signature(build).parameters)

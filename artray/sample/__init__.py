@@ -1,1 +1,1 @@
-"""The sample collection: 22 works made by hand and as many drawn by code (see `artray.sample.collection`)."""
+"""The sample collection: 22 works made by hand and 24 drawn by code (see `artray.sample.collection`)."""

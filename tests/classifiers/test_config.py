@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,11 @@ import yaml
 from artray.classifiers.config import OptimizerConfig, TrainConfig, read_config, read_options
 from artray.errors import InputError
 from artray.gans.config import GanConfig
+from artray.job import CONFIGS as FOLDER
+from artray.job import config_file
 
-ALL = sorted((Path(__file__).parents[2] / "jobs" / "configs").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+ALL = sorted(FOLDER.glob("*.yaml"))
 CONFIGS = [path for path in ALL if not path.stem.startswith("gan_")]
 GANS = [path for path in ALL if path not in CONFIGS]
 
@@ -41,7 +45,46 @@ def test_every_config_is_valid_and_has_a_header(path):
     header = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     for key in ("Command", "Data", "Published", "Ours"):
         assert any(line.startswith(key) for line in header), key
-    assert any(f"jobs/configs/{path.name}" in line for line in header)
+    assert any(re.search(rf"artray train(-gan)? --config {path.stem} ", line) for line in header)
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_a_packaged_config_by_its_name_and_by_its_old_path(path):
+    assert config_file(path.stem) == path
+    assert (ROOT / "jobs" / "configs" / path.name).samefile(path)
+
+
+def test_a_name_is_the_packaged_config_and_a_path_is_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("lite0_head", "mine", "mine.yaml"):
+        Path(name).write_text(TEXT)
+    assert read_config("lite0_head", {}).optimizer.name == "adam"
+    for name in ("./lite0_head", str(tmp_path / "lite0_head"), "mine", "mine.yaml"):
+        assert read_config(name, {}).optimizer.name == "sgd"
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("lite0_haed", "; did you mean lite0_head?"),
+        ("lite0_head.yaml", "; did you mean lite0_head?"),
+        ("watercolour", " (packaged:"),
+        ("", " (packaged:"),
+        (".", " (packaged:"),
+    ],
+)
+def test_a_name_of_no_config_lists_those_there_are(tmp_path, monkeypatch, given, hint):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as raised:
+        read_config(given, {})
+    line = str(raised.value)
+    assert line.startswith(f"{given}: no such file, nor a packaged config{hint}")
+    assert line.endswith(f"(packaged: {', '.join(path.stem for path in ALL)})")
+
+
+def test_a_fault_in_a_packaged_config_is_told_by_its_name():
+    with pytest.raises(InputError, match=r"^lite0_head: epochs: "):
+        read_config("lite0_head", {"epochs": "0"})
 
 
 def test_a_config_and_its_defaults(file):
@@ -93,7 +136,7 @@ def test_sets_add_up(file):
 @pytest.mark.parametrize(
     ("path", "text", "names"),
     [
-        ("epoch", "3", ["epoch: unknown key", "epochs"]),
+        ("epoch", "3", ["epoch: unknown key; did you mean epochs?"]),
         ("epochs", "0", ["epochs", "greater than or equal to 1", "'0'"]),
         ("epochs", "many", ["epochs", "'many'"]),
         ("optimizer.learning_rate", "-1", ["optimizer.learning_rate", "greater than 0"]),
@@ -106,7 +149,11 @@ def test_sets_add_up(file):
         ("task.name", "x", ["--set task.name", "task is not a mapping"]),
         ("precision", "float16", ["precision", "'mixed_float16'"]),
         ("monitor", "accuracy", ["monitor", "'validation_accuracy'"]),
-        ("early_stopping", "{patiense: 3}", ["early_stopping.patiense"]),
+        (
+            "early_stopping",
+            "{patiense: 3}",
+            ["early_stopping.patiense: unknown key; did you mean patience?", "known here: metric"],
+        ),
         ("class_weights", "{oil: -1}", ["class_weights: a weight must be a number from 0 on"]),
         ("class_weights", "heavy", ["class_weights"]),
         ("unfreeze", "{0: [a]}", ["unfreeze: epochs count from 1"]),

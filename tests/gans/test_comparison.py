@@ -15,7 +15,7 @@ from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.gans.test_scores import Colours, collection
 
-CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "gan_dcgan.yaml")
+CONFIG = "gan_dcgan"
 __all__ = ["collection"]  # a fixture
 
 

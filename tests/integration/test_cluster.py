@@ -52,7 +52,7 @@ def test_train_is_submitted_as_a_job(cluster: RealCluster, tmp_path: Path) -> No
 
 def test_a_wrong_job_ends_with_one_line(cluster: RealCluster, tmp_path: Path) -> None:
     done = cluster.submit(
-        *("python", "jobs/train.py", "--config", "jobs/configs/hand_or_code_head.yaml"),
+        *("python", "-m", "artray", "train", "--config", "hand_or_code_head"),
         *("--data", f"{tmp_path}/nothing", "--out", f"{tmp_path}/model"),
     )
     assert done.returncode != 0

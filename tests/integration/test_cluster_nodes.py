@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from artray.storage import Location
 from tests.servers import S3Server
 
 # In a process of its own: the suite's is in another cluster. Each line of its output is what became of one node.
 DRIVER = """
 import json, os, sys
 from ray.cluster_utils import Cluster
-from artray import cluster, job
+from artray import cluster, console
 from artray.errors import ArtrayError
 from artray.storage import Location
 from artray.storage.nodes import check_nodes
 
-job.quiet(False)
+console.quiet(False)
 nodes, reads, writes = json.loads(sys.argv[1])
 local = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 os.environ["RAY_ADDRESS"] = local.address
@@ -44,7 +45,8 @@ cluster.connect()
 import ray
 for name, environment in nodes.items():
     node = add(name, environment)
-    result = {"node": name, "check": outcome(lambda: check_nodes([*map(Location.parse, reads)], [*map(Location.parse, writes)]))}
+    places = [[Location.parse(uri) for uri in uris] for uris in (reads, writes)]
+    result = {"node": name, "check": outcome(lambda: check_nodes(*places))}
     if name == "bare":  # as if it had come after the check
         def use():
             from artray.patches import make_patches

@@ -20,8 +20,6 @@ from artray.patches import PatchOptions, make_patches
 from artray.report.station import ReportOptions, report
 from artray.storage import Location
 
-CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
-
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
@@ -57,7 +55,7 @@ def walked(place: str) -> str:
     for config, data, epochs in [("head", "features", 20), ("vgg", "patches", 2)]:
         result = train(
             TrainOptions(
-                config=str(CONFIGS / f"hand_or_code_{config}.yaml"),
+                config=f"hand_or_code_{config}",
                 data=f"{place}/{data}",
                 out=f"{place}/models/{config}",
                 set={"epochs": str(epochs)},

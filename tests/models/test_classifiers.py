@@ -1,5 +1,4 @@
 import inspect
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,16 +8,15 @@ from keras import layers
 from scipy.special import expit, softmax
 
 from artray.errors import InputError
+from artray.job import config_file
 from artray.models.backbones import backbone
 from artray.models.classifiers import CLASSIFIERS, calibrated, classifier, mirrored
 from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
 
-CONFIGS = Path(__file__).parents[2] / "jobs" / "configs"
-
 
 def published(config: str, shape: tuple[int, ...], classes: int, **changes: object) -> keras.Model:
-    """The model of a config in jobs/configs, without its weights."""
-    settings = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text(encoding="utf-8"))["model"]
+    """The model of a packaged config, without its weights."""
+    settings = yaml.safe_load(config_file(config).read_text(encoding="utf-8"))["model"]
     name = settings.pop("name")
     if name == "transfer":
         settings["weights"] = "none"

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from artray.errors import InputError
-from artray.sample.collection import COLUMNS, PAINTINGS, write_sample
+from artray.sample.collection import COLUMNS, FOLDER, write_sample
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_as_many_by_code_as_by_hand_and_no_family_in_both(works):
 def test_hand_works_are_the_committed_files_grouped_by_artist(catalog, works):
     hand = [row for row in works if row["medium"] == "hand"]
     for row in hand:
-        assert (catalog.parent / row["file"]).read_bytes() == (PAINTINGS / row["file"]).read_bytes()
+        assert (catalog.parent / row["file"]).read_bytes() == (FOLDER / "paintings22" / row["file"]).read_bytes()
         assert row["family"] == row["artist"]
     assert any(row["artist"] == "Albrecht Dürer" for row in hand)
 

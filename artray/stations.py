@@ -1,0 +1,129 @@
+"""The stations, in the order of the walk: what `artray STATION …` and the scripts in `jobs/` run.
+
+A station's module is imported when the station runs, not before: most of them load Ray, which takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+
+class Station(NamedTuple):
+    """One station.
+
+    Attributes:
+        module: Where it is.
+        options: The name there of its options, an `artray.job.Options`.
+        function: The name there of what takes them and returns the counts.
+        summary: The first line of the options' docstring, to be known without importing the module.
+    """
+
+    module: str
+    options: str
+    function: str
+    summary: str
+
+
+STATIONS = {
+    "download": Station(
+        "artray.download.station",
+        "DownloadOptions",
+        "download",
+        "Fetch the pictures that a catalogue names by address.",
+    ),
+    "ingest": Station(
+        "artray.ingest.station",
+        "IngestOptions",
+        "ingest",
+        "List the pictures of a collection, join its catalogue, write the manifest.",
+    ),
+    "extract-features": Station(
+        "artray.features.station",
+        "FeatureOptions",
+        "extract_features",
+        "Compute features of every picture of a manifest.",
+    ),
+    "make-patches": Station(
+        "artray.patches",
+        "PatchOptions",
+        "make_patches",
+        "Cut random squares from every picture of a manifest, as PNG in Parquet.",
+    ),
+    "train": Station(
+        "artray.classifiers.station",
+        "TrainOptions",
+        "train",
+        "Train a classifier as a config says, on several workers, and evaluate it on works it never saw.",
+    ),
+    "search": Station(
+        "artray.classifiers.search",
+        "SearchOptions",
+        "search",
+        "Train a config with every combination of some settings, on some seeds and splits, and rank them.",
+    ),
+    "train-gan": Station(
+        "artray.report.gan_station",
+        "TrainGanOptions",
+        "train_gan_with_page",
+        "Train a generator of pictures as a config says, score it, and write a page about it.",
+    ),
+    "sample-gan": Station(
+        "artray.gans.sampling",
+        "SampleOptions",
+        "sample_gan",
+        "Write pictures of a trained generator as a collection with a manifest, which all other jobs read.",
+    ),
+    "compare-gans": Station(
+        "artray.report.gan_station",
+        "ComparisonOptions",
+        "compare_gans_with_pages",
+        "Train several GANs on the same works, and score all of them alike.",
+    ),
+    "gan-augmentation": Station(
+        "artray.gans.augmentation_study",
+        "AugmentationOptions",
+        "compare_augmentation",
+        "Train a classifier without and with generated works, and compare on real works that nothing has seen.",
+    ),
+    "label-catalog": Station(
+        "artray.labeling.station",
+        "LabelOptions",
+        "label_catalog",
+        "Label every picture of a manifest with one or more model bundles; what is labelled already is kept.",
+    ),
+    "report": Station(
+        "artray.report.station",
+        "ReportOptions",
+        "report",
+        "Write a page that shows every picture with its labels; it needs no server and no internet.",
+    ),
+    "estimate": Station(
+        "artray.estimate",
+        "EstimateOptions",
+        "estimate",
+        "Estimate how long a collection takes on which machines, and what it costs.",
+    ),
+    "demo": Station(
+        "artray.demo",
+        "DemoOptions",
+        "demo",
+        "Label the sample collection: 22 works by hand, 24 by code, two broken files.",
+    ),
+}
+
+
+def run(name: str, argv: Sequence[str] | None = None, program: str | None = None) -> None:
+    """Run a station as a command; see `artray.job.main`.
+
+    Args:
+        name: One of `STATIONS`.
+        argv: The station's command line; default is the process's.
+        program: What its help calls it; default is the script's name.
+    """
+    from artray.job import main
+
+    station = STATIONS[name]
+    module = import_module(station.module)
+    main(getattr(module, station.options), getattr(module, station.function), argv, program)
