@@ -12,11 +12,13 @@ demo: $(VENV)/.demo
 test: check
 	$(BIN)/python -m pytest
 
+# mkdocs without --quiet, which counts no warnings.
 check: $(VENV)/.test
 	$(BIN)/python -m pip check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .

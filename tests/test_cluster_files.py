@@ -433,9 +433,9 @@ def test_working_directory_is_shipped_without_data(tmp_path):
 
 
 def blocks() -> list[str]:
-    """The page's indented blocks, without their indentation."""
+    """The page's blocks of code, without their indentation."""
     text = (ROOT / "docs" / "cluster.md").read_text()
-    return [textwrap.dedent(block) for block in re.findall(r"\n\n((?:(?: {4,}.*)?\n)+)", text) if block.strip()]
+    return [textwrap.dedent(block) for block in re.findall(r"^ *```\w+\n(.*?)^ *```$", text, re.M | re.S)]
 
 
 def test_policies_in_the_text_are_json():

@@ -7,7 +7,7 @@ import sys
 import pytest
 from pydantic import Field
 
-from artray import job
+from artray import console, job
 from artray.errors import ArtrayError, InputError, did_you_mean
 from artray.job import Options
 
@@ -35,7 +35,7 @@ class ConfiguredOptions(Options):
 @pytest.fixture(autouse=True)
 def restored(monkeypatch):
     """Undo what `quiet` does to the process."""
-    for name, value in job.QUIET.items():
+    for name, value in console.QUIET.items():
         monkeypatch.setenv(name, value)
     loggers = [logging.getLogger(name) for name in ("ray", "ray.data", "ray.train", "ray.tune", "botocore")]
     loggers += [logging.getLogger(name) for name in ("aiobotocore", "s3fs")]
@@ -200,13 +200,13 @@ def test_did_you_mean(word, end):
 
 
 def test_quiet_reaches_the_processes_that_are_started(monkeypatch):
-    for name in job.QUIET:
+    for name in console.QUIET:
         monkeypatch.delenv(name)
     console.quiet(verbose=True)
-    assert not job.QUIET.keys() & os.environ.keys()
+    assert not console.QUIET.keys() & os.environ.keys()
     console.quiet(verbose=False)
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
-    assert job.QUIET.items() <= os.environ.items()
+    assert console.QUIET.items() <= os.environ.items()
 
 
 SCRIPT = """
