@@ -106,7 +106,7 @@ def ask(nodes: Mapping[str, str], question: Callable[..., Any], *arguments: Any)
 
 
 @contextmanager
-def own_errors() -> Iterator[None]:
+def unwrapped_errors() -> Iterator[None]:
     """Let an artray error raised in a worker leave the block as itself, without Ray's wrapping and traces.
 
     Raises:

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import Field
 
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import Picture, View, read_pictures
+from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.job import Counts, Options
 from artray.storage import Location
 from artray.storage.passes import run_pass
@@ -94,13 +94,13 @@ def enlarged(image: Picture, size: int) -> Picture:
 class _PatchWorker:
     def __init__(self, size: int, per_image: int, seed: int, long_side: int, decode_version: int):
         self._draw = {"size": size, "per_image": per_image, "seed": seed}
-        self._view = View(long_side, "inside")
+        self._decode_size = DecodeSize(long_side, "inside")
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         return pa.concat_tables(
             [
-                self._cut(pictures.rows, pictures.state, pictures.readable, pictures.images[self._view])
-                for pictures in read_pictures(rows, [self._view])
+                self._cut(pictures.rows, pictures.state, pictures.readable, pictures.images[self._decode_size])
+                for pictures in read_pictures(rows, [self._decode_size])
             ]
         )
 

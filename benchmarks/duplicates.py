@@ -1,6 +1,6 @@
-"""Time to fingerprint pictures and to group 100,000 fingerprints.
+"""Time to hash pictures and to group 100,000 hashes.
 
-    python benchmarks/duplicates.py [--pictures 500] [--fingerprints 100000]
+    python benchmarks/duplicates.py [--pictures 500] [--hashes 100000]
 
 Pictures are noise of 224 × 224 pixels, decoded already: the time does not depend on what they show. Fingerprints are
 grouped in four collections: all different; a fifth equal; a fifth almost equal (one placeholder, recompressed); and
@@ -12,28 +12,29 @@ import time
 
 import numpy as np
 
-from artray.ingest.duplicates import fingerprint, near_duplicate_groups
+from artray.images.perceptual_hash import perceptual_hash
+from artray.ingest.duplicates import near_duplicate_groups
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=500)
-    parser.add_argument("--fingerprints", type=int, default=100_000)
+    parser.add_argument("--hashes", type=int, default=100_000)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
 
     images = rng.integers(0, 256, (arguments.pictures, 224, 224, 3), np.uint8)
-    fingerprint(images[:1])
+    perceptual_hash(images[:1])
     start = time.perf_counter()
     for first in range(0, len(images), 32):
-        fingerprint(images[first : first + 32])
+        perceptual_hash(images[first : first + 32])
     seconds = time.perf_counter() - start
-    print(f"fingerprint: {len(images) / seconds:,.0f} pictures of 224 × 224 a second")
+    print(f"hash: {len(images) / seconds:,.0f} pictures of 224 × 224 a second")
 
-    n = arguments.fingerprints
-    for name, fingerprints in _collections(rng, n).items():
+    n = arguments.hashes
+    for name, hashes in _collections(rng, n).items():
         start = time.perf_counter()
-        groups = len(np.unique(near_duplicate_groups(fingerprints)))
+        groups = len(np.unique(near_duplicate_groups(hashes)))
         print(f"near_duplicate_groups: {n:,} {name}: {groups:,} groups in {time.perf_counter() - start:.1f} s")
 
 
@@ -46,9 +47,9 @@ def _collections(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
     return {"different": different, "a fifth equal": equal, "a fifth almost equal": almost_equal, "scans": scans}
 
 
-def _rescanned(rng: np.random.Generator, fingerprints: np.ndarray, share: float) -> np.ndarray:
-    """The fingerprints with a share of their bits changed."""
-    bits = np.unpackbits(fingerprints.view(np.uint8), axis=1)
+def _rescanned(rng: np.random.Generator, hashes: np.ndarray, share: float) -> np.ndarray:
+    """The hashes with a share of their bits changed."""
+    bits = np.unpackbits(hashes.view(np.uint8), axis=1)
     return np.packbits(bits ^ (rng.random(bits.shape) < share), axis=1).view(np.uint64)
 
 

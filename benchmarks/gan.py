@@ -55,12 +55,12 @@ def pictures(count: int) -> np.ndarray:
 def ours() -> Steps:
     import keras
 
-    from artray.engine.adversarial import Adversaries
+    from artray.engine.adversarial import AdversarialTrainer
     from artray.gans.latents import draw_codes
     from artray.models.gans import discriminator, generator
 
     x = pictures(10 * BATCH)
-    trainer = Adversaries(
+    trainer = AdversarialTrainer(
         lambda: generator("dcgan", SIZE, CODES),
         lambda: discriminator("dcgan", SIZE),
         [lambda: keras.optimizers.Adam(RATE, beta_1=BETA)] * 2,

@@ -48,7 +48,7 @@ import artray
 from artray import console
 from artray.console import quiet
 from artray.images.decoding import decode
-from artray.images.pictures import View, read_pictures
+from artray.images.pictures import DecodeSize, read_pictures
 from artray.storage import Location
 
 # Ray, TensorFlow and Daft are imported where they are used: every process of the pool imports this file.
@@ -68,7 +68,7 @@ class Decode:
     """The worker of a pass that does nothing but read."""
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        batches = read_pictures(rows, [View(SIZE)])
+        batches = read_pictures(rows, [DecodeSize(SIZE)])
         states = [batch.state.append_column("ready", pa.array([time.time()] * len(batch.rows))) for batch in batches]
         return pa.concat_tables(states).append_column("object_id", rows["object_id"])
 

@@ -34,7 +34,7 @@ from artray import cluster
 from artray.classifiers.examples import Inputs
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, augment
-from artray.engine.trainer import Replicas
+from artray.engine.trainer import SupervisedTrainer
 from artray.models.classifiers import classifier
 from artray.storage import Location
 
@@ -62,8 +62,10 @@ def examples(shape: tuple[int, ...], classes: int, count: int) -> tuple[npt.NDAr
     return x, np.eye(classes, dtype=np.float32)[rng.integers(0, classes, count)]
 
 
-def replicas_of(name: str, shape: tuple[int, ...], classes: int) -> Replicas:
-    return Replicas(lambda: classifier(name, shape, classes, {}), lambda: keras.optimizers.Adam(1e-3), CrossEntropy())
+def replicas_of(name: str, shape: tuple[int, ...], classes: int) -> SupervisedTrainer:
+    return SupervisedTrainer(
+        lambda: classifier(name, shape, classes, {}), lambda: keras.optimizers.Adam(1e-3), CrossEntropy()
+    )
 
 
 def epoch_of(count: int, batch: int, seed: int) -> list[npt.NDArray[np.int64]]:
@@ -103,7 +105,7 @@ def step(repeats: int, seconds: float) -> Table:
             model.fit(x, y, batch_size=batch, epochs=1, verbose=0)
 
         def ours(
-            replicas: Replicas = replicas, x: Any = x, y: Any = y, ones: Any = ones, batches: Any = batches
+            replicas: SupervisedTrainer = replicas, x: Any = x, y: Any = y, ones: Any = ones, batches: Any = batches
         ) -> None:
             list(replicas.train(lambda rows: (x[rows], y[rows], ones[rows]), batches, [1e-3] * len(batches)))
 
@@ -137,7 +139,7 @@ def feeding(repeats: int, seconds: float) -> Table:
         ]
         for words, how in AUGMENTATIONS.items():
 
-            def train(batches: Any, take: Callable[..., Any], replicas: Replicas = replicas) -> None:
+            def train(batches: Any, take: Callable[..., Any], replicas: SupervisedTrainer = replicas) -> None:
                 list(replicas.train(take, batches, [1e-3] * len(batches)))
 
             def fed(rows: Any, inputs: Any = inputs, how: Any = how, y: Any = y, ones: Any = ones) -> Any:

@@ -363,7 +363,7 @@ def domain_warp(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
     marble, east, south = (_noise(rng, width, height, cells, octaves=3) for _ in range(3))
 
     def moved(field: Field, dx: Field, dy: Field) -> Field:
-        # Mirrored at the border, so that no seam shows.
+        # Trainer at the border, so that no seam shows.
         column = np.abs(x + reach * (dx - 0.5)).astype(int) % (2 * width - 2)
         row = np.abs(y + reach * (dy - 0.5)).astype(int) % (2 * height - 2)
         sampled: Field = field[np.minimum(row, 2 * height - 2 - row), np.minimum(column, 2 * width - 2 - column)]

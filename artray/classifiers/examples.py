@@ -24,7 +24,7 @@ from artray.classifiers.config import TrainConfig
 from artray.classifiers.targets import read_targets
 from artray.errors import InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
-from artray.images.pictures import View, read_pictures
+from artray.images.pictures import DecodeSize, read_pictures
 from artray.ingest.splits import PARTS, assign_folds
 from artray.storage import Location
 from artray.storage.passes import read_run
@@ -318,7 +318,7 @@ def decode_images(
     fs = dataset.filesystem
     groups = [(fragment.path, group.id) for fragment in dataset.get_fragments() for group in fragment.row_groups]
     started = [remote.remote(fs, path, group, list(columns), size) for path, group in groups]
-    with cluster.own_errors():
+    with cluster.unwrapped_errors():
         tables = ray.get([table for table, _ in started])
     place = np.concatenate(
         [np.stack([np.full(len(table), block), np.arange(len(table))], axis=1) for block, table in enumerate(tables)]
@@ -345,9 +345,9 @@ def _decode_pictures(fs: Any, path: str, group: int, columns: list[str], size: i
     images = np.zeros((len(table), size, size, 3), np.uint8)
     state = []
     start = 0
-    view = View(size)
-    for pictures in read_pictures(table, [view]):
-        for row, image in zip(pictures.readable, pictures.images[view], strict=True):
+    decode_size = DecodeSize(size)
+    for pictures in read_pictures(table, [decode_size]):
+        for row, image in zip(pictures.readable, pictures.images[decode_size], strict=True):
             images[start + row] = image
         state.append(pictures.state["status"])
         start += len(pictures.rows)

@@ -115,7 +115,7 @@ class _Run:
         import keras
 
         from artray.classifiers.losses import CrossEntropy, class_weights
-        from artray.engine.trainer import Replicas, Summaries
+        from artray.engine.trainer import Summaries, SupervisedTrainer
         from artray.models.classifiers import classifier
 
         self._job, self._config, self._examples = job, job.config, job.examples
@@ -150,7 +150,7 @@ class _Run:
 
         keras.utils.set_random_seed(config.seed)
         self._build = build
-        self._replicas = Replicas(
+        self._replicas = SupervisedTrainer(
             build,
             partial(optimizer, config.optimizer),
             loss,

@@ -137,7 +137,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
         dealt = load_examples(told, options.data, corrections=options.corrections, decoded=decoded)
         _fit(options, Job(told, dealt, standardization(dealt), None, member, source, None))
         (member / TRAINING).remove()
-    with cluster.own_errors():
+    with cluster.unwrapped_errors():
         task = ray.remote(bag).options(num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker)
         ray.get(task.remote(members, Job(config, examples, None, baseline, out, source, None)))
     folds = read_json(out, "evaluation.json")["folds"]

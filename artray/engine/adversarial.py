@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from artray.engine.trainer import Array, Indices, Mirrored, MovingAverage, synchronize
+from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, synchronize
 from artray.models.gans.augment import NUMBERS, diff_augment
 from artray.models.gans.losses import LOSSES, around, between, convergence, next_balance, reconstruction, unit_slope
 
@@ -28,7 +28,7 @@ of reconstruction errors; gradients are norms. The generator's are NaN in steps 
 _SLOPE, _AUGMENT = range(2)
 
 
-class Adversaries(Mirrored):
+class AdversarialTrainer(Trainer):
     """A generator and a discriminator on every replica, trained in step.
 
     A step is one global batch: one update of the discriminator, and in every `discriminator_steps`-th step
@@ -52,7 +52,7 @@ class Adversaries(Mirrored):
         ema: Momentum of the generator's moving average.
         seed: Of random numbers other than codes.
         unit: How much of the examples' scale is 1 of the generator's; 127.5 for RGB.
-        strategy: As for `Mirrored`.
+        strategy: As for `Trainer`.
     """
 
     def __init__(

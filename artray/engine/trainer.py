@@ -33,7 +33,7 @@ _FIRST_SCALE = 2.0**15
 _SCALE_GROWS_AFTER = 2_000
 
 
-class Mirrored:
+class Trainer:
     """What every trainer shares: a strategy, everybody's share of a global batch, and a state by stable names.
 
     Promised: each example of a global batch is seen by exactly one replica, and gradients are sums over replicas, so an
@@ -157,7 +157,7 @@ class Mirrored:
                 variable.assign(state[name])
 
 
-class Replicas(Mirrored):
+class SupervisedTrainer(Trainer):
     """A classifier on every replica, trained in step.
 
     Args:
@@ -169,7 +169,7 @@ class Replicas(Mirrored):
         clip_norm: The longest that the gradient of a batch may be.
         ema: Momentum of the weights' moving average; see `averaged`.
         precision: Keras' name of the computation's precision.
-        strategy: As for `Mirrored`.
+        strategy: As for `Trainer`.
     """
 
     def __init__(

@@ -122,7 +122,7 @@ class Group:
             watcher = threading.Thread(target=watch, args=(progress, bar, self.note, stop), daemon=True)
             watcher.start()
             try:
-                with cluster.own_errors():
+                with cluster.unwrapped_errors():
                     _run_while_it_gets_further(trainer, progress)
             finally:
                 stop.set()

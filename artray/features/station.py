@@ -20,7 +20,7 @@ from artray.features.objects import Objects
 from artray.features.palette import Palette
 from artray.features.texture import Texture
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import View, read_pictures
+from artray.images.pictures import DecodeSize, read_pictures
 from artray.job import Counts, Options
 from artray.models import DEFAULT_BACKBONE
 from artray.storage import Location
@@ -143,7 +143,7 @@ def columns_of(spec: Mapping[str, Any]) -> list[str]:
 class _FeatureWorker:
     def __init__(self, features: list[dict[str, Any]], decode_version: int):
         self._features = [build_feature(spec) for spec in features]
-        self._views = list(dict.fromkeys(View(feature.size) for feature in self._features))
+        self._views = list(dict.fromkeys(DecodeSize(feature.size) for feature in self._features))
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         tables = []
@@ -152,7 +152,7 @@ class _FeatureWorker:
             for name in pictures.state.column_names:
                 table = table.append_column(name, pictures.state[name])
             for feature in self._features:
-                images = pictures.images[View(feature.size)]
+                images = pictures.images[DecodeSize(feature.size)]
                 values = feature(np.stack(images)) if images else {}
                 for field in feature.fields:
                     column = pictures.spread(values[field.name]) if images else pa.nulls(len(table), field.type)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from artray.gans.latents import Distribution
 from artray.gans.sample_sheets import png
-from artray.gans.sampling import Painter, in_task, numbered_codes
+from artray.gans.sampling import GeneratorModel, in_task, numbered_codes
 from artray.images.pictures import Picture
 from artray.storage import Location
 
@@ -92,8 +92,8 @@ def latent_strips(uri: Location, seed: int = 0) -> list[str]:
 
 
 def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
-    painter = Painter(uri)
-    bundle, count = painter.bundle, len(painter.bundle.classes)
+    generator_model = GeneratorModel(uri)
+    bundle, count = generator_model.bundle, len(generator_model.bundle.classes)
     codes = numbered_codes(bundle, range(3 * _ROWS), seed).reshape(_ROWS, 3, bundle.codes)
     # A row is of one class, and another row of the next.
     classes = [row % count for row in range(_ROWS)] if count else []
@@ -101,7 +101,7 @@ def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
     def rows(codes: Codes) -> list[Picture]:
         each = codes.shape[1]
         labels = np.repeat(classes, each).tolist() if count else None
-        pictures = painter(codes.reshape(-1, bundle.codes), labels)
+        pictures = generator_model(codes.reshape(-1, bundle.codes), labels)
         return list(pictures.reshape(_ROWS, each, *pictures.shape[1:]))
 
     ways = [interpolate(row[0], row[1], _STEPS, bundle.distribution) for row in codes]
@@ -111,7 +111,7 @@ def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
         "arithmetic.png": grid(rows(np.concatenate([codes, results[:, None]], axis=1))),
     }
     if count:
-        pictures = painter(np.repeat(codes[:, 0], count, axis=0), list(range(count)) * _ROWS)
+        pictures = generator_model(np.repeat(codes[:, 0], count, axis=0), list(range(count)) * _ROWS)
         strips["classes.png"] = grid(list(pictures.reshape(_ROWS, count, *pictures.shape[1:])))
     return {name: png(strip) for name, strip in strips.items()}
 

@@ -86,7 +86,7 @@ class _Run:
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
-        from artray.engine.adversarial import FIGURES, Adversaries
+        from artray.engine.adversarial import FIGURES, AdversarialTrainer
         from artray.engine.trainer import Summaries
         from artray.models.gans import discriminator, generator
 
@@ -100,7 +100,7 @@ class _Run:
             discriminator, model.name, config.size, classes, model.settings(), config.loss.name
         )
         keras.utils.set_random_seed(config.seed)
-        self._adversaries = Adversaries(
+        self._adversaries = AdversarialTrainer(
             self._generator,
             self._discriminator,
             [

@@ -70,7 +70,7 @@ def sample_gan(options: SampleOptions) -> Counts:
     return counts
 
 
-class Painter:
+class GeneratorModel:
     """A bundle's generator at work: codes in, pictures out. TensorFlow is imported when it is made.
 
     Args:
@@ -295,12 +295,12 @@ class _Drawer:
     """Makes the pictures of planned rows and writes them."""
 
     def __init__(self, model: str, seed: int, truncation: float | None):
-        self._painter = Painter(Location(model))
+        self._generator = GeneratorModel(Location(model))
         self._seed, self._truncation = seed, truncation
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        classes = rows["class"].to_pylist() if self._painter.bundle.classes else None
-        pictures = self._painter.numbered(rows["number"].to_pylist(), self._seed, classes, self._truncation)
+        classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
+        pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes, self._truncation)
         for uri, picture in zip(rows["image_uri"].to_pylist(), pictures, strict=True):
             Location(uri).write_bytes(png(picture))
         return rows.select(["object_id"]).append_column("status", pa.array(["ok"] * len(rows), pa.string()))
@@ -309,6 +309,6 @@ class _Drawer:
 def in_task(function: Callable[..., T], *arguments: Any) -> T:
     """A function's result from a Ray task: the driver needs no TensorFlow, and on a cluster no GPU."""
     cluster.connect()
-    with cluster.own_errors():
+    with cluster.unwrapped_errors():
         result: T = ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
     return result

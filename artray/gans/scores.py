@@ -46,9 +46,9 @@ from artray.gans.metrics import (
     share_closer,
 )
 from artray.gans.sample_sheets import png
-from artray.gans.sampling import Painter, in_task, keep_table, spread_classes
+from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import Picture, Pictures, View, read_pictures
+from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures
 from artray.storage import Location, dataset_digest
 from artray.storage.chunks import BATCH
 from artray.storage.passes import run_pass
@@ -319,9 +319,9 @@ def _embed_samples(
 
 def _mean_picture(works: pa.Table, size: int) -> bytes:
     total, count = np.zeros((size, size, 3)), 0
-    view = View(size)
-    for pictures in _read(works, view):
-        for picture in pictures.images[view]:
+    decode_size = DecodeSize(size)
+    for pictures in _read(works, decode_size):
+        for picture in pictures.images[decode_size]:
             total += picture
             count += 1
     return png(np.rint(total / max(count, 1)).astype(np.uint8))
@@ -335,47 +335,47 @@ class _WorkEmbedder:
         self._embed = _Embedder()
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        view = View(self._size)
+        decode_size = DecodeSize(self._size)
         tables = []
         for kind in ("work", "mean", "noise"):
             part = rows.filter(pc.equal(rows["kind"], kind))
-            for pictures in _read(part, view):
+            for pictures in _read(part, decode_size):
                 table = pictures.rows.append_column("status", pictures.state["status"])
-                embeddings = pictures.spread(self._embed(pictures.images[view]))
+                embeddings = pictures.spread(self._embed(pictures.images[decode_size]))
                 tables.append(table.append_column("embedding", embeddings))
         whole = pa.concat_tables(tables)
         return whole.drop_columns([name for name in ("data",) if name in whole.column_names])
 
 
-def _read(rows: pa.Table, view: View) -> Iterator[Pictures]:
+def _read(rows: pa.Table, decode_size: DecodeSize) -> Iterator[Pictures]:
     """The pictures of rows of one kind, from their place, their bytes, or chance."""
     patches = "data" in rows.column_names and len(rows) and rows["data"].null_count == 0
     noise = "kind" in rows.column_names and len(rows) and rows["kind"][0].as_py() == "noise"
     if not patches and not noise:
-        yield from read_pictures(rows, [view])
+        yield from read_pictures(rows, [decode_size])
         return
     for start in range(0, len(rows), BATCH):
         part = rows.slice(start, BATCH)
         if noise:
-            images = [_noise(name, view.size) for name in part["object_id"].to_pylist()]
+            images = [_noise(name, decode_size.size) for name in part["object_id"].to_pylist()]
         else:
             opened = [Image.open(io.BytesIO(data)).convert("RGB") for data in part["data"].to_pylist()]
-            images = [resized(np.asarray(image), view.size) for image in opened]
+            images = [resized(np.asarray(image), decode_size.size) for image in opened]
         state = pa.table({"status": pa.array(["ok"] * len(part), pa.string())})
-        yield Pictures(part, state, list(range(len(part))), {view: images})
+        yield Pictures(part, state, list(range(len(part))), {decode_size: images})
 
 
 class _SampleEmbedder:
     """Embeds pictures that a generator makes."""
 
     def __init__(self, model: str, sha: str, seed: int):
-        self._painter = Painter(Location(model))
+        self._generator = GeneratorModel(Location(model))
         self._embed = _Embedder()
         self._seed = seed
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        classes = rows["class"].to_pylist() if self._painter.bundle.classes else None
-        pictures = self._painter.numbered(rows["number"].to_pylist(), self._seed, classes)
+        classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
+        pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes)
         table = rows.append_column("status", pa.array(["ok"] * len(rows), pa.string()))
         return table.append_column("embedding", self._embed(list(pictures)))
 

@@ -27,7 +27,7 @@ Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DecodeSize:
     """How a picture is decoded (see `artray.images.decoding.decode`).
 
     Attributes:
@@ -47,13 +47,13 @@ class Pictures:
         rows: The rows of the manifest.
         state: For each row `status`, `error`, and `width`, `height` of the upright original.
         readable: Which rows have a picture, as indices into `rows`.
-        images: For each view, the pictures of the readable rows, in their order.
+        images: For each size, the pictures of the readable rows, in their order.
     """
 
     rows: pa.Table
     state: pa.Table
     readable: list[int]
-    images: dict[View, list[Picture]]
+    images: dict[DecodeSize, list[Picture]]
 
     def spread(self, values: pa.Array) -> pa.Array:
         """Values of the readable rows as a column for all rows, null elsewhere."""
@@ -66,12 +66,14 @@ STATE = pa.schema(
 )
 
 
-def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = BATCH, threads: int = 1) -> Iterator[Pictures]:
+def read_pictures(
+    rows: pa.Table, decode_sizes: Sequence[DecodeSize], batch: int = BATCH, threads: int = 1
+) -> Iterator[Pictures]:
     """Fetch and decode the pictures of manifest rows; the next batch is fetched while one is worked on.
 
     Args:
         rows: Rows with `image_uri` (null: no picture).
-        views: The sizes wanted; each decodes on its own, so that one view's pixels never depend on another's.
+        decode_sizes: The sizes wanted; each decodes on its own, so that one's pixels never depend on another's.
         batch: How many pictures are in memory at once, decoded; twice as many with several threads.
         threads: With more than one, so many decode, and the next batch too is decoded while one is worked on.
 
@@ -79,7 +81,7 @@ def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = BATCH, thr
         InputError: The S3 server refuses the keys: that is no picture's fault.
     """
     slices = [rows.slice(start, batch) for start in range(0, len(rows), batch)]
-    decode_all = partial(_decode_all, views=views)
+    decode_all = partial(_decode_all, decode_sizes=decode_sizes)
     with ThreadPoolExecutor(1) as fetcher, ThreadPoolExecutor(threads) as decoders:
         coming = deque(fetcher.submit(_fetch, part) for part in slices[:2])
         rest = iter(slices[2:])
@@ -89,11 +91,11 @@ def read_pictures(rows: pa.Table, views: Sequence[View], batch: int = BATCH, thr
                 data = coming.popleft().result()
                 coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
                 ahead.append(decoders.map(decode_all, data) if threads > 1 else map(decode_all, data))
-            yield _collect(part, ahead.popleft(), views)
+            yield _collect(part, ahead.popleft(), decode_sizes)
 
 
 Found = ReadError | list[Decoded]
-"""A picture in each view, or why its file could not be read."""
+"""A picture in each size, or why its file could not be read."""
 
 
 def _fetch(rows: pa.Table) -> list[bytes | ReadError]:
@@ -105,16 +107,16 @@ def _fetch(rows: pa.Table) -> list[bytes | ReadError]:
     return [found[uri] if uri else ReadError("missing", "the record names no picture") for uri in uris]
 
 
-def _decode_all(content: bytes | ReadError, views: Sequence[View]) -> Found:
+def _decode_all(content: bytes | ReadError, decode_sizes: Sequence[DecodeSize]) -> Found:
     if isinstance(content, ReadError):
         return content
-    return [decode(content, view.size, fit=view.fit) for view in views]
+    return [decode(content, decode_size.size, fit=decode_size.fit) for decode_size in decode_sizes]
 
 
-def _collect(rows: pa.Table, pictures: Iterable[Found], views: Sequence[View]) -> Pictures:
+def _collect(rows: pa.Table, pictures: Iterable[Found], decode_sizes: Sequence[DecodeSize]) -> Pictures:
     state: list[dict[str, object]] = []
     readable: list[int] = []
-    images: dict[View, list[Picture]] = {view: [] for view in views}
+    images: dict[DecodeSize, list[Picture]] = {decode_size: [] for decode_size in decode_sizes}
     for row, decoded in enumerate(pictures):
         if isinstance(decoded, ReadError):
             state.append({"status": decoded.status, "error": decoded.message, "width": None, "height": None})
@@ -124,7 +126,7 @@ def _collect(rows: pa.Table, pictures: Iterable[Found], views: Sequence[View]) -
         state.append({"status": item.status, "error": item.error, "width": item.width, "height": item.height})
         if bad is None:
             readable.append(row)
-            for view, picture in zip(views, decoded, strict=True):
+            for decode_size, picture in zip(decode_sizes, decoded, strict=True):
                 assert picture.image is not None  # status is ok
-                images[view].append(picture.image)
+                images[decode_size].append(picture.image)
     return Pictures(rows, pa.Table.from_pylist(state, schema=STATE), readable, images)

@@ -363,9 +363,9 @@ def _groups(rows: _Rows, mapping: Mapping, split_by: Sequence[str]) -> list[str]
 def _near_duplicates(table: pa.Table, out: Location) -> npt.NDArray[np.int64]:
     """For each row the first row of its near-duplicates."""
     from artray.ingest.duplicates import near_duplicate_groups
-    from artray.ingest.hashing import read_fingerprints  # needs Ray, which nothing else here does
+    from artray.ingest.perceptual_hashes import read_perceptual_hashes  # needs Ray, which nothing else here does
 
-    first = near_duplicate_groups(read_fingerprints(table, out))
+    first = near_duplicate_groups(read_perceptual_hashes(table, out))
     sizes = np.bincount(first, minlength=len(first))
     several = np.flatnonzero(sizes > 1)
     if len(several):

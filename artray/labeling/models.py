@@ -16,7 +16,7 @@ from artray.classifiers.evaluation import by_artwork
 from artray.classifiers.examples import feature_matrix, resized
 from artray.errors import InputError
 from artray.features.station import build_feature, columns_of
-from artray.images.pictures import Picture, View, read_pictures
+from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.labeling.plan import read_features
 from artray.models.batches import predict
 from artray.patches import draw
@@ -50,7 +50,7 @@ class Inputs:
 
     Args:
         ids: The pictures' object_ids.
-        images: The pictures in each view.
+        images: The pictures in each size.
         computed: Features that are known already, by spec.
         features: Feature extractors by spec, kept from batch to batch.
     """
@@ -58,7 +58,7 @@ class Inputs:
     def __init__(
         self,
         ids: Sequence[str],
-        images: Mapping[View, Sequence[Picture]],
+        images: Mapping[DecodeSize, Sequence[Picture]],
         computed: dict[str, Mapping[str, Any]],
         features: dict[str, Any],
     ):
@@ -72,7 +72,7 @@ class Inputs:
         key = _key(spec)
         if key not in self._computed:
             feature = self._features[key]
-            self._computed[key] = feature(np.stack(self.images[View(feature.size)]))
+            self._computed[key] = feature(np.stack(self.images[DecodeSize(feature.size)]))
         return self._computed[key]
 
 
@@ -82,7 +82,7 @@ class BundleModel:
     Attributes:
         bundle: What the bundle says of itself.
         specs: The features it needs.
-        views: How it wants pictures decoded.
+        decode_sizes: How it wants pictures decoded.
     """
 
     def __init__(self, uri: Location, features: dict[str, Any], batch: int = BATCH):
@@ -102,18 +102,20 @@ class BundleModel:
             if _key(spec) not in features:
                 features[_key(spec)] = build_feature(spec)
         if self._input["kind"] == "features":
-            self.views = [View(size) for size in sorted({features[_key(spec)].size for spec in self.specs})]
+            self.decode_sizes = [
+                DecodeSize(size) for size in sorted({features[_key(spec)].size for spec in self.specs})
+            ]
         elif self._input["kind"] == "patches":
-            self.views = [View(self._input["long_side"], "inside")]
+            self.decode_sizes = [DecodeSize(self._input["long_side"], "inside")]
         else:
-            self.views = [View(self._input["size"])]
+            self.decode_sizes = [DecodeSize(self._input["size"])]
 
     def scores(self, inputs: Inputs) -> Scores:
         """Scores of pictures, (n, classes)."""
         if self._input["kind"] == "features":
             columns = {name: values for spec in self.specs for name, values in inputs.columns(spec).items()}
             return self._predict(np.concatenate(list(feature_matrix(columns, self._input).values()), axis=1))
-        images = inputs.images[self.views[0]]
+        images = inputs.images[self.decode_sizes[0]]
         if self._input["kind"] == "pictures":
             return self._predict(np.stack(images))
         return self._from_patches(images, inputs.ids)
@@ -135,7 +137,7 @@ class BundleModel:
 
 
 class LabelWorker:
-    """Labels chunks of a run's work with several bundles: each picture is fetched once and decoded once a view.
+    """Labels chunks of a run's work with several bundles: each picture is fetched once, and decoded once for each size.
 
     Its rows hold all of a picture's scores (`scores_0` for the first bundle, …; null where that model has nothing to
     do), so that a picture is either done for every task or for none.
@@ -181,12 +183,12 @@ class LabelWorker:
             for number in chosen
             if not self._models[number].specs or {_key(spec) for spec in self._models[number].specs} - keys
         ]
-        views = list(dict.fromkeys(view for model in looking for view in model.views))
-        if stored is not None and not views:
+        decode_sizes = list(dict.fromkeys(decode_size for model in looking for decode_size in model.decode_sizes))
+        if stored is not None and not decode_sizes:
             yield self._scored(rows, stored.select(["status", "error"]), {}, chosen, stored)
             return
         start = 0
-        for pictures in read_pictures(rows, views, self._batch, actor_cpus()):
+        for pictures in read_pictures(rows, decode_sizes, self._batch, actor_cpus()):
             near = stored.slice(start, len(pictures.rows)) if stored is not None else None
             state = pictures.state.select(["status", "error"])
             yield self._scored(pictures.rows, state, pictures.images, chosen, near)
@@ -202,7 +204,7 @@ class LabelWorker:
         self,
         rows: pa.Table,
         state: pa.Table,
-        images: Mapping[View, Sequence[Picture]],
+        images: Mapping[DecodeSize, Sequence[Picture]],
         chosen: Sequence[int],
         stored: pa.Table | None,
     ) -> pa.Table:

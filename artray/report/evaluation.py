@@ -26,7 +26,7 @@ from artray import cluster
 from artray.bundles.classifier import Bundle, load_bundle, load_model, read_json
 from artray.classifiers.evaluation import figure
 from artray.errors import InputError
-from artray.images.pictures import Picture, View, read_pictures
+from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
 from artray.report.sections import section, table
 from artray.storage import Location
@@ -147,7 +147,7 @@ class _Maps:
     def __init__(self, uri: Location, bundle: Bundle, layer: str | None, method: str | None):
         self._uri, self._layer, self._method = uri, layer, method
         self._classes = [item.name for item in bundle.classes]
-        self.view = View(bundle.input["size"])
+        self.decode_size = DecodeSize(bundle.input["size"])
 
     def __call__(
         self, works: Sequence[dict[str, Any]], inputs: Sequence[Picture], pictures: Sequence[Picture]
@@ -169,7 +169,7 @@ class _Maps:
             self._layer,
             self._method,
         )
-        with cluster.own_errors():
+        with cluster.unwrapped_errors():
             found = ray.get(task)
         drawn: list[list[tuple[Picture, str]]] = [[] for _ in works]
         for (place, name), picture in zip(asked, found, strict=True):
@@ -210,16 +210,16 @@ def _write_pictures(
     """Each work's pictures beside the page: (path, what it shows), by object_id."""
     Location.parse(out / name).remove()
     (out / name).mkdir()
-    thumbnail = View(_THUMBNAIL, "inside")
-    views = [thumbnail] if explain is None else [thumbnail, explain.view]
+    thumbnail = DecodeSize(_THUMBNAIL, "inside")
+    decode_sizes = [thumbnail] if explain is None else [thumbnail, explain.decode_size]
     table = pa.table({key: [work[key] for work in works] for key in ("object_id", "image_uri")})
     written: dict[str, list[tuple[str, str]]] = {}
     start = 0
-    for batch in read_pictures(table.set_column(1, "image_uri", table["image_uri"].cast(pa.string())), views):
+    for batch in read_pictures(table.set_column(1, "image_uri", table["image_uri"].cast(pa.string())), decode_sizes):
         shown = [works[start + row] for row in batch.readable]
         start += len(batch.rows)
         plain = batch.images[thumbnail]
-        drawn = explain(shown, batch.images[explain.view], plain) if explain and shown else [[] for _ in shown]
+        drawn = explain(shown, batch.images[explain.decode_size], plain) if explain and shown else [[] for _ in shown]
         for work, picture, maps in zip(shown, plain, drawn, strict=True):
             written[work["object_id"]] = []
             for number, (image, what) in enumerate([(picture, "the work"), *maps]):

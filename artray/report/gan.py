@@ -21,9 +21,9 @@ from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, load_g
 from artray.classifiers.search import RESULTS
 from artray.gans.latent_walks import FOLDER, STRIPS
 from artray.gans.sample_sheets import png
-from artray.gans.sampling import Painter, in_task
+from artray.gans.sampling import GeneratorModel, in_task
 from artray.gans.scores import CANDIDATES, HEADER, SCORES, cells, heading, memorisation
-from artray.images.pictures import Picture, View, read_pictures
+from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table
 from artray.storage import Location
@@ -244,14 +244,14 @@ def _copies(bundle: Location, about: GeneratorBundle, scores: Mapping[str, Any],
 
 
 def _numbered(bundle: Location, numbers: Sequence[int], seed: int, classes: Sequence[int] | None) -> list[Picture]:
-    return list(Painter(bundle).numbered(numbers, seed, classes))
+    return list(GeneratorModel(bundle).numbered(numbers, seed, classes))
 
 
 def _works(uris: Sequence[str | None], size: int) -> list[Picture | None]:
     """Works as the networks see them; None for those that can't be read (any more)."""
-    view, found = View(size), []
-    for pictures in read_pictures(pa.table({"image_uri": pa.array(uris, pa.string())}), [view]):
-        by_row = dict(zip(pictures.readable, pictures.images[view], strict=True))
+    decode_size, found = DecodeSize(size), []
+    for pictures in read_pictures(pa.table({"image_uri": pa.array(uris, pa.string())}), [decode_size]):
+        by_row = dict(zip(pictures.readable, pictures.images[decode_size], strict=True))
         found += [by_row.get(row) for row in range(len(pictures.rows))]
     return found
 

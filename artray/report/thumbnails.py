@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import View, read_pictures
+from artray.images.pictures import DecodeSize, read_pictures
 from artray.labeling.plan import MAY_PASS, unchanged
 from artray.storage import Location, digest
 from artray.storage.passes import run_pass
@@ -98,12 +98,12 @@ def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
 
 class _ThumbnailWorker:
     def __init__(self, size: int, decode_version: int):
-        self._view = View(size, "inside")
+        self._decode_size = DecodeSize(size, "inside")
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         tables = []
-        for pictures in read_pictures(rows, [self._view]):
-            images = [_jpeg(image) for image in pictures.images[self._view]]
+        for pictures in read_pictures(rows, [self._decode_size]):
+            images = [_jpeg(image) for image in pictures.images[self._decode_size]]
             table = pictures.rows.append_column("status", pictures.state["status"])
             tables.append(table.append_column("thumbnail", pictures.spread(pa.array(images, pa.binary()))))
         return pa.concat_tables(tables)

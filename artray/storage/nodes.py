@@ -15,7 +15,7 @@ def check_nodes(reads: Sequence[Location] = (), writes: Sequence[Location] = ())
     """Ask every other machine of the cluster whether it can do this job: the same software, the data within reach.
 
     On one machine nothing is asked. Those that an autoscaler starts later are not asked either: what such a one lacks
-    ends the job with the line that `artray.cluster.own_errors` makes of it.
+    ends the job with the line that `artray.cluster.unwrapped_errors` makes of it.
 
     Args:
         reads: Folders and s3:// prefixes that every machine must be able to read.

@@ -187,7 +187,7 @@ def _run(
         compute=_pool(min(actors, len(chunks)), len(chunks)),
         **resources,
     )
-    with cluster.own_errors():
+    with cluster.unwrapped_errors():
         yield from summaries.iter_rows()
 
 

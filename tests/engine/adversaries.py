@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from artray.engine.adversarial import Adversaries
+from artray.engine.adversarial import AdversarialTrainer
 from artray.gans.latents import draw_codes
 from artray.models.gans.parts import from_rgb, score, to_rgb
 from artray.models.gans.residual import SpectralConv2D, SpectralDense
@@ -64,10 +64,10 @@ CASES = {
 }
 
 
-def adversaries(loss: str, strategy: tf.distribute.Strategy | None = None, **settings: object) -> Adversaries:
+def adversaries(loss: str, strategy: tf.distribute.Strategy | None = None, **settings: object) -> AdversarialTrainer:
     keras.utils.set_random_seed(3)
     kind, labelled = settings.pop("kind", "plain"), settings.pop("labelled", False)
-    return Adversaries(
+    return AdversarialTrainer(
         lambda: generator(labelled),
         lambda: discriminator(kind, labelled),
         [lambda: keras.optimizers.Adam(0.001, beta_1=0.5), lambda: keras.optimizers.SGD(0.01)],
@@ -78,7 +78,7 @@ def adversaries(loss: str, strategy: tf.distribute.Strategy | None = None, **set
     )
 
 
-def fit(found: Adversaries, steps: range, labelled: bool = False) -> np.ndarray:
+def fit(found: AdversarialTrainer, steps: range, labelled: bool = False) -> np.ndarray:
     batches = [np.random.default_rng(step).permutation(EXAMPLES)[:BATCH] for step in steps]
     y = Y if labelled else np.zeros((EXAMPLES, 0), np.float32)
     rates = [(0.001 * (1 + step % 2), 0.01) for step in steps]

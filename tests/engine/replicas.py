@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
-from artray.engine.trainer import Replicas
+from artray.engine.trainer import SupervisedTrainer
 
 EXAMPLES = 35
 BATCH = 11  # 11 and 11 and 11 and 2: shares differ, and the last batch has fewer examples than there are replicas
@@ -61,7 +61,7 @@ def run(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.nda
     keras.utils.set_random_seed(3)
     settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
     y = settings.pop("y", Y)
-    replicas = Replicas(
+    replicas = SupervisedTrainer(
         settings.pop("build"), settings.pop("optimizer"), settings.pop("loss"), strategy=strategy, **settings
     )
     found = {}

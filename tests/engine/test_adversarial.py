@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from artray.engine.adversarial import FIGURES, Adversaries
+from artray.engine.adversarial import FIGURES, AdversarialTrainer
 from artray.gans.latents import draw_codes
 from artray.models.gans.residual import SpectralDense
 from tests.engine.adversaries import BATCH, CASES, CODES, X, adversaries, fit
@@ -72,7 +72,7 @@ def test_a_step_is_what_numpy_says():
     rng = np.random.default_rng(0)
     x, g, d = rng.normal(size=(6, 3)), rng.normal(size=(2, 3)), rng.normal(size=(3, 1))
     codes = draw_codes(6, 2, "normal", (5, 0))
-    found = Adversaries(
+    found = AdversarialTrainer(
         lambda: linear((2, 3), g),
         lambda: linear((3, 1), d),
         [lambda: keras.optimizers.SGD(1.0)] * 2,
@@ -139,7 +139,7 @@ def test_dragan_looks_around_the_pictures():
     assert np.isfinite(fit_once(penalized, real)).all()
 
 
-def fit_once(found: Adversaries, real: np.ndarray) -> np.ndarray:
+def fit_once(found: AdversarialTrainer, real: np.ndarray) -> np.ndarray:
     take = lambda rows: (real[rows], np.zeros((len(rows), 0)))  # noqa: E731
     figures, _ = next(found.train(take, [np.arange(len(real))], 0, [(0.0, 0.0)]))
     return figures[0]
@@ -159,7 +159,7 @@ def test_eight_gaussians_are_all_found():
         return keras.Model(given, dense(outputs)(x))
 
     keras.utils.set_random_seed(0)
-    found = Adversaries(
+    found = AdversarialTrainer(
         lambda: network(16, 2, layers.Dense, "relu"),
         lambda: network(2, 1, SpectralDense, "leaky_relu"),
         [lambda: keras.optimizers.Adam(0.002, beta_1=0.5)] * 2,

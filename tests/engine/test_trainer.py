@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
-from artray.engine.trainer import Mirrored, Replicas, Summaries, gradients
+from artray.engine.trainer import Summaries, SupervisedTrainer, Trainer, gradients
 from artray.storage import Location
 from tests.engine.processes import on_replicas
 from tests.engine.replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
@@ -59,7 +59,7 @@ def test_a_step_is_what_numpy_says():
     rng = np.random.default_rng(1)
     x, weights = rng.normal(size=(7, 4)).astype(np.float32), rng.uniform(0.5, 2, 7).astype(np.float32)
     y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 7)]
-    replicas = Replicas(build, lambda: keras.optimizers.SGD(1.0), CrossEntropy())
+    replicas = SupervisedTrainer(build, lambda: keras.optimizers.SGD(1.0), CrossEntropy())
     kernel, bias = np.zeros((4, 3)), np.zeros(3)
     expected = []
     batches, rates = [np.arange(4), np.arange(4, 7)], [0.5, 0.1]
@@ -76,12 +76,12 @@ def test_a_step_is_what_numpy_says():
     assert np.allclose(state["model/1"], bias, atol=1e-6)
 
 
-def trainer(build=network, **settings: object) -> Replicas:
+def trainer(build=network, **settings: object) -> SupervisedTrainer:
     keras.utils.set_random_seed(0)
-    return Replicas(build, lambda: keras.optimizers.Adam(0.01), CrossEntropy(), **settings)
+    return SupervisedTrainer(build, lambda: keras.optimizers.Adam(0.01), CrossEntropy(), **settings)
 
 
-def fit(replicas: Replicas, epochs: range) -> None:
+def fit(replicas: SupervisedTrainer, epochs: range) -> None:
     for epoch in epochs:
         order = np.random.default_rng(epoch).permutation(EXAMPLES)
         batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
@@ -152,7 +152,7 @@ def test_shares_hold_each_example_once_and_none_is_empty(count, examples, most):
     indices = np.arange(examples) + 100
     counted = np.zeros(examples)
     for worker in range(count):
-        place = Mirrored()
+        place = Trainer()
         place.count, place._here, place._first = count, 1, worker
         share = place.share(indices)
         bounds = place.bounds(examples, place.pieces(examples, most))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from artray.bundles.generator import load_generator_bundle
 from artray.errors import InputError
-from artray.gans.sampling import Painter, class_shares, numbered_codes, sample, spread_classes
+from artray.gans.sampling import GeneratorModel, class_shares, numbered_codes, sample, spread_classes
 from artray.storage import Location
 from tests.gans.bundles import CODES, SIZE, write_generator
 from tests.gans.serial import CHUNK, DiedError, Serial
@@ -64,22 +64,22 @@ def test_codes_belong_to_a_seed_and_a_number(plain: str) -> None:
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(conditional: str) -> None:
-    painter = Painter(Location.parse(conditional))
+    generator_model = GeneratorModel(Location.parse(conditional))
     classes = [random.Random(0).randrange(3) for _ in range(70)]
-    whole = painter.numbered(range(70), 0, classes)
+    whole = generator_model.numbered(range(70), 0, classes)
     assert whole.shape == (70, SIZE, SIZE, 3)
     assert whole.dtype == np.uint8
     chosen = [69, 3, 40]
-    assert (painter.numbered(chosen, 0, [classes[number] for number in chosen]) == whole[chosen]).all()
-    other = painter.numbered(chosen, 0, [(classes[number] + 1) % 3 for number in chosen])
+    assert (generator_model.numbered(chosen, 0, [classes[number] for number in chosen]) == whole[chosen]).all()
+    other = generator_model.numbered(chosen, 0, [(classes[number] + 1) % 3 for number in chosen])
     assert (other != whole[chosen]).any(axis=(1, 2, 3)).all()
 
 
 def test_the_generator_is_rounded_not_cut(plain: str) -> None:
-    painter = Painter(Location.parse(plain))
-    codes = numbered_codes(painter.bundle, range(5), 0)
-    values = np.asarray(painter._model(codes))
-    assert np.abs(painter(codes) - values).max() <= 0.5 + 1e-3
+    generator_model = GeneratorModel(Location.parse(plain))
+    codes = numbered_codes(generator_model.bundle, range(5), 0)
+    values = np.asarray(generator_model._model(codes))
+    assert np.abs(generator_model(codes) - values).max() <= 0.5 + 1e-3
 
 
 def test_classes_are_asked_for_by_name(conditional: str, plain: str) -> None:
@@ -106,9 +106,9 @@ def test_samples_are_a_collection(conditional: str, tmp_path: Path, serial: Seri
     assert Counter(table["style"].to_pylist()) == counts["classes"]
     for row in table.to_pylist():
         assert (files[row["image_uri"]].size, files[row["image_uri"]].version) == (row["size"], row["version"])
-    painter = Painter(Location.parse(conditional))
+    generator_model = GeneratorModel(Location.parse(conditional))
     row = table.to_pylist()[17]
-    expected = painter.numbered([17], 5, [CLASSES.index(row["style"])])[0]
+    expected = generator_model.numbered([17], 5, [CLASSES.index(row["style"])])[0]
     assert (np.asarray(Image.open(row["image_uri"])) == expected).all()
 
     # Again: nothing to do. More of them: the first ones stay what they are, and so do their ids.

@@ -11,7 +11,8 @@ from scipy.fft import dct
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from artray.ingest.duplicates import DISTANCE, fingerprint, join_pairs, near_duplicate_groups
+from artray.images.perceptual_hash import perceptual_hash
+from artray.ingest.duplicates import DISTANCE, join_pairs, near_duplicate_groups
 
 PAINTINGS = sorted((Path(__file__).parents[2] / "artray/sample/paintings22/images").glob("*.jpg"))
 
@@ -25,8 +26,8 @@ def pixels(images: list[Image.Image], size: int = 224) -> np.ndarray:
     return np.stack([np.asarray(image.resize((size, size), Image.Resampling.BICUBIC)) for image in images])
 
 
-def bits(fingerprints: np.ndarray) -> np.ndarray:
-    return np.unpackbits(np.ascontiguousarray(fingerprints).view(np.uint8), axis=1)
+def bits(hashes: np.ndarray) -> np.ndarray:
+    return np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8), axis=1)
 
 
 def words(rows: np.ndarray) -> np.ndarray:
@@ -37,8 +38,8 @@ def bits_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (bits(a) != bits(b)).sum(axis=1)
 
 
-def flip(rng: np.random.Generator, fingerprints: np.ndarray, share: float) -> np.ndarray:
-    rows = bits(fingerprints)
+def flip(rng: np.random.Generator, hashes: np.ndarray, share: float) -> np.ndarray:
+    rows = bits(hashes)
     return words(rows ^ (rng.random(rows.shape) < share))
 
 
@@ -46,9 +47,9 @@ def random_words(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.integers(0, 2**64, (n, 4), dtype=np.uint64)
 
 
-def all_pairs_groups(fingerprints: np.ndarray, distance: int) -> np.ndarray:
+def all_pairs_groups(hashes: np.ndarray, distance: int) -> np.ndarray:
     """The slow exact version: every pair, and SciPy's connected components."""
-    rows = bits(fingerprints).astype(np.int16)
+    rows = bits(hashes).astype(np.int16)
     apart = rows[:, None] != rows[None]
     alike = (apart.sum(axis=2) <= distance) & (apart[:, :, :64].sum(axis=2) <= 10)
     flat = ~rows.any(axis=1)
@@ -72,7 +73,7 @@ def slow_phash(image: np.ndarray, side: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [64, 224, 300])
 def test_bits_are_those_of_the_slow_version(paintings: list[Image.Image], size: int) -> None:
     images = pixels(paintings, size)
-    for image, row in zip(images, bits(fingerprint(images)), strict=True):
+    for image, row in zip(images, bits(perceptual_hash(images)), strict=True):
         expected = np.concatenate([slow_phash(image, 8).ravel(), slow_phash(image, 16)[~COARSE]])
         assert (row != expected).sum() <= 1  # ties at the median
 
@@ -80,7 +81,7 @@ def test_bits_are_those_of_the_slow_version(paintings: list[Image.Image], size: 
 def test_bits_are_those_of_imagehash(paintings: list[Image.Image]) -> None:
     imagehash = pytest.importorskip("imagehash")
     images = pixels(paintings)
-    for image, row in zip(images, bits(fingerprint(images)), strict=True):
+    for image, row in zip(images, bits(perceptual_hash(images)), strict=True):
         picture = Image.fromarray(image)
         coarse = imagehash.phash(picture, hash_size=8, highfreq_factor=8).hash
         fine = imagehash.phash(picture, hash_size=16).hash
@@ -91,10 +92,10 @@ def test_bits_are_those_of_imagehash(paintings: list[Image.Image]) -> None:
 def test_oblong_pictures_and_batches(paintings: list[Image.Image]) -> None:
     image = np.asarray(paintings[0])
     assert image.shape[0] != image.shape[1]
-    assert bits_apart(fingerprint(image[None]), fingerprint(pixels([paintings[0]]))) <= 8
-    assert fingerprint(np.zeros((0, 224, 224, 3), np.uint8)).shape == (0, 4)
+    assert bits_apart(perceptual_hash(image[None]), perceptual_hash(pixels([paintings[0]]))) <= 8
+    assert perceptual_hash(np.zeros((0, 224, 224, 3), np.uint8)).shape == (0, 4)
     images = pixels(paintings[:5])
-    np.testing.assert_array_equal(fingerprint(images), np.concatenate([fingerprint(i[None]) for i in images]))
+    np.testing.assert_array_equal(perceptual_hash(images), np.concatenate([perceptual_hash(i[None]) for i in images]))
 
 
 def recompress(image: Image.Image) -> Image.Image:
@@ -120,7 +121,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_scan_is_found_and_another_work_is_not(paintings: list[Image.Image], change: str) -> None:
     changed = [CHANGES[change](image) for image in paintings]
-    groups = near_duplicate_groups(fingerprint(pixels(paintings + changed)))
+    groups = near_duplicate_groups(perceptual_hash(pixels(paintings + changed)))
     n = len(paintings)
     np.testing.assert_array_equal(groups, np.tile(np.arange(n), 2))
 
@@ -130,15 +131,15 @@ def test_flat_pictures_are_alike_to_none() -> None:
     white = np.full((4, 224, 224, 3), 255, np.uint8)
     noisy = np.clip(rng.normal(240, 4, (4, 224, 224, 3)), 0, 255).astype(np.uint8)
     red = np.full((2, 224, 224, 3), (255, 0, 0), np.uint8)
-    fingerprints = fingerprint(np.concatenate([white, noisy, red]))
-    assert not fingerprints.any()
-    np.testing.assert_array_equal(near_duplicate_groups(fingerprints), np.arange(10))
+    hashes = perceptual_hash(np.concatenate([white, noisy, red]))
+    assert not hashes.any()
+    np.testing.assert_array_equal(near_duplicate_groups(hashes), np.arange(10))
 
 
 def test_a_faint_drawing_is_not_flat() -> None:
     page = np.full((1, 224, 224, 3), 245, np.uint8)
     page[0, 60:160, 100:104] = 120
-    assert fingerprint(page).any()
+    assert perceptual_hash(page).any()
 
 
 @st.composite
@@ -159,18 +160,16 @@ def clustered(draw: st.DrawFn) -> np.ndarray:
 
 @settings(deadline=None, max_examples=60)
 @given(clustered(), st.sampled_from([0, 1, 8, 40, DISTANCE]))
-def test_groups_are_those_of_all_pairs(fingerprints: np.ndarray, distance: int) -> None:
-    np.testing.assert_array_equal(
-        near_duplicate_groups(fingerprints, distance), all_pairs_groups(fingerprints, distance)
-    )
+def test_groups_are_those_of_all_pairs(hashes: np.ndarray, distance: int) -> None:
+    np.testing.assert_array_equal(near_duplicate_groups(hashes, distance), all_pairs_groups(hashes, distance))
 
 
 @settings(deadline=None, max_examples=20)
 @given(clustered(), st.randoms(use_true_random=False))
-def test_groups_do_not_depend_on_the_order(fingerprints: np.ndarray, random) -> None:
-    order = np.array(random.sample(range(len(fingerprints)), len(fingerprints)), int)
-    groups = near_duplicate_groups(fingerprints)
-    shuffled = near_duplicate_groups(fingerprints[order])
+def test_groups_do_not_depend_on_the_order(hashes: np.ndarray, random) -> None:
+    order = np.array(random.sample(range(len(hashes)), len(hashes)), int)
+    groups = near_duplicate_groups(hashes)
+    shuffled = near_duplicate_groups(hashes[order])
     same = groups[order][:, None] == groups[order][None]
     np.testing.assert_array_equal(shuffled[:, None] == shuffled[None], same)
 
@@ -196,11 +195,11 @@ def test_pairs_at_the_limit_are_found_among_many() -> None:
 def test_many_equal_or_almost_equal_fingerprints(share: float) -> None:
     rng = np.random.default_rng(2)
     n, crowd = 12_000, 10_000
-    fingerprints = random_words(rng, n)
-    fingerprints[:crowd] = flip(rng, np.repeat(fingerprints[:1], crowd, axis=0), share)
+    hashes = random_words(rng, n)
+    hashes[:crowd] = flip(rng, np.repeat(hashes[:1], crowd, axis=0), share)
     order = rng.permutation(n)
     start = time.process_time()
-    groups = near_duplicate_groups(fingerprints[order])
+    groups = near_duplicate_groups(hashes[order])
     assert time.process_time() - start < 20  # all pairs of the crowd for each of 286 keys would take minutes
     in_crowd = order < crowd
     assert len(set(groups[in_crowd])) == 1

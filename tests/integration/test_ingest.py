@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from artray import cluster
-from artray.ingest import hashing as fingerprints
-from artray.ingest.duplicates import DISTANCE, fingerprint
+from artray.images.perceptual_hash import perceptual_hash
+from artray.ingest import perceptual_hashes
+from artray.ingest.duplicates import DISTANCE
 from artray.ingest.manifest import FILE
 from artray.ingest.splits import PARTS
 from artray.ingest.station import IngestOptions, ingest
@@ -48,8 +49,8 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         passes.append(counts["rows"] - counts["resumed"])
         return counts
 
-    run_pass = fingerprints.run_pass
-    monkeypatch.setattr(fingerprints, "run_pass", counted)
+    run_pass = perceptual_hashes.run_pass
+    monkeypatch.setattr(perceptual_hashes, "run_pass", counted)
     return passes
 
 
@@ -107,7 +108,7 @@ def test_an_interrupted_run_hashes_nothing_twice(
     write_table = Location.write_table
 
     def dies(place: Location, table: object) -> None:
-        if place.name == fingerprints.FILE:
+        if place.name == perceptual_hashes.FILE:
             raise KeyboardInterrupt
         write_table(place, table)
 
@@ -170,7 +171,7 @@ def test_no_artist_and_no_near_duplicate_is_on_two_sides(
     # Every pair of pictures, decoded and compared here.
     ordered = list(rows.values())
     pictures = [np.asarray(Image.open(str(row["image_uri"])).convert("RGB").resize((224, 224))) for row in ordered]
-    bits = np.unpackbits(fingerprint(np.stack(pictures)).view(np.uint8), axis=1).astype(np.int32)
+    bits = np.unpackbits(perceptual_hash(np.stack(pictures)).view(np.uint8), axis=1).astype(np.int32)
     apart = bits @ (1 - bits).T + (1 - bits) @ bits.T
     # Well below the limit, since the pixels of two decoders are not quite the same.
     alike = [(a, b) for a, b in np.argwhere(apart <= DISTANCE - 12) if a < b]

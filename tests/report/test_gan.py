@@ -106,11 +106,11 @@ def test_a_generators_page(bundle: str) -> None:
 
 
 def test_the_samples_on_the_page_are_those_that_were_scored(bundle: str) -> None:
-    from artray.gans.sampling import Painter
+    from artray.gans.sampling import GeneratorModel
 
     place = Path(gan_page(Location.parse(bundle)))
     shown = np.asarray(Image.open(place.parent / "pictures" / "nearest-01-generated.png"))
-    assert (shown == Painter(Location.parse(bundle)).numbered([7], 0, [1])[0]).all()
+    assert (shown == GeneratorModel(Location.parse(bundle)).numbered([7], 0, [1])[0]).all()
 
 
 def test_a_page_without_scores_and_strips(bundle: str) -> None:

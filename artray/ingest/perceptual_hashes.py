@@ -1,7 +1,7 @@
-"""The fingerprints of a collection's pictures, kept beside its manifest, so that a picture is hashed only once.
+"""The perceptual hashes of a collection's pictures, kept beside its manifest, so that a picture is hashed only once.
 
 `_fingerprints.parquet` holds a row for each picture that could be read: `image_uri`, `version` and `fingerprint` (see
-`artray.ingest.duplicates`). Pictures that are new or have changed are hashed in a pass over the cluster, which a
+`artray.images.perceptual_hash`). Pictures that are new or have changed are hashed in a pass over the cluster, which a
 run that was interrupted takes up where it was.
 """
 
@@ -15,20 +15,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import View, read_pictures
-from artray.ingest.duplicates import FINGERPRINT_VERSION, fingerprint
+from artray.images.perceptual_hash import HASH_VERSION, perceptual_hash
+from artray.images.pictures import DecodeSize, read_pictures
 from artray.storage import Location
 from artray.storage.passes import run_pass
 
 FILE = "_fingerprints.parquet"
 _WORK = "_fingerprinting"
-_SETTINGS = {"fingerprint_version": FINGERPRINT_VERSION, "decode_version": DECODE_VERSION, "size": 224}
+_SETTINGS = {"fingerprint_version": HASH_VERSION, "decode_version": DECODE_VERSION, "size": 224}
 _METADATA_KEY = b"artray"
 _TYPE = pa.list_(pa.uint64(), 4)
 
 
-def read_fingerprints(table: pa.Table, out: Location) -> npt.NDArray[np.uint64]:
-    """The fingerprint of each picture.
+def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uint64]:
+    """The perceptual hash of each picture.
 
     Args:
         table: The manifest's rows: `object_id`, `image_uri`, `size` (null: no picture), `version`.
@@ -69,7 +69,7 @@ def _keys(table: pa.Table) -> list[_Key]:
 
 
 def _known(out: Location) -> dict[_Key, npt.NDArray[np.uint64]]:
-    """The fingerprints of earlier runs; those made in another way can't be compared."""
+    """The hashes of earlier runs; those made in another way can't be compared."""
     uri = out / FILE
     if not uri.exists():
         return {}
@@ -90,20 +90,20 @@ def _hashed(pictures: pa.Table, out: Location) -> dict[_Key, npt.NDArray[np.uint
     if not listing.exists() or not listing.dataset().to_table().equals(pictures):
         listing.write_table(pictures)
     parts = out / _WORK / "parts"
-    run_pass("fingerprints", listing, parts, _FingerprintWorker, _SETTINGS, overwrite=True)
+    run_pass("hashes", listing, parts, _Hasher, _SETTINGS, overwrite=True)
     table = parts.dataset().to_table(columns=["image_uri", "version", "status", "fingerprint"])
     return _by_key(table.filter(pc.equal(table["status"], "ok")))
 
 
-class _FingerprintWorker:
+class _Hasher:
     def __init__(self, size: int, **versions: int):
-        self._view = View(size)
+        self._decode_size = DecodeSize(size)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         tables = []
-        for pictures in read_pictures(rows, [self._view]):
-            images = pictures.images[self._view]
-            words = fingerprint(np.stack(images)).tolist() if images else []
+        for pictures in read_pictures(rows, [self._decode_size]):
+            images = pictures.images[self._decode_size]
+            words = perceptual_hash(np.stack(images)).tolist() if images else []
             table = pictures.rows.append_column("status", pictures.state["status"])
             tables.append(table.append_column("fingerprint", pictures.spread(pa.array(words, _TYPE))))
         return pa.concat_tables(tables)
