@@ -249,16 +249,7 @@ _ID_NAMES = (
 )  # fmt: skip
 _FILE_NAMES = ("file", "filename", "image", "imagefile", "imagename", "path", "filepath", "imagepath", "picture", "img")
 _URL_NAMES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
-_ARTIST_NAMES = (
-    "artist",
-    "artistname",
-    "artistdisplayname",
-    "attribution",
-    "creator",
-    "maker",
-    "painter",
-    "author",
-)
+_ARTIST_NAMES = ("artist", "artistname", "artistdisplayname", "attribution", "creator", "maker", "painter", "author")
 _LABEL_NAMES = {
     "style": ("style", "styles", "movement", "movements", "artmovement", "period", "school"),
     "emotion": ("emotion", "emotions"),

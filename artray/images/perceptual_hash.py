@@ -1,4 +1,4 @@
-"""The perceptual hash of a picture: 256 bits; those of near-duplicates differ in few (see `artray.ingest.duplicates`)."""
+"""The perceptual hash of a picture: 256 bits; near-duplicates differ in few (see `artray.ingest.duplicates`)."""
 
 from functools import lru_cache
 
