@@ -27,7 +27,7 @@ from rich.table import Table
 from artray import cluster
 from artray.console import quiet
 from artray.ingest.manifest import FILE
-from artray.storage import Location, passes
+from artray.storage import PLAN, Location, passes
 
 ARTISTS = ("Turner, Joseph Mallord William", "Hepworth, Dame Barbara", "Utagawa Toyokuni II", "Blake, William")
 MEDIA = ("Graphite on paper", "Oil paint on canvas", "Etching and aquatint", "Watercolour on paper")
@@ -67,7 +67,7 @@ def main() -> None:
             groups, _ = passes._manifest_rows(Location.parse(manifest))
             plan = passes._plan(Location.parse(Path(scratch) / "planned"), {}, groups, False)
         chunks = len(plan["chunks"])
-        size = (Path(scratch) / "planned" / passes.PLAN).stat().st_size
+        size = (Path(scratch) / "planned" / PLAN).stat().st_size
         lines.add_row("plan", f"{chunks:,} chunks, {size / 1e6:.1f} MB; {', '.join(used)}")
         for title in () if options.plan else ("pass", "the same again"):
             with peak() as used:

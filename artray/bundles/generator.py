@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from artray.bundles.classifier import AnyBundle, load_keras, read_bundle
+from artray.bundles.classifier import AnyBundle, Names, load_keras, read_bundle
 from artray.gans.latents import Distribution
 from artray.storage import Location
 
@@ -36,7 +36,7 @@ class GeneratorBundle(AnyBundle):
     size: int
     codes: int
     distribution: Distribution
-    classes: list[str]
+    classes: Names
     generator_sha: str
     discriminator_sha: str
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from artray.bundles.classifier import TASK
 from artray.engine.augmentation import Augmentation
 from artray.errors import InputError
 from artray.job import Options, OptionsT, config_file, read_yaml, validate
@@ -59,7 +60,7 @@ class EarlyStopping(BaseModel):
 class TrainConfig(Options):
     """One experiment: what is learned, from what, by which model and how."""
 
-    task: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the labels, as in `task=NAME/`")
+    task: str = Field(pattern=TASK, description="name of the labels, as in `task=NAME/`")
     target: str = Field(description="the catalogue column that holds the true label")
     labels: Literal["one", "several", "soft"] = Field(
         "one",

@@ -19,6 +19,7 @@ import ray
 from PIL import Image
 
 from artray import cluster
+from artray.bundles.classifier import check_names
 from artray.catalogs.corrections import corrected
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.targets import read_targets
@@ -137,6 +138,18 @@ def load_examples(
     )
 
 
+def refuse_bad_names(classes: Sequence[str], data: Location, target: str | None) -> None:
+    """Say before anything is trained that a bundle can't have these classes (see `bundle.check_names`).
+
+    Raises:
+        InputError: It can't.
+    """
+    try:
+        check_names(classes)
+    except ValueError as error:
+        raise InputError(f"{data}: column {target!r}: {error}; give it another in the catalogue") from error
+
+
 @dataclass(frozen=True)
 class _Chosen:
     """The rows of a table that are examples."""
@@ -177,6 +190,7 @@ def _label(config: TrainConfig, data: Location, table: pa.Table, all_for_trainin
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "no label"
         raise InputError(f"{data}: the training part of column {config.target!r} has {found}; two classes are needed")
+    refuse_bad_names(classes, data, config.target)
     ids = table["object_id"].to_pylist()
     numbers = table["patch"].to_pylist() if "patch" in table.column_names else [0] * len(ids)
     rows = np.array(sorted(keep, key=lambda row: (ids[row], numbers[row])), np.int64)

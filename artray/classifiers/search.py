@@ -36,7 +36,7 @@ from artray.classifiers.station import baseline_features, standardization
 from artray.engine.progress import begin_progress
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
-from artray.storage import Location, dataset_digest, digest
+from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
 from artray.storage.nodes import check_nodes
 
 RESULTS = "results.parquet"
@@ -165,6 +165,8 @@ def search(options: SearchOptions) -> Counts:
             f"--features: {len(options.features)} tables for {len(options.data)} --data: give one for each"
         )
     out = options.out
+    keep_apart(out, {}, {"--data": options.data, "--features": options.features})
+    refuse_other_job(out, "search")
     out.ensure_writable()
     sources = [dataset_digest(uri.dataset()) for uri in options.data]
 

@@ -25,7 +25,16 @@ from artray.engine.worker_group import TRAINING, Group, Workers, join_cluster
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
-from artray.storage import Location, dataset_digest, digest
+from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
+
+# The bundles' own files first: a folder without them holds no bundle, whatever else is left where the job is killed.
+_WRITTEN = (
+    r"bundle\.json",
+    r"folds/\d+/bundle\.json",
+    r"(folds/\d+/)?(model\.keras|evaluation\.json|history\.json|predictions\.parquet)",
+    r"(folds/\d+/)?tensorboard/(training|refit)/events\.out\.tfevents\.[^/]+",
+    rf"(folds/\d+/)?{TRAINING}/.+",
+)
 
 
 class TrainOptions(Options):
@@ -65,11 +74,14 @@ def train(options: TrainOptions) -> Counts:
     """Train, or go on with a run that was interrupted, or say that the bundle is there already.
 
     Raises:
-        InputError: The config or the data can't be used, or `out` holds another bundle.
+        InputError: The config or the data can't be used, or `out` holds another bundle or another job's output, or is
+            a place of data.
         ArtrayError: Training failed.
     """
     config = read_config(options.config, options.set)
     out = options.out
+    keep_apart(out, {}, {"--data": options.data, "--features": options.features})
+    refuse_other_job(out, "model")
     out.ensure_writable()
     source = dataset_digest(options.data.dataset())
     if options.corrections:
@@ -95,8 +107,8 @@ def train(options: TrainOptions) -> Counts:
         examples = load_examples(config, options.data, corrections=options.corrections)
         _show(config, examples)
         baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
-        if replaced:  # only now that the data can be used, and never a folder that holds no bundle
-            out.remove()
+        if replaced:  # only now that the data can be used
+            remove_written(out, _WRITTEN)
         _fit(options, Job(config, examples, standardization(examples), baseline, out, source, None))
     if options.finalize:
         console.say("fitting again on all parts")
@@ -125,7 +137,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     _show(config, examples)
     baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
     if replaced:
-        out.remove()
+        remove_written(out, _WRITTEN)
     members = [out / "folds" / str(fold) for fold in range(config.folds or 0)]
     for fold, member in enumerate(members):
         told = config.model_copy(update={"fold": fold, "classes": examples.classes})
@@ -133,7 +145,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
             if made_from(load_bundle(member), told, source):
                 console.say(f"fold {fold}: done before")
                 continue
-            member.remove()
+            remove_written(member, _WRITTEN)
         dealt = load_examples(told, options.data, corrections=options.corrections, decoded=decoded)
         _fit(options, Job(told, dealt, standardization(dealt), None, member, source, None))
         (member / TRAINING).remove()

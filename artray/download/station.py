@@ -43,7 +43,7 @@ from artray.download.fetching import USER_AGENT, Fetched, Fetcher, Gate, Manners
 from artray.errors import InputError
 from artray.images.decoding import decode
 from artray.job import Counts, Options
-from artray.storage import Location, digest, passes
+from artray.storage import RUN, Location, digest, keep_apart, passes
 
 PICTURES = "pictures"
 DOWNLOADS = "downloads"
@@ -102,6 +102,8 @@ def download(options: DownloadOptions) -> Counts:
         InputError: The catalogue or a column of it can't be used, or `out` can't be written.
     """
     out = options.out
+    keep_apart(out / _REQUESTS, {"--catalog": options.catalog})
+    _refuse_others_pictures(out)
     out.ensure_writable()
     wanted, without = _wanted(options, out / PICTURES)
     rules = Rules(options.max_bytes, opt_out=options.honor_opt_out, private=options.allow_private)
@@ -118,6 +120,15 @@ def download(options: DownloadOptions) -> Counts:
         )
     console.table("download", ["status", "pictures"], list(counts["statuses"].items()))
     return counts | {"reused": reused, "without_url": without, "pictures": str(out / PICTURES)}
+
+
+def _refuse_others_pictures(out: Location) -> None:
+    """See that files in `OUT/pictures` are from downloads: others would be replaced where they have a work's name."""
+    pictures = out / PICTURES
+    if (out / _REQUESTS).exists() or not pictures.exists():
+        return
+    if next(iter(pictures.list_files()), None) is not None:
+        raise InputError(f"{pictures}: holds files that no download has put there; give another --out")
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------
@@ -218,7 +229,7 @@ def _write_requests(out: Location, wanted: pa.Table, arguments: Mapping[str, Any
     parts = [json.dumps(arguments, sort_keys=True), *wanted["object_id"].to_pylist(), *wanted["url"].to_pylist()]
     key = digest(*(part.encode() for part in parts)).encode()
     before = pq.read_table(BytesIO(uri.read_bytes())) if uri.exists() else None
-    again = retry and (downloads / passes.RUN).exists()
+    again = retry and (downloads / RUN).exists()
     if before is not None and before.schema.metadata[_KEY] == key and not again:
         return int(pc.count(before["path"]).as_py())
     kept = _files_there(out, before)

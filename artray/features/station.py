@@ -23,7 +23,7 @@ from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import DecodeSize, read_pictures
 from artray.job import Counts, Options
 from artray.models import DEFAULT_BACKBONE
-from artray.storage import Location
+from artray.storage import Location, keep_apart
 from artray.storage.passes import actor_cpus, run_pass
 
 FEATURES: dict[str, Callable[..., Any]] = {
@@ -80,6 +80,7 @@ def extract_features(options: FeatureOptions) -> Counts:
             # And so is a backbone that can't be had; for the default one it would only take time.
             with console.silent_stderr(), redirect_stdout(io.StringIO()):
                 _ = feature.fields
+    keep_apart(options.out, {"--detector": options.detector})
     counts = compute_features(options.manifest, options.out, specs, overwrite=options.overwrite)
     return counts | {"features": [spec["name"] for spec in specs]}
 

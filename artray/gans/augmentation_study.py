@@ -28,8 +28,8 @@ from artray.gans.sampling import sample
 from artray.gans.scores import class_counts, training_works
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
-from artray.storage import Location
-from artray.storage.passes import RUN, read_run
+from artray.storage import RUN, Location, keep_apart, refuse_other_job
+from artray.storage.passes import read_run
 
 RESULTS = "augmentation.json"
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
@@ -73,6 +73,9 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     """
     config = _checked(options)
     out = options.out
+    for place in (out, *(out / name for name in ("data", "generated"))):
+        keep_apart(place, {}, {"--data": options.data})
+        refuse_other_job(place, "augmentation")
     generator = out / "gan"
     console.heading("the generator, from the training part alone")
     names = [] if config.classes is None else [("classes", json.dumps(config.classes))]

@@ -25,7 +25,7 @@ from artray.gans.latent_walks import latent_strips
 from artray.gans.scores import CANDIDATES, FIGURES, HEADER, cells, heading, score
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
-from artray.storage import Location, dataset_digest, digest
+from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
 
 _WORKS = "_works"
 
@@ -69,6 +69,8 @@ def compare_gans(options: ComparisonOptions) -> Counts:
         ArtrayError: Not one could be trained.
     """
     out = options.out
+    keep_apart(out, {}, {"--data": options.data})
+    refuse_other_job(out, "comparison")
     out.ensure_writable()
     runs = _runs(options, out)
     rows = []

@@ -26,13 +26,21 @@ from artray.gans.sample_sheets import png, to_pictures
 from artray.images.pictures import Picture
 from artray.ingest.manifest import FILE, PLACE
 from artray.job import Counts, Options
-from artray.storage import Location, digest
+from artray.storage import RUN, Location, digest, keep_apart, refuse_other_job, remove_written
 from artray.storage.chunks import BATCH
-from artray.storage.passes import RUN, run_pass
+from artray.storage.passes import run_pass
 
 PICTURES = "pictures"
 MANIFEST = "manifest"
 _PLAN = "_plan"
+WRITTEN = (
+    rf"{MANIFEST}/_run\.json",
+    rf"{MANIFEST}/manifest\.parquet",
+    rf"{_PLAN}/.+",  # before the pictures: what it says is done would be taken for done
+    rf"{PICTURES}/\d{{4,}}/\d{{6,}}\.png",
+)
+"""The files below `OUT`, as `storage.remove_written` takes them."""
+_JOB = "generated"
 _GOLDEN = (5**0.5 - 1) / 2
 
 T = TypeVar("T")
@@ -193,9 +201,12 @@ def sample(
         Counts: `rows`, `ok`, `failed`, `out`, `manifest`, and `classes`, counted, where there are some.
 
     Raises:
-        InputError: No generator bundle, no such class, or `out` holds other samples or can't be written.
+        InputError: No generator bundle, no such class, or `out` holds other samples or another job's manifest, or can't
+            be written.
     """
     bundle = load_generator_bundle(model)
+    keep_apart(out, {"--model": model})
+    refuse_other_job(out / MANIFEST, _JOB)
     out.ensure_writable()
     if truncation is not None:
         draw_codes(0, bundle.codes, bundle.distribution, 0, truncation)  # so that a bad one is said now
@@ -228,7 +239,7 @@ def sample(
         gpus=True,
     )
     (out / MANIFEST / FILE).write_table(_manifest(out, bundle, rows))
-    run = {"arguments": settings, "model_id": bundle.model_id, "counts": counts}
+    run = {"job": _JOB, "arguments": settings, "model_id": bundle.model_id, "counts": counts}
     (out / MANIFEST / RUN).write_bytes(json.dumps(run, indent=1).encode())
     (out / _PLAN).remove()
     return counts
@@ -243,8 +254,7 @@ def _made_before(out: Location, settings: dict[str, Any], overwrite: bool) -> bo
         return True
     if not overwrite:
         raise InputError(f"{out}: holds other pictures or another manifest; give another --out, or --overwrite")
-    for name in (MANIFEST, PICTURES, _PLAN):
-        (out / name).remove()
+    remove_written(out, WRITTEN)
     return False
 
 

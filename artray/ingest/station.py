@@ -34,8 +34,10 @@ from artray.ingest.listing import list_pictures
 from artray.ingest.manifest import FILE, PLACE, RESERVED, Previous, free_name, make_ids, works
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, merge_groups, split_notes
 from artray.job import Counts, Options
-from artray.storage import Location
+from artray.storage import RUN, Location, keep_apart, refuse_other_job, refuse_other_rows
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
+
+_JOB = "manifest"
 
 
 class IngestOptions(Options):
@@ -102,9 +104,16 @@ def ingest(options: IngestOptions) -> Counts:
     """Write the manifest of a collection.
 
     Raises:
-        InputError: There are no pictures, the catalogue or a column of it can't be used, or `out` can't be written.
+        InputError: There are no pictures, the catalogue or a column of it can't be used, or `out` can't be written,
+            holds something else or is the place of an input.
     """
     out = options.out
+    keep_apart(out, {"--images": options.images})
+    files = {"--catalog": options.catalog, "--attach": options.attach, "--corrections": options.corrections}
+    keep_apart(out / FILE, files)
+    refuse_other_job(out, _JOB)
+    # Not below: a table made of `out/manifest.parquet` may lie there, and there may be millions of pictures.
+    refuse_other_rows(out, {FILE}, depth=1)
     out.ensure_writable()
     catalog, mapping = _records(options)
     pictures = list_pictures(options.images)
@@ -138,7 +147,8 @@ def ingest(options: IngestOptions) -> Counts:
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
     (out / FILE).write_table(rows.table)
-    (out / "_run.json").write_bytes(json.dumps({"counts": counts}, indent=1).encode())
+    run = {"job": _JOB, "counts": counts}
+    (out / RUN).write_bytes(json.dumps(run, indent=1).encode())
     console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
     return counts
 

@@ -44,7 +44,7 @@ from artray.labeling.published import (
     read_published,
     settle,
 )
-from artray.storage import Location, dataset_digest, digest
+from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
 from artray.storage.passes import run_pass
 
 _STAGING = "_staging"
@@ -100,8 +100,11 @@ def label_catalog(options: LabelOptions) -> Counts:
     begun = time.monotonic()
     started = datetime.now(timezone.utc)
     out = options.out
+    datasets = {"--manifest": options.manifest, "--features": options.features}
+    keep_apart(out, {"--model": options.model}, datasets)
     models = _load(options.model)
     published = read_published(out)
+    refuse_other_job(out, "labels")
     pictures = read_manifest(options.manifest)
     features = _features(options, models)
     out.ensure_writable()
@@ -138,6 +141,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         counts = _counts(out, run_id, len(pictures), work, dict(states))
         counts["tasks"] = {name: dict(tally.most_common()) for name, tally in tallies.items()}
         run = {
+            "job": "labels",
             **notes,
             "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
             "manifest": {"uri": str(options.manifest), "fingerprint": settings["manifest"]},

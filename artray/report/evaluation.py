@@ -29,7 +29,7 @@ from artray.errors import InputError
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
 from artray.report.sections import section, table
-from artray.storage import Location
+from artray.storage import Location, remove_written
 
 ERRORS = 24
 _THUMBNAIL = 360
@@ -208,8 +208,8 @@ def _write_pictures(
     works: Sequence[dict[str, Any]], out: Path, name: str, explain: _Maps | None
 ) -> dict[str, list[tuple[str, str]]]:
     """Each work's pictures beside the page: (path, what it shows), by object_id."""
-    Location.parse(out / name).remove()
-    (out / name).mkdir()
+    remove_written(Location.parse(out / name), [r"\d{3,}-\d+\.jpg"])
+    (out / name).mkdir(exist_ok=True)
     thumbnail = DecodeSize(_THUMBNAIL, "inside")
     decode_sizes = [thumbnail] if explain is None else [thumbnail, explain.decode_size]
     table = pa.table({key: [work[key] for work in works] for key in ("object_id", "image_uri")})

@@ -26,10 +26,12 @@ from artray.gans.scores import CANDIDATES, HEADER, SCORES, cells, heading, memor
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table
-from artray.storage import Location
+from artray.storage import Location, remove_written
 
 PAGE = "page"
 _FILES = "pictures"
+_WRITTEN = (rf"{_FILES}/(epoch-\d+|nearest-\d+-(generated|work)|interpolation|arithmetic|classes|samples)\.(png|webp)",)
+_COMPARED = (rf"{_FILES}/\d{{2,}}\.png",)
 _SHEETS = 6
 _CURVES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("Losses", "loss", {"generator_loss": "generator", "discriminator_loss": "discriminator"}),
@@ -76,7 +78,7 @@ def gan_page(bundle: Location, out: Location | None = None) -> Location:
             _latent(bundle, about, folder),
         ]
         _write(folder, title, _lead(about, history, scores), sections, _about(about))
-        (out / _FILES).remove()
+        remove_written(out, _WRITTEN)
         out.upload(folder)
     return out / "index.html"
 
@@ -119,7 +121,7 @@ def comparison_page(comparison: Location) -> Location:
         ]
         lead = escape(f"{len(rows)} generators from the same {scores['works']:,} works.")
         _write(folder, "Generators compared", lead, sections, "")
-        (comparison / _FILES).remove()
+        remove_written(comparison, _COMPARED)
         comparison.upload(folder)
     return comparison / "index.html"
 

@@ -31,7 +31,6 @@ Works are sorted by id, and a work is named by its place.
 
 import json
 import math
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -43,6 +42,7 @@ import pyarrow as pa
 
 from artray.errors import InputError
 from artray.report.overview import Overview
+from artray.storage import Location, remove_written
 
 DATA_FORMAT = 2
 SHARD = 256
@@ -248,8 +248,10 @@ def write_page(
     data = encode_data(works, evaluations, run or {}, thresholds or {}, overview)
     static = files("artray.report")
     try:
-        shutil.rmtree(out / "data", ignore_errors=True)  # an older page may have had more works
-        (out / "data").mkdir(parents=True)
+        remove_written(
+            Location.parse(out / "data"), [r"collection\.js|works-\d{4,}\.js"]
+        )  # an older page may have had more works
+        (out / "data").mkdir(parents=True, exist_ok=True)
         for name, text in data:
             (out / "data" / name).write_text(text, encoding="ascii", newline="\n")
         for source, target in STATIC_FILES.items():

@@ -24,7 +24,7 @@ from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
 from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
 from artray.report.thumbnails import make_thumbnails
-from artray.storage import Location
+from artray.storage import Location, keep_apart, refuse_other_job
 
 
 class ReportOptions(ExportOptions):
@@ -56,11 +56,15 @@ def report(options: ReportOptions) -> Counts:
     """Write `index.html` and all it needs into a folder.
 
     Raises:
-        InputError: The labels can't be read, or `out` is not a folder on this machine that can be written.
+        InputError: The labels can't be read, or `out` is not a folder on this machine that can be written, or is that
+            of an input or of another job.
     """
     out = options.out
     if out.is_s3:
         raise InputError(f"--out {out}: must be a folder on this machine")
+    datasets = {"--labels": options.labels, "--features": options.features}
+    keep_apart(out, {"--evaluation": options.evaluation}, datasets)
+    refuse_other_job(out, "page")
     out.ensure_writable()
     folder = Path(out)
     found = read_labels(options.labels)

@@ -3,9 +3,12 @@
 from artray.storage.digests import dataset_digest, digest
 from artray.storage.faults import REFUSED, ReadError, explained, failure, read_error
 from artray.storage.location import FileInfo, Location, read_many
+from artray.storage.outputs import PLAN, RUN, keep_apart, refuse_other_job, refuse_other_rows, remove_written
 
 __all__ = [
+    "PLAN",
     "REFUSED",
+    "RUN",
     "FileInfo",
     "Location",
     "ReadError",
@@ -13,6 +16,10 @@ __all__ = [
     "digest",
     "explained",
     "failure",
+    "keep_apart",
     "read_error",
     "read_many",
+    "refuse_other_job",
+    "refuse_other_rows",
+    "remove_written",
 ]

@@ -207,7 +207,10 @@ class Location:
         self.write_bytes(json.dumps(values, indent=1).encode())
 
     def remove(self) -> None:
-        """Remove a file or a folder with all below it; nothing happens where there is none."""
+        """Remove a file, or a folder with all below it, such as only artray makes; nothing happens where there is none.
+
+        What else may lie in a folder that the user has named is the user's: see `artray.storage.remove_written`.
+        """
         fs, path = self.filesystem()
         if fs.exists(path):
             # `rm` on S3 takes a name with [, ? or * for a pattern: it would miss this one, or remove its neighbours.
@@ -250,13 +253,15 @@ class Location:
     def dataset(self) -> pads.Dataset:
         """A Parquet dataset: a file, or all files below a folder whose names don't begin with `_` or `.`.
 
+        Where some are called `….parquet`, others (notes, pictures) are left out.
+
         Raises:
             InputError: It is not there, or no Parquet.
         """
         with explained(self):
             fs, path = self.arrow_filesystem()
             try:
-                found = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
+                found = _dataset(fs, path)
             except pa.ArrowInvalid as error:
                 raise InputError(f"{self}: not a Parquet dataset: {' '.join(str(error).split())[:200]}") from error
             if not found.files:
@@ -383,3 +388,29 @@ def _infos(objects: pa.Table, root: str) -> Iterator[FileInfo]:
         for path, size, etag in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if not _is_hidden(path[len(root) :]):
                 yield FileInfo(f"s3://{path}", size, etag)
+
+
+def is_read(path: str) -> bool:
+    """Whether a file or folder with this path below a dataset's folder is read with it (see `Location.dataset`)."""
+    return not any(part.startswith(("_", ".")) for part in path.split("/"))
+
+
+def _dataset(fs: pafs.FileSystem, path: str) -> pads.Dataset:
+    options: dict[str, Any] = {"filesystem": fs, "format": "parquet"}
+    try:
+        found = pads.dataset(path, partitioning="hive", **options)
+        files = found.files
+    except pa.ArrowInvalid:  # its first file is no Parquet
+        if fs.get_file_info(path).is_file:
+            raise
+        infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True))
+        files = [info.path for info in infos if info.is_file and is_read(info.path[len(path) :].lstrip("/"))]
+        if not any(file.endswith(".parquet") for file in files):
+            raise
+        found = None
+    tables = [file for file in files if file.endswith(".parquet")]
+    if found is not None and len(tables) in (0, len(files)):
+        return found
+    return pads.dataset(
+        sorted(tables), partitioning=pads.partitioning(flavor="hive"), partition_base_dir=path, **options
+    )

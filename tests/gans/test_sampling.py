@@ -82,6 +82,18 @@ def test_the_generator_is_rounded_not_cut(plain: str) -> None:
     assert np.abs(generator_model(codes) - values).max() <= 0.5 + 1e-3
 
 
+@pytest.mark.parametrize("classes", [["Rococo", "Rococo"], ["Rococo", ""], ["Rococo", "a\nb"]])
+def test_a_strangers_classes(classes: list[str], tmp_path: Path) -> None:
+    write_generator(str(tmp_path), ["Rococo", "Cubism"])
+    values = json.loads((tmp_path / "generator.json").read_text())
+    (tmp_path / "generator.json").write_text(json.dumps({**values, "classes": classes}))
+    with pytest.raises(
+        InputError, match=r"not a generator bundle of this release: generator.json: classes: "
+    ) as raised:
+        load_generator_bundle(Location.parse(tmp_path))
+    assert "\n" not in str(raised.value)
+
+
 def test_classes_are_asked_for_by_name(conditional: str, plain: str) -> None:
     bundle = load_generator_bundle(Location.parse(conditional))
     assert class_shares(bundle, Location.parse(conditional), []) == [1, 1, 1]
@@ -139,6 +151,28 @@ def test_a_run_that_died_goes_on(plain: str, tmp_path: Path, serial: Serial) -> 
     assert "style" not in Location.parse(counts["manifest"]).dataset().schema.names
     run = json.loads((Location.parse(counts["manifest"]) / "_run.json").read_bytes())
     assert run["arguments"]["count"] == 40
+
+
+def test_overwrite_replaces_samples_and_nothing_else(plain: str, tmp_path: Path, serial: Serial) -> None:
+    sample(Location.parse(plain), Location.parse(tmp_path), 20)
+    mine = [
+        tmp_path / name for name in ("notes.txt", "pictures/0000/mine.png", "pictures/mine.png", "manifest/mine.csv")
+    ]
+    for file in mine:
+        file.write_text("mine")
+    sample(Location.parse(plain), Location.parse(tmp_path), 10, overwrite=True)
+    assert all(file.read_text() == "mine" for file in mine)
+    assert len(list((tmp_path / "pictures" / "0000").iterdir())) == 10 + 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_manifest_of_ingest_is_left_alone(plain: str, tmp_path: Path, overwrite: bool) -> None:
+    mine = {"manifest/_run.json": '{"counts": {}}', "manifest/manifest.parquet": "mine", "pictures/mine.png": "mine"}
+    for name, text in mine.items():
+        Location.parse(f"{tmp_path}/{name}").write_bytes(text.encode())
+    with pytest.raises(InputError, match=r"holds the output of another job \(manifest"):
+        sample(Location.parse(plain), Location.parse(tmp_path), 10, overwrite=overwrite)
+    assert {name: (tmp_path / name).read_text() for name in mine} == mine
 
 
 def test_a_bad_truncation_is_said_at_once(plain: str, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import threading
 import pytest
 from botocore.utils import parse_timestamp
 
-from artray.storage import Location, _find_s3, s3
+from artray.storage import Location, _find_s3, remove_written, s3
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,22 @@ def test_every_object_is_listed_once_in_order(s3_bucket: str, objects: dict[str,
 def test_a_prefix_is_no_other_prefix_that_begins_alike(s3_bucket: str, objects: dict[str, bytes]) -> None:
     assert list(Location.parse(f"{s3_bucket}/listing/a/00").list_files()) == []
     assert len(list(Location.parse(f"{s3_bucket}/listing/b/2001").list_files())) == 30
+
+
+def test_what_a_job_has_written_is_removed_and_nothing_else(s3_bucket: str) -> None:
+    own = ["_run.json", "part-000000.parquet", "folds/0/model.keras"]
+    theirs = ["notes.txt", "part-0.parquet", "x/_run.json"]
+    for name in (*own, *theirs):
+        Location.parse(f"{s3_bucket}/written [a]*/{name}").write_bytes(b"")
+    Location.parse(f"{s3_bucket}/written a/_run.json").write_bytes(b"")
+    remove_written(
+        Location.parse(f"{s3_bucket}/written [a]*"), [r"_run\.json", r"part-\d{6,}\.parquet", r"folds/\d+/[^/]+"]
+    )
+    left = [info.uri.removeprefix(f"{s3_bucket}/") for info in Location.parse(s3_bucket).list_files()]
+    assert [name for name in left if name.startswith("written")] == [
+        *(f"written [a]*/{name}" for name in sorted(theirs)),
+        "written a/_run.json",
+    ]
 
 
 def test_folders_are_asked_side_by_side(

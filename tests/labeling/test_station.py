@@ -477,6 +477,46 @@ def test_another_jobs_folder_is_not_written_to(label, bundles, table):
         label(bundles["pictures"], out=table)
 
 
+@pytest.mark.parametrize("place", ["manifest", "manifest/labels", "features", "features/labels"])
+def test_labels_are_apart_from_what_they_are_made_from(label, bundles, table, tmp_path, place):
+    with pytest.raises(InputError, match=r"^--out .*--(manifest|features)"):
+        label(bundles["pictures"], features=table, out=f"{tmp_path}/{place}")
+    with pytest.raises(InputError, match="is the place of --model"):
+        label(bundles["pictures"], out=bundles["pictures"])
+    assert not list(tmp_path.glob("**/task=*"))
+
+
+def test_a_pass_that_did_not_finish_is_not_written_to(label, bundles, tmp_path):
+    Location.parse(f"{tmp_path}/out/_plan.json").write_bytes(b'{"job": "features", "chunks": []}')
+    with pytest.raises(InputError, match="holds the output of another job"):
+        label(bundles["pictures"])
+
+
+def test_a_bundles_task_does_not_lead_out_of_the_output(label, tmp_path):
+    bundle = Path(write_bundle(f"{tmp_path}/bundle", "pictures", "pictures"))
+    values = json.loads((bundle / BUNDLE).read_text())
+    (bundle / BUNDLE).write_text(json.dumps({**values, "task": "../../escaped"}))
+    with pytest.raises(InputError, match=r"bundle.json: task: ") as raised:
+        label(str(bundle))
+    refused(raised)
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
+@pytest.mark.parametrize("key", ["task", "labels", "pictures"])
+def test_a_strangers_run_does_not_lead_out_of_the_labels(label, bundles, tmp_path, key):
+    label(bundles["pictures"])
+    run = json.loads((tmp_path / "out" / "_run.json").read_text())
+    (task,) = run["tasks"].values()
+    run["tasks"] = (
+        {"../escaped": task} if key == "task" else {"pictures": {**task, key: "../manifest/manifest.parquet"}}
+    )
+    (tmp_path / "out" / "_run.json").write_text(json.dumps(run))
+    for read in (read_labels, label):
+        with pytest.raises(InputError):
+            read(str(tmp_path / "out") if read is read_labels else bundles["pictures"])
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
 def test_a_bundle_that_is_replaced_meanwhile(label, tmp_path, passes):
     bundle = write_bundle(f"{tmp_path}/bundle", "pictures", "pictures")
     begin = station.run_pass

@@ -13,9 +13,10 @@ from PIL import Image
 
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sample_sheets import write_animation, write_sheet
+from artray.gans.station import _WRITTEN
 from artray.report import gan
 from artray.report.gan import comparison_page, gan_page
-from artray.storage import Location
+from artray.storage import Location, remove_written
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
 
@@ -103,6 +104,26 @@ def test_a_generators_page(bundle: str) -> None:
     sheets = sorted(path.name for path in (place.parent / "pictures").glob("epoch-*"))
     assert (len(sheets), sheets[0], sheets[-1]) == (6, "epoch-000.png", "epoch-009.png")
     assert len(list((place.parent / "pictures").glob("nearest-*"))) == 3  # one work can't be read any more
+
+
+def test_written_again_the_page_leaves_the_users_files(bundle: str) -> None:
+    pictures = Path(gan_page(Location.parse(bundle))).parent / "pictures"
+    before = {path.name for path in pictures.iterdir()}
+    (pictures / "mine.png").write_text("mine")
+    (pictures / "epoch-999.png").write_text("of more epochs")
+    gan_page(Location.parse(bundle))
+    assert {path.name for path in pictures.iterdir()} == before | {"mine.png"}
+
+
+def test_a_bundle_that_is_overwritten_goes_with_its_page_and_samples_and_nothing_else(bundle: str) -> None:
+    gan_page(Location.parse(bundle))
+    (Location.parse(bundle) / "generated/manifest/manifest.parquet").write_bytes(b"")
+    (Location.parse(bundle) / "generated/pictures/0000/000000.png").write_bytes(b"")
+    mine = ["notes.txt", "page/mine.txt", "samples/mine.png", "scans/0000/000000.png"]
+    for name in mine:
+        (Location.parse(bundle) / name).write_bytes(b"mine")
+    remove_written(Location.parse(bundle), _WRITTEN)
+    assert sorted(path.relative_to(bundle).as_posix() for path in Path(bundle).rglob("*") if path.is_file()) == mine
 
 
 def test_the_samples_on_the_page_are_those_that_were_scored(bundle: str) -> None:

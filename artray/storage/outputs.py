@@ -1,0 +1,164 @@
+"""What a job may write over, and where: only its own files are removed, no outputs are mixed, no input is spoilt."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from fsspec.implementations.local import LocalFileSystem
+
+from artray.errors import InputError
+from artray.storage.location import Location, is_read
+
+PLAN = "_plan.json"
+RUN = "_run.json"
+"""What a job says of its output, before and after: among it which job that is (see `refuse_other_job`)."""
+
+_REMOVALS = 16  # objects removed at once
+
+
+def remove_written(place: Location, names: Sequence[str]) -> None:
+    r"""Remove from a folder the files that a job has written there, and folders that are empty then; all else stays.
+
+    Args:
+        place: The folder or prefix, which stays itself; nothing happens where there is none.
+        names: Regular expressions for the files' whole paths below it. What fits the first is gone before anything
+            that fits the second goes, and so on: so a job knows what is left where it is killed meanwhile.
+
+    Example:
+        >>> remove_written(Location.parse("work/features"), [r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json"])
+    """
+    fs, root = place.filesystem()
+    if not fs.exists(root):
+        return
+    found = fs.find(root)
+    emptied: set[Path] = set()
+    for name in names:
+        written = [path for path in found if re.fullmatch(name, path[len(root) + 1 :], re.DOTALL)]
+        if isinstance(fs, LocalFileSystem):
+            for path in written:
+                Path(path).unlink(missing_ok=True)
+            emptied |= {folder for path in written for folder in Path(path).parents if Path(root) in folder.parents}
+        else:
+            with ThreadPoolExecutor(_REMOVALS) as pool:
+                list(pool.map(fs.rm_file, written))
+        found = sorted(set(found) - set(written))
+    for folder in sorted(emptied, key=lambda item: len(item.parts), reverse=True):
+        with suppress(OSError):  # something of others is in it
+            folder.rmdir()
+
+
+def refuse_other_job(out: Location, job: str) -> None:
+    """Refuse a folder that holds another job's output: what two jobs write into one would be mixed, or lost.
+
+    Args:
+        out: The folder or prefix.
+        job: What the job calls its own output, in the `_plan.json` and `_run.json` that say `job`; those of earlier
+            versions, which don't, are told by what else they hold.
+
+    Raises:
+        InputError: It does.
+    """
+    for name in (RUN, PLAN):
+        notes = out / name
+        if notes.exists() and (found := _job_of(notes.read_bytes())) not in (job, None):
+            raise InputError(f"{out}: holds the output of another job ({found}, by its {name}); give another --out")
+
+
+_ARGUMENT_OF = {
+    "models": "labels",
+    "features": "features",
+    "per_image": "patches",
+    "max_bytes": "download",
+    "generator": "generated",
+}
+"""By which of its arguments a job of earlier versions is known."""
+
+
+def _job_of(text: bytes) -> str | None:
+    """The job that wrote a `_plan.json` or `_run.json`; None: of an earlier version that left nothing to know it by."""
+    try:
+        notes = json.loads(text)
+    except ValueError:
+        notes = None
+    if not isinstance(notes, dict):
+        return "not artray's"
+    if "job" in notes:
+        return str(notes["job"])
+    if "tasks" in notes:
+        return "labels"
+    arguments = notes.get("settings", notes).get("arguments")
+    if isinstance(arguments, dict):
+        return next((job for name, job in _ARGUMENT_OF.items() if name in arguments), None)
+    return "manifest" if "counts" in notes else "not artray's"
+
+
+def refuse_other_rows(out: Location, own: Set[str], depth: int | None = None) -> None:
+    """Refuse a folder that holds other Parquet files than the job's own: they would be read as rows of its output.
+
+    Args:
+        out: The folder or prefix.
+        own: The names of the job's own files.
+        depth: How many levels are looked at; None: all.
+
+    Raises:
+        InputError: There are others.
+    """
+    fs, path = out.filesystem()
+    found = [file[len(path) + 1 :] for file in fs.find(path, maxdepth=depth) if file.endswith(".parquet")]
+    others = sorted(file for file in found if file not in own and is_read(file))
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        raise InputError(
+            f"{out}: holds {others[0]}{more}, not of this job, which would be read as rows of its output; "
+            "give another --out"
+        )
+
+
+Inputs = Mapping[str, Location | Sequence[Location] | None]
+"""A job's inputs by their flags; None: not given."""
+
+
+def keep_apart(out: Location, places: Inputs, datasets: Inputs | None = None, *, rows: bool = False) -> None:
+    """Refuse a place for output that is an input, or where output and input would be read as one.
+
+    Args:
+        out: The folder or prefix.
+        places: Inputs of any kind: `out` must not be one of them.
+        datasets: Inputs that are Parquet datasets, read with all folders below them (but for those whose name begins
+            with `_` or `.`): `out` must not lie in one of them either.
+        rows: Whether `out` is such a dataset itself: then none of them may lie in it.
+
+    Raises:
+        InputError: It is so.
+    """
+    place = _real(out)
+    for flag, uri in (*_each(places), *_each(datasets or {})):
+        if _real(uri) == place:
+            raise InputError(f"--out {out}: is the place of {flag}, and what is there is not to be mixed; give another")
+    beside = "would be read as a part of it; give a folder beside it"
+    for flag, uri in _each(datasets or {}):
+        if _is_read_with(place, _real(uri)):
+            raise InputError(f"--out {out}: lies within {flag} {uri} and {beside}")
+        if rows and _is_read_with(_real(uri), place):
+            raise InputError(f"--out {out}: {flag} {uri} lies within it and {beside}")
+
+
+def _each(inputs: Inputs) -> Iterator[tuple[str, Location]]:
+    for flag, given in inputs.items():
+        for uri in [given] if isinstance(given, Location) else given or ():
+            yield flag, uri
+
+
+def _real(place: Location) -> str:
+    return place.uri if place.is_s3 else os.path.realpath(place)
+
+
+def _is_read_with(inner: str, outer: str) -> bool:
+    """Whether who reads the dataset in a folder reads what is in another place too."""
+    return inner.startswith(f"{outer}/") and is_read(inner[len(outer) + 1 :])
