@@ -28,6 +28,8 @@ import artray
 from artray import console
 from artray.bundles.classifier import Bundle, load_bundle
 from artray.errors import ArtrayError, InputError
+from artray.features.objects import Objects
+from artray.features.station import build_feature, trusted_spec
 from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES
@@ -63,6 +65,12 @@ class LabelOptions(Options):
     features: Location | None = Field(
         None, description="the feature table: pictures whose features are in it are not read again", examples=["URI"]
     )
+    detector: Location | None = Field(
+        None,
+        description="a TensorFlow SavedModel of the Object Detection API, for models that need one: the same as in "
+        "extract_features",
+        examples=["DIR"],
+    )
     overwrite: bool = Field(
         False, description="label all pictures again, and drop the labels of those that the manifest has no more"
     )
@@ -93,15 +101,15 @@ def label_catalog(options: LabelOptions) -> Counts:
     """Label the collection; a run that was interrupted goes on where it was.
 
     Raises:
-        InputError: A bundle, the manifest or the feature table can't be used, two bundles have one task, `out` can't be
-            written, or holds something else.
+        InputError: A bundle, the manifest or the feature table can't be used, two bundles have one task, a model needs
+            a detector and none is named, or `out` can't be written, holds something else or is the place of an input.
         ArtrayError: No picture could be read.
     """
     begun = time.monotonic()
     started = datetime.now(timezone.utc)
     out = options.out
     datasets = {"--manifest": options.manifest, "--features": options.features}
-    keep_apart(out, {"--model": options.model}, datasets)
+    keep_apart(out, {"--model": options.model, "--detector": options.detector}, datasets)
     models = _load(options.model)
     published = read_published(out)
     refuse_other_job(out, "labels")
@@ -117,6 +125,8 @@ def label_catalog(options: LabelOptions) -> Counts:
         (out / _STAGING).remove()  # of a run that was killed after its commit
         console.say("nothing to do")
         return _counts(out, published.run_id, len(pictures), work, _states(out, published.tasks[models[0].bundle.task]))
+    if len(work.rows):
+        _check_detector(options, models, features)
     settings = {
         "models": [model.notes() for model in models],
         "decode_version": DECODE_VERSION,
@@ -124,9 +134,10 @@ def label_catalog(options: LabelOptions) -> Counts:
         "features": features.fingerprint if features else None,
         "before": published.run_id if published else None,
         "overwrite": options.overwrite,
+        "detector": str(options.detector) if options.detector else None,
     }
     staging = _staging(out, settings, work.rows)
-    statuses = _compute(staging, models, features) if len(work.rows) else {}
+    statuses = _compute(staging, models, features, options.detector) if len(work.rows) else {}
     _check_read(staging, work, statuses)
     run_id = f"{started:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"  # sorts as runs follow each other
     notes = {
@@ -182,6 +193,16 @@ def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable |
     return None
 
 
+def _check_detector(options: LabelOptions, models: Sequence[_Model], features: FeatureTable | None) -> None:
+    """Say before any worker starts that a detector is needed, or that the one named is none."""
+    for model in models:
+        for spec in specs_of(model.bundle):
+            if options.detector is not None or features is None or spec not in features.specs:
+                trusted = trusted_spec(spec, options.detector, model.uri)
+                if spec["name"] == Objects.name:
+                    build_feature(trusted)
+
+
 def _check_gone(options: LabelOptions, work: Work, published: Published | None) -> None:
     if options.overwrite or published is None:
         return
@@ -225,11 +246,14 @@ def _parts(staging: Location) -> Location:
     return staging / "parts"
 
 
-def _compute(staging: Location, models: Sequence[_Model], features: FeatureTable | None) -> dict[str, int]:
+def _compute(
+    staging: Location, models: Sequence[_Model], features: FeatureTable | None, detector: Location | None
+) -> dict[str, int]:
     arguments = {
         "models": [{"uri": str(model.uri), "task": model.bundle.task, "identity": model.identity} for model in models],
         "features": {"uri": str(features.uri), "specs": features.specs} if features else None,
         "decode_version": DECODE_VERSION,
+        "detector": str(detector) if detector else None,
     }
     counts = run_pass("labels", _work_file(staging), _parts(staging), LabelWorker, arguments, overwrite=True, gpus=True)
     statuses: dict[str, int] = counts["statuses"]
