@@ -36,7 +36,7 @@ from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, augment
 from artray.engine.trainer import SupervisedTrainer
 from artray.models.classifiers import classifier
-from artray.storage import Location
+from artray.storage import Location, list_column
 
 # model, shape of an example, classes, batch size, examples
 CASES: list[tuple[str, tuple[int, ...], int, int, int]] = [
@@ -174,7 +174,7 @@ def write_works(uri: str, works: int) -> None:
         "medium": np.where(true, "hand", "code"),
         "split": rng.choice(["train", "validation", "test"], works, p=[0.6, 0.2, 0.2]),
         "status": ["ok"] * works,
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 1280),
+        "embedding": list_column(values),
     }
     (Location.parse(uri) / "part-000000.parquet").write_table(pa.table(columns))
     run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}

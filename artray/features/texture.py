@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from artray.features.perlin import perlin_noise
+from artray.storage import list_column
 
 SIZE = 224
 WINDOW = 7
@@ -76,17 +77,16 @@ class Texture:
 
     >>> grey = np.full((1, 224, 224, 3), 128, np.uint8)
     >>> Texture()(grey)["texture"].type
-    FixedSizeListType(fixed_size_list<item: float>[6])
+    ListType(list<item: float>)
     """
 
     name = "texture"
     size = SIZE
-    fields: ClassVar[list[pa.Field]] = [pa.field("texture", pa.list_(pa.float32(), len(REFERENCES)))]
+    fields: ClassVar[list[pa.Field]] = [pa.field("texture", pa.list_(pa.float32()))]
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Compare pictures, (n, 224, 224, 3), with the six references."""
-        similarities = _similarities(images)
-        return {"texture": pa.FixedSizeListArray.from_arrays(similarities.ravel(), type=self.fields[0].type)}
+        return {"texture": list_column(_similarities(images))}
 
 
 _POINTS = np.float32(WINDOW**2)

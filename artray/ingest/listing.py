@@ -36,6 +36,8 @@ def list_pictures(images: Location) -> pa.Table:
     Raises:
         InputError: There are none.
     """
+    if _NOT_UTF8.search(images.uri):  # nor could the table say where its pictures lie
+        raise InputError(f"{images.uri!a}: the folder's name is not UTF-8; rename it, or give a link to it")
     console.say(f"listing {images}")
     others: Counter[str] = Counter()
     unwritable: list[str] = []

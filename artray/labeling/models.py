@@ -21,7 +21,7 @@ from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.labeling.plan import read_features
 from artray.models.batches import predict
 from artray.patches import draw
-from artray.storage import Location, digest
+from artray.storage import Location, digest, list_column
 from artray.storage.chunks import BATCH
 from artray.storage.passes import actor_cpus
 
@@ -249,12 +249,10 @@ class LabelWorker:
         position = dict(zip(readable, range(len(readable)), strict=True))
         places = pa.array([position.get(row) for row in range(len(rows))], pa.int64())
         for number, model in enumerate(self._models):
-            kind = pa.list_(pa.float32(), len(model.bundle.classes))
-            column = pa.nulls(len(table), kind)
+            column = pa.nulls(len(table), pa.list_(pa.float32()))
             if number in chosen and readable:
-                scores = model.scores(inputs)
-                column = pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), type=kind).take(places)
-            table = table.append_column(pa.field(f"scores_{number}", kind), column)
+                column = list_column(model.scores(inputs)).take(places)
+            table = table.append_column(f"scores_{number}", column)
         return table
 
 

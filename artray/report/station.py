@@ -24,7 +24,7 @@ from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
 from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
 from artray.report.thumbnails import make_thumbnails
-from artray.storage import Location, keep_apart, refuse_other_job
+from artray.storage import Location, keep_apart, refuse_other_job, stack_lists
 
 
 class ReportOptions(ExportOptions):
@@ -132,10 +132,8 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     if not len(embedded):
         return features, None
     console.say(f"looking for works that are alike, among {len(embedded):,}")
-    flat = pc.list_flatten(embedded["embedding"]).combine_chunks().to_numpy(zero_copy_only=False)
-    overview = make_overview(
-        embedded["object_id"].to_pylist(), np.array(flat, np.float32).reshape(len(embedded), -1), options.seed
-    )
+    vectors = np.array(stack_lists(embedded["embedding"], "embedding"), np.float32)
+    overview = make_overview(embedded["object_id"].to_pylist(), vectors, options.seed)
     if overview is not None and overview.positions is None:
         console.say("no map: the package openTSNE is not installed")
     return features, overview

@@ -2,6 +2,7 @@
 
 from artray.storage.digests import dataset_digest, digest
 from artray.storage.faults import REFUSED, ReadError, explained, failure, read_error
+from artray.storage.list_columns import list_column, stack_lists
 from artray.storage.location import FileInfo, Location, read_many
 from artray.storage.outputs import PLAN, RUN, keep_apart, refuse_other_job, refuse_other_rows, remove_written
 
@@ -17,9 +18,11 @@ __all__ = [
     "explained",
     "failure",
     "keep_apart",
+    "list_column",
     "read_error",
     "read_many",
     "refuse_other_job",
     "refuse_other_rows",
     "remove_written",
+    "stack_lists",
 ]

@@ -12,7 +12,7 @@ import pytest
 from artray.errors import InputError
 from artray.gans import augmentation_study as augmenting
 from artray.gans.augmentation_study import AugmentationOptions, compare_augmentation
-from artray.storage import Location
+from artray.storage import Location, list_column
 from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.integration.tables import CONFIG, EXAMPLES, write_features
@@ -40,9 +40,9 @@ class Steps:
     def compute_features(self, manifest: Location, out: Location, specs: Any, *, overwrite: bool) -> None:
         assert specs == [{"name": "embedding", "size": 224}]
         table = manifest.dataset().to_table()
-        values = np.arange(len(table) * WIDTH, dtype=np.float32)
+        values = np.arange(len(table) * WIDTH, dtype=np.float32).reshape(-1, WIDTH)
         table = table.append_column("status", pa.array(["ok"] * len(table)))
-        table = table.append_column("embedding", pa.FixedSizeListArray.from_arrays(pa.array(values), WIDTH))
+        table = table.append_column("embedding", list_column(values))
         (out / "part-0.parquet").write_table(table)
 
     def search(self, options: Any) -> dict[str, str]:

@@ -15,7 +15,7 @@ from artray.errors import InputError
 from artray.gans import scores
 from artray.gans.latent_walks import latent_strips
 from artray.gans.metrics import frechet_distance
-from artray.storage import Location
+from artray.storage import Location, list_column
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
 
@@ -29,7 +29,7 @@ class Colours:
     def __call__(self, pictures: Sequence[np.ndarray]) -> pa.Array:
         assert all(picture.shape == (SIZE, SIZE, 3) for picture in pictures)
         means = np.stack([picture.reshape(4, -1, 3).mean(axis=1).ravel() for picture in pictures]) / 255
-        return pa.FixedSizeListArray.from_arrays(pa.array(means.ravel().astype(np.float32)), WIDTH)
+        return list_column(means.astype(np.float32))
 
 
 @pytest.fixture
@@ -152,8 +152,7 @@ def test_too_few_works_are_said(collection: str, tmp_path: Path, serial: Serial)
 
 
 def embedded(values: np.ndarray) -> pa.Table:
-    flat = pa.array(values.astype(np.float32).ravel())
-    return pa.table({"embedding": pa.FixedSizeListArray.from_arrays(flat, values.shape[1])})
+    return pa.table({"embedding": list_column(values.astype(np.float32))})
 
 
 def comparison(works: np.ndarray, samples: np.ndarray) -> dict[str, Any]:

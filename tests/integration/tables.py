@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from artray.storage import Location
+from artray.storage import Location, list_column
 
 EXAMPLES = 61
 CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")
@@ -27,7 +27,7 @@ def write_features(uri: str, seed: int = 0) -> None:
             "medium": labels,
             "split": parts,
             "status": ["ok"] * EXAMPLES,
-            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), 16),
+            "embedding": list_column(points),
         }
     )
     (Location.parse(uri) / "part-000000.parquet").write_table(table)

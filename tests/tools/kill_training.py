@@ -31,7 +31,7 @@ from PIL import Image
 from artray import console
 from artray.bundles.classifier import read_json
 from artray.gans.sample_sheets import png
-from artray.storage import Location
+from artray.storage import Location, list_column
 
 ROOT = Path(__file__).parents[2]
 WORKER = b"ray::RayTrainWorker"
@@ -122,7 +122,7 @@ def write_features(uri: str, works: int = 1500, width: int = 64) -> None:
         "made": np.array(["a", "b", "c"])[true],
         "split": rng.choice(["train", "validation", "test"], works, p=[0.6, 0.2, 0.2]),
         "status": ["ok"] * works,
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width),
+        "embedding": list_column(values),
     }
     (Location.parse(uri) / "part-000000.parquet").write_table(pa.table(columns))
     run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}
