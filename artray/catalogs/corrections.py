@@ -154,7 +154,14 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
         cleared += had and label is None
         confirmed += had and old == label
     unknown = sorted(object_id for object_id in labels if _folded(object_id) not in used)
-    return Corrected(pa.array(after, pa.string()), changed, added, cleared, confirmed, tuple(unknown))
+    return Corrected(
+        labels=pa.array(after, pa.string()),
+        changed=changed,
+        added=added,
+        cleared=cleared,
+        confirmed=confirmed,
+        unknown=tuple(unknown),
+    )
 
 
 def _folded(object_id: str) -> str:

@@ -140,8 +140,8 @@ class _Run:
                 examples.shape,
                 len(examples.classes),
                 config.model.settings(),
-                job.standardize,
-                examples.widths,
+                standardize=job.standardize,
+                widths=examples.widths,
             )
 
         def trainable(model: keras.Model) -> list[Any]:

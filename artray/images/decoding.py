@@ -223,7 +223,7 @@ def decode(
         image = _finish(im, original, target, halvings, orientation)
     except Exception as error:
         status, reason = _judge(error, kind, im, source, time_limit)
-        return Decoded(status, None, width, height, kind, reason)
+        return Decoded(status, None, width, height, format=kind, error=reason)
     if orientation >= 5:
         width, height = height, width
     return Decoded("ok", image, width, height, kind)

@@ -100,7 +100,9 @@ def _roots_of_words(words: NDArray[np.uint64], distance: int) -> NDArray[np.int6
             key = key << widths[band] | bands[band]
         budget = _PAIRS_AT_ONCE
         while True:
-            roots, done = _join_within(key, words, coarse, roots, coarse_distance, distance, budget)
+            roots, done = _join_within(
+                key, words, coarse, roots, coarse_distance=coarse_distance, distance=distance, budget=budget
+            )
             if done:
                 break
             budget *= 2
@@ -112,6 +114,7 @@ def _join_within(
     words: NDArray[np.uint64],
     coarse: NDArray[np.uint64],
     roots: NDArray[np.int64],
+    *,
     coarse_distance: int,
     distance: int,
     budget: int,

@@ -134,7 +134,7 @@ def ingest(options: IngestOptions) -> Counts:
     if options.new_split:
         previous = previous.without_split()
     _check_split_options(options, previous, out)
-    rows = _join(options.images, pictures, catalog, mapping, found, previous)
+    rows = _join(options.images, pictures, catalog, mapping=mapping, found=found, previous=previous)
     total, there = len(rows.table), len(pictures)
     counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": str(out)}
     if options.catalog:
@@ -154,7 +154,9 @@ def ingest(options: IngestOptions) -> Counts:
         alike = _near_duplicates(rows.table, out)
         groups = merge_groups(groups, alike)
         counts["near_duplicates"] = len(alike) - len(np.unique(alike))
-    counts["split"] = _add_split(rows, groups, given_test, mapping, options, previous)
+    counts["split"] = _add_split(
+        rows, groups, given_test, options, task=next(iter(mapping.labels), None), previous=previous
+    )
     # After the split, which they so leave as it would be without them: no corrected work changes sides.
     if options.corrections:
         counts["corrected"] = _correct(rows, options, counts.get("labelled", {}))
@@ -261,7 +263,7 @@ class _Rows:
 
 
 def _join(
-    images: Location, pictures: pa.Table, catalog: pa.Table, mapping: Mapping, found: Match, previous: Previous
+    images: Location, pictures: pa.Table, catalog: pa.Table, *, mapping: Mapping, found: Match, previous: Previous
 ) -> _Rows:
     """Pictures with their catalogue rows, and rows for pictures that the catalogue names but that are not there."""
     absent = _absent(found, mapping)
@@ -436,12 +438,12 @@ def _add_split(
     rows: _Rows,
     groups: Sequence[str],
     given_test: Sequence[bool] | None,
-    mapping: Mapping,
     options: IngestOptions,
+    *,
+    task: str | None,
     previous: Previous,
 ) -> dict[str, int]:
     """Add the columns group, split and fold; returns the parts' sizes."""
-    task = next(iter(mapping.labels), None)
     labels = rows.table[task].to_pylist() if task else [None] * len(groups)
     before = previous.splits(rows.table)
     split = assign_splits(

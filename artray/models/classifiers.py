@@ -41,6 +41,7 @@ def classifier(
     shape: Sequence[int],
     classes: int,
     settings: Mapping[str, object],
+    *,
     standardize: tuple[Sequence[float], Sequence[float]] | None = None,
     widths: Mapping[str, int] | None = None,
 ) -> keras.Model:

@@ -82,7 +82,7 @@ def efficientnet_lite0(
         return layers.ReLU(max_value=6, name=f"{name}_relu")(x) if relu else x
 
     def conv(
-        x: keras.KerasTensor, filters: int, name: str, kernel_size: int = 1, stride: int = 1, relu: bool = True
+        x: keras.KerasTensor, filters: int, name: str, *, kernel_size: int = 1, stride: int = 1, relu: bool = True
     ) -> keras.KerasTensor:
         layer = layers.Conv2D(
             filters,

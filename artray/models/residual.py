@@ -32,7 +32,7 @@ def resnet50(picture: keras.KerasTensor, classes: int, *, filters: int = 64, l2:
     """
 
     def convolve(
-        x: keras.KerasTensor, maps: int, kernel_size: int, stride: int, name: str, relu: bool = True
+        x: keras.KerasTensor, maps: int, kernel_size: int, stride: int, name: str, *, relu: bool = True
     ) -> keras.KerasTensor:
         decay = keras.regularizers.L2(l2) if l2 else None
         x = layers.Conv2D(

@@ -98,7 +98,7 @@ def run_pass(
     with console.bar(title, total, note="starting workers" if todo else "", done=resumed) as bar:
         if not todo:
             bar.advance(0, note="done before")
-        for summary in _run(title, todo, manifest, out, worker, arguments, gpus):
+        for summary in _run(todo, (title, manifest, out, worker, dict(arguments)), gpus):
             statuses.update(dict(zip(summary["statuses"], summary["counts"], strict=True)))
             bar.advance(summary["rows"], note=_failures(statuses))
     counts: Counts = {
@@ -180,20 +180,17 @@ def _finished_parts(out: Location) -> set[str]:
 
 
 def _run(
-    title: str,
     chunks: list[dict[str, Any]],
-    manifest: Location,
-    out: Location,
-    worker: type[Worker],
-    arguments: Mapping[str, Any],
+    actor: tuple[str, Location, Location, type[Worker], dict[str, Any]],
     gpus: bool,
 ) -> Iterator[dict[str, Any]]:
+    """Have chunks worked on by actors made of `_ChunkActor`'s arguments; yields what each says of its chunk."""
     if not chunks:
         return
     actors, resources = _actors(gpus)
     summaries = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
         _ChunkActor,
-        fn_constructor_args=(title, manifest, out, worker, dict(arguments)),
+        fn_constructor_args=actor,
         batch_size=1,
         batch_format="pyarrow",
         compute=_pool(min(actors, len(chunks)), len(chunks)),

@@ -23,6 +23,7 @@ import random
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -268,6 +269,13 @@ def connect(config: dict[str, Any]) -> S3FileSystem:
     Raises:
         InputError: Tries or mode make no sense.
     """
+    named = ((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "ARTRAY_S3_")))
+    return S3FileSystem(**_options(tuple(sorted(named)), tuple(config.items())))
+
+
+@lru_cache(maxsize=8)
+def _options(environment: tuple[tuple[str, str], ...], config: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """What `connect` makes of the environment and the configuration file, which takes 20 ms to read: once for each."""
     profile: dict[str, Any] = Session().get_scoped_config()
     tries = os.environ.get("AWS_MAX_ATTEMPTS") or profile.get("max_attempts") or str(_TRIES)
     mode = os.environ.get("AWS_RETRY_MODE") or profile.get("retry_mode") or _MODE
@@ -276,15 +284,19 @@ def connect(config: dict[str, Any]) -> S3FileSystem:
     if mode not in ("legacy", "standard", "adaptive"):
         raise InputError(f"AWS_RETRY_MODE (retry_mode): must be legacy, standard or adaptive, not {mode!r}")
     # What fsspec tells its instances apart by is their arguments: so the endpoint is one, though botocore knows it.
-    return S3FileSystem(
-        tries=int(tries),
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
-        config_kwargs={"signature_version": "s3v4", **config, "retries": {"mode": mode, "total_max_attempts": 1}},
-        requester_pays=os.environ.get("ARTRAY_S3_REQUEST_PAYER") == "requester",
-        s3_additional_kwargs={
+    return {
+        "tries": int(tries),
+        "endpoint_url": os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+        "config_kwargs": {
+            "signature_version": "s3v4",
+            **dict(config),
+            "retries": {"mode": mode, "total_max_attempts": 1},
+        },
+        "requester_pays": os.environ.get("ARTRAY_S3_REQUEST_PAYER") == "requester",
+        "s3_additional_kwargs": {
             parameter: os.environ[name] for name, parameter in _PARAMETERS.items() if os.environ.get(name)
         },
         # Else opening a Parquet file for one row group fetches the 50 MB that follow it.
-        default_cache_type="none",
-        use_listings_cache=False,
-    )
+        "default_cache_type": "none",
+        "use_listings_cache": False,
+    }

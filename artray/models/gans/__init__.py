@@ -61,7 +61,7 @@ def generator(
     """
     build = _pair(name, settings or {}).generator
     code, label = keras.Input((codes,), name="codes"), _label(classes)
-    picture = _built(build, name, code, label, size, settings or {})
+    picture = _built(build, (code, label, size), name, settings or {})
     return keras.Model(code if label is None else [code, label], picture, name="generator")
 
 
@@ -94,7 +94,7 @@ def discriminator(
     if loss in ("wgan_gp", "dragan") and "normalization" in signature(build).parameters:
         settings = {"normalization": "layer", **settings}
     picture, label = keras.Input((size, size, 3), name="picture"), _label(classes)
-    output = _built(build, name, picture, label, size, settings)
+    output = _built(build, (picture, label, size), name, settings)
     return keras.Model(picture if label is None else [picture, label], output, name="discriminator")
 
 
@@ -118,14 +118,12 @@ def _keywords(build: Callable[..., Any]) -> list[str]:
 
 def _built(
     build: Callable[..., Any],
+    inputs: tuple[keras.KerasTensor, keras.KerasTensor | None, int],
     name: str,
-    x: keras.KerasTensor,
-    label: keras.KerasTensor | None,
-    size: int,
     settings: Mapping[str, object],
 ) -> Any:
     known = _keywords(build)
     try:
-        return build(x, label, size, **{key: value for key, value in settings.items() if key in known})
+        return build(*inputs, **{key: value for key, value in settings.items() if key in known})
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise InputError(f"model: {name} can't be built so: {' '.join(str(error).split())[:200]}") from error

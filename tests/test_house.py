@@ -1,0 +1,136 @@
+"""The house's plan: imports point down, never round in a circle, and TensorFlow is imported where training is."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "artray"
+
+ROOMS = (
+    "errors",
+    "console",
+    "job",
+    "cluster",
+    "vocabulary",
+    "sample",
+    "storage",
+    "images",
+    "catalogs",
+    "ingest",
+    "download",
+    "models",
+    "features",
+    "patches",
+    "bundles",
+    "labeling",
+    "engine",
+    "classifiers",
+    "gans",
+    "report",
+    "estimate",
+    "demo",
+    "stations",
+    "__main__",
+)
+"""From the ground floor up: a room imports only from itself and from rooms named before it."""
+
+TENSORFLOW = {"artray.engine", "artray.features.objects"}
+"""Where TensorFlow may be imported: below these."""
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(module: str) -> Iterator[str]:
+    """The modules that a module imports, within functions too; of artray's each by its own name."""
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (item.name for item in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}: a relative import"
+            assert node.module is not None
+            for item in node.names:
+                below = f"{node.module}.{item.name}"
+                yield below if below in FILES else node.module
+
+
+GRAPH = {module: sorted({name for name in imports(module) if name in FILES}) for module in FILES}
+
+
+def room(module: str) -> str | None:
+    """The package or module right below `artray`; None: artray itself, which holds its version."""
+    _, _, below = module.partition(".")
+    return below.partition(".")[0] or None
+
+
+def test_every_room_has_its_floor():
+    assert {room(module) for module in FILES} - {None} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_imports_point_down(name):
+    allowed = {None, *ROOMS[: ROOMS.index(name) + 1]}
+    up = [
+        f"{module} -> {other}"
+        for module, others in GRAPH.items()
+        if room(module) == name
+        for other in others
+        if room(other) not in allowed
+    ]
+    assert up == []
+
+
+def test_there_is_no_circle():
+    """Of modules, within a room too."""
+    waiting, done = dict.fromkeys(GRAPH, 0), set()
+    while ready := [module for module in waiting if set(GRAPH[module]) - {module} <= done]:
+        for module in ready:
+            del waiting[module]
+            done.add(module)
+    assert list(waiting) == []
+
+
+def test_tensorflow_is_imported_in_its_places_only():
+    found = {
+        module
+        for module in FILES
+        if any(name.partition(".")[0] == "tensorflow" for name in imports(module))
+        and not any(module == place or module.startswith(f"{place}.") for place in TENSORFLOW)
+    }
+    assert found == set()
+
+
+def test_models_know_neither_ray_nor_a_backend():
+    for module in FILES:
+        if room(module) == "models":
+            assert not {name.partition(".")[0] for name in imports(module)} & {"ray", "tensorflow", "torch", "jax"}
+
+
+def test_no_function_takes_more_than_five_arguments_by_position():
+    found = []
+    for module, file in FILES.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                names = [
+                    item.arg for item in (*node.args.posonlyargs, *node.args.args) if item.arg not in ("self", "cls")
+                ]
+                if len(names) > 5:
+                    found.append(f"{module}:{node.lineno} {node.name}({', '.join(names)})")
+    assert found == []
+
+
+def test_no_call_gives_more_than_five_arguments_by_position():
+    found = [
+        f"{module}:{node.lineno} {ast.unparse(node.func)}"
+        for module, file in FILES.items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and len(node.args) > 5
+    ]
+    assert found == []
