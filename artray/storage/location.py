@@ -15,7 +15,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import posixpath
 import re
 import secrets
 import socket
@@ -24,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -112,7 +111,8 @@ class Location:
         return self.uri
 
     def __truediv__(self, name: str) -> Location:
-        return Location(posixpath.join(self.uri, name))
+        """A location below this one; also by a name that begins with a slash, as keys of S3 may."""
+        return Location(f"{self.uri.rstrip('/')}/{name}")
 
     @property
     def is_s3(self) -> bool:
@@ -131,7 +131,7 @@ class Location:
 
     def relative(self, uri: str) -> str:
         """The path of a file below here, from its URI."""
-        return uri[len(self.uri) :].lstrip("/")
+        return uri.removeprefix(self.uri).removeprefix("/")
 
     def filesystem(self) -> tuple[fsspec.AbstractFileSystem, str]:
         """Its file system, and the path in it."""
@@ -283,9 +283,16 @@ class Location:
                 (self / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
 
     def download(self, folder: Path) -> None:
-        """Copy all files below here into a local folder."""
+        """Copy all files below here into a local folder.
+
+        Raises:
+            InputError: A key would lead out of it.
+        """
         for info in self.list_files():
-            target = folder / self.relative(info.uri)
+            path = PurePosixPath(self.relative(info.uri).lstrip("/"))
+            if ".." in path.parts:
+                raise InputError(f"{info.uri}: a file can't have this name")
+            target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(Location(info.uri).read_bytes())
 
@@ -359,7 +366,7 @@ def _is_file_below(link: str, root: str) -> bool:
 
 
 def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/"))
+    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))  # keys may have these two
 
 
 def _find_s3(fs: Any, root: str) -> pa.Table:

@@ -52,6 +52,19 @@ def test_a_location_has_one_spelling(uri, normal):
     assert str(Location.parse(normal)) == normal
 
 
+@pytest.mark.parametrize(
+    ("uri", "name", "below"),
+    [
+        ("/mnt/scans", "a/b.jpg", "/mnt/scans/a/b.jpg"),
+        ("/", "a.jpg", "/a.jpg"),
+        ("s3://bucket", "/a.jpg", "s3://bucket//a.jpg"),
+        ("s3://bucket/scans", "/../b//c.jpg", "s3://bucket/scans//../b//c.jpg"),
+    ],
+)
+def test_a_location_below_another(uri, name, below):
+    assert str(Location(uri) / name) == below
+
+
 def test_relative_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
