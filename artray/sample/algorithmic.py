@@ -178,7 +178,8 @@ def truchet(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """Truchet's tiles after Cyril Stanley Smith: quarter arcs, turned at random, that join into long winding bands."""
     width, height = 2 * width, 2 * height
     tile = min(width, height) / rng.uniform(4, 9)
-    x, y = _turned(_grid(width, height), rng.choice([0.0, np.pi / 4, rng.uniform(0, np.pi)])) / np.float32(tile) + 64
+    angle = float(rng.choice([0.0, np.pi / 4, rng.uniform(0, np.pi)]))
+    x, y = _turned(_grid(width, height), angle) / np.float32(tile) + 64
     column, row = x.astype(int) % 128, y.astype(int) % 128
     flipped = rng.random((128, 128)) < rng.uniform(0.3, 0.7)
     u, v = x % 1, y % 1
