@@ -1,10 +1,18 @@
-# Two commands do all the set-up: `make demo` and `make test`. Both need Python 3.10 or newer, nothing else.
+# Two commands do all the set-up: `make demo` and `make test`. Both need Python 3.10 to 3.13, nothing else.
 
 PYTHON ?= python3
+SUPPORTED := 3.10 3.11 3.12 3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# $(call supported,PYTHON,ADVICE) stops make where PYTHON is too old or too new for what artray is built on.
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+supported = $(if $(filter $(SUPPORTED),$(call version,$(1))),,$(error artray needs Python 3.10, 3.11, 3.12 or 3.13, \
+and $(1) is $(or $(call version,$(1)),none). $(2)))
+again = $(or $(MAKECMDGOALS),demo)
+
 .PHONY: demo test check format clean
+.DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
@@ -25,14 +33,16 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "artray needs Python 3.10 or newer")'
+	$(call supported,$(PYTHON),Name another: make PYTHON=python3.12 $(again))
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml $(BIN)/python
+	$(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 PYTHON=python3.12 $(again))
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.test: pyproject.toml $(BIN)/python
+	$(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 PYTHON=python3.12 $(again))
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	# Beside the environment, whose Pillow is newer than it says it can take.
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(VENV)/validators 'iiif-prezi3==3.1.1'

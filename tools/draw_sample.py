@@ -239,7 +239,8 @@ def truchet(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """Truchet's tiles after Cyril Stanley Smith: quarter arcs, turned at random, that join into long winding bands."""
     width, height = 2 * width, 2 * height
     tile = min(width, height) / rng.uniform(4, 9)
-    x, y = _turned(_grid(width, height), rng.choice([0.0, np.pi / 4, rng.uniform(0, np.pi)])) / np.float32(tile) + 64
+    angle = float(rng.choice([0.0, np.pi / 4, rng.uniform(0, np.pi)]))
+    x, y = _turned(_grid(width, height), angle) / np.float32(tile) + 64
     column, row = x.astype(int) % 128, y.astype(int) % 128
     flipped = rng.random((128, 128)) < rng.uniform(0.3, 0.7)
     u, v = x % 1, y % 1
@@ -278,7 +279,7 @@ def circle_packing(rng: Rng, width: int, height: int, palette: Palette) -> Image
     pen = ImageDraw.Draw(canvas)
     largest, gap = unit * rng.uniform(0.1, 0.22), unit * rng.uniform(0, 0.006)
     tint = _noise(rng, width, height, cells=2, octaves=2)
-    discs = np.empty((0, 3))
+    discs: NDArray[np.float64] = np.empty((0, 3))
     for x, y in rng.uniform(0, 1, (2500, 2)) * (width, height):
         radius = min(largest, (np.hypot(discs[:, 0] - x, discs[:, 1] - y) - discs[:, 2]).min(initial=largest)) - gap
         if radius < unit * 0.008:
@@ -298,7 +299,7 @@ def circle_packing(rng: Rng, width: int, height: int, palette: Palette) -> Image
                 for start in range(0, 360, 60):
                     pen.pieslice(box, turn + start, turn + start + 30, fill=other)
             case 3:
-                for part in np.arange(0.85, 0.1, -0.2):
+                for part in np.arange(0.85, 0.1, -0.2).tolist():
                     pen.circle((x, y), radius * part, outline=palette.ground, width=max(1, int(radius * 0.05)))
     return canvas
 
@@ -350,7 +351,7 @@ def subdivision(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
         if kind > plain:
             pen.rectangle((left, top, right, bottom), fill=ink)
         elif kind < plain * 0.4:
-            for offset in np.arange(0, across, max(4, smallest * rng.uniform(0.06, 0.15))):
+            for offset in np.arange(0, across, max(4, smallest * rng.uniform(0.06, 0.15))).tolist():
                 pen.line((left + offset, top, left + offset, bottom), fill=ink, width=max(2, bar // 3))
         pen.rectangle((left, top, right, bottom), outline=dark, width=max(2, bar))
     return canvas

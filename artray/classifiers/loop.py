@@ -129,7 +129,7 @@ class _Run:
         several = config.labels == "several"
         weights = class_weights(config, examples.classes, examples.targets[self._training])
         loss = CrossEntropy(several, config.label_smoothing, weights if several else None)
-        self._weights = np.ones(len(examples.targets), np.float32)
+        self._weights: npt.NDArray[np.float32] = np.ones(len(examples.targets), np.float32)
         if weights is not None and not several:
             self._weights = (examples.targets @ weights).astype(np.float32)
         self._small = minority(examples.targets, self._training)

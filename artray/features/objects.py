@@ -303,7 +303,7 @@ def draw_boxes(image: NDArray[np.uint8], detections: Sequence[Detection], thresh
     for item, (xmin, ymin, _, _) in zip(shown, corners, strict=True):
         text = f"{item.label} {item.score:.2g}"
         _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
-        label_width, label_height = right + 2 * line, bottom + line
+        label_width, label_height = round(right) + 2 * line, round(bottom) + line
         left, top = round(max(0, min(xmin, width - label_width))), round(max(0, ymin - label_height))
         # A label that would cover a surer one's moves down.
         while any(

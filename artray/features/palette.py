@@ -75,6 +75,7 @@ def palette(image: NDArray[np.uint8], n: int = 20) -> tuple[NDArray[np.uint8], N
     """
     counts, colors = color_histogram(image)
     lab = rgb_to_lab(colors)
+    labels: NDArray[np.signedinteger]
     if len(colors) <= n:
         labels = np.arange(len(colors))
     else:

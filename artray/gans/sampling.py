@@ -107,7 +107,7 @@ class GeneratorModel:
         for start in range(0, len(codes), BATCH):
             part = codes[start : start + BATCH]
             # Always as many: there is one compiled function, and a picture does not depend on its neighbours.
-            inputs = [np.resize(part, (BATCH, part.shape[1]))]
+            inputs: list[npt.NDArray[np.float32]] = [np.resize(part, (BATCH, part.shape[1]))]
             if number:
                 assert classes is not None  # a generator with classes makes nothing without one
                 labels = np.resize(np.asarray(classes)[start : start + BATCH], BATCH)

@@ -93,7 +93,7 @@ def _roots_of_words(words: NDArray[np.uint64], distance: int) -> NDArray[np.int6
     edges = np.linspace(0, 64, coarse_distance + _AGREEING_BANDS + 1).astype(np.uint64)
     widths = np.diff(edges)
     bands = [coarse >> edge & ((_ONE << width) - _ONE) for edge, width in zip(edges[:-1], widths, strict=True)]
-    roots = np.arange(len(words))
+    roots: NDArray[np.int64] = np.arange(len(words))
     for chosen in combinations(range(len(bands)), _AGREEING_BANDS):
         key = np.zeros(len(words), np.uint64)
         for band in chosen:

@@ -131,7 +131,7 @@ def merge_groups(groups: Sequence[str], *others: Sequence[str] | Sequence[int] |
         The joined group of each row, called by the alphabetically first of the joined `groups`: neither the order of
         the rows nor the values of `others` matter.
     """
-    rows = np.arange(len(groups))
+    rows: NDArray[np.int64] = np.arange(len(groups))
     roots = rows
     for column in (groups, *others):
         first_row: dict[str | int, int] = {}

@@ -96,6 +96,9 @@ def plan_work(
         features: Rows of it stand in for pictures.
     """
     needed = np.zeros(len(pictures), np.int64)
+    known: Flags
+    same: Flags
+    again: Flags
     known, same, again = (np.zeros(len(pictures), bool) for _ in range(3))
     kept: dict[str, Flags] = {}
     gone = 0
