@@ -31,7 +31,7 @@ from artray.errors import ArtrayError, InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES
-from artray.labeling.models import LabelWorker, identity, specs_of
+from artray.labeling.models import LabelWorker, identity
 from artray.labeling.plan import FeatureTable, Flags, Work, plan_work, read_manifest
 from artray.labeling.published import (
     PICTURES,
@@ -176,7 +176,7 @@ def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable |
     if options.features is None:
         return None
     table = FeatureTable(options.features)
-    if any(spec in table.specs for model in models for spec in specs_of(model.bundle)):
+    if any(spec in table.specs for model in models for spec in model.bundle.input.specs()):
         return table
     console.say(f"{options.features}: not used, what these bundles need is not in it, or was made with other options")
     return None

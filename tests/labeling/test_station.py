@@ -513,7 +513,7 @@ def test_a_strangers_run_does_not_lead_out_of_the_labels(label, bundles, tmp_pat
     (tmp_path / "out" / "_run.json").write_text(json.dumps(run))
     for read in (read_labels, label):
         with pytest.raises(InputError):
-            read(str(tmp_path / "out") if read is read_labels else bundles["pictures"])
+            read(Location.parse(tmp_path / "out") if read is read_labels else bundles["pictures"])
     assert not list(tmp_path.rglob("*escaped*"))
 
 
