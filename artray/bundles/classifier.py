@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from artray.bundles.inputs import BundleInput
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
@@ -82,7 +83,7 @@ class Bundle(AnyBundle):
     task: str = Field(pattern=TASK)
     target: str
     classes: list[Class] = Field(min_length=1)
-    input: dict[str, Any]
+    input: BundleInput
     temperature: float = Field(gt=0, allow_inf_nan=False)
     model_sha: str
 

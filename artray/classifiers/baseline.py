@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from artray.classifiers.calibration import log_loss, sigmoid, softmax
 from artray.classifiers.config import TrainConfig
-from artray.classifiers.examples import Examples, matrix
+from artray.classifiers.examples import Examples
 from artray.errors import InputError
+from artray.features.columns import matrix
 from artray.storage import Location
 
 Floats = npt.NDArray[np.floating[Any]]

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artray.bundles.inputs import by_artwork
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import reliability, sigmoid, softmax
 from artray.classifiers.config import TrainConfig
@@ -58,22 +59,6 @@ def figure(level: Mapping[str, Any], name: str) -> float | None:
     """One of `FIGURES` from a level of an evaluation; None where it is not defined."""
     value = level["macro"][name.removeprefix("macro_")] if name.startswith("macro_") else level.get(name)
     return None if value is None else float(value)
-
-
-def by_artwork(owners: Sequence[str], scores: Floats) -> tuple[list[str], Floats]:
-    """The decision for an artwork from its patches (E3): the mean of their scores.
-
-    Args:
-        owners: Each patch's object_id.
-        scores: (n, classes) probabilities of the patches.
-
-    Returns:
-        The object_ids, sorted, and their scores (artworks, classes).
-    """
-    names, index = np.unique(np.asarray(owners), return_inverse=True)
-    total = np.zeros((len(names), scores.shape[1]))
-    np.add.at(total, index, scores)
-    return names.tolist(), total / np.bincount(index)[:, None]
 
 
 def true_classes(targets: Floats, several: bool) -> Ints:

@@ -17,17 +17,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 from PIL import Image
+from pydantic import ValidationError
 
 from artray import cluster
 from artray.bundles.classifier import check_names
+from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInput, PictureInput
 from artray.catalogs.corrections import corrected
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.targets import read_targets
 from artray.errors import InputError
-from artray.features.colormaps import color_map_distances, learn_color_maps
-from artray.images.pictures import DecodeSize, read_pictures
+from artray.features.colormaps import learn_color_maps
+from artray.features.columns import matrix
+from artray.images.pictures import read_pictures
 from artray.ingest.splits import PARTS, assign_folds
-from artray.storage import Location, stack_lists
+from artray.patches import resized
+from artray.storage import Location
 from artray.storage.passes import read_run
 
 
@@ -43,7 +47,7 @@ class Examples:
         blocks: References to arrays (rows, *shape) of inputs.
         place: (n, 2): in which block an example lies, and where in it.
         widths: For features, each column's width in the input, in order; empty for pictures.
-        input: How the bundle's readers get the same input from a picture.
+        input: What an example's input is, and how the bundle's readers get the same from a work.
         dropped: What was left out, counted by reason.
     """
 
@@ -54,7 +58,7 @@ class Examples:
     blocks: list[Any]
     place: npt.NDArray[np.int64]
     widths: dict[str, int]
-    input: dict[str, Any]
+    input: BundleInput
     dropped: dict[str, int]
 
     def part(self, name: str) -> npt.NDArray[np.int64]:
@@ -103,7 +107,7 @@ def load_examples(
         InputError: Columns are missing, a part is empty or there is only one class.
     """
     dataset = data.dataset()
-    features = list(dict.fromkeys([*config.columns, *(["color_map"] if config.colormaps else [])]))
+    features = list(dict.fromkeys([*config.columns, *([COLOR_MAP] if config.colormaps else [])]))
     inputs = {"features": ["status", *features], "patches": ["status", "patch"], "pictures": ["image_uri"]}
     needed = ["object_id", config.target, "split", *inputs[config.input]]
     for name in needed:
@@ -123,18 +127,18 @@ def load_examples(
     if config.input == "patches":
         if key not in decoded:
             decoded[key] = decode_images(dataset, "patches", needed, config.size)
-        input_spec = {"kind": "patches", "model_size": config.size, **read_run(data)["arguments"]}
+        given: BundleInput = _patch_input(data, config.size)
     else:
         if key not in decoded:
             decoded[key] = decode_images(dataset, "pictures", needed, config.size)
-        input_spec = {"kind": "pictures", "size": config.size}
+        given = PictureInput(size=config.size)
     table, blocks, place = decoded[key]
     if corrections:
         table = corrected(table, config.target, config.task, corrections)
     chosen = _label(config, data, table, all_for_training)
     shape = (config.size, config.size, 3)
     return Examples(
-        chosen.table, chosen.classes, chosen.targets, shape, blocks, place[chosen.rows], {}, input_spec, chosen.dropped
+        chosen.table, chosen.classes, chosen.targets, shape, blocks, place[chosen.rows], {}, given, chosen.dropped
     )
 
 
@@ -234,21 +238,12 @@ def _parts(
     return parts
 
 
-COLOR_MAP_DISTANCES = "color_map_distances"
-
-
-def feature_matrix(columns: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
-    """What a model of `kind: features` takes, in groups whose concatenation along the last axis is its input.
-
-    Args:
-        columns: Columns of a feature table.
-        spec: The bundle's `input`: `columns`, and `color_maps` where it has reference maps.
-    """
-    groups = {name: matrix(columns[name], name) for name in spec["columns"]}
-    if spec.get("color_maps"):
-        maps = matrix(columns["color_map"], "color_map")
-        groups[COLOR_MAP_DISTANCES] = color_map_distances(maps, spec["color_maps"]).astype(np.float32)
-    return groups
+def _patch_input(data: Location, size: int) -> PatchInput:
+    arguments = read_run(data)["arguments"]
+    try:
+        return PatchInput.model_validate({"model_size": size, **arguments})
+    except ValidationError as error:
+        raise InputError(f"{data}: not patches that make_patches has made") from error
 
 
 def _with_features(config: TrainConfig, data: Location, table: pa.Table, chosen: _Chosen) -> Examples:
@@ -257,17 +252,16 @@ def _with_features(config: TrainConfig, data: Location, table: pa.Table, chosen:
     wanted[chosen.rows] = True
     table = table.filter(pa.array(wanted))
     row = (np.cumsum(wanted) - 1)[chosen.rows]  # of each example in what is left
-    spec: dict[str, Any] = {
-        "kind": "features",
-        "features": read_run(data)["arguments"]["features"],
-        "columns": config.columns,
-    }
+    color_maps = None
     if config.colormaps:
         training = np.flatnonzero(np.asarray(chosen.table["part"]) == "train")
-        spec["color_maps"] = _reference_maps(
-            matrix(table["color_map"], "color_map")[row[training]], chosen.targets[training], chosen.classes
+        color_maps = _reference_maps(
+            matrix(table[COLOR_MAP], COLOR_MAP)[row[training]], chosen.targets[training], chosen.classes
         )
-    groups = feature_matrix({name: table[name] for name in table.column_names}, spec)
+    given = FeatureInput(
+        features=read_run(data)["arguments"]["features"], columns=config.columns, color_maps=color_maps
+    )
+    groups = given.groups({name: table[name] for name in table.column_names})
     values = np.concatenate(list(groups.values()), axis=1)
     place = np.stack([np.zeros(len(values), np.int64), row], axis=1)
     widths = {name: group.shape[1] for name, group in groups.items()}
@@ -279,7 +273,7 @@ def _with_features(config: TrainConfig, data: Location, table: pa.Table, chosen:
         [ray.put(values)],
         place,
         widths,
-        spec,
+        given,
         chosen.dropped,
     )
 
@@ -291,18 +285,6 @@ def _reference_maps(
     rows, columns = np.nonzero(targets >= 0.5)
     learned = learn_color_maps(maps[rows], [classes[column] for column in columns.tolist()])
     return {name: learned[name].round(3).tolist() for name in classes if name in learned}
-
-
-def matrix(column: pa.Array | pa.ChunkedArray, name: str) -> npt.NDArray[np.float32]:
-    """A numeric column, or one of (nested) lists of equal length, as (rows, width).
-
-    Raises:
-        InputError: As `storage.stack_lists`, or it holds values that are not finite.
-    """
-    numbers = np.asarray(stack_lists(column, name), np.float32)
-    if not np.isfinite(numbers).all():
-        raise InputError(f"column {name!r} holds values that are not finite")
-    return numbers
 
 
 def decode_images(
@@ -352,7 +334,7 @@ def _decode_pictures(fs: Any, path: str, group: int, columns: list[str], size: i
     images = np.zeros((len(table), size, size, 3), np.uint8)
     state = []
     start = 0
-    decode_size = DecodeSize(size)
+    (decode_size,) = PictureInput(size=size).decode_sizes()
     for pictures in read_pictures(table, [decode_size]):
         for row, image in zip(pictures.readable, pictures.images[decode_size], strict=True):
             images[start + row] = image
@@ -360,10 +342,3 @@ def _decode_pictures(fs: Any, path: str, group: int, columns: list[str], size: i
         start += len(pictures.rows)
     status = pa.chunked_array([chunk for column in state for chunk in column.chunks])
     return table.append_column("status", status), images
-
-
-def resized(image: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """A square patch at the model's size; training and labelling both come through here."""
-    if image.shape[0] == size:
-        return image
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -13,28 +13,15 @@ from pydantic import Field
 
 from artray import console
 from artray.errors import InputError, did_you_mean
-from artray.features.brightness import Brightness
-from artray.features.colormaps import ColorMaps
 from artray.features.embedding import Embedding
 from artray.features.objects import Objects
-from artray.features.palette import Palette
-from artray.features.texture import Texture
+from artray.features.specs import DEFAULT_FEATURES, FEATURES, Spec, build_feature
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import DecodeSize, read_pictures
 from artray.job import Counts, Options
 from artray.models import DEFAULT_BACKBONE
 from artray.storage import Location, keep_apart
 from artray.storage.passes import actor_cpus, run_pass
-
-FEATURES: dict[str, Callable[..., Any]] = {
-    "palette": Palette,
-    "brightness": Brightness,
-    "texture": Texture,
-    "colormaps": ColorMaps,
-    "embedding": Embedding,
-    "objects": Objects,
-}
-"""What `--features` can name."""
 
 _MODELS = (Embedding.name, Objects.name)
 """Features that a GPU makes faster."""
@@ -46,7 +33,7 @@ class FeatureOptions(Options):
     manifest: Location = Field(description="the manifest of ingest", examples=["URI"])
     out: Location = Field(description="folder or s3:// prefix for the feature table", examples=["URI"])
     features: list[str] = Field(
-        ["palette", "brightness", "texture", "colormaps", "embedding"],
+        list(DEFAULT_FEATURES),
         min_length=1,
         description="which ones; there is also objects",
         examples=["NAME,NAME"],
@@ -85,9 +72,7 @@ def extract_features(options: FeatureOptions) -> Counts:
     return counts | {"features": [spec["name"] for spec in specs]}
 
 
-def compute_features(
-    manifest: Location, out: Location, specs: Sequence[Mapping[str, Any]], *, overwrite: bool = False
-) -> Counts:
+def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *, overwrite: bool = False) -> Counts:
     """The pass of `extract_features`, for specs made by `feature_spec`: also those that another table was made with.
 
     Raises:
@@ -126,42 +111,6 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
     if name == "embedding":
         spec |= {"backbone": options.backbone, "weights": options.weights, "statistics": options.statistics}
     return spec
-
-
-def trusted_spec(spec: Mapping[str, Any], detector: Location | None, source: object) -> dict[str, Any]:
-    """A spec out of a bundle or feature table, which may be a stranger's, with the detector that the user names.
-
-    A SavedModel is a program: the one that a stranger names is never loaded.
-
-    Args:
-        spec: The feature's.
-        detector: What `--detector` says.
-        source: Where the spec is from.
-
-    Raises:
-        InputError: The feature needs a detector, and none is named.
-    """
-    if spec["name"] != Objects.name:
-        return dict(spec)
-    if detector is None:
-        raise InputError(
-            f"{source}: needs an object detector, which is a program and is not loaded from where the file says "
-            f"({spec.get('detector')!r}): name one that you trust with --detector DIR"
-        )
-    return {**spec, "detector": str(detector)}
-
-
-def build_feature(spec: Mapping[str, Any]) -> Any:
-    """The feature of a spec made by `feature_spec`."""
-    settings = dict(spec)
-    return FEATURES[settings.pop("name")](**settings)
-
-
-def columns_of(spec: Mapping[str, Any]) -> list[str]:
-    """The names of the columns that a spec's feature gives, without building its model."""
-    if spec["name"] == Embedding.name:
-        return ["embedding", *(["style_statistics"] if spec["statistics"] else [])]
-    return [field.name for field in FEATURES[spec["name"]].fields]  # type: ignore[attr-defined]
 
 
 class _FeatureWorker:

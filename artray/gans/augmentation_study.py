@@ -23,7 +23,8 @@ from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import figure
 from artray.classifiers.search import SearchOptions, search
 from artray.errors import InputError
-from artray.features.station import compute_features, trusted_spec
+from artray.features.specs import trusted_spec
+from artray.features.station import compute_features
 from artray.gans.sampling import sample
 from artray.gans.scores import class_counts, training_works
 from artray.gans.station import GanOptions, train_gan

@@ -31,9 +31,9 @@ from PIL import Image
 
 from artray import console
 from artray.bundles.generator import BUNDLE, GeneratorBundle, load_generator_bundle
-from artray.classifiers.examples import matrix, resized
 from artray.classifiers.targets import read_targets
 from artray.errors import InputError
+from artray.features.columns import matrix
 from artray.features.embedding import Embedding
 from artray.gans.metrics import (
     NEIGHBOURS,
@@ -49,6 +49,7 @@ from artray.gans.sample_sheets import png
 from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures
+from artray.patches import resized
 from artray.storage import Location, dataset_digest
 from artray.storage.chunks import BATCH
 from artray.storage.passes import run_pass

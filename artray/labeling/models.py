@@ -1,4 +1,4 @@
-"""Model bundles at work: decoded pictures in, scores out."""
+"""Model bundles at work: rows of a run's work in, scores out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ import pyarrow as pa
 import ray
 
 from artray.bundles.classifier import Bundle, load_bundle, load_model
-from artray.classifiers.evaluation import by_artwork
-from artray.classifiers.examples import feature_matrix, resized
+from artray.bundles.inputs import Works
 from artray.errors import InputError
-from artray.features.objects import Objects
-from artray.features.station import build_feature, columns_of, trusted_spec
+from artray.features.specs import Columns, Extractors, columns_of, spec_key
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.labeling.plan import read_features
 from artray.models.batches import predict
-from artray.patches import draw
 from artray.storage import Location, digest, list_column
 from artray.storage.chunks import BATCH
 from artray.storage.passes import actor_cpus
@@ -36,49 +33,8 @@ def identity(bundle: Bundle) -> str:
     return digest(json.dumps(parts, sort_keys=True).encode())
 
 
-def specs_of(bundle: Bundle) -> list[dict[str, Any]]:
-    """The features that a bundle's model needs; none where it looks at pictures or patches.
-
-    The table it was trained on may have had more.
-    """
-    specs: list[dict[str, Any]] = bundle.input.get("features", [])
-    columns = {*bundle.input.get("columns", []), *(["color_map"] if bundle.input.get("color_maps") else [])}
-    return [spec for spec in specs if columns & set(columns_of(spec))]
-
-
-class Inputs:
-    """What models are given of one batch of pictures; what several of them need is computed once.
-
-    Args:
-        ids: The pictures' object_ids.
-        images: The pictures in each size.
-        computed: Features that are known already, by spec.
-        features: Feature extractors by spec, kept from batch to batch.
-    """
-
-    def __init__(
-        self,
-        ids: Sequence[str],
-        images: Mapping[DecodeSize, Sequence[Picture]],
-        computed: dict[str, Mapping[str, Any]],
-        features: dict[str, Any],
-    ):
-        self.ids = ids
-        self.images = images
-        self._computed = computed
-        self._features = features
-
-    def columns(self, spec: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A feature's columns for these pictures."""
-        key = _key(spec)
-        if key not in self._computed:
-            feature = self._features[key]
-            self._computed[key] = feature(np.stack(self.images[DecodeSize(feature.size)]))
-        return self._computed[key]
-
-
 class BundleModel:
-    """One bundle's model with its way from pictures to inputs.
+    """One bundle's model with its way from works to scores.
 
     Attributes:
         bundle: What the bundle says of itself.
@@ -86,74 +42,23 @@ class BundleModel:
         decode_sizes: How it wants pictures decoded.
     """
 
-    def __init__(self, uri: Location, features: dict[str, Any], batch: int = BATCH, detector: Location | None = None):
+    def __init__(self, uri: Location, batch: int):
         """Load a bundle.
 
         Args:
             uri: The bundle.
-            features: Feature extractors by spec, shared with other bundles; filled up here.
-            batch: How many inputs go through the model at once.
-            detector: The object detector that the user names; the one that the bundle names is not loaded.
+            batch: How many inputs go through the model at once, if they are pictures of 224 by 224 or smaller.
         """
         self.bundle: Bundle = load_bundle(uri)
-        self.specs = specs_of(self.bundle)
+        self.specs = self.bundle.input.specs()
+        self.decode_sizes = self.bundle.input.decode_sizes()
         self._model = load_model(uri, self.bundle)
-        self._input = self.bundle.input
-        self._batch = _largest_batch(batch, self._input.get("model_size") or self._input.get("size") or 0)
-        for spec in self.specs:
-            if _key(spec) not in features:
-                features[_key(spec)] = _extractor(spec, detector, uri)
-        if self._input["kind"] == "features":
-            self.decode_sizes = [
-                DecodeSize(size) for size in sorted({features[_key(spec)].size for spec in self.specs})
-            ]
-        elif self._input["kind"] == "patches":
-            self.decode_sizes = [DecodeSize(self._input["long_side"], "inside")]
-        else:
-            self.decode_sizes = [DecodeSize(self._input["size"])]
+        self._batch = self.bundle.input.batch_size(batch)
 
-    def scores(self, inputs: Inputs) -> Scores:
-        """Scores of pictures, (n, classes)."""
-        if self._input["kind"] == "features":
-            columns = {name: values for spec in self.specs for name, values in inputs.columns(spec).items()}
-            return self._predict(np.concatenate(list(feature_matrix(columns, self._input).values()), axis=1))
-        images = inputs.images[self.decode_sizes[0]]
-        if self._input["kind"] == "pictures":
-            return self._predict(np.stack(images))
-        return self._from_patches(images, inputs.ids)
-
-    def _from_patches(self, images: Sequence[Picture], ids: Sequence[str]) -> Scores:
-        settings = {name: self._input[name] for name in ("size", "per_image", "seed")}
-        patches = [
-            resized(patch, self._input["model_size"])
-            for image, object_id in zip(images, ids, strict=True)
-            for patch in draw(image, object_id, **settings)
-        ]
-        owners = np.repeat([f"{position:09d}" for position in range(len(ids))], settings["per_image"]).tolist()
-        _, scores = by_artwork(owners, self._predict(np.stack(patches)))
-        return scores.astype(np.float32)
-
-    def _predict(self, inputs: npt.NDArray[Any]) -> Scores:
-        scores: Scores = predict(self._model, inputs, self._batch)
-        return scores
-
-
-def _extractor(spec: Mapping[str, Any], detector: Location | None, uri: Location) -> Any:
-    if spec["name"] == Objects.name and detector is None:
-        return _NoDetector(spec, str(uri))
-    return build_feature(trusted_spec(spec, detector, uri))
-
-
-class _NoDetector:
-    """Stands for a detector that the user has not named, as long as a feature table has what it would find."""
-
-    def __init__(self, spec: Mapping[str, Any], uri: str):
-        self.size: int = spec.get("size", Objects.size)
-        self._spec, self._uri = spec, uri
-
-    def __call__(self, images: npt.NDArray[np.uint8]) -> Mapping[str, Any]:
-        trusted_spec(self._spec, None, self._uri)  # says why not
-        raise AssertionError
+    def scores(self, works: Works) -> Scores:
+        """Scores of works, (n, classes)."""
+        given = self.bundle.input
+        return given.by_work(predict(self._model, given.prepare(works), self._batch))
 
 
 class LabelWorker:
@@ -176,24 +81,21 @@ class LabelWorker:
             models: `uri`, `identity` and `task` of each.
             features: `uri` and `specs` of the feature table that the work's `part` and `row` point into.
             decode_version: Of this release; as one of the run's settings.
-            detector: As in `BundleModel`.
+            detector: The object detector that the user names; the one that a bundle names is not loaded.
 
         Raises:
             InputError: A bundle can't be used, or is not the one that the run began with.
         """
         batch = _GPU_BATCH if ray.is_initialized() and ray.get_gpu_ids() else BATCH
-        self._extractors: dict[str, Any] = {}
-        trusted = Location(detector) if detector else None
-        self._models = [BundleModel(Location(model["uri"]), self._extractors, batch, trusted) for model in models]
+        self._extractors = Extractors(batch, Location(detector) if detector else None)
+        self._models = [BundleModel(Location(model["uri"]), batch) for model in models]
         for model, loaded in zip(models, self._models, strict=True):
             if identity(loaded.bundle) != model["identity"]:
                 raise InputError(f"{model['uri']}: was replaced while it was labelling; run the same command again")
-        for extractor in self._extractors.values():
-            if hasattr(extractor, "batch_size"):
-                extractor.batch_size = _largest_batch(batch, extractor.size)
         self._batch = batch
         self._table = Location(features["uri"]) if features else None
-        self._stored = [spec for spec in (features["specs"] if features else []) if _key(spec) in self._extractors]
+        needed = {spec_key(spec) for model in self._models for spec in model.specs}
+        self._stored = [spec for spec in (features["specs"] if features else []) if spec_key(spec) in needed]
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Rows of the work to rows with `status`, `error` and each bundle's scores."""
@@ -205,11 +107,11 @@ class LabelWorker:
         """Rows that need the same models and whose features are in the same part of the feature table."""
         chosen = [number for number in range(len(self._models)) if needed >> number & 1]
         stored = self._read_stored(part, rows) if part else None
-        keys = {_key(spec) for spec in self._stored} if part else set()
+        at_hand = {spec_key(spec) for spec in self._stored} if part else set()
         looking = [
             self._models[number]
             for number in chosen
-            if not self._models[number].specs or {_key(spec) for spec in self._models[number].specs} - keys
+            if not self._models[number].specs or {spec_key(spec) for spec in self._models[number].specs} - at_hand
         ]
         decode_sizes = list(dict.fromkeys(decode_size for model in looking for decode_size in model.decode_sizes))
         if stored is not None and not decode_sizes:
@@ -240,18 +142,19 @@ class LabelWorker:
         for name in state.column_names:
             table = table.append_column(name, state[name])
         readable = [row for row, status in enumerate(state["status"].to_pylist()) if status == "ok"]
-        computed: dict[str, Mapping[str, Any]] = {}
+        known: dict[str, Columns] = {}
         if stored is not None:
-            known = stored.take(pa.array(readable, pa.int64()))
-            computed = {_key(spec): {name: known[name] for name in columns_of(spec)} for spec in self._stored}
+            rows_at_hand = stored.take(pa.array(readable, pa.int64()))
+            known = {spec_key(spec): {name: rows_at_hand[name] for name in columns_of(spec)} for spec in self._stored}
         ids = table["object_id"].take(pa.array(readable, pa.int64())).to_pylist()
-        inputs = Inputs(ids, images, computed, self._extractors)
+        works = Works(ids, images, self._extractors, known)
         position = dict(zip(readable, range(len(readable)), strict=True))
         places = pa.array([position.get(row) for row in range(len(rows))], pa.int64())
         for number, model in enumerate(self._models):
             column = pa.nulls(len(table), pa.list_(pa.float32()))
             if number in chosen and readable:
-                column = list_column(model.scores(inputs)).take(places)
+                scores = model.scores(works)
+                column = list_column(scores).take(places)
             table = table.append_column(f"scores_{number}", column)
         return table
 
@@ -264,12 +167,3 @@ def _alike(rows: pa.Table) -> Iterator[tuple[int, str | None, pa.Table]]:
         if end == len(kinds) or kinds[end] != kinds[start]:
             yield *kinds[start], rows.slice(start, end - start)
             start = end
-
-
-def _key(spec: Mapping[str, Any]) -> str:
-    return json.dumps(spec, sort_keys=True)
-
-
-def _largest_batch(batch: int, side: int) -> int:
-    """How many pictures have about the pixels of `batch` pictures of 224 by 224: a model's memory grows with them."""
-    return max(1, batch // max(1, side // 224) ** 2)

@@ -29,11 +29,11 @@ from artray import console
 from artray.bundles.classifier import Bundle, load_bundle
 from artray.errors import ArtrayError, InputError
 from artray.features.objects import Objects
-from artray.features.station import build_feature, trusted_spec
+from artray.features.specs import build_feature, trusted_spec
 from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES
-from artray.labeling.models import LabelWorker, identity, specs_of
+from artray.labeling.models import LabelWorker, identity
 from artray.labeling.plan import FeatureTable, Flags, Work, plan_work, read_manifest
 from artray.labeling.published import (
     PICTURES,
@@ -187,7 +187,7 @@ def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable |
     if options.features is None:
         return None
     table = FeatureTable(options.features)
-    if any(spec in table.specs for model in models for spec in specs_of(model.bundle)):
+    if any(spec in table.specs for model in models for spec in model.bundle.input.specs()):
         return table
     console.say(f"{options.features}: not used, what these bundles need is not in it, or was made with other options")
     return None
@@ -196,7 +196,7 @@ def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable |
 def _check_detector(options: LabelOptions, models: Sequence[_Model], features: FeatureTable | None) -> None:
     """Say before any worker starts that a detector is needed, or that the one named is none."""
     for model in models:
-        for spec in specs_of(model.bundle):
+        for spec in model.bundle.input.specs():
             if options.detector is not None or features is None or spec not in features.specs:
                 trusted = trusted_spec(spec, options.detector, model.uri)
                 if spec["name"] == Objects.name:

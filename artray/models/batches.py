@@ -12,6 +12,16 @@ _fitting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """Of models for which a batch was too large once: the size that fits a GPU's memory."""
 
 
+def largest_batch(batch: int, side: int) -> int:
+    """How many pictures have about the pixels of `batch` pictures of 224 by 224: a model's memory grows with them.
+
+    Args:
+        batch: How many pictures of 224 by 224, or smaller ones, a model is given at once.
+        side: Of the pictures at hand, in pixels.
+    """
+    return max(1, batch // max(1, side // 224) ** 2)
+
+
 def predict(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
     """A Keras model's output, in batches that are all filled up to one size.
 

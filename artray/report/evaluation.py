@@ -24,6 +24,7 @@ from PIL import Image
 
 from artray import cluster
 from artray.bundles.classifier import Bundle, load_bundle, load_model, read_json
+from artray.bundles.inputs import PictureInput, Works
 from artray.classifiers.evaluation import figure
 from artray.errors import InputError
 from artray.images.pictures import DecodeSize, Picture, read_pictures
@@ -87,7 +88,7 @@ def evaluation_page(
         for static in ("page.css", "evaluation.css"):
             (out / static).write_bytes(files("artray.report").joinpath(static).read_bytes())
         explain = None
-        if about.input["kind"] == "pictures" and works:
+        if isinstance(about.input, PictureInput) and works:
             explain = _Maps(bundle, about, layer, method)
         pictures = _write_pictures(works, out, name, explain)
         sections = [
@@ -147,23 +148,28 @@ class _Maps:
     def __init__(self, uri: Location, bundle: Bundle, layer: str | None, method: str | None):
         self._uri, self._layer, self._method = uri, layer, method
         self._classes = [item.name for item in bundle.classes]
-        self.decode_size = DecodeSize(bundle.input["size"])
+        self._input = bundle.input
+        self.decode_sizes = bundle.input.decode_sizes()
 
     def __call__(
-        self, works: Sequence[dict[str, Any]], inputs: Sequence[Picture], pictures: Sequence[Picture]
+        self,
+        errors: Sequence[dict[str, Any]],
+        images: Mapping[DecodeSize, Sequence[Picture]],
+        pictures: Sequence[Picture],
     ) -> list[list[tuple[Picture, str]]]:
         """For each work, the drawn pictures and what they show.
 
         Args:
-            works: As from `worst_errors`.
-            inputs: The works as the model sees them.
+            errors: The works, as from `worst_errors`.
+            images: Their pictures in `decode_sizes`.
             pictures: The works as they are shown.
         """
-        asked = [(place, name) for place, work in enumerate(works) for name in _explained(work)]
+        asked = [(place, name) for place, work in enumerate(errors) for name in _explained(work)]
+        inputs = self._input.prepare(Works([work["object_id"] for work in errors], images))
         cluster.connect()
         task = ray.remote(num_cpus=1)(_draw).remote(
             self._uri,
-            np.stack([inputs[place] for place, _ in asked]),
+            inputs[[place for place, _ in asked]],
             [pictures[place] for place, _ in asked],
             [self._classes.index(name) for _, name in asked],
             self._layer,
@@ -171,7 +177,7 @@ class _Maps:
         )
         with cluster.unwrapped_errors():
             found = ray.get(task)
-        drawn: list[list[tuple[Picture, str]]] = [[] for _ in works]
+        drawn: list[list[tuple[Picture, str]]] = [[] for _ in errors]
         for (place, name), picture in zip(asked, found, strict=True):
             drawn[place].append((picture, f"what spoke for {name}"))
         return drawn
@@ -211,7 +217,7 @@ def _write_pictures(
     remove_written(Location.parse(out / name), [r"\d{3,}-\d+\.jpg"])
     (out / name).mkdir(exist_ok=True)
     thumbnail = DecodeSize(_THUMBNAIL, "inside")
-    decode_sizes = [thumbnail] if explain is None else [thumbnail, explain.decode_size]
+    decode_sizes = [thumbnail, *(explain.decode_sizes if explain else [])]
     table = pa.table({key: [work[key] for work in works] for key in ("object_id", "image_uri")})
     written: dict[str, list[tuple[str, str]]] = {}
     start = 0
@@ -219,7 +225,7 @@ def _write_pictures(
         shown = [works[start + row] for row in batch.readable]
         start += len(batch.rows)
         plain = batch.images[thumbnail]
-        drawn = explain(shown, batch.images[explain.decode_size], plain) if explain and shown else [[] for _ in shown]
+        drawn = explain(shown, batch.images, plain) if explain and shown else [[] for _ in shown]
         for work, picture, maps in zip(shown, plain, drawn, strict=True):
             written[work["object_id"]] = []
             for number, (image, what) in enumerate([(picture, "the work"), *maps]):

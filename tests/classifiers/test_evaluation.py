@@ -5,28 +5,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import sigmoid, softmax
-from artray.classifiers.evaluation import by_artwork, evaluation_of, true_classes
+from artray.classifiers.evaluation import evaluation_of, true_classes
 from artray.classifiers.metrics import evaluate
 
 CLASSES = ["oil", "ink", "print"]
 PARTS = ["train", "validation", "test"]
-
-owners_strategy = st.lists(st.sampled_from(["b", "a", "10", "9", "ü", "a b"]), min_size=1, max_size=30)
-
-
-@given(owners_strategy, st.integers(1, 5), st.integers(0, 9))
-def test_by_artwork_is_the_mean_of_the_patches(owners, classes, seed):
-    scores = softmax(np.random.default_rng(seed).normal(size=(len(owners), classes)))
-    names, means = by_artwork(owners, scores)
-    expected = pd.DataFrame(scores).groupby(pd.Series(owners)).mean()
-    assert names == expected.index.tolist() == sorted(set(owners))
-    assert np.allclose(means, expected.to_numpy())
-    assert np.allclose(means.sum(axis=1), 1)
 
 
 def test_true_classes_of_soft_targets():

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from artray.bundles.classifier import load_bundle, load_model, read_json
+from artray.bundles.inputs import FeatureInput
 from artray.classifiers.config import TrainConfig
-from artray.classifiers.examples import Inputs, feature_matrix, load_examples
+from artray.classifiers.examples import Inputs, load_examples
 from artray.classifiers.station import TrainOptions, train
 from artray.engine.worker_group import worker_range
 from artray.errors import ArtrayError, InputError
@@ -236,16 +237,16 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
     data = write(str(tmp_path), color_map=pa.array(maps.tolist(), pa.list_(pa.list_(pa.float32()))))
     found = load_examples(experiment(columns=["brightness"], colormaps=True), Location.parse(data))
     learned = learn_color_maps(maps[:6], ["a", "b", "a"] * 2)
-    assert list(found.input["color_maps"]) == ["a", "b"]
+    assert list(found.input.color_maps) == ["a", "b"]
     for name, reference in learned.items():
-        assert np.allclose(found.input["color_maps"][name], reference, atol=1e-3)
+        assert np.allclose(found.input.color_maps[name], reference, atol=1e-3)
     assert found.widths == {"brightness": 1, "color_map_distances": 2}
     taken = Inputs(found.blocks, found.place).take(np.arange(12))
     assert np.allclose(taken[:, 1:], color_map_distances(maps, learned), atol=1e-4)
     # The same from the bundle's `input`, as JSON keeps it.
-    spec = json.loads(json.dumps(found.input))
+    again = FeatureInput.model_validate_json(found.input.model_dump_json())
     table = Location.parse(data).dataset().to_table()
-    groups = feature_matrix({name: table[name] for name in ("brightness", "color_map")}, spec)
+    groups = again.groups({name: table[name] for name in ("brightness", "color_map")})
     assert np.array_equal(np.concatenate(list(groups.values()), axis=1), taken)
 
 

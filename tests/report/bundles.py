@@ -56,7 +56,7 @@ def write_bundle(folder: Path, classes: list[str], **about: object) -> None:
         config={},
         versions={},
         created_at="2026-01-01T00:00:00+00:00",
-        **({"input": {"kind": "features"}, "metrics": {}} | about),
+        **({"input": {"kind": "features", "features": [], "columns": []}, "metrics": {}} | about),
     )
     (folder / "bundle.json").write_text(bundle.model_dump_json())
     (folder / "evaluation.json").write_text(json.dumps({"model_id": "style-1", **evaluation}))
