@@ -171,6 +171,32 @@ def read_yaml(file: str | Path) -> dict[str, Any]:
     return values
 
 
+def read_config_file(options_type: type[OptionsT], given: str, changes: Mapping[str, str]) -> OptionsT:
+    """Options of any kind from a config's YAML file, with changes from the command line.
+
+    Args:
+        options_type: What the file must hold.
+        given: A packaged config's name, or a path.
+        changes: Values in YAML by their key, or by a path to it: `optimizer.learning_rate`.
+
+    Raises:
+        InputError: There is no such config, it can't be read, or a key or value is not one.
+    """
+    values = read_yaml(config_file(given))
+    for path, text in changes.items():
+        *parents, key = path.split(".")
+        mapping = values
+        for parent in parents:
+            mapping = mapping.setdefault(parent, {})
+            if not isinstance(mapping, dict):
+                raise InputError(f"--set {path}: {parent} is not a mapping in {given}")
+        try:
+            mapping[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {path}={text}: not a YAML value") from error
+    return validate(options_type, values, source=given)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; argparse's own answer begins with a page of usage."""
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray.bundles.classifier import TASK
 from artray.engine.augmentation import Augmentation
-from artray.errors import InputError
-from artray.job import Options, OptionsT, config_file, read_yaml, validate
+from artray.engine.optimizers import OptimizerConfig
+from artray.engine.schedules import Schedule, Shape
+from artray.job import Options, read_config_file
 
 Monitor: TypeAlias = Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"]
 """Metrics of an epoch by which training can be steered; the loss is better when lower, the others when higher."""
@@ -28,19 +28,6 @@ class ModelConfig(BaseModel):
     def settings(self) -> dict[str, Any]:
         """The classifier's keyword arguments."""
         return dict(self.model_extra or {})
-
-
-class OptimizerConfig(BaseModel):
-    """A Keras optimizer; all other keys are its keyword arguments."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    name: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)
-
-    def settings(self) -> dict[str, Any]:
-        """The optimizer's keyword arguments."""
-        return {"learning_rate": self.learning_rate, **(self.model_extra or {})}
 
 
 class EarlyStopping(BaseModel):
@@ -91,7 +78,7 @@ class TrainConfig(Options):
         description="from the beginning of which epoch (1 …) which layers learn after all: `{6: [block7*], 11: ['*']}`",
     )
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
-    schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
+    schedule: Shape = Field(
         "constant",
         description="of the learning rate. cosine: down to 0 at the last epoch. step: times `decay` every "
         "`decay_epochs`. plateau: times `decay` whenever `monitor` has not improved for `decay_epochs`",
@@ -149,6 +136,19 @@ class TrainConfig(Options):
             raise ValueError("unfreeze: epochs count from 1")
         return self
 
+    @property
+    def learning_rate(self) -> Schedule:
+        """How the learning rate changes."""
+        return Schedule(
+            highest=self.optimizer.learning_rate,
+            epochs=self.epochs,
+            shape=self.schedule,
+            warmup_epochs=self.warmup_epochs,
+            decay=self.decay,
+            decay_epochs=self.decay_epochs,
+            monitor=self.monitor,
+        )
+
 
 def read_config(file: str, changes: Mapping[str, str]) -> TrainConfig:
     """A config, by name or file, with changes from the command line (`optimizer.learning_rate=0.01`).
@@ -156,25 +156,4 @@ def read_config(file: str, changes: Mapping[str, str]) -> TrainConfig:
     Raises:
         InputError: There is no such config, it can't be read, or a key or value is not one.
     """
-    return read_options(TrainConfig, file, changes)
-
-
-def read_options(options_type: type[OptionsT], file: str, changes: Mapping[str, str]) -> OptionsT:
-    """Options of any kind from a packaged config or a YAML file, with changes from the command line.
-
-    Raises:
-        InputError: There is no such config, it can't be read, or a key or value is not one.
-    """
-    values = read_yaml(config_file(file))
-    for path, text in changes.items():
-        *parents, key = path.split(".")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise InputError(f"--set {path}: {parent} is not a mapping in {file}")
-        try:
-            place[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {path}={text}: not a YAML value") from error
-    return validate(options_type, values, source=file)
+    return read_config_file(TrainConfig, file, changes)

@@ -22,7 +22,7 @@ from artray.classifiers.metrics import figures, tallies
 from artray.engine.augmentation import augment, minority
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.optimizers import optimizer
-from artray.engine.schedules import Freezing, improved, learning_rate, should_stop
+from artray.engine.schedules import Freezing, improved, should_stop
 from artray.engine.worker_group import in_worker
 from artray.errors import ArtrayError
 from artray.storage import Location
@@ -145,7 +145,7 @@ class _Run:
             )
 
         def trainable(model: keras.Model) -> list[Any]:
-            self._freezing = Freezing(config, model)
+            self._freezing = Freezing(model, config.freeze, config.unfreeze)
             return self._freezing.ever_trainable()
 
         keras.utils.set_random_seed(config.seed)
@@ -167,11 +167,11 @@ class _Run:
 
     def run(self) -> None:
         """Train from where the last checkpoint was taken, and write the bundle."""
-        position, history = self._position, self._position.history
+        position = self._position
         self._freezing.apply(position.epoch + 1)
         self._replicas.compile()
         while position.epoch < self._epochs:
-            if not self._job.refit and should_stop(self._config, history):
+            if not self._job.refit and self._stops_early():
                 break
             self._epoch()
             if self._freezing.changes(position.epoch + 1):
@@ -184,13 +184,20 @@ class _Run:
         else:
             self._finish()
 
+    def _stops_early(self) -> bool:
+        rule = self._config.early_stopping
+        if rule is None:
+            return False
+        return should_stop(self._position.history, rule.metric or self._config.monitor, rule.patience)
+
     def _epoch(self) -> None:
         config, position = self._config, self._position
         epoch = position.epoch
         order = epoch_order(config, self._examples, epoch)
         batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
         history = self._job.refit.history[:epoch] if self._job.refit else position.history
-        rates = [learning_rate(config, epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
+        schedule = config.learning_rate
+        rates = [schedule.rate(epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
 
         def take(indices: Indices) -> tuple[Any, Any, Any]:
             x = self._inputs.take(indices)

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from artray.classifiers.config import OptimizerConfig
+from pydantic import BaseModel, ConfigDict, Field
+
 from artray.errors import InputError
+
+
+class OptimizerConfig(BaseModel):
+    """A Keras optimizer; all other keys are its keyword arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+
+    def settings(self) -> dict[str, Any]:
+        """The optimizer's keyword arguments."""
+        return {"learning_rate": self.learning_rate, **(self.model_extra or {})}
 
 
 def optimizer(config: OptimizerConfig, key: str = "optimizer") -> Any:

@@ -7,10 +7,11 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from artray.classifiers.config import OptimizerConfig, read_options
 from artray.engine.augmentation import Augmentation
+from artray.engine.optimizers import OptimizerConfig
+from artray.engine.schedules import Schedule
 from artray.gans.latents import Distribution
-from artray.job import Options
+from artray.job import Options, read_config_file
 
 LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge"]
 """The losses in `artray.models.gans.losses`."""
@@ -80,6 +81,17 @@ class GanOptimizer(OptimizerConfig):
     decay: float = Field(0.1, gt=0, lt=1)
     decay_epochs: int = Field(10, ge=1)
 
+    def learning_rates(self, epochs: int) -> Schedule:
+        """How the learning rate changes in a run of so many epochs."""
+        return Schedule(
+            highest=self.learning_rate,
+            epochs=epochs,
+            shape=self.schedule,
+            warmup_epochs=self.warmup_epochs,
+            decay=self.decay,
+            decay_epochs=self.decay_epochs,
+        )
+
 
 class GanConfig(Options):
     """One GAN: what it learns from, the two networks and how they are trained against each other."""
@@ -134,4 +146,4 @@ def read_config(file: str, changes: Mapping[str, str]) -> GanConfig:
     Raises:
         InputError: There is no such config, it can't be read, or a key or value is not one.
     """
-    return read_options(GanConfig, file, changes)
+    return read_config_file(GanConfig, file, changes)

@@ -14,7 +14,6 @@ from artray.classifiers.examples import Inputs
 from artray.engine.augmentation import augment
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.optimizers import optimizer
-from artray.engine.schedules import scheduled
 from artray.engine.worker_group import TRAINING, in_worker
 from artray.errors import ArtrayError, InputError
 from artray.gans.bundling import write_generator_bundle
@@ -226,8 +225,8 @@ class _Run:
 
     def _rates(self, epochs: float) -> tuple[float, float]:
         generator, discriminator = (
-            scheduled(how.learning_rate, how, epochs, self._config.epochs)
-            for how in (self._config.generator, self._config.discriminator)
+            optimizer.learning_rates(self._config.epochs).rate(epochs)
+            for optimizer in (self._config.generator, self._config.discriminator)
         )
         return generator, discriminator
 

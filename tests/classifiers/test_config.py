@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from artray.classifiers.config import OptimizerConfig, TrainConfig, read_config, read_options
+from artray.classifiers.config import TrainConfig, read_config
+from artray.engine.optimizers import OptimizerConfig
+from artray.engine.schedules import Schedule
 from artray.errors import InputError
 from artray.gans.config import GanConfig
 from artray.job import CONFIGS as FOLDER
-from artray.job import config_file
+from artray.job import config_file, read_config_file
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(FOLDER.glob("*.yaml"))
@@ -40,7 +42,7 @@ def test_there_are_configs():
 def test_every_config_is_valid_and_has_a_header(path):
     text = path.read_text(encoding="utf-8")
     values = yaml.safe_load(text)
-    config = read_options(GanConfig if path in GANS else TrainConfig, str(path), {})
+    config = read_config_file(GanConfig if path in GANS else TrainConfig, str(path), {})
     assert config.model_dump(exclude_unset=True).keys() == values.keys()
     header = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     for key in ("Command", "Data", "Published", "Ours"):
@@ -118,6 +120,27 @@ def test_set(file, path, text, value):
     for key in path.split("."):
         found = found[key]
     assert found == value
+
+
+def test_the_learning_rates_schedule(file):
+    assert read_config(file, {}).learning_rate == Schedule(highest=0.01, epochs=20)
+    changes = {"schedule": "plateau", "warmup_epochs": "2", "decay": "0.3", "decay_epochs": "4", "epochs": "7"}
+    found = read_config(file, {**changes, "monitor": "validation_accuracy"}).learning_rate
+    assert found == Schedule(
+        highest=0.01,
+        epochs=7,
+        shape="plateau",
+        warmup_epochs=2,
+        decay=0.3,
+        decay_epochs=4,
+        monitor="validation_accuracy",
+    )
+
+
+def test_early_stopping(file):
+    assert read_config(file, {}).early_stopping is None
+    rule = read_config(file, {"early_stopping": "{patience: 2}"}).early_stopping
+    assert (rule.metric, rule.patience) == (None, 2)
 
 
 def test_set_makes_what_is_not_there(tmp_path):

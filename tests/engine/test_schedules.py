@@ -7,14 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from artray.classifiers.config import TrainConfig
-from artray.engine.schedules import Freezing, improved, learning_rate, should_stop
+from artray.engine.schedules import Freezing, Schedule, improved, should_stop
 from artray.errors import InputError
 
 
-def config(**changes: object) -> TrainConfig:
-    values = {"task": "style", "target": "style", "input": "features", "model": {"name": "linear_head"}}
-    return TrainConfig.model_validate({**values, "optimizer": {"learning_rate": 0.1}, "epochs": 20, **changes})
+def schedule(**changes: object) -> Schedule:
+    return Schedule(**{"highest": 0.1, "epochs": 20, **changes})
 
 
 def history(*losses: float, metric: str = "validation_loss") -> list[dict[str, float]]:
@@ -22,47 +20,43 @@ def history(*losses: float, metric: str = "validation_loss") -> list[dict[str, f
 
 
 def test_constant():
-    assert {learning_rate(config(), epochs, []) for epochs in (0, 3.5, 100)} == {0.1}
+    assert {schedule().rate(epochs) for epochs in (0, 3.5, 100)} == {0.1}
 
 
 @given(st.floats(0, 20))
 def test_cosine_is_half_a_wave(epochs):
-    assert learning_rate(config(schedule="cosine"), epochs, []) == pytest.approx(
-        0.05 * (1 + math.cos(math.pi * epochs / 20))
-    )
+    rate = schedule(shape="cosine").rate(epochs)
+    assert rate == pytest.approx(0.05 * (1 + math.cos(math.pi * epochs / 20)))
 
 
 def test_step():
-    rates = [learning_rate(config(schedule="step", decay=0.5, decay_epochs=4), epochs, []) for epochs in range(10)]
+    rates = [schedule(shape="step", decay=0.5, decay_epochs=4).rate(epochs) for epochs in range(10)]
     assert rates == pytest.approx([0.1] * 4 + [0.05] * 4 + [0.025] * 2)
 
 
 @given(st.sampled_from(["constant", "cosine", "step"]), st.floats(0, 5))
-def test_warm_up_rises_to_where_the_schedule_begins(schedule, epochs):
-    rate = learning_rate(config(schedule=schedule, warmup_epochs=5), epochs, [])
+def test_warm_up_rises_to_where_the_schedule_begins(shape, epochs):
+    rate = schedule(shape=shape, warmup_epochs=5).rate(epochs)
     assert rate == pytest.approx(0.1 * epochs / 5)
 
 
 def test_plateau_follows_the_metric():
-    plateau = config(schedule="plateau", decay=0.1, decay_epochs=2)
+    plateau = schedule(shape="plateau", decay=0.1, decay_epochs=2)
     seen = [3.0, 2.0, 2.5, 2.1, 1.9, 1.9, 2.0, 1.95, 1.8]
-    rates = [learning_rate(plateau, n, history(*seen[:n])) for n in range(len(seen) + 1)]
+    rates = [plateau.rate(n, history(*seen[:n])) for n in range(len(seen) + 1)]
     # 2.0 stands for two epochs: once; 1.9 stands for two, then one more: once.
     assert rates == pytest.approx([0.1] * 4 + [0.01] * 3 + [0.001] * 3)
-    rising = config(schedule="plateau", decay_epochs=1, monitor="validation_accuracy")
-    assert learning_rate(rising, 2, history(0.5, 0.6, metric="validation_accuracy")) == 0.1
-    assert learning_rate(rising, 2, history(0.6, 0.5, metric="validation_accuracy")) == pytest.approx(0.01)
+    rising = schedule(shape="plateau", decay_epochs=1, monitor="validation_accuracy")
+    assert rising.rate(2, history(0.5, 0.6, metric="validation_accuracy")) == 0.1
+    assert rising.rate(2, history(0.6, 0.5, metric="validation_accuracy")) == pytest.approx(0.01)
 
 
 def test_early_stopping():
-    stopping = config(early_stopping={"patience": 2})
-    assert not should_stop(stopping, [])
-    assert not should_stop(stopping, history(3, 2, 2.5))
-    assert should_stop(stopping, history(3, 2, 2.5, 2.0))
-    assert not should_stop(stopping, history(3, 2, 2.5, 1.9))
-    assert not should_stop(config(), history(*range(19)))
-    accuracy = config(early_stopping={"patience": 1, "metric": "validation_accuracy"})
-    assert should_stop(accuracy, [{"validation_loss": 2, "validation_accuracy": 0.6}] * 2)
+    assert not should_stop([], "validation_loss", 2)
+    assert not should_stop(history(3, 2, 2.5), "validation_loss", 2)
+    assert should_stop(history(3, 2, 2.5, 2.0), "validation_loss", 2)
+    assert not should_stop(history(3, 2, 2.5, 1.9), "validation_loss", 2)
+    assert should_stop([{"validation_loss": 2, "validation_accuracy": 0.6}] * 2, "validation_accuracy", 1)
 
 
 def test_improved():
@@ -90,7 +84,7 @@ def learning(model: keras.Model) -> set[str]:
 
 def test_freeze_and_unfreeze():
     model = network()
-    freezing = Freezing(config(freeze=["backbone"], unfreeze={3: ["block2_*"], 5: ["*"]}), model)
+    freezing = Freezing(model, ["backbone"], {3: ["block2_*"], 5: ["*"]})
     found = {}
     for epoch in range(1, 6):
         freezing.apply(epoch)
@@ -104,7 +98,7 @@ def test_freeze_and_unfreeze():
 
 def test_what_a_builder_froze_stays_frozen_until_it_is_named():
     model = network(trainable=False)
-    freezing = Freezing(config(unfreeze={2: ["block2_dense"]}), model)
+    freezing = Freezing(model, [], {2: ["block2_dense"]})
     freezing.apply(1)
     assert learning(model) == {"logits"}
     freezing.apply(2)
@@ -114,12 +108,14 @@ def test_what_a_builder_froze_stays_frozen_until_it_is_named():
 
 def test_a_frozen_normalisation_is_in_inference_mode():
     model = network()
-    Freezing(config(freeze=["*_norm"]), model).apply(1)
+    Freezing(model, ["*_norm"], {}).apply(1)
     x = np.random.default_rng(0).normal(5, 2, (8, 4)).astype(np.float32)
     assert np.allclose(np.asarray(model(x, training=True)), np.asarray(model(x, training=False)), atol=1e-6)
 
 
-@pytest.mark.parametrize("key", [{"freeze": ["blok1_*"]}, {"unfreeze": {2: ["blok1_*"]}}])
-def test_a_pattern_that_fits_nothing(key):
-    with pytest.raises(InputError, match=r"freeze: no layer is called 'blok1_\*' \(there are .*block1_dense"):
-        Freezing(config(**key), network())
+@pytest.mark.parametrize(
+    ("key", "freeze", "unfreeze"), [("freeze", ["blok1_*"], {}), ("unfreeze", [], {2: ["blok1_*"]})]
+)
+def test_a_pattern_that_fits_nothing(key, freeze, unfreeze):
+    with pytest.raises(InputError, match=rf"^{key}: no layer is called 'blok1_\*' \(there are .*block1_dense"):
+        Freezing(network(), freeze, unfreeze)

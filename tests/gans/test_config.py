@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from artray.engine.schedules import Schedule
 from artray.errors import InputError
 from artray.gans.config import GanConfig, read_config
 
@@ -38,7 +39,8 @@ def test_networks_have_optimizers_and_schedules_of_their_own():
     config = read_config(FILE, {"generator.schedule": "cosine", "discriminator.learning_rate": "0.01"})
     assert config.generator.settings() == {"learning_rate": 0.0002, "beta_1": 0.5}
     assert config.discriminator.settings() == {"learning_rate": 0.01, "beta_1": 0.5}
-    assert (config.generator.schedule, config.discriminator.schedule) == ("cosine", "constant")
+    assert config.generator.learning_rates(10) == Schedule(highest=0.0002, epochs=10, shape="cosine")
+    assert config.discriminator.learning_rates(10) == Schedule(highest=0.01, epochs=10)
 
 
 @pytest.mark.parametrize("loss", ["wgan", "wgan_gp", "began", "hinge", "mm", "lsgan", "dragan"])
