@@ -1,6 +1,7 @@
 """The house's plan: imports point down, never round in a circle, and TensorFlow is imported where training is."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,3 +135,19 @@ def test_no_call_gives_more_than_five_arguments_by_position():
         if isinstance(node, ast.Call) and len(node.args) > 5
     ]
     assert found == []
+
+
+def test_the_architecture_names_every_module_where_it_is():
+    """The tree at the head of ARCHITECTURE.md, room by room."""
+    tree = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("    tools/")[0]
+    told: dict[str, set[str]] = {}
+    here = ""
+    for line in tree.splitlines():
+        if entered := re.match(r" {6}(\w+)/", line):
+            here = entered[1]
+        elif re.match(r" {6}\w", line):
+            here = ""
+        told.setdefault(here, set()).update(re.findall(r"\b(\w+)\.py\b", line))
+    for name in ("storage", "images", "catalogs", "ingest", "bundles", "engine", "classifiers", "gans", "report"):
+        there = {file.stem for file in (PACKAGE / name).glob("*.py")} - {"__init__"}
+        assert told[name] == there, name

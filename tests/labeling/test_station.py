@@ -458,7 +458,7 @@ def test_of_objects_in_the_feature_table_no_detector_is_needed(
     label, looking, detector, collection, manifest, tmp_path
 ):
     """Two pictures that can't be read are read again; a new one can be, and there is nobody to look at it."""
-    (spec, _) = load_bundle(Location.parse(looking)).input["features"]
+    (spec, _) = load_bundle(Location.parse(looking)).input.features
     names = [name for name in sorted(collection) if name not in ("W38", "W39")]
     pictures = np.stack([decode(Path(collection[name]).read_bytes(), 64).image for name in names])
     state = {"version": ["1"] * len(names), "status": ["ok"] * len(names), "error": pa.nulls(len(names), pa.string())}
