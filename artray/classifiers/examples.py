@@ -21,8 +21,8 @@ from PIL import Image
 from artray import cluster
 from artray.bundles.classifier import check_names
 from artray.catalogs.corrections import corrected
-from artray.classifiers.config import TrainConfig
-from artray.classifiers.targets import read_targets
+from artray.catalogs.targets import read_targets
+from artray.classifiers.config import ExamplesConfig
 from artray.errors import InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
 from artray.images.pictures import DecodeSize, read_pictures
@@ -83,7 +83,7 @@ class Inputs:
 
 
 def load_examples(
-    config: TrainConfig,
+    config: ExamplesConfig,
     data: Location,
     *,
     all_for_training: bool = False,
@@ -93,7 +93,7 @@ def load_examples(
     """Read the labelled examples of a feature table, patches, or a manifest (for `input: pictures`).
 
     Args:
-        config: What is trained.
+        config: Which are wanted.
         data: The data set's URI.
         all_for_training: Every part becomes training, for the last fit of a model that has been evaluated.
         corrections: Files with labels of curators, which count for more than the target column's.
@@ -161,7 +161,7 @@ class _Chosen:
     dropped: dict[str, int]
 
 
-def _label(config: TrainConfig, data: Location, table: pa.Table, all_for_training: bool) -> _Chosen:
+def _label(config: ExamplesConfig, data: Location, table: pa.Table, all_for_training: bool) -> _Chosen:
     labels = read_targets(table[config.target], config.labels, config.target)
     status = table["status"].to_pylist()
     parts = _parts(config, table, labels, all_for_training)
@@ -210,7 +210,7 @@ def _label(config: TrainConfig, data: Location, table: pa.Table, all_for_trainin
 
 
 def _parts(
-    config: TrainConfig, table: pa.Table, labels: Sequence[Mapping[str, float]], all_for_training: bool
+    config: ExamplesConfig, table: pa.Table, labels: Sequence[Mapping[str, float]], all_for_training: bool
 ) -> list[str]:
     """Each row's part: the column `split`, unless the config wants one of some folds for validation.
 
@@ -251,7 +251,7 @@ def feature_matrix(columns: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[
     return groups
 
 
-def _with_features(config: TrainConfig, data: Location, table: pa.Table, chosen: _Chosen) -> Examples:
+def _with_features(config: ExamplesConfig, data: Location, table: pa.Table, chosen: _Chosen) -> Examples:
     table = table.take(chosen.rows)
     spec: dict[str, Any] = {
         "kind": "features",

@@ -31,8 +31,8 @@ from PIL import Image
 
 from artray import console
 from artray.bundles.generator import BUNDLE, GeneratorBundle, load_generator_bundle
+from artray.catalogs.targets import read_targets
 from artray.classifiers.examples import matrix, resized
-from artray.classifiers.targets import read_targets
 from artray.errors import InputError
 from artray.features.embedding import Embedding
 from artray.gans.metrics import (
