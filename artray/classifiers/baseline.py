@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.classifiers.calibration import log_loss, sigmoid, softmax
-from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.errors import InputError
 from artray.features.columns import matrix
@@ -59,13 +58,16 @@ class Baseline:
         return {"name": "logistic regression", "columns": self.columns, "penalty": self.penalty}
 
 
-def fit_baseline(config: TrainConfig, examples: Examples, features: Location | None) -> Baseline | None:
-    """Logistic regression on the works' embedding, or on the columns of the config where there is no embedding.
+def fit_baseline(
+    examples: Examples, features: Location | None, columns: Sequence[str], multilabel: bool = False
+) -> Baseline | None:
+    """Logistic regression on the works' embedding, or on other columns where there is no embedding.
 
     Args:
-        config: What is to be trained; its classes and parts are the baseline's.
-        examples: The labelled examples.
+        examples: The labelled examples; their classes and parts are the baseline's.
         features: A feature table that has all of the examples' works; None: there is none.
+        columns: What is looked at in a table without an embedding.
+        multilabel: A work may have several labels.
 
     Returns:
         None without features.
@@ -76,7 +78,7 @@ def fit_baseline(config: TrainConfig, examples: Examples, features: Location | N
     if features is None:
         return None
     dataset = features.dataset()
-    columns = baseline_columns(config, features)
+    columns = baseline_columns(features, columns)
     for name in ("object_id", "status", *columns):
         if name not in dataset.schema.names:
             raise InputError(f"{features}: has no column {name!r} to compare with a logistic regression")
@@ -90,15 +92,13 @@ def fit_baseline(config: TrainConfig, examples: Examples, features: Location | N
     x = np.concatenate([matrix(table[name], name) for name in columns], axis=1)[where.to_numpy()]
     rows = list(first.values())
     part = np.asarray(examples.table["part"])[rows]
-    penalty, scores = choose(
-        x, examples.targets[rows], part == "train", part == "validation", config.labels == "several"
-    )
+    penalty, scores = choose(x, examples.targets[rows], part == "train", part == "validation", multilabel)
     return Baseline(columns, penalty, list(first), scores)
 
 
-def baseline_columns(config: TrainConfig, features: Location) -> list[str]:
-    """The columns of a feature table that the baseline sees."""
-    return [EMBEDDING] if EMBEDDING in features.dataset().schema.names else config.columns
+def baseline_columns(features: Location, columns: Sequence[str]) -> list[str]:
+    """The columns of a feature table that the baseline sees: the embedding, or these where there is none."""
+    return [EMBEDDING] if EMBEDDING in features.dataset().schema.names else list(columns)
 
 
 def choose(
@@ -106,7 +106,7 @@ def choose(
     targets: Floats,
     training: npt.NDArray[np.bool_],
     validation: npt.NDArray[np.bool_],
-    several: bool = False,
+    multilabel: bool = False,
 ) -> tuple[float, Floats]:
     """Fit on the training part with the penalty that the validation part likes best.
 
@@ -115,7 +115,7 @@ def choose(
         targets: (n, classes), 0..1.
         training: (n,) which are learned from.
         validation: (n,) which choose the penalty.
-        several: An example may have several classes.
+        multilabel: An example may have several classes.
 
     Returns:
         The penalty, and all examples' scores (n, classes).
@@ -124,13 +124,13 @@ def choose(
     deviation = x[training].std(axis=0)
     scale = np.where(deviation > 1e-6, deviation, 1) * x.shape[1] ** 0.5
     x = (x - x[training].mean(axis=0)) / scale
-    model = LogisticRegression(x[training], targets[training], several)
-    truth = (targets[validation] >= 0.5).astype(np.int64) if several else targets[validation].argmax(axis=1)
+    model = LogisticRegression(x[training], targets[training], multilabel)
+    truth = (targets[validation] >= 0.5).astype(np.int64) if multilabel else targets[validation].argmax(axis=1)
     best: tuple[float, float, Floats] | None = None
     for worse, penalty in enumerate(PENALTIES.tolist()):
         weights, bias = model.fit(penalty)
         logits = x @ weights + bias
-        scores = sigmoid(logits) if several else softmax(logits)
+        scores = sigmoid(logits) if multilabel else softmax(logits)
         loss = log_loss(truth, scores[validation])
         if best is None or loss < best[0]:
             best, last = (loss, penalty, scores), worse
@@ -146,13 +146,13 @@ class LogisticRegression:
     A fit starts where the last one ended, so a path of penalties costs little more than its last.
     """
 
-    def __init__(self, x: Floats, targets: Floats, several: bool = False):
+    def __init__(self, x: Floats, targets: Floats, multilabel: bool = False):
         """Prepare for many fits to the same examples.
 
         Args:
             x: (n, d); columns of mean 0.
-            targets: (n, classes), 0..1; rows sum to 1 unless `several`.
-            several: Classes don't exclude each other.
+            targets: (n, classes), 0..1; rows sum to 1 unless `multilabel`.
+            multilabel: Classes don't exclude each other.
         """
         n, d = x.shape
         small = x.T @ x if d <= n else x @ x.T
@@ -163,8 +163,8 @@ class LogisticRegression:
         self._axes = vectors if d <= n else x.T @ vectors / np.sqrt(values)
         self._z = np.column_stack([x @ self._axes, np.ones(n)])
         self._targets = np.asarray(targets, np.float64)
-        self._link = sigmoid if several else softmax
-        bound = 0.25 if several else 0.5
+        self._link = sigmoid if multilabel else softmax
+        bound = 0.25 if multilabel else 0.5
         self._curvature = bound * np.append(values / n, 1)
         self._solution = np.zeros((self._z.shape[1], targets.shape[1]))
 

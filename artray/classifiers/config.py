@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from artray.bundles.classifier import TASK
+from artray.catalogs.targets import Labels
 from artray.engine.augmentation import Augmentation
 from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule, Shape
@@ -16,6 +18,11 @@ from artray.job import Options, read_config_file
 
 Monitor: TypeAlias = Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"]
 """Metrics of an epoch by which training can be steered; the loss is better when lower, the others when higher."""
+
+
+Input: TypeAlias = Literal["features", "patches", "pictures"]
+
+ClassWeights: TypeAlias = Literal["balanced"] | dict[str, float] | None
 
 
 class ModelConfig(BaseModel):
@@ -44,19 +51,35 @@ class EarlyStopping(BaseModel):
     patience: int = Field(10, ge=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExamplesConfig:
+    """Which examples are learned from: those keys of a `TrainConfig` on which they depend, described there."""
+
+    task: str
+    target: str
+    labels: Labels
+    classes: list[str] | None
+    input: Input
+    columns: list[str]
+    colormaps: bool
+    size: int
+    folds: int | None
+    fold: int
+
+
 class TrainConfig(Options):
     """One experiment: what is learned, from what, by which model and how."""
 
     task: str = Field(pattern=TASK, description="name of the labels, as in `task=NAME/`")
     target: str = Field(description="the catalogue column that holds the true label")
-    labels: Literal["one", "several", "soft"] = Field(
+    labels: Labels = Field(
         "one",
-        description="what a cell of the target column holds. one: a label. several: labels separated by `;`, or a "
+        description="what a cell of the target column holds. one: a label. multilabel: several, separated by `;`, or a "
         "list, each learned for itself (sigmoid). soft: shares of labels that several people gave: `sad: 2; calm: 1`, "
         "a JSON object, a map, or a list with a label a person",
     )
     classes: list[str] | None = Field(None, description="which labels, in order; default all of the training part")
-    input: Literal["features", "patches", "pictures"]
+    input: Input
     columns: list[str] = Field(["embedding"], description="feature columns, where input is features")
     colormaps: bool = Field(
         False,
@@ -96,7 +119,7 @@ class TrainConfig(Options):
         "float32", description="of the computation; weights are float32 always"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+    class_weights: ClassWeights = Field(
         None,
         description="how much a class's examples count in the loss. balanced: each class as much as any other. Or "
         "`{name: weight}`, 1 for the rest. With several labels: how much having a label counts against not having it",
@@ -118,6 +141,11 @@ class TrainConfig(Options):
     )
     seed: int = Field(0, ge=0)
 
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _in_the_words_of_today(cls, labels: object) -> object:
+        return "multilabel" if labels == "several" else labels  # configs of 0.1, and those in its bundles
+
     @model_validator(mode="after")
     def _fits_together(self) -> TrainConfig:
         if self.input == "features" and not self.columns and not self.colormaps:
@@ -126,7 +154,7 @@ class TrainConfig(Options):
             raise ValueError(f"colormaps: needs input: features, not {self.input}")
         if self.folds is not None and self.fold >= self.folds:
             raise ValueError(f"fold: {self.folds} folds are numbered 0 to {self.folds - 1}")
-        if self.sampling == "balanced" and self.labels == "several":
+        if self.sampling == "balanced" and self.multilabel:
             raise ValueError("sampling: balanced is for examples of one class; with several labels use class_weights")
         if isinstance(self.class_weights, dict) and not all(
             0 <= weight < math.inf for weight in self.class_weights.values()
@@ -135,6 +163,16 @@ class TrainConfig(Options):
         if any(epoch < 1 for epoch in self.unfreeze):
             raise ValueError("unfreeze: epochs count from 1")
         return self
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a work may have several labels, each learned for itself."""
+        return self.labels == "multilabel"
+
+    @property
+    def examples(self) -> ExamplesConfig:
+        """Which examples are learned from."""
+        return ExamplesConfig(**{key.name: getattr(self, key.name) for key in fields(ExamplesConfig)})
 
     @property
     def learning_rate(self) -> Schedule:

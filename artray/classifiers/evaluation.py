@@ -23,9 +23,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from artray.bundles.inputs import by_artwork
+from artray.catalogs.targets import Labels
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import reliability, sigmoid, softmax
-from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.classifiers.metrics import (
     decisions,
@@ -61,38 +61,41 @@ def figure(level: Mapping[str, Any], name: str) -> float | None:
     return None if value is None else float(value)
 
 
-def true_classes(targets: Floats, several: bool) -> Ints:
+def true_classes(targets: Floats, multilabel: bool) -> Ints:
     """What the metrics call `true`, from targets that may be soft.
 
     Args:
         targets: (n, classes), 0..1.
-        several: An example may have several classes: those with a target of at least one half.
+        multilabel: An example may have several classes: those with a target of at least one half.
     """
-    return (targets >= 0.5).astype(np.int64) if several else targets.argmax(axis=1)
+    return (targets >= 0.5).astype(np.int64) if multilabel else targets.argmax(axis=1)
 
 
 def evaluation_of(
-    config: TrainConfig,
     examples: Examples,
     logits: Floats,
     temperature: float,
+    *,
+    task: str,
+    labels: Labels,
     baseline: Baseline | None = None,
 ) -> tuple[dict[str, Any], pa.Table]:
     """The test part's evaluation per artwork (and per patch), and every artwork's prediction.
 
     Args:
-        config: What was trained.
         examples: All labelled examples.
         logits: (examples, classes) of the model.
         temperature: What they are to be divided by.
+        task: Name of the labels.
+        labels: How many a work may have.
         baseline: What a simple classifier says of the same works, where there is one.
 
     Returns:
         The contents of `evaluation.json` (see the head of this module) and of `predictions.parquet`.
     """
-    several = config.labels == "several"
-    link = sigmoid if several else softmax
-    true = true_classes(examples.targets, several)
+    multilabel = labels == "multilabel"
+    link = sigmoid if multilabel else softmax
+    true = true_classes(examples.targets, multilabel)
     plain, scores = link(logits), link(logits / temperature)
     owners = examples.table["object_id"].to_pylist()
     names, artwork_scores = by_artwork(owners, scores)
@@ -119,9 +122,9 @@ def evaluation_of(
     if chosen.any():
         validation = {"artwork": _figures(artwork_true[chosen], artwork_scores[chosen], examples.classes)}
     evaluation = {
-        "task": config.task,
+        "task": task,
         "part": "test",
-        "labels": config.labels,
+        "labels": labels,
         "classes": examples.classes,
         "temperature": temperature,
         "majority_share": levels["artwork"]["majority_share"],
@@ -197,23 +200,23 @@ def predictions_table(table: pa.Table, true: Ints, scores: Floats, classes: Sequ
         The table's columns (not `patch`), `true` and `label` (a class, or a list of them where a work may have
         several), and `scores`, a map of all classes.
     """
-    several = true.ndim == 2
+    multilabel = true.ndim == 2
 
     def named(values: Ints) -> pa.Array:
-        if several:
+        if multilabel:
             return pa.array(
                 [[name for name, has in zip(classes, row, strict=True) if has] for row in values.tolist()],
                 pa.list_(pa.string()),
             )
         return pa.array(list(classes)).take(pa.array(values))
 
-    given = decisions(scores, several)
+    given = decisions(scores, multilabel)
     columns = {name: table[name] for name in ("object_id", "image_uri", "part") if name in table.column_names}
     return pa.table(
         {
             **columns,
             "true": named(true),
-            "label": named(given if several else given.argmax(axis=1)),
+            "label": named(given if multilabel else given.argmax(axis=1)),
             "scores": pa.array(
                 [list(zip(classes, row, strict=True)) for row in scores.tolist()], pa.map_(pa.string(), pa.float32())
             ),

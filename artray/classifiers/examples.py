@@ -23,8 +23,8 @@ from artray import cluster
 from artray.bundles.classifier import check_names
 from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInput, PictureInput
 from artray.catalogs.corrections import corrected
-from artray.classifiers.config import TrainConfig
-from artray.classifiers.targets import read_targets
+from artray.catalogs.targets import read_targets
+from artray.classifiers.config import ExamplesConfig
 from artray.errors import InputError
 from artray.features.colormaps import learn_color_maps
 from artray.features.columns import matrix
@@ -87,7 +87,7 @@ class Inputs:
 
 
 def load_examples(
-    config: TrainConfig,
+    config: ExamplesConfig,
     data: Location,
     *,
     all_for_training: bool = False,
@@ -97,7 +97,7 @@ def load_examples(
     """Read the labelled examples of a feature table, patches, or a manifest (for `input: pictures`).
 
     Args:
-        config: What is trained.
+        config: Which are wanted.
         data: The data set's URI.
         all_for_training: Every part becomes training, for the last fit of a model that has been evaluated.
         corrections: Files with labels of curators, which count for more than the target column's.
@@ -165,7 +165,7 @@ class _Chosen:
     dropped: dict[str, int]
 
 
-def _label(config: TrainConfig, data: Location, table: pa.Table, all_for_training: bool) -> _Chosen:
+def _label(config: ExamplesConfig, data: Location, table: pa.Table, all_for_training: bool) -> _Chosen:
     labels = read_targets(table[config.target], config.labels, config.target)
     status = table["status"].to_pylist()
     parts = _parts(config, table, labels, all_for_training)
@@ -214,7 +214,7 @@ def _label(config: TrainConfig, data: Location, table: pa.Table, all_for_trainin
 
 
 def _parts(
-    config: TrainConfig, table: pa.Table, labels: Sequence[Mapping[str, float]], all_for_training: bool
+    config: ExamplesConfig, table: pa.Table, labels: Sequence[Mapping[str, float]], all_for_training: bool
 ) -> list[str]:
     """Each row's part: the column `split`, unless the config wants one of some folds for validation.
 
@@ -246,7 +246,7 @@ def _patch_input(data: Location, size: int) -> PatchInput:
         raise InputError(f"{data}: not patches that make_patches has made") from error
 
 
-def _with_features(config: TrainConfig, data: Location, table: pa.Table, chosen: _Chosen) -> Examples:
+def _with_features(config: ExamplesConfig, data: Location, table: pa.Table, chosen: _Chosen) -> Examples:
     # Filtered, not taken: that would put the lists together, which Arrow can't with more than 2³¹ numbers.
     wanted = np.zeros(len(table), bool)
     wanted[chosen.rows] = True

@@ -72,8 +72,10 @@ def bag(members: Sequence[Location], job: Job) -> None:
     part = np.where(np.asarray(examples.table["part"]) == "test", "test", "validation")
     column = examples.table.column_names.index("part")
     judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
-    several = job.config.labels == "several"
-    evaluation, predictions = evaluation_of(job.config, judged, _logits(scores, several), 1.0, job.baseline)
+    config = job.config
+    evaluation, predictions = evaluation_of(
+        judged, _logits(scores, config.multilabel), 1.0, task=config.task, labels=config.labels, baseline=job.baseline
+    )
     evaluation["folds"] = fold_figures([read_json(uri, "evaluation.json") for uri in members])
     history = []
     for fold, uri in enumerate(members):
@@ -83,7 +85,7 @@ def bag(members: Sequence[Location], job: Job) -> None:
         job.out,
         model=model,
         temperature=1.0,
-        config=job.config,
+        config=config,
         examples=examples,
         source=job.source,
         evaluation=evaluation,
@@ -108,9 +110,9 @@ def _predict(model: Any, inputs: Inputs, rows: npt.NDArray[np.int64], scores: np
         scores[part] = predict(model, inputs.take(part), _BATCH)
 
 
-def _logits(scores: npt.NDArray[np.float32], several: bool) -> npt.NDArray[np.float64]:
-    safe = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12 if several else 1)
-    return np.asarray(np.log(safe) - np.log1p(-safe) if several else np.log(safe))
+def _logits(scores: npt.NDArray[np.float32], multilabel: bool) -> npt.NDArray[np.float64]:
+    safe = np.clip(scores.astype(np.float64), 1e-12, 1 - 1e-12 if multilabel else 1)
+    return np.asarray(np.log(safe) - np.log1p(-safe) if multilabel else np.log(safe))
 
 
 def fold_figures(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

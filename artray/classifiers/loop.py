@@ -126,11 +126,12 @@ class _Run:
         self._validation = examples.part("validation")
         self._epochs = job.refit.epochs if job.refit else config.epochs
 
-        several = config.labels == "several"
-        weights = class_weights(config, examples.classes, examples.targets[self._training])
-        loss = CrossEntropy(several, config.label_smoothing, weights if several else None)
+        multilabel = config.multilabel
+        targets = examples.targets[self._training]
+        weights = class_weights(config.class_weights, examples.classes, targets, multilabel)
+        loss = CrossEntropy(multilabel, config.label_smoothing, weights if multilabel else None)
         self._weights: npt.NDArray[np.float32] = np.ones(len(examples.targets), np.float32)
-        if weights is not None and not several:
+        if weights is not None and not multilabel:
             self._weights = (examples.targets @ weights).astype(np.float32)
         self._small = minority(examples.targets, self._training)
 
@@ -193,7 +194,7 @@ class _Run:
     def _epoch(self) -> None:
         config, position = self._config, self._position
         epoch = position.epoch
-        order = epoch_order(config, self._examples, epoch)
+        order = epoch_order(self._examples, epoch, config.seed, balanced=config.sampling == "balanced")
         batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
         history = self._job.refit.history[:epoch] if self._job.refit else position.history
         schedule = config.learning_rate
@@ -243,7 +244,7 @@ class _Run:
 
     def _validate(self) -> dict[str, float]:
         logits = self._predict(self._validation)
-        metrics = validation_metrics(self._config, self._examples.targets[self._validation], logits)
+        metrics = validation_metrics(self._examples.targets[self._validation], logits, self._config.multilabel)
         if not np.isfinite(metrics["validation_loss"]):
             self._give_up("validation loss")
         return metrics
@@ -283,10 +284,11 @@ class _Run:
         logits = self._predict(np.arange(len(examples.table)), config.test_time_flip)
         if self._rank != 0:
             return
-        several = config.labels == "several"
-        true = true_classes(examples.targets[self._validation], several)
+        true = true_classes(examples.targets[self._validation], config.multilabel)
         temperature = fit_temperature(true, logits[self._validation])
-        evaluation, predictions = evaluation_of(config, examples, logits, temperature, self._job.baseline)
+        evaluation, predictions = evaluation_of(
+            examples, logits, temperature, task=config.task, labels=config.labels, baseline=self._job.baseline
+        )
         self._write(temperature, evaluation, predictions, self._position.history, {"best_epoch": best["epoch"]})
 
     def _finish_refit(self, refit: Refit) -> None:
@@ -310,7 +312,7 @@ class _Run:
         plain.set_weights([variable.numpy() for variable in self._replicas.model.weights])
         write_bundle(
             self._job.out,
-            model=calibrated(plain, temperature, config.labels, config.test_time_flip),
+            model=calibrated(plain, temperature, config.multilabel, config.test_time_flip),
             temperature=temperature,
             config=config,
             examples=self._examples,
@@ -350,15 +352,15 @@ class _Run:
         self._checkpoints.save(state, notes)
 
 
-def epoch_order(config: TrainConfig, examples: Examples, epoch: int) -> Indices:
+def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = False) -> Indices:
     """The examples of an epoch in their order: the same for any number of workers, and after any resumption.
 
-    With balanced sampling each class is gone through in rounds, each round in a new order, until there are as many
+    Balanced, each class is gone through in rounds, each round in a new order, until there are as many
     examples as the training part has; a class counts as an example's where it has the largest share.
     """
-    chance = np.random.default_rng([config.seed, epoch])
+    chance = np.random.default_rng([seed, epoch])
     training = examples.part("train")
-    if config.sampling == "all":
+    if not balanced:
         return chance.permutation(training)
     classes = examples.targets[training].argmax(axis=1)
     drawn = []
@@ -373,24 +375,23 @@ def epoch_order(config: TrainConfig, examples: Examples, epoch: int) -> Indices:
 
 
 def validation_metrics(
-    config: TrainConfig, targets: npt.NDArray[np.float32], logits: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32], logits: npt.NDArray[np.float32], multilabel: bool = False
 ) -> dict[str, float]:
     """`validation_loss`, `validation_accuracy` and `validation_balanced_accuracy` of uncalibrated scores.
 
     Args:
-        config: Its `labels`.
         targets: (n, classes).
         logits: (n, classes).
+        multilabel: An example may have several labels.
     """
-    several = config.labels == "several"
-    true = true_classes(targets, several)
-    if several:
+    true = true_classes(targets, multilabel)
+    if multilabel:
         scores = sigmoid(logits)
         loss = log_loss(true, scores)
     else:
         scores = softmax(logits)
         loss = float(-(targets * np.log(np.clip(scores, 1e-12, 1))).sum(axis=1).mean())
-    found = figures(tallies(true, scores).sum(axis=0), several)
+    found = figures(tallies(true, scores).sum(axis=0), multilabel)
     return {
         "validation_loss": loss,
         "validation_accuracy": float(found["accuracy"]),

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from artray.classifiers.config import TrainConfig
+from artray.classifiers.config import ClassWeights
 from artray.errors import InputError
 
 
@@ -19,18 +19,18 @@ class CrossEntropy:
     Several labels: the mean over classes of sigmoid cross-entropy, where smoothing makes y (1 - s) y + s / 2.
 
     Args:
-        several: An example may have several labels.
+        multilabel: An example may have several labels.
         label_smoothing: s, 0 to below 1.
         positive: With several labels, (classes,) by how much the loss counts where an example has the label.
     """
 
     def __init__(
         self,
-        several: bool = False,
+        multilabel: bool = False,
         label_smoothing: float = 0.0,
         positive: npt.NDArray[np.float32] | None = None,
     ):
-        self._several = several
+        self._multilabel = multilabel
         self._smoothing = label_smoothing
         self._positive = positive
 
@@ -38,7 +38,7 @@ class CrossEntropy:
         """Losses, (n,), of targets (n, classes), float32, and logits of the same shape."""
         ops = keras.ops
         logits = ops.cast(logits, "float32")  # half precision is too coarse for a logarithm of a sum
-        if not self._several:
+        if not self._multilabel:
             return keras.losses.categorical_crossentropy(
                 targets, logits, from_logits=True, label_smoothing=self._smoothing
             )
@@ -50,14 +50,15 @@ class CrossEntropy:
 
 
 def class_weights(
-    config: TrainConfig, classes: list[str], targets: npt.NDArray[np.float32]
+    given: ClassWeights, classes: list[str], targets: npt.NDArray[np.float32], multilabel: bool = False
 ) -> npt.NDArray[np.float32] | None:
     """`class_weights` of a config as numbers.
 
     Args:
-        config: What is trained.
+        given: What the config says.
         classes: The labels.
         targets: (n, classes) of the training part.
+        multilabel: An example may have several labels.
 
     Returns:
         (classes,), or None where all count the same. `balanced` is n / (classes · n of the class), as in scikit-learn;
@@ -66,14 +67,14 @@ def class_weights(
     Raises:
         InputError: A weight is for a class that there is not.
     """
-    if config.class_weights is None:
+    if given is None:
         return None
-    if isinstance(config.class_weights, dict):
-        unknown = [name for name in config.class_weights if name not in classes]
+    if isinstance(given, dict):
+        unknown = [name for name in given if name not in classes]
         if unknown:
             raise InputError(f"class_weights: there is no class {unknown[0]!r} ({', '.join(classes)})")
-        return np.array([config.class_weights.get(name, 1.0) for name in classes], np.float32)
+        return np.array([given.get(name, 1.0) for name in classes], np.float32)
     count = targets.sum(axis=0)
-    if config.labels == "several":
+    if multilabel:
         return np.asarray((len(targets) - count) / np.maximum(count, 1), np.float32)
     return np.asarray(count.sum() / (len(classes) * np.maximum(count, 1e-6)), np.float32)

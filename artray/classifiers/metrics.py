@@ -25,9 +25,9 @@ RESAMPLES = 1_000
 _DECIMALS = 4
 
 
-def decisions(scores: Floats, several: bool) -> Ints:
+def decisions(scores: Floats, multilabel: bool) -> Ints:
     """The classes that scores stand for, (n, classes) zeros and ones."""
-    if several:
+    if multilabel:
         return (scores >= DECISION).astype(np.int64)
     return one_hot(scores.argmax(axis=1), scores.shape[1])
 
@@ -54,18 +54,18 @@ def tallies(true: Ints, scores: Floats) -> Ints:
     Examples, those wholly right; then per class those right, those that have it, those that were given it. Sums of
     rows are the counts of a part, or of a resample of it.
     """
-    several = true.ndim == 2
-    has, given = one_hot(true, scores.shape[1]), decisions(scores, several)
+    multilabel = true.ndim == 2
+    has, given = one_hot(true, scores.shape[1]), decisions(scores, multilabel)
     right = (has == given).all(axis=1)
     return np.column_stack([np.ones(len(has), np.int64), right, has * given, has, given])
 
 
-def figures(counts: npt.NDArray[Any], several: bool) -> dict[str, Floats]:
+def figures(counts: npt.NDArray[Any], multilabel: bool) -> dict[str, Floats]:
     """Accuracy and its companions from counts.
 
     Args:
         counts: (..., 2 + 3 classes), sums of `tallies`.
-        several: An example may have several classes.
+        multilabel: An example may have several classes.
 
     Returns:
         (...): `accuracy` (of whole examples), `balanced_accuracy` (mean recall of the classes that occur; with several
@@ -79,7 +79,7 @@ def figures(counts: npt.NDArray[Any], several: bool) -> dict[str, Floats]:
     occurs = support > 0
     precision, recall, f1 = _ratio(hit, given), _ratio(hit, support), _ratio(2 * hit, given + support)
     found = {"accuracy": _ratio(right, n)}
-    if several:
+    if multilabel:
         specificity = _ratio(total - support - given + hit, total - support)
         found["balanced_accuracy"] = _mean((recall + specificity) / 2, occurs & (support < total))
         found["hamming_loss"] = _ratio((support + given - 2 * hit).sum(axis=-1), n * hit.shape[-1])
@@ -112,9 +112,9 @@ def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, An
         (rows true, columns predicted), `macro` (precision, recall, f1, roc_auc, average_precision: means over the
         classes that occur) and the same `per_class`, with `support`.
     """
-    several = true.ndim == 2
+    multilabel = true.ndim == 2
     counts = tallies(true, scores).sum(axis=0)
-    found = figures(counts, several)
+    found = figures(counts, multilabel)
     has = one_hot(true, len(classes)).astype(bool)
     per_class: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(classes):
@@ -126,16 +126,16 @@ def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, An
     for name in ("roc_auc", "average_precision"):
         known = [values[name] for values in per_class.values() if values[name] is not None]
         macro[name] = rounded(np.mean(known)) if known else None
-    given = decisions(scores, several)
+    given = decisions(scores, multilabel)
     return {
         "n": len(true),
         "accuracy": rounded(found["accuracy"]),
         "balanced_accuracy": rounded(found["balanced_accuracy"]),
-        **({"hamming_loss": rounded(found["hamming_loss"])} if several else {}),
+        **({"hamming_loss": rounded(found["hamming_loss"])} if multilabel else {}),
         "log_loss": rounded(log_loss(true, scores)),
         "macro": macro,
         "per_class": per_class,
-        "confusion": confusion_matrix(true, given if several else given.argmax(axis=1), len(classes)).tolist(),
+        "confusion": confusion_matrix(true, given if multilabel else given.argmax(axis=1), len(classes)).tolist(),
     }
 
 

@@ -13,7 +13,7 @@ import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_json
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
-from artray.classifiers.config import TrainConfig, read_config
+from artray.classifiers.config import ExamplesConfig, TrainConfig, read_config
 from artray.classifiers.evaluation import figure
 from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.loop import Job, train_worker
@@ -225,7 +225,7 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
     failed: dict[Location, str] = {}
     running: dict[Any, tuple[_Worker, Location]] = {}
     # Trials that see the same examples follow each other, so that few examples are in memory at once.
-    waiting = sorted(trials, key=lambda trial: (trial.data, _examples_key(trial.config)), reverse=True)
+    waiting = sorted(trials, key=lambda trial: (trial.data, _examples_key(trial.config.examples)), reverse=True)
     with console.bar("search", len(trials), note=f"starting {len(free)} worker(s)") as bar:
         while waiting or running:
             while waiting and free:
@@ -283,12 +283,8 @@ class _Trials:
         ).fit()
 
 
-_EXAMPLES = ("target", "labels", "classes", "input", "columns", "colormaps", "size", "folds", "fold")
-"""The keys of a config that examples depend on."""
-
-
-def _examples_key(config: TrainConfig) -> str:
-    return json.dumps(config.model_dump(include=set(_EXAMPLES)), sort_keys=True)
+def _examples_key(config: ExamplesConfig) -> str:
+    return json.dumps(asdict(config), sort_keys=True)
 
 
 class _Reader:
@@ -310,9 +306,11 @@ class _Reader:
 
     def job(self, trial: _Trial) -> Job:
         """A trial's job, still without a place to write to."""
-        key = trial.data, _examples_key(trial.config)
+        key = trial.data, _examples_key(trial.config.examples)
         if self._last is None or self._last[0] != key:
-            examples = load_examples(trial.config, self._options.data[trial.data], decoded=self._decoded[trial.data])
+            examples = load_examples(
+                trial.config.examples, self._options.data[trial.data], decoded=self._decoded[trial.data]
+            )
             baseline = self._baseline(trial, examples)
             job = Job(
                 config=trial.config,
@@ -331,10 +329,10 @@ class _Reader:
         features = baseline_features(given, options.data[trial.data], config)
         if features is None:
             return None
-        columns = baseline_columns(config, features)
-        key = trial.data, _examples_key(config.model_copy(update={"columns": columns, "colormaps": False}))
+        columns = baseline_columns(features, config.columns)
+        key = trial.data, _examples_key(replace(config.examples, columns=columns, colormaps=False))
         if key not in self._baselines:
-            self._baselines[key] = fit_baseline(config, examples, features)
+            self._baselines[key] = fit_baseline(examples, features, config.columns, config.multilabel)
         return self._baselines[key]
 
 

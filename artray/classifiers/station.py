@@ -14,7 +14,7 @@ from pydantic import Field
 
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, load_bundle, made_from, read_json
-from artray.classifiers.baseline import fit_baseline
+from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import figure, true_classes
 from artray.classifiers.examples import Examples, load_examples
@@ -104,9 +104,9 @@ def train(options: TrainOptions) -> Counts:
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     if evaluated is None:
         console.say(f"reading examples from {options.data}")
-        examples = load_examples(config, options.data, corrections=options.corrections)
+        examples = load_examples(config.examples, options.data, corrections=options.corrections)
         _show(config, examples)
-        baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
+        baseline = _baseline(options, config, examples)
         if replaced:  # only now that the data can be used
             remove_written(out, _WRITTEN)
         _fit(options, Job(config, examples, standardization(examples), baseline, out, source, None))
@@ -132,10 +132,11 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading examples from {options.data}")
     decoded: dict[Any, Any] = {}
-    whole = config.model_copy(update={"folds": None})
-    examples = load_examples(whole, options.data, corrections=options.corrections, decoded=decoded)
+    examples = load_examples(
+        replace(config.examples, folds=None), options.data, corrections=options.corrections, decoded=decoded
+    )
     _show(config, examples)
-    baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
+    baseline = _baseline(options, config, examples)
     if replaced:
         remove_written(out, _WRITTEN)
     members = [out / "folds" / str(fold) for fold in range(config.folds or 0)]
@@ -146,7 +147,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
                 console.say(f"fold {fold}: done before")
                 continue
             remove_written(member, _WRITTEN)
-        dealt = load_examples(told, options.data, corrections=options.corrections, decoded=decoded)
+        dealt = load_examples(told.examples, options.data, corrections=options.corrections, decoded=decoded)
         _fit(options, Job(told, dealt, standardization(dealt), None, member, source, None))
         (member / TRAINING).remove()
     with cluster.unwrapped_errors():
@@ -156,6 +157,11 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in folds["figures"].items()]
     console.table(f"{config.task}: each of {options.folds} folds, on its validation part", ["", "mean", "spread"], rows)
     return _summary(out, config) | {"folds": folds["figures"]}
+
+
+def _baseline(options: TrainOptions, config: TrainConfig, examples: Examples) -> Baseline | None:
+    features = baseline_features(options.features, options.data, config)
+    return fit_baseline(examples, features, config.columns, config.multilabel)
 
 
 def baseline_features(features: Location | None, data: Location, config: TrainConfig) -> Location | None:
@@ -168,7 +174,7 @@ def _refit(options: TrainOptions, config: TrainConfig, out: Location, source: st
     bundle = load_bundle(out)
     classes = [item.name for item in bundle.classes]
     examples = load_examples(
-        config.model_copy(update={"classes": classes}),
+        replace(config.examples, classes=classes),
         options.data,
         all_for_training=True,
         corrections=options.corrections,
@@ -226,7 +232,7 @@ def standardization(examples: Examples) -> tuple[list[float], list[float]] | Non
 
 
 def _show(config: TrainConfig, examples: Examples) -> None:
-    true = one_hot(true_classes(examples.targets, config.labels == "several"), len(examples.classes))
+    true = one_hot(true_classes(examples.targets, config.multilabel), len(examples.classes))
     counts = {part: true[examples.part(part)].sum(axis=0) for part in PARTS}
     rows: list[list[Any]] = [
         [name, *(int(counts[part][index]) for part in PARTS)] for index, name in enumerate(examples.classes)

@@ -31,7 +31,7 @@ from PIL import Image
 
 from artray import console
 from artray.bundles.generator import BUNDLE, GeneratorBundle, load_generator_bundle
-from artray.classifiers.targets import read_targets
+from artray.catalogs.targets import read_targets
 from artray.errors import InputError
 from artray.features.columns import matrix
 from artray.features.embedding import Embedding

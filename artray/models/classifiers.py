@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -82,7 +82,7 @@ def classifier(
 def calibrated(
     model: keras.Model,
     temperature: float,
-    labels: Literal["one", "several", "soft"] = "one",
+    multilabel: bool = False,
     test_time_flip: bool = False,
 ) -> keras.Model:
     """The model with scores that mean what they say (Guo et al. 2017): its logits, divided by a temperature.
@@ -90,8 +90,7 @@ def calibrated(
     Args:
         model: From inputs to logits.
         temperature: Fitted on the validation part.
-        labels: As in a config: "several" gives each label a score for itself (sigmoid); else a work's scores sum to 1
-            (softmax).
+        multilabel: Each label has a score for itself (sigmoid); else a work's scores sum to 1 (softmax).
         test_time_flip: Whether a picture and its mirror image are both looked at, and their logits averaged before
             anything else. The temperature must have been fitted on such averages.
 
@@ -100,7 +99,7 @@ def calibrated(
     """
     logits = mirrored(model).output if test_time_flip else model.output
     scaled = layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(logits)
-    activation = "sigmoid" if labels == "several" else "softmax"
+    activation = "sigmoid" if multilabel else "softmax"
     scores = layers.Activation(activation, dtype="float32", name="scores")(scaled)
     return keras.Model(model.input, scores, name=model.name)
 

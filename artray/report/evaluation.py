@@ -336,7 +336,7 @@ def _confusion(evaluation: Mapping[str, Any]) -> str:
     level = evaluation["levels"]["artwork"]
     chart = heat_map("Confusion matrix", level["confusion"], evaluation["classes"], "true class", "given label")
     hint = "Rows: what a work is. Columns: what the model called it. The darker, the larger the share of the row."
-    if evaluation["labels"] == "several":
+    if evaluation["labels"] in ("multilabel", "several"):
         hint = "How many works that have the row's class were given the column's label; a work may have several."
     return section(
         "confusion", "What is taken for what", hint, f'<div class="charts"><figure class="wide">{chart}</figure></div>'

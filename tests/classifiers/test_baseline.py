@@ -17,9 +17,9 @@ def blobs(n, d, classes, seed=0, spread=0.3):
     return (x - x.mean(axis=0)) / x.std(axis=0) / d**0.5, true
 
 
-def objective(x, targets, weights, bias, penalty, several=False):
+def objective(x, targets, weights, bias, penalty, multilabel=False):
     logits = x @ weights + bias
-    if several:
+    if multilabel:
         loss = (np.logaddexp(0, logits) - targets * logits).sum(axis=1).mean()
     else:
         loss = (np.logaddexp.reduce(logits, axis=1) - (targets * logits).sum(axis=1)).mean()
@@ -51,12 +51,12 @@ def test_several_classes_are_fitted_one_against_the_rest():
     x, true = blobs(150, 20, 3)
     targets = np.eye(3)[true]
     targets[::4, 0] = 1
-    weights, bias = LogisticRegression(x, targets, several=True).fit(1e-3)
+    weights, bias = LogisticRegression(x, targets, multilabel=True).fit(1e-3)
     oracle = OneVsRestClassifier(Oracle(C=1 / (150 * 1e-3), tol=1e-8, max_iter=5_000)).fit(x, targets)
     expected = np.stack([item.coef_[0] for item in oracle.estimators_], axis=1)
     intercepts = np.array([item.intercept_[0] for item in oracle.estimators_])
-    best = objective(x, targets, expected, intercepts, 1e-3, several=True)
-    assert objective(x, targets, weights, bias, 1e-3, several=True) == pytest.approx(best, abs=1e-4)
+    best = objective(x, targets, expected, intercepts, 1e-3, multilabel=True)
+    assert objective(x, targets, weights, bias, 1e-3, multilabel=True) == pytest.approx(best, abs=1e-4)
 
 
 def test_a_path_of_penalties_ends_where_a_single_fit_does():

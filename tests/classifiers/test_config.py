@@ -143,6 +143,15 @@ def test_early_stopping(file):
     assert (rule.metric, rule.patience) == (None, 2)
 
 
+def test_the_old_word_for_several_labels_is_read(file):
+    old = read_config(file, {"labels": "several"})
+    assert old == read_config(file, {"labels": "multilabel"})
+    assert old.multilabel
+    assert old.examples.labels == old.model_dump()["labels"] == "multilabel"
+    with pytest.raises(InputError, match=r"labels: Input should be 'one', 'multilabel' or 'soft'"):
+        read_config(file, {"labels": "many"})
+
+
 def test_set_makes_what_is_not_there(tmp_path):
     path = tmp_path / "short.yaml"
     path.write_text("task: style\ntarget: style\ninput: pictures\nmodel: {name: one_block_vgg}\n")
@@ -198,7 +207,7 @@ def test_wrong_values_are_one_line(file, path, text, names):
     [
         ({"folds": "3", "fold": "3"}, "fold: 3 folds are numbered 0 to 2"),
         ({"input": "pictures", "colormaps": "true"}, "colormaps: needs input: features, not pictures"),
-        ({"labels": "several", "sampling": "balanced"}, "sampling: balanced is for examples of one class"),
+        ({"labels": "multilabel", "sampling": "balanced"}, "sampling: balanced is for examples of one class"),
     ],
 )
 def test_values_that_do_not_fit_together(file, changes, message):

@@ -12,20 +12,21 @@ from artray.classifiers.evaluation import evaluation_of, true_classes
 from artray.classifiers.metrics import evaluate
 
 CLASSES = ["oil", "ink", "print"]
+ABOUT = {"task": "technique", "labels": "one"}
 PARTS = ["train", "validation", "test"]
 
 
 def test_true_classes_of_soft_targets():
     targets = np.array([[0.2, 0.5, 0.3], [1, 0, 0]], np.float32)
-    assert true_classes(targets, several=False).tolist() == [1, 0]
-    assert true_classes(targets, several=True).tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert true_classes(targets, multilabel=False).tolist() == [1, 0]
+    assert true_classes(targets, multilabel=True).tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
 def experiment(works=90, patches=1, labels="one", seed=0):
-    """A config's and examples' parts that an evaluation looks at, and logits that are right more often than not."""
+    """What an evaluation looks at of examples, and logits that are right more often than not."""
     rng = np.random.default_rng(seed)
     ids = [f"w{row:03}" for row in range(works)]
-    if labels == "several":
+    if labels == "multilabel":
         targets = rng.integers(0, 2, (works, 3)).astype(np.float32)
     else:
         targets = np.eye(3, dtype=np.float32)[rng.integers(0, 3, works)]
@@ -44,18 +45,18 @@ def experiment(works=90, patches=1, labels="one", seed=0):
         part=lambda name: np.flatnonzero(np.asarray(table["part"]) == name),
     )
     logits = 3 * (2 * targets - 1 + 1.5 * rng.normal(size=targets.shape))
-    return SimpleNamespace(task="technique", labels=labels), examples, logits
+    return examples, logits
 
 
-@pytest.mark.parametrize("labels", ["one", "soft", "several"])
+@pytest.mark.parametrize("labels", ["one", "soft", "multilabel"])
 @pytest.mark.parametrize("patches", [1, 4])
 def test_an_evaluation(labels, patches):
-    config, examples, logits = experiment(patches=patches, labels=labels)
-    evaluation, predictions = evaluation_of(config, examples, logits, 2.0)
+    examples, logits = experiment(patches=patches, labels=labels)
+    evaluation, predictions = evaluation_of(examples, logits, 2.0, task="technique", labels=labels)
     assert json.loads(json.dumps(evaluation, allow_nan=False)) == json.loads(json.dumps(evaluation))
-    link = sigmoid if labels == "several" else softmax
+    link = sigmoid if labels == "multilabel" else softmax
     frame = pd.DataFrame(link(logits / 2)).groupby(examples.table["object_id"].to_pandas()).mean()
-    true = true_classes(examples.targets, labels == "several")[::patches]
+    true = true_classes(examples.targets, labels == "multilabel")[::patches]
     test = np.arange(90) % 3 == 2
     level = evaluation["levels"]["artwork"]
     expected = evaluate(true[test], frame.to_numpy()[test], CLASSES)
@@ -80,7 +81,7 @@ def test_an_evaluation(labels, patches):
     assert predictions["image_uri"].to_pylist() == [f"/scans/{name}.jpg" for name in frame.index]
     scores = np.array([[dict(row)[name] for name in CLASSES] for row in predictions["scores"].to_pylist()])
     assert np.allclose(scores, frame.to_numpy(), atol=1e-6)
-    if labels == "several":
+    if labels == "multilabel":
         assert predictions["true"].to_pylist()[0] == [CLASSES[k] for k in np.flatnonzero(true[0])]
         assert predictions["label"].to_pylist()[0] == [CLASSES[k] for k in np.flatnonzero(frame.to_numpy()[0] >= 0.5)]
     else:
@@ -89,12 +90,12 @@ def test_an_evaluation(labels, patches):
 
 
 def test_a_baseline_stands_beside_every_number_whatever_its_order_of_works():
-    config, examples, logits = experiment()
+    examples, logits = experiment()
     ids = examples.table["object_id"].to_pylist()
     order = np.random.default_rng(1).permutation(90)
     scores = softmax(2 * logits)
     baseline = Baseline(["embedding"], 0.1, [ids[row] for row in order], scores[order])
-    evaluation, _ = evaluation_of(config, examples, logits, 1.0, baseline)
+    evaluation, _ = evaluation_of(examples, logits, 1.0, **ABOUT, baseline=baseline)
     level = evaluation["levels"]["artwork"]
     # The same classes win: the counts are the model's own, the log loss is not.
     assert level["baseline"]["columns"] == ["embedding"]
@@ -105,11 +106,11 @@ def test_a_baseline_stands_beside_every_number_whatever_its_order_of_works():
 
 
 def test_a_class_absent_from_the_test_part_is_null():
-    config, examples, logits = experiment()
+    examples, logits = experiment()
     test = examples.part("test")
     examples.targets[test] = np.eye(3)[np.zeros(len(test), int)]
     examples.targets[test[0]] = [0, 1, 0]
-    evaluation, _ = evaluation_of(config, examples, logits, 1.0)
+    evaluation, _ = evaluation_of(examples, logits, 1.0, **ABOUT)
     json.dumps(evaluation, allow_nan=False)
     absent = evaluation["levels"]["artwork"]["per_class"]["print"]
     assert absent["support"] == 0
@@ -119,8 +120,8 @@ def test_a_class_absent_from_the_test_part_is_null():
 
 
 def test_an_empty_validation_part_is_null():
-    config, examples, logits = experiment()
+    examples, logits = experiment()
     part = ["train" if name == "validation" else name for name in examples.table["part"].to_pylist()]
     examples.table = examples.table.set_column(2, "part", [part])
-    evaluation, _ = evaluation_of(config, examples, logits, 1.0)
+    evaluation, _ = evaluation_of(examples, logits, 1.0, **ABOUT)
     assert evaluation["validation"] is None

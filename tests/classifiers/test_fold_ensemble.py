@@ -9,18 +9,18 @@ SHAPES = {"linear_head": (5,), "one_block_vgg": (8, 8, 3)}
 SETTINGS = {"linear_head": {}, "one_block_vgg": {"filters": 2, "dense": 3}}
 
 
-def member(name, seed, labels="one"):
+def member(name, seed, multilabel=False):
     keras.utils.set_random_seed(seed)
     model = classifier(name, SHAPES[name], 3, SETTINGS[name])
     model.set_weights([np.random.default_rng(seed).normal(size=w.shape) for w in model.get_weights()])
-    return calibrated(model, 1 + seed / 2, labels)
+    return calibrated(model, 1 + seed / 2, multilabel)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("labels", ["one", "several"])
+@pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("number", [2, 5])
-def test_a_bag_gives_the_mean_of_its_models_scores(name, labels, number, tmp_path):
-    models = [member(name, seed, labels) for seed in range(number)]
+def test_a_bag_gives_the_mean_of_its_models_scores(name, multilabel, number, tmp_path):
+    models = [member(name, seed, multilabel) for seed in range(number)]
     chance = np.random.default_rng(0)
     inputs = chance.integers(0, 256, (7, *SHAPES[name])).astype(np.uint8 if len(SHAPES[name]) == 3 else np.float32)
     expected = np.mean([np.asarray(model(inputs), np.float64) for model in models], axis=0)

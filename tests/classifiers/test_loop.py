@@ -5,14 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.classifiers.loop import epoch_order, validation_metrics
-
-
-def config(**changes: object) -> TrainConfig:
-    values = {"task": "style", "target": "style", "input": "features", "model": {"name": "linear_head"}}
-    return TrainConfig.model_validate({**values, **changes})
 
 
 def examples(counts: list[int]) -> Examples:
@@ -27,17 +21,17 @@ def examples(counts: list[int]) -> Examples:
 
 def test_an_epoch_is_every_training_example_once_in_another_order():
     found = examples([5, 7])
-    orders = [epoch_order(config(), found, epoch) for epoch in range(3)]
+    orders = [epoch_order(found, epoch, seed=0) for epoch in range(3)]
     assert all(sorted(order) == found.part("train").tolist() for order in orders)
     assert len({tuple(order) for order in orders}) == 3
-    assert np.array_equal(orders[1], epoch_order(config(), found, 1))
-    assert not np.array_equal(orders[1], epoch_order(config(seed=1), found, 1))
+    assert np.array_equal(orders[1], epoch_order(found, 1, seed=0))
+    assert not np.array_equal(orders[1], epoch_order(found, 1, seed=1))
 
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(0, 3))
 def test_balanced_sampling(counts, epoch):
     found = examples(counts)
-    order = epoch_order(config(sampling="balanced"), found, epoch)
+    order = epoch_order(found, epoch, seed=0, balanced=True)
     assert len(order) == sum(counts)
     assert set(order) <= set(found.part("train"))
     true = found.targets.argmax(axis=1)
@@ -55,7 +49,7 @@ def test_validation_metrics_of_one_label():
     logits = rng.normal(size=(50, 3)).astype(np.float32)
     true = rng.integers(0, 3, 50)
     scores = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    found = validation_metrics(config(), np.eye(3, dtype=np.float32)[true], logits)
+    found = validation_metrics(np.eye(3, dtype=np.float32)[true], logits)
     assert found["validation_loss"] == pytest.approx(metrics.log_loss(true, scores), rel=1e-5)
     assert found["validation_accuracy"] == pytest.approx(metrics.accuracy_score(true, scores.argmax(1)))
     assert found["validation_balanced_accuracy"] == pytest.approx(
@@ -65,7 +59,7 @@ def test_validation_metrics_of_one_label():
 
 def test_validation_metrics_of_shares():
     shares = np.float32([[0.7, 0.3], [0.2, 0.8]])
-    found = validation_metrics(config(labels="soft"), shares, np.log(shares))
+    found = validation_metrics(shares, np.log(shares))
     entropy = -(shares * np.log(shares)).sum(axis=1).mean()
     assert found["validation_loss"] == pytest.approx(entropy, rel=1e-5)
     assert found["validation_accuracy"] == 1
@@ -75,7 +69,7 @@ def test_validation_metrics_of_several_labels():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(50, 3)).astype(np.float32)
     true = (rng.random((50, 3)) < 0.4).astype(np.float32)
-    found = validation_metrics(config(labels="several"), true, logits)
+    found = validation_metrics(true, logits, multilabel=True)
     scores = 1 / (1 + np.exp(-logits))
     expected = np.mean([metrics.log_loss(true[:, n], scores[:, n]) for n in range(3)])
     assert found["validation_loss"] == pytest.approx(expected, rel=1e-5)

@@ -4,7 +4,6 @@ import pytest
 from scipy.special import expit, log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 
-from artray.classifiers.config import TrainConfig
 from artray.classifiers.losses import CrossEntropy, class_weights
 from artray.errors import InputError
 
@@ -14,11 +13,6 @@ ONE = np.eye(4, dtype=np.float32)[RNG.integers(0, 4, 20)]
 SOFT = RNG.dirichlet([1] * 4, 20).astype(np.float32)
 SEVERAL = (RNG.random((20, 4)) < 0.4).astype(np.float32)
 CLASSES = ["a", "b", "c", "d"]
-
-
-def config(**changes: object) -> TrainConfig:
-    values = {"task": "style", "target": "style", "input": "features", "model": {"name": "linear_head"}}
-    return TrainConfig.model_validate({**values, **changes})
 
 
 @pytest.mark.parametrize("targets", [ONE, SOFT])
@@ -43,21 +37,21 @@ def test_sigmoid_cross_entropy(smoothing, positive):
         assert np.asarray(loss(SEVERAL, LOGITS)) == pytest.approx(np.asarray(keras_loss), rel=1e-5)
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_large_half_precision_logits_have_a_finite_loss(several):
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_large_half_precision_logits_have_a_finite_loss(multilabel):
     logits = keras.ops.cast(np.float32([[6e4, -6e4, 0, 1]]), "float16")
-    found = np.asarray(CrossEntropy(several)(np.float32([[0, 1, 0, 1]]) / (1 if several else 2), logits))
+    found = np.asarray(CrossEntropy(multilabel)(np.float32([[0, 1, 0, 1]]) / (1 if multilabel else 2), logits))
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
 
 
 def test_class_weights():
     true = ONE.argmax(axis=1)
-    assert class_weights(config(), CLASSES, ONE) is None
-    balanced = class_weights(config(class_weights="balanced"), CLASSES, ONE)
+    assert class_weights(None, CLASSES, ONE) is None
+    balanced = class_weights("balanced", CLASSES, ONE)
     assert balanced == pytest.approx(compute_class_weight("balanced", classes=np.arange(4), y=true), rel=1e-5)
-    assert class_weights(config(class_weights={"b": 3, "d": 0}), CLASSES, ONE).tolist() == [1, 3, 1, 0]
-    several = class_weights(config(class_weights="balanced", labels="several"), CLASSES, SEVERAL)
+    assert class_weights({"b": 3, "d": 0}, CLASSES, ONE).tolist() == [1, 3, 1, 0]
+    several = class_weights("balanced", CLASSES, SEVERAL, multilabel=True)
     assert several == pytest.approx((1 - SEVERAL).sum(axis=0) / SEVERAL.sum(axis=0))
     with pytest.raises(InputError, match=r"class_weights: there is no class 'e' \(a, b, c, d\)"):
-        class_weights(config(class_weights={"e": 1}), CLASSES, ONE)
+        class_weights({"e": 1}, CLASSES, ONE)

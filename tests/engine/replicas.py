@@ -44,7 +44,7 @@ CASES = {
     "sgd": {"optimizer": lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True)},
     "rmsprop": {
         "optimizer": lambda: keras.optimizers.RMSprop(0.01),
-        "loss": CrossEntropy(several=True, label_smoothing=0.1, positive=np.float32([1, 2, 3])),
+        "loss": CrossEntropy(multilabel=True, label_smoothing=0.1, positive=np.float32([1, 2, 3])),
         "y": SEVERAL,
     },
     "whole": {"build": lambda: network(normalized=False), "optimizer": lambda: keras.optimizers.AdamW(0.01)},

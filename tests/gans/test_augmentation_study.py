@@ -142,7 +142,7 @@ def test_without_generated_works_nothing_is_generated(options: AugmentationOptio
     [
         ({"input": "patches"}, "generated works are pictures"),
         ({"folds": "5"}, "no folds"),
-        ({"labels": "several"}, "labels: one"),
+        ({"labels": "multilabel"}, "labels: one"),
     ],
 )
 def test_what_can_not_be_augmented_is_said(

@@ -36,7 +36,7 @@ def test_report_writes_the_exports_below_the_page(tmp_path):
 
 def test_training_reads_corrections(tmp_path):
     write_features(str(tmp_path / "features"))
-    config = TrainConfig(task="kind", target="medium", input="features", model={"name": "linear"})
+    config = TrainConfig(task="kind", target="medium", input="features", model={"name": "linear"}).examples
     before = load_examples(config, Location.parse(tmp_path / "features"))
     (tmp_path / "corrections.csv").write_text("object_id,task,label\nwork-00,kind,code\nwork-01,kind,print\n")
     after = load_examples(

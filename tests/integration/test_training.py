@@ -9,7 +9,7 @@ import pytest
 
 from artray.bundles.classifier import load_bundle, load_model, read_json
 from artray.bundles.inputs import FeatureInput
-from artray.classifiers.config import TrainConfig
+from artray.classifiers.config import ExamplesConfig, TrainConfig
 from artray.classifiers.examples import Inputs, load_examples
 from artray.classifiers.station import TrainOptions, train
 from artray.engine.worker_group import worker_range
@@ -164,9 +164,9 @@ def test_numbers_of_workers(workers: str, message: str) -> None:
     assert worker_range("3") == worker_range(3) == (3, 3)
 
 
-def experiment(**changes: object) -> TrainConfig:
+def wanted(**changes: object) -> ExamplesConfig:
     values = {"task": "made", "target": "made", "input": "features", "model": {"name": "linear_head"}}
-    return TrainConfig.model_validate({**values, **changes})
+    return TrainConfig.model_validate({**values, **changes}).examples
 
 
 def write(uri: str, **columns: object) -> str:
@@ -190,7 +190,7 @@ def test_examples_of_a_feature_table(tmp_path: Path) -> None:
     status = ["ok"] * 11 + ["missing"]
     made = [None, "b", "a", "c", *(["a", "b"] * 4)]
     data = write(str(tmp_path), status=status, made=made)
-    found = load_examples(experiment(columns=["brightness", "embedding"], classes=["b", "a"]), Location.parse(data))
+    found = load_examples(wanted(columns=["brightness", "embedding"], classes=["b", "a"]), Location.parse(data))
     assert found.table["object_id"].to_pylist() == ["01", "02", *(f"{row:02d}" for row in range(4, 11))]
     assert found.dropped == {"unreadable": 1, "unlabelled": 1, "other label": 1}
     assert found.widths == {"brightness": 1, "embedding": 2}
@@ -203,7 +203,7 @@ def test_folds_divide_training_and_validation_by_group_and_leave_the_test(tmp_pa
     data = write(str(tmp_path))
     seen = []
     for fold in range(3):
-        found = load_examples(experiment(folds=3, fold=fold), Location.parse(data))
+        found = load_examples(wanted(folds=3, fold=fold), Location.parse(data))
         parts = found.table["part"].to_pylist()
         assert parts[9:] == ["test"] * 3
         groups = {part: {row // 3 for row in found.part(part).tolist()} for part in ("train", "validation", "test")}
@@ -213,29 +213,27 @@ def test_folds_divide_training_and_validation_by_group_and_leave_the_test(tmp_pa
     # Ingest's folds, where there are as many, are taken as they are.
     given = pa.array([2, 2, 2, 0, 0, 0, 1, 1, 1, None, None, None], pa.int32())
     data = write(str(tmp_path / "given"), fold=given)
-    found = load_examples(experiment(folds=3, fold=2), Location.parse(data))
+    found = load_examples(wanted(folds=3, fold=2), Location.parse(data))
     assert found.part("validation").tolist() == [0, 1, 2]
-    found = load_examples(experiment(folds=2, fold=1), Location.parse(data))
+    found = load_examples(wanted(folds=2, fold=1), Location.parse(data))
     assert len(found.part("validation")) in (3, 6)
 
 
 def test_several_labels_and_shares(tmp_path: Path) -> None:
     data = write(str(tmp_path), made=["a; b", "b", "c;a"] * 4)
-    found = load_examples(experiment(labels="several"), Location.parse(data))
+    found = load_examples(wanted(labels="multilabel"), Location.parse(data))
     assert found.targets[:3].tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
     shares = pa.array([[("a", 1), ("b", 3)], [("b", 2)], [("c", 1), ("a", 1)]] * 4, pa.map_(pa.string(), pa.int32()))
-    found = load_examples(
-        experiment(labels="soft", classes=["a", "b"]), Location.parse(write(str(tmp_path), made=shares))
-    )
+    found = load_examples(wanted(labels="soft", classes=["a", "b"]), Location.parse(write(str(tmp_path), made=shares)))
     assert found.targets[:3].tolist() == [[0.25, 0.75], [0, 1], [1, 0]]
-    with pytest.raises(InputError, match="set labels to several or soft"):
-        load_examples(experiment(), Location.parse(data))
+    with pytest.raises(InputError, match="set labels to multilabel or soft"):
+        load_examples(wanted(), Location.parse(data))
 
 
 def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path) -> None:
     maps = np.random.default_rng(0).uniform(0, 255, (12, 5, 3)).astype(np.float32)
     data = write(str(tmp_path), color_map=pa.array(maps.tolist(), pa.list_(pa.list_(pa.float32()))))
-    found = load_examples(experiment(columns=["brightness"], colormaps=True), Location.parse(data))
+    found = load_examples(wanted(columns=["brightness"], colormaps=True), Location.parse(data))
     learned = learn_color_maps(maps[:6], ["a", "b", "a"] * 2)
     assert list(found.input.color_maps) == ["a", "b"]
     for name, reference in learned.items():
@@ -269,9 +267,9 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
 )
 def test_tables_that_can_not_be_learned_from(tmp_path: Path, columns: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_examples(experiment(columns=["brightness"]), Location.parse(write(str(tmp_path), **columns)))
+        load_examples(wanted(columns=["brightness"]), Location.parse(write(str(tmp_path), **columns)))
 
 
 def test_more_folds_than_groups(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="3 groups can't be divided into 4 folds"):
-        load_examples(experiment(folds=4), Location.parse(write(str(tmp_path))))
+        load_examples(wanted(folds=4), Location.parse(write(str(tmp_path))))

@@ -147,7 +147,7 @@ def test_every_classifier_memorises_a_few_examples(name):
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_classifier_can_be_saved_and_loaded_safely(name, tmp_path):
     pictures = len(SMALL[name][0]) == 3
-    model = calibrated(small(name, 3), 1.5, "several", test_time_flip=pictures)
+    model = calibrated(small(name, 3), 1.5, multilabel=True, test_time_flip=pictures)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
     x, _ = examples(SMALL[name][0], 4)
@@ -381,7 +381,7 @@ def test_several_labels_are_calibrated_each_for_itself():
     model.get_layer("logits").set_weights([np.arange(12.0).reshape(4, 3) / 4, np.ones(3)])
     x = np.random.default_rng(0).normal(size=(5, 4))
     logits = np.asarray(model(x))
-    assert np.allclose(np.asarray(calibrated(model, 2.0, "several")(x)), expit(logits / 2), atol=1e-6)
+    assert np.allclose(np.asarray(calibrated(model, 2.0, multilabel=True)(x)), expit(logits / 2), atol=1e-6)
     assert np.allclose(np.asarray(calibrated(model, 2.0, "soft")(x)), softmax(logits / 2, axis=1), atol=1e-6)
 
 

@@ -36,8 +36,7 @@ def write_bundle(folder: Path, classes: list[str], **about: object) -> None:
     examples = SimpleNamespace(table=table, classes=classes, targets=targets)
     logits = 2 * targets + rng.normal(size=(WORKS, 3))
     baseline = Baseline(["embedding"], 0.1, ids, softmax(rng.normal(size=(WORKS, 3)) + targets))
-    config = SimpleNamespace(task="style", labels="one")
-    evaluation, predictions = evaluation_of(config, examples, 3 * logits, 2.0, baseline)
+    evaluation, predictions = evaluation_of(examples, 3 * logits, 2.0, task="style", labels="one", baseline=baseline)
     evaluation["folds"] = {"n": 2, "figures": {"accuracy": {"mean": 0.7, "spread": 0.1, "values": [0.6, 0.8]}}}
     history = [
         {"epoch": n + 1, "loss": 1 / (n + 1), "validation_loss": 1.2 / (n + 1), "validation_accuracy": 0.5 + n / 20}

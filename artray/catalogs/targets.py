@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
 from artray.errors import InputError
 
-Labels = Literal["one", "several", "soft"]
+Labels: TypeAlias = Literal["one", "multilabel", "soft"]
+"""What a cell holds: a label; several, each true or not for itself; or shares of labels, which sum to 1."""
+
 SEPARATOR = ";"
 
 
@@ -20,7 +22,7 @@ def read_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str) 
 
     Args:
         column: Text, lists of text (a label a person), or maps or structs from label to share.
-        labels: As in a config.
+        labels: What they hold.
         name: The column's, for messages.
 
     Raises:
@@ -31,16 +33,16 @@ def read_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str) 
         column = column.cast(kind.value_type)
     composed = pa.types.is_nested(kind)
     if labels == "one" and composed:
-        raise InputError(f"column {name!r} holds {kind}, not one label: set labels to several or soft")
+        raise InputError(f"column {name!r} holds {kind}, not one label: set labels to multilabel or soft")
     cells = column.to_pylist(maps_as_pydicts="strict") if pa.types.is_map(kind) else column.to_pylist()
-    read = {"one": _one, "several": _several, "soft": _soft}[labels]
-    found = []
+    read = {"one": _one, "multilabel": _several, "soft": _soft}[labels]
+    targets = []
     for cell in cells:
         try:
-            found.append(read(cell))
+            targets.append(read(cell))
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"column {name!r}: {str(cell)[:60]!r} can't be read as labels: {error}") from error
-    return found
+    return targets
 
 
 def _one(cell: Any) -> dict[str, float]:

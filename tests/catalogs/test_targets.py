@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artray.classifiers.targets import read_targets
+from artray.catalogs.targets import read_targets
 from artray.errors import InputError
 
 labels = st.text(st.characters(blacklist_characters=";:{}[]\"'\\", blacklist_categories=["C", "Z"]), min_size=1)
@@ -22,8 +22,8 @@ def test_one():
 @given(st.lists(st.lists(labels, max_size=4, unique=True), max_size=5))
 def test_several_in_cells_and_lists(rows):
     expected = [dict.fromkeys(row, 1.0) for row in rows]
-    assert read_targets(pa.array(["; ".join(row) for row in rows], pa.string()), "several", "subject") == expected
-    assert read_targets(pa.array(rows, pa.list_(pa.string())), "several", "subject") == expected
+    assert read_targets(pa.array(["; ".join(row) for row in rows], pa.string()), "multilabel", "subject") == expected
+    assert read_targets(pa.array(rows, pa.list_(pa.string())), "multilabel", "subject") == expected
 
 
 @given(st.lists(st.dictionaries(labels, st.integers(1, 9), max_size=4), max_size=5))
