@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from artray.bundles.classifier import TASK
+from artray.bundles.description import TASK
 from artray.engine.augmentation import Augmentation
 from artray.errors import InputError
 from artray.job import Options, OptionsT, config_file, read_yaml, validate

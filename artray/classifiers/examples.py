@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from artray import cluster
-from artray.bundles.classifier import check_names
+from artray.bundles.description import check_names
 from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInput, PictureInput
 from artray.catalogs.corrections import corrected
 from artray.classifiers.config import TrainConfig
@@ -143,7 +143,7 @@ def load_examples(
 
 
 def refuse_bad_names(classes: Sequence[str], data: Location, target: str | None) -> None:
-    """Say before anything is trained that a bundle can't have these classes (see `bundle.check_names`).
+    """Say before anything is trained that a bundle can't have these classes (see `check_names`).
 
     Raises:
         InputError: It can't.

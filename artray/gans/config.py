@@ -7,9 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from artray.bundles.generator import Distribution
 from artray.classifiers.config import OptimizerConfig, read_options
 from artray.engine.augmentation import Augmentation
-from artray.gans.latents import Distribution
 from artray.job import Options
 
 LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge"]

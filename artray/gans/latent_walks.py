@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from artray.gans.latents import Distribution
+from artray.bundles.generator import Distribution
 from artray.gans.sample_sheets import png
 from artray.gans.sampling import GeneratorModel, in_task, numbered_codes
 from artray.images.pictures import Picture

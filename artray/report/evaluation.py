@@ -23,7 +23,8 @@ import ray
 from PIL import Image
 
 from artray import cluster
-from artray.bundles.classifier import Bundle, load_bundle, load_model, read_json
+from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
+from artray.bundles.description import read_history
 from artray.bundles.inputs import PictureInput, Works
 from artray.classifiers.evaluation import figure
 from artray.errors import InputError
@@ -76,11 +77,11 @@ def evaluation_page(
             written.
     """
     about = load_bundle(bundle)
-    evaluation = read_json(bundle, "evaluation.json")
+    evaluation = read_evaluation(bundle)
     if "curves" not in evaluation:
         raise InputError(f"{bundle}: its evaluation was made by an older release: train it again")
-    history: Any = read_json(bundle, "history.json")
-    predictions = (bundle / "predictions.parquet").dataset().to_table()
+    history = read_history(bundle)
+    predictions = read_predictions(bundle)
     name = f"evaluation-{about.task}"
     works = worst_errors(predictions, evaluation["part"], errors)
     try:

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class, load_bundle, load_model, read_json
+from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class, load_bundle, load_model
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.models.classifiers import calibrated, classifier
@@ -59,7 +59,7 @@ def test_round_trip(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
     again = load_model(Location.parse(uri), bundle)
     assert np.array_equal(np.asarray(again(pictures)), np.asarray(model(pictures)))
-    assert read_json(Location.parse(uri), BUNDLE)["task"] == "style"
+    assert (Location.parse(uri) / BUNDLE).read_json()["task"] == "style"
 
 
 @pytest.mark.parametrize("place", ["nothing", "empty", "file"])
