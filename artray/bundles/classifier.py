@@ -32,7 +32,7 @@ EVALUATION = "evaluation.json"
 PREDICTIONS = "predictions.parquet"
 
 
-class Class(BaseModel):
+class BundleClass(BaseModel):
     """One class: its label as in the catalogue, and its AAT URI where one is known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,14 +46,14 @@ class Bundle(AnyBundle):
 
     task: str = Field(pattern=TASK)
     target: str
-    classes: list[Class] = Field(min_length=1)
+    classes: list[BundleClass] = Field(min_length=1)
     input: BundleInput
     temperature: float = Field(gt=0, allow_inf_nan=False)
     model_sha: str
 
     @field_validator("classes")
     @classmethod
-    def _have_names(cls, classes: list[Class]) -> list[Class]:
+    def _have_names(cls, classes: list[BundleClass]) -> list[BundleClass]:
         check_names([item.name for item in classes])
         return classes
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from artray.bundles.classifier import Bundle, Class, save_bundle
+from artray.bundles.classifier import Bundle, BundleClass, save_bundle
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.thresholds import abstention_of
 from artray.classifiers.config import TrainConfig
@@ -54,7 +54,7 @@ def write_bundle(
         model_id=f"{config.task}-{weights[:12]}",
         task=config.task,
         target=config.target,
-        classes=[Class(name=name, uri=concept(config.target, name)) for name in examples.classes],
+        classes=[BundleClass(name=name, uri=concept(config.target, name)) for name in examples.classes],
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,

@@ -30,7 +30,7 @@ from artray.features.colormaps import learn_color_maps
 from artray.features.columns import matrix
 from artray.images.pictures import read_pictures
 from artray.ingest.splits import PARTS, assign_folds
-from artray.patches import resized
+from artray.patches.squares import resized
 from artray.storage import Location
 from artray.storage.passes import read_run
 

@@ -44,11 +44,11 @@ from artray.gans.metrics import (
     precision_and_recall,
     share_closer,
 )
-from artray.gans.sample_sheets import png
 from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
+from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures
-from artray.patches import resized
+from artray.patches.squares import resized
 from artray.storage import Location, dataset_digest
 from artray.storage.chunks import BATCH
 from artray.storage.passes import run_pass

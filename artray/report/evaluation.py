@@ -7,7 +7,6 @@ classes and works come from strangers and are escaped.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -28,6 +27,7 @@ from artray.bundles.description import read_history
 from artray.bundles.inputs import PictureInput, Works
 from artray.classifiers.evaluation import figure
 from artray.errors import InputError
+from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
 from artray.report.sections import section, table
@@ -231,15 +231,9 @@ def _write_pictures(
             written[work["object_id"]] = []
             for number, (image, what) in enumerate([(picture, "the work"), *maps]):
                 path = f"{name}/{len(written) - 1:03d}-{number}.jpg"  # numbered: an object_id may hold anything
-                (out / path).write_bytes(_jpeg(image))
+                (out / path).write_bytes(jpeg(image, quality=82))
                 written[work["object_id"]].append((path, what))
     return written
-
-
-def _jpeg(image: Picture) -> bytes:
-    sink = io.BytesIO()
-    Image.fromarray(image).save(sink, "JPEG", quality=82, optimize=True)
-    return sink.getvalue()
 
 
 def _number(value: float | None) -> str:

@@ -20,9 +20,9 @@ from artray.bundles.description import read_history
 from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, is_scored, load_generator_bundle, read_scores
 from artray.classifiers.search import RESULTS
 from artray.gans.latent_walks import FOLDER, STRIPS
-from artray.gans.sample_sheets import png
 from artray.gans.sampling import GeneratorModel, in_task
 from artray.gans.scores import CANDIDATES, HEADER, cells, heading, memorisation
+from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table

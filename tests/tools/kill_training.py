@@ -31,7 +31,7 @@ from PIL import Image
 from artray import console
 from artray.bundles.classifier import read_evaluation
 from artray.bundles.description import read_history
-from artray.gans.sample_sheets import png
+from artray.images.encoding import png
 from artray.storage import Location
 
 ROOT = Path(__file__).parents[2]
