@@ -14,7 +14,7 @@ from artray.features.station import FeatureOptions, extract_features
 from artray.ingest.station import IngestOptions, ingest
 from artray.job import Counts, Options
 from artray.labeling.station import LabelOptions, label_catalog
-from artray.patches import PatchOptions, make_patches
+from artray.patches.station import PatchOptions, make_patches
 from artray.report.station import ReportOptions, report
 from artray.sample.collection import write_sample
 

@@ -12,22 +12,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray import console
 from artray.errors import InputError
+from artray.features.embedding import Embedding
+from artray.features.specs import DEFAULT_FEATURES
 from artray.job import Counts, Options, read_yaml
 from artray.storage import Location
+from artray.storage.chunks import LARGEST
 
 HEAD = "m7i.xlarge"
 START_MINUTES = 6.0
 """From asking for a machine to its first picture: boot, set-up commands, libraries. An assumption."""
-CHUNK = 256
-"""Pictures a part of a pass has, at most."""
 REQUESTS_A_CHUNK = {"get": 5, "put": 1}
 """Beside its pictures: the manifest is looked up twice (HEAD, billed as GET), its footer takes two reads, the row group
 one; the part is written."""
 MEGABYTES_A_MEGAPIXEL = 0.16
 """Of a JPEG at quality 85."""
 COMPUTED = {
-    "features": ["palette", "brightness", "texture", "colormaps", "embedding"],
-    "label": ["embedding"],
+    "features": DEFAULT_FEATURES,
+    "label": (Embedding.name,),
 }
 """What each job computes once it has a picture."""
 
@@ -144,7 +145,7 @@ def _cpu_time(options: EstimateOptions, rates: Rates, with_model: bool) -> tuple
     """CPU milliseconds a picture, on the core they were measured on."""
     ms = rates.milliseconds
     parts = {"fetch": ms["fetch"], "decode": ms["decode"] + ms["decode_per_megapixel"] * options.megapixels}
-    parts |= {name: ms[name] for name in COMPUTED[options.work] if with_model or name != "embedding"}
+    parts |= {name: ms[name] for name in COMPUTED[options.work] if with_model or name != Embedding.name}
     total = sum(parts.values())
     decoding = f"({ms['decode']:g} + {ms['decode_per_megapixel']:g} × {options.megapixels:g} MP)"
     formula = " + ".join(f"{name} {decoding if name == 'decode' else f'{value:g}'}" for name, value in parts.items())
@@ -169,7 +170,7 @@ def _rate(machine: Machine, milliseconds: float, megabytes: float, gpu_rate: flo
 
 
 def _requests(pictures: int) -> dict[str, int]:
-    chunks = -(-pictures // CHUNK)
+    chunks = -(-pictures // LARGEST)
     return {
         "get": pictures + chunks * REQUESTS_A_CHUNK["get"],
         "put": chunks * REQUESTS_A_CHUNK["put"],

@@ -46,7 +46,7 @@ STATIONS = {
         "Compute features of every picture of a manifest.",
     ),
     "make-patches": Station(
-        "artray.patches",
+        "artray.patches.station",
         "PatchOptions",
         "make_patches",
         "Cut random squares from every picture of a manifest, as PNG in Parquet.",

@@ -247,7 +247,7 @@ def step(repeats: int, steps: int) -> Table:
 
 
 def feeding(works: int, epochs: int) -> Table:
-    from artray.bundles.classifier import read_json
+    from artray.bundles.description import read_history
     from artray.gans.station import GanOptions, train_gan
     from artray.ingest.station import IngestOptions, ingest
 
@@ -268,7 +268,7 @@ def feeding(works: int, epochs: int) -> Table:
         train_gan(
             GanOptions(config=CONFIG, data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
         )
-        history: Any = read_json(Location.parse(f"{folder}/gan"), "history.json")
+        history: Any = read_history(Location.parse(f"{folder}/gan"))
     table = Table("epoch", "pictures a second", "waiting for pictures, % of the time")
     for epoch in history:
         table.add_row(

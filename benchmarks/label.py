@@ -67,7 +67,7 @@ def head(classes: int, seed: int) -> Any:
 
 
 def write_bundles(folder: Path) -> list[str]:
-    from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class
+    from artray.bundles.classifier import BUNDLE, MODEL, Bundle, BundleClass
     from artray.models import DEFAULT_BACKBONE
 
     spec = {"name": "embedding", "size": SIZE, "backbone": DEFAULT_BACKBONE, "weights": "imagenet", "statistics": False}
@@ -80,7 +80,7 @@ def write_bundles(folder: Path) -> list[str]:
             model_id=f"{task}-{seed}",
             task=task,
             target=task,
-            classes=[Class(name=f"class {number}") for number in range(classes)],
+            classes=[BundleClass(name=f"class {number}") for number in range(classes)],
             input={"kind": "features", "features": [spec], "columns": ["embedding"]},
             decode_version=DECODE_VERSION,
             temperature=1,

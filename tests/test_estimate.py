@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from artray.errors import InputError
 from artray.estimate import EstimateOptions, estimate, read_rates
-from artray.features.station import FEATURES
+from artray.features.specs import FEATURES
 from artray.job import main
 from artray.storage import Location
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from artray.patches import draw, enlarged, positions
+from artray.patches.squares import draw, enlarged, positions
 
 ids = st.text(min_size=1, max_size=20)
 sides = st.integers(8, 400)
@@ -22,47 +22,64 @@ def picture(width: int, height: int) -> np.ndarray:
 @given(ids, sides, sides, st.integers(8, 400), st.integers(1, 50), st.integers(0, 2**40))
 def test_squares_lie_inside(object_id, width, height, size, per_image, seed):
     assume(size <= min(width, height))
-    corners = positions(object_id, width, height, size, per_image, seed)
+    corners = positions(object_id, width, height, size=size, per_image=per_image, seed=seed)
     assert corners.shape == (per_image, 2)
     assert (corners >= 0).all()
     assert (corners + size <= [width, height]).all()
-    assert np.array_equal(corners, positions(object_id, width, height, size, per_image, seed))
+    assert np.array_equal(corners, positions(object_id, width, height, size=size, per_image=per_image, seed=seed))
 
 
 @given(ids, st.integers(1, 20), st.integers(1, 20), st.integers(0, 5))
 def test_more_squares_begin_with_the_same_ones(object_id, few, more, seed):
-    some = positions(object_id, 300, 200, 32, few, seed)
-    assert np.array_equal(positions(object_id, 300, 200, 32, few + more, seed)[:few], some)
+    some = positions(object_id, 300, 200, size=32, per_image=few, seed=seed)
+    assert np.array_equal(positions(object_id, 300, 200, size=32, per_image=few + more, seed=seed)[:few], some)
 
 
 @given(st.lists(ids, min_size=2, max_size=8, unique=True), st.randoms(use_true_random=False))
 def test_squares_do_not_depend_on_the_order_of_pictures(object_ids, random):
-    first = {object_id: positions(object_id, 640, 480, 64, 4, 0).tolist() for object_id in object_ids}
+    first = {
+        object_id: positions(object_id, 640, 480, size=64, per_image=4, seed=0).tolist() for object_id in object_ids
+    }
     random.shuffle(object_ids)
-    again = {object_id: positions(object_id, 640, 480, 64, 4, 0).tolist() for object_id in object_ids}
+    again = {
+        object_id: positions(object_id, 640, 480, size=64, per_image=4, seed=0).tolist() for object_id in object_ids
+    }
     assert again == first
     # 8 positions of about 18 bits: two pictures that share them all are no chance.
     assert len({str(corners) for corners in first.values()}) == len(object_ids)
 
 
 def test_other_seed_other_squares():
-    drawn = {str(positions("work", 640, 480, 64, 4, seed).tolist()) for seed in range(200)}
+    drawn = {str(positions("work", 640, 480, size=64, per_image=4, seed=seed).tolist()) for seed in range(200)}
     assert len(drawn) == 200
 
 
 def test_seed_and_id_are_not_mixed_up():
-    assert not np.array_equal(positions("1", 640, 480, 64, 4, 11), positions("11", 640, 480, 64, 4, 1))
+    assert not np.array_equal(
+        positions("1", 640, 480, size=64, per_image=4, seed=11), positions("11", 640, 480, size=64, per_image=4, seed=1)
+    )
 
 
 def test_positions_are_those_of_the_first_release():
     """Patches of an old run and of a new one must be the same squares: these numbers never change."""
-    assert positions("1939.1.2", 1024, 768, 256, 3, 0).tolist() == [[168, 157], [273, 76], [173, 233]]
-    assert positions("Dürer/Hase", 300, 64, 64, 4, 7).tolist() == [[201, 0], [36, 0], [209, 0], [66, 0]]
+    assert positions("1939.1.2", 1024, 768, size=256, per_image=3, seed=0).tolist() == [
+        [168, 157],
+        [273, 76],
+        [173, 233],
+    ]
+    assert positions("Dürer/Hase", 300, 64, size=64, per_image=4, seed=7).tolist() == [
+        [201, 0],
+        [36, 0],
+        [209, 0],
+        [66, 0],
+    ]
 
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_positions_are_uniform(axis):
-    corners = np.concatenate([positions(f"work-{number}", 131, 116, 100, 50, 3) for number in range(400)])
+    corners = np.concatenate(
+        [positions(f"work-{number}", 131, 116, size=100, per_image=50, seed=3) for number in range(400)]
+    )
     room = (32, 17)[axis]
     counts = np.bincount(corners[:, axis], minlength=room)
     assert len(counts) == room  # first and last place occur, none beyond
@@ -71,7 +88,9 @@ def test_positions_are_uniform(axis):
 
 
 def test_left_and_top_are_independent():
-    corners = np.concatenate([positions(f"work-{number}", 107, 107, 100, 50, 3) for number in range(400)])
+    corners = np.concatenate(
+        [positions(f"work-{number}", 107, 107, size=100, per_image=50, seed=3) for number in range(400)]
+    )
     table = np.zeros((8, 8))
     np.add.at(table, tuple(corners.T), 1)
     assert stats.chi2_contingency(table).pvalue > 1e-3
@@ -79,18 +98,20 @@ def test_left_and_top_are_independent():
 
 def test_a_picture_without_a_square_is_refused():
     with pytest.raises(ValueError, match="99x200 picture has no 100x100 square"):
-        positions("work", 99, 200, 100, 1, 0)
-    assert positions("work", 100, 100, 100, 2, 0).tolist() == [[0, 0], [0, 0]]
+        positions("work", 99, 200, size=100, per_image=1, seed=0)
+    assert positions("work", 100, 100, size=100, per_image=2, seed=0).tolist() == [[0, 0], [0, 0]]
 
 
 @given(ids, st.integers(20, 300), st.integers(20, 300), st.integers(8, 20), st.integers(0, 3))
 def test_draw_is_the_crops_at_the_positions(object_id, width, height, size, seed):
     image = picture(width, height)
-    patches = draw(image, object_id, size, 5, seed)
+    patches = draw(image, object_id, size=size, per_image=5, seed=seed)
     assert patches.shape == (5, size, size, 3)
     assert patches.dtype == np.uint8
     pillow = Image.fromarray(image)
-    for patch, (left, top) in zip(patches, positions(object_id, width, height, size, 5, seed).tolist(), strict=True):
+    for patch, (left, top) in zip(
+        patches, positions(object_id, width, height, size=size, per_image=5, seed=seed).tolist(), strict=True
+    ):
         assert np.array_equal(patch, np.asarray(pillow.crop((left, top, left + size, top + size))))
 
 
@@ -106,7 +127,7 @@ def test_small_pictures_are_enlarged_with_their_aspect(width, height, size):
     factor = size / min(width, height)
     assert abs(large.shape[1] - width * factor) <= 0.5
     assert abs(large.shape[0] - height * factor) <= 0.5
-    assert draw(image, "work", size, 3, 0).shape == (3, size, size, 3)
+    assert draw(image, "work", size=size, per_image=3, seed=0).shape == (3, size, size, 3)
 
 
 def test_enlarging_keeps_the_picture():
@@ -119,7 +140,7 @@ def test_enlarging_keeps_the_picture():
 
 def test_patches_survive_their_file_format():
     """Labelling draws its patches from the picture, training reads them from PNG: they must be the same pixels."""
-    from artray.patches import _png
+    from artray.images.encoding import png
 
-    patch = draw(picture(90, 70), "work", 32, 1, 0)[0]
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(_png(patch)))), patch)
+    patch = draw(picture(90, 70), "work", size=32, per_image=1, seed=0)[0]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(patch)))), patch)

@@ -1,24 +1,30 @@
 """A generator bundle: a folder with `generator.keras` and `generator.json`, all that sampling needs to know.
 
 Besides these two it holds `discriminator.keras`, `history.json` (the figures of every epoch), and `samples/`: the
-pictures of the same codes after each epoch, and `samples.webp`, which shows them one after the other.
+pictures of the same codes after each epoch, `samples.webp`, which shows them one after the other, and, once it was
+scored, `scores.json`.
 `generator.json` is written last: a folder without it is no bundle.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
-from artray.bundles.classifier import AnyBundle, Names, load_keras, read_bundle
-from artray.gans.latents import Distribution
+from artray.bundles.description import AnyBundle, Names, read_description, write_description, write_history
+from artray.bundles.keras_files import load_keras
 from artray.storage import Location
 
 BUNDLE = "generator.json"
 GENERATOR = "generator.keras"
 DISCRIMINATOR = "discriminator.keras"
-HISTORY = "history.json"
 SAMPLES = "samples"
 ANIMATION = "samples.webp"
+SCORES = "scores.json"
+
+Distribution: TypeAlias = Literal["normal", "uniform"]
+"""From which codes are drawn; normal: of mean 0 and deviation 1, uniform: from -1 to 1."""
 
 
 class GeneratorBundle(AnyBundle):
@@ -27,7 +33,7 @@ class GeneratorBundle(AnyBundle):
     Attributes:
         size: Side of the pictures in pixels.
         codes: Numbers in a code.
-        distribution: From which they are drawn (see `artray.gans.latents`).
+        distribution: From which they are drawn.
         classes: Labels in the order of the generator's second input, which is one-hot; empty if it has none.
         data: `train` pictures, of which `dropped` were left out and why; `fingerprint` of them, `source` of the data
             set.
@@ -47,7 +53,7 @@ def load_generator_bundle(uri: Location) -> GeneratorBundle:
     Raises:
         InputError: It is not one, or one that this release can't use.
     """
-    return read_bundle(uri, BUNDLE, GeneratorBundle, "generator")
+    return read_description(uri, BUNDLE, GeneratorBundle, "generator")
 
 
 def load_generator(uri: Location, bundle: GeneratorBundle) -> Any:
@@ -74,3 +80,42 @@ def load_discriminator(uri: Location, bundle: GeneratorBundle) -> Any:
     import artray.models.gans.residual  # noqa: F401  its layers are known to Keras then
 
     return load_keras(uri, DISCRIMINATOR, bundle.discriminator_sha, BUNDLE)
+
+
+def is_scored(uri: Location) -> bool:
+    """Whether somebody has scored a bundle's generator."""
+    return (uri / SCORES).exists()
+
+
+def read_scores(uri: Location) -> dict[str, Any]:
+    """How good a bundle's generator is (see `artray.gans.scores`).
+
+    Raises:
+        InputError: It was not scored.
+    """
+    scores: dict[str, Any] = (uri / SCORES).read_json()
+    return scores
+
+
+def write_scores(uri: Location, scores: Mapping[str, Any], bundle: GeneratorBundle) -> None:
+    """Write a generator's scores, and what its bundle says of itself since."""
+    (uri / SCORES).write_bytes(json.dumps(scores, indent=1).encode())
+    write_description(uri, BUNDLE, bundle)
+
+
+def save_generator_bundle(
+    out: Location, bundle: GeneratorBundle, generator: bytes, discriminator: bytes, history: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write a bundle's files, `generator.json` last.
+
+    Args:
+        out: Folder or s3:// prefix.
+        bundle: What it says of itself; its `generator_sha` and `discriminator_sha` are the networks' digests.
+        generator: The Keras file.
+        discriminator: Likewise.
+        history: The metrics of each epoch.
+    """
+    (out / GENERATOR).write_bytes(generator)
+    (out / DISCRIMINATOR).write_bytes(discriminator)
+    write_history(out, history)
+    write_description(out, BUNDLE, bundle)

@@ -19,7 +19,7 @@ from artray.features.columns import matrix
 from artray.features.specs import FEATURES, Columns, Extractors, Spec, columns_of, decode_size_of, spec_key
 from artray.images.pictures import DecodeSize, Picture
 from artray.models.batches import largest_batch
-from artray.patches import draw, resized
+from artray.patches.squares import draw, resized
 
 COLOR_MAP = "color_map"
 COLOR_MAP_DISTANCES = "color_map_distances"

@@ -1,19 +1,16 @@
-"""A trained model written down: the folder that labelling, evaluation pages and people read (see `bundle.py`)."""
+"""A trained model put together as a bundle, which labelling, evaluation pages and people read."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-import artray
-from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class
+from artray.bundles.classifier import Bundle, BundleClass, save_bundle
+from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.thresholds import abstention_of
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
@@ -44,7 +41,7 @@ def write_bundle(
         temperature: What the logits were divided by.
         config: What was trained.
         examples: From what.
-        source: Fingerprint of the data set they were read from.
+        source: Digest of the data set they were read from.
         evaluation: As from `evaluation.evaluation_of`.
         predictions: Likewise.
         history: The metrics of each epoch.
@@ -57,7 +54,7 @@ def write_bundle(
         model_id=f"{config.task}-{weights[:12]}",
         task=config.task,
         target=config.target,
-        classes=[Class(name=name, uri=concept(config.target, name)) for name in examples.classes],
+        classes=[BundleClass(name=name, uri=concept(config.target, name)) for name in examples.classes],
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,
@@ -73,28 +70,8 @@ def write_bundle(
         versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    (out / MODEL).write_bytes(data)
-    for name, values in (
-        ("evaluation.json", {"model_id": bundle.model_id, **evaluation}),
-        ("history.json", list(history)),
-    ):
-        (out / name).write_bytes(json.dumps(values, indent=1).encode())
-    (out / "predictions.parquet").write_table(predictions)
-    (out / BUNDLE).write_bytes(bundle.model_dump_json(indent=1).encode())
+    save_bundle(out, bundle, data, evaluation=evaluation, predictions=predictions, history=history)
     return bundle
-
-
-def keras_file(model: Any) -> bytes:
-    """A Keras model as the bytes of a `.keras` file."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / MODEL
-        model.save(file)
-        return file.read_bytes()
-
-
-def versions() -> dict[str, str]:
-    """What a bundle was made with."""
-    return {"artray": artray.__version__, **{name: metadata.version(name) for name in ("keras", "tensorflow")}}
 
 
 def concept(target: str, label: str) -> str | None:

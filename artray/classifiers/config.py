@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from artray.bundles.classifier import TASK
+from artray.bundles.description import TASK
 from artray.catalogs.targets import Labels
 from artray.engine.augmentation import Augmentation
 from artray.engine.optimizers import OptimizerConfig

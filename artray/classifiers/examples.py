@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from artray import cluster
-from artray.bundles.classifier import check_names
+from artray.bundles.description import check_names
 from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInput, PictureInput
 from artray.catalogs.corrections import corrected
 from artray.catalogs.targets import read_targets
@@ -30,7 +30,7 @@ from artray.features.colormaps import learn_color_maps
 from artray.features.columns import matrix
 from artray.images.pictures import read_pictures
 from artray.ingest.splits import PARTS, assign_folds
-from artray.patches import resized
+from artray.patches.squares import resized
 from artray.storage import Location
 from artray.storage.passes import read_run
 
@@ -143,7 +143,7 @@ def load_examples(
 
 
 def refuse_bad_names(classes: Sequence[str], data: Location, target: str | None) -> None:
-    """Say before anything is trained that a bundle can't have these classes (see `bundle.check_names`).
+    """Say before anything is trained that a bundle can't have these classes (see `check_names`).
 
     Raises:
         InputError: It can't.

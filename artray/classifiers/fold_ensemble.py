@@ -7,7 +7,6 @@ the one model speaks that had not seen it (`predictions.parquet` calls these wor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.bundles.classifier import Bundle, load_bundle, load_model, read_json
+from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
+from artray.bundles.description import read_history
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.evaluation import FIGURES, evaluation_of, figure
 from artray.classifiers.examples import Inputs
@@ -65,7 +65,7 @@ def bag(members: Sequence[Location], job: Job) -> None:
     _predict(model, inputs, test, scores)
     owners = examples.table["object_id"].combine_chunks()
     for uri, member in zip(members, models, strict=True):
-        table = (uri / "predictions.parquet").dataset().to_table(columns=["object_id", "part"])
+        table = read_predictions(uri, ["object_id", "part"])
         held_out = table.filter(pc.equal(table["part"], "validation"))["object_id"].combine_chunks()
         rows = np.flatnonzero(pc.is_in(owners, held_out).to_numpy(zero_copy_only=False))
         _predict(member, inputs, rows, scores)
@@ -76,11 +76,10 @@ def bag(members: Sequence[Location], job: Job) -> None:
     evaluation, predictions = evaluation_of(
         judged, _logits(scores, config.multilabel), 1.0, task=config.task, labels=config.labels, baseline=job.baseline
     )
-    evaluation["folds"] = fold_figures([read_json(uri, "evaluation.json") for uri in members])
+    evaluation["folds"] = fold_figures([read_evaluation(uri) for uri in members])
     history = []
     for fold, uri in enumerate(members):
-        epochs = json.loads((uri / "history.json").read_bytes())
-        history += [{"fold": fold, **epoch} for epoch in epochs]
+        history += [{"fold": fold, **epoch} for epoch in read_history(uri)]
     write_bundle(
         job.out,
         model=model,

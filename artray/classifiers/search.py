@@ -26,7 +26,7 @@ from ray.train import ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from artray import cluster, console
-from artray.bundles.classifier import BUNDLE, read_json
+from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
 from artray.classifiers.config import ExamplesConfig, TrainConfig, read_config
 from artray.classifiers.evaluation import figure
@@ -184,7 +184,7 @@ def search(options: SearchOptions) -> Counts:
     trained = [run for run in trials if run not in failed]
     if not trained:
         raise ArtrayError(f"not one of {len(trials)} trials could be trained: {next(iter(failed.values()))}")
-    evaluations = {run: read_json(run, "evaluation.json") for run in trained}
+    evaluations = {run: read_evaluation(run) for run in trained}
     rows = [_row(item, [trial.run for trial in trials_of(item)], evaluations, failed) for item in settings]
     rows.sort(key=lambda row: _rank(row, options.metric))
     if not options.show_test:

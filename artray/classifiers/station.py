@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,8 @@ import ray
 from pydantic import Field
 
 from artray import cluster, console
-from artray.bundles.classifier import BUNDLE, load_bundle, made_from, read_json
+from artray.bundles.classifier import BUNDLE, load_bundle, read_evaluation, read_predictions
+from artray.bundles.description import made_from, read_history
 from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import figure, true_classes
@@ -153,7 +153,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     with cluster.unwrapped_errors():
         task = ray.remote(bag).options(num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker)
         ray.get(task.remote(members, Job(config, examples, None, baseline, out, source, None)))
-    folds = read_json(out, "evaluation.json")["folds"]
+    folds = read_evaluation(out)["folds"]
     rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in folds["figures"].items()]
     console.table(f"{config.task}: each of {options.folds} folds, on its validation part", ["", "mean", "spread"], rows)
     return _summary(out, config) | {"folds": folds["figures"]}
@@ -179,13 +179,13 @@ def _refit(options: TrainOptions, config: TrainConfig, out: Location, source: st
         all_for_training=True,
         corrections=options.corrections,
     )
-    evaluation = read_json(out, "evaluation.json")
+    evaluation = read_evaluation(out)
     refit = Refit(
         epochs=bundle.metrics["best_epoch"],
-        history=json.loads((out / "history.json").read_bytes()),
+        history=read_history(out),
         temperature=bundle.temperature,
         evaluation={name: value for name, value in evaluation.items() if name != "model_id"},
-        predictions=(out / "predictions.parquet").dataset().to_table(),
+        predictions=read_predictions(out),
     )
     _fit(options, Job(config, examples, standardization(examples), None, out, source, None, refit=refit))
 
@@ -253,7 +253,7 @@ def _figures(values: dict[str, Any]) -> list[str]:
 
 def _summary(out: Location, config: TrainConfig) -> Counts:
     bundle = load_bundle(out)
-    evaluation = read_json(out, "evaluation.json")
+    evaluation = read_evaluation(out)
     rows = []
     for level, values in evaluation["levels"].items():
         low, high = values["intervals"]["accuracy"]

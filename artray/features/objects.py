@@ -7,7 +7,6 @@ encode that; `ENCODING` is our answer.
 
 from __future__ import annotations
 
-import colorsys
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -19,7 +18,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from artray.errors import InputError
 from artray.storage import Location, list_column
@@ -276,52 +274,3 @@ def _entropy(shares: Iterable[float]) -> float:
 def _balance(grid: Floats) -> float:
     half = GRID // 2
     return math.fsum(grid[half:].flat) - math.fsum(grid[:half].flat)
-
-
-def draw_boxes(image: NDArray[np.uint8], detections: Sequence[Detection], threshold: float = 0.5) -> NDArray[np.uint8]:
-    """A copy of a picture, (h, w, 3), with the detections of at least a score; a class has the same colour everywhere.
-
-    Args:
-        image: The picture at any size and aspect: boxes are relative.
-        detections: As `Objects.detect` gives them, or `[Detection(**item) for item in row["objects"]]`.
-        threshold: The study looked at 0.5, 0.12, 0.1 and 0.0001.
-    """
-    height, width = image.shape[:2]
-    picture = Image.fromarray(image)
-    draw = ImageDraw.Draw(picture)
-    line = max(2, min(height, width) // 200)
-    font = ImageFont.load_default(max(12, min(height, width) // 32))
-    # The surest is drawn last and its label placed first.
-    shown = sorted((item for item in detections if item.score >= threshold), key=lambda item: -item.score)
-    corners = [
-        (item.xmin * (width - 1), item.ymin * (height - 1), item.xmax * (width - 1), item.ymax * (height - 1))
-        for item in shown
-    ]
-    for item, corner in zip(reversed(shown), reversed(corners), strict=True):
-        draw.rectangle(corner, outline=_color(item.label), width=line)
-    taken: list[tuple[float, float, float, float]] = []
-    for item, (xmin, ymin, _, _) in zip(shown, corners, strict=True):
-        text = f"{item.label} {item.score:.2g}"
-        _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
-        label_width, label_height = round(right) + 2 * line, round(bottom) + line
-        left, top = round(max(0, min(xmin, width - label_width))), round(max(0, ymin - label_height))
-        # A label that would cover a surer one's moves down.
-        while any(
-            left < x1 and x0 < left + label_width and top < y1 and y0 < top + label_height for x0, y0, x1, y1 in taken
-        ):
-            top += label_height
-        taken.append((left, top, left + label_width, top + label_height))
-        color = _color(item.label)
-        draw.rectangle((left, top, left + label_width - 1, top + label_height - 1), fill=color)
-        luma = np.dot(color, (0.299, 0.587, 0.114))
-        draw.text((left + line, top), text, font=font, fill="black" if luma > 110 else "white")
-    return np.asarray(picture)
-
-
-def _color(label: str) -> tuple[int, int, int]:
-    """One colour a class."""
-    # Hues by the golden ratio come near each other after a Fibonacci number of classes; 8, 13, 21, 34 and 55 are no
-    # multiples of 6, so such classes differ in lightness.
-    index = _INDEX[label]
-    red, green, blue = colorsys.hls_to_rgb(index * 0.618034 % 1, 0.45 + 0.08 * (index % 6), 0.9)
-    return round(255 * red), round(255 * green), round(255 * blue)

@@ -83,12 +83,3 @@ def palette(image: NDArray[np.uint8], n: int = 20) -> tuple[NDArray[np.uint8], N
         labels = nearest_centroids(lab, centroids[0])
     means, pixels = cluster_means(colors, counts, labels)
     return np.rint(means).astype(np.uint8), pixels / pixels.sum()
-
-
-def swatches(
-    rgb: NDArray[np.uint8], share: NDArray[np.floating], *, width: int = 640, height: int = 64
-) -> NDArray[np.uint8]:
-    """Draw a palette as one bar, (height, width, 3), in which every colour is as wide as its share."""
-    edges = np.rint(np.cumsum(share) / np.sum(share) * width).astype(np.intp)
-    bar = np.repeat(rgb, np.diff(edges, prepend=0), axis=0)
-    return np.tile(bar, (height, 1, 1))

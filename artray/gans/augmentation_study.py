@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from artray import console
-from artray.bundles.classifier import read_json
+from artray.bundles.classifier import read_evaluation
 from artray.bundles.generator import load_generator_bundle
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import figure
@@ -185,7 +185,7 @@ def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa
 def _figures(out: Location) -> dict[str, Any]:
     """Mean and spread over the seeds of the classifiers of a search, and of the regression beside them."""
     (row,) = (out / "results.parquet").dataset().to_table().to_pylist()
-    levels = [read_json(Location(run), "evaluation.json")["levels"]["artwork"] for run in row["runs"]]
+    levels = [read_evaluation(Location(run))["levels"]["artwork"] for run in row["runs"]]
     found: dict[str, Any] = {"majority_share": levels[0]["majority_share"], "test": levels[0]["n"]}
     for name in FIGURES:
         found[name] = _spread([figure(level, name) for level in levels])

@@ -1,4 +1,4 @@
-"""A trained pair of networks written down (see `bundle.py`)."""
+"""A trained pair of networks put together as a generator bundle."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from artray.bundles.generator import BUNDLE, DISCRIMINATOR, GENERATOR, HISTORY, GeneratorBundle
-from artray.classifiers.bundling import keras_file, versions
+from artray.bundles.generator import GeneratorBundle, save_generator_bundle
+from artray.bundles.keras_files import keras_file, versions
 from artray.gans.config import GanConfig
 from artray.gans.examples import Pictures
 from artray.images.decoding import DECODE_VERSION
@@ -34,7 +34,7 @@ def write_generator_bundle(
         pictures: From what.
         history: The figures of each epoch; the last one's are the bundle's `metrics`.
     """
-    files = {GENERATOR: keras_file(generator), DISCRIMINATOR: keras_file(discriminator)}
+    generator_file, discriminator_file = keras_file(generator), keras_file(discriminator)
     weights = digest(*(weight.tobytes() for weight in generator.get_weights()))
     bundle = GeneratorBundle(
         model_id=f"{config.model.name}-{weights[:12]}",
@@ -43,8 +43,8 @@ def write_generator_bundle(
         codes=config.codes,
         distribution=config.distribution,
         classes=pictures.classes,
-        generator_sha=digest(files[GENERATOR]),
-        discriminator_sha=digest(files[DISCRIMINATOR]),
+        generator_sha=digest(generator_file),
+        discriminator_sha=digest(discriminator_file),
         decode_version=DECODE_VERSION,
         data={
             "fingerprint": digest("\n".join(pictures.ids).encode(), pictures.labels.tobytes()),
@@ -56,8 +56,5 @@ def write_generator_bundle(
         versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    for name, data in files.items():
-        (out / name).write_bytes(data)
-    (out / HISTORY).write_bytes(json.dumps(list(history), indent=1).encode())
-    (out / BUNDLE).write_bytes(bundle.model_dump_json(indent=1).encode())
+    save_generator_bundle(out, bundle, generator_file, discriminator_file, history)
     return bundle

@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import Field
 
 from artray import console
-from artray.bundles.classifier import read_json
+from artray.bundles.description import read_history
+from artray.bundles.generator import read_scores
 from artray.classifiers.search import RESULTS, grid_values, write_results
 from artray.errors import ArtrayError
 from artray.gans.config import read_config
@@ -83,7 +84,7 @@ def compare_gans(options: ComparisonOptions) -> Counts:
         raise ArtrayError(f"not one of {len(rows)} could be trained: {rows[0]['error']}")
     (out / _WORKS).remove()
     write_results(out, rows)
-    _show(rows, list(runs[0].values), read_json(Location(trained[0]["run"]), "scores.json"))
+    _show(rows, list(runs[0].values), read_scores(Location(trained[0]["run"])))
     best = min(trained, key=lambda row: float(row["kid"]))
     return {
         "rows": len(rows),
@@ -143,7 +144,7 @@ def _row(options: ComparisonOptions, run: _Run, works: Location) -> dict[str, An
         return {**row, **dict.fromkeys(names), "run": str(run.out), "error": str(error)}
     scores = score(run.out, options.data, options.samples, works=works)
     latent_strips(run.out)
-    history: Any = read_json(run.out, "history.json")
+    history = read_history(run.out)
     return {
         **row,
         **scores["rows"]["generator"],

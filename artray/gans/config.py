@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from artray.bundles.generator import Distribution
 from artray.engine.augmentation import Augmentation
 from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule
-from artray.gans.latents import Distribution
 from artray.job import Options, read_config_file
 
 LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge"]

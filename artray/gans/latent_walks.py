@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from artray.gans.latents import Distribution
-from artray.gans.sample_sheets import png
+from artray.bundles.generator import Distribution
 from artray.gans.sampling import GeneratorModel, in_task, numbered_codes
+from artray.images.encoding import png
 from artray.images.pictures import Picture
 from artray.storage import Location
 

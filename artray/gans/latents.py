@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from artray.bundles.generator import Distribution
 from artray.errors import InputError
-
-Distribution: TypeAlias = Literal["normal", "uniform"]
 
 
 def draw_codes(

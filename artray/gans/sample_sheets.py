@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from artray.bundles.generator import ANIMATION, SAMPLES
+from artray.images.encoding import png
 from artray.storage import Location
 
 _EMBEDDED_SIDE = 128
@@ -28,13 +29,6 @@ def to_pictures(values: npt.NDArray[Any]) -> Picture:
     """A generator's output as pictures: (n, size, size, 3) uint8."""
     pictures: Picture = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
     return pictures
-
-
-def png(picture: Picture) -> bytes:
-    """A picture as a PNG file."""
-    sink = io.BytesIO()
-    Image.fromarray(picture).save(sink, "PNG")
-    return sink.getvalue()
 
 
 def sheet(pictures: Picture) -> Picture:

@@ -22,7 +22,8 @@ from artray import cluster, console
 from artray.bundles.generator import GeneratorBundle, load_generator, load_generator_bundle
 from artray.errors import InputError
 from artray.gans.latents import draw_codes
-from artray.gans.sample_sheets import png, to_pictures
+from artray.gans.sample_sheets import to_pictures
+from artray.images.encoding import png
 from artray.images.pictures import Picture
 from artray.ingest.manifest import FILE, PLACE
 from artray.job import Counts, Options

@@ -19,7 +19,6 @@ noise and of the mean picture are what a generator has to be better than.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from artray import console
-from artray.bundles.generator import BUNDLE, GeneratorBundle, load_generator_bundle
+from artray.bundles.generator import GeneratorBundle, is_scored, load_generator_bundle, read_scores, write_scores
 from artray.catalogs.targets import read_targets
 from artray.errors import InputError
 from artray.features.columns import matrix
@@ -45,16 +44,15 @@ from artray.gans.metrics import (
     precision_and_recall,
     share_closer,
 )
-from artray.gans.sample_sheets import png
 from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
+from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures
-from artray.patches import resized
+from artray.patches.squares import resized
 from artray.storage import Location, dataset_digest
 from artray.storage.chunks import BATCH
 from artray.storage.passes import run_pass
 
-SCORES = "scores.json"
 FIGURES = ("fid", "kid", "precision", "recall", "closer")
 HEADER = ("FID", "KID × 1000", "precision", "recall", "nearer than works are")
 CANDIDATES = {
@@ -97,9 +95,8 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
         "samples": samples,
         "backbone": Embedding().backbone,
     }
-    place = model / SCORES
-    if place.exists():
-        before: dict[str, Any] = json.loads(place.read_bytes())
+    if is_scored(model):
+        before = read_scores(model)
         if before["settings"] == settings:
             return before
     table = training_works(data, bundle.config.get("target"), bundle.classes)
@@ -112,10 +109,8 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
     made = _embed_samples(model, bundle, scratch / "samples", count, shares)
     scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compare(found, made)}
     scores["nearest"] = _nearest(found["work"], made, bundle)
-    place.write_bytes(json.dumps(scores, indent=1).encode())
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
-    renewed = bundle.model_copy(update={"metrics": told})
-    (model / BUNDLE).write_bytes(renewed.model_dump_json(indent=1).encode())
+    write_scores(model, scores, bundle.model_copy(update={"metrics": told}))
     scratch.remove()
     return scores
 

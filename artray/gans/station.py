@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from artray import console
-from artray.bundles.classifier import made_from
-from artray.bundles.generator import ANIMATION, BUNDLE, HISTORY, load_generator_bundle
+from artray.bundles.description import HISTORY, made_from
+from artray.bundles.generator import ANIMATION, BUNDLE, load_generator_bundle
 from artray.engine.worker_group import TRAINING, Group, Workers, join_cluster
 from artray.errors import InputError
 from artray.gans.config import read_config

@@ -40,7 +40,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from artray.bundles.classifier import TASK
+from artray.bundles.description import TASK
 from artray.errors import ArtrayError, InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.storage import RUN, Location, explained

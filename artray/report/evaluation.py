@@ -7,7 +7,6 @@ classes and works come from strangers and are escaped.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -23,10 +22,12 @@ import ray
 from PIL import Image
 
 from artray import cluster
-from artray.bundles.classifier import Bundle, load_bundle, load_model, read_json
+from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
+from artray.bundles.description import read_history
 from artray.bundles.inputs import PictureInput, Works
 from artray.classifiers.evaluation import figure
 from artray.errors import InputError
+from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
 from artray.report.sections import section, table
@@ -76,11 +77,11 @@ def evaluation_page(
             written.
     """
     about = load_bundle(bundle)
-    evaluation = read_json(bundle, "evaluation.json")
+    evaluation = read_evaluation(bundle)
     if "curves" not in evaluation:
         raise InputError(f"{bundle}: its evaluation was made by an older release: train it again")
-    history: Any = read_json(bundle, "history.json")
-    predictions = (bundle / "predictions.parquet").dataset().to_table()
+    history = read_history(bundle)
+    predictions = read_predictions(bundle)
     name = f"evaluation-{about.task}"
     works = worst_errors(predictions, evaluation["part"], errors)
     try:
@@ -230,15 +231,9 @@ def _write_pictures(
             written[work["object_id"]] = []
             for number, (image, what) in enumerate([(picture, "the work"), *maps]):
                 path = f"{name}/{len(written) - 1:03d}-{number}.jpg"  # numbered: an object_id may hold anything
-                (out / path).write_bytes(_jpeg(image))
+                (out / path).write_bytes(jpeg(image, quality=82))
                 written[work["object_id"]].append((path, what))
     return written
-
-
-def _jpeg(image: Picture) -> bytes:
-    sink = io.BytesIO()
-    Image.fromarray(image).save(sink, "JPEG", quality=82, optimize=True)
-    return sink.getvalue()
 
 
 def _number(value: float | None) -> str:

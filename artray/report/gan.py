@@ -16,13 +16,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from artray.bundles.classifier import read_json
-from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, load_generator_bundle
+from artray.bundles.description import read_history
+from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, is_scored, load_generator_bundle, read_scores
 from artray.classifiers.search import RESULTS
 from artray.gans.latent_walks import FOLDER, STRIPS
-from artray.gans.sample_sheets import png
 from artray.gans.sampling import GeneratorModel, in_task
-from artray.gans.scores import CANDIDATES, HEADER, SCORES, cells, heading, memorisation
+from artray.gans.scores import CANDIDATES, HEADER, cells, heading, memorisation
+from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import Series, line_chart
 from artray.report.sections import section, table
@@ -64,8 +64,8 @@ def gan_page(bundle: Location, out: Location | None = None) -> Location:
         InputError: It is no generator bundle, or `out` can't be written.
     """
     about = load_generator_bundle(bundle)
-    history: Any = read_json(bundle, "history.json")
-    scores = read_json(bundle, SCORES) if (bundle / SCORES).exists() else None
+    history = read_history(bundle)
+    scores = read_scores(bundle) if is_scored(bundle) else None
     out = out or bundle / PAGE
     title = " · ".join(filter(None, (about.config["model"]["name"], about.config["loss"]["name"])))
     with tempfile.TemporaryDirectory() as scratch:
@@ -97,7 +97,7 @@ def comparison_page(comparison: Location) -> Location:
     """
     rows = (comparison / RESULTS).dataset().to_table().to_pylist()
     keys = list(rows[0])[: list(rows[0]).index("fid")]
-    scores = read_json(Location(next(row["run"] for row in rows if not row["error"])), SCORES)
+    scores = read_scores(Location(next(row["run"] for row in rows if not row["error"])))
     header = [*keys, *HEADER, "training"]
     lines = [[*(str(row[key]) for key in keys), *cells(row), _minutes(row["seconds"])] for row in rows]
     rest = [""] * (len(keys) - 1)

@@ -14,7 +14,7 @@ import pyarrow.dataset as pads
 from pydantic import Field
 
 from artray import console
-from artray.bundles.classifier import read_json
+from artray.bundles.classifier import read_evaluation
 from artray.errors import InputError
 from artray.job import Counts
 from artray.labeling.contract import METADATA_KEY
@@ -76,8 +76,7 @@ def report(options: ReportOptions) -> Counts:
     works = assemble_works(labels, features, thumbnails)
     titles = {work.object_id: work.record["title"] for work in works if work.record.get("title")}
     evaluations = [
-        {**read_json(uri, "evaluation.json"), "page": _evaluation_page(options, uri, titles).name}
-        for uri in options.evaluation
+        {**read_evaluation(uri), "page": _evaluation_page(options, uri, titles).name} for uri in options.evaluation
     ]
     about = _about(options, labels)
     if len(works) < total:

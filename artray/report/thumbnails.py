@@ -9,17 +9,15 @@ known, always.
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
 
 from artray.images.decoding import DECODE_VERSION
+from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, read_pictures
 from artray.labeling.plan import MAY_PASS, unchanged
 from artray.storage import Location, digest
@@ -105,13 +103,7 @@ class _ThumbnailWorker:
     def __call__(self, rows: pa.Table) -> pa.Table:
         tables = []
         for pictures in read_pictures(rows, [self._decode_size]):
-            images = [_jpeg(image) for image in pictures.images[self._decode_size]]
+            images = [jpeg(image, quality=75) for image in pictures.images[self._decode_size]]
             table = pictures.rows.append_column("status", pictures.state["status"])
             tables.append(table.append_column("thumbnail", pictures.spread(pa.array(images, pa.binary()))))
         return pa.concat_tables(tables)
-
-
-def _jpeg(image: Any) -> bytes:
-    sink = io.BytesIO()
-    Image.fromarray(image).save(sink, "JPEG", quality=75, optimize=True)
-    return sink.getvalue()

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class, load_bundle, load_model, read_json
+from artray.bundles.classifier import BUNDLE, MODEL, Bundle, BundleClass, load_bundle, load_model
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.models.classifiers import calibrated, classifier
@@ -17,7 +17,7 @@ def describe(**changes: object) -> Bundle:
         "model_id": "style-0123456789ab",
         "task": "style",
         "target": "style",
-        "classes": [Class(name="oil"), Class(name="ink", uri="http://vocab.getty.edu/aat/300015012")],
+        "classes": [BundleClass(name="oil"), BundleClass(name="ink", uri="http://vocab.getty.edu/aat/300015012")],
         "input": {"kind": "pictures", "size": 8},
         "decode_version": DECODE_VERSION,
         "temperature": 1.5,
@@ -59,7 +59,7 @@ def test_round_trip(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
     again = load_model(Location.parse(uri), bundle)
     assert np.array_equal(np.asarray(again(pictures)), np.asarray(model(pictures)))
-    assert read_json(Location.parse(uri), BUNDLE)["task"] == "style"
+    assert (Location.parse(uri) / BUNDLE).read_json()["task"] == "style"
 
 
 @pytest.mark.parametrize("place", ["nothing", "empty", "file"])
@@ -121,7 +121,7 @@ def test_a_strangers_bundle(tmp_path, changes, words):
 
 def test_names_of_many_tongues_are_names(tmp_path):
     names = ["Ukiyo-e", "浮世絵", "rücken\u200d figur", "'; DROP TABLE", "</script>"]
-    (tmp_path / BUNDLE).write_text(describe(classes=[Class(name=name) for name in names]).model_dump_json())
+    (tmp_path / BUNDLE).write_text(describe(classes=[BundleClass(name=name) for name in names]).model_dump_json())
     assert [item.name for item in load_bundle(Location.parse(tmp_path)).classes] == names
 
 

@@ -23,7 +23,7 @@ from artray.features.colormaps import ColorMaps
 from artray.features.specs import Extractors, spec_key
 from artray.images.decoding import DECODE_VERSION
 from artray.labeling.models import identity
-from artray.patches import draw
+from artray.patches.squares import draw
 from artray.storage import Location
 
 SCHEMA_1 = Path(__file__).parent / "schema_1"

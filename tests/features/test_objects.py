@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.stats import entropy
 
 from artray.errors import InputError
-from artray.features.objects import ENCODING, GRID, LABELS, SCORE_EDGES, Detection, Objects, draw_boxes, encode_objects
+from artray.features.objects import ENCODING, GRID, LABELS, SCORE_EDGES, Detection, Objects, encode_objects
 from artray.storage import Location
 from artray.vocabulary import coco
 from tests.conftest import SHARED
@@ -306,40 +306,6 @@ def test_names():
     published = {1: "person", 9: "boat", 13: "stop sign", 27: "backpack", 31: "handbag", 44: "bottle", 46: "wine glass"}
     published |= {63: "couch", 65: "bed", 67: "dining table", 70: "toilet", 72: "tv", 84: "book", 90: "toothbrush"}
     assert published.items() <= coco.NAMES.items()
-
-
-# --- drawing
-
-BOX = Detection("boat", 0.4, 0.5, 0.25, 0.9, 0.75)
-
-
-def test_draws_what_reaches_the_threshold():
-    picture = np.zeros((300, 400, 3), np.uint8)
-    drawn = draw_boxes(picture, [BOX], threshold=0.1)
-    assert not picture.any()
-    assert drawn.shape == picture.shape
-    assert drawn.dtype == np.uint8
-    color = drawn[200, 100]
-    assert color.any()
-    for row, column in [(150, 200), (269, 200), (200, 299)]:
-        assert (drawn[row, column] == color).all()
-    assert not drawn[155:265, 105:295].any()  # the inside stays free
-    assert (drawn[130:150, 100:160] == color).all(axis=-1).any()  # the label stands above
-    assert not draw_boxes(picture, [BOX], threshold=0.5).any()
-
-
-def test_labels_do_not_cover_each_other():
-    picture = np.zeros((300, 400, 3), np.uint8)
-    one = draw_boxes(picture, [BOX], 0.1)
-    ground = (one[:150] == one[200, 100]).all(axis=-1)
-    both = draw_boxes(picture, [BOX, BOX._replace(label="kite", score=0.3)], 0.1)
-    np.testing.assert_array_equal((both[:150] == one[200, 100]).all(axis=-1)[ground], True)
-    assert (both[155:265, 105:150] != 0).any()  # the second label went below the first
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 3), (40, 30, 3)])
-def test_draws_on_small_pictures(shape):
-    assert draw_boxes(np.zeros(shape, np.uint8), [BOX, BOX._replace(ymin=0, xmax=1.2)], 0.1).shape == shape
 
 
 # --- a detector that knows real things

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from artray.features.palette import Palette, palette, swatches
+from artray.features.palette import Palette, palette
 
 
 def differences(colors, others):
@@ -98,13 +98,3 @@ def test_every_picture_has_as_many_colors():
 def test_refuses_no_colors():
     with pytest.raises(ValueError, match="at least one colour"):
         Palette(n=0)
-
-
-@given(st.lists(st.integers(0, 1_000), min_size=1, max_size=20).filter(any), st.integers(1, 700))
-def test_swatches_are_as_wide_as_their_shares(counts, width):
-    share = np.array(counts) / sum(counts)
-    rgb = np.arange(len(share) * 3, dtype=np.uint8).reshape(-1, 3)
-    bar = swatches(rgb, share, width=width, height=3)
-    assert bar.shape == (3, width, 3)
-    drawn = (bar[0][:, None] == rgb).all(axis=-1).sum(axis=0)
-    np.testing.assert_allclose(drawn, share * width, atol=1)

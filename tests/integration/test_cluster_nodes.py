@@ -49,7 +49,7 @@ for name, environment in nodes.items():
     result = {"node": name, "check": outcome(lambda: check_nodes(*places))}
     if name == "bare":  # as if it had come after the check
         def use():
-            from artray.patches import make_patches
+            from artray.patches.station import make_patches
             with cluster.unwrapped_errors():
                 ray.get(ray.remote(num_cpus=0, resources={name: 0.1}, max_retries=0)(make_patches).remote(None))
         result["late"] = outcome(use)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from artray.bundles.classifier import load_bundle, load_model, read_json
+from artray.bundles.classifier import load_bundle, load_model, read_evaluation
 from artray.classifiers.search import SearchOptions, search
 from artray.classifiers.station import TrainOptions, train
 from artray.errors import InputError
@@ -48,13 +48,10 @@ def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tm
     assert rows[0]["test_accuracy"] is not None
     assert [row["test_accuracy"] for row in rows[1:]] == [None] * 3
     for row in rows[:2]:
-        found = [
-            read_json(Location.parse(run), "evaluation.json")["validation"]["artwork"]["accuracy"]
-            for run in row["runs"]
-        ]
+        found = [read_evaluation(Location.parse(run))["validation"]["artwork"]["accuracy"] for run in row["runs"]]
         assert row["validation_accuracy"] == pytest.approx(np.mean(found), abs=1e-4)
         assert row["validation_accuracy_spread"] == pytest.approx(np.std(found, ddof=1), abs=1e-4)
-    evaluation = read_json(Location.parse(counts["best_run"]), "evaluation.json")
+    evaluation = read_evaluation(Location.parse(counts["best_run"]))
     assert evaluation["levels"]["artwork"]["baseline"]["columns"] == ["embedding"]
     assert (tmp_path / "results.csv").read_text().startswith("optimizer.learning_rate,model.dropout,trials,")
     before = times(tmp_path)
@@ -114,11 +111,9 @@ def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Pat
     result = train(options)
     uri = str(tmp_path)
     members = [f"{uri}/folds/{fold}" for fold in range(2)]
-    evaluation, bundle = read_json(Location.parse(uri), "evaluation.json"), load_bundle(Location.parse(uri))
+    evaluation, bundle = read_evaluation(Location.parse(uri)), load_bundle(Location.parse(uri))
     assert bundle.metrics["bagged"] == evaluation["folds"]["n"] == 2
-    found = [
-        read_json(Location.parse(member), "evaluation.json")["validation"]["artwork"]["accuracy"] for member in members
-    ]
+    found = [read_evaluation(Location.parse(member))["validation"]["artwork"]["accuracy"] for member in members]
     assert result["folds"]["accuracy"]["values"] == found
     assert result["folds"]["accuracy"]["mean"] == pytest.approx(np.mean(found), abs=1e-4)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artray.bundles.classifier import load_bundle, load_model, read_json
+from artray.bundles.classifier import load_bundle, load_model, read_evaluation
+from artray.bundles.description import read_history
 from artray.bundles.inputs import FeatureInput
 from artray.classifiers.config import ExamplesConfig, TrainConfig
 from artray.classifiers.examples import Inputs, load_examples
@@ -38,7 +39,7 @@ def test_the_number_of_workers_does_not_change_the_result(features: str, tmp_pat
         scores[workers] = np.array(
             [[dict(row)[name] for name in ("code", "hand")] for row in table["scores"].to_pylist()]
         )
-        history = read_json(Location.parse(tmp_path / str(workers)), "history.json")
+        history = read_history(Location.parse(tmp_path / str(workers)))
         scores[f"history {workers}"] = np.array([[epoch["loss"], epoch["validation_loss"]] for epoch in history])
     assert np.allclose(scores[1], scores[2], atol=1e-5)
     assert np.allclose(scores["history 1"], scores["history 2"], atol=1e-5)
@@ -115,7 +116,7 @@ def test_a_killed_worker_changes_nothing(features: str, tmp_path: Path) -> None:
     run(features, tmp_path / "calm", 2, **changes)
     with killing_a_worker(tmp_path / "killed"):
         run(features, tmp_path / "killed", 2, **changes)
-    calm, disturbed = (read_json(Location.parse(tmp_path / name), "history.json") for name in ("calm", "killed"))
+    calm, disturbed = (read_history(Location.parse(tmp_path / name)) for name in ("calm", "killed"))
     for one, other in zip(calm, disturbed, strict=True):
         assert other == pytest.approx(one, abs=1e-5)
 
@@ -129,8 +130,8 @@ def test_finalize_fits_on_all_parts_and_keeps_the_evaluation(features: str, tmp_
         "optimizer.learning_rate": "0.05",
     }
     first = run(features, tmp_path, 1, **changes)
-    bundle, evaluation = load_bundle(Location.parse(tmp_path)), read_json(Location.parse(tmp_path), "evaluation.json")
-    assert len(read_json(Location.parse(tmp_path), "history.json")) == bundle.metrics["best_epoch"] + 2 < 30
+    bundle, evaluation = load_bundle(Location.parse(tmp_path)), read_evaluation(Location.parse(tmp_path))
+    assert len(read_history(Location.parse(tmp_path))) == bundle.metrics["best_epoch"] + 2 < 30
     options = TrainOptions(
         config=CONFIG, data=features, out=str(tmp_path), finalize=True, tensorboard=True, set=changes
     )
@@ -140,7 +141,7 @@ def test_finalize_fits_on_all_parts_and_keeps_the_evaluation(features: str, tmp_
     assert second["model_id"] != first["model_id"]
     assert final.metrics["finalized"]
     assert [final.data[part] for part in ("train", "validation", "test")] == [EXAMPLES, 0, 0]
-    assert {**read_json(Location.parse(tmp_path), "evaluation.json"), "model_id": ""} == {**evaluation, "model_id": ""}
+    assert {**read_evaluation(Location.parse(tmp_path)), "model_id": ""} == {**evaluation, "model_id": ""}
     assert load_model(Location.parse(tmp_path), final).output_shape == (None, 2)
     assert list((tmp_path / "tensorboard" / "refit").iterdir())
     assert train(options)["model_id"] == second["model_id"]

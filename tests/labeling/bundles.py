@@ -12,7 +12,7 @@ import pyarrow as pa
 from keras import layers
 from PIL import Image
 
-from artray.bundles.classifier import BUNDLE, MODEL, Bundle, Class
+from artray.bundles.classifier import BUNDLE, MODEL, Bundle, BundleClass
 from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
 
@@ -80,7 +80,7 @@ def save_bundle(
         "model_id": f"{task}-{seed}",
         "task": task,
         "target": task,
-        "classes": [Class(name=f"{task} {number}") for number in range(classes)],
+        "classes": [BundleClass(name=f"{task} {number}") for number in range(classes)],
         "input": given,
         "decode_version": DECODE_VERSION,
         "temperature": 1.0,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artray.bundles.classifier import BUNDLE, Bundle, Class
+from artray.bundles.classifier import BUNDLE, Bundle, BundleClass
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.labeling.contract import LABELS, METADATA_KEY
@@ -18,9 +18,9 @@ from artray.labeling.station import LabelOptions, label_catalog, label_rows
 
 AT = datetime(2026, 5, 4, 3, 2, 1, 654321, tzinfo=timezone.utc)
 CLASSES = [
-    Class(name="Impressionism", uri="http://vocab.getty.edu/aat/300021503"),
-    Class(name="浮世絵"),
-    Class(name="Cubism", uri="http://vocab.getty.edu/aat/300021495"),
+    BundleClass(name="Impressionism", uri="http://vocab.getty.edu/aat/300021503"),
+    BundleClass(name="浮世絵"),
+    BundleClass(name="Cubism", uri="http://vocab.getty.edu/aat/300021495"),
 ]
 NAMES = [item.name for item in CLASSES]
 
@@ -40,7 +40,7 @@ CONTRACT = {
 """Written out once more: others have programs that rely on it."""
 
 
-def bundle(task: str = "style", classes: list[Class] = CLASSES) -> Bundle:
+def bundle(task: str = "style", classes: list[BundleClass] = CLASSES) -> Bundle:
     return Bundle(
         model_id=f"{task}-1",
         task=task,

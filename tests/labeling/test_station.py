@@ -24,7 +24,7 @@ from artray.images.decoding import DECODE_VERSION, decode
 from artray.labeling import models, published, station
 from artray.labeling.published import labelled_pictures, read_labels, read_published
 from artray.labeling.station import LabelOptions, label_catalog
-from artray.patches import draw
+from artray.patches.squares import draw
 from artray.storage import Location
 from tests.features.test_objects import save_detector
 from tests.labeling import serial
@@ -110,7 +110,7 @@ def test_labels_are_keras_own_predictions(label, bundles, collection, tmp_path):
             brightness = Brightness(size=32)(decode(data, 32).image[None])["brightness"].to_pylist()
             expected = model.predict(np.array([brightness], np.float32), verbose=0)[0]
         else:
-            squares = draw(decode(data, 64, fit="inside").image, row["object_id"], 24, 3, 5)
+            squares = draw(decode(data, 64, fit="inside").image, row["object_id"], size=24, per_image=3, seed=5)
             halves = squares.reshape(3, 12, 2, 12, 2, 3).mean((2, 4)).round()  # a box filter to half the size
             expected = model.predict(halves.astype(np.float32), verbose=0).mean(axis=0)
         tolerance = 0.01 if row["task"] == "patches" else 1e-5

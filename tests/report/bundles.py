@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from artray.bundles.classifier import MODEL, Bundle, Class
+from artray.bundles.classifier import MODEL, Bundle, BundleClass
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import softmax
 from artray.classifiers.evaluation import evaluation_of
@@ -47,7 +47,7 @@ def write_bundle(folder: Path, classes: list[str], **about: object) -> None:
         model_id="style-1",
         task="style",
         target="style",
-        classes=[Class(name=name) for name in classes],
+        classes=[BundleClass(name=name) for name in classes],
         decode_version=DECODE_VERSION,
         temperature=2.0,
         model_sha=digest(model.read_bytes()) if model.exists() else "",

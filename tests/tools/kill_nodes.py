@@ -37,7 +37,7 @@ import numpy as np
 import pyarrow as pa
 
 from artray import console
-from artray.bundles.classifier import read_json
+from artray.bundles.classifier import read_evaluation
 from artray.labeling.published import read_labels
 from artray.sample.collection import write_sample
 from artray.storage import Location
@@ -255,7 +255,7 @@ class Walk:
 
     def _same_model(self, out: str) -> Callable[[], str]:
         def metrics(name: str) -> np.ndarray[Any, Any]:
-            artwork = read_json(Location.parse(f"{BUCKET}/{name}"), "evaluation.json")["levels"]["artwork"]
+            artwork = read_evaluation(Location.parse(f"{BUCKET}/{name}"))["levels"]["artwork"]
             return np.array([artwork["accuracy"], artwork["log_loss"]])
 
         def check() -> str:

@@ -29,8 +29,9 @@ import pyarrow as pa
 from PIL import Image
 
 from artray import console
-from artray.bundles.classifier import read_json
-from artray.gans.sample_sheets import png
+from artray.bundles.classifier import read_evaluation
+from artray.bundles.description import read_history
+from artray.images.encoding import png
 from artray.storage import Location, list_column
 
 ROOT = Path(__file__).parents[2]
@@ -141,8 +142,8 @@ def write_pictures(uri: str, works: int = 130, side: int = 32) -> None:
 
 
 def classifier_metrics(out: str) -> dict[str, float]:
-    last = read_json(Location.parse(out), "history.json")[-1]
-    artwork = read_json(Location.parse(out), "evaluation.json")["levels"]["artwork"]
+    last = read_history(Location.parse(out))[-1]
+    artwork = read_evaluation(Location.parse(out))["levels"]["artwork"]
     return {
         "loss": last["loss"],
         "validation loss": last["validation_loss"],
@@ -152,7 +153,7 @@ def classifier_metrics(out: str) -> dict[str, float]:
 
 
 def gan_metrics(out: str) -> dict[str, float]:
-    last = read_json(Location.parse(out), "history.json")[-1]
+    last = read_history(Location.parse(out))[-1]
     return {name: last[name] for name in ("discriminator_loss", "generator_loss", "fake_score", "diversity")}
 
 

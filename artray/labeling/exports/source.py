@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from artray.bundles.classifier import TASK
+from artray.bundles.description import TASK
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.labeling.published import read_labels

@@ -1,0 +1,1 @@
+"""Patches: random squares of pictures, for models that look closely."""
