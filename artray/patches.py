@@ -91,6 +91,13 @@ def enlarged(image: Picture, size: int) -> Picture:
     return np.asarray(Image.fromarray(image).resize((wide, high), Image.Resampling.BICUBIC))
 
 
+def resized(image: Picture, size: int) -> Picture:
+    """A square patch at a model's size (a box filter); training and labelling both come through here."""
+    if image.shape[0] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BOX))
+
+
 class _PatchWorker:
     def __init__(self, size: int, per_image: int, seed: int, long_side: int, decode_version: int):
         self._draw = {"size": size, "per_image": per_image, "seed": seed}

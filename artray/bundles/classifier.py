@@ -45,6 +45,18 @@ def check_names(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
+def refuse_bad_names(classes: Sequence[str], data: Location, target: str | None) -> None:
+    """Say before anything is trained that a bundle can't have these classes (see `check_names`).
+
+    Raises:
+        InputError: It can't.
+    """
+    try:
+        check_names(classes)
+    except ValueError as error:
+        raise InputError(f"{data}: column {target!r}: {error}; give it another in the catalogue") from error
+
+
 Names = Annotated[list[str], AfterValidator(check_names)]
 """The names of a bundle's classes."""
 
@@ -85,6 +97,13 @@ class Bundle(AnyBundle):
     input: dict[str, Any]
     temperature: float = Field(gt=0, allow_inf_nan=False)
     model_sha: str
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _in_the_words_of_today(cls, metrics: Any) -> Any:
+        if not isinstance(metrics, dict):
+            return metrics
+        return {"fold_ensemble" if name == "bagged" else name: value for name, value in metrics.items()}  # 0.1
 
     @field_validator("classes")
     @classmethod

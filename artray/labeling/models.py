@@ -13,13 +13,13 @@ import ray
 
 from artray.bundles.classifier import Bundle, load_bundle, load_model
 from artray.classifiers.evaluation import by_artwork
-from artray.classifiers.examples import feature_matrix, resized
+from artray.classifiers.examples import feature_matrix
 from artray.errors import InputError
 from artray.features.station import build_feature, columns_of
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.labeling.plan import read_features
 from artray.models.batches import predict
-from artray.patches import draw
+from artray.patches import draw, resized
 from artray.storage import Location, digest
 from artray.storage.chunks import BATCH
 from artray.storage.passes import actor_cpus
