@@ -41,7 +41,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-SIZE, BATCH, CODES, WIDTH = 64, 64, 100, 64
+SIZE, BATCH, LATENT_SIZE, WIDTH = 64, 64, 100, 64
 RATE, BETA = 2e-4, 0.5
 CONFIG = "gan_dcgan"
 
@@ -56,15 +56,15 @@ def ours() -> Steps:
     import keras
 
     from artray.engine.adversarial import AdversarialTrainer
-    from artray.gans.latents import draw_codes
+    from artray.gans.latents import draw_latents
     from artray.models.gans import discriminator, generator
 
     x = pictures(10 * BATCH)
     trainer = AdversarialTrainer(
-        lambda: generator("dcgan", SIZE, CODES),
+        lambda: generator("dcgan", SIZE, LATENT_SIZE),
         lambda: discriminator("dcgan", SIZE),
         [lambda: keras.optimizers.Adam(RATE, beta_1=BETA)] * 2,
-        lambda step, number: draw_codes(number, CODES, "normal", (0, step)),
+        lambda step, number: draw_latents(number, LATENT_SIZE, "normal", (0, step)),
     )
     check(trainer.generator.count_params(), trainer.discriminator.count_params())
     state = {"step": 0}
@@ -87,7 +87,7 @@ def plain(once: bool, jit_compile: bool) -> Steps:
     from artray.models.gans import discriminator, generator
 
     x = pictures(10 * BATCH)
-    networks = generator("dcgan", SIZE, CODES), discriminator("dcgan", SIZE)
+    networks = generator("dcgan", SIZE, LATENT_SIZE), discriminator("dcgan", SIZE)
     optimizers = [keras.optimizers.Adam(RATE, beta_1=BETA) for _ in networks]
     for optimizer, network in zip(optimizers, networks, strict=True):
         optimizer.build(network.trainable_variables)
@@ -104,7 +104,7 @@ def plain(once: bool, jit_compile: bool) -> Steps:
     def step_once(real: Any) -> Any:
         real = tf.cast(real, tf.float32)
         with tf.GradientTape() as make, tf.GradientTape() as judge:
-            fake = networks[0](tf.random.normal((BATCH, CODES)), training=True)
+            fake = networks[0](tf.random.normal((BATCH, LATENT_SIZE)), training=True)
             real_score, fake_score = networks[1](real, training=True), networks[1](fake, training=True)
             judged = losses(real_score, fake_score)
             made = entropy(tf.ones_like(fake_score), fake_score)
@@ -115,12 +115,12 @@ def plain(once: bool, jit_compile: bool) -> Steps:
     @tf.function(jit_compile=jit_compile)
     def step_twice(real: Any) -> Any:
         real = tf.cast(real, tf.float32)
-        fake = networks[0](tf.random.normal((BATCH, CODES)), training=True)
+        fake = networks[0](tf.random.normal((BATCH, LATENT_SIZE)), training=True)
         with tf.GradientTape() as tape:
             judged = losses(networks[1](real, training=True), networks[1](fake, training=True))
         update(1, tape, judged)
         with tf.GradientTape() as tape:
-            score = networks[1](networks[0](tf.random.normal((BATCH, CODES)), training=True), training=True)
+            score = networks[1](networks[0](tf.random.normal((BATCH, LATENT_SIZE)), training=True), training=True)
             made = entropy(tf.ones_like(score), score)
         update(0, tape, made)
         return judged, made
@@ -145,7 +145,7 @@ def torch_loop(channels_last: bool) -> tuple[Callable[[int], None], list[int]]:
 
     maps = [8 * WIDTH, 4 * WIDTH, 2 * WIDTH, WIDTH]
     layers: list[nn.Module] = [
-        nn.Linear(CODES, 16 * maps[0], bias=False),
+        nn.Linear(LATENT_SIZE, 16 * maps[0], bias=False),
         nn.Unflatten(1, (maps[0], 4, 4)),
         *normalized(maps[0], nn.ReLU(inplace=True)),
     ]
@@ -171,7 +171,7 @@ def torch_loop(channels_last: bool) -> tuple[Callable[[int], None], list[int]]:
             judge.zero_grad()
             judged = entropy(discriminator(real), ones)
             judged.backward()
-            fake = generator(torch.randn(BATCH, CODES))
+            fake = generator(torch.randn(BATCH, LATENT_SIZE))
             entropy(discriminator(fake.detach()), zeros).backward()
             judge.step()
             make.zero_grad()
@@ -208,7 +208,7 @@ def in_process(channels_last: bool, learned: list[int]) -> Steps:
 def learned_parameters() -> list[int]:
     from artray.models.gans import discriminator, generator
 
-    networks = generator("dcgan", SIZE, CODES), discriminator("dcgan", SIZE)
+    networks = generator("dcgan", SIZE, LATENT_SIZE), discriminator("dcgan", SIZE)
     return [sum(int(np.prod(one.shape)) for one in network.trainable_variables) for network in networks]
 
 

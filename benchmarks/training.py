@@ -31,10 +31,10 @@ from rich.console import Console
 from rich.table import Table
 
 from artray import cluster
-from artray.classifiers.examples import Inputs
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, augment
-from artray.engine.trainer import SupervisedTrainer
+from artray.engine.examples import Inputs
+from artray.engine.supervised import SupervisedTrainer
 from artray.models.classifiers import classifier
 from artray.storage import Location, list_column
 
@@ -62,7 +62,7 @@ def examples(shape: tuple[int, ...], classes: int, count: int) -> tuple[npt.NDAr
     return x, np.eye(classes, dtype=np.float32)[rng.integers(0, classes, count)]
 
 
-def replicas_of(name: str, shape: tuple[int, ...], classes: int) -> SupervisedTrainer:
+def trainer_of(name: str, shape: tuple[int, ...], classes: int) -> SupervisedTrainer:
     return SupervisedTrainer(
         lambda: classifier(name, shape, classes, {}), lambda: keras.optimizers.Adam(1e-3), CrossEntropy()
     )
@@ -97,7 +97,7 @@ def step(repeats: int, seconds: float) -> Table:
         x, y = examples(shape, classes, count)
         model = classifier(name, shape, classes, {})
         model.compile(keras.optimizers.Adam(1e-3), keras.losses.CategoricalCrossentropy(from_logits=True))
-        replicas = replicas_of(name, shape, classes)
+        trainer = trainer_of(name, shape, classes)
         ones = np.ones(count, np.float32)
         batches = epoch_of(count, batch, 0)
 
@@ -105,9 +105,9 @@ def step(repeats: int, seconds: float) -> Table:
             model.fit(x, y, batch_size=batch, epochs=1, verbose=0)
 
         def ours(
-            replicas: SupervisedTrainer = replicas, x: Any = x, y: Any = y, ones: Any = ones, batches: Any = batches
+            trainer: SupervisedTrainer = trainer, x: Any = x, y: Any = y, ones: Any = ones, batches: Any = batches
         ) -> None:
-            list(replicas.train(lambda rows: (x[rows], y[rows], ones[rows]), batches, [1e-3] * len(batches)))
+            list(trainer.train(lambda rows: (x[rows], y[rows], ones[rows]), batches, [1e-3] * len(batches)))
 
         best = best_of({"fit": fit, "ours": ours}, repeats, seconds)
         each = {run: 1e3 * value / len(batches) for run, value in best.items()}
@@ -132,15 +132,15 @@ def feeding(repeats: int, seconds: float) -> Table:
         place = np.concatenate(
             [np.stack([np.full(len(rows), block), np.arange(len(rows))], 1) for block, rows in enumerate(pieces)]
         )
-        inputs, ones, replicas = Inputs(blocks, place), np.ones(count, np.float32), replicas_of(name, shape, classes)
+        inputs, ones, trainer = Inputs(blocks, place), np.ones(count, np.float32), trainer_of(name, shape, classes)
         batches = epoch_of(count, batch, 0)
         ready = [
             np.arange(start, start + len(rows)) for start, rows in zip(range(0, count, batch), batches, strict=True)
         ]
         for words, how in AUGMENTATIONS.items():
 
-            def train(batches: Any, take: Callable[..., Any], replicas: SupervisedTrainer = replicas) -> None:
-                list(replicas.train(take, batches, [1e-3] * len(batches)))
+            def train(batches: Any, take: Callable[..., Any], trainer: SupervisedTrainer = trainer) -> None:
+                list(trainer.train(take, batches, [1e-3] * len(batches)))
 
             def fed(rows: Any, inputs: Any = inputs, how: Any = how, y: Any = y, ones: Any = ones) -> Any:
                 return augment(inputs.take(rows), rows, how, 0, 0), y[rows], ones[rows]

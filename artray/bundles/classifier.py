@@ -51,6 +51,13 @@ class Bundle(AnyBundle):
     temperature: float = Field(gt=0, allow_inf_nan=False)
     model_sha: str
 
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _in_the_words_of_today(cls, metrics: Any) -> Any:
+        if not isinstance(metrics, dict):
+            return metrics
+        return {"fold_ensemble" if name == "bagged" else name: value for name, value in metrics.items()}  # 0.1
+
     @field_validator("classes")
     @classmethod
     def _have_names(cls, classes: list[BundleClass]) -> list[BundleClass]:

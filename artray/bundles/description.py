@@ -36,6 +36,18 @@ def check_names(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
+def refuse_bad_names(classes: Sequence[str], data: Location, target: str | None) -> None:
+    """Say before anything is trained that a bundle can't have these classes (see `check_names`).
+
+    Raises:
+        InputError: It can't.
+    """
+    try:
+        check_names(classes)
+    except ValueError as error:
+        raise InputError(f"{data}: column {target!r}: {error}; give it another in the catalogue") from error
+
+
 Names = Annotated[list[str], AfterValidator(check_names)]
 """The names of a bundle's classes."""
 

@@ -1,7 +1,7 @@
 """A generator bundle: a folder with `generator.keras` and `generator.json`, all that sampling needs to know.
 
-Besides these two it holds `discriminator.keras`, `history.json` (the figures of every epoch), and `samples/`: the
-pictures of the same codes after each epoch, `samples.webp`, which shows them one after the other, and, once it was
+Besides these two it holds `discriminator.keras`, `history.json` (the metrics of every epoch), and `samples/`: the
+pictures of the same latents after each epoch, `samples.webp`, which shows them one after the other, and, once it was
 scored, `scores.json`.
 `generator.json` is written last: a folder without it is no bundle.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
+
+from pydantic import model_validator
 
 from artray.bundles.description import AnyBundle, Names, read_description, write_description, write_history
 from artray.bundles.keras_files import load_keras
@@ -24,7 +26,7 @@ ANIMATION = "samples.webp"
 SCORES = "scores.json"
 
 Distribution: TypeAlias = Literal["normal", "uniform"]
-"""From which codes are drawn; normal: of mean 0 and deviation 1, uniform: from -1 to 1."""
+"""Of the numbers in a latent; normal: of mean 0 and deviation 1, uniform: from -1 to 1."""
 
 
 class GeneratorBundle(AnyBundle):
@@ -32,19 +34,26 @@ class GeneratorBundle(AnyBundle):
 
     Attributes:
         size: Side of the pictures in pixels.
-        codes: Numbers in a code.
-        distribution: From which they are drawn.
+        latent_size: Numbers in a latent; `codes` in bundles of 0.1.
+        distribution: From which they are drawn (see `artray.gans.latents`).
         classes: Labels in the order of the generator's second input, which is one-hot; empty if it has none.
         data: `train` pictures, of which `dropped` were left out and why; `fingerprint` of them, `source` of the data
             set.
     """
 
     size: int
-    codes: int
+    latent_size: int
     distribution: Distribution
     classes: Names
     generator_sha: str
     discriminator_sha: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_the_words_of_today(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {"latent_size" if key == "codes" else key: value for key, value in values.items()}
 
 
 def load_generator_bundle(uri: Location) -> GeneratorBundle:
@@ -59,27 +68,13 @@ def load_generator_bundle(uri: Location) -> GeneratorBundle:
 def load_generator(uri: Location, bundle: GeneratorBundle) -> Any:
     """The bundle's generator, checked to be the one that `generator.json` was written for.
 
-    Inputs: codes (n, codes) float32, and with classes labels (n, classes), one-hot. Output: (n, size, size, 3) float32
-    RGB 0..255.
+    Inputs: latents (n, latent_size) float32, and with classes labels (n, classes), one-hot. Output: (n, size, size, 3)
+    float32 RGB 0..255.
 
     Raises:
         InputError: It is damaged, was replaced, or holds layers that can't be loaded safely.
     """
     return load_keras(uri, GENERATOR, bundle.generator_sha, BUNDLE)
-
-
-def load_discriminator(uri: Location, bundle: GeneratorBundle) -> Any:
-    """The bundle's discriminator, checked likewise.
-
-    Inputs: pictures (n, size, size, 3) RGB 0..255, and with classes labels (n, classes). Output: (n, 1) scores, higher
-    for pictures that look like those of the collection; of a BEGAN, the pictures as its autoencoder sees them.
-
-    Raises:
-        InputError: It is damaged, was replaced, or holds layers that can't be loaded safely.
-    """
-    import artray.models.gans.residual  # noqa: F401  its layers are known to Keras then
-
-    return load_keras(uri, DISCRIMINATOR, bundle.discriminator_sha, BUNDLE)
 
 
 def is_scored(uri: Location) -> bool:

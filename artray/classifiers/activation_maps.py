@@ -159,7 +159,7 @@ def _explainer(model: keras.Model, layer: str, method: Method, kernel: npt.NDArr
             np.einsum("nhwc,cn->nhw", mapper.predict_on_batch(images), kernel[:, classes]), images.shape[1:3]
         )
     # Here and not above: with it comes TensorFlow.
-    from artray.engine.trainer import gradients
+    from artray.engine.gradients import gradients
 
     both = keras.Model(model.input, [maps, model.output])
 

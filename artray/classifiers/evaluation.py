@@ -2,15 +2,15 @@
 
 task, part, labels, classes, temperature
 majority_share  of the artworks' level, see there
-levels      artwork (and patch) → all figures of `metrics.evaluate`, and
+levels      artwork (and patch) → all of `metrics.evaluate`, and
               majority_share     accuracy of saying the same of every work: what most of them are
               expected_calibration_error, its value `uncalibrated`
               intervals          95 %, of accuracy, balanced_accuracy, macro_f1; per class of precision, recall, f1
-              majority           all figures of saying the same of every work
-              baseline           all figures of a logistic regression (see `baseline`), or null
+              majority           all metrics of saying the same of every work
+              baseline           all metrics of a logistic regression (see `baseline`), or null
 calibration  level → before, after: the bins behind the calibration errors
 curves       level → class → roc (false and true positive rate), precision_recall (recall, precision); or null
-validation   artwork → figures without intervals, for choosing between models
+validation   artwork → metrics without intervals, for choosing between models
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from artray.classifiers.metrics import (
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
-FIGURES = (
+METRICS = (
     "accuracy",
     "balanced_accuracy",
     "macro_f1",
@@ -52,11 +52,11 @@ FIGURES = (
     "hamming_loss",
     "log_loss",
 )
-"""The figures of a level that are one number."""
+"""The metrics of a level that are one number."""
 
 
-def figure(level: Mapping[str, Any], name: str) -> float | None:
-    """One of `FIGURES` from a level of an evaluation; None where it is not defined."""
+def metric(level: Mapping[str, Any], name: str) -> float | None:
+    """One of `METRICS` from a level of an evaluation; None where it is not defined."""
     value = level["macro"][name.removeprefix("macro_")] if name.startswith("macro_") else level.get(name)
     return None if value is None else float(value)
 
@@ -107,20 +107,20 @@ def evaluation_of(
     part = np.asarray(table["part"])
     unseen = part == "test"
     level = _Level(artwork_true[unseen], artwork_scores[unseen], artwork_plain[unseen], examples.classes)
-    found = {"artwork": level}
-    levels = {"artwork": level.figures()}
+    judged = {"artwork": level}
+    levels = {"artwork": level.metrics()}
     if baseline is not None:
         simple = baseline.scores_of(np.asarray(names)[unseen].tolist())
         levels["artwork"]["baseline"] = baseline.about() | level.plain(simple)
     if len(names) != len(owners):
         test = examples.part("test")
         level = _Level(true[test], scores[test], plain[test], examples.classes, [owners[row] for row in test])
-        found["patch"] = level
-        levels["patch"] = level.figures()
+        judged["patch"] = level
+        levels["patch"] = level.metrics()
     chosen = part == "validation"
     validation = None
     if chosen.any():
-        validation = {"artwork": _figures(artwork_true[chosen], artwork_scores[chosen], examples.classes)}
+        validation = {"artwork": _metrics(artwork_true[chosen], artwork_scores[chosen], examples.classes)}
     evaluation = {
         "task": task,
         "part": "test",
@@ -130,8 +130,8 @@ def evaluation_of(
         "majority_share": levels["artwork"]["majority_share"],
         "levels": levels,
         "validation": validation,
-        "calibration": {name: level.calibration for name, level in found.items()},
-        "curves": {name: level.curves() for name, level in found.items()},
+        "calibration": {name: level.calibration for name, level in judged.items()},
+        "curves": {name: level.curves() for name, level in judged.items()},
     }
     return evaluation, predictions_table(table, artwork_true, artwork_scores, examples.classes)
 
@@ -145,16 +145,16 @@ class _Level:
         self._true, self._scores, self._classes, self._owners = true, scores, classes, owners
         self.calibration = {"before": reliability(true, plain), "after": reliability(true, scores)}
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         shares = one_hot(self._true, len(self._classes)).mean(axis=0)
         majority = self.plain(np.tile(shares, (len(self._true), 1)))
-        found = evaluate(self._true, self._scores, self._classes)
+        metrics = evaluate(self._true, self._scores, self._classes)
         bounds = intervals(self._true, self._scores, self._owners)
         for index, name in enumerate(self._classes):
-            found["per_class"][name]["intervals"] = {
+            metrics["per_class"][name]["intervals"] = {
                 key: [rounded(bound[index]) for bound in bounds[key]] for key in ("precision", "recall", "f1")
             }
-        return found | {
+        return metrics | {
             "majority_share": majority["accuracy"],
             "expected_calibration_error": self.calibration["after"]["ece"],
             "uncalibrated": self.calibration["before"]["ece"],
@@ -167,24 +167,24 @@ class _Level:
         }
 
     def plain(self, scores: Floats) -> dict[str, Any]:
-        return _figures(self._true, scores, self._classes)
+        return _metrics(self._true, scores, self._classes)
 
     def curves(self) -> dict[str, Any]:
         has = one_hot(self._true, len(self._classes)).astype(bool)
-        found: dict[str, Any] = {}
+        curves_of: dict[str, Any] = {}
         for index, name in enumerate(self._classes):
             curves = {
                 "roc": roc_curve(has[:, index], self._scores[:, index]),
                 "precision_recall": precision_recall_curve(has[:, index], self._scores[:, index]),
             }
-            found[name] = {key: None if points is None else thinned(points) for key, points in curves.items()}
-        return found
+            curves_of[name] = {key: None if points is None else thinned(points) for key, points in curves.items()}
+        return curves_of
 
 
-def _figures(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, Any]:
-    found = evaluate(true, scores, classes)
-    del found["confusion"]
-    return found
+def _metrics(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, Any]:
+    metrics = evaluate(true, scores, classes)
+    del metrics["confusion"]
+    return metrics
 
 
 def predictions_table(table: pa.Table, true: Ints, scores: Floats, classes: Sequence[str]) -> pa.Table:

@@ -1,36 +1,27 @@
-"""Training examples: a table of who they are, and their inputs in Ray's object store.
-
-Every worker sees all examples (on one node they share the memory), so a global batch can be the same set of examples
-for any number of workers.
-"""
+"""Labelled examples: a table of who they are, and their inputs in Ray's object store (see `engine.examples`)."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
-from PIL import Image
 from pydantic import ValidationError
 
-from artray import cluster
-from artray.bundles.description import check_names
+from artray.bundles.description import refuse_bad_names
 from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInput, PictureInput
 from artray.catalogs.corrections import corrected
 from artray.catalogs.targets import read_targets
 from artray.classifiers.config import ExamplesConfig
+from artray.engine.examples import decode_images
 from artray.errors import InputError
 from artray.features.colormaps import learn_color_maps
 from artray.features.columns import matrix
-from artray.images.pictures import read_pictures
 from artray.ingest.splits import PARTS, assign_folds
-from artray.patches.squares import resized
 from artray.storage import Location
 from artray.storage.passes import read_run
 
@@ -64,26 +55,6 @@ class Examples:
     def part(self, name: str) -> npt.NDArray[np.int64]:
         """Indices of the examples of one part."""
         return np.flatnonzero(np.asarray(self.table["part"]) == name)
-
-
-class Inputs:
-    """A worker's view of the inputs: any examples, by index."""
-
-    def __init__(self, blocks: Sequence[Any], place: npt.NDArray[np.int64]):
-        self._blocks = ray.get(list(blocks))  # zero-copy: arrays in the node's shared memory
-        self._place = place
-
-    def take(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """The inputs of some examples, (len(indices), *shape)."""
-        block, row = self._place[indices].T
-        first = self._blocks[block[0]]
-        if len(self._blocks) == 1:
-            return np.asarray(first[row])
-        found = np.empty((len(indices), *first.shape[1:]), first.dtype)
-        for number in np.unique(block):
-            here = block == number
-            found[here] = self._blocks[number][row[here]]
-        return found
 
 
 def load_examples(
@@ -142,18 +113,6 @@ def load_examples(
     )
 
 
-def refuse_bad_names(classes: Sequence[str], data: Location, target: str | None) -> None:
-    """Say before anything is trained that a bundle can't have these classes (see `check_names`).
-
-    Raises:
-        InputError: It can't.
-    """
-    try:
-        check_names(classes)
-    except ValueError as error:
-        raise InputError(f"{data}: column {target!r}: {error}; give it another in the catalogue") from error
-
-
 @dataclass(frozen=True)
 class _Chosen:
     """The rows of a table that are examples."""
@@ -192,8 +151,10 @@ def _label(config: ExamplesConfig, data: Location, table: pa.Table, all_for_trai
     if absent:
         raise InputError(f"{data}: no training example of {', '.join(absent)} in column {config.target!r}")
     if len(classes) < 2:
-        found = f"only {classes[0]!r}" if classes else "no label"
-        raise InputError(f"{data}: the training part of column {config.target!r} has {found}; two classes are needed")
+        labels_there = f"only {classes[0]!r}" if classes else "no label"
+        raise InputError(
+            f"{data}: the training part of column {config.target!r} has {labels_there}; two classes are needed"
+        )
     refuse_bad_names(classes, data, config.target)
     ids = table["object_id"].to_pylist()
     numbers = table["patch"].to_pylist() if "patch" in table.column_names else [0] * len(ids)
@@ -285,60 +246,3 @@ def _reference_maps(
     rows, columns = np.nonzero(targets >= 0.5)
     learned = learn_color_maps(maps[rows], [classes[column] for column in columns.tolist()])
     return {name: learned[name].round(3).tolist() for name in classes if name in learned}
-
-
-def decode_images(
-    dataset: Any, kind: Literal["pictures", "patches"], columns: Sequence[str], size: int
-) -> tuple[pa.Table, list[Any], npt.NDArray[np.int64]]:
-    """Decode all pictures of a manifest, or patches, once, in Ray tasks; the arrays stay in the object store.
-
-    Args:
-        dataset: As from `storage.dataset`.
-        kind: What it holds.
-        columns: Which of its columns are wanted; `image_uri` of a manifest, `status` of patches among them.
-        size: Side in pixels.
-
-    Returns:
-        The columns, with `status`; references to uint8 arrays (rows, size, size, 3); and (rows, 2): in which array a
-        row's picture lies, and where in it. It is black where the status is not ok.
-    """
-    decode = {"pictures": _decode_pictures, "patches": _decode_patches}[kind]
-    remote = ray.remote(num_returns=2)(decode)
-    fs = dataset.filesystem
-    groups = [(fragment.path, group.id) for fragment in dataset.get_fragments() for group in fragment.row_groups]
-    started = [remote.remote(fs, path, group, list(columns), size) for path, group in groups]
-    with cluster.unwrapped_errors():
-        tables = ray.get([table for table, _ in started])
-    place = np.concatenate(
-        [np.stack([np.full(len(table), block), np.arange(len(table))], axis=1) for block, table in enumerate(tables)]
-    ).astype(np.int64)
-    return pa.concat_tables(tables), [block for _, block in started], place
-
-
-def _read_group(fs: Any, path: str, group: int, columns: Sequence[str]) -> pa.Table:
-    with fs.open_input_file(path) as source:
-        return pq.ParquetFile(source).read_row_group(group, columns=list(columns))
-
-
-def _decode_patches(fs: Any, path: str, group: int, columns: list[str], size: int) -> tuple[pa.Table, Any]:
-    table = _read_group(fs, path, group, [*columns, "image"])
-    images = np.zeros((len(table), size, size, 3), np.uint8)
-    for row, image in enumerate(table["image"].to_pylist()):
-        if image is not None:
-            images[row] = resized(np.asarray(Image.open(io.BytesIO(image["bytes"])).convert("RGB")), size)
-    return table.drop_columns(["image"]), images
-
-
-def _decode_pictures(fs: Any, path: str, group: int, columns: list[str], size: int) -> tuple[pa.Table, Any]:
-    table = _read_group(fs, path, group, columns)
-    images = np.zeros((len(table), size, size, 3), np.uint8)
-    state = []
-    start = 0
-    (decode_size,) = PictureInput(size=size).decode_sizes()
-    for pictures in read_pictures(table, [decode_size]):
-        for row, image in zip(pictures.readable, pictures.images[decode_size], strict=True):
-            images[start + row] = image
-        state.append(pictures.state["status"])
-        start += len(pictures.rows)
-    status = pa.chunked_array([chunk for column in state for chunk in column.chunks])
-    return table.append_column("status", status), images

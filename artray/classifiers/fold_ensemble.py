@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.classifiers.bundling import write_bundle
-from artray.classifiers.evaluation import FIGURES, evaluation_of, figure
-from artray.classifiers.examples import Inputs
-from artray.classifiers.loop import Job
+from artray.classifiers.evaluation import METRICS, evaluation_of, metric
+from artray.classifiers.loop import ClassifierTraining
+from artray.engine.examples import Inputs
 from artray.errors import InputError
 from artray.models.batches import predict
 from artray.storage import Location
@@ -42,15 +42,15 @@ def averaged(models: Sequence[Any]) -> Any:
     for number, model in enumerate(models):
         model.name = f"fold_{number}"
     scores = keras.layers.Average(name="scores")([model(inputs) for model in models])
-    return keras.Model(inputs, scores, name="bag")
+    return keras.Model(inputs, scores, name="fold_ensemble")
 
 
-def bag(members: Sequence[Location], job: Job) -> None:
+def write_fold_ensemble(members: Sequence[Location], training: ClassifierTraining) -> None:
     """Write the bundle of the folds' mean, with its evaluation; TensorFlow comes with it.
 
     Args:
         members: The folds' bundles, in order.
-        job: Its examples have the parts of the data set, not those of a fold.
+        training: Its examples have the parts of the data set, not those of a fold.
 
     Raises:
         InputError: The models don't take the same input.
@@ -58,7 +58,7 @@ def bag(members: Sequence[Location], job: Job) -> None:
     bundles = [load_bundle(uri) for uri in members]
     _check(members, bundles)
     models = [load_model(uri, bundle) for uri, bundle in zip(members, bundles, strict=True)]
-    examples, inputs = job.examples, Inputs(job.examples.blocks, job.examples.place)
+    examples, inputs = training.examples, Inputs(training.examples.blocks, training.examples.place)
     model = averaged(models)
     test = examples.part("test")
     scores = np.zeros(examples.targets.shape, np.float32)
@@ -72,25 +72,30 @@ def bag(members: Sequence[Location], job: Job) -> None:
     part = np.where(np.asarray(examples.table["part"]) == "test", "test", "validation")
     column = examples.table.column_names.index("part")
     judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
-    config = job.config
+    config = training.config
     evaluation, predictions = evaluation_of(
-        judged, _logits(scores, config.multilabel), 1.0, task=config.task, labels=config.labels, baseline=job.baseline
+        judged,
+        _logits(scores, config.multilabel),
+        1.0,
+        task=config.task,
+        labels=config.labels,
+        baseline=training.baseline,
     )
-    evaluation["folds"] = fold_figures([read_evaluation(uri) for uri in members])
+    evaluation["folds"] = fold_metrics([read_evaluation(uri) for uri in members])
     history = []
     for fold, uri in enumerate(members):
         history += [{"fold": fold, **epoch} for epoch in read_history(uri)]
     write_bundle(
-        job.out,
+        training.out,
         model=model,
         temperature=1.0,
         config=config,
         examples=examples,
-        source=job.source,
+        source=training.source,
         evaluation=evaluation,
         predictions=predictions,
         history=history,
-        metrics={"bagged": len(members), "best_epoch": [bundle.metrics["best_epoch"] for bundle in bundles]},
+        metrics={"fold_ensemble": len(members), "best_epoch": [bundle.metrics["best_epoch"] for bundle in bundles]},
     )
 
 
@@ -114,17 +119,17 @@ def _logits(scores: npt.NDArray[np.float32], multilabel: bool) -> npt.NDArray[np
     return np.asarray(np.log(safe) - np.log1p(-safe) if multilabel else np.log(safe))
 
 
-def fold_figures(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Each figure of the folds' validation parts, with mean and spread (standard deviation).
+def fold_metrics(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Each metric of the folds' validation parts, with mean and spread (standard deviation).
 
     Args:
         evaluations: The folds' `evaluation.json`, in order.
     """
-    figures = {}
-    for name in FIGURES:
-        values = [figure(evaluation["validation"]["artwork"], name) for evaluation in evaluations]
+    metrics = {}
+    for name in METRICS:
+        values = [metric(evaluation["validation"]["artwork"], name) for evaluation in evaluations]
         known = [value for value in values if value is not None]
         if len(known) == len(values):
             spread = float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
-            figures[name] = {"mean": round(float(np.mean(known)), 4), "spread": round(spread, 4), "values": known}
-    return {"n": len(evaluations), "figures": figures}
+            metrics[name] = {"mean": round(float(np.mean(known)), 4), "spread": round(spread, 4), "values": known}
+    return {"n": len(evaluations), "figures": metrics}

@@ -17,11 +17,13 @@ from artray.classifiers.bundling import write_bundle
 from artray.classifiers.calibration import fit_temperature, log_loss, sigmoid, softmax
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.evaluation import evaluation_of, true_classes
-from artray.classifiers.examples import Examples, Inputs
-from artray.classifiers.metrics import figures, tallies
+from artray.classifiers.examples import Examples
+from artray.classifiers.metrics import from_tallies, tallies
 from artray.engine.augmentation import augment, minority
-from artray.engine.checkpoints import Checkpoints
+from artray.engine.checkpoints import Checkpoints, until_checkpoint
+from artray.engine.examples import Inputs
 from artray.engine.optimizers import optimizer
+from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
 from artray.engine.worker_group import in_worker
 from artray.errors import ArtrayError
@@ -51,9 +53,9 @@ class Refit:
     predictions: pa.Table
 
 
-@dataclass(frozen=True)
-class Job:
-    """All that a worker is told.
+@dataclass(frozen=True, kw_only=True)
+class ClassifierTraining:
+    """One training of a classifier: all that a worker is told.
 
     Attributes:
         config: What is trained.
@@ -69,8 +71,8 @@ class Job:
 
     config: TrainConfig
     examples: Examples
-    standardize: tuple[list[float], list[float]] | None
-    baseline: Baseline | None
+    standardize: tuple[list[float], list[float]] | None = None
+    baseline: Baseline | None = None
     out: Location
     source: str
     progress: Any = None
@@ -101,30 +103,32 @@ def train_worker(config: dict[str, Any]) -> None:
     """One worker's whole run, as Ray Train calls it.
 
     Args:
-        config: `job`: a Job.
+        config: `training`: a ClassifierTraining.
     """
-    job: Job = config["job"]
-    in_worker(lambda rank, checkpoints: _Run(job, rank, checkpoints).run(), job.progress)
+    training: ClassifierTraining = config["training"]
+    in_worker(lambda rank, checkpoints: _Run(training, rank, checkpoints).run(), training.progress)
 
 
 class _Run:
     """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
 
-    def __init__(self, job: Job, rank: int, checkpoints: Checkpoints):
+    def __init__(self, training: ClassifierTraining, rank: int, checkpoints: Checkpoints):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
         from artray.classifiers.losses import CrossEntropy, class_weights
-        from artray.engine.trainer import Summaries, SupervisedTrainer
+        from artray.engine.summaries import Summaries
+        from artray.engine.supervised import SupervisedTrainer
         from artray.models.classifiers import classifier
 
-        self._job, self._config, self._examples = job, job.config, job.examples
-        self._rank, self._checkpoints = rank, checkpoints
-        config, examples = job.config, job.examples
+        self._config, self._examples, self._refit = training.config, training.examples, training.refit
+        self._baseline, self._out, self._source = training.baseline, training.out, training.source
+        self._rank, self._checkpoints, self._reporter = rank, checkpoints, Reporter(training.progress, rank)
+        config, examples = training.config, training.examples
         self._inputs = Inputs(examples.blocks, examples.place)
         self._training = examples.part("train")
         self._validation = examples.part("validation")
-        self._epochs = job.refit.epochs if job.refit else config.epochs
+        self._epochs = training.refit.epochs if training.refit else config.epochs
 
         multilabel = config.multilabel
         targets = examples.targets[self._training]
@@ -141,7 +145,7 @@ class _Run:
                 examples.shape,
                 len(examples.classes),
                 config.model.settings(),
-                standardize=job.standardize,
+                standardize=training.standardize,
                 widths=examples.widths,
             )
 
@@ -151,7 +155,7 @@ class _Run:
 
         keras.utils.set_random_seed(config.seed)
         self._build = build
-        self._replicas = SupervisedTrainer(
+        self._trainer = SupervisedTrainer(
             build,
             partial(optimizer, config.optimizer),
             loss,
@@ -163,25 +167,25 @@ class _Run:
         )
         self._position = self._restore()
         self._summaries = None
-        if job.summaries and rank == 0:
-            self._summaries = Summaries(job.summaries)
+        if training.summaries and rank == 0:
+            self._summaries = Summaries(training.summaries)
 
     def run(self) -> None:
         """Train from where the last checkpoint was taken, and write the bundle."""
         position = self._position
         self._freezing.apply(position.epoch + 1)
-        self._replicas.compile()
+        self._trainer.compile()
         while position.epoch < self._epochs:
-            if not self._job.refit and self._stops_early():
+            if not self._refit and self._stops_early():
                 break
             self._epoch()
             if self._freezing.changes(position.epoch + 1):
                 self._freezing.apply(position.epoch + 1)
-                self._replicas.compile()
+                self._trainer.compile()
             if self._checkpoints.due():
                 self._checkpoint()
-        if self._job.refit:
-            self._finish_refit(self._job.refit)
+        if self._refit:
+            self._finish_refit(self._refit)
         else:
             self._finish()
 
@@ -196,7 +200,7 @@ class _Run:
         epoch = position.epoch
         order = epoch_order(self._examples, epoch, config.seed, balanced=config.sampling == "balanced")
         batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
-        history = self._job.refit.history[:epoch] if self._job.refit else position.history
+        history = self._refit.history[:epoch] if self._refit else position.history
         schedule = config.learning_rate
         rates = [schedule.rate(epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
 
@@ -206,41 +210,36 @@ class _Run:
                 x = augment(x, indices, config.augment, config.seed, epoch, self._small[indices])
             return x, self._examples.targets[indices], self._weights[indices]
 
-        every = config.checkpoint_steps or len(batches)
-        started, told = time.monotonic(), 0.0
-        first = position.step
+        started, first = time.monotonic(), position.step
+
+        def so_far() -> dict[str, Any]:
+            seen = sum(map(len, batches[: position.step]))
+            rate = (seen - sum(map(len, batches[:first]))) / max(time.monotonic() - started, 1e-9)
+            return {"epoch": epoch, "seen": seen, "rate": rate, "loss": _mean(position.losses, batches)}
+
         while position.step < len(batches):
-            part = slice(position.step, min(len(batches), (position.step // every + 1) * every))
-            for losses in self._replicas.train(take, batches[part], rates[part]):
+            steps = until_checkpoint(position.step, len(batches), config.checkpoint_steps)
+            for losses in self._trainer.train(take, batches[steps], rates[steps]):
                 position.losses += losses.tolist()
                 position.step += len(losses)
                 if not np.isfinite(losses).all():
                     self._give_up("loss")
-                now = time.monotonic()
-                if self._told() and now - told > 0.5 and position.step < len(batches):
-                    told = now
-                    seen = sum(map(len, batches[: position.step]))
-                    rate = (seen - sum(map(len, batches[:first]))) / max(now - started, 1e-9)
-                    loss = _mean(position.losses, batches)
-                    self._job.progress.step.remote({"epoch": epoch, "seen": seen, "rate": rate, "loss": loss})
+                if position.step < len(batches):
+                    self._reporter.step(so_far)
             if position.step < len(batches):
                 self._checkpoint()
         seconds = time.monotonic() - started
         metrics = {"epoch": epoch + 1, "loss": _mean(position.losses, batches), "learning_rate": rates[-1]}
-        if not self._job.refit:
-            with self._replicas.averaged():
+        if not self._refit:
+            with self._trainer.averaged():
                 metrics |= self._validate()
                 self._keep_best(metrics)
         position.history.append(metrics)
         position.epoch, position.step, position.losses = epoch + 1, 0, []
-        if self._told():
-            rate = sum(map(len, batches[first:])) / max(seconds, 1e-9)
-            self._job.progress.add.remote(metrics | {"seen": len(order), "rate": rate})
+        rate = sum(map(len, batches[first:])) / max(seconds, 1e-9)
+        self._reporter.epoch(metrics | {"seen": len(order), "rate": rate})
         if self._summaries is not None:
             self._summaries.write(epoch + 1, {name: value for name, value in metrics.items() if name != "epoch"})
-
-    def _told(self) -> bool:
-        return self._rank == 0 and self._job.progress is not None
 
     def _validate(self) -> dict[str, float]:
         logits = self._predict(self._validation)
@@ -252,14 +251,14 @@ class _Run:
     def _keep_best(self, metrics: dict[str, float]) -> None:
         best, monitor = self._position.best, self._config.monitor
         if best is None or improved(monitor, metrics[monitor], best["value"]):
-            state = {name: value for name, value in self._replicas.state().items() if name.startswith("model/")}
+            state = {name: value for name, value in self._trainer.state().items() if name.startswith("model/")}
             self._position.best = {"value": metrics[monitor], "epoch": metrics["epoch"], "state": state}
 
     def _give_up(self, what: str) -> None:
         position = self._position
-        kept = f"; {self._job.out}/_training keeps the weights of epoch {position.epoch}" if position.epoch else ""
+        kept = f"; {self._out}/_training keeps the weights of epoch {position.epoch}" if position.epoch else ""
         if position.epoch and position.step:  # the weights are spoiled: keep what the last checkpoint holds
-            kept = f"; {self._job.out}/_training keeps the last checkpoint"
+            kept = f"; {self._out}/_training keeps the last checkpoint"
         raise ArtrayError(
             f"the {what} is no longer a number in epoch {position.epoch + 1}: try a smaller learning rate, "
             f"clip_norm or warmup_epochs{kept}"
@@ -271,28 +270,28 @@ class _Run:
             batch = _FEATURE_BATCH
         else:
             batch = max(1, self._config.batch_size // self._config.accumulate)
-        logits = self._replicas.predict(self._inputs.take, indices, batch)
+        logits = self._trainer.predict(self._inputs.take, indices, batch)
         if flip:
-            mirrored = self._replicas.predict(lambda rows: self._inputs.take(rows)[:, :, ::-1], indices, batch)
+            mirrored = self._trainer.predict(lambda rows: self._inputs.take(rows)[:, :, ::-1], indices, batch)
             logits = (logits + mirrored) / 2
         return np.asarray(logits, np.float32)
 
     def _finish(self) -> None:
         config, examples, best = self._config, self._examples, self._position.best
         assert best is not None  # a config has at least one epoch
-        self._replicas.load(best["state"])
+        self._trainer.load(best["state"])
         logits = self._predict(np.arange(len(examples.table)), config.test_time_flip)
         if self._rank != 0:
             return
         true = true_classes(examples.targets[self._validation], config.multilabel)
         temperature = fit_temperature(true, logits[self._validation])
         evaluation, predictions = evaluation_of(
-            examples, logits, temperature, task=config.task, labels=config.labels, baseline=self._job.baseline
+            examples, logits, temperature, task=config.task, labels=config.labels, baseline=self._baseline
         )
         self._write(temperature, evaluation, predictions, self._position.history, {"best_epoch": best["epoch"]})
 
     def _finish_refit(self, refit: Refit) -> None:
-        with self._replicas.averaged():
+        with self._trainer.averaged():
             if self._rank == 0:
                 metrics = {"best_epoch": refit.epochs, "finalized": True}
                 self._write(refit.temperature, refit.evaluation, refit.predictions, refit.history, metrics)
@@ -309,14 +308,14 @@ class _Run:
 
         config = self._config
         plain = self._build()  # outside the strategy, in float32: a model of ordinary variables
-        plain.set_weights([variable.numpy() for variable in self._replicas.model.weights])
+        plain.set_weights([variable.numpy() for variable in self._trainer.model.weights])
         write_bundle(
-            self._job.out,
+            self._out,
             model=calibrated(plain, temperature, config.multilabel, config.test_time_flip),
             temperature=temperature,
             config=config,
             examples=self._examples,
-            source=self._job.source,
+            source=self._source,
             evaluation=evaluation,
             predictions=predictions,
             history=history,
@@ -325,11 +324,11 @@ class _Run:
 
     def _restore(self) -> _Position:
         """Where the run's last checkpoint was taken; its weights are put back."""
-        found = self._checkpoints.load()
-        if found is None:
+        checkpoint = self._checkpoints.load()
+        if checkpoint is None:
             return _Position()
-        arrays, notes = found
-        self._replicas.load(arrays)
+        arrays, notes = checkpoint
+        self._trainer.load(arrays)
         if notes["best"] is not None:
             kept = {f"model/{name[5:]}": value for name, value in arrays.items() if name.startswith("best/")}
             notes["best"]["state"] = kept
@@ -339,7 +338,7 @@ class _Run:
         position, best = self._position, self._position.best
         state = None
         if self._rank == 0:
-            state = self._replicas.state()
+            state = self._trainer.state()
             if best is not None:
                 state |= {f"best/{name.removeprefix('model/')}": value for name, value in best["state"].items()}
         notes = {
@@ -391,11 +390,11 @@ def validation_metrics(
     else:
         scores = softmax(logits)
         loss = float(-(targets * np.log(np.clip(scores, 1e-12, 1))).sum(axis=1).mean())
-    found = figures(tallies(true, scores).sum(axis=0), multilabel)
+    metrics = from_tallies(tallies(true, scores).sum(axis=0), multilabel)
     return {
         "validation_loss": loss,
-        "validation_accuracy": float(found["accuracy"]),
-        "validation_balanced_accuracy": float(found["balanced_accuracy"]),
+        "validation_accuracy": float(metrics["accuracy"]),
+        "validation_balanced_accuracy": float(metrics["balanced_accuracy"]),
     }
 
 

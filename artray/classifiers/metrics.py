@@ -1,7 +1,7 @@
 """How good scores are, as plain numbers: counts and what follows from them, curves, and intervals by resampling.
 
 Throughout, `true` is (n,) class indices, or (n, classes) zeros and ones where an example may have several classes.
-A class that does not occur, or occurs always, has no curve: such figures are None, never NaN.
+A class that does not occur, or occurs always, has no curve: such metrics are None, never NaN.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def confusion_matrix(true: Ints, given: Ints, classes: int) -> Ints:
 
 
 def tallies(true: Ints, scores: Floats) -> Ints:
-    """Per example the counts that all figures follow from, (n, 2 + 3 classes).
+    """Per example the counts that all metrics follow from, (n, 2 + 3 classes).
 
     Examples, those wholly right; then per class those right, those that have it, those that were given it. Sums of
     rows are the counts of a part, or of a resample of it.
@@ -60,7 +60,7 @@ def tallies(true: Ints, scores: Floats) -> Ints:
     return np.column_stack([np.ones(len(has), np.int64), right, has * given, has, given])
 
 
-def figures(counts: npt.NDArray[Any], multilabel: bool) -> dict[str, Floats]:
+def from_tallies(counts: npt.NDArray[Any], multilabel: bool) -> dict[str, Floats]:
     """Accuracy and its companions from counts.
 
     Args:
@@ -78,17 +78,17 @@ def figures(counts: npt.NDArray[Any], multilabel: bool) -> dict[str, Floats]:
     total = n[..., None]
     occurs = support > 0
     precision, recall, f1 = _ratio(hit, given), _ratio(hit, support), _ratio(2 * hit, given + support)
-    found = {"accuracy": _ratio(right, n)}
+    metrics = {"accuracy": _ratio(right, n)}
     if multilabel:
         specificity = _ratio(total - support - given + hit, total - support)
-        found["balanced_accuracy"] = _mean((recall + specificity) / 2, occurs & (support < total))
-        found["hamming_loss"] = _ratio((support + given - 2 * hit).sum(axis=-1), n * hit.shape[-1])
+        metrics["balanced_accuracy"] = _mean((recall + specificity) / 2, occurs & (support < total))
+        metrics["hamming_loss"] = _ratio((support + given - 2 * hit).sum(axis=-1), n * hit.shape[-1])
     else:
-        found["balanced_accuracy"] = _mean(recall, occurs)
+        metrics["balanced_accuracy"] = _mean(recall, occurs)
     for name, values in (("precision", precision), ("recall", recall), ("f1", f1)):
-        found[name] = values
-        found[f"macro_{name}"] = _mean(values, occurs)
-    return found
+        metrics[name] = values
+        metrics[f"macro_{name}"] = _mean(values, occurs)
+    return metrics
 
 
 def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Floats:
@@ -100,7 +100,7 @@ def _mean(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
 
 
 def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, Any]:
-    """Every figure of one part.
+    """Every metric of one part.
 
     Args:
         true: True classes.
@@ -114,24 +114,24 @@ def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, An
     """
     multilabel = true.ndim == 2
     counts = tallies(true, scores).sum(axis=0)
-    found = figures(counts, multilabel)
+    values = from_tallies(counts, multilabel)
     has = one_hot(true, len(classes)).astype(bool)
     per_class: dict[str, dict[str, Any]] = {}
     for index, name in enumerate(classes):
-        per_class[name] = {key: rounded(found[key][index]) for key in ("precision", "recall", "f1")}
+        per_class[name] = {key: rounded(values[key][index]) for key in ("precision", "recall", "f1")}
         per_class[name]["support"] = int(has[:, index].sum())
         per_class[name]["roc_auc"] = rounded(roc_auc(has[:, index], scores[:, index]))
         per_class[name]["average_precision"] = rounded(average_precision(has[:, index], scores[:, index]))
-    macro = {name: rounded(found[f"macro_{name}"]) for name in ("precision", "recall", "f1")}
+    macro = {name: rounded(values[f"macro_{name}"]) for name in ("precision", "recall", "f1")}
     for name in ("roc_auc", "average_precision"):
-        known = [values[name] for values in per_class.values() if values[name] is not None]
+        known = [each[name] for each in per_class.values() if each[name] is not None]
         macro[name] = rounded(np.mean(known)) if known else None
     given = decisions(scores, multilabel)
     return {
         "n": len(true),
-        "accuracy": rounded(found["accuracy"]),
-        "balanced_accuracy": rounded(found["balanced_accuracy"]),
-        **({"hamming_loss": rounded(found["hamming_loss"])} if multilabel else {}),
+        "accuracy": rounded(values["accuracy"]),
+        "balanced_accuracy": rounded(values["balanced_accuracy"]),
+        **({"hamming_loss": rounded(values["hamming_loss"])} if multilabel else {}),
         "log_loss": rounded(log_loss(true, scores)),
         "macro": macro,
         "per_class": per_class,
@@ -142,7 +142,7 @@ def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, An
 def intervals(
     true: Ints, scores: Floats, owners: Sequence[str] | None = None, seed: int = 0
 ) -> dict[str, tuple[Any, Any]]:
-    """95 % intervals of `figures` by the bootstrap: works are drawn again, 1,000 times, with what belongs to them.
+    """95 % intervals of `from_tallies` by the bootstrap: works are drawn again, 1,000 times, with what belongs to them.
 
     Args:
         true: True classes.
@@ -151,7 +151,7 @@ def intervals(
         seed: Of the drawing.
 
     Returns:
-        Lower and upper bound of each figure, in the shapes of `figures`.
+        Lower and upper bound of each metric, in the shapes of `from_tallies`.
     """
     counts = tallies(true, scores)
     if owners is not None:
@@ -162,8 +162,8 @@ def intervals(
     # Works with the same counts are alike: how often a kind is drawn is all that matters, and there are few kinds.
     kinds, number = np.unique(counts, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(len(counts), number / len(counts), RESAMPLES)
-    found = figures(drawn @ kinds, true.ndim == 2)
-    return {name: tuple(np.percentile(values, (2.5, 97.5), axis=0)) for name, values in found.items()}
+    resampled = from_tallies(drawn @ kinds, true.ndim == 2)
+    return {name: tuple(np.percentile(values, (2.5, 97.5), axis=0)) for name, values in resampled.items()}
 
 
 def roc_auc(has: npt.NDArray[np.bool_], scores: Floats) -> float | None:
@@ -227,5 +227,5 @@ def thinned(points: Floats, most: int = CURVE_POINTS) -> list[Point]:
 
 
 def rounded(value: Any) -> float | None:
-    """A figure as JSON has it."""
+    """A metric as JSON has it."""
     return None if value is None or not np.isfinite(value) else round(float(value), _DECIMALS)

@@ -2,7 +2,7 @@
 
 A plain grid: with one worker a trial, trials run side by side, as many as the cluster has CPUs (or GPUs). Each worker
 starts TensorFlow once and trains one trial after the other; the examples are read once for all trials that see the
-same. Each trial's bundle is below `OUT/runs/`: run again, a search does what is missing. Only the winner's figures on
+same. Each trial's bundle is below `OUT/runs/`: run again, a search does what is missing. Only the winner's metrics on
 the test part are shown: choosing by them would spoil them (`--show-test` is for tables of what each part contributes).
 """
 
@@ -29,9 +29,9 @@ from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
 from artray.classifiers.config import ExamplesConfig, TrainConfig, read_config
-from artray.classifiers.evaluation import figure
+from artray.classifiers.evaluation import metric
 from artray.classifiers.examples import Examples, load_examples
-from artray.classifiers.loop import Job, train_worker
+from artray.classifiers.loop import ClassifierTraining, train_worker
 from artray.classifiers.station import baseline_features, standardization
 from artray.engine.progress import begin_progress
 from artray.errors import ArtrayError, InputError
@@ -70,7 +70,7 @@ class SearchOptions(Options):
     metric: Literal["balanced_accuracy", "accuracy", "macro_f1", "log_loss"] = Field(
         "balanced_accuracy", description="what the validation part ranks by, per artwork"
     )
-    show_test: bool = Field(False, description="show the test part's figures for all rows, not only for the winner")
+    show_test: bool = Field(False, description="show the test part's metrics for all rows, not only for the winner")
     workers: int | None = Field(None, ge=1, description="trials at once; default: as many as there are CPUs, or GPUs")
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each trial")
     features: list[Location] = Field(
@@ -111,13 +111,13 @@ def settings_of(options: SearchOptions) -> list[Setting]:
         axes.insert(0, _ablation(read_config(options.config, options.set)))
     if not axes and len(options.data) * len(options.seeds) == 1:
         raise InputError("--grid: say what to try, as KEY=VALUE,VALUE")
-    found = []
+    settings = []
     for combination in itertools.product(*axes):
         values = {key: value for part in combination for key, value in part.items()}
         texts = {key: json.dumps(value) for key, value in values.items()}  # JSON is YAML
         configs = [read_config(options.config, {**options.set, **texts, "seed": str(seed)}) for seed in options.seeds]
-        found.append(Setting(values, configs))
-    return found
+        settings.append(Setting(values, configs))
+    return settings
 
 
 def _ablation(config: TrainConfig) -> list[dict[str, Any]]:
@@ -193,12 +193,12 @@ def search(options: SearchOptions) -> Counts:
     write_results(out, rows)
     best = rows[0]
     sign = 1 if options.metric == "log_loss" else -1
-    figures = {
-        run: figure(evaluations[run]["validation"]["artwork"], options.metric) or 0.0
+    reached = {
+        run: metric(evaluations[run]["validation"]["artwork"], options.metric) or 0.0
         for run in best["runs"]
         if run in evaluations
     }
-    winner = min(figures, key=lambda run: sign * figures[run])
+    winner = min(reached, key=lambda run: sign * reached[run])
     _show(options, rows, list(settings[0].values), [evaluations[run] for run in best["runs"] if run in evaluations])
     return {
         "rows": len(trials),
@@ -231,8 +231,8 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
             while waiting and free:
                 trial = waiting.pop()
                 worker = free.pop()
-                job = replace(read.job(trial), out=trial.run, progress=worker.progress)
-                running[worker.trials.train.remote(job)] = worker, trial.run
+                training = replace(read.training(trial), out=trial.run, progress=worker.progress)
+                running[worker.trials.train.remote(training)] = worker, trial.run
             done = ray.wait(list(running))[0][0]
             worker, run = running.pop(done)
             free.append(worker)
@@ -273,13 +273,13 @@ def _workers(options: SearchOptions, trials: int) -> list[_Worker]:
 class _Trials:
     """A process that trains one trial after the other."""
 
-    def train(self, job: Job) -> None:
+    def train(self, training: ClassifierTraining) -> None:
         import keras
 
         keras.utils.clear_session()  # the last trial's graphs
         # No workers: Ray Train runs the loop here, in this process.
         DataParallelTrainer(
-            train_worker, train_loop_config={"job": job}, scaling_config=ScalingConfig(num_workers=0)
+            train_worker, train_loop_config={"training": training}, scaling_config=ScalingConfig(num_workers=0)
         ).fit()
 
 
@@ -294,7 +294,7 @@ class _Reader:
         self._options, self._sources = options, sources
         self._decoded: list[dict[Any, Any]] = [{} for _ in sources]
         self._baselines: dict[tuple[int, str], Baseline | None] = {}
-        self._last: tuple[tuple[int, str], Job] | None = None
+        self._last: tuple[tuple[int, str], ClassifierTraining] | None = None
 
     def decode(self, trials: Sequence[_Trial]) -> None:
         """Decode the pictures of all trials: it needs CPUs, and the trials' processes will have taken all of them."""
@@ -302,17 +302,17 @@ class _Reader:
             {(trial.data, trial.config.input, trial.config.size): trial for trial in trials}.items()
         ):
             if trial.config.input != "features":
-                self.job(trial)
+                self.training(trial)
 
-    def job(self, trial: _Trial) -> Job:
-        """A trial's job, still without a place to write to."""
+    def training(self, trial: _Trial) -> ClassifierTraining:
+        """A trial's training, still without a place to write to."""
         key = trial.data, _examples_key(trial.config.examples)
         if self._last is None or self._last[0] != key:
             examples = load_examples(
                 trial.config.examples, self._options.data[trial.data], decoded=self._decoded[trial.data]
             )
             baseline = self._baseline(trial, examples)
-            job = Job(
+            training = ClassifierTraining(
                 config=trial.config,
                 examples=examples,
                 standardize=standardization(examples),
@@ -320,7 +320,7 @@ class _Reader:
                 out=self._options.out,
                 source=self._sources[trial.data],
             )
-            self._last = key, job
+            self._last = key, training
         return replace(self._last[1], config=trial.config)
 
     def _baseline(self, trial: _Trial, examples: Examples) -> Baseline | None:
@@ -342,7 +342,7 @@ def _row(
     evaluations: Mapping[Location, Mapping[str, Any]],
     failed: Mapping[Location, str],
 ) -> dict[str, Any]:
-    """A row of the table: the settings, and each figure's mean and spread (standard deviation) over its trials."""
+    """A row of the table: the settings, and each metric's mean and spread (standard deviation) over its trials."""
     row: dict[str, Any] = {name: _readable(value) for name, value in setting.values.items()}
     trained = [run for run in runs if run in evaluations]
     row["trials"] = len(trained)
@@ -354,7 +354,7 @@ def _row(
                 else evaluations[run]["levels"]["artwork"]
                 for run in trained
             ]
-            values = [value for level in levels if (value := figure(level, name)) is not None]
+            values = [value for level in levels if (value := metric(level, name)) is not None]
             row[f"{part}_{name}"] = round(float(np.mean(values)), 4) if values else None
             row[f"{part}_{name}_spread"] = round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None
     row["runs"] = list(runs)
@@ -393,12 +393,12 @@ def _show(
     shown = list(dict.fromkeys([options.metric, *_SHOWN]))
 
     def cells(row: Mapping[str, Any], part: str) -> list[str]:
-        found = []
+        texts = []
         for name in shown:
             value, spread = row[f"{part}_{name}"], row[f"{part}_{name}_spread"]
             text = "–" if value is None else f"{value:.3f}"
-            found.append(text if spread is None else f"{text} ± {spread:.3f}")
-        return found
+            texts.append(text if spread is None else f"{text} ± {spread:.3f}")
+        return texts
 
     header = [*keys, *(name.replace("_", " ") for name in shown)]
     parts = "validation part, then test part" if options.show_test else "validation part"
@@ -415,7 +415,7 @@ def _show(
     levels = [evaluation["levels"]["artwork"] for evaluation in best]
     for name, kind in (("always the same label", "majority"), ("logistic regression", "baseline")):
         if all(level[kind] for level in levels):
-            means = [np.mean([figure(level[kind], key) or 0 for level in levels]) for key in shown]
+            means = [np.mean([metric(level[kind], key) or 0 for level in levels]) for key in shown]
             tried.append([name, *(f"{value:.3f}" for value in means)])
     header = ["", *(name.replace("_", " ") for name in shown)]
     chosen = f"the best on the validation part, on the test part: {values}" if keys else "on the test part"

@@ -16,12 +16,12 @@ from artray.bundles.classifier import BUNDLE, load_bundle, read_evaluation, read
 from artray.bundles.description import made_from, read_history
 from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.config import TrainConfig, read_config
-from artray.classifiers.evaluation import figure, true_classes
+from artray.classifiers.evaluation import metric, true_classes
 from artray.classifiers.examples import Examples, load_examples
-from artray.classifiers.fold_ensemble import bag
-from artray.classifiers.loop import Job, Refit, train_worker
+from artray.classifiers.fold_ensemble import write_fold_ensemble
+from artray.classifiers.loop import ClassifierTraining, Refit, train_worker
 from artray.classifiers.metrics import one_hot
-from artray.engine.worker_group import TRAINING, Group, Workers, join_cluster
+from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
@@ -109,7 +109,17 @@ def train(options: TrainOptions) -> Counts:
         baseline = _baseline(options, config, examples)
         if replaced:  # only now that the data can be used
             remove_written(out, _WRITTEN)
-        _fit(options, Job(config, examples, standardization(examples), baseline, out, source, None))
+        _fit(
+            options,
+            ClassifierTraining(
+                config=config,
+                examples=examples,
+                standardize=standardization(examples),
+                baseline=baseline,
+                out=out,
+                source=source,
+            ),
+        )
     if options.finalize:
         console.say("fitting again on all parts")
         _refit(options, config, out, source)
@@ -125,7 +135,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     replaced = (out / BUNDLE).exists()
     if replaced and not options.overwrite:
         bundle = load_bundle(out)
-        if bundle.metrics.get("bagged") != options.folds or not made_from(bundle, config, source):
+        if bundle.metrics.get("fold_ensemble") != options.folds or not made_from(bundle, config, source):
             raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
         console.say(f"{out} holds this model already")
         return _summary(out, config)
@@ -148,11 +158,19 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
                 continue
             remove_written(member, _WRITTEN)
         dealt = load_examples(told.examples, options.data, corrections=options.corrections, decoded=decoded)
-        _fit(options, Job(told, dealt, standardization(dealt), None, member, source, None))
+        _fit(
+            options,
+            ClassifierTraining(
+                config=told, examples=dealt, standardize=standardization(dealt), out=member, source=source
+            ),
+        )
         (member / TRAINING).remove()
     with cluster.unwrapped_errors():
-        task = ray.remote(bag).options(num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker)
-        ray.get(task.remote(members, Job(config, examples, None, baseline, out, source, None)))
+        task = ray.remote(write_fold_ensemble).options(
+            num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker
+        )
+        training = ClassifierTraining(config=config, examples=examples, baseline=baseline, out=out, source=source)
+        ray.get(task.remote(members, training))
     folds = read_evaluation(out)["folds"]
     rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in folds["figures"].items()]
     console.table(f"{config.task}: each of {options.folds} folds, on its validation part", ["", "mean", "spread"], rows)
@@ -187,24 +205,34 @@ def _refit(options: TrainOptions, config: TrainConfig, out: Location, source: st
         evaluation={name: value for name, value in evaluation.items() if name != "model_id"},
         predictions=read_predictions(out),
     )
-    _fit(options, Job(config, examples, standardization(examples), None, out, source, None, refit=refit))
+    _fit(
+        options,
+        ClassifierTraining(
+            config=config,
+            examples=examples,
+            standardize=standardization(examples),
+            out=out,
+            source=source,
+            refit=refit,
+        ),
+    )
 
 
-def _fit(options: TrainOptions, job: Job) -> None:
+def _fit(options: TrainOptions, training: ClassifierTraining) -> None:
     """Run the workers until the bundle is written."""
-    config, refitted = job.config, job.refit is not None
-    epochs = job.refit.epochs if job.refit else config.epochs
-    group = Group(
+    config, refitted = training.config, training.refit is not None
+    epochs = training.refit.epochs if training.refit else config.epochs
+    group = WorkerGroup(
         workers=options.workers,
         gpus=options.gpus_per_worker,
-        out=job.out,
+        out=training.out,
         bundle=BUNDLE,
-        name=digest(config.model_dump_json().encode(), job.source.encode(), str(refitted).encode()),
+        name=digest(config.model_dump_json().encode(), training.source.encode(), str(refitted).encode()),
         title=config.task,
-        examples=epochs * len(job.examples.part("train")),
+        examples=epochs * len(training.examples.part("train")),
         note=partial(_note, monitor=config.monitor),
     )
-    group.run(train_worker, replace(job, summaries=_summaries(options, job)))
+    group.run(train_worker, replace(training, summaries=_summaries(options, training)))
 
 
 def _note(metrics: Mapping[str, Any], monitor: str) -> str:
@@ -216,10 +244,10 @@ def _note(metrics: Mapping[str, Any], monitor: str) -> str:
     return f"{note}  {metrics['rate']:,.0f} examples/s"
 
 
-def _summaries(options: TrainOptions, job: Job) -> Location | None:
+def _summaries(options: TrainOptions, training: ClassifierTraining) -> Location | None:
     if not options.tensorboard:
         return None
-    return job.out / "tensorboard" / ("refit" if job.refit else "training")
+    return training.out / "tensorboard" / ("refit" if training.refit else "training")
 
 
 def standardization(examples: Examples) -> tuple[list[float], list[float]] | None:
@@ -247,8 +275,8 @@ def _show(config: TrainConfig, examples: Examples) -> None:
             console.say(f"left out: {number} {reason}")
 
 
-def _figures(values: dict[str, Any]) -> list[str]:
-    return [f"{figure(values, name) or 0:.3f}" for name in ("accuracy", "balanced_accuracy", "macro_f1")]
+def _metrics(values: dict[str, Any]) -> list[str]:
+    return [f"{metric(values, name) or 0:.3f}" for name in ("accuracy", "balanced_accuracy", "macro_f1")]
 
 
 def _summary(out: Location, config: TrainConfig) -> Counts:
@@ -257,10 +285,10 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
     rows = []
     for level, values in evaluation["levels"].items():
         low, high = values["intervals"]["accuracy"]
-        rows.append([level, values["n"], "this model", *_figures(values), f"{low:.3f} to {high:.3f}"])
-        rows.append(["", "", "always the same label", *_figures(values["majority"]), ""])
+        rows.append([level, values["n"], "this model", *_metrics(values), f"{low:.3f} to {high:.3f}"])
+        rows.append(["", "", "always the same label", *_metrics(values["majority"]), ""])
         if values["baseline"]:
-            rows.append(["", "", "logistic regression", *_figures(values["baseline"]), ""])
+            rows.append(["", "", "logistic regression", *_metrics(values["baseline"]), ""])
     header = ["per", "n", "", "accuracy", "balanced", "mean F1", "accuracy, 95 %"]
     console.table(f"{config.task}: on the test part, never trained on", header, rows)
     artwork = evaluation["levels"]["artwork"]

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, synchronize
+from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, numbered, synchronize
 from artray.models.gans.augment import NUMBERS, diff_augment
 from artray.models.gans.losses import LOSSES, around, between, convergence, next_balance, reconstruction, unit_slope
 
-FIGURES = (
+METRICS = (
     "discriminator_loss",
     "real_score",
     "fake_score",
@@ -36,21 +36,21 @@ class AdversarialTrainer(Trainer):
     both. Real and generated examples go through the discriminator one after the other, so that its batch
     normalisations don't mix them.
 
-    Codes and other random numbers follow from the step and an example's place in the global batch, so the number of
+    Latents and other random numbers follow from the step and an example's place in the global batch, so the number of
     replicas changes nothing but floating point.
 
     Args:
-        generator: Gives the generator: from codes, and labels where the discriminator takes them, to examples.
+        generator: Gives the generator: from latents, and labels where the discriminator takes them, to examples.
         discriminator: Gives the discriminator: from examples, and labels, to (n, 1) scores.
         optimizers: Give the two optimizers, unbuilt.
-        codes: From a step and a number to so many codes.
+        latents: From a step and a number to so many latents.
         loss: One of `models.gans.losses.LOSSES`.
         constants: The loss's: `label_smoothing`, `clip`, `penalty`, `noise`, `balance`, `gain`.
         changes: Of examples before the discriminator sees them; see `models.gans.augment`.
         discriminator_steps: Steps to one in which the generator learns too.
         generator_steps: Its updates in that step.
         ema: Momentum of the generator's moving average.
-        seed: Of random numbers other than codes.
+        seed: Of random numbers other than latents.
         unit: How much of the examples' scale is 1 of the generator's; 127.5 for RGB.
         strategy: As for `Trainer`.
     """
@@ -60,7 +60,7 @@ class AdversarialTrainer(Trainer):
         generator: Callable[[], keras.Model],
         discriminator: Callable[[], keras.Model],
         optimizers: Sequence[Callable[[], keras.optimizers.Optimizer]],
-        codes: Callable[[int, int], npt.NDArray[np.float32]],
+        latents: Callable[[int, int], npt.NDArray[np.float32]],
         *,
         loss: str = "ns",
         constants: Mapping[str, float] | None = None,
@@ -76,7 +76,7 @@ class AdversarialTrainer(Trainer):
         self._loss = LOSSES[loss]
         self._constants = {"label_smoothing": 0.0, "clip": 0.01, "penalty": 10.0, "noise": 0.5, "balance": 0.5}
         self._constants |= {"gain": 0.001, **(constants or {})}
-        self._codes, self._changes, self._seed, self._unit = codes, tuple(changes), seed, unit
+        self._latents, self._changes, self._seed, self._unit = latents, tuple(changes), seed, unit
         self._every, self._updates_a_step = discriminator_steps, generator_steps
         with self.strategy.scope():
             self.generator, self.discriminator = generator(), discriminator()
@@ -128,7 +128,7 @@ class AdversarialTrainer(Trainer):
             rates: The generator's and the discriminator's learning rate in each step.
 
         Yields:
-            `FIGURES` of the steps that are done since the last time, (steps, 6), and the seconds for which examples had
+            `METRICS` of the steps that are done since the last time, (steps, 6), and the seconds for which examples had
             to be waited for.
         """
         if not len(batches):
@@ -141,79 +141,80 @@ class AdversarialTrainer(Trainer):
             shares = [self.share(batch) for batch in batches[call]]
             x, y = take(np.concatenate(shares))
             steps = range(first + call.start, first + call.stop)
-            codes = [
-                self._codes(step, size * self._updates_a_step).reshape(size, self._updates_a_step, -1)[
+            latents = [
+                self._latents(step, size * self._updates_a_step).reshape(size, self._updates_a_step, -1)[
                     self.share(np.arange(size))
                 ]
                 for step, size in zip(steps, sizes, strict=True)
             ]
             starts = np.cumsum([0, *map(len, shares[:-1])])
             numbers = np.stack([steps, sizes, starts], axis=1).astype(np.int64)
-            return x, np.asarray(y, np.float32), np.concatenate(codes), numbers, np.asarray(rates[call], np.float32)
+            return x, np.asarray(y, np.float32), np.concatenate(latents), numbers, np.asarray(rates[call], np.float32)
 
         for tensors, waited in self.feed(fetch, calls):
             yield self._train(*tensors).numpy(), waited
 
-    def _steps(self, x: Any, y: Any, codes: Any, numbers: Any, rates: Any) -> Any:
-        found = tf.TensorArray(tf.float32, size=tf.shape(rates)[0], element_shape=[len(FIGURES)])
-        for place in tf.range(tf.shape(rates)[0]):
-            self._generator_optimizer.learning_rate.assign(rates[place, 0])
-            self._discriminator_optimizer.learning_rate.assign(rates[place, 1])
-            found = found.write(place, self._step(x, y, codes, numbers[place]))
-        return found.stack()
+    def _steps(self, x: Any, y: Any, latents: Any, numbers: Any, rates: Any) -> Any:
+        metrics = tf.TensorArray(tf.float32, size=tf.shape(rates)[0], element_shape=[len(METRICS)])
+        for step in tf.range(tf.shape(rates)[0]):
+            self._generator_optimizer.learning_rate.assign(rates[step, 0])
+            self._discriminator_optimizer.learning_rate.assign(rates[step, 1])
+            metrics = metrics.write(step, self._step(x, y, latents, numbers[step]))
+        return metrics.stack()
 
-    def _step(self, x: Any, y: Any, codes: Any, numbers: Any) -> Any:
-        batch = x, y, codes, numbers
+    def _step(self, x: Any, y: Any, latents: Any, numbers: Any) -> Any:
+        batch = x, y, latents, numbers
         if self._every == 1:
-            figures = self._both(batch)
+            metrics = self._both(batch)
         else:
-            figures = tf.cond((numbers[0] + 1) % self._every == 0, lambda: self._both(batch), lambda: self._one(batch))
+            metrics = tf.cond((numbers[0] + 1) % self._every == 0, lambda: self._both(batch), lambda: self._one(batch))
         if self._loss.discriminator is None:
             constants = self._constants
             self._balance.assign(
-                next_balance(self._balance, figures[1], figures[2], constants["balance"], constants["gain"])
+                next_balance(self._balance, metrics[1], metrics[2], constants["balance"], constants["gain"])
             )
-        return figures
+        return metrics
 
     def _both(self, batch: tuple[Any, ...]) -> Any:
-        figures = self.strategy.run(self._play, args=batch)
+        metrics = self.strategy.run(self._play, args=batch)
         self._updates.assign_add(self._updates_a_step)
         if self._average is not None:
             self._average.update(self._updates)
-        return self.strategy.experimental_local_results(figures)[0]
+        return self.strategy.experimental_local_results(metrics)[0]
 
     def _one(self, batch: tuple[Any, ...]) -> Any:
-        figures = self.strategy.run(self._discriminate, args=batch)
-        return self.strategy.experimental_local_results(figures)[0]
+        metrics = self.strategy.run(self._discriminate, args=batch)
+        return self.strategy.experimental_local_results(metrics)[0]
 
-    def _share(self, x: Any, y: Any, codes: Any, numbers: Any) -> tuple[Any, ...]:
-        """This replica's examples, labels and codes, its rows in the global batch, and what an example counts."""
+    def _share(self, x: Any, y: Any, latents: Any, numbers: Any) -> tuple[Any, ...]:
+        """This replica's examples, labels and latents, its rows in the global batch, and what an example counts."""
         step, size, start = tf.unstack(numbers)
         replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
         begin, end = replica * size // self.count, (replica + 1) * size // self.count
         here = start - self._first * size // self.count
         with tf.device("CPU:0"):  # cut there, so that no GPU is sent another's share
             rows = slice(here + begin, here + end)
-            real, labels, codes = x[rows], y[rows], codes[rows]
-        return tf.cast(real, tf.float32), labels, codes, (step, size, slice(begin, end)), 1 / tf.cast(size, tf.float32)
+            real, labels, latents = x[rows], y[rows], latents[rows]
+        seen = slice(begin, end)
+        return tf.cast(real, tf.float32), labels, latents, (step, size, seen), 1 / tf.cast(size, tf.float32)
 
     def _discriminate(self, *batch: Any) -> Any:
-        real, labels, codes, rows, scale = self._share(*batch)
-        fake = self.generator(self._labeled(codes[:, 0], labels), training=True)
+        real, labels, latents, rows, scale = self._share(*batch)
+        fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
         nothing = tf.fill([2], np.float32(np.nan))
         return tf.concat([self._train_discriminator(real, fake, labels, rows, scale), nothing], 0)
 
     def _play(self, *batch: Any) -> Any:
-        real, labels, codes, rows, scale = self._share(*batch)
+        real, labels, latents, rows, scale = self._share(*batch)
         with tf.GradientTape() as tape:
-            fake = self.generator(self._labeled(codes[:, 0], labels), training=True)
-        figures = self._train_discriminator(real, fake, labels, rows, scale)
-        learned = self._train_generator(tape, fake, labels, rows, scale, 0)
+            fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
+        metrics = self._train_discriminator(real, fake, labels, rows, scale)
+        learned = self._train_generator(tape, fake, labels, rows, scale, update=0)
         for update in range(1, self._updates_a_step):
             with tf.GradientTape() as tape:
-                fake = self.generator(self._labeled(codes[:, update], labels), training=True)
-            learned = self._train_generator(tape, fake, labels, rows, scale, update)
-        return tf.concat([figures, learned], 0)
+                fake = self.generator(self._labeled(latents[:, update], labels), training=True)
+            learned = self._train_generator(tape, fake, labels, rows, scale, update=update)
+        return tf.concat([metrics, learned], 0)
 
     def _train_discriminator(self, real: Any, fake: Any, labels: Any, rows: Any, scale: Any) -> Any:
         loss, constants = self._loss, self._constants
@@ -243,7 +244,7 @@ class AdversarialTrainer(Trainer):
         return tf.stack([total, *rest[:2], tf.linalg.global_norm(rest[2:])])
 
     def _train_generator(
-        self, tape: tf.GradientTape, fake: Any, labels: Any, rows: Any, scale: Any, update: int
+        self, tape: tf.GradientTape, fake: Any, labels: Any, rows: Any, scale: Any, *, update: int
     ) -> Any:
         variables = self.generator.trainable_variables
         # The gradient in two parts: first down to the examples, past the discriminator's weights, which it leaves out.
@@ -316,4 +317,4 @@ class AdversarialTrainer(Trainer):
             "average": self._average.values if self._average is not None else [],
             "step": [self._updates, self._balance],
         }
-        return {f"{group}/{index}": variable for group, found in groups.items() for index, variable in enumerate(found)}
+        return numbered(groups)

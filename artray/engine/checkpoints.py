@@ -18,6 +18,11 @@ _NOTES = "notes.json"
 _SECONDS = 10.0
 
 
+def until_checkpoint(step: int, steps: int, every: int | None) -> slice:
+    """The steps of an epoch from this one on: to the next checkpoint, where there is one after `every` steps."""
+    return slice(step, steps if every is None else min(steps, (step // every + 1) * every))
+
+
 class Checkpoints:
     """The checkpoints of a run. All workers call its methods at the same places."""
 

@@ -7,6 +7,7 @@ longer than all that it does.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from artray import console
+
+_SECONDS = 0.5
 
 
 class Progress:
@@ -44,6 +47,31 @@ class Progress:
     def news(self, epoch: int) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
         """The epochs after this one, and how far the running one is."""
         return [self._epochs[number] for number in sorted(self._epochs) if number > epoch], self._step
+
+
+class Reporter:
+    """What a worker tells a Progress actor: all of it in rank 0, nothing in the others or where nobody watches.
+
+    Args:
+        progress: The actor, or None.
+        rank: The worker's.
+    """
+
+    def __init__(self, progress: Any, rank: int):
+        self._progress = progress if rank == 0 else None
+        self._told = 0.0
+
+    def step(self, values: Callable[[], dict[str, Any]]) -> None:
+        """Some batches of an epoch are done. The values are asked for, and told, twice a second at most."""
+        now = time.monotonic()
+        if self._progress is not None and now - self._told > _SECONDS:
+            self._told = now
+            self._progress.step.remote(values())
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        """An epoch is done."""
+        if self._progress is not None:
+            self._progress.add.remote(metrics)
 
 
 def begin_progress() -> Any:

@@ -56,8 +56,8 @@ Workers = Annotated[
 """The option `--workers`."""
 
 
-@dataclass(frozen=True)
-class Group:
+@dataclass(frozen=True, kw_only=True)
+class WorkerGroup:
     """How a training is run.
 
     Attributes:
@@ -80,18 +80,18 @@ class Group:
     examples: int
     note: Callable[[Mapping[str, Any]], str]
 
-    def run(self, work: Callable[[dict[str, Any]], None], job: Any) -> None:
+    def run(self, work: Callable[[dict[str, Any]], None], training: Any) -> None:
         """Run the workers until the bundle is written; begun again where they die, while they get further each time.
 
         Args:
-            work: What each worker does, with `job` in a dictionary; see `in_worker`.
-            job: A dataclass with an attribute `progress`, which is set here.
+            work: What each worker does, with `training` in a dictionary; see `in_worker`.
+            training: A dataclass with an attribute `progress`, which is set here.
 
         Raises:
             ArtrayError: Training failed.
         """
         progress = begin_progress()
-        job = replace(job, progress=progress)
+        training = replace(training, progress=progress)
         fewest, most = worker_range(self.workers)
         fs, path = (self.out / TRAINING).arrow_filesystem()
         resources: dict[str, float] = {"CPU": min(1.0, cluster.cpus() / most)}
@@ -101,7 +101,7 @@ class Group:
         def trainer() -> DataParallelTrainer:
             return _Trainer(
                 work,
-                train_loop_config={"job": job},
+                train_loop_config={"training": training},
                 backend_config=TensorflowCluster(),
                 scaling_config=ScalingConfig(
                     num_workers=most if fewest == most else (fewest, most),
@@ -152,10 +152,10 @@ def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -
     cluster.connect()
     check_nodes([data], [out])
     wanted = worker_range(workers)[0] * gpus
-    found = int(ray.cluster_resources().get("GPU", 0))
+    available = int(ray.cluster_resources().get("GPU", 0))
     # GPUs that a local Ray does not have would be waited for for ever; a cluster may be about to add some.
-    if wanted > found and not os.environ.get("RAY_ADDRESS"):
-        raise InputError(f"--gpus-per-worker {gpus}: {wanted} GPUs are needed, there are {found}")
+    if wanted > available and not os.environ.get("RAY_ADDRESS"):
+        raise InputError(f"--gpus-per-worker {gpus}: {wanted} GPUs are needed, there are {available}")
 
 
 def _run_while_it_gets_further(trainer: Callable[[], DataParallelTrainer], progress: Any) -> None:

@@ -20,7 +20,7 @@ from artray import console
 from artray.bundles.classifier import read_evaluation
 from artray.bundles.generator import load_generator_bundle
 from artray.classifiers.config import TrainConfig, read_config
-from artray.classifiers.evaluation import figure
+from artray.classifiers.evaluation import metric
 from artray.classifiers.search import SearchOptions, search
 from artray.errors import InputError
 from artray.features.specs import trusted_spec
@@ -33,7 +33,7 @@ from artray.storage import RUN, Location, keep_apart, refuse_other_job
 from artray.storage.passes import read_run
 
 RESULTS = "augmentation.json"
-FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 class AugmentationOptions(Options):
@@ -107,7 +107,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         console.heading(f"{share:g} %: {count} generated works beside {len(works)} of the training part")
         data = out / "data" / f"{share:g}"
         _write_data(options, config, None if table is None else table.slice(0, count), data)
-        found = search(
+        searched = search(
             SearchOptions(
                 config=options.config,
                 data=[data],
@@ -118,7 +118,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
                 gpus_per_worker=options.gpus_per_worker,
             )
         )
-        rows.append({"share": share, "generated": count, **_figures(Location(found["out"]))})
+        rows.append({"share": share, "generated": count, **_metrics(Location(searched["out"]))})
     results = {"works": len(works), "seeds": options.seeds, "generator": bundle.model_id, "rows": rows}
     (out / RESULTS).write_bytes(json.dumps(results, indent=1).encode())
     _show(rows, len(works), len(options.seeds))
@@ -182,16 +182,16 @@ def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa
         (out / RUN).write_bytes(json.dumps(read_run(options.data)).encode())
 
 
-def _figures(out: Location) -> dict[str, Any]:
+def _metrics(out: Location) -> dict[str, Any]:
     """Mean and spread over the seeds of the classifiers of a search, and of the regression beside them."""
     (row,) = (out / "results.parquet").dataset().to_table().to_pylist()
     levels = [read_evaluation(Location(run))["levels"]["artwork"] for run in row["runs"]]
-    found: dict[str, Any] = {"majority_share": levels[0]["majority_share"], "test": levels[0]["n"]}
-    for name in FIGURES:
-        found[name] = _spread([figure(level, name) for level in levels])
+    metrics: dict[str, Any] = {"majority_share": levels[0]["majority_share"], "test": levels[0]["n"]}
+    for name in METRICS:
+        metrics[name] = _spread([metric(level, name) for level in levels])
         if all(level["baseline"] for level in levels):
-            found[f"regression_{name}"] = figure(levels[0]["baseline"], name)  # the same for every seed
-    return found
+            metrics[f"regression_{name}"] = metric(levels[0]["baseline"], name)  # the same for every seed
+    return metrics
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, float]:
@@ -200,13 +200,13 @@ def _spread(values: Sequence[float | None]) -> dict[str, float]:
 
 
 def _show(rows: Sequence[Mapping[str, Any]], works: int, seeds: int) -> None:
-    regression = all(f"regression_{FIGURES[0]}" in row for row in rows)
-    header = ["generated", "works", *(name.replace("_", " ") for name in FIGURES)]
+    regression = all(f"regression_{METRICS[0]}" in row for row in rows)
+    header = ["generated", "works", *(name.replace("_", " ") for name in METRICS)]
     header += ["logistic regression, balanced"] if regression else []
     lines = []
     for row in rows:
         line = [f"{row['share']:g} %", f"{works} + {row['generated']}"]
-        line += [f"{row[name]['mean']:.3f} ± {row[name]['spread']:.3f}" for name in FIGURES]
+        line += [f"{row[name]['mean']:.3f} ± {row[name]['spread']:.3f}" for name in METRICS]
         line += [f"{row['regression_balanced_accuracy']:.3f}"] if regression else []
         lines.append(line)
     share, test = rows[0]["majority_share"], rows[0]["test"]

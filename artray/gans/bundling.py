@@ -32,7 +32,7 @@ def write_generator_bundle(
         discriminator: Likewise.
         config: What was trained.
         pictures: From what.
-        history: The figures of each epoch; the last one's are the bundle's `metrics`.
+        history: The metrics of each epoch; the last one's are the bundle's `metrics`.
     """
     generator_file, discriminator_file = keras_file(generator), keras_file(discriminator)
     weights = digest(*(weight.tobytes() for weight in generator.get_weights()))
@@ -40,7 +40,7 @@ def write_generator_bundle(
         model_id=f"{config.model.name}-{weights[:12]}",
         config=json.loads(config.model_dump_json()),
         size=config.size,
-        codes=config.codes,
+        latent_size=config.latent_size,
         distribution=config.distribution,
         classes=pictures.classes,
         generator_sha=digest(generator_file),

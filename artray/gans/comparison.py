@@ -23,7 +23,7 @@ from artray.classifiers.search import RESULTS, grid_values, write_results
 from artray.errors import ArtrayError
 from artray.gans.config import read_config
 from artray.gans.latent_walks import latent_strips
-from artray.gans.scores import CANDIDATES, FIGURES, HEADER, cells, heading, score
+from artray.gans.scores import CANDIDATES, HEADER, METRICS, cells, heading, score
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
@@ -93,7 +93,7 @@ def compare_gans(options: ComparisonOptions) -> Counts:
         "out": str(out),
         "best": {key: best[key] for key in runs[0].values},
         "best_run": best["run"],
-        **{figure: best[figure] for figure in FIGURES},
+        **{name: best[name] for name in METRICS},
     }
 
 
@@ -140,7 +140,7 @@ def _row(options: ComparisonOptions, run: _Run, works: Location) -> dict[str, An
         )
     except ArtrayError as error:  # of some losses that is an answer too
         console.say(f"failed: {error}")
-        names = (*FIGURES[:2], "kid_error", *FIGURES[2:], "epochs", "seconds")
+        names = (*METRICS[:2], "kid_error", *METRICS[2:], "epochs", "seconds")
         return {**row, **dict.fromkeys(names), "run": str(run.out), "error": str(error)}
     scores = score(run.out, options.data, options.samples, works=works)
     latent_strips(run.out)

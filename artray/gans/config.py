@@ -107,8 +107,8 @@ class GanConfig(Options):
         default_factory=Augmentation, description="of the real pictures; the generator learns to make such pictures too"
     )
     model: GanModelConfig
-    codes: int = Field(128, ge=1, description="numbers in a code, of which the generator makes a picture")
-    distribution: Distribution = Field("normal", description="of the codes: normal, or uniform from -1 to 1")
+    latent_size: int = Field(128, ge=1, description="numbers in a latent, of which the generator makes a picture")
+    distribution: Distribution = Field("normal", description="of the latents: normal, or uniform from -1 to 1")
     loss: LossConfig = Field(default_factory=LossConfig)
     diff_augment: list[Change] = Field(
         [],
@@ -130,6 +130,14 @@ class GanConfig(Options):
         None, ge=1, description="a checkpoint after so many batches too, for epochs that take long"
     )
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_the_words_of_today(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        # Of both words the last one counts: a change on the command line.
+        return {"latent_size" if key == "codes" else key: value for key, value in values.items()}
 
     @model_validator(mode="after")
     def _fits_together(self) -> GanConfig:

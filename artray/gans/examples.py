@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artray.bundles.description import refuse_bad_names
 from artray.catalogs.targets import read_targets
-from artray.classifiers.examples import decode_images, refuse_bad_names
+from artray.engine.examples import decode_images
 from artray.errors import InputError
 from artray.gans.config import GanConfig
 from artray.storage import Location, dataset_digest

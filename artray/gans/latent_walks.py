@@ -1,8 +1,8 @@
-"""What lies between codes, and what their sums are (D6): strips of pictures.
+"""What lies between latents, and what their sums are (D6): strips of pictures.
 
-interpolation.png   a row each: from one code to another in even steps
+interpolation.png   a row each: from one latent to another in even steps
 arithmetic.png      a row each: z₁, z₂, z₃, and z₁ − z₂ + z₃
-classes.png         a row each: one code as each of the classes, in the bundle's order
+classes.png         a row each: one latent as each of the classes, in the bundle's order
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artray.bundles.generator import Distribution
-from artray.gans.sampling import GeneratorModel, in_task, numbered_codes
+from artray.gans.sampling import GeneratorModel, in_task, numbered_latents
 from artray.images.encoding import png
 from artray.images.pictures import Picture
 from artray.storage import Location
@@ -22,20 +22,20 @@ _ROWS = 6
 _STEPS = 9
 _GAP = 2  # white pixels between pictures
 
-Codes = npt.NDArray[np.float32]
+Latents = npt.NDArray[np.float32]
 
 
-def interpolate(first: Codes, last: Codes, steps: int, distribution: Distribution) -> Codes:
-    """Codes on the way from one to another.
+def interpolate(first: Latents, last: Latents, steps: int, distribution: Distribution) -> Latents:
+    """Latents on the way from one to another.
 
-    Normal codes lie near a sphere, and nothing was trained inside it: between them the way is along an arc (slerp;
-    White, "Sampling Generative Networks", 2016). Uniform codes fill a cube, where it is straight.
+    Normal latents lie near a sphere, and nothing was trained inside it: between them the way is along an arc (slerp;
+    White, "Sampling Generative Networks", 2016). Uniform latents fill a cube, where it is straight.
 
     Args:
         first: (size,).
         last: (size,).
-        steps: How many codes, both ends included.
-        distribution: Of the codes.
+        steps: How many latents, both ends included.
+        distribution: Of the latents.
 
     Returns:
         (steps, size).
@@ -53,24 +53,24 @@ def interpolate(first: Codes, last: Codes, steps: int, distribution: Distributio
     return np.asarray(arc, np.float32)
 
 
-def combine(first: Codes, second: Codes, third: Codes, distribution: Distribution) -> Codes:
-    """The sum first − second + third, brought back to where codes lie.
+def combine(first: Latents, second: Latents, third: Latents, distribution: Distribution) -> Latents:
+    """The sum first − second + third, brought back to where latents lie.
 
-    Of normal codes the sum is √3 times as long as they are, so it is shortened to the mean of their lengths; of uniform
-    ones each number is cut to -1..1.
+    Of normal latents the sum is √3 times as long as they are, so it is shortened to the mean of their lengths; of
+    uniform ones each number is cut to -1..1.
 
     Args:
         first: (…, size).
         second: Likewise.
         third: Likewise.
-        distribution: Of the codes.
+        distribution: Of the latents.
 
     Radford et al., "Unsupervised Representation Learning with Deep Convolutional GANs" (2015).
     """
     total = first - second + third
     if distribution == "uniform":
         return np.asarray(np.clip(total, -1, 1), np.float32)
-    lengths = [np.linalg.norm(codes, axis=-1, keepdims=True) for codes in (first, second, third)]
+    lengths = [np.linalg.norm(latents, axis=-1, keepdims=True) for latents in (first, second, third)]
     length = np.linalg.norm(total, axis=-1, keepdims=True)
     return np.asarray(total * np.mean(lengths, axis=0) / np.maximum(length, 1e-12), np.float32)
 
@@ -80,7 +80,7 @@ def latent_strips(uri: Location, seed: int = 0) -> list[str]:
 
     Args:
         uri: The generator bundle.
-        seed: Of the codes, and of the classes of a generator that has some.
+        seed: Of the latents, and of the classes of a generator that has some.
 
     Returns:
         The files' paths below the bundle.
@@ -94,24 +94,24 @@ def latent_strips(uri: Location, seed: int = 0) -> list[str]:
 def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
     generator_model = GeneratorModel(uri)
     bundle, count = generator_model.bundle, len(generator_model.bundle.classes)
-    codes = numbered_codes(bundle, range(3 * _ROWS), seed).reshape(_ROWS, 3, bundle.codes)
+    latents = numbered_latents(bundle, range(3 * _ROWS), seed).reshape(_ROWS, 3, bundle.latent_size)
     # A row is of one class, and another row of the next.
     classes = [row % count for row in range(_ROWS)] if count else []
 
-    def rows(codes: Codes) -> list[Picture]:
-        each = codes.shape[1]
+    def rows(latents: Latents) -> list[Picture]:
+        each = latents.shape[1]
         labels = np.repeat(classes, each).tolist() if count else None
-        pictures = generator_model(codes.reshape(-1, bundle.codes), labels)
+        pictures = generator_model(latents.reshape(-1, bundle.latent_size), labels)
         return list(pictures.reshape(_ROWS, each, *pictures.shape[1:]))
 
-    ways = [interpolate(row[0], row[1], _STEPS, bundle.distribution) for row in codes]
-    results = combine(codes[:, 0], codes[:, 1], codes[:, 2], bundle.distribution)
+    ways = [interpolate(row[0], row[1], _STEPS, bundle.distribution) for row in latents]
+    results = combine(latents[:, 0], latents[:, 1], latents[:, 2], bundle.distribution)
     strips = {
         "interpolation.png": grid(rows(np.stack(ways))),
-        "arithmetic.png": grid(rows(np.concatenate([codes, results[:, None]], axis=1))),
+        "arithmetic.png": grid(rows(np.concatenate([latents, results[:, None]], axis=1))),
     }
     if count:
-        pictures = generator_model(np.repeat(codes[:, 0], count, axis=0), list(range(count)) * _ROWS)
+        pictures = generator_model(np.repeat(latents[:, 0], count, axis=0), list(range(count)) * _ROWS)
         strips["classes.png"] = grid(list(pictures.reshape(_ROWS, count, *pictures.shape[1:])))
     return {name: png(strip) for name, strip in strips.items()}
 

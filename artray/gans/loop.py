@@ -10,27 +10,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artray.classifiers.examples import Inputs
 from artray.engine.augmentation import augment
-from artray.engine.checkpoints import Checkpoints
+from artray.engine.checkpoints import Checkpoints, until_checkpoint
+from artray.engine.examples import Inputs
 from artray.engine.optimizers import optimizer
+from artray.engine.progress import Reporter
 from artray.engine.worker_group import TRAINING, in_worker
 from artray.errors import ArtrayError, InputError
 from artray.gans.bundling import write_generator_bundle
 from artray.gans.config import GanConfig
 from artray.gans.examples import Pictures
-from artray.gans.latents import draw_codes
+from artray.gans.latents import draw_latents
 from artray.gans.sample_sheets import Diversity, Picture, to_pictures, warning, write_animation, write_sheet
 from artray.storage import Location
 
 Indices = npt.NDArray[np.int64]
 
-_TRAINING_CODES, _SAMPLE_CODES = range(2)
+_TRAINING_LATENTS, _SAMPLE_LATENTS = range(2)
 
 
-@dataclass(frozen=True)
-class Job:
-    """All that a worker is told.
+@dataclass(frozen=True, kw_only=True)
+class GanTraining:
+    """One training of a GAN: all that a worker is told.
 
     Attributes:
         config: What is trained.
@@ -54,7 +55,7 @@ class _Position:
     Attributes:
         epoch: Epochs that are done.
         step: Batches of the next one that are done.
-        figures: Of each of them.
+        metrics: Of each of them.
         seconds: They took.
         waited: Seconds of that in which there was no picture to work on.
         history: Of each epoch that is done.
@@ -62,7 +63,7 @@ class _Position:
 
     epoch: int = 0
     step: int = 0
-    figures: list[list[float]] = field(default_factory=list)
+    metrics: list[list[float]] = field(default_factory=list)
     seconds: float = 0.0
     waited: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -72,41 +73,42 @@ def train_worker(config: dict[str, Any]) -> None:
     """One worker's whole run, as Ray Train calls it.
 
     Args:
-        config: `job`: a Job.
+        config: `training`: a GanTraining.
     """
-    job: Job = config["job"]
-    in_worker(lambda rank, checkpoints: _Run(job, rank, checkpoints).run(), job.progress)
+    training: GanTraining = config["training"]
+    in_worker(lambda rank, checkpoints: _Run(training, rank, checkpoints).run(), training.progress)
 
 
 class _Run:
     """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
 
-    def __init__(self, job: Job, rank: int, checkpoints: Checkpoints):
+    def __init__(self, training: GanTraining, rank: int, checkpoints: Checkpoints):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
-        from artray.engine.adversarial import FIGURES, AdversarialTrainer
-        from artray.engine.trainer import Summaries
+        from artray.engine.adversarial import METRICS, AdversarialTrainer
+        from artray.engine.summaries import Summaries
         from artray.models.gans import discriminator, generator
 
-        self._job, self._config, self._pictures = job, job.config, job.pictures
-        self._rank, self._checkpoints, self._names = rank, checkpoints, FIGURES
-        config, pictures = job.config, job.pictures
+        self._out, self._config, self._pictures = training.out, training.config, training.pictures
+        self._rank, self._checkpoints, self._reporter = rank, checkpoints, Reporter(training.progress, rank)
+        self._names = METRICS
+        config, pictures = training.config, training.pictures
         self._inputs = Inputs(pictures.blocks, pictures.place)
         model, classes = config.model, len(pictures.classes)
-        self._generator = partial(generator, model.name, config.size, config.codes, classes, model.settings())
+        self._generator = partial(generator, model.name, config.size, config.latent_size, classes, model.settings())
         self._discriminator = partial(
             discriminator, model.name, config.size, classes, model.settings(), config.loss.name
         )
         keras.utils.set_random_seed(config.seed)
-        self._adversaries = AdversarialTrainer(
+        self._trainer = AdversarialTrainer(
             self._generator,
             self._discriminator,
             [
                 partial(optimizer, config.generator, "generator"),
                 partial(optimizer, config.discriminator, "discriminator"),
             ],
-            lambda step, count: self._codes(count, _TRAINING_CODES, step),
+            lambda step, count: self._latents(count, _TRAINING_LATENTS, step),
             loss=config.loss.name,
             constants=config.loss.model_dump(exclude={"name"}),
             changes=config.diff_augment,
@@ -115,10 +117,10 @@ class _Run:
             ema=config.ema,
             seed=config.seed,
         )
-        if self._adversaries.count > config.batch_size:
-            raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._adversaries.count}")
+        if self._trainer.count > config.batch_size:
+            raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")
         self._position = self._restore()
-        self._summaries = Summaries(job.summaries) if job.summaries and rank == 0 else None
+        self._summaries = Summaries(training.summaries) if training.summaries and rank == 0 else None
         if rank == 0:
             self._plain = self._generator()  # outside the strategy: a model of ordinary variables
             few = np.random.default_rng(config.seed).permutation(len(pictures.ids))[: config.samples]
@@ -128,7 +130,7 @@ class _Run:
         """Train from where the last checkpoint was taken, and write the bundle."""
         position = self._position
         if self._rank == 0 and not position.epoch and not position.step:
-            write_sheet(self._job.out, 0, self._samples())
+            write_sheet(self._out, 0, self._samples())
         while position.epoch < self._config.epochs:
             self._epoch()
             if self._checkpoints.due():
@@ -148,22 +150,19 @@ class _Run:
             x = augment(self._inputs.take(indices), indices, config.augment, config.seed, epoch)
             return x, self._pictures.labels[indices]
 
-        every = config.checkpoint_steps or number
-        told = 0.0
         while position.step < number:
-            part = slice(position.step, min(number, (position.step // every + 1) * every))
+            steps = until_checkpoint(position.step, number, config.checkpoint_steps)
             began = time.perf_counter()
             first = epoch * number + position.step
-            for figures, waited in self._adversaries.train(take, batches[part], first, rates[part]):
-                self._check(figures, epoch * number + position.step)
-                position.figures += figures.tolist()
-                position.step += len(figures)
+            for metrics, waited in self._trainer.train(take, batches[steps], first, rates[steps]):
+                self._check(metrics, epoch * number + position.step)
+                position.metrics += metrics.tolist()
+                position.step += len(metrics)
                 position.seconds += time.perf_counter() - began
                 position.waited += waited
                 began = time.perf_counter()
-                if self._rank == 0 and began - told > 0.5 and position.step < number:
-                    told = began
-                    self._job.progress.step.remote({"epoch": epoch, **self._figures()})
+                if position.step < number:
+                    self._reporter.step(lambda: {"epoch": epoch, **self._means()})
             if position.step < number:
                 self._checkpoint()
         self._close_epoch(number, rates[-1])
@@ -171,53 +170,52 @@ class _Run:
     def _close_epoch(self, number: int, rates: tuple[float, float]) -> None:
         config, position = self._config, self._position
         epoch = position.epoch + 1
-        shown = self._figures()
+        means = self._means()
         metrics: dict[str, Any] = {
             "epoch": epoch,
             "steps": epoch * number,
-            **{name: shown[name] for name in self._names},
+            **{name: means[name] for name in self._names},
             "generator_rate": rates[0],
             "discriminator_rate": rates[1],
         }
         if config.loss.name == "began":
-            metrics["balance"] = self._adversaries.balance
-            metrics["convergence"] = self._adversaries.convergence(metrics["real_score"], metrics["fake_score"])
+            metrics["balance"] = self._trainer.balance
+            metrics["convergence"] = self._trainer.convergence(metrics["real_score"], metrics["fake_score"])
         if self._rank == 0 and (epoch % config.sample_epochs == 0 or epoch == config.epochs):
             samples = self._samples()
-            write_sheet(self._job.out, epoch, samples)
+            write_sheet(self._out, epoch, samples)
             metrics["diversity"] = self._diversity(samples)
             metrics["warning"] = warning(metrics["diversity"])
-        metrics |= {"seconds": round(position.seconds, 3), "data_wait": shown["data_wait"]}
+        metrics |= {"seconds": round(position.seconds, 3), "data_wait": means["data_wait"]}
         position.history.append(metrics)
-        position.epoch, position.step, position.figures = epoch, 0, []
+        position.epoch, position.step, position.metrics = epoch, 0, []
         position.seconds = position.waited = 0.0
-        if self._rank == 0:
-            self._job.progress.add.remote({**shown, **metrics})
+        self._reporter.epoch({**means, **metrics})
         if self._summaries is not None:
             values = {name: value for name, value in metrics.items() if isinstance(value, float)}
             self._summaries.write(epoch, values)
 
-    def _figures(self) -> dict[str, Any]:
+    def _means(self) -> dict[str, Any]:
         """Means over the steps of this epoch, None where there is none, and how fast it goes."""
         position = self._position
-        found = np.array(position.figures, np.float64)
-        there = np.isfinite(found)  # the generator's are not in steps in which it did not learn
-        sums, numbers = np.where(there, found, 0).sum(axis=0).tolist(), there.sum(axis=0).tolist()
+        steps = np.array(position.metrics, np.float64)
+        there = np.isfinite(steps)  # the generator's are not in steps in which it did not learn
+        sums, numbers = np.where(there, steps, 0).sum(axis=0).tolist(), there.sum(axis=0).tolist()
         values = [total / number if number else None for total, number in zip(sums, numbers, strict=True)]
         seen = position.step * self._config.batch_size
         seconds = max(position.seconds, 1e-9)
         speed = {"seen": seen, "rate": seen / seconds, "data_wait": round(position.waited / seconds, 4)}
         return dict(zip(self._names, values, strict=True)) | speed
 
-    def _check(self, figures: npt.NDArray[np.float32], first: int) -> None:
-        learns = (np.arange(first, first + len(figures)) + 1) % self._config.discriminator_steps == 0
-        finite = np.isfinite(figures)
+    def _check(self, metrics: npt.NDArray[np.float32], first: int) -> None:
+        learns = (np.arange(first, first + len(metrics)) + 1) % self._config.discriminator_steps == 0
+        finite = np.isfinite(metrics)
         if finite[:, :4].all() and finite[learns].all():
             return
         whose = "discriminator" if not finite[:, :4].all() else "generator"
         position, kept = self._position, ""
         if position.epoch:
-            kept = f"; {self._job.out}/{TRAINING} keeps the last checkpoint, samples/ the pictures until then"
+            kept = f"; {self._out}/{TRAINING} keeps the last checkpoint, samples/ the pictures until then"
         raise ArtrayError(
             f"the {whose}'s loss is no longer a number in epoch {position.epoch + 1}: try a smaller learning rate, or "
             f"another loss{kept}"
@@ -230,30 +228,30 @@ class _Run:
         )
         return generator, discriminator
 
-    def _codes(self, count: int, *purpose: int) -> npt.NDArray[np.float32]:
-        return draw_codes(count, self._config.codes, self._config.distribution, (self._config.seed, *purpose))
+    def _latents(self, count: int, *purpose: int) -> npt.NDArray[np.float32]:
+        return draw_latents(count, self._config.latent_size, self._config.distribution, (self._config.seed, *purpose))
 
     def _samples(self) -> Picture:
-        """The same codes' pictures, as the generator (its moving average, if there is one) makes them now."""
+        """The same latents' pictures, as the generator (its moving average, if there is one) makes them now."""
         config, classes = self._config, len(self._pictures.classes)
-        self._plain.set_weights(self._adversaries.generator_weights())
-        codes = self._codes(config.samples, _SAMPLE_CODES)
+        self._plain.set_weights(self._trainer.generator_weights())
+        latents = self._latents(config.samples, _SAMPLE_LATENTS)
         labels = np.eye(max(classes, 1), dtype=np.float32)[np.arange(config.samples) * classes // config.samples]
-        found = []
+        pictures = []
         for start in range(0, config.samples, config.batch_size):
             rows = slice(start, start + config.batch_size)
-            inputs = [codes[rows], labels[rows]] if classes else codes[rows]
-            found.append(to_pictures(np.asarray(self._plain.predict_on_batch(inputs))))
-        return np.concatenate(found)
+            inputs = [latents[rows], labels[rows]] if classes else latents[rows]
+            pictures.append(to_pictures(np.asarray(self._plain.predict_on_batch(inputs))))
+        return np.concatenate(pictures)
 
     def _finish(self) -> None:
         config, epochs = self._config, self._config.epochs
-        self._plain.set_weights(self._adversaries.generator_weights())
+        self._plain.set_weights(self._trainer.generator_weights())
         discriminator = self._discriminator()
-        discriminator.set_weights(self._adversaries.discriminator_weights())
-        write_animation(self._job.out, [*range(0, epochs, config.sample_epochs), epochs])
+        discriminator.set_weights(self._trainer.discriminator_weights())
+        write_animation(self._out, [*range(0, epochs, config.sample_epochs), epochs])
         write_generator_bundle(
-            self._job.out,
+            self._out,
             generator=self._plain,
             discriminator=discriminator,
             config=config,
@@ -263,13 +261,13 @@ class _Run:
 
     def _restore(self) -> _Position:
         """Where the run's last checkpoint was taken; its weights are put back."""
-        found = self._checkpoints.load()
-        if found is None:
+        checkpoint = self._checkpoints.load()
+        if checkpoint is None:
             return _Position()
-        arrays, notes = found
-        self._adversaries.load(arrays)
+        arrays, notes = checkpoint
+        self._trainer.load(arrays)
         return _Position(**notes)
 
     def _checkpoint(self) -> None:
-        state = self._adversaries.state() if self._rank == 0 else None
+        state = self._trainer.state() if self._rank == 0 else None
         self._checkpoints.save(state, vars(self._position))

@@ -1,6 +1,6 @@
 """How near generated pictures are to real ones, from embeddings of both (D8). Plain NumPy.
 
-All of it is as good as the embedding: figures of two embeddings don't compare, and neither do figures from different
+All of it is as good as the embedding: metrics of two embeddings don't compare, and neither do those from different
 numbers of pictures, as most of them change with that number even where the pictures are equally good.
 """
 

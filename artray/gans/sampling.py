@@ -1,7 +1,7 @@
 """Pictures from a generator bundle, as a collection with a manifest that all other jobs read.
 
 Picture 17 of a seed is the same picture however many are made, in whatever order and on however many machines: its
-code is drawn from the seed and its number alone.
+latent is drawn from the seed and its number alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import Field
 from artray import cluster, console
 from artray.bundles.generator import GeneratorBundle, load_generator, load_generator_bundle
 from artray.errors import InputError
-from artray.gans.latents import draw_codes
+from artray.gans.latents import draw_latents
 from artray.gans.sample_sheets import to_pictures
 from artray.images.encoding import png
 from artray.images.pictures import Picture
@@ -58,7 +58,7 @@ class SampleOptions(Options):
     )
     seed: int = Field(0, ge=0, description="the same gives the same pictures; more of them begin with the fewer")
     truncation: float | None = Field(
-        None, gt=0, description="the farthest from 0 that a code's numbers may be: fewer flaws, less variety"
+        None, gt=0, description="the farthest from 0 that a latent's numbers may be: fewer flaws, less variety"
     )
     overwrite: bool = Field(False, description="replace pictures of another generator, or made with other options")
 
@@ -80,7 +80,7 @@ def sample_gan(options: SampleOptions) -> Counts:
 
 
 class GeneratorModel:
-    """A bundle's generator at work: codes in, pictures out. TensorFlow is imported when it is made.
+    """A bundle's generator at work: latents in, pictures out. TensorFlow is imported when it is made.
 
     Args:
         uri: The generator bundle.
@@ -93,20 +93,20 @@ class GeneratorModel:
         self.bundle = load_generator_bundle(uri)
         self._model = load_generator(uri, self.bundle)
 
-    def __call__(self, codes: npt.NDArray[np.float32], classes: Sequence[int] | None = None) -> Picture:
-        """Pictures of codes.
+    def __call__(self, latents: npt.NDArray[np.float32], classes: Sequence[int] | None = None) -> Picture:
+        """Pictures of latents.
 
         Args:
-            codes: (n, bundle.codes).
+            latents: (n, bundle.latent_size).
             classes: Each one's class, as an index into `bundle.classes`, where there are classes.
 
         Returns:
             RGB (n, size, size, 3), 0..255.
         """
         size, number = self.bundle.size, len(self.bundle.classes)
-        pictures = np.empty((len(codes), size, size, 3), np.uint8)
-        for start in range(0, len(codes), BATCH):
-            part = codes[start : start + BATCH]
+        pictures = np.empty((len(latents), size, size, 3), np.uint8)
+        for start in range(0, len(latents), BATCH):
+            part = latents[start : start + BATCH]
             # Always as many: there is one compiled function, and a picture does not depend on its neighbours.
             inputs: list[npt.NDArray[np.float32]] = [np.resize(part, (BATCH, part.shape[1]))]
             if number:
@@ -125,15 +125,16 @@ class GeneratorModel:
         truncation: float | None = None,
     ) -> Picture:
         """The pictures with some numbers of a seed; `classes` as in a call."""
-        return self(numbered_codes(self.bundle, numbers, seed, truncation), classes)
+        return self(numbered_latents(self.bundle, numbers, seed, truncation), classes)
 
 
-def numbered_codes(
+def numbered_latents(
     bundle: GeneratorBundle, numbers: Sequence[int], seed: int, truncation: float | None = None
 ) -> npt.NDArray[np.float32]:
-    """The codes with some numbers of a seed, (n, bundle.codes)."""
-    codes = [draw_codes(1, bundle.codes, bundle.distribution, (seed, number), truncation) for number in numbers]
-    return np.concatenate(codes) if codes else np.zeros((0, bundle.codes), np.float32)
+    """The latents with some numbers of a seed, (n, bundle.latent_size)."""
+    size, distribution = bundle.latent_size, bundle.distribution
+    latents = [draw_latents(1, size, distribution, (seed, number), truncation) for number in numbers]
+    return np.concatenate(latents) if latents else np.zeros((0, size), np.float32)
 
 
 def spread_classes(count: int, shares: Sequence[float]) -> list[int]:
@@ -194,8 +195,8 @@ def sample(
         count: How many pictures.
         classes: Names of classes that are wanted, each equally often; none: all.
         shares: Or the weight of each of the bundle's classes.
-        seed: Of the codes.
-        truncation: As in `draw_codes`.
+        seed: Of the latents.
+        truncation: As in `draw_latents`.
         overwrite: Replace samples of another generator, or made with other options.
 
     Returns:
@@ -210,7 +211,7 @@ def sample(
     refuse_other_job(out / MANIFEST, _JOB)
     out.ensure_writable()
     if truncation is not None:
-        draw_codes(0, bundle.codes, bundle.distribution, 0, truncation)  # so that a bad one is said now
+        draw_latents(0, bundle.latent_size, bundle.distribution, 0, truncation)  # so that a bad one is said now
     weights = list(shares) if shares is not None else class_shares(bundle, model, classes)
     drawn = spread_classes(count, weights) if bundle.classes else None
     settings = {
@@ -222,8 +223,8 @@ def sample(
     }
     counts: Counts = {"rows": count, "ok": count, "failed": 0, "out": str(out), "manifest": str(out / MANIFEST)}
     if drawn is not None:
-        found = Counter(drawn)
-        counts["classes"] = {name: found[index] for index, name in enumerate(bundle.classes) if found[index]}
+        numbers = Counter(drawn)
+        counts["classes"] = {name: numbers[index] for index, name in enumerate(bundle.classes) if numbers[index]}
     if _made_before(out, settings, overwrite):
         console.say(f"{out} holds these pictures already")
         return counts

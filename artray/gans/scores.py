@@ -9,7 +9,7 @@
                   work, distance (cosine)
     distances   median cosine distance of samples to their nearest work, and of works to their nearest other work
 
-Embeddings are EfficientNet-Lite0's, so the figures don't compare with those of Inception's FID. Real pictures are
+Embeddings are EfficientNet-Lite0's, so the metrics don't compare with those of Inception's FID. Real pictures are
 brought to the generator's size first: what it can't draw is not held against it. Training works are dealt into two
 halves; each candidate is compared with both at the same number of pictures, and the mean is said. So the row of the
 works themselves, one half against the other, is the best that can be reached with so few pictures, and the rows of
@@ -53,7 +53,7 @@ from artray.storage import Location, dataset_digest
 from artray.storage.chunks import BATCH
 from artray.storage.passes import run_pass
 
-FIGURES = ("fid", "kid", "precision", "recall", "closer")
+METRICS = ("fid", "kid", "precision", "recall", "closer")
 HEADER = ("FID", "KID × 1000", "precision", "recall", "nearer than works are")
 CANDIDATES = {
     "generator": "this generator",
@@ -104,11 +104,11 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
     if count < _FEWEST:
         raise InputError(f"{data}: {len(table)} training works are too few for scores; {2 * _FEWEST} are needed")
     scratch = model / _FOLDER
-    found = embed_works(table, works or scratch / "works", bundle.size, count)
+    real = embed_works(table, works or scratch / "works", bundle.size, count)
     shares = class_counts(table, bundle)
     made = _embed_samples(model, bundle, scratch / "samples", count, shares)
-    scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compare(found, made)}
-    scores["nearest"] = _nearest(found["work"], made, bundle)
+    scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compare(real, made)}
+    scores["nearest"] = _nearest(real["work"], made, bundle)
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
     write_scores(model, scores, bundle.model_copy(update={"metrics": told}))
     scratch.remove()
@@ -132,7 +132,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     if row["fid"] is None:
         return ["–"] * len(HEADER)
     error = "" if row["kid_error"] is None else f" ± {1000 * row['kid_error']:.2f}"
-    rest = [f"{row[name]:.3f}" for name in FIGURES[2:]]
+    rest = [f"{row[name]:.3f}" for name in METRICS[2:]]
     return [f"{row['fid']:.2f}", f"{1000 * row['kid']:.2f}{error}", *rest]
 
 
@@ -217,17 +217,17 @@ def embed_works(works: pa.Table, at: Location, size: int, noise: int) -> dict[st
     return {kind: table.filter(pc.equal(table["kind"], kind)) for kind in ("work", "mean", "noise")}
 
 
-def compare(found: Mapping[str, pa.Table], samples: pa.Table) -> dict[str, Any]:
-    """The figures of a generator's samples, and of what else could be in their place.
+def compare(real: Mapping[str, pa.Table], samples: pa.Table) -> dict[str, Any]:
+    """The metrics of a generator's samples, and of what else could be in their place.
 
     Args:
-        found: As from `embed_works`.
+        real: As from `embed_works`.
         samples: With a column `embedding`.
 
     Returns:
         `n`, `works`, `samples`, `rows`, `distances` of `scores.json`.
     """
-    works, made = _embeddings(found["work"]), _embeddings(samples)
+    works, made = _embeddings(real["work"]), _embeddings(samples)
     n = min(len(works) // 2, len(made))
     if n < _FEWEST:
         raise InputError(f"{len(works)} works that can be read are too few for scores; {2 * _FEWEST} are needed")
@@ -236,10 +236,10 @@ def compare(found: Mapping[str, pa.Table], samples: pa.Table) -> dict[str, Any]:
     candidates = {
         "generator": [made[:n]] * 2,
         "works": [halves[1], halves[0]],
-        "mean": [np.repeat(_embeddings(found["mean"]), n, axis=0)] * 2,
-        "noise": [np.resize(_embeddings(found["noise"]), halves[0].shape)] * 2,
+        "mean": [np.repeat(_embeddings(real["mean"]), n, axis=0)] * 2,
+        "noise": [np.resize(_embeddings(real["noise"]), halves[0].shape)] * 2,
     }
-    rows = {name: _figures(halves, sets) for name, sets in candidates.items()}
+    rows = {name: _metrics(halves, sets) for name, sets in candidates.items()}
     _, distances = nearest(made, works)
     _, among = nearest(works, works, themselves=True)
     return {
@@ -251,12 +251,12 @@ def compare(found: Mapping[str, pa.Table], samples: pa.Table) -> dict[str, Any]:
     }
 
 
-def _figures(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str, float | None]:
-    """The mean of a candidate's figures against each half."""
-    found = []
+def _metrics(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str, float | None]:
+    """The mean of a candidate's metrics against each half."""
+    by_half = []
     for half, candidate in zip(halves, candidates, strict=True):
         precision, recall = precision_and_recall(half, candidate)
-        found.append(
+        by_half.append(
             {
                 "fid": frechet_distance(half, candidate),
                 "kid": kernel_distance(half, candidate),
@@ -266,7 +266,7 @@ def _figures(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str
                 "closer": share_closer(candidate, half),
             }
         )
-    values = {name: [item[name] for item in found] for name in found[0]}
+    values = {name: [item[name] for item in by_half] for name in by_half[0]}
     return {
         name: None if None in each else round(float(np.mean([value for value in each if value is not None])), 6)
         for name, each in values.items()

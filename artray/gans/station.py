@@ -11,11 +11,11 @@ from pydantic import Field
 from artray import console
 from artray.bundles.description import HISTORY, made_from
 from artray.bundles.generator import ANIMATION, BUNDLE, load_generator_bundle
-from artray.engine.worker_group import TRAINING, Group, Workers, join_cluster
+from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.errors import InputError
 from artray.gans.config import read_config
 from artray.gans.examples import Pictures, load_pictures
-from artray.gans.loop import Job, train_worker
+from artray.gans.loop import GanTraining, train_worker
 from artray.gans.sampling import WRITTEN
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
@@ -72,7 +72,7 @@ def train_gan(options: GanOptions) -> Counts:
     _show(pictures)
     if replaced:  # only now that the data can be used
         remove_written(out, _WRITTEN)
-    group = Group(
+    group = WorkerGroup(
         workers=options.workers,
         gpus=options.gpus_per_worker,
         out=out,
@@ -83,7 +83,8 @@ def train_gan(options: GanOptions) -> Counts:
         note=_note,
     )
     summaries = out / "tensorboard" if options.tensorboard else None
-    group.run(train_worker, Job(config, pictures, out, summaries=summaries))
+    training = GanTraining(config=config, pictures=pictures, out=out, summaries=summaries)
+    group.run(train_worker, training)
     (out / TRAINING).remove()
     return _summary(out)
 
@@ -115,9 +116,9 @@ def _summary(out: Location) -> Counts:
     last = bundle.metrics
     rows = []
     for name in ("discriminator_loss", "generator_loss", "real_score", "fake_score", "diversity"):
-        found = [metrics[name] for metrics in history if metrics.get(name) is not None]
-        if found:
-            rows.append([name.replace("_", " "), *(f"{value:.3f}" for value in (found[0], found[-1]))])
+        values = [metrics[name] for metrics in history if metrics.get(name) is not None]
+        if values:
+            rows.append([name.replace("_", " "), *(f"{value:.3f}" for value in (values[0], values[-1]))])
     console.table(f"{bundle.model_id}: {last['epoch']} epochs, {last['steps']} steps", ["", "first", "last"], rows)
     if last.get("warning"):
         console.say(last["warning"])

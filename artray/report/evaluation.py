@@ -25,7 +25,7 @@ from artray import cluster
 from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.bundles.inputs import PictureInput, Works
-from artray.classifiers.evaluation import figure
+from artray.classifiers.evaluation import metric
 from artray.errors import InputError
 from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, Picture, read_pictures
@@ -197,12 +197,14 @@ def _draw(
     layer: str | None,
     method: Any,
 ) -> list[Picture]:
-    """Pictures with the activation maps of a bundle's model over them; of a bag's models their mean."""
+    """Pictures with the activation maps of a bundle's model over them; of a fold ensemble's models their mean."""
     from artray.classifiers.activation_maps import activation_maps, overlay  # with it comes TensorFlow
 
     bundle = load_bundle(uri)
     model = load_model(uri, bundle)
-    models = [part for part in model.layers if hasattr(part, "layers")] if bundle.metrics.get("bagged") else [model]
+    models = (
+        [part for part in model.layers if hasattr(part, "layers")] if bundle.metrics.get("fold_ensemble") else [model]
+    )
     heats = np.mean([activation_maps(part, inputs, classes, layer, method) for part in models], axis=0)
     drawn = []
     for picture, heat in zip(pictures, heats, strict=True):
@@ -267,15 +269,15 @@ def _parts(data: Mapping[str, Any]) -> str:
 def _figures(level: str, values: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     rows = []
     for name, title in _FIGURES.items():
-        if figure(values, name) is None and name == "hamming_loss":
+        if metric(values, name) is None and name == "hamming_loss":
             continue
         rows.append(
             [
                 title,
-                _number(figure(values, name)),
+                _number(metric(values, name)),
                 _range(values["intervals"].get(name)),
-                _number(figure(values["majority"], name)),
-                *([_number(figure(values["baseline"], name))] if values["baseline"] else []),
+                _number(metric(values["majority"], name)),
+                *([_number(metric(values["baseline"], name))] if values["baseline"] else []),
             ]
         )
     calibration = evaluation["calibration"][level]

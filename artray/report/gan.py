@@ -44,9 +44,9 @@ _CURVES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("Diversity of the samples", "diversity", {"diversity": ""}),
 )
 _STRIPS = {
-    "interpolation.png": "Each row: from one code to another in even steps.",
+    "interpolation.png": "Each row: from one latent to another in even steps.",
     "arithmetic.png": "Each row: three pictures, and the first less the second plus the third.",
-    "classes.png": "Each row: one code as each of the classes, {classes}.",
+    "classes.png": "Each row: one latent as each of the classes, {classes}.",
 }
 
 
@@ -117,7 +117,7 @@ def comparison_page(comparison: Location) -> Location:
             sheets.append(_figure(f"{_FILES}/{name}", f"{link}, epoch {row['epochs']}", told))
         sections = [
             section("scores", "Scores", _reading(scores), table(header, lines, len(keys))),
-            section("samples", "The same codes, after training", "", f'<ul class="sheets">{"".join(sheets)}</ul>'),
+            section("samples", "The same latents, after training", "", f'<ul class="sheets">{"".join(sheets)}</ul>'),
         ]
         lead = escape(f"{len(rows)} generators from the same {scores['works']:,} works.")
         _write(folder, "Generators compared", lead, sections, "")
@@ -166,7 +166,7 @@ def _samples(bundle: Location, folder: Path) -> str:
     if (bundle / ANIMATION).exists():
         _copy(bundle / ANIMATION, folder / _FILES / ANIMATION)
         items.append(_figure(f"{_FILES}/{ANIMATION}", "All of them, one after the other", "All epochs"))
-    hint = "The pictures of the same codes as it learned."
+    hint = "The pictures of the same latents as it learned."
     return section("samples", "What it made", hint, f'<ul class="sheets">{"".join(items)}</ul>')
 
 

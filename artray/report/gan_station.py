@@ -7,7 +7,7 @@ from artray.errors import InputError
 from artray.gans.comparison import ComparisonOptions, compare_gans, trained_runs
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sampling import sample
-from artray.gans.scores import FIGURES, score, show
+from artray.gans.scores import METRICS, score, show
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts
 from artray.report.gan import comparison_page, gan_page
@@ -35,7 +35,7 @@ def train_gan_with_page(options: TrainGanOptions) -> Counts:
             console.say(f"no scores: {error}")
         else:
             show(scores)
-            counts["scores"] = {name: scores["rows"]["generator"][name] for name in FIGURES}
+            counts["scores"] = {name: scores["rows"]["generator"][name] for name in METRICS}
     latent_strips(out)
     counts["page"] = str(gan_page(out))
     if options.sample:

@@ -183,3 +183,7 @@ def test_a_model_with_a_class_that_is_no_layer(tmp_path):
             archive.writestr(name, data)
     with pytest.raises(InputError, match=r"model.keras can't be loaded safely"):
         load_model(*with_digest(tmp_path))
+
+
+def test_the_old_word_for_a_fold_ensemble_is_read():
+    assert describe(metrics={"bagged": 5, "best_epoch": 3}).metrics == {"fold_ensemble": 5, "best_epoch": 3}

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from artray.classifiers.fold_ensemble import averaged, fold_figures
+from artray.classifiers.fold_ensemble import averaged, fold_metrics
 from artray.models.classifiers import calibrated, classifier
 
 SHAPES = {"linear_head": (5,), "one_block_vgg": (8, 8, 3)}
@@ -19,19 +19,19 @@ def member(name, seed, multilabel=False):
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("number", [2, 5])
-def test_a_bag_gives_the_mean_of_its_models_scores(name, multilabel, number, tmp_path):
+def test_a_fold_ensemble_gives_the_mean_of_its_models_scores(name, multilabel, number, tmp_path):
     models = [member(name, seed, multilabel) for seed in range(number)]
     chance = np.random.default_rng(0)
     inputs = chance.integers(0, 256, (7, *SHAPES[name])).astype(np.uint8 if len(SHAPES[name]) == 3 else np.float32)
     expected = np.mean([np.asarray(model(inputs), np.float64) for model in models], axis=0)
-    bag = averaged(models)
-    assert np.allclose(np.asarray(bag(inputs)), expected, atol=1e-6)
-    bag.save(tmp_path / "model.keras")
+    ensemble = averaged(models)
+    assert np.allclose(np.asarray(ensemble(inputs)), expected, atol=1e-6)
+    ensemble.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
-    assert np.array_equal(np.asarray(again(inputs)), np.asarray(bag(inputs)))
+    assert np.array_equal(np.asarray(again(inputs)), np.asarray(ensemble(inputs)))
 
 
-def test_figures_of_folds():
+def test_metrics_of_folds():
     values = [0.5, 0.7, 0.9]
     evaluations = [
         {
@@ -46,7 +46,7 @@ def test_figures_of_folds():
         }
         for value in values
     ]
-    found = fold_figures(evaluations)
+    found = fold_metrics(evaluations)
     assert found["n"] == 3
     assert found["figures"]["accuracy"] == {
         "mean": 0.7,

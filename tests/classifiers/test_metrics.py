@@ -22,7 +22,7 @@ from artray.classifiers.metrics import (
 )
 
 NAMES = ["oil", "ink", "print", "fresco"]
-CLOSE = 6e-5  # figures are rounded to four decimals
+CLOSE = 6e-5  # metrics are rounded to four decimals
 
 
 @st.composite

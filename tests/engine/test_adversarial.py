@@ -5,21 +5,21 @@ import numpy as np
 import pytest
 from keras import layers
 
-from artray.engine.adversarial import FIGURES, AdversarialTrainer
-from artray.gans.latents import draw_codes
+from artray.engine.adversarial import METRICS, AdversarialTrainer
+from artray.gans.latents import draw_latents
 from artray.models.gans.residual import SpectralDense
-from tests.engine.adversaries import BATCH, CASES, CODES, X, adversaries, fit
+from tests.engine.adversarial_on_replicas import BATCH, CASES, LATENT_SIZE, X, fit, trainer
 from tests.engine.processes import on_replicas
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
-    return on_replicas("tests.engine.adversaries", tmp_path_factory.mktemp("adversaries"))
+    return on_replicas("tests.engine.adversarial_on_replicas", tmp_path_factory.mktemp("adversarial"))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_number_of_replicas_does_not_change_the_result(runs, case):
-    """Figures, weights, moving statistics, optimizer slots, averages and k_t; with shares of 3, 2 and 2 examples."""
+    """Metrics, weights, moving statistics, optimizer slots, averages and k_t; with shares of 3, 2 and 2 examples."""
     one, many = ({name: value for name, value in runs[n].items() if name.startswith(f"{case}/")} for n in (1, 3))
     assert one.keys() == many.keys()
     for name, value in one.items():
@@ -27,10 +27,10 @@ def test_the_number_of_replicas_does_not_change_the_result(runs, case):
 
 
 def test_the_generator_learns_in_every_second_step_only(runs):
-    figures = runs[1]["ns/figures"]
-    learns = np.isfinite(figures[:, FIGURES.index("generator_loss")])
+    metrics = runs[1]["ns/metrics"]
+    learns = np.isfinite(metrics[:, METRICS.index("generator_loss")])
     assert learns.tolist() == [False, True, False, True]
-    assert np.isfinite(figures[:, :4]).all()
+    assert np.isfinite(metrics[:, :4]).all()
     assert runs[1]["ns/step/0"] == 4  # two updates in each of two steps
 
 
@@ -42,20 +42,20 @@ def test_clipped_weights(runs):
 def test_began_moves_its_balance(runs):
     """k_t is what NumPy says of the steps' mean errors."""
     k = 0.0
-    for _, real, fake, *_ in runs[1]["began/figures"]:
+    for _, real, fake, *_ in runs[1]["began/metrics"]:
         k = min(max(k + 0.5 * (0.5 * real - fake), 0), 1)
     assert runs[1]["began/step/1"] == pytest.approx(k, abs=1e-5)
 
 
 def test_a_state_put_back_goes_on_as_if_nothing_had_happened():
     case = CASES["hinge"]
-    undisturbed = adversaries("hinge", ema=0.9, **case)
-    figures = fit(undisturbed, range(4))
-    first = adversaries("hinge", ema=0.9, **case)
+    undisturbed = trainer("hinge", ema=0.9, **case)
+    metrics = fit(undisturbed, range(4))
+    first = trainer("hinge", ema=0.9, **case)
     fit(first, range(2))
-    second = adversaries("hinge", ema=0.9, **case)
+    second = trainer("hinge", ema=0.9, **case)
     second.load(first.state())
-    assert np.allclose(fit(second, range(2, 4)), figures[2:], atol=1e-5)
+    assert np.allclose(fit(second, range(2, 4)), metrics[2:], atol=1e-5)
     for name, value in undisturbed.state().items():
         assert np.allclose(value, second.state()[name], atol=1e-5), name
 
@@ -71,24 +71,24 @@ def test_a_step_is_what_numpy_says():
     """Linear networks, NS, gradient descent: the discriminator first, then the generator against the new one."""
     rng = np.random.default_rng(0)
     x, g, d = rng.normal(size=(6, 3)), rng.normal(size=(2, 3)), rng.normal(size=(3, 1))
-    codes = draw_codes(6, 2, "normal", (5, 0))
-    found = AdversarialTrainer(
+    latents = draw_latents(6, 2, "normal", (5, 0))
+    trained = AdversarialTrainer(
         lambda: linear((2, 3), g),
         lambda: linear((3, 1), d),
         [lambda: keras.optimizers.SGD(1.0)] * 2,
-        lambda step, count: draw_codes(count, 2, "normal", (5, step)),
+        lambda step, count: draw_latents(count, 2, "normal", (5, step)),
         unit=1.0,
     )
     take = lambda rows: (x[rows].astype(np.float32), np.zeros((len(rows), 0)))  # noqa: E731
-    figures, _ = next(found.train(take, [np.arange(6)], 0, [(0.3, 0.2)]))
+    metrics, _ = next(trained.train(take, [np.arange(6)], 0, [(0.3, 0.2)]))
     sigmoid = lambda values: 1 / (1 + np.exp(-values))  # noqa: E731
-    fake = codes @ g
+    fake = latents @ g
     real_p, fake_p = sigmoid(x @ d), sigmoid(fake @ d)
     slope = (x.T @ (real_p - 1) + fake.T @ fake_p) / 6
     after = d - 0.2 * slope
-    pull = codes.T @ ((sigmoid(fake @ after) - 1) @ after.T) / 6
-    assert np.allclose(found.discriminator_weights()[0], after, atol=1e-5)
-    assert np.allclose(found.generator_weights()[0], g - 0.3 * pull, atol=1e-5)
+    pull = latents.T @ ((sigmoid(fake @ after) - 1) @ after.T) / 6
+    assert np.allclose(trained.discriminator_weights()[0], after, atol=1e-5)
+    assert np.allclose(trained.generator_weights()[0], g - 0.3 * pull, atol=1e-5)
     expected = [
         np.mean(-np.log(real_p) - np.log(1 - fake_p)),
         real_p.mean(),
@@ -97,18 +97,18 @@ def test_a_step_is_what_numpy_says():
         np.mean(-np.log(sigmoid(fake @ after))),
         np.linalg.norm(pull),
     ]
-    assert np.allclose(figures[0], expected, atol=1e-5)
+    assert np.allclose(metrics[0], expected, atol=1e-5)
 
 
 def test_a_gradient_penalty_is_what_finite_differences_say():
     """WGAN-GP's loss less WGAN's is λ times the penalty at points between, by differences of the score."""
-    penalized = adversaries("wgan_gp", constants={"penalty": 2.0})
+    penalized = trainer("wgan_gp", constants={"penalty": 2.0})
     judge = penalized.discriminator
     judge.set_weights([2 * weight for weight in judge.get_weights()])
     scores = lambda values: judge(values, training=False).numpy()[:, 0].astype(np.float64)  # noqa: E731
     real = X[:BATCH].astype(np.float32)
-    codes = draw_codes(BATCH, CODES, "normal", (5, 0))
-    fake = penalized.generator(codes, training=True).numpy()
+    latents = draw_latents(BATCH, LATENT_SIZE, "normal", (5, 0))
+    fake = penalized.generator(latents, training=True).numpy()
     rows = (np.int64(0), np.int64(BATCH), slice(0, BATCH))
     points = penalized._points(real, fake, rows).numpy()
     share = ((points - fake) / (real - fake)).reshape(BATCH, -1)
@@ -122,13 +122,13 @@ def test_a_gradient_penalty_is_what_finite_differences_say():
         slopes[:, place] = scores(points + step) - scores(points - step)
     norms = np.linalg.norm(slopes * 127.5, axis=1)
     expected = (scores(fake) - scores(real)).mean() + 2 * ((norms - 1) ** 2).mean()
-    figures = fit_once(penalized, real)
-    assert figures[0] == pytest.approx(expected, rel=0.02)
+    metrics = fit_once(penalized, real)
+    assert metrics[0] == pytest.approx(expected, rel=0.02)
     assert ((norms - 1) ** 2).mean() > 0.01
 
 
 def test_dragan_looks_around_the_pictures():
-    penalized = adversaries("dragan")
+    penalized = trainer("dragan")
     real = X[:BATCH].astype(np.float32)
     rows = (np.int64(3), np.int64(BATCH), slice(2, 5))
     away = penalized._points(real[2:5], real[2:5], rows).numpy() - real[2:5]
@@ -139,10 +139,10 @@ def test_dragan_looks_around_the_pictures():
     assert np.isfinite(fit_once(penalized, real)).all()
 
 
-def fit_once(found: AdversarialTrainer, real: np.ndarray) -> np.ndarray:
+def fit_once(trained: AdversarialTrainer, real: np.ndarray) -> np.ndarray:
     take = lambda rows: (real[rows], np.zeros((len(rows), 0)))  # noqa: E731
-    figures, _ = next(found.train(take, [np.arange(len(real))], 0, [(0.0, 0.0)]))
-    return figures[0]
+    metrics, _ = next(trained.train(take, [np.arange(len(real))], 0, [(0.0, 0.0)]))
+    return metrics[0]
 
 
 def test_eight_gaussians_are_all_found():
@@ -159,21 +159,21 @@ def test_eight_gaussians_are_all_found():
         return keras.Model(given, dense(outputs)(x))
 
     keras.utils.set_random_seed(0)
-    found = AdversarialTrainer(
+    trained = AdversarialTrainer(
         lambda: network(16, 2, layers.Dense, "relu"),
         lambda: network(2, 1, SpectralDense, "leaky_relu"),
         [lambda: keras.optimizers.Adam(0.002, beta_1=0.5)] * 2,
-        lambda step, count: draw_codes(count, 16, "normal", (0, step)),
+        lambda step, count: draw_latents(count, 16, "normal", (0, step)),
         ema=0.99,
         unit=1.0,
     )
     batches = [np.random.default_rng([1, step]).integers(0, 4096, 128) for step in range(2000)]
     take = lambda rows: (points[rows], np.zeros((len(rows), 0)))  # noqa: E731
-    for _ in found.train(take, batches, 0, [(0.002, 0.002)] * len(batches)):
+    for _ in trained.train(take, batches, 0, [(0.002, 0.002)] * len(batches)):
         pass
     plain = network(16, 2, layers.Dense, "relu")
-    plain.set_weights(found.generator_weights())
-    samples = plain.predict_on_batch(draw_codes(2000, 16, "normal", 9))
+    plain.set_weights(trained.generator_weights())
+    samples = plain.predict_on_batch(draw_latents(2000, 16, "normal", 9))
     distances = np.linalg.norm(samples[:, None] - centres, axis=2)
     near = distances.min(axis=1) < 3
     shares = np.bincount(distances.argmin(axis=1)[near], minlength=8) / len(samples)

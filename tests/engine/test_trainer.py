@@ -6,17 +6,20 @@ import pytest
 from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
-from artray.engine.trainer import Summaries, SupervisedTrainer, Trainer, gradients
+from artray.engine.gradients import gradients
+from artray.engine.summaries import Summaries
+from artray.engine.supervised import SupervisedTrainer
+from artray.engine.trainer import Trainer
 from artray.storage import Location
 from tests.engine.processes import on_replicas
-from tests.engine.replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
+from tests.engine.supervised_on_replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
 
 CASES = ["adam", "sgd", "rmsprop", "whole", "pieces"]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
-    return on_replicas("tests.engine.replicas", tmp_path_factory.mktemp("replicas"))
+    return on_replicas("tests.engine.supervised_on_replicas", tmp_path_factory.mktemp("replicas"))
 
 
 def of(run: dict[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
@@ -59,7 +62,7 @@ def test_a_step_is_what_numpy_says():
     rng = np.random.default_rng(1)
     x, weights = rng.normal(size=(7, 4)).astype(np.float32), rng.uniform(0.5, 2, 7).astype(np.float32)
     y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 7)]
-    replicas = SupervisedTrainer(build, lambda: keras.optimizers.SGD(1.0), CrossEntropy())
+    trained = SupervisedTrainer(build, lambda: keras.optimizers.SGD(1.0), CrossEntropy())
     kernel, bias = np.zeros((4, 3)), np.zeros(3)
     expected = []
     batches, rates = [np.arange(4), np.arange(4, 7)], [0.5, 0.1]
@@ -69,9 +72,9 @@ def test_a_step_is_what_numpy_says():
         expected.append((-np.log((scores * y[batch]).sum(axis=1)) * weights[batch]).mean())
         error = (scores - y[batch]) * weights[batch, None] / len(batch)
         kernel, bias = kernel - rate * x[batch].T @ error, bias - rate * error.sum(axis=0)
-    losses = np.concatenate(list(replicas.train(lambda rows: (x[rows], y[rows], weights[rows]), batches, rates)))
+    losses = np.concatenate(list(trained.train(lambda rows: (x[rows], y[rows], weights[rows]), batches, rates)))
     assert losses == pytest.approx(expected, rel=1e-5)
-    state = replicas.state()
+    state = trained.state()
     assert np.allclose(state["model/0"], kernel, atol=1e-6)
     assert np.allclose(state["model/1"], bias, atol=1e-6)
 
@@ -81,12 +84,12 @@ def trainer(build=network, **settings: object) -> SupervisedTrainer:
     return SupervisedTrainer(build, lambda: keras.optimizers.Adam(0.01), CrossEntropy(), **settings)
 
 
-def fit(replicas: SupervisedTrainer, epochs: range) -> None:
+def fit(trained: SupervisedTrainer, epochs: range) -> None:
     for epoch in epochs:
         order = np.random.default_rng(epoch).permutation(EXAMPLES)
         batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
         take = lambda rows: (X[rows], Y[rows], WEIGHTS[rows])  # noqa: E731
-        list(replicas.train(take, batches, [0.01] * len(batches)))
+        list(trained.train(take, batches, [0.01] * len(batches)))
 
 
 def with_dropout() -> keras.Model:
@@ -108,13 +111,13 @@ def test_a_state_put_back_goes_on_as_if_nothing_had_happened():
 
 
 def test_the_average_lags_behind_and_the_weights_come_back():
-    replicas = trainer(ema=0.99)
-    before = replicas.state()["model/0"].copy()
-    fit(replicas, range(3))
-    after = replicas.state()["model/0"].copy()
-    with replicas.averaged():
-        average = replicas.state()["model/0"].copy()
-    assert np.array_equal(replicas.state()["model/0"], after)
+    trained = trainer(ema=0.99)
+    before = trained.state()["model/0"].copy()
+    fit(trained, range(3))
+    after = trained.state()["model/0"].copy()
+    with trained.averaged():
+        average = trained.state()["model/0"].copy()
+    assert np.array_equal(trained.state()["model/0"], after)
     assert 0 < np.abs(average - before).mean() < np.abs(after - before).mean()
 
 
@@ -124,11 +127,11 @@ def test_a_frozen_normalisation_keeps_its_statistics_and_weights():
         model.get_layer("inner").trainable = False
         return model
 
-    replicas = trainer(frozen)
-    before = replicas.state()
-    fit(replicas, range(1))
-    after = replicas.state()
-    names = [variable.path.split("/")[-1] for variable in replicas.model.variables]
+    trained = trainer(frozen)
+    before = trained.state()
+    fit(trained, range(1))
+    after = trained.state()
+    names = [variable.path.split("/")[-1] for variable in trained.model.variables]
     kept = [
         name for index, name in enumerate(names) if np.array_equal(before[f"model/{index}"], after[f"model/{index}"])
     ]
@@ -136,13 +139,24 @@ def test_a_frozen_normalisation_keeps_its_statistics_and_weights():
 
 
 def test_an_overflow_skips_the_update_and_halves_the_scale():
-    replicas = trainer(lambda: network(normalized=False), precision="mixed_float16")
-    before = replicas.state()
+    trained = trainer(lambda: network(normalized=False), precision="mixed_float16")
+    before = trained.state()
     huge = np.full(EXAMPLES, 1e30, np.float32)
-    list(replicas.train(lambda rows: (X[rows], Y[rows], huge[rows]), [np.arange(8)], [0.1]))
-    after = replicas.state()
+    list(trained.train(lambda rows: (X[rows], Y[rows], huge[rows]), [np.arange(8)], [0.1]))
+    after = trained.state()
     assert all(np.array_equal(after[name], before[name]) for name in before if name.startswith("model/"))
     assert after["step/1"] == before["step/1"] / 2
+
+
+class Shares(Trainer):
+    """A trainer of nothing, one replica of `count`, in the worker of this number."""
+
+    def __init__(self, count: int, worker: int):
+        super().__init__()
+        self.count, self._here, self._first = count, 1, worker
+
+    def variables(self) -> dict[str, object]:
+        return {}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -152,14 +166,13 @@ def test_shares_hold_each_example_once_and_none_is_empty(count, examples, most):
     indices = np.arange(examples) + 100
     counted = np.zeros(examples)
     for worker in range(count):
-        place = Trainer()
-        place.count, place._here, place._first = count, 1, worker
-        share = place.share(indices)
-        bounds = place.bounds(examples, place.pieces(examples, most))
+        trainer = Shares(count, worker)
+        share = trainer.share(indices)
+        bounds = trainer.bounds(examples, trainer.pieces(examples, most))
         assert bounds[0, 0] == 0
         assert bounds[0, -1] == len(share)
         assert (np.diff(bounds) >= 1).all()
-        np.add.at(counted, share - 100, place.weight(examples))
+        np.add.at(counted, share - 100, trainer.weight(examples))
     assert np.allclose(counted, 1)
 
 

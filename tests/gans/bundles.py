@@ -9,7 +9,7 @@ from artray.bundles.generator import BUNDLE, DISCRIMINATOR, GENERATOR, Generator
 from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
 
-SIZE, CODES = 16, 8
+SIZE, LATENT_SIZE = 16, 8
 
 
 def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) -> GeneratorBundle:
@@ -22,7 +22,7 @@ def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) 
     classes = classes or []
     settings = {"width": 4}
     networks = {
-        GENERATOR: generator("dcgan", SIZE, CODES, len(classes), settings),
+        GENERATOR: generator("dcgan", SIZE, LATENT_SIZE, len(classes), settings),
         DISCRIMINATOR: discriminator("dcgan", SIZE, len(classes), settings),
     }
     shas = {}
@@ -36,7 +36,7 @@ def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) 
         "model_id": "untrained",
         "config": {"target": "style" if classes else None},
         "size": SIZE,
-        "codes": CODES,
+        "latent_size": LATENT_SIZE,
         "distribution": "normal",
         "classes": classes,
         "generator_sha": shas[GENERATOR],

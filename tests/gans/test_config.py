@@ -50,6 +50,13 @@ def test_a_loss_is_changed_by_its_name_alone(loss):
     assert GanConfig.model_validate_json(config.model_dump_json()) == config
 
 
+def test_the_old_word_for_the_latents_size_is_read():
+    assert read_config(FILE, {"codes": "8"}) == read_config(FILE, {"latent_size": "8"})
+    old = read_config(FILE, {}).model_dump()
+    old["codes"] = old.pop("latent_size")
+    assert GanConfig.model_validate(old) == read_config(FILE, {})
+
+
 def test_every_key_is_described():
     plain = {"model", "loss", "epochs", "seed"}
     assert [name for name, key in GanConfig.model_fields.items() if not key.description and name not in plain] == []

@@ -1,4 +1,4 @@
-"""Ways between codes and sums of codes stay where codes lie."""
+"""Ways between latents and sums of latents stay where latents lie."""
 
 import itertools
 
@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from artray.gans.latent_walks import combine, grid, interpolate
 
 
-def codes(seed: int, count: int, size: int) -> np.ndarray:
+def latents(seed: int, count: int, size: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
 
 
 @given(seed=st.integers(0, 999), size=st.integers(2, 64), steps=st.integers(2, 12))
 def test_a_way_begins_and_ends_at_its_codes_in_even_steps(seed: int, size: int, steps: int) -> None:
-    first, last = codes(seed, 2, size)
+    first, last = latents(seed, 2, size)
     for distribution in ("normal", "uniform"):
         way = interpolate(first, last, steps, distribution)
         assert way.shape == (steps, size)
@@ -29,7 +29,7 @@ def test_a_way_begins_and_ends_at_its_codes_in_even_steps(seed: int, size: int, 
 
 @given(seed=st.integers(0, 999), size=st.integers(2, 64))
 def test_between_codes_of_one_length_the_way_is_an_arc(seed: int, size: int) -> None:
-    first, last = (row / np.linalg.norm(row) * 5 for row in codes(seed, 2, size))
+    first, last = (row / np.linalg.norm(row) * 5 for row in latents(seed, 2, size))
     way = interpolate(first, last, 9, "normal").astype(np.float64)
     assert np.linalg.norm(way, axis=1) == pytest.approx(5, rel=1e-3)
     angles = [np.arccos(np.clip(a @ b / 25, -1, 1)) for a, b in itertools.pairwise(way)]
@@ -37,7 +37,7 @@ def test_between_codes_of_one_length_the_way_is_an_arc(seed: int, size: int) -> 
 
 
 def test_parallel_codes_have_a_way_too() -> None:
-    first = codes(0, 1, 16)[0]
+    first = latents(0, 1, 16)[0]
     assert np.isfinite(interpolate(first, first, 5, "normal")).all()
     assert np.isfinite(interpolate(first, -first, 5, "normal")).all()
     assert interpolate(first, 2 * first, 3, "normal")[1] == pytest.approx(1.5 * first, rel=1e-5)
@@ -45,7 +45,7 @@ def test_parallel_codes_have_a_way_too() -> None:
 
 @given(seed=st.integers(0, 999))
 def test_sums_are_codes_again(seed: int) -> None:
-    one, two, three = codes(seed, 30, 128).reshape(3, 10, 128)
+    one, two, three = latents(seed, 30, 128).reshape(3, 10, 128)
     total = combine(one, two, three, "normal")
     wanted = np.mean([np.linalg.norm(part, axis=-1) for part in (one, two, three)], axis=0)
     assert np.linalg.norm(total, axis=-1) == pytest.approx(wanted, rel=1e-4)

@@ -13,9 +13,9 @@ from PIL import Image
 
 from artray.bundles.generator import load_generator_bundle
 from artray.errors import InputError
-from artray.gans.sampling import GeneratorModel, class_shares, numbered_codes, sample, spread_classes
+from artray.gans.sampling import GeneratorModel, class_shares, numbered_latents, sample, spread_classes
 from artray.storage import Location
-from tests.gans.bundles import CODES, SIZE, write_generator
+from tests.gans.bundles import LATENT_SIZE, SIZE, write_generator
 from tests.gans.serial import CHUNK, DiedError, Serial
 
 CLASSES = ["Cubism", "Rococo", "Ukiyo-e"]
@@ -55,12 +55,12 @@ def test_a_class_without_a_share_is_never_drawn() -> None:
 
 def test_codes_belong_to_a_seed_and_a_number(plain: str) -> None:
     bundle = load_generator_bundle(Location.parse(plain))
-    codes = numbered_codes(bundle, range(10), seed=3)
-    assert codes.shape == (10, CODES)
-    assert (numbered_codes(bundle, [7, 2], seed=3) == codes[[7, 2]]).all()
-    assert not np.isin(numbered_codes(bundle, range(10), seed=4), codes).any()
-    assert numbered_codes(bundle, [], seed=3).shape == (0, CODES)
-    assert np.abs(numbered_codes(bundle, range(99), 3, truncation=0.5)).max() <= 0.5
+    latents = numbered_latents(bundle, range(10), seed=3)
+    assert latents.shape == (10, LATENT_SIZE)
+    assert (numbered_latents(bundle, [7, 2], seed=3) == latents[[7, 2]]).all()
+    assert not np.isin(numbered_latents(bundle, range(10), seed=4), latents).any()
+    assert numbered_latents(bundle, [], seed=3).shape == (0, LATENT_SIZE)
+    assert np.abs(numbered_latents(bundle, range(99), 3, truncation=0.5)).max() <= 0.5
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(conditional: str) -> None:
@@ -77,9 +77,9 @@ def test_a_picture_does_not_depend_on_its_neighbours(conditional: str) -> None:
 
 def test_the_generator_is_rounded_not_cut(plain: str) -> None:
     generator_model = GeneratorModel(Location.parse(plain))
-    codes = numbered_codes(generator_model.bundle, range(5), 0)
-    values = np.asarray(generator_model._model(codes))
-    assert np.abs(generator_model(codes) - values).max() <= 0.5 + 1e-3
+    latents = numbered_latents(generator_model.bundle, range(5), 0)
+    values = np.asarray(generator_model._model(latents))
+    assert np.abs(generator_model(latents) - values).max() <= 0.5 + 1e-3
 
 
 @pytest.mark.parametrize("classes", [["Rococo", "Rococo"], ["Rococo", ""], ["Rococo", "a\nb"]])

@@ -1,4 +1,4 @@
-"""Scores: which works count, what stands beside a generator's figures, and what is read from them."""
+"""Scores: which works count, what stands beside a generator's metrics, and what is read from them."""
 
 import json
 from collections.abc import Sequence

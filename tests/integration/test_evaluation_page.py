@@ -25,13 +25,13 @@ def network(seed: int) -> keras.Model:
     return calibrated(classifier("one_block_vgg", (16, 16, 3), 3, {"filters": 4, "dense": 8}), 1.5)
 
 
-@pytest.mark.parametrize("bagged", [False, True])
-def test_errors_have_activation_maps(tmp_path: Path, bagged: bool) -> None:
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_errors_have_activation_maps(tmp_path: Path, ensemble: bool) -> None:
     bundle = tmp_path / "bundle"
     bundle.mkdir()
-    model = averaged([network(0), network(1)]) if bagged else network(0)
+    model = averaged([network(0), network(1)]) if ensemble else network(0)
     model.save(bundle / "model.keras")
-    about = {"input": {"kind": "pictures", "size": 16}, "metrics": {"bagged": 2} if bagged else {}}
+    about = {"input": {"kind": "pictures", "size": 16}, "metrics": {"fold_ensemble": 2} if ensemble else {}}
     write_bundle(bundle, CLASSES, **about)
     page = evaluation_page(Location.parse(bundle), tmp_path / "page", errors=8)
     text = page.read_text("utf-8")
@@ -47,7 +47,7 @@ def test_errors_have_activation_maps(tmp_path: Path, bagged: bool) -> None:
             drawn = np.asarray(Image.open(page.parent / path)).astype(float)
             assert drawn.shape == picture.shape == (40, 60, 3)
             assert np.abs(drawn - picture).mean() > 5
-    if not bagged:
+    if not ensemble:
         with pytest.raises(InputError, match="no layer 'nowhere'"):
             evaluation_page(Location.parse(bundle), tmp_path / "page", layer="nowhere")
         guided = evaluation_page(Location.parse(bundle), tmp_path / "guided", errors=8, layer="conv", method="guided")

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from artray.bundles.generator import load_discriminator, load_generator, load_generator_bundle
-from artray.classifiers.examples import Inputs
+from artray.bundles.classifier import load_keras
+from artray.bundles.generator import BUNDLE, DISCRIMINATOR, load_generator, load_generator_bundle
+from artray.engine.examples import Inputs
 from artray.errors import ArtrayError, InputError
 from artray.gans.config import read_config
 from artray.gans.examples import load_pictures
-from artray.gans.latents import draw_codes
+from artray.gans.latents import draw_latents
 from artray.gans.station import GanOptions, train_gan
 from artray.storage import Location
 from tests.tools.kill_training import killing_a_worker
@@ -25,7 +26,7 @@ CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "gan_dcgan.yaml")
 SMALL = {
     "size": "32",
     "model.width": "4",
-    "codes": "8",
+    "latent_size": "8",
     "batch_size": "8",
     "epochs": "2",
     "samples": "6",
@@ -85,19 +86,21 @@ def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path) -
     out = tmp_path / "calm"
     assert (calm["rows"], calm["ok"], calm["failed"], calm["steps"]) == (TRAIN + 2, TRAIN, 1, 6)
     bundle = load_generator_bundle(Location.parse(out))
-    assert (bundle.size, bundle.codes, bundle.distribution, bundle.classes) == (32, 8, "uniform", ["dots", "stripes"])
+    assert (bundle.size, bundle.latent_size, bundle.distribution) == (32, 8, "uniform")
+    assert bundle.classes == ["dots", "stripes"]
     assert bundle.data["train"] == TRAIN
     assert bundle.data["dropped"] == {"unreadable": 1, "unlabelled": 1, "other label": 0}
     assert not (out / "_training").exists()
-    codes, labels = draw_codes(3, 8, "uniform", 1), np.eye(2, dtype=np.float32)[[0, 1, 0]]
-    made = load_generator(Location.parse(out), bundle).predict_on_batch([codes, labels])
+    latents, labels = draw_latents(3, 8, "uniform", 1), np.eye(2, dtype=np.float32)[[0, 1, 0]]
+    made = load_generator(Location.parse(out), bundle).predict_on_batch([latents, labels])
     assert made.shape == (3, 32, 32, 3)
     assert 0 <= made.min() < made.max() <= 255
     again = load_generator(
         Location.parse(tmp_path / "killed"), load_generator_bundle(Location.parse(tmp_path / "killed"))
     )
-    assert np.allclose(again.predict_on_batch([codes, labels]), made, atol=0.5)
-    assert load_discriminator(Location.parse(out), bundle).predict_on_batch([made, labels]).shape == (3, 1)
+    assert np.allclose(again.predict_on_batch([latents, labels]), made, atol=0.5)
+    discriminator = load_keras(Location.parse(out), DISCRIMINATOR, bundle.discriminator_sha, BUNDLE)
+    assert discriminator.predict_on_batch([made, labels]).shape == (3, 1)
     sheets = [np.asarray(Image.open(out / "samples" / f"epoch-00{epoch}.png")) for epoch in range(3)]
     assert {one.shape for one in sheets} == {(64, 96, 3)}
     assert not np.array_equal(sheets[0], sheets[2])

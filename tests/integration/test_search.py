@@ -44,7 +44,7 @@ def test_a_search_ranks_by_validation_and_goes_on_where_it_was(features: str, tm
     assert ranked[2:] == [None, None]
     assert [row["trials"] for row in rows] == [2, 2, 0, 0]
     assert "can't be built" in rows[2]["error"]
-    # Only the winner's figures on the test part are shown.
+    # Only the winner's metrics on the test part are shown.
     assert rows[0]["test_accuracy"] is not None
     assert [row["test_accuracy"] for row in rows[1:]] == [None] * 3
     for row in rows[:2]:
@@ -106,13 +106,13 @@ def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(tm
     assert (counts["ok"], counts["failed"]) == (2, 0)
 
 
-def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Path) -> None:
+def test_folds_make_an_ensemble_and_go_on_where_they_were(features: str, tmp_path: Path) -> None:
     options = TrainOptions(config=CONFIG, data=features, out=str(tmp_path), folds=2, set={"epochs": "2"})
     result = train(options)
     uri = str(tmp_path)
     members = [f"{uri}/folds/{fold}" for fold in range(2)]
     evaluation, bundle = read_evaluation(Location.parse(uri)), load_bundle(Location.parse(uri))
-    assert bundle.metrics["bagged"] == evaluation["folds"]["n"] == 2
+    assert bundle.metrics["fold_ensemble"] == evaluation["folds"]["n"] == 2
     found = [read_evaluation(Location.parse(member))["validation"]["artwork"]["accuracy"] for member in members]
     assert result["folds"]["accuracy"]["values"] == found
     assert result["folds"]["accuracy"]["mean"] == pytest.approx(np.mean(found), abs=1e-4)
@@ -122,10 +122,10 @@ def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Pat
         rows = Location.parse(f"{place}/predictions.parquet").dataset().to_table().to_pylist(maps_as_pydicts="strict")
         return {row["object_id"]: (row["part"], np.array(list(row["scores"].values()))) for row in rows}
 
-    bag, parts = predictions(uri), [predictions(member) for member in members]
-    assert len(bag) == EXAMPLES
+    ensemble, parts = predictions(uri), [predictions(member) for member in members]
+    assert len(ensemble) == EXAMPLES
     held_out = 0
-    for name, (part, scores) in bag.items():
+    for name, (part, scores) in ensemble.items():
         own = [member[name] for member in parts]
         if part == "test":
             assert {where for where, _ in own} == {"test"}
@@ -140,8 +140,8 @@ def test_folds_are_bagged_and_go_on_where_they_were(features: str, tmp_path: Pat
     points = np.stack(table["embedding"].to_pylist()).astype(np.float32)
     model = load_model(Location.parse(uri), bundle)
     for name, scores in zip(table["object_id"].to_pylist(), np.asarray(model(points)), strict=True):
-        if bag[name][0] == "test":
-            assert np.allclose(scores, bag[name][1], atol=1e-5)
+        if ensemble[name][0] == "test":
+            assert np.allclose(scores, ensemble[name][1], atol=1e-5)
     assert len({epoch["fold"] for epoch in storage_history(uri)}) == 2
 
     before = times(tmp_path)

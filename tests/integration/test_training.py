@@ -11,8 +11,9 @@ from artray.bundles.classifier import load_bundle, load_model, read_evaluation
 from artray.bundles.description import read_history
 from artray.bundles.inputs import FeatureInput
 from artray.classifiers.config import ExamplesConfig, TrainConfig
-from artray.classifiers.examples import Inputs, load_examples
+from artray.classifiers.examples import load_examples
 from artray.classifiers.station import TrainOptions, train
+from artray.engine.examples import Inputs
 from artray.engine.worker_group import worker_range
 from artray.errors import ArtrayError, InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps

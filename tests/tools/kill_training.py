@@ -53,7 +53,7 @@ checkpoint_steps: 20
 GAN = """\
 model: {name: dcgan, width: 8}
 size: 32
-codes: 16
+latent_size: 16
 loss: {name: hinge}
 diff_augment: [color, cutout]
 generator: {name: adam, learning_rate: 0.0002, beta_1: 0.5}

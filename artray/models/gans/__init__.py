@@ -1,7 +1,7 @@
 """Pairs of a generator and a discriminator by name.
 
-A generator makes RGB 0..255 of codes, a discriminator takes RGB 0..255: like every model of artray they scale pictures
-themselves. With classes, both have a second input, the labels, one-hot.
+A generator makes RGB 0..255 of latents, a discriminator takes RGB 0..255: like every model of artray they scale
+pictures themselves. With classes, both have a second input, the labels, one-hot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from artray.models.gans.residual import resnet_discriminator, resnet_generator
 
 
 class Networks(NamedTuple):
-    """Two builders: from codes or pictures, labels (or None) and the pictures' side to the output tensor."""
+    """Two builders: from latents or pictures, labels (or None) and the pictures' side to the output tensor."""
 
     generator: Callable[..., Any]
     discriminator: Callable[..., Any]
@@ -42,27 +42,27 @@ GANS: dict[str, Networks] = {
 
 
 def generator(
-    name: str, size: int, codes: int, classes: int = 0, settings: Mapping[str, object] | None = None
+    name: str, size: int, latent_size: int, classes: int = 0, settings: Mapping[str, object] | None = None
 ) -> keras.Model:
     """A generator by its name.
 
     Args:
         name: One of `GANS`.
         size: Side of its pictures in pixels.
-        codes: Numbers in a code.
+        latent_size: Numbers in a latent.
         classes: Number of classes; 0 for one input only.
         settings: Keyword arguments of the pair's builders; each is given those that it knows.
 
     Returns:
-        From codes (n, codes), and labels (n, classes), to (n, size, size, 3) float32 RGB 0..255.
+        From latents (n, latent_size), and labels (n, classes), to (n, size, size, 3) float32 RGB 0..255.
 
     Raises:
         InputError: No such pair, a setting that neither knows, or a size that it can't make.
     """
     build = _pair(name, settings or {}).generator
-    code, label = keras.Input((codes,), name="codes"), _label(classes)
-    picture = _built(build, (code, label, size), name, settings or {})
-    return keras.Model(code if label is None else [code, label], picture, name="generator")
+    latents, labels = keras.Input((latent_size,), name="latents"), _label(classes)
+    picture = _built(build, name, (latents, labels, size), settings or {})
+    return keras.Model(latents if labels is None else [latents, labels], picture, name="generator")
 
 
 def discriminator(
@@ -93,9 +93,9 @@ def discriminator(
     build = autoencoder if loss == "began" else _pair(name, settings).discriminator
     if loss in ("wgan_gp", "dragan") and "normalization" in signature(build).parameters:
         settings = {"normalization": "layer", **settings}
-    picture, label = keras.Input((size, size, 3), name="picture"), _label(classes)
-    output = _built(build, (picture, label, size), name, settings)
-    return keras.Model(picture if label is None else [picture, label], output, name="discriminator")
+    picture, labels = keras.Input((size, size, 3), name="picture"), _label(classes)
+    output = _built(build, name, (picture, labels, size), settings)
+    return keras.Model(picture if labels is None else [picture, labels], output, name="discriminator")
 
 
 def _label(classes: int) -> keras.KerasTensor | None:
@@ -118,10 +118,11 @@ def _keywords(build: Callable[..., Any]) -> list[str]:
 
 def _built(
     build: Callable[..., Any],
-    inputs: tuple[keras.KerasTensor, keras.KerasTensor | None, int],
     name: str,
+    inputs: tuple[keras.KerasTensor, keras.KerasTensor | None, int],
     settings: Mapping[str, object],
 ) -> Any:
+    """What a builder makes of latents or pictures, labels and a side."""
     known = _keywords(build)
     try:
         return build(*inputs, **{key: value for key, value in settings.items() if key in known})

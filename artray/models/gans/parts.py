@@ -33,12 +33,12 @@ def doublings(size: int, name: str) -> int:
     return times
 
 
-def with_label(codes: keras.KerasTensor, labels: keras.KerasTensor | None) -> Any:
-    """Codes, and after them as many numbers again as were learned for the label (Mirza and Osindero 2014)."""
+def with_label(latents: keras.KerasTensor, labels: keras.KerasTensor | None) -> Any:
+    """Latents, and after them as many numbers again as were learned for the label (Mirza and Osindero 2014)."""
     if labels is None:
-        return codes
-    embedded = layers.Dense(codes.shape[-1], use_bias=False, kernel_initializer="random_normal", name="label")(labels)
-    return layers.Concatenate(name="code_and_label")([codes, embedded])
+        return latents
+    embedded = layers.Dense(latents.shape[-1], use_bias=False, kernel_initializer="random_normal", name="label")(labels)
+    return layers.Concatenate(name="latent_and_label")([latents, embedded])
 
 
 def score(

@@ -1,8 +1,8 @@
 """The architectures of the thesis: BasicGAN (D1), GANDeconv-Conv (D2) and DCGAN (D3).
 
-Generators go from codes to RGB 0..255, discriminators from RGB 0..255 to a score that is not bounded: where a source
-has a sigmoid, it is part of the loss. With labels, the code is joined by an embedding of the label, and the score is
-that of a projection discriminator; the sources have no labels.
+Generators go from latents to RGB 0..255, discriminators from RGB 0..255 to a score that is not bounded: where a source
+has a sigmoid, it is part of the loss. With labels, the latents are joined by an embedding of the label, and the score
+is that of a projection discriminator; the sources have no labels.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from keras import layers
 from artray.models.gans.parts import doublings, from_rgb, score, to_rgb, with_label
 
 
-def basic_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, units: int = 224) -> Any:
+def basic_generator(
+    latents: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, units: int = 224
+) -> Any:
     """BasicGAN's generator (D1): two hidden dense layers, every pixel a unit of the third.
 
-    33,941,824 parameters at the published 224x224 and 100 codes (the source's text; its code draws 150,528).
+    33,941,824 parameters at the published 224x224 and latents of 100 (the source's text; its code draws 150,528).
 
     Args:
-        codes: (n, codes).
+        latents: (n, numbers).
         labels: (n, classes) one-hot, or None.
         size: Side of the pictures, any.
         units: Of each hidden layer.
@@ -29,7 +31,7 @@ def basic_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None, 
     Returns:
         (n, size, size, 3) RGB 0..255.
     """
-    x = with_label(codes, labels)
+    x = with_label(latents, labels)
     for number in (1, 2):
         x = layers.LeakyReLU(0.2, name=f"relu{number}")(layers.Dense(units, name=f"dense{number}")(x))
     x = layers.Dense(size * size * 3, activation="tanh", name="pixels")(x)
@@ -58,14 +60,16 @@ def basic_discriminator(
     return score(x, labels)
 
 
-def deconv_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 128) -> Any:
+def deconv_generator(
+    latents: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 128
+) -> Any:
     """GANDeconv-Conv's generator (D2): 5x5 transposed convolutions of stride 2, half as many maps each time.
 
-    481,742 learned parameters at the published 128x128 and 100 codes. Like the source's, the normalisations have no
-    scale, and the last one stands before tanh.
+    481,742 learned parameters at the published 128x128 and latents of 100. Like the source's, the normalisations have
+    no scale, and the last one stands before tanh.
 
     Args:
-        codes: (n, codes).
+        latents: (n, numbers).
         labels: (n, classes) one-hot, or None.
         size: Side of the pictures: 8, 16, 32, …
         width: Maps at 4x4.
@@ -77,7 +81,7 @@ def deconv_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None,
     def normalized(x: Any, number: int) -> Any:
         return layers.BatchNormalization(scale=False, momentum=0.9, epsilon=1e-3, name=f"norm{number}")(x)
 
-    x = layers.Dense(4 * 4 * width, name="dense")(with_label(codes, labels))
+    x = layers.Dense(4 * 4 * width, name="dense")(with_label(latents, labels))
     x = layers.ReLU(name="relu0")(normalized(x, 0))
     x = layers.Reshape((4, 4, width), name="start")(x)
     times = doublings(size, "deconv")
@@ -115,7 +119,7 @@ def _small() -> keras.initializers.Initializer:
 
 
 def dcgan_generator(
-    codes: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 64, kernel: int = 4
+    latents: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 64, kernel: int = 4
 ) -> Any:
     """DCGAN's generator (D3; Radford, Metz and Chintala 2015).
 
@@ -125,7 +129,7 @@ def dcgan_generator(
     the arithmetic.
 
     Args:
-        codes: (n, codes).
+        latents: (n, numbers).
         labels: (n, classes) one-hot, or None.
         size: Side of the pictures: 8, 16, 32, …
         width: Maps before the last convolution.
@@ -142,7 +146,7 @@ def dcgan_generator(
     times = doublings(size, "dcgan")
     maps = [width * min(8, 1 << (times - 1 - number)) for number in range(times)]
     x = layers.Dense(4 * 4 * maps[0], use_bias=False, name="dense", kernel_initializer=_small())(
-        with_label(codes, labels)
+        with_label(latents, labels)
     )
     x = activated(layers.Reshape((4, 4, maps[0]), name="start")(x), 0)
     for number in range(1, times):

@@ -71,7 +71,9 @@ class SpectralConv2D(_Spectral, layers.Conv2D):  # type: ignore[misc]
         return x if self.bias is None else x + ops.reshape(self.bias, (1, 1, 1, -1))
 
 
-def resnet_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 32) -> Any:
+def resnet_generator(
+    latents: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 32
+) -> Any:
     """Residual blocks that double the side, from 4x4 on.
 
     The maps are 8 times `width` at most and `width` in the last block; with 64 they are the paper's for 64x64, but for
@@ -79,7 +81,7 @@ def resnet_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None,
     Koyama 2018).
 
     Args:
-        codes: (n, codes).
+        latents: (n, numbers).
         labels: (n, classes) one-hot, or None.
         size: Side of the pictures: 8, 16, 32, …
         width: Maps of the last block.
@@ -103,7 +105,7 @@ def resnet_generator(codes: keras.KerasTensor, labels: keras.KerasTensor | None,
         return layers.ReLU(name=f"{name}_relu")(x)
 
     times = doublings(size, "resnet")
-    x = layers.Dense(4 * 4 * width * min(8, 1 << times), name="dense")(with_label(codes, labels))
+    x = layers.Dense(4 * 4 * width * min(8, 1 << times), name="dense")(with_label(latents, labels))
     x = layers.Reshape((4, 4, -1), name="start")(x)
     for number in range(times):
         maps, name = width * min(8, 1 << (times - 1 - number)), f"block{number + 1}"

@@ -1,6 +1,6 @@
 """Trains small GANs on some replicas, each a logical device of this machine's CPU, and writes what came out.
 
-A process of its own, as `replicas` is: `python -m tests.engine.adversaries REPLICAS FILE.npz`
+A process of its own, as `supervised_on_replicas` is: `python -m tests.engine.adversarial_on_replicas REPLICAS FILE.npz`
 """
 
 import logging
@@ -14,25 +14,25 @@ import tensorflow as tf
 from keras import layers
 
 from artray.engine.adversarial import AdversarialTrainer
-from artray.gans.latents import draw_codes
+from artray.gans.latents import draw_latents
 from artray.models.gans.parts import from_rgb, score, to_rgb
 from artray.models.gans.residual import SpectralConv2D, SpectralDense
 
 EXAMPLES = 30
 BATCH = 7  # 3, 2 and 2
-CODES = 4
+LATENT_SIZE = 4
 rng = np.random.default_rng(0)
 X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
 Y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, EXAMPLES)]
 
 
 def generator(labelled: bool = False) -> keras.Model:
-    codes, labels = keras.Input((CODES,)), keras.Input((3,))
-    x = layers.Concatenate()([codes, labels]) if labelled else codes
+    latents, labels = keras.Input((LATENT_SIZE,)), keras.Input((3,))
+    x = layers.Concatenate()([latents, labels]) if labelled else latents
     x = layers.Reshape((4, 4, 3))(layers.Dense(48, use_bias=False)(x))
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.8)(x))
     x = to_rgb(layers.Conv2DTranspose(3, 4, strides=2, padding="same", activation="tanh")(x))
-    return keras.Model([codes, labels] if labelled else codes, x)
+    return keras.Model([latents, labels] if labelled else latents, x)
 
 
 def discriminator(kind: str = "plain", labelled: bool = False) -> keras.Model:
@@ -64,26 +64,26 @@ CASES = {
 }
 
 
-def adversaries(loss: str, strategy: tf.distribute.Strategy | None = None, **settings: object) -> AdversarialTrainer:
+def trainer(loss: str, strategy: tf.distribute.Strategy | None = None, **settings: object) -> AdversarialTrainer:
     keras.utils.set_random_seed(3)
     kind, labelled = settings.pop("kind", "plain"), settings.pop("labelled", False)
     return AdversarialTrainer(
         lambda: generator(labelled),
         lambda: discriminator(kind, labelled),
         [lambda: keras.optimizers.Adam(0.001, beta_1=0.5), lambda: keras.optimizers.SGD(0.01)],
-        lambda step, count: draw_codes(count, CODES, "normal", (5, step)),
+        lambda step, count: draw_latents(count, LATENT_SIZE, "normal", (5, step)),
         loss=loss,
         strategy=strategy,
         **settings,
     )
 
 
-def fit(found: AdversarialTrainer, steps: range, labelled: bool = False) -> np.ndarray:
+def fit(trained: AdversarialTrainer, steps: range, labelled: bool = False) -> np.ndarray:
     batches = [np.random.default_rng(step).permutation(EXAMPLES)[:BATCH] for step in steps]
     y = Y if labelled else np.zeros((EXAMPLES, 0), np.float32)
     rates = [(0.001 * (1 + step % 2), 0.01) for step in steps]
-    told = found.train(lambda rows: (X[rows], y[rows]), batches, steps.start, rates)
-    return np.concatenate([figures for figures, _ in told])
+    told = trained.train(lambda rows: (X[rows], y[rows]), batches, steps.start, rates)
+    return np.concatenate([metrics for metrics, _ in told])
 
 
 if __name__ == "__main__":
@@ -94,7 +94,7 @@ if __name__ == "__main__":
     strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(number)]) if number > 1 else None
     results = {}
     for loss, case in CASES.items():
-        trained = adversaries(loss, strategy, **case)
-        results[f"{loss}/figures"] = fit(trained, range(4), case.get("labelled", False))
+        trained = trainer(loss, strategy, **case)
+        results[f"{loss}/metrics"] = fit(trained, range(4), case.get("labelled", False))
         results |= {f"{loss}/{name}": value for name, value in trained.state().items()}
     np.savez(file, **results)

@@ -1,7 +1,7 @@
 """Trains small models on some replicas, each a logical device of this machine's CPU, and writes what came out.
 
 A process of its own, because TensorFlow divides a CPU into devices only before its first use:
-`python -m tests.engine.replicas REPLICAS FILE.npz`
+`python -m tests.engine.supervised_on_replicas REPLICAS FILE.npz`
 """
 
 import logging
@@ -15,14 +15,14 @@ import tensorflow as tf
 from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
-from artray.engine.trainer import SupervisedTrainer
+from artray.engine.supervised import SupervisedTrainer
 
 EXAMPLES = 35
 BATCH = 11  # 11 and 11 and 11 and 2: shares differ, and the last batch has fewer examples than there are replicas
 rng = np.random.default_rng(0)
 X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
 Y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, EXAMPLES)]
-SEVERAL = (rng.random((EXAMPLES, 3)) < 0.4).astype(np.float32)
+MULTILABEL = (rng.random((EXAMPLES, 3)) < 0.4).astype(np.float32)
 WEIGHTS = rng.uniform(0.5, 2, EXAMPLES).astype(np.float32)
 
 
@@ -45,7 +45,7 @@ CASES = {
     "rmsprop": {
         "optimizer": lambda: keras.optimizers.RMSprop(0.01),
         "loss": CrossEntropy(multilabel=True, label_smoothing=0.1, positive=np.float32([1, 2, 3])),
-        "y": SEVERAL,
+        "y": MULTILABEL,
     },
     "whole": {"build": lambda: network(normalized=False), "optimizer": lambda: keras.optimizers.AdamW(0.01)},
     "pieces": {
@@ -61,19 +61,19 @@ def run(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.nda
     keras.utils.set_random_seed(3)
     settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
     y = settings.pop("y", Y)
-    replicas = SupervisedTrainer(
+    trainer = SupervisedTrainer(
         settings.pop("build"), settings.pop("optimizer"), settings.pop("loss"), strategy=strategy, **settings
     )
-    found = {}
+    results = {}
     losses = []
     for epoch in range(2):
         order = np.random.default_rng(epoch).permutation(EXAMPLES)
         batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
-        for some in replicas.train(lambda rows: (X[rows], y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)):
+        for some in trainer.train(lambda rows: (X[rows], y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)):
             losses += some.tolist()
-    with replicas.averaged():
-        found["logits"] = replicas.predict(lambda rows: X[rows], np.arange(EXAMPLES), 16)
-    return found | {"losses": np.array(losses)} | replicas.state()
+    with trainer.averaged():
+        results["logits"] = trainer.predict(lambda rows: X[rows], np.arange(EXAMPLES), 16)
+    return results | {"losses": np.array(losses)} | trainer.state()
 
 
 if __name__ == "__main__":
