@@ -64,7 +64,7 @@ STATIONS = {
         "Train a config with every combination of some settings, on some seeds and splits, and rank them.",
     ),
     "train-gan": Station(
-        "artray.report.gan_station",
+        "artray.report.gans.station",
         "TrainGanOptions",
         "train_gan_with_page",
         "Train a generator of pictures as a config says, score it, and write a page about it.",
@@ -76,7 +76,7 @@ STATIONS = {
         "Write pictures of a trained generator as a collection with a manifest, which all other jobs read.",
     ),
     "compare-gans": Station(
-        "artray.report.gan_station",
+        "artray.report.gans.station",
         "ComparisonOptions",
         "compare_gans_with_pages",
         "Train several GANs on the same works, and score all of them alike.",

@@ -1,9 +1,8 @@
 """A generator bundle: a folder with `generator.keras` and `generator.json`, all that sampling needs to know.
 
-Besides these two it holds `discriminator.keras`, `history.json` (the metrics of every epoch), and `samples/`: the
-pictures of the same latents after each epoch, `samples.webp`, which shows them one after the other, and, once it was
-scored, `scores.json`.
-`generator.json` is written last: a folder without it is no bundle.
+Besides these two it holds `discriminator.keras`, `history.json` (the metrics of every epoch), `samples/`: the pictures
+of the same latents after each epoch, `samples.webp`, which shows them one after the other, and, once it is scored,
+`scores.json`. `generator.json` is written last: a folder without it is no bundle.
 """
 
 from __future__ import annotations

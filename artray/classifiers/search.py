@@ -343,7 +343,7 @@ def _row(
     failed: Mapping[Location, str],
 ) -> dict[str, Any]:
     """A row of the table: the settings, and each metric's mean and spread (standard deviation) over its trials."""
-    row: dict[str, Any] = {name: _readable(value) for name, value in setting.values.items()}
+    row: dict[str, Any] = {name: readable(value) for name, value in setting.values.items()}
     trained = [run for run in runs if run in evaluations]
     row["trials"] = len(trained)
     for part in ("validation", "test"):
@@ -362,7 +362,7 @@ def _row(
     return row
 
 
-def _readable(value: Any) -> str | int | float | bool:
+def readable(value: Any) -> str | int | float | bool:
     """A setting as a cell of the table."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ", ".join(value)

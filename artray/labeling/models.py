@@ -38,7 +38,7 @@ class BundleModel:
 
     Attributes:
         bundle: What the bundle says of itself.
-        specs: The features it needs.
+        features: Those it needs, by `spec_key`.
         decode_sizes: How it wants pictures decoded.
     """
 
@@ -50,7 +50,7 @@ class BundleModel:
             batch: How many inputs go through the model at once, if they are pictures of 224 by 224 or smaller.
         """
         self.bundle: Bundle = load_bundle(uri)
-        self.specs = self.bundle.input.specs()
+        self.features = frozenset(map(spec_key, self.bundle.input.specs()))
         self.decode_sizes = self.bundle.input.decode_sizes()
         self._model = load_model(uri, self.bundle)
         self._batch = self.bundle.input.batch_size(batch)
@@ -94,7 +94,7 @@ class LabelWorker:
                 raise InputError(f"{model['uri']}: was replaced while it was labelling; run the same command again")
         self._batch = batch
         self._table = Location(features["uri"]) if features else None
-        needed = {spec_key(spec) for model in self._models for spec in model.specs}
+        needed = {key for model in self._models for key in model.features}
         self._stored = [spec for spec in (features["specs"] if features else []) if spec_key(spec) in needed]
 
     def __call__(self, rows: pa.Table) -> pa.Table:
@@ -108,11 +108,8 @@ class LabelWorker:
         chosen = [number for number in range(len(self._models)) if needed >> number & 1]
         stored = self._read_stored(part, rows) if part else None
         at_hand = {spec_key(spec) for spec in self._stored} if part else set()
-        looking = [
-            self._models[number]
-            for number in chosen
-            if not self._models[number].specs or {spec_key(spec) for spec in self._models[number].specs} - at_hand
-        ]
+        models = [self._models[number] for number in chosen]
+        looking = [model for model in models if not model.features or model.features - at_hand]
         decode_sizes = list(dict.fromkeys(decode_size for model in looking for decode_size in model.decode_sizes))
         if stored is not None and not decode_sizes:
             yield self._scored(rows, stored.select(["status", "error"]), {}, chosen, stored)

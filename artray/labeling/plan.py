@@ -32,8 +32,8 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Work:
-    """A run's work.
+class Plan:
+    """What a run has to compute, and what stays.
 
     Attributes:
         pictures: The manifest's `object_id`, `image_uri` and `version`; no object_id twice.
@@ -79,13 +79,13 @@ def read_manifest(uri: Location) -> pa.Table:
     return table
 
 
-def plan_work(
+def make_plan(
     pictures: pa.Table,
     sources: Mapping[str, str],
     out: Location,
     published: Published | None,
     features: FeatureTable | None,
-) -> Work:
+) -> Plan:
     """Compare the manifest with what is published, and with a feature table.
 
     Args:
@@ -123,7 +123,7 @@ def plan_work(
     # A stable order: those of one kind in the order of the feature table or of the manifest.
     rows = rows.append_column("place", pa.array(todo))
     rows = rows.sort_by([("models", "ascending"), ("part", "ascending"), ("row", "ascending"), ("place", "ascending")])
-    return Work(pictures, rows.drop_columns(["place"]), kept, counts, gone)
+    return Plan(pictures, rows.drop_columns(["place"]), kept, counts, gone)
 
 
 class _Before:
@@ -173,7 +173,7 @@ class FeatureTable:
     Attributes:
         uri: Where it is.
         specs: Its features.
-        fingerprint: Changes when it is made anew.
+        digest: Changes when it is made anew.
     """
 
     def __init__(self, uri: Location):
@@ -193,7 +193,7 @@ class FeatureTable:
                 "extract the features again"
             )
         self.specs: list[dict[str, Any]] = arguments["features"]
-        self.fingerprint = f"{run['fingerprint']} {run['finished_at']}"
+        self.digest = f"{run['fingerprint']} {run['finished_at']}"
 
     def find(self, rows: pa.Table) -> tuple[pa.Array, pa.Array]:
         """For each of some pictures, the part and the row in it that were computed from it; null where none was."""
@@ -239,10 +239,10 @@ def read_features(
         raise changed from error
     if max(rows) >= len(table):
         raise changed
-    found = table.take(pa.array(rows))
-    if found["object_id"].to_pylist() != list(ids):
+    taken = table.take(pa.array(rows))
+    if taken["object_id"].to_pylist() != list(ids):
         raise changed
-    return found
+    return taken
 
 
 def _true(values: Any) -> Flags:

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES
 from artray.labeling.models import LabelWorker, identity
-from artray.labeling.plan import FeatureTable, Flags, Work, plan_work, read_manifest
+from artray.labeling.plan import FeatureTable, Flags, Plan, make_plan, read_manifest
 from artray.labeling.published import (
     PICTURES,
     RUNS,
@@ -97,6 +96,27 @@ class _Model:
         }
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run that is about to be published.
+
+    Attributes:
+        out: Where to.
+        run_id: Its name.
+        at: When it began, UTC.
+        models: Each task's.
+        plan: What was to be computed, and what stays.
+        published: The run before.
+    """
+
+    out: Location
+    run_id: str
+    at: datetime
+    models: Sequence[_Model]
+    plan: Plan
+    published: Published | None
+
+
 def label_catalog(options: LabelOptions) -> Counts:
     """Label the collection; a run that was interrupted goes on where it was.
 
@@ -118,27 +138,27 @@ def label_catalog(options: LabelOptions) -> Counts:
     out.ensure_writable()
     settle(out, published)
     sources = {model.bundle.task: model.identity for model in models}
-    work = plan_work(pictures, sources, out, None if options.overwrite else published, features)
-    _check_gone(options, work, published)
-    _say(work, models, published)
-    if not len(work.rows) and not work.gone and published:
+    plan = make_plan(pictures, sources, out, None if options.overwrite else published, features)
+    _check_gone(options, plan, published)
+    _say(plan, models, published)
+    if not len(plan.rows) and not plan.gone and published:
         (out / _STAGING).remove()  # of a run that was killed after its commit
         console.say("nothing to do")
-        return _counts(out, published.run_id, len(pictures), work, _states(out, published.tasks[models[0].bundle.task]))
-    if len(work.rows):
+        return _counts(out, published.run_id, len(pictures), plan, _states(out, published.tasks[models[0].bundle.task]))
+    if len(plan.rows):
         _check_detector(options, models, features)
     settings = {
         "models": [model.notes() for model in models],
         "decode_version": DECODE_VERSION,
         "manifest": dataset_digest(options.manifest.dataset()),
-        "features": features.fingerprint if features else None,
+        "features": features.digest if features else None,
         "before": published.run_id if published else None,
         "overwrite": options.overwrite,
         "detector": str(options.detector) if options.detector else None,
     }
-    staging = _staging(out, settings, work.rows)
-    statuses = _compute(staging, models, features, options.detector) if len(work.rows) else {}
-    _check_read(staging, work, statuses)
+    staging = _staging(out, settings, plan.rows)
+    statuses = _compute(staging, models, features, options.detector) if len(plan.rows) else {}
+    _check_read(staging, plan, statuses)
     run_id = f"{started:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"  # sorts as runs follow each other
     notes = {
         "schema_version": SCHEMA_VERSION,
@@ -148,10 +168,11 @@ def label_catalog(options: LabelOptions) -> Counts:
         "options": options.model_dump(mode="json"),
     }
     try:
-        tasks, tallies, states = _write(out, staging, run_id, started, models, work, published, notes)
-        counts = _counts(out, run_id, len(pictures), work, dict(states))
+        run = _Run(out, run_id, started, models, plan, published)
+        tasks, tallies, states = _write(run, staging, notes)
+        counts = _counts(out, run_id, len(pictures), plan, dict(states))
         counts["tasks"] = {name: dict(tally.most_common()) for name, tally in tallies.items()}
-        run = {
+        described = {
             "job": "labels",
             **notes,
             "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
@@ -163,7 +184,7 @@ def label_catalog(options: LabelOptions) -> Counts:
             "tasks": {**(published.tasks if published else {}), **tasks},
             "previous": published.files() if published else [],
         }
-        commit(out, Published.model_validate(run), published)
+        commit(out, Published.model_validate(described), published)
     except BaseException:
         discard(out, run_id)
         raise
@@ -203,22 +224,22 @@ def _check_detector(options: LabelOptions, models: Sequence[_Model], features: F
                     build_feature(trusted)
 
 
-def _check_gone(options: LabelOptions, work: Work, published: Published | None) -> None:
+def _check_gone(options: LabelOptions, plan: Plan, published: Published | None) -> None:
     if options.overwrite or published is None:
         return
-    rows = max((len(kept) for kept in work.kept.values()), default=0)
-    if work.gone > rows / 2:
+    rows = max((len(kept) for kept in plan.kept.values()), default=0)
+    if plan.gone > rows / 2:
         raise InputError(
-            f"{options.out}: {work.gone:,} of {rows:,} labelled works are not in {options.manifest}; "
+            f"{options.out}: {plan.gone:,} of {rows:,} labelled works are not in {options.manifest}; "
             "if it is the same collection, --overwrite drops their labels, else give another --out"
         )
 
 
-def _say(work: Work, models: Sequence[_Model], published: Published | None) -> None:
+def _say(plan: Plan, models: Sequence[_Model], published: Published | None) -> None:
     if published is None:
         return
-    found = [f"{number:,} {name}" for name, number in work.counts.items() if number]
-    console.say(f"works since the last run: {', '.join([*found, *([f'{work.gone:,} gone'] if work.gone else [])])}")
+    kinds = [f"{number:,} {name}" for name, number in plan.counts.items() if number]
+    console.say(f"works since the last run: {', '.join([*kinds, *([f'{plan.gone:,} gone'] if plan.gone else [])])}")
     for model in models:
         before = published.tasks.get(model.bundle.task)
         if before and before.source != model.identity:
@@ -232,13 +253,13 @@ def _staging(out: Location, settings: Mapping[str, Any], rows: pa.Table) -> Loca
     for name in {*root.names()} - {key}:
         (root / name).remove()
     staging = root / key
-    if not _work_file(staging).exists():
+    if not _rows_file(staging).exists():
         # Not written again for a run that goes on: the pass knows its rows by the file.
-        _work_file(staging).write_table(rows)
+        _rows_file(staging).write_table(rows)
     return staging
 
 
-def _work_file(staging: Location) -> Location:
+def _rows_file(staging: Location) -> Location:
     return staging / "work.parquet"
 
 
@@ -255,62 +276,52 @@ def _compute(
         "decode_version": DECODE_VERSION,
         "detector": str(detector) if detector else None,
     }
-    counts = run_pass("labels", _work_file(staging), _parts(staging), LabelWorker, arguments, overwrite=True, gpus=True)
+    counts = run_pass("labels", _rows_file(staging), _parts(staging), LabelWorker, arguments, overwrite=True, gpus=True)
     statuses: dict[str, int] = counts["statuses"]
     return statuses
 
 
-def _check_read(staging: Location, work: Work, statuses: Mapping[str, int]) -> None:
+def _check_read(staging: Location, plan: Plan, statuses: Mapping[str, int]) -> None:
     """Labels without a single readable picture are nobody's wish: storage or keys are at fault.
 
     Raises:
         ArtrayError: There are none.
     """
-    if not len(work.rows) or statuses.get("ok") or any(kept.any() for kept in work.kept.values()):
+    if not len(plan.rows) or statuses.get("ok") or any(kept.any() for kept in plan.kept.values()):
         return
     errors = _parts(staging).dataset().to_table(columns=["error"])["error"]
     example = errors.drop_null()[0].as_py() if errors.null_count < len(errors) else ""
     staging.remove()  # or the same command would find them done
-    found = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
-    raise ArtrayError(f"no picture could be read: {found} ({example}); nothing was published")
+    told = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
+    raise ArtrayError(f"no picture could be read: {told} ({example}); nothing was published")
 
 
 def _write(
-    out: Location,
-    staging: Location,
-    run_id: str,
-    at: datetime,
-    models: Sequence[_Model],
-    work: Work,
-    published: Published | None,
-    notes: Mapping[str, Any],
+    run: _Run, staging: Location, notes: Mapping[str, Any]
 ) -> tuple[dict[str, TaskLabels], dict[str, Counter[str]], Counter[str]]:
     """Write the run's files; its tasks, how many works have which label, and in which state pictures are."""
-    folder = f"{RUNS}/{run_id}"
+    folder = f"{RUNS}/{run.run_id}"
     pictures = f"{folder}/{PICTURES}"
-    with parquet_writer(out / pictures, work.pictures.schema) as writer:
-        writer.write_table(work.pictures, row_group_size=_BATCH)
+    with parquet_writer(run.out / pictures, run.plan.pictures.schema) as writer:
+        writer.write_table(run.plan.pictures, row_group_size=_BATCH)
     tasks, tallies = {}, {}
     states: Counter[str] = Counter()
-    for number, model in enumerate(models):
+    schema = LABELS.with_metadata({METADATA_KEY: json.dumps(notes)})
+    for number, model in enumerate(run.models):
         task = model.bundle.task
         file = f"{folder}/{task}.parquet"
         tally, states = Counter[str](), Counter()
-        schema = LABELS.with_metadata({METADATA_KEY: json.dumps(notes)})
-        with parquet_writer(out / file, schema) as writer:
-            rows: list[Iterator[pa.Table]] = []
-            if published and task in work.kept:
-                rows.append(_kept(out / published.tasks[task].labels, work.kept[task]))
-            if len(work.rows):
-                rows.append(_new(staging, number, model.bundle, run_id, at))
-            for table in _gathered(chain.from_iterable(rows)):
+        with parquet_writer(run.out / file, schema) as writer:
+            for table in _gathered(_rows(run, staging, number)):
                 writer.write_table(table.cast(schema))
                 _add(tally, table["label"])
                 _add(states, table["status"])
-        if states.total() != len(work.pictures):
-            raise ArtrayError(f"{task}: {states.total():,} labels for {len(work.pictures):,} pictures: not published")
+        if states.total() != len(run.plan.pictures):
+            raise ArtrayError(
+                f"{task}: {states.total():,} labels for {len(run.plan.pictures):,} pictures: not published"
+            )
         tasks[task] = TaskLabels(
-            run_id=run_id,
+            run_id=run.run_id,
             model_id=model.bundle.model_id,
             source=model.identity,
             rows=states.total(),
@@ -321,6 +332,15 @@ def _write(
     return tasks, tallies, states
 
 
+def _rows(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:
+    """The rows of a model's task: those that stay, then the new ones."""
+    task = run.models[number].bundle.task
+    if run.published and task in run.plan.kept:
+        yield from _kept(run.out / run.published.tasks[task].labels, run.plan.kept[task])
+    if len(run.plan.rows):
+        yield from _new(run, staging, number)
+
+
 def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
     """The rows of a task's published labels that stay."""
     start = 0
@@ -329,13 +349,14 @@ def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
         start += len(batch)
 
 
-def _new(staging: Location, number: int, bundle: Bundle, run_id: str, at: datetime) -> Iterator[pa.Table]:
-    """The rows that a run's model has made."""
-    names = ["object_id", "image_uri", "status", "error", "models", f"scores_{number}"]
+def _new(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:
+    """The rows that a model of the run has made."""
+    column = f"scores_{number}"
+    names = ["object_id", "image_uri", "status", "error", "models", column]
     for batch in _parts(staging).dataset().to_batches(columns=names, batch_size=_BATCH):
         table = pa.Table.from_batches([batch])
-        own = table.filter(pc.not_equal(pc.bit_wise_and(table["models"], 1 << number), 0))
-        yield label_rows(own, f"scores_{number}", bundle, run_id, at).cast(LABELS)
+        made = table.filter(pc.not_equal(pc.bit_wise_and(table["models"], 1 << number), 0))
+        yield label_rows(made, column, run.models[number].bundle, run.run_id, run.at).cast(LABELS)
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -362,15 +383,15 @@ def _states(out: Location, task: TaskLabels) -> Counter[str]:
     return states
 
 
-def _counts(out: Location, run_id: str, rows: int, work: Work, states: Mapping[str, int]) -> Counts:
+def _counts(out: Location, run_id: str, rows: int, plan: Plan, states: Mapping[str, int]) -> Counts:
     return {
         "rows": rows,
         "ok": states.get("ok", 0),
         "failed": sum(states.values()) - states.get("ok", 0),
         "statuses": dict(states),
-        "computed": len(work.rows),
-        "kept": rows - len(work.rows),
-        "gone": work.gone,
+        "computed": len(plan.rows),
+        "kept": rows - len(plan.rows),
+        "gone": plan.gone,
         "out": str(out),
         "run_id": run_id,
     }

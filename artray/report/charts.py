@@ -41,10 +41,10 @@ def line_chart(
     series: Sequence[Series],
     x: str,
     y: str,
+    *,
     x_range: tuple[float, float] = (0, 1),
     y_range: tuple[float, float] = (0, 1),
     bars: Sequence[float] = (),
-    x_step: float | None = None,
 ) -> str:
     """Lines on two axes.
 
@@ -56,7 +56,6 @@ def line_chart(
         x_range: Its first and last value.
         y_range: Likewise.
         bars: Heights, 0..1 of the chart, of bars of equal width behind the lines.
-        x_step: Distance of its ticks; default: a round one.
     """
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
@@ -72,7 +71,7 @@ def line_chart(
             f'<rect class="bar" x="{_LEFT + number * wide + 1:.1f}" y="{_TOP + (1 - bar) * height:.1f}" '
             f'width="{wide - 2:.1f}" height="{bar * height:.1f}"/>'
         )
-    for value in _ticks(*x_range, x_step):
+    for value in _ticks(*x_range):
         at = place((value, y_range[0])).split(",")[0]
         parts.append(f'<path class="grid-line" d="M{at},{_TOP}V{_TOP + height}"/>')
         parts.append(f'<text class="tick" x="{at}" y="{_TOP + height + 16}" text-anchor="middle">{value:g}</text>')
@@ -165,15 +164,14 @@ def _begin(title: str, width: float, height: float) -> str:
     )
 
 
-def _ticks(first: float, last: float, step: float | None = None) -> list[float]:
+def _ticks(first: float, last: float) -> list[float]:
     """Round values from first to last, four to eight of them."""
     span = last - first
     if span <= 0:
         return [first]
-    if step is None:
-        power = 10.0 ** len(str(int(span))) if span >= 1 else 1.0
-        while span / power < 2:
-            power /= 10
-        step = next(power * part for part in (2, 1, 0.5, 0.2, 0.1) if span / (power * part) >= 4)
+    power = 10.0 ** len(str(int(span))) if span >= 1 else 1.0
+    while span / power < 2:
+        power /= 10
+    step = next(power * share for share in (2, 1, 0.5, 0.2, 0.1) if span / (power * share) >= 4)
     start = -(-first // step)
     return [round((start + number) * step, 10) for number in range(int((last - start * step) / step + 1e-9) + 1)]

@@ -35,7 +35,7 @@ from artray.storage import Location, remove_written
 
 ERRORS = 24
 _THUMBNAIL = 360
-_FIGURES = {
+_METRICS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "F1, mean over classes",
@@ -93,7 +93,7 @@ def evaluation_page(
             explain = _Maps(bundle, about, layer, method)
         pictures = _write_pictures(works, out, name, explain)
         sections = [
-            *(_figures(level, values, evaluation) for level, values in evaluation["levels"].items()),
+            *(_metrics(level, values, evaluation) for level, values in evaluation["levels"].items()),
             _folds(evaluation.get("folds")),
             _classes(evaluation),
             _confusion(evaluation),
@@ -128,7 +128,7 @@ def worst_errors(predictions: pa.Table, part: str, most: int) -> list[dict[str, 
         the truth, and `score` is its.
     """
     rows = predictions.filter(pc.equal(predictions["part"], part)).to_pylist(maps_as_pydicts="strict")
-    found = []
+    errors = []
     for row in rows:
         scores, true, label = row["scores"], row["true"], row["label"]
         if isinstance(true, list):
@@ -139,8 +139,8 @@ def worst_errors(predictions: pa.Table, part: str, most: int) -> list[dict[str, 
             subject, wrong, sure = label, true != label, scores[label]
         if wrong:
             item = {name: row.get(name) for name in ("object_id", "image_uri", "true", "label")}
-            found.append((-sure, {**item, "subject": subject, "score": scores[subject]}))
-    return [item for _, item in sorted(found, key=lambda pair: (pair[0], pair[1]["object_id"]))[:most]]
+            errors.append((-sure, {**item, "subject": subject, "score": scores[subject]}))
+    return [item for _, item in sorted(errors, key=lambda pair: (pair[0], pair[1]["object_id"]))[:most]]
 
 
 class _Maps:
@@ -165,22 +165,22 @@ class _Maps:
             images: Their pictures in `decode_sizes`.
             pictures: The works as they are shown.
         """
-        asked = [(place, name) for place, work in enumerate(errors) for name in _explained(work)]
+        asked = [(row, name) for row, work in enumerate(errors) for name in _explained(work)]
         inputs = self._input.prepare(Works([work["object_id"] for work in errors], images))
         cluster.connect()
         task = ray.remote(num_cpus=1)(_draw).remote(
             self._uri,
-            inputs[[place for place, _ in asked]],
-            [pictures[place] for place, _ in asked],
+            inputs[[row for row, _ in asked]],
+            [pictures[row] for row, _ in asked],
             [self._classes.index(name) for _, name in asked],
-            self._layer,
-            self._method,
+            layer=self._layer,
+            method=self._method,
         )
         with cluster.unwrapped_errors():
-            found = ray.get(task)
+            maps = ray.get(task)
         drawn: list[list[tuple[Picture, str]]] = [[] for _ in errors]
-        for (place, name), picture in zip(asked, found, strict=True):
-            drawn[place].append((picture, f"what spoke for {name}"))
+        for (row, name), picture in zip(asked, maps, strict=True):
+            drawn[row].append((picture, f"what spoke for {name}"))
         return drawn
 
 
@@ -194,6 +194,7 @@ def _draw(
     inputs: npt.NDArray[np.uint8],
     pictures: Sequence[Picture],
     classes: Sequence[int],
+    *,
     layer: str | None,
     method: Any,
 ) -> list[Picture]:
@@ -266,9 +267,9 @@ def _parts(data: Mapping[str, Any]) -> str:
     return f"Examples: {', '.join(parts)}."
 
 
-def _figures(level: str, values: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
+def _metrics(level: str, values: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     rows = []
-    for name, title in _FIGURES.items():
+    for name, title in _METRICS.items():
         if metric(values, name) is None and name == "hamming_loss":
             continue
         rows.append(
@@ -300,7 +301,7 @@ def _folds(folds: Mapping[str, Any] | None) -> str:
         return ""
     rows = [
         [title, f"{values['mean']:.3f}", f"± {values['spread']:.3f}", *(f"{value:.3f}" for value in values["values"])]
-        for name, title in _FIGURES.items()
+        for name, title in _METRICS.items()
         if (values := folds["figures"].get(name))
     ]
     header = ["", "mean", "spread", *(f"fold {number}" for number in range(folds["n"]))]
@@ -360,13 +361,13 @@ def _curves(evaluation: Mapping[str, Any]) -> str:
 
 def _calibration(evaluation: Mapping[str, Any]) -> str:
     figures = []
-    for level, found in evaluation["calibration"].items():
+    for level, bins in evaluation["calibration"].items():
         series = [Series("", [(0, 0), (1, 1)], dashed=True)]
         for number, (key, title) in enumerate((("before", "as trained"), ("after", "as given in the labels"))):
-            points = [(item["confidence"], item["accuracy"]) if item["n"] else None for item in found[key]["bins"]]
+            points = [(item["confidence"], item["accuracy"]) if item["n"] else None for item in bins[key]["bins"]]
             joined = [point for point in points if point]
-            series.append(Series(f"{title}: error {_number(found[key]['ece'])}", joined, 1 - number, marked=True))
-        numbers = [item["n"] for item in found["after"]["bins"]]
+            series.append(Series(f"{title}: error {_number(bins[key]['ece'])}", joined, 1 - number, marked=True))
+        numbers = [item["n"] for item in bins["after"]["bins"]]
         title = "Scores and how often they are right" + ("" if level == "artwork" else f", per {level}")
         chart = line_chart(title, series, "score", "share that is right", bars=[n / max(numbers) for n in numbers])
         figures.append(f"<figure><figcaption>{escape(title)}</figcaption>{chart}</figure>")
@@ -399,7 +400,8 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> str:
             last = max(point[0] for line in series for point in line.points if point)
             top = max(point[1] for line in series for point in line.points if point)
             high = 1.0 if title != "Loss" else top * 1.05 or 1.0
-            chart = line_chart(title, series, "epoch", title.lower(), (min(1.0, last - 1), last), (0, high))
+            first = min(1.0, last - 1)
+            chart = line_chart(title, series, "epoch", title.lower(), x_range=(first, last), y_range=(0, high))
             figures.append(f"<figure><figcaption>{title}</figcaption>{chart}</figure>")
     hint = "A line a fold." if len(runs) > 1 else ""
     return (

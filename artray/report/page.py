@@ -292,12 +292,13 @@ def encode_data(
         "labels": [_labels(works, task, classes, thresholds) for task, classes in places.items()],
         "position": None if overview is None else _positions(overview, rows),
     }
-    return _scripts(collection, works, fields, places, overview, rows)
+    return _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
 
 
 def _scripts(
     collection: dict[str, Any],
     works: list[Work],
+    *,
     fields: list[str],
     places: dict[str, dict[str, int]],
     overview: Overview | None,

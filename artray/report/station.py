@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +15,7 @@ from artray import console
 from artray.bundles.classifier import read_evaluation
 from artray.errors import InputError
 from artray.job import Counts
-from artray.labeling.contract import METADATA_KEY
+from artray.labeling.contract import read_notes, thresholds_of
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.report.evaluation import evaluation_page
@@ -67,9 +65,9 @@ def report(options: ReportOptions) -> Counts:
     refuse_other_job(out, "page")
     out.ensure_writable()
     folder = Path(out)
-    found = read_labels(options.labels)
-    chosen, total = _chosen(found, options.limit)
-    labels = found.to_table(filter=None if chosen is None else pads.field("object_id").isin(chosen))
+    dataset = read_labels(options.labels)
+    chosen, total = _chosen(dataset, options.limit)
+    labels = dataset.to_table(filter=None if chosen is None else pads.field("object_id").isin(chosen))
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
     thumbnails = make_thumbnails(folder, _pictures(options, labels), options.thumbnail)
     features, overview = _features(options, labels)
@@ -82,7 +80,8 @@ def report(options: ReportOptions) -> Counts:
     if len(works) < total:
         about["shown"] = f"Shown are the least certain of {total:,}"
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
-    page = write_page(folder, works, evaluations, about, thresholds=_thresholds(found), overview=overview)
+    thresholds = thresholds_of(read_notes(file) for file in dataset.get_fragments())
+    page = write_page(folder, works, evaluations, about, thresholds=thresholds, overview=overview)
     counts: Counts = {
         "rows": len(works),
         "ok": sum(work.status == "ok" for work in works),
@@ -119,10 +118,10 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     """What the page shows of the feature table, and the overview made of its embedding."""
     if options.features is None:
         return None, None
-    found = options.features.dataset()
-    names = ["object_id", *record_columns(found.schema), *NUMBER_COLUMNS, "embedding"]
+    table = options.features.dataset()
+    names = ["object_id", *record_columns(table.schema), *NUMBER_COLUMNS, "embedding"]
     wanted = pads.field("object_id").isin(pc.unique(labels["object_id"]))
-    features = found.to_table(columns=[name for name in names if name in found.schema.names], filter=wanted)
+    features = table.to_table(columns=[name for name in names if name in table.schema.names], filter=wanted)
     if "embedding" not in features.column_names:
         return features, None
     # By object_id: the map does not depend on the order of the table.
@@ -136,19 +135,6 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     if overview is not None and overview.positions is None:
         console.say("no map: the package openTSNE is not installed")
     return features, overview
-
-
-def _thresholds(labels: pads.Dataset) -> dict[str, float]:
-    """By model, the score below which its labels are uncertain, from the labels' metadata."""
-    thresholds = {}
-    for fragment in labels.get_fragments():
-        metadata = fragment.physical_schema.metadata or {}
-        for bundle in json.loads(metadata.get(METADATA_KEY.encode(), b"{}")).get("bundles", []):
-            abstain = bundle.get("abstain")
-            if abstain:
-                least = abstain["threshold"]  # null: at no score are enough of the labels right
-                thresholds[bundle["model_id"]] = math.inf if least is None else least
-    return thresholds
 
 
 def _pictures(options: ReportOptions, labels: pa.Table) -> pa.Table:

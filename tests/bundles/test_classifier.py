@@ -3,9 +3,22 @@ import zipfile
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from artray.bundles.classifier import BUNDLE, MODEL, Bundle, BundleClass, load_bundle, load_model
+from artray.bundles.classifier import (
+    BUNDLE,
+    MODEL,
+    Bundle,
+    BundleClass,
+    load_bundle,
+    load_model,
+    read_evaluation,
+    read_predictions,
+    save_bundle,
+)
+from artray.bundles.description import read_history
+from artray.bundles.keras_files import keras_file
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.models.classifiers import calibrated, classifier
@@ -60,6 +73,23 @@ def test_round_trip(tmp_path):
     again = load_model(Location.parse(uri), bundle)
     assert np.array_equal(np.asarray(again(pictures)), np.asarray(model(pictures)))
     assert (Location.parse(uri) / BUNDLE).read_json()["task"] == "style"
+
+
+def test_what_is_saved_is_read_again(tmp_path):
+    out, model = Location.parse(tmp_path), head()
+    data = keras_file(model)
+    bundle = describe(model_sha=digest(data))
+    predictions = pa.table({"object_id": ["a", "b"], "part": ["train", "test"]})
+    history = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    save_bundle(out, bundle, data, evaluation={"levels": {}}, predictions=predictions, history=history)
+    assert load_bundle(out) == bundle
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    assert np.array_equal(np.asarray(load_model(out, bundle)(pictures)), np.asarray(model(pictures)))
+    assert read_evaluation(out) == {"model_id": bundle.model_id, "levels": {}}
+    assert read_history(out) == history
+    assert read_predictions(out).equals(predictions)
+    assert read_predictions(out, ["part"]).column_names == ["part"]
+    assert max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns).name == BUNDLE  # a whole bundle, or none
 
 
 @pytest.mark.parametrize("place", ["nothing", "empty", "file"])

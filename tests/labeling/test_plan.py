@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artray.images.decoding import DECODE_VERSION
-from artray.labeling.plan import FeatureTable, plan_work, read_features, read_manifest
+from artray.labeling.plan import FeatureTable, make_plan, read_features, read_manifest
 from artray.labeling.published import Published, TaskLabels
 from artray.storage import Location
 
@@ -58,7 +58,7 @@ def test_what_has_to_be_computed(manifest, data):
         tasks[name] = (data.draw(st.sampled_from([sources[name], "another"])), then, states)
     with tempfile.TemporaryDirectory() as out:
         published = publish(out, tasks) if tasks else None
-        work = plan_work(table(manifest), sources, Location.parse(out), published, None)
+        plan = make_plan(table(manifest), sources, Location.parse(out), published, None)
         needed = {}
         for key, place in manifest.items():
             for bit, name in enumerate(sources):
@@ -70,17 +70,17 @@ def test_what_has_to_be_computed(manifest, data):
                     and states[key] in ("ok", "truncated", "empty")
                 )
                 needed[key] = needed.get(key, 0) | (0 if stays else 1 << bit)
-        found = {row["object_id"]: row for row in work.rows.to_pylist()}
-        assert len(found) == len(work.rows)
+        found = {row["object_id"]: row for row in plan.rows.to_pylist()}
+        assert len(found) == len(plan.rows)
         assert {key: row["models"] for key, row in found.items()} == {key: bits for key, bits in needed.items() if bits}
         assert all((row["image_uri"], row["version"]) == manifest[key] for key, row in found.items())
         for bit, name in enumerate(sources):
             if name in tasks:
-                kept = [key for key, flag in zip(tasks[name][2], work.kept[name].tolist(), strict=True) if flag]
+                kept = [key for key, flag in zip(tasks[name][2], plan.kept[name].tolist(), strict=True) if flag]
                 assert sorted(kept) == sorted(key for key, bits in needed.items() if not bits >> bit & 1)
-        assert sum(work.counts.values()) == len(manifest)
-        assert work.counts["same"] == sum(not bits for bits in needed.values())
-        assert work.gone == max((len(task[2].keys() - manifest.keys()) for task in tasks.values()), default=0)
+        assert sum(plan.counts.values()) == len(manifest)
+        assert plan.counts["same"] == sum(not bits for bits in needed.values())
+        assert plan.gone == max((len(task[2].keys() - manifest.keys()) for task in tasks.values()), default=0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -100,11 +100,11 @@ def test_which_features_are_at_hand(manifest, known, data):
             Location.parse(str(uri / f"part-{number:06d}.parquet")).write_table(content)
         arguments = {"features": [SPEC], "decode_version": DECODE_VERSION}
         (uri / "_run.json").write_text(json.dumps({"arguments": arguments, "fingerprint": "", "finished_at": ""}))
-        work = plan_work(
+        plan = make_plan(
             table(manifest), {"style": "s"}, Location.parse(folder), None, FeatureTable(Location.parse(folder))
         )
-        assert sorted(work.rows["object_id"].to_pylist()) == sorted(manifest)
-        for row in work.rows.to_pylist():
+        assert sorted(plan.rows["object_id"].to_pylist()) == sorted(manifest)
+        for row in plan.rows.to_pylist():
             key = row["object_id"]
             place, status = known.get(key, (None, ""))
             assert (row["part"] is not None) == (place == manifest[key] and place[1] is not None and status == "ok")

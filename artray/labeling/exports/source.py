@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import uuid
@@ -20,7 +19,7 @@ import pyarrow.dataset as pads
 
 from artray.bundles.description import TASK
 from artray.errors import InputError
-from artray.labeling.contract import LABELS, METADATA_KEY
+from artray.labeling.contract import LABELS, read_notes, thresholds_of
 from artray.labeling.published import read_labels
 from artray.storage import Location
 
@@ -162,25 +161,14 @@ def read_source(
         raise InputError(f"--threshold {unknown[0]}: there are no labels of that task, but of {', '.join(fragments)}")
     run: dict[str, Any] = {}
     tasks = []
-    for name, own in sorted(fragments.items()):
-        notes = [_notes(fragment) for fragment in own]
+    for name, files in sorted(fragments.items()):
+        notes = [read_notes(file) for file in files]
         run |= notes[-1]
-        known = {
-            bundle["model_id"]: math.inf if bundle["abstain"]["threshold"] is None else bundle["abstain"]["threshold"]
-            for note in notes
-            for bundle in note.get("bundles", [])
-            if bundle.get("abstain")
-        }
-        data = pads.FileSystemDataset(own, LABELS, whole.format, whole.filesystem)
-        own_thresholds = {model: known[model] for model in sorted(_models(data) & known.keys())}
-        tasks.append(LabelledTask(name, data, own_thresholds, (thresholds or {}).get(name)))
+        known = thresholds_of(notes)
+        data = pads.FileSystemDataset(files, LABELS, whole.format, whole.filesystem)
+        by_model = {model: known[model] for model in sorted(_models(data) & known.keys())}
+        tasks.append(LabelledTask(name, data, by_model, (thresholds or {}).get(name)))
     return Source(tasks, features.dataset() if features else None, base_uri, run)
-
-
-def _notes(fragment: Any) -> dict[str, Any]:
-    metadata = fragment.physical_schema.metadata or {}
-    notes: dict[str, Any] = json.loads(metadata.get(METADATA_KEY.encode(), b"{}"))
-    return notes
 
 
 def _models(data: pads.Dataset) -> set[str]:

@@ -10,7 +10,7 @@ from artray.gans.sampling import sample
 from artray.gans.scores import METRICS, score, show
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts
-from artray.report.gan import comparison_page, gan_page
+from artray.report.gans.pages import comparison_page, gan_page
 
 
 class TrainGanOptions(GanOptions):

@@ -190,7 +190,7 @@ def _learning(history: Sequence[Mapping[str, Any]]) -> str:
             low, high = min(0.0, *(point[1] for point in at)), max(0.0, *(point[1] for point in at))
             room = 0.05 * (high - low) or 1.0
             y_range = (low - room if low < 0 else 0.0, high + room if high > 0 else 0.0)
-            chart = line_chart(title, series, "epoch", y, (min(1.0, last - 1), last), y_range)
+            chart = line_chart(title, series, "epoch", y, x_range=(min(1.0, last - 1), last), y_range=y_range)
             figures.append(f"<figure><figcaption>{escape(title)}</figcaption>{chart}</figure>")
     hint = "Neither loss falls for ever: each network's task is made harder by what the other learns."
     return section("learning", "How it learned", hint, f'<div class="charts">{"".join(figures)}</div>')

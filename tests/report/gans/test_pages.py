@@ -14,8 +14,8 @@ from PIL import Image
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sample_sheets import write_animation, write_sheet
 from artray.gans.station import _WRITTEN
-from artray.report import gan
-from artray.report.gan import comparison_page, gan_page
+from artray.report.gans import pages
+from artray.report.gans.pages import comparison_page, gan_page
 from artray.storage import Location, remove_written
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
@@ -62,7 +62,7 @@ def row(fid: float) -> dict[str, float]:
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     Serial(monkeypatch)
-    monkeypatch.setattr(gan, "in_task", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(pages, "in_task", lambda function, *arguments: function(*arguments))
     uri = str(tmp_path / "gan")
     write_generator(uri, CLASSES, **MODEL)
     (Location.parse(uri) / "history.json").write_bytes(json.dumps(history(9)).encode())

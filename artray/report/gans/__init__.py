@@ -1,0 +1,1 @@
+"""Pages about generators, and the stations that end with one."""
