@@ -111,20 +111,24 @@ def read_published(out: Location) -> Published | None:
         raise InputError(f"{out}: holds something other than labels ({RUN} is another job's)") from error
 
 
-def read_labels(uri: Location) -> pads.Dataset:
+def read_labels(uri: str | os.PathLike[str] | Location) -> pads.Dataset:
     """All tasks' labels as of one run, with the column `task`; of `task=NAME/` folders alone, what they hold.
+
+    Args:
+        uri: The labels' folder or s3:// prefix, as the command line takes it too.
 
     Raises:
         InputError: There are none.
     """
-    published = read_published(uri)
+    labels = Location.parse(uri)
+    published = read_published(labels)
     if published is None:
-        found = uri.dataset()
+        found = labels.dataset()
         lacking = [name for name in (*LABELS.names, "task") if name not in found.schema.names]
         if lacking:
             raise InputError(f"{uri}: not labels: there is no column {', '.join(lacking)}")
         return found
-    fs, path = uri.arrow_filesystem()
+    fs, path = labels.arrow_filesystem()
     return pads.FileSystemDataset.from_paths(
         [f"{path}/{task.labels}" for task in published.tasks.values()],
         schema=LABELS.append(pa.field("task", pa.string())),
