@@ -47,7 +47,7 @@ def test_by_hand(tmp_path):
 
 
 def test_agrees_with_the_benchmark():
-    """134 pictures a second, as measured once: 7 megapixels, two cores like the table's, local files, decoding alone."""
+    """134 pictures a second, measured once: 7 megapixels, two cores like the table's, local files, decoding alone."""
     ms = read_rates(None).milliseconds
     assert 2 * 1000 / (ms["decode"] + 7 * ms["decode_per_megapixel"]) == pytest.approx(134, rel=0.15)
 

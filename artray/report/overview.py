@@ -50,7 +50,7 @@ def make_overview(object_ids: Sequence[str], embedding: Floats, seed: int = 0) -
         embedding: (n, d) float32. Is overwritten: normalized.
         seed: Of the principal components and of t-SNE.
 
-    Time grows with the square of n: see docs/results.md. Memory is that of the embedding, (n, 90) neighbours and one block.
+    Time grows with the square of n. Memory is that of the embedding, (n, 90) neighbours and one block.
     """
     n = len(object_ids)
     if n < _MAP_LEAST:
