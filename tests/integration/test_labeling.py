@@ -20,7 +20,8 @@ import pytest
 from artray.errors import ArtrayError, InputError
 from artray.labeling.published import read_labels
 from artray.labeling.station import LabelOptions, label_catalog
-from artray.storage import _S3_CONFIG, Location, s3
+from artray.storage import Location, s3
+from artray.storage.location import _S3_CONFIG
 from tests.conftest import S3Server
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy

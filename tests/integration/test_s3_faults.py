@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from artray.errors import InputError
-from artray.storage import _S3_CONFIG, Location, ReadError, read_many, s3
+from artray.storage import Location, ReadError, read_many, s3
+from artray.storage.location import _S3_CONFIG
 from tests.integration import proxy as proxies
 from tests.integration.proxy import Fault, Proxy
 from tests.servers import S3Server
