@@ -10,6 +10,7 @@ version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 supported = $(if $(filter $(SUPPORTED),$(call version,$(1))),,$(error artray needs Python 3.10, 3.11, 3.12 or 3.13, \
 and $(1) is $(or $(call version,$(1)),none). $(2)))
 again = $(or $(MAKECMDGOALS),demo)
+there = $(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 PYTHON=python3.12 $(again))
 
 .PHONY: demo test check format clean
 .DELETE_ON_ERROR:
@@ -37,12 +38,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml $(BIN)/python
-	$(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 PYTHON=python3.12 $(again))
+	$(if $(wildcard $(BIN)/python),$(there))
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 $(VENV)/.test: pyproject.toml $(BIN)/python
-	$(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 PYTHON=python3.12 $(again))
+	$(if $(wildcard $(BIN)/python),$(there))
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	# Beside the environment, whose Pillow is newer than it says it can take.
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(VENV)/validators 'iiif-prezi3==3.1.1'

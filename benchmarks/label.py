@@ -12,7 +12,7 @@ turns.
 
 As in read.py everybody's start-up is left out in the same way (the clock starts when the first quarter of the pictures
 is done) and given beside it, and the pictures are made in the same way. Contenders that decode in full get at most 200
-pictures. Needs `pip install -e '.[bench]'`.
+pictures. Needs the environment that README.md beside this file makes.
 """
 
 import argparse

@@ -14,7 +14,8 @@ the second worker may still be starting when the first has done its quarter.
 
 Without --folder fifty pictures are made and taken in turn: the sample collection's paintings, enlarged to 2,400 to
 4,000 pixels with a scan's grain, as JPEG of about 600 kB, kept in --cache for the next run; --memory takes the sample
-itself. Needs `pip install -e '.[bench]'`; a contender that is not installed gets no numbers.
+itself. Needs the environment that README.md beside this file makes; a contender that is
+not installed gets no numbers.
 """
 
 import argparse

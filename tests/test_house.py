@@ -148,6 +148,17 @@ def test_the_architecture_names_every_module_where_it_is():
         elif re.match(r" {6}\w", line):
             here = ""
         told.setdefault(here, set()).update(re.findall(r"\b(\w+)\.py\b", line))
-    for name in ("storage", "images", "catalogs", "ingest", "bundles", "engine", "classifiers", "gans", "report"):
+    for name in (
+        "storage",
+        "images",
+        "catalogs",
+        "ingest",
+        "bundles",
+        "engine",
+        "classifiers",
+        "gans",
+        "patches",
+        "labeling",
+    ):
         there = {file.stem for file in (PACKAGE / name).glob("*.py")} - {"__init__"}
         assert told[name] == there, name
