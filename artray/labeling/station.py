@@ -168,7 +168,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         "options": options.model_dump(mode="json"),
     }
     try:
-        run = _Run(out, run_id, started, models, plan, published)
+        run = _Run(out=out, run_id=run_id, at=started, models=models, plan=plan, published=published)
         tasks, tallies, states = _write(run, staging, notes)
         counts = _counts(out, run_id, len(pictures), plan, dict(states))
         counts["tasks"] = {name: dict(tally.most_common()) for name, tally in tallies.items()}
