@@ -18,6 +18,8 @@ from artray.storage import Location
 from artray.vocabulary import coco
 from tests.conftest import SHARED
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 SIZE = 64
 STEPS = 64  # boxes of the hypothesis-made detections end on this raster
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
