@@ -6,6 +6,7 @@ model's input by it, so that a model sees everywhere what it was trained on.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -65,7 +66,7 @@ class Works:
         return self._columns[key]
 
 
-class _Input(BaseModel):
+class _Input(BaseModel, ABC):
     """What every kind of input offers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,17 +75,17 @@ class _Input(BaseModel):
         """The features that have to be computed; none where the model looks at pixels."""
         return []
 
+    @abstractmethod
     def decode_sizes(self) -> list[DecodeSize]:
         """How pictures have to be decoded."""
-        raise NotImplementedError
 
     def batch_size(self, usual: int) -> int:
         """How many inputs go through the model at once where of pictures of 224 by 224 `usual` do."""
         return usual
 
+    @abstractmethod
     def prepare(self, works: Works) -> npt.NDArray[Any]:
         """The model's input, (inputs, *shape); `by_work` takes what the model says of it."""
-        raise NotImplementedError
 
     def by_work(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The works' scores (works, classes) from those of the inputs (inputs, classes)."""
