@@ -7,6 +7,7 @@ them being changed by a guessed type. What was repaired, left out or looks wrong
 import gzip
 import json
 import math
+import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 from openpyxl.utils.escape import unescape
 
 from artray.collection.delimited import AddProblem, Lines, decode_text, read_delimited
+from artray.collection.unicode import nfc
 from artray.errors import InputError
 
 MAX_BYTES = 4 << 30
@@ -140,7 +142,7 @@ def _read_bytes(file: BinaryIO, compressed: bool, max_bytes: int) -> bytes:
 def _column_names(header: Sequence[str | None], problem: AddProblem) -> list[str]:
     names: list[str] = []
     for position, cell in enumerate(header, 1):
-        wanted = pc.utf8_normalize(pa.scalar((cell or "").strip()), "NFC").as_py() or f"column_{position}"
+        wanted = unicodedata.normalize("NFC", (cell or "").strip()) or f"column_{position}"
         name, copy = wanted, 2
         while name in names:
             name, copy = f"{wanted}_{copy}", copy + 1
@@ -175,8 +177,7 @@ def _normalize(table: pa.Table, lines: Lines, problem: AddProblem) -> tuple[pa.T
     filled = np.zeros(len(lines), bool)
     for position, (name, raw) in enumerate(zip(table.column_names, table.columns, strict=True), 1):
         column = pc.utf8_trim_whitespace(raw)
-        if not pc.all(pc.string_is_ascii(column), min_count=0).as_py():
-            column = pc.utf8_normalize(column, "NFC")
+        column = pa.chunked_array([nfc(chunk) for chunk in column.chunks], column.type)
         if pc.any(pc.match_substring(column, "://"), min_count=0).as_py():
             masked = mask_secrets(column)
             secret |= _flags(pc.not_equal(masked, column))
