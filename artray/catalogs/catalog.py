@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from openpyxl.utils.escape import unescape
 
 from artray.catalogs.delimited import AddProblem, Lines, decode_text, read_delimited
+from artray.catalogs.unicode import nfc
 from artray.errors import InputError
 
 MAX_BYTES = 4 << 30
@@ -176,8 +177,7 @@ def _normalize(table: pa.Table, lines: Lines, problem: AddProblem) -> tuple[pa.T
     filled = np.zeros(len(lines), bool)
     for position, (name, raw) in enumerate(zip(table.column_names, table.columns, strict=True), 1):
         column = pc.utf8_trim_whitespace(raw)
-        if not pc.all(pc.string_is_ascii(column), min_count=0).as_py():
-            column = pc.utf8_normalize(column, "NFC")
+        column = pa.chunked_array([nfc(chunk) for chunk in column.chunks], column.type)
         if pc.any(pc.match_substring(column, "://"), min_count=0).as_py():
             masked = mask_secrets(column)
             secret |= _flags(pc.not_equal(masked, column))

@@ -66,7 +66,7 @@ def find_delimiter(text: str) -> str:
 
     A delimiter that does not occur in the header is none, however often the cells hold it.
     """
-    sample = text[:_SAMPLE]
+    sample = text[:_SAMPLE].replace("\0", _REPLACEMENT)  # at a NUL, Python 3.10's csv gives up
     if len(text) > _SAMPLE:
         sample = sample[: sample.rfind("\n") + 1] or sample
     best, best_score = ",", 0.0

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from artray.catalogs.catalog import SECRET, mask_secrets
 from artray.catalogs.columns import IMAGE_SUFFIX, Mapping, path_columns
+from artray.catalogs.unicode import nfc
 
 _NAME_MAX = 255  # bytes of a file name on the usual file systems
 _CUT_NAME = 200  # a base64 name at least this long may have been cut
@@ -167,9 +168,7 @@ def _normal(paths: pa.Array) -> pa.Array:
     """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no `./` in front."""
     keys = pc.replace_substring(paths, "\\", "/")
     keys = _map(keys, pc.match_substring_regex(keys, "%[0-9A-Fa-f]{2}"), unquote)
-    if not pc.all(pc.string_is_ascii(keys), min_count=0).as_py():
-        keys = pc.utf8_normalize(keys, "NFC")
-    keys = pc.utf8_lower(keys)
+    keys = pc.utf8_lower(nfc(keys))
     if pc.any(pc.match_substring_regex(keys, r"(^|/)\.?/"), min_count=0).as_py():
         keys = pc.replace_substring_regex(keys, r"/(?:\.?/)+", "/")
         keys = pc.replace_substring_regex(keys, r"^\./", "")
