@@ -4,6 +4,8 @@ PYTHON ?= python3
 SUPPORTED := 3.10 3.11 3.12 3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Each file's tests in one of two processes: while one waits for a server or a cluster, the other works.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # $(call supported,PYTHON,ADVICE) stops make where PYTHON is too old or too new for what artray is built on.
 version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -12,16 +14,21 @@ and $(1) is $(or $(call version,$(1)),none). $(2)))
 again = $(or $(MAKECMDGOALS),demo)
 there = $(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 PYTHON=python3.12 $(again))
 
-.PHONY: demo test check format clean
+.PHONY: demo unit test check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
-test: check
-	$(BIN)/python -m pytest
+# Within a minute: the tests that begin no Ray, no server, no browser and no other process.
+unit: $(VENV)/.test
+	$(PYTEST) -m "not slow"
 
-# mkdocs without --quiet, which counts no warnings.
+# Within ten minutes: the check and all tests, the unit tests first.
+test: check unit
+	$(PYTEST) -m slow
+
+# Lint, format, types and the documents; mkdocs without --quiet, which counts no warnings.
 check: $(VENV)/.test
 	$(BIN)/python -m pip check
 	$(BIN)/ruff check .

@@ -1,15 +1,71 @@
-"""Fixtures shared by the suite: one Ray instance, one S3 server, the sample collection."""
+"""What the suite shares: its speeds, one Ray instance, one S3 server, the sample collection.
+
+Tests are slow or unit tests. Slow are those that use a fixture in `SLOW`, those of whole jobs, in `tests/integration`,
+and those that are marked so. Unit tests come first, and whichever begins a process or opens a connection fails.
+"""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from artray.console import quiet
 from tests.servers import S3Server, running_s3_server
 
+# A busy machine is no failure.
+settings.register_profile("artray", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("artray")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more on; the suite passes without them
+
+SLOW = {"s3_server", "ray_session", "museum_server", "browser", "replica_runs"}
+INTEGRATION = Path(__file__).parent / "integration"
+
+# Python's audit events of processes that begin and of connections.
+FORBIDDEN = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
+FORBIDDEN |= {"socket.bind", "socket.connect", "socket.getaddrinfo"}
+QUESTIONS = {"lscpu", "uname"}  # libraries ask them about the machine
+
+_in_unit_test = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sys.addaudithook(_watch)
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if _in_unit_test and event in FORBIDDEN and not QUESTIONS.intersection(arguments[:1]):
+        pytest.fail(f"{event}{arguments[:2]} in a unit test: mark it slow")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, and put it last; whole jobs first among it, which take longest."""
+    for item in items:
+        if SLOW & set(getattr(item, "fixturenames", ())) or _is_integration(item):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: (_is_slow(item), not _is_integration(item)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    global _in_unit_test
+    _in_unit_test = not _is_slow(item)
+    try:
+        return (yield)
+    finally:
+        _in_unit_test = False
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return item.get_closest_marker("slow") is not None
+
+
+def _is_integration(item: pytest.Item) -> bool:
+    return INTEGRATION in item.path.parents
 
 
 @pytest.fixture(scope="session")

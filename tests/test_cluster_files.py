@@ -34,6 +34,8 @@ from artray.estimate import EstimateOptions, estimate
 from artray.job import config_file, parse
 from artray.labeling.station import LabelOptions
 
+pytestmark = pytest.mark.slow  # kubectl, hadolint and bash have their say
+
 ROOT = Path(__file__).parents[1]
 KUBERNETES = "1.33"
 OVERLAYS = ("cpu", "gpu")

@@ -222,6 +222,7 @@ main(Nothing, station)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verbose", [False, True])
 def test_a_stack_trace_only_with_v(verbose):
     command = [sys.executable, "-c", SCRIPT, *["-v"] * verbose]

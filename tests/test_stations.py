@@ -55,6 +55,7 @@ def test_help_lists_the_stations_in_order(capsys):
         assert station.summary in " ".join(text.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--help", "-h", "--version"])
 def test_help_and_version_load_nothing(flag):
     script = f"import sys; from artray.__main__ import main; main([{flag!r}]); print(*sys.modules, file=sys.stderr)"
@@ -68,6 +69,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"artray {artray.__version__}\n"
 
 
+@pytest.mark.slow
 def test_without_a_station_the_help_and_status_2():
     done = command()
     assert (done.returncode, done.stdout) == (2, "")
@@ -101,6 +103,7 @@ def test_a_station_by_either_name(capsys, given):
     assert capsys.readouterr().out.startswith("usage: artray make-patches --manifest URI --out URI [options]\n")
 
 
+@pytest.mark.slow
 def test_a_station_runs_as_a_command(tmp_path):
     done = command("ingest", "--images", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"))
     assert (done.returncode, done.stdout) == (2, "")
@@ -108,6 +111,7 @@ def test_a_station_runs_as_a_command(tmp_path):
     assert line.startswith(f"error: {tmp_path}/nowhere")
 
 
+@pytest.mark.slow
 def test_the_installed_command():
     """Where the package is installed, `artray` stands beside Python."""
     script = Path(sys.executable).parent / "artray"

@@ -165,9 +165,10 @@ class _PrivateAddressError(OSError):
 class Fetcher:
     """Fetches pictures by their addresses; an asynchronous context that holds the open connections.
 
-    Example:
-        >>> async with Fetcher(Gate(rate=5, patience=120), Rules(), Manners()) as fetcher:
-        ...     fetched = await fetcher.fetch("https://museum.example/images/1.jpg")
+    Example::
+
+        async with Fetcher(Gate(rate=5, patience=120), Rules(), Manners()) as fetcher:
+            fetched = await fetcher.fetch("https://museum.example/images/1.jpg")
     """
 
     def __init__(self, gate: Doorkeeper, rules: Rules, manners: Manners) -> None:

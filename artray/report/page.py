@@ -241,7 +241,7 @@ def write_page(
             written.
 
     Example:
-        >>> works = assemble_works(pq.read_table("labels"), pq.read_table("features"))
+        >>> works = [Work("1901.12", "/scans/1901.12.jpg", record={"title": "Great Wave"})]
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """

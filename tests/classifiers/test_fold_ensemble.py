@@ -5,6 +5,8 @@ import pytest
 from artray.classifiers.fold_ensemble import averaged, fold_metrics
 from artray.models.classifiers import calibrated, classifier
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 SHAPES = {"linear_head": (5,), "one_block_vgg": (8, 8, 3)}
 SETTINGS = {"linear_head": {}, "one_block_vgg": {"filters": 2, "dense": 3}}
 

@@ -11,6 +11,8 @@ from artray.models.gans.residual import SpectralDense
 from tests.engine.adversarial_on_replicas import BATCH, CASES, LATENT_SIZE, X, fit, trainer
 from tests.engine.processes import on_replicas
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:

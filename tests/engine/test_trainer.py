@@ -18,7 +18,7 @@ CASES = ["adam", "sgd", "rmsprop", "whole", "pieces"]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
+def replica_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, np.ndarray]]:
     return on_replicas("tests.engine.supervised_on_replicas", tmp_path_factory.mktemp("replicas"))
 
 
@@ -27,24 +27,24 @@ def of(run: dict[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_number_of_replicas_does_not_change_the_result(runs, case):
+def test_the_number_of_replicas_does_not_change_the_result(replica_runs, case):
     """Every weight, moving statistic, optimizer slot and average; with shares of 4, 4 and 3, and a batch of 2."""
-    one, many = of(runs[1], case), of(runs[3], case)
+    one, many = of(replica_runs[1], case), of(replica_runs[3], case)
     assert one.keys() == many.keys()
     for name, value in one.items():
         assert np.allclose(value, many[name], rtol=1e-4, atol=2e-5), name
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
-def test_pieces_add_up_to_the_whole(runs, replicas):
-    whole, pieces = of(runs[replicas], "whole"), of(runs[replicas], "pieces")
+def test_pieces_add_up_to_the_whole(replica_runs, replicas):
+    whole, pieces = of(replica_runs[replicas], "whole"), of(replica_runs[replicas], "pieces")
     for name, value in whole.items():
         assert np.allclose(value, pieces[name], rtol=1e-4, atol=1e-5), name
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
-def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(runs, replicas):
-    exact, rounded = of(runs[1], "adam"), of(runs[replicas], "half")
+def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(replica_runs, replicas):
+    exact, rounded = of(replica_runs[1], "adam"), of(replica_runs[replicas], "half")
     # Of the first epoch; at its end the gradient of a batch of two may overflow in float16, and its update is skipped.
     assert np.allclose(exact["losses"][:4], rounded["losses"][:4], rtol=0.02, atol=0.02)
     assert not np.array_equal(exact["losses"][:4], rounded["losses"][:4])

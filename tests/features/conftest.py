@@ -2,14 +2,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from PIL import Image
 
 import artray
-
-# A busy machine is no failure.
-settings.register_profile("features", deadline=None)
-settings.load_profile("features")
 
 SAMPLE = Path(artray.__file__).parent / "sample" / "paintings22" / "images"
 

@@ -10,6 +10,8 @@ from artray.errors import InputError
 from artray.features.embedding import Embedding
 from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 SIZE = 64
 PICTURES = np.random.default_rng(0).integers(0, 256, (11, SIZE, SIZE, 3), np.uint8)
 

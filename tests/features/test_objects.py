@@ -170,6 +170,7 @@ def test_from_s3(folder, s3_bucket, columns, tmp_path):
     assert Objects(f"{s3_bucket}/detector", size=SIZE)(PICTURES) == columns
 
 
+@pytest.mark.slow
 def test_tensorflow_comes_with_the_first_use(folder):
     code = f"import sys, artray.features.objects as o; o.Objects({folder!r}); assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

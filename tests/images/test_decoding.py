@@ -6,7 +6,6 @@ import random
 import struct
 import subprocess
 import sys
-import time
 import typing
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ import skimage.data
 import tifffile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from artray.images.decoding import Decoded, Status, decode
 from tests.images import profiles
@@ -420,12 +419,14 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bombs_are_refused_by_their_header(name):
+def test_bombs_are_refused_by_their_header(name, monkeypatch):
+    def load(picture):
+        raise AssertionError("it is decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
     assert len(BOMBS[name]) < 2000
-    start = time.monotonic()
     result = decode(BOMBS[name], 224)
     assert (result.status, result.image) == ("too_large", None), result
-    assert time.monotonic() - start < 0.5
 
 
 def big_tiff(width, height):
@@ -462,6 +463,7 @@ def test_the_largest_size_is_told():
     assert (result.status, result.width, result.height) == ("too_large", 2**31 - 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak memory from /proc")
 def test_bombs_take_no_memory():
     # Not ru_maxrss: a child inherits its parent's.
@@ -502,17 +504,16 @@ def test_no_time_left(name):
     assert "within 0 s" in result.error
 
 
+@pytest.mark.timeout(60)
 def test_the_time_limit_holds_in_a_thread():
     """A progressive JPEG with 4,000 passes over 16 megapixels: minutes of work in 1 MB."""
     data = encode(Image.new("L", (4000, 4000), 128), format="JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
     data = data[:-2] + scan * 12_000 + b"\xff\xd9"
     with ThreadPoolExecutor(1) as pool:
-        start = time.monotonic()
         result = pool.submit(decode, data, 64, time_limit=0.5).result()
     assert result.status == "failed"
     assert "within 0.5 s" in result.error
-    assert time.monotonic() - start < 4
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -561,6 +562,7 @@ def test_what_is_unsupported_is_named():
 # Behaviour in a process
 
 
+@pytest.mark.slow
 def test_nothing_is_said_on_standard_error_nor_raised_as_a_warning():
     """Broken EXIF, a corrupt TIFF directory, cut strips: Pillow warns of some of these and libtiff prints."""
     seeds = [data for name, data in SEEDS.items() if name.startswith(("TIFF", "JPEG"))]

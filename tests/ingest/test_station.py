@@ -770,6 +770,7 @@ def test_links(collection, tmp_path, capsys):
     assert "folder.jpg" in said
 
 
+@pytest.mark.slow
 def test_without_near_duplicates_nothing_of_ray_is_loaded(collection):
     collection.add("a.jpg")
     code = (

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.utils import parse_timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -162,11 +161,3 @@ def test_no_key_leads_out_of_a_folder(bucket: Bucket, s3_bucket: str, tmp_path: 
     with pytest.raises(InputError, match="a file can't have this name"):
         Location.parse(f"{s3_bucket}/model").download(tmp_path / "deep" / "model")
     assert list(tmp_path.rglob("*")) == []
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["2026-03-01T10:20:30.000Z", "2026-03-01T10:20:30Z", "Sun, 01 Mar 2026 10:20:30 GMT", "1772360430", 1772360430],
-)
-def test_dates_are_read_as_by_botocore(value: str | int) -> None:
-    assert s3._timestamp(value) == parse_timestamp(value)

@@ -1,22 +1,14 @@
 """Training on several workers."""
 
-import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from artray.bundles.classifier import load_bundle, load_model, read_evaluation
 from artray.bundles.description import read_history
-from artray.bundles.inputs import FeatureInput
-from artray.classifiers.config import ExamplesConfig, TrainConfig
-from artray.classifiers.examples import load_examples
 from artray.classifiers.station import TrainOptions, train
-from artray.engine.examples import Inputs
-from artray.engine.worker_group import worker_range
 from artray.errors import ArtrayError, InputError
-from artray.features.colormaps import color_map_distances, learn_color_maps
 from artray.storage import Location
 from tests.integration.tables import CONFIG, EXAMPLES
 from tests.tools.kill_training import killing_a_worker
@@ -154,124 +146,3 @@ def test_a_loss_that_is_no_number_is_one_line_at_once(features: str, tmp_path: P
     options = {"optimizer": "{name: sgd, learning_rate: 1.0e+30}", "epochs": "3"}
     with pytest.raises(ArtrayError, match=r"loss is no longer a number in epoch [12]: try a smaller learning rate"):
         run(features, tmp_path, 1, **options)
-
-
-@pytest.mark.parametrize(
-    ("workers", "message"), [("0", "from 1 on"), ("4-2", "from 1 on"), ("many", "from 1 on"), ("1-", "from 1 on")]
-)
-def test_numbers_of_workers(workers: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TrainOptions(config="c", data="d", out="o", workers=workers)
-    assert worker_range("2-4") == (2, 4)
-    assert worker_range("3") == worker_range(3) == (3, 3)
-
-
-def wanted(**changes: object) -> ExamplesConfig:
-    values = {"task": "made", "target": "made", "input": "features", "model": {"name": "linear_head"}}
-    return TrainConfig.model_validate({**values, **changes}).examples
-
-
-def write(uri: str, **columns: object) -> str:
-    """A feature table of twelve works, three in a row of one artist."""
-    number = 12
-    given = {
-        "object_id": [f"{row:02d}" for row in range(number)],
-        "group": [f"artist-{row // 3}" for row in range(number)],
-        "made": ["a", "b", "a"] * 4,
-        "split": ["train"] * 6 + ["validation"] * 3 + ["test"] * 3,
-        "status": ["ok"] * number,
-        "embedding": pa.array(np.arange(number * 2.0).reshape(number, 2).tolist(), pa.list_(pa.float32())),
-        "brightness": np.arange(number, dtype=np.float32),
-    }
-    (Location.parse(uri) / "part-000000.parquet").write_table(pa.table({**given, **columns}))
-    (Location.parse(uri) / "_run.json").write_bytes(json.dumps({"arguments": {"features": []}}).encode())
-    return uri
-
-
-def test_examples_of_a_feature_table(tmp_path: Path) -> None:
-    status = ["ok"] * 11 + ["missing"]
-    made = [None, "b", "a", "c", *(["a", "b"] * 4)]
-    data = write(str(tmp_path), status=status, made=made)
-    found = load_examples(wanted(columns=["brightness", "embedding"], classes=["b", "a"]), Location.parse(data))
-    assert found.table["object_id"].to_pylist() == ["01", "02", *(f"{row:02d}" for row in range(4, 11))]
-    assert found.dropped == {"unreadable": 1, "unlabelled": 1, "other label": 1}
-    assert found.widths == {"brightness": 1, "embedding": 2}
-    assert found.targets[:2].tolist() == [[1, 0], [0, 1]]
-    taken = Inputs(found.blocks, found.place).take(np.array([1, 0]))
-    assert taken.tolist() == [[2, 4, 5], [1, 2, 3]]
-
-
-def test_folds_divide_training_and_validation_by_group_and_leave_the_test(tmp_path: Path) -> None:
-    data = write(str(tmp_path))
-    seen = []
-    for fold in range(3):
-        found = load_examples(wanted(folds=3, fold=fold), Location.parse(data))
-        parts = found.table["part"].to_pylist()
-        assert parts[9:] == ["test"] * 3
-        groups = {part: {row // 3 for row in found.part(part).tolist()} for part in ("train", "validation", "test")}
-        assert sum(map(len, groups.values())) == 4
-        seen += groups["validation"]
-    assert sorted(seen) == [0, 1, 2]
-    # Ingest's folds, where there are as many, are taken as they are.
-    given = pa.array([2, 2, 2, 0, 0, 0, 1, 1, 1, None, None, None], pa.int32())
-    data = write(str(tmp_path / "given"), fold=given)
-    found = load_examples(wanted(folds=3, fold=2), Location.parse(data))
-    assert found.part("validation").tolist() == [0, 1, 2]
-    found = load_examples(wanted(folds=2, fold=1), Location.parse(data))
-    assert len(found.part("validation")) in (3, 6)
-
-
-def test_several_labels_and_shares(tmp_path: Path) -> None:
-    data = write(str(tmp_path), made=["a; b", "b", "c;a"] * 4)
-    found = load_examples(wanted(labels="multilabel"), Location.parse(data))
-    assert found.targets[:3].tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
-    shares = pa.array([[("a", 1), ("b", 3)], [("b", 2)], [("c", 1), ("a", 1)]] * 4, pa.map_(pa.string(), pa.int32()))
-    found = load_examples(wanted(labels="soft", classes=["a", "b"]), Location.parse(write(str(tmp_path), made=shares)))
-    assert found.targets[:3].tolist() == [[0.25, 0.75], [0, 1], [1, 0]]
-    with pytest.raises(InputError, match="set labels to multilabel or soft"):
-        load_examples(wanted(), Location.parse(data))
-
-
-def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path) -> None:
-    maps = np.random.default_rng(0).uniform(0, 255, (12, 5, 3)).astype(np.float32)
-    data = write(str(tmp_path), color_map=pa.array(maps.tolist(), pa.list_(pa.list_(pa.float32()))))
-    found = load_examples(wanted(columns=["brightness"], colormaps=True), Location.parse(data))
-    learned = learn_color_maps(maps[:6], ["a", "b", "a"] * 2)
-    assert list(found.input.color_maps) == ["a", "b"]
-    for name, reference in learned.items():
-        assert np.allclose(found.input.color_maps[name], reference, atol=1e-3)
-    assert found.widths == {"brightness": 1, "color_map_distances": 2}
-    taken = Inputs(found.blocks, found.place).take(np.arange(12))
-    assert np.allclose(taken[:, 1:], color_map_distances(maps, learned), atol=1e-4)
-    # The same from the bundle's `input`, as JSON keeps it.
-    again = FeatureInput.model_validate_json(found.input.model_dump_json())
-    table = Location.parse(data).dataset().to_table()
-    groups = again.groups({name: table[name] for name in ("brightness", "color_map")})
-    assert np.array_equal(np.concatenate(list(groups.values()), axis=1), taken)
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ({"brightness": [*([1.0] * 11), float("nan")]}, "'brightness' holds values that are not finite"),
-        ({"brightness": [*([1.0] * 11), None]}, "'brightness' has no value in 1 rows"),
-        ({"brightness": ["bright"] * 12}, "'brightness' is not numeric"),
-        ({"brightness": [[1.0]] * 11 + [[1.0, 2.0]]}, "'brightness' holds lists of different lengths"),
-        # As many numbers as twelve lists of two.
-        ({"brightness": [[1.0]] + [[1.0, 2.0]] * 10 + [[1.0] * 3]}, "'brightness' holds lists of different lengths"),
-        ({"split": ["train"] * 9 + ["test"] * 3}, "no labelled example in the validation part"),
-        ({"made": ["a"] * 12}, "has only 'a'; two classes are needed"),
-        (
-            {"made": ["a", "b\nc", "a"] * 4},
-            r"column 'made': the class 'b\\nc': line breaks or other control characters",
-        ),
-    ],
-)
-def test_tables_that_can_not_be_learned_from(tmp_path: Path, columns: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load_examples(wanted(columns=["brightness"]), Location.parse(write(str(tmp_path), **columns)))
-
-
-def test_more_folds_than_groups(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="3 groups can't be divided into 4 folds"):
-        load_examples(wanted(folds=4), Location.parse(write(str(tmp_path))))

@@ -18,7 +18,6 @@ from artray.report.evaluation import evaluation_page, worst_errors
 from artray.storage import Location
 from tests.report.bundles import write_bundle
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</title><img src=x onerror=alert(1)>\"'\u202e👩‍🎨"
 CLASSES = ["Cubism", "Rococo", HOSTILE]
 
@@ -153,28 +152,24 @@ def test_a_heat_map_shades_by_the_share_of_the_row(classes, seed):
     ]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the path")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_in_a_browser(page, scheme):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        for width in (1280, 400):
-            view = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-            said, asked = [], []
-            view.on("console", lambda message, said=said: said.append(message.text))
-            view.on("request", lambda request, asked=asked: asked.append(request.url))
-            view.goto(page.as_uri())
-            assert said == []
-            assert [url for url in asked if not url.startswith("file:")] == []
-            assert view.locator("svg.chart").count() >= 6
-            assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            heat, paper = (
-                view.evaluate(f"getComputedStyle(document.querySelector('{place}')).{what}")
-                for place, what in ((".heat", "fill"), ("body", "backgroundColor"))
-            )
-            assert heat not in ("rgb(0, 0, 0)", paper)
-            assert HOSTILE[:10] in view.locator("#classes").inner_text()
-            view.locator(".errors img").first.scroll_into_view_if_needed()
-            assert view.evaluate("document.images[0].decode().then(() => document.images[0].naturalWidth)") == 60
-        browser.close()
+def test_in_a_browser(page, browser, scheme):
+    for width in (1280, 400):
+        view = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+        said, asked = [], []
+        view.on("console", lambda message, said=said: said.append(message.text))
+        view.on("request", lambda request, asked=asked: asked.append(request.url))
+        view.goto(page.as_uri())
+        assert said == []
+        assert [url for url in asked if not url.startswith("file:")] == []
+        assert view.locator("svg.chart").count() >= 6
+        assert view.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        heat, paper = (
+            view.evaluate(f"getComputedStyle(document.querySelector('{place}')).{what}")
+            for place, what in ((".heat", "fill"), ("body", "backgroundColor"))
+        )
+        assert heat not in ("rgb(0, 0, 0)", paper)
+        assert HOSTILE[:10] in view.locator("#classes").inner_text()
+        view.locator(".errors img").first.scroll_into_view_if_needed()
+        assert view.evaluate("document.images[0].decode().then(() => document.images[0].naturalWidth)") == 60
+        view.close()
