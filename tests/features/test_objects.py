@@ -18,6 +18,8 @@ from artray.storage import Location
 from artray.vocabulary import coco
 from tests.conftest import SHARED
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 SIZE = 64
 STEPS = 64  # boxes of the hypothesis-made detections end on this raster
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
@@ -170,7 +172,6 @@ def test_from_s3(folder, s3_bucket, columns, tmp_path):
     assert Objects(f"{s3_bucket}/detector", size=SIZE)(PICTURES) == columns
 
 
-@pytest.mark.slow
 def test_tensorflow_comes_with_the_first_use(folder):
     code = f"import sys, artray.features.objects as o; o.Objects({folder!r}); assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

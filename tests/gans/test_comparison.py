@@ -50,6 +50,7 @@ def options(data: str, out: Path, **changes: Any) -> ComparisonOptions:
     )
 
 
+@pytest.mark.slow
 def test_a_table_of_losses(
     collection: str, tmp_path: Path, serial: Serial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

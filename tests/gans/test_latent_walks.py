@@ -43,6 +43,7 @@ def test_parallel_codes_have_a_way_too() -> None:
     assert interpolate(first, 2 * first, 3, "normal")[1] == pytest.approx(1.5 * first, rel=1e-5)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 999))
 def test_sums_are_codes_again(seed: int) -> None:
     one, two, three = latents(seed, 30, 128).reshape(3, 10, 128)

@@ -42,6 +42,7 @@ def test_the_frechet_distance_of_two_normal_distributions_is_the_formulas() -> N
     assert metrics.frechet_distance(one, two) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_frechet_distance_of_a_set_to_itself_is_nothing_and_of_two_halves_something() -> None:
     values = np.random.default_rng(0).normal(size=(100, 300))
     assert metrics.frechet_distance(values, values) < 1e-9

@@ -54,6 +54,7 @@ def test_an_animation_has_the_chosen_epochs_and_goes_round(tmp_path):
             assert np.abs(np.asarray(found.convert("RGB")).astype(int) - epoch * 50).max() < 8
 
 
+@pytest.mark.slow
 def test_few_pictures_over_and_over_are_a_collapse_and_the_collections_pictures_are_none():
     shapes = rng.integers(0, 256, (24, 4, 4, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
     diversity = Diversity(shapes[:12])

@@ -89,6 +89,7 @@ def of(found: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in found]
 
 
+@pytest.mark.slow
 def test_labels_are_keras_own_predictions(label, bundles, collection, tmp_path):
     """Of models on pictures, features and patches in one pass: by the decoded picture and nothing else."""
     label(bundles["pictures"], bundles["features"], bundles["patches"])

@@ -12,6 +12,8 @@ from artray.errors import InputError
 from artray.models import backbones
 from artray.models.backbones import backbone, backbone_names
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
 
 

@@ -13,6 +13,8 @@ from artray.models.backbones import backbone
 from artray.models.classifiers import CLASSIFIERS, calibrated, classifier, mirrored
 from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 
 def published(config: str, shape: tuple[int, ...], classes: int, **changes: object) -> keras.Model:
     """The model of a packaged config, without its weights."""

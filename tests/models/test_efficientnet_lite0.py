@@ -10,6 +10,8 @@ from skimage import data
 from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
 from artray.models.torch_weights import read_torch_weights
 
+pytestmark = pytest.mark.slow  # networks take their time to build and trace
+
 ESPRESSO, TRIPOD = 967, 872
 CATS = {281, 282, 285}  # tabby, tiger cat, Egyptian cat
 ROCKETS = {657, 744}  # missile, projectile

@@ -48,6 +48,7 @@ def test_length_does_not_matter_and_nothing_is_like_nothing():
     assert make_overview(list("x" * 30), vectors).similarity[3].tolist() == [0] * NEAREST
 
 
+@pytest.mark.slow
 def test_map_keeps_neighbours_together(digits):
     found = make_overview(range(1000), digits.copy())
     assert found.nearest.shape == found.similarity.shape == (1000, NEAREST)
