@@ -102,12 +102,19 @@ def s3_bucket(s3_environment: None) -> str:
 def ray_session(s3_environment: None) -> Iterator[None]:
     """One local Ray for the whole session; begun after the S3 server, so that its workers know the keys."""
     quiet(verbose=False)
-    from artray import cluster
-
-    cluster.connect()
-    yield
     import ray
 
+    from artray import cluster
+
+    for tries_left in (2, 1, 0):
+        try:
+            cluster.connect()
+            break
+        except Exception:  # Ray gives a node 30 s to start, few on a busy machine
+            ray.shutdown()
+            if not tries_left:
+                raise
+    yield
     ray.shutdown()
 
 

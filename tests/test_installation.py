@@ -32,6 +32,7 @@ def make(folder: Path, version: str, *goals: str) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @with_make
 @pytest.mark.parametrize("version", ["2.7", "3.9", "3.14"])
 @pytest.mark.parametrize("goal", ["demo", "test"])
@@ -43,6 +44,7 @@ def test_make_names_the_pythons_that_it_takes(tmp_path: Path, version: str, goal
     assert f"make PYTHON=python3.12 {goal}" in line
 
 
+@pytest.mark.slow
 @with_make
 def test_make_refuses_an_environment_of_another_python(tmp_path: Path):
     environment = tmp_path / "venv" / "bin"
@@ -53,6 +55,7 @@ def test_make_refuses_an_environment_of_another_python(tmp_path: Path):
     assert f"{environment / 'python'} is 3.14. Name another folder: make VENV=" in run.stderr
 
 
+@pytest.mark.slow
 @with_make
 @pytest.mark.parametrize("version", SUPPORTED)
 def test_make_takes_the_pythons_that_it_names(tmp_path: Path, version: str):

@@ -130,7 +130,7 @@ def test_more_folds_than_groups(tmp_path: Path) -> None:
         load_examples(wanted(folds=4), Location.parse(write(str(tmp_path))))
 
 
-def test_corrections_replace_labels(tmp_path):
+def test_corrections_replace_labels(tmp_path: Path) -> None:
     write_features(str(tmp_path / "features"))
     config = TrainConfig(task="kind", target="medium", input="features", model={"name": "linear"}).examples
     before = load_examples(config, Location.parse(tmp_path / "features"))

@@ -58,6 +58,7 @@ def test_map_keeps_neighbours_together(digits):
     assert trustworthiness(digits, found.positions, n_neighbors=12) > 0.97  # random: 0.5; two components: 0.8
 
 
+@pytest.mark.slow
 def test_map_of_many_works_is_interpolated_and_as_good(digits, monkeypatch):
     monkeypatch.setattr(overview, "_INTERPOLATED", 400)
     digits = digits[:400]
