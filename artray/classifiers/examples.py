@@ -26,7 +26,7 @@ from artray.storage import Location
 from artray.storage.passes import read_run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Examples:
     """The labelled examples of one experiment, in an order that depends on nothing but their ids.
 
@@ -107,9 +107,16 @@ def load_examples(
     if corrections:
         table = corrected(table, config.target, config.task, corrections)
     chosen = _label(config, data, table, all_for_training)
-    shape = (config.size, config.size, 3)
     return Examples(
-        chosen.table, chosen.classes, chosen.targets, shape, blocks, place[chosen.rows], {}, given, chosen.dropped
+        table=chosen.table,
+        classes=chosen.classes,
+        targets=chosen.targets,
+        shape=(config.size, config.size, 3),
+        blocks=blocks,
+        place=place[chosen.rows],
+        widths={},
+        input=given,
+        dropped=chosen.dropped,
     )
 
 
@@ -227,15 +234,15 @@ def _with_features(config: ExamplesConfig, data: Location, table: pa.Table, chos
     place = np.stack([np.zeros(len(values), np.int64), row], axis=1)
     widths = {name: group.shape[1] for name, group in groups.items()}
     return Examples(
-        chosen.table,
-        chosen.classes,
-        chosen.targets,
-        values.shape[1:],
-        [ray.put(values)],
-        place,
-        widths,
-        given,
-        chosen.dropped,
+        table=chosen.table,
+        classes=chosen.classes,
+        targets=chosen.targets,
+        shape=values.shape[1:],
+        blocks=[ray.put(values)],
+        place=place,
+        widths=widths,
+        input=given,
+        dropped=chosen.dropped,
     )
 
 

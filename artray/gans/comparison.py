@@ -19,7 +19,7 @@ from pydantic import Field
 from artray import console
 from artray.bundles.description import read_history
 from artray.bundles.generator import read_scores
-from artray.classifiers.search import RESULTS, grid_values, readable, write_results
+from artray.engine.grids import RESULTS, grid_values, readable, write_results
 from artray.errors import ArtrayError
 from artray.gans.config import read_config
 from artray.gans.latent_walks import latent_strips

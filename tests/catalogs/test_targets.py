@@ -58,5 +58,5 @@ def test_soft_cells_that_are_none(cell):
 
 
 def test_lists_are_not_one_label():
-    with pytest.raises(InputError, match=r"column 'subject' holds list<.*set labels to several or soft"):
+    with pytest.raises(InputError, match=r"column 'subject' holds list<.*set labels to multilabel or soft"):
         read_targets(pa.array([["a"]]), "one", "subject")

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from artray.bundles.description import read_history
 from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, is_scored, load_generator_bundle, read_scores
-from artray.classifiers.search import RESULTS
+from artray.engine.grids import RESULTS
 from artray.gans.latent_walks import FOLDER, STRIPS
 from artray.gans.sampling import GeneratorModel, in_task
 from artray.gans.scores import CANDIDATES, HEADER, cells, heading, memorisation
