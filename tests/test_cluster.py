@@ -1,5 +1,11 @@
+"""What the cluster's processes do before they work."""
+
 import subprocess
 import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow  # processes of their own
 
 LOADED = "import sys; import keras; print(any(name.startswith('sklearn.') for name in sys.modules))"
 
