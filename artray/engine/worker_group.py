@@ -6,7 +6,6 @@ The classifiers' and the GANs' trainings are run by it; what a worker does is th
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -99,7 +98,7 @@ class WorkerGroup:
             resources["GPU"] = self.gpus
 
         def trainer() -> DataParallelTrainer:
-            return _Trainer(
+            return DataParallelTrainer(
                 work,
                 train_loop_config={"training": training},
                 backend_config=TensorflowCluster(),
@@ -132,15 +131,6 @@ class WorkerGroup:
             raise error
         if not (self.out / self.bundle).exists():
             raise ArtrayError("training ended without a bundle (-v shows the workers' logs)")
-
-
-class _Trainer(DataParallelTrainer):  # type: ignore[misc]
-    """Ray Train's, without helpers that have nothing to do here: processes of two seconds' work each."""
-
-    def _create_default_callbacks(self) -> list[Any]:
-        # Examples are not in data sets of Ray's; a cluster of the job's own ends with it, placement groups and all.
-        needless = {"DatasetsCallback"} | (set() if cluster.may_grow() else {"PlacementGroupCleanerCallback"})
-        return [item for item in super()._create_default_callbacks() if type(item).__name__ not in needless]
 
 
 def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -> None:
@@ -183,8 +173,7 @@ def in_worker(run: Callable[[int, Checkpoints], None], progress: Any) -> None:
         run: The run, of the worker's rank and the checkpoints.
         progress: The actor that the driver watches.
     """
-    # Where scikit-learn is installed, Keras would import it, and SciPy with it, for wrappers that no worker uses.
-    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
+    cluster.quicken_keras()
     context = train.get_context()
     threads = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -228,8 +227,7 @@ class _ChunkActor:
         # Threads of TensorFlow's own would only fight over the other actors' cores.
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(actor_cpus()))
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(actor_cpus()))
-        # Where scikit-learn is installed, Keras would import it, and SciPy with it, for wrappers that no worker uses.
-        sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
+        cluster.quicken_keras()
         self._manifest = manifest
         self._out = out
         # Not made here: Ray would try a constructor that fails again and again, and hide why.
