@@ -8,8 +8,6 @@ the test part are shown: choosing by them would spoil them (`--show-test` is for
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -17,9 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 import ray
-import yaml
 from pydantic import Field
 from ray.exceptions import RayError
 from ray.train import ScalingConfig
@@ -33,13 +29,13 @@ from artray.classifiers.evaluation import metric
 from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.loop import ClassifierTraining, train_worker
 from artray.classifiers.station import baseline_features, standardization
+from artray.engine.grids import grid_values, readable, write_results
 from artray.engine.progress import begin_progress
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
 from artray.storage.nodes import check_nodes
 
-RESULTS = "results.parquet"
 METRICS = ("balanced_accuracy", "accuracy", "macro_f1", "log_loss")
 _SHOWN = ("balanced_accuracy", "accuracy", "macro_f1")
 
@@ -136,22 +132,6 @@ def _ablation(config: TrainConfig) -> list[dict[str, Any]]:
     ]
 
 
-def grid_values(key: str, given: Any) -> list[Any]:
-    """The values of a key of `--grid`: `a,b` or `[a],[a, b]` as a list; in an options file it may be one already.
-
-    Raises:
-        InputError: They are not YAML, or none.
-    """
-    if isinstance(given, str):
-        try:
-            given = yaml.safe_load(f"[{given}]")
-        except yaml.YAMLError as error:
-            raise InputError(f"--grid {key}={given}: not YAML values with commas between them") from error
-    if not isinstance(given, list) or not given:
-        raise InputError(f"--grid {key}: must be a list of values")
-    return given
-
-
 def search(options: SearchOptions) -> Counts:
     """Train what is not trained yet, and write `results.parquet` and `results.csv`, a row a combination.
 
@@ -193,13 +173,10 @@ def search(options: SearchOptions) -> Counts:
     write_results(out, rows)
     best = rows[0]
     sign = 1 if options.metric == "log_loss" else -1
-    reached = {
-        run: metric(evaluations[run]["validation"]["artwork"], options.metric) or 0.0
-        for run in best["runs"]
-        if run in evaluations
-    }
+    best_runs = [run for run in map(Location, best["runs"]) if run in evaluations]
+    reached = {run: metric(evaluations[run]["validation"]["artwork"], options.metric) or 0.0 for run in best_runs}
     winner = min(reached, key=lambda run: sign * reached[run])
-    _show(options, rows, list(settings[0].values), [evaluations[run] for run in best["runs"] if run in evaluations])
+    _show(options, rows, list(settings[0].values), [evaluations[run] for run in best_runs])
     return {
         "rows": len(trials),
         "ok": len(trained),
@@ -343,7 +320,7 @@ def _row(
     failed: Mapping[Location, str],
 ) -> dict[str, Any]:
     """A row of the table: the settings, and each metric's mean and spread (standard deviation) over its trials."""
-    row: dict[str, Any] = {name: _readable(value) for name, value in setting.values.items()}
+    row: dict[str, Any] = {name: readable(value) for name, value in setting.values.items()}
     trained = [run for run in runs if run in evaluations]
     row["trials"] = len(trained)
     for part in ("validation", "test"):
@@ -357,34 +334,14 @@ def _row(
             values = [value for level in levels if (value := metric(level, name)) is not None]
             row[f"{part}_{name}"] = round(float(np.mean(values)), 4) if values else None
             row[f"{part}_{name}_spread"] = round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else None
-    row["runs"] = list(runs)
+    row["runs"] = [str(run) for run in runs]
     row["error"] = "; ".join(dict.fromkeys(failed[run] for run in runs if run in failed)) or None
     return row
-
-
-def _readable(value: Any) -> str | int | float | bool:
-    """A setting as a cell of the table."""
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value)
-    return value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
 
 
 def _rank(row: Mapping[str, Any], metric: str) -> tuple[bool, float]:
     value = row[f"validation_{metric}"]
     return value is None, 0.0 if value is None else value if metric == "log_loss" else -value
-
-
-def write_results(out: Location, rows: Sequence[Mapping[str, Any]]) -> None:
-    """`results.parquet` and `results.csv`, a row a training or combination; all have the same keys."""
-    mixed = [name for name in rows[0] if len({type(row[name]) for row in rows if row[name] is not None} - {int}) > 1]
-    typed = [{name: str(value) if name in mixed else value for name, value in row.items()} for row in rows]
-    (out / RESULTS).write_table(pa.Table.from_pylist(typed))
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(rows[0])
-    for row in rows:
-        writer.writerow([" ".join(value) if isinstance(value, list) else value for value in row.values()])
-    (out / "results.csv").write_bytes(sink.getvalue().encode())
 
 
 def _show(

@@ -13,7 +13,7 @@ import ray
 from pydantic import Field
 
 from artray import cluster, console
-from artray.bundles.classifier import BUNDLE, load_bundle, made_from, read_json
+from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, made_from, read_json
 from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import metric, true_classes
@@ -21,6 +21,7 @@ from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import write_fold_ensemble
 from artray.classifiers.loop import ClassifierTraining, Refit, train_worker
 from artray.classifiers.metrics import one_hot
+from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
@@ -89,12 +90,10 @@ def train(options: TrainOptions) -> Counts:
         source = digest(source.encode(), *files)
     if options.folds is not None:
         return _train_folds(options, config, out, source)
-    evaluated = None
-    replaced = (out / BUNDLE).exists()
-    if replaced and not options.overwrite:
-        evaluated = load_bundle(out)
-        if not made_from(evaluated, config, source):
-            raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
+    evaluated = earlier_bundle(
+        out, load_bundle, lambda bundle: made_from(bundle, config, source), file=BUNDLE, overwrite=options.overwrite
+    )
+    if evaluated is not None:
         finalized = evaluated.metrics.get("finalized", False)
         if finalized and not options.finalize:
             raise InputError(f"{out}: holds this model fitted on all parts (--finalize); give another --out")
@@ -107,7 +106,7 @@ def train(options: TrainOptions) -> Counts:
         examples = load_examples(config.examples, options.data, corrections=options.corrections)
         _show(config, examples)
         baseline = _baseline(options, config, examples)
-        if replaced:  # only now that the data can be used
+        if (out / BUNDLE).exists():  # removed only now that the data can be used
             remove_written(out, _WRITTEN)
         _fit(
             options,
@@ -132,11 +131,11 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     if options.finalize or config.folds is not None or config.colormaps:
         raise InputError("--folds: goes neither with --finalize nor with the config's `folds` or `colormaps`")
     config = config.model_copy(update={"folds": options.folds})
-    replaced = (out / BUNDLE).exists()
-    if replaced and not options.overwrite:
-        bundle = load_bundle(out)
-        if bundle.metrics.get("fold_ensemble") != options.folds or not made_from(bundle, config, source):
-            raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
+
+    def is_the_same(bundle: Bundle) -> bool:
+        return bundle.metrics.get("fold_ensemble") == options.folds and made_from(bundle, config, source)
+
+    if earlier_bundle(out, load_bundle, is_the_same, file=BUNDLE, overwrite=options.overwrite) is not None:
         console.say(f"{out} holds this model already")
         return _summary(out, config)
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
@@ -147,7 +146,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     )
     _show(config, examples)
     baseline = _baseline(options, config, examples)
-    if replaced:
+    if (out / BUNDLE).exists():
         remove_written(out, _WRITTEN)
     members = [out / "folds" / str(fold) for fold in range(config.folds or 0)]
     for fold, member in enumerate(members):
@@ -270,9 +269,7 @@ def _show(config: TrainConfig, examples: Examples) -> None:
         lacking = [str(row[0]) for row in rows if not row[column]]
         if lacking:
             console.say(f"no {part} example of {', '.join(lacking)}: what is said of the {part} part leaves them out")
-    for reason, number in examples.dropped.items():
-        if number:
-            console.say(f"left out: {number} {reason}")
+    say_left_out(examples.dropped)
 
 
 def _metrics(values: dict[str, Any]) -> list[str]:

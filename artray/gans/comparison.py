@@ -18,7 +18,7 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.classifier import read_json
-from artray.classifiers.search import RESULTS, grid_values, write_results
+from artray.engine.grids import RESULTS, grid_values, readable, write_results
 from artray.errors import ArtrayError
 from artray.gans.config import read_config
 from artray.gans.latent_walks import latent_strips
@@ -115,13 +115,9 @@ def _runs(options: ComparisonOptions, out: Location) -> list[_Run]:
         changes = {**options.set, **{key: json.dumps(value) for key, value in values}}  # JSON is YAML
         config = read_config(file, changes)
         name = digest(config.model_dump_json().encode(), source.encode())[:12]
-        told = {"config": PurePosixPath(file).stem, **{key: _readable(value) for key, value in values}}
+        told = {"config": PurePosixPath(file).stem, **{key: readable(value) for key, value in values}}
         runs.append(_Run(file, changes, told, config.size, out / "runs" / name))
     return runs
-
-
-def _readable(value: Any) -> str | int | float | bool:
-    return value if isinstance(value, (str, int, float, bool)) else json.dumps(value)
 
 
 def _row(options: ComparisonOptions, run: _Run, works: Location) -> dict[str, Any]:

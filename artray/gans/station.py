@@ -11,8 +11,8 @@ from pydantic import Field
 from artray import console
 from artray.bundles.classifier import made_from
 from artray.bundles.generator import ANIMATION, BUNDLE, HISTORY, load_generator_bundle
+from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
-from artray.errors import InputError
 from artray.gans.config import read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import GanTraining, train_worker
@@ -60,17 +60,21 @@ def train_gan(options: GanOptions) -> Counts:
     refuse_other_job(out, "generator")
     out.ensure_writable()
     source = dataset_digest(options.data.dataset())
-    replaced = (out / BUNDLE).exists()
-    if replaced and not options.overwrite:
-        if not made_from(load_generator_bundle(out), config, source):
-            raise InputError(f"{out}: holds a bundle of another config or data; give another --out, or --overwrite")
+    earlier = earlier_bundle(
+        out,
+        load_generator_bundle,
+        lambda bundle: made_from(bundle, config, source),
+        file=BUNDLE,
+        overwrite=options.overwrite,
+    )
+    if earlier is not None:
         console.say(f"{out} holds this generator already")
         return _summary(out)
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading pictures from {options.data}")
     pictures = load_pictures(config, options.data)
     _show(pictures)
-    if replaced:  # only now that the data can be used
+    if (out / BUNDLE).exists():  # removed only now that the data can be used
         remove_written(out, _WRITTEN)
     group = WorkerGroup(
         workers=options.workers,
@@ -95,9 +99,7 @@ def _show(pictures: Pictures) -> None:
         console.table("pictures", ["class", "train"], zip(pictures.classes, counts, strict=True))
     else:
         console.say(f"pictures: {len(pictures.ids):,}")
-    for reason, number in pictures.dropped.items():
-        if number:
-            console.say(f"left out: {number} {reason}")
+    say_left_out(pictures.dropped)
 
 
 def _note(metrics: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from artray.bundles.classifier import read_json
 from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, load_generator_bundle
-from artray.classifiers.search import RESULTS
+from artray.engine.grids import RESULTS
 from artray.gans.latent_walks import FOLDER, STRIPS
 from artray.gans.sample_sheets import png
 from artray.gans.sampling import GeneratorModel, in_task
