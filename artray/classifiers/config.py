@@ -175,7 +175,7 @@ class TrainConfig(Options):
         return ExamplesConfig(**{key.name: getattr(self, key.name) for key in fields(ExamplesConfig)})
 
     @property
-    def learning_rate(self) -> Schedule:
+    def learning_rates(self) -> Schedule:
         """How the learning rate changes."""
         return Schedule(
             highest=self.optimizer.learning_rate,

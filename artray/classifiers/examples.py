@@ -23,7 +23,7 @@ from artray.storage import Location
 from artray.storage.passes import read_run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Examples:
     """The labelled examples of one experiment, in an order that depends on nothing but their ids.
 
@@ -104,9 +104,16 @@ def load_examples(
     if corrections:
         table = corrected(table, config.target, config.task, corrections)
     chosen = _label(config, data, table, all_for_training)
-    shape = (config.size, config.size, 3)
     return Examples(
-        chosen.table, chosen.classes, chosen.targets, shape, blocks, place[chosen.rows], {}, input_spec, chosen.dropped
+        table=chosen.table,
+        classes=chosen.classes,
+        targets=chosen.targets,
+        shape=(config.size, config.size, 3),
+        blocks=blocks,
+        place=place[chosen.rows],
+        widths={},
+        input=input_spec,
+        dropped=chosen.dropped,
     )
 
 
@@ -230,15 +237,15 @@ def _with_features(config: ExamplesConfig, data: Location, table: pa.Table, chos
     place = np.stack([np.zeros(len(values), np.int64), np.arange(len(values))], axis=1)
     widths = {name: group.shape[1] for name, group in groups.items()}
     return Examples(
-        chosen.table,
-        chosen.classes,
-        chosen.targets,
-        values.shape[1:],
-        [ray.put(values)],
-        place,
-        widths,
-        spec,
-        chosen.dropped,
+        table=chosen.table,
+        classes=chosen.classes,
+        targets=chosen.targets,
+        shape=values.shape[1:],
+        blocks=[ray.put(values)],
+        place=place,
+        widths=widths,
+        input=spec,
+        dropped=chosen.dropped,
     )
 
 

@@ -80,7 +80,7 @@ class ClassifierTraining:
     refit: Refit | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Position:
     """How far a run has come: what a checkpoint holds beside the replicas' state.
 
@@ -201,13 +201,13 @@ class _Run:
         order = epoch_order(self._examples, epoch, config.seed, balanced=config.sampling == "balanced")
         batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
         history = self._refit.history[:epoch] if self._refit else position.history
-        schedule = config.learning_rate
+        schedule = config.learning_rates
         rates = [schedule.rate(epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
 
         def take(indices: Indices) -> tuple[Any, Any, Any]:
             x = self._inputs.take(indices)
             if len(self._examples.shape) == 3 and config.augment:
-                x = augment(x, indices, config.augment, config.seed, epoch, self._small[indices])
+                x = augment(x, indices, config.augment, config.seed, epoch, minority=self._small[indices])
             return x, self._examples.targets[indices], self._weights[indices]
 
         started, first = time.monotonic(), position.step

@@ -90,6 +90,7 @@ def augment(
     how: Augmentation,
     seed: int,
     epoch: int,
+    *,
     minority: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Change pictures at random.

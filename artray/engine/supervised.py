@@ -124,16 +124,24 @@ class SupervisedTrainer(Trainer):
             for step, (size, number, start) in enumerate(zip(sizes, pieces, starts, strict=True)):
                 bounds[step, :, : number + 1] = self.bounds(size, number) + start
             scale = np.array([self.weight(size) / size for size in sizes], np.float32)
-            return _Batches(x, y, weights, bounds, pieces, scale, np.asarray(rates[call], np.float32))
+            return _Batches(
+                x=x,
+                y=y,
+                weights=weights,
+                bounds=bounds,
+                pieces=pieces,
+                scale=scale,
+                rates=np.asarray(rates[call], np.float32),
+            )
 
         for tensors, _ in self.feed(fetch, calls):
             yield self._train(_Batches(*tensors)).numpy()
 
     def _steps(self, batches: _Batches) -> Any:
-        x, y, weights, bounds, pieces, scale, rates = batches
-        losses = tf.TensorArray(tf.float32, size=tf.shape(rates)[0])
-        for step in tf.range(tf.shape(rates)[0]):
-            batch = _Batches(x, y, weights, bounds[step], pieces[step], scale[step], rates[step])
+        number = tf.shape(batches.rates)[0]
+        losses = tf.TensorArray(tf.float32, size=number)
+        for step in tf.range(number):
+            batch = _Batches(*batches[:3], *(values[step] for values in batches[3:]))
             losses = losses.write(step, self._step(batch))
         return losses.stack()
 

@@ -17,7 +17,7 @@ from artray.gans.config import GanConfig
 from artray.storage import Location, dataset_digest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pictures:
     """Pictures in an order that depends on nothing but their ids.
 
@@ -78,10 +78,10 @@ def load_pictures(config: GanConfig, data: Location) -> Pictures:
             keep.append(row)
     if len(keep) < config.batch_size:
         of = " of the part train" if "split" in names else ""
-        found = {0: "no picture", 1: "one picture"}.get(len(keep), f"{len(keep)} pictures")
+        pictures = {0: "no picture", 1: "one picture"}.get(len(keep), f"{len(keep)} pictures")
         left = ", ".join(f"{number} {reason}" for reason, number in dropped.items() if number)
         raise InputError(
-            f"{data}: has {found}{of} to learn from{f' ({left})' if left else ''}, fewer than a batch "
+            f"{data}: has {pictures}{of} to learn from{f' ({left})' if left else ''}, fewer than a batch "
             f"(batch_size: {config.batch_size})"
         )
     classes = config.classes or sorted({label for label in map(labels.__getitem__, keep) if label is not None})
@@ -98,7 +98,15 @@ def load_pictures(config: GanConfig, data: Location) -> Pictures:
         for name in np.array(classes)[one_hot.sum(axis=0) == 0]:
             raise InputError(f"{data}: no picture of {name} in column {config.target!r}")
     source = dataset_digest(dataset)
-    return Pictures([ids[row] for row in rows], classes, one_hot, blocks, place[rows], source, dropped)
+    return Pictures(
+        ids=[ids[row] for row in rows],
+        classes=classes,
+        labels=one_hot,
+        blocks=blocks,
+        place=place[rows],
+        source=source,
+        dropped=dropped,
+    )
 
 
 def _labels(config: GanConfig, table: pa.Table) -> list[str | None]:

@@ -48,7 +48,7 @@ class GanTraining:
     summaries: Location | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Position:
     """How far a run has come: what a checkpoint holds beside the networks' state.
 
@@ -95,10 +95,13 @@ class _Run:
         self._names = METRICS
         config, pictures = training.config, training.pictures
         self._inputs = Inputs(pictures.blocks, pictures.place)
-        model, classes = config.model, len(pictures.classes)
-        self._generator = partial(generator, model.name, config.size, config.latent_size, classes, model.settings())
+        model = config.model
+        classes, settings = len(pictures.classes), model.settings()
+        self._generator = partial(
+            generator, model.name, config.size, config.latent_size, classes=classes, settings=settings
+        )
         self._discriminator = partial(
-            discriminator, model.name, config.size, classes, model.settings(), config.loss.name
+            discriminator, model.name, config.size, classes=classes, settings=settings, loss=config.loss.name
         )
         keras.utils.set_random_seed(config.seed)
         self._trainer = AdversarialTrainer(

@@ -123,9 +123,9 @@ def test_set(file, path, text, value):
 
 
 def test_the_learning_rates_schedule(file):
-    assert read_config(file, {}).learning_rate == Schedule(highest=0.01, epochs=20)
+    assert read_config(file, {}).learning_rates == Schedule(highest=0.01, epochs=20)
     changes = {"schedule": "plateau", "warmup_epochs": "2", "decay": "0.3", "decay_epochs": "4", "epochs": "7"}
-    found = read_config(file, {**changes, "monitor": "validation_accuracy"}).learning_rate
+    found = read_config(file, {**changes, "monitor": "validation_accuracy"}).learning_rates
     assert found == Schedule(
         highest=0.01,
         epochs=7,

@@ -16,7 +16,17 @@ def examples(counts: list[int]) -> Examples:
     table = pa.table({"object_id": [f"{n}" for n in range(len(true))], "part": part})
     names = [f"class-{number}" for number in range(len(counts))]
     targets = np.eye(len(counts), dtype=np.float32)[true]
-    return Examples(table, names, targets, (4,), [], np.zeros((len(true), 2), np.int64), {}, {}, {})
+    return Examples(
+        table=table,
+        classes=names,
+        targets=targets,
+        shape=(4,),
+        blocks=[],
+        place=np.zeros((len(true), 2), np.int64),
+        widths={},
+        input={},
+        dropped={},
+    )
 
 
 def test_an_epoch_is_every_training_example_once_in_another_order():

@@ -47,13 +47,15 @@ def test_a_picture_depends_on_seed_epoch_and_example_only(how, size, seed, epoch
     before = images.copy()
     examples = np.array([3, 1000, 7, 0, 2**40, 5])
     small = np.array([True, False, True, False, False, True])
-    changed = augment(images, examples, how, seed, epoch, small)
+    changed = augment(images, examples, how, seed, epoch, minority=small)
     assert changed.shape == images.shape
     assert changed.dtype == np.uint8
     assert np.array_equal(images, before)
     order = [4, 2, 5, 0, 1, 3]
-    assert np.array_equal(augment(images[order], examples[order], how, seed, epoch, small[order]), changed[order])
-    one = augment(images[1:2], examples[1:2], how, seed, epoch, small[1:2])
+    assert np.array_equal(
+        augment(images[order], examples[order], how, seed, epoch, minority=small[order]), changed[order]
+    )
+    one = augment(images[1:2], examples[1:2], how, seed, epoch, minority=small[1:2])
     assert np.array_equal(one[0], changed[1])
 
 
@@ -184,7 +186,7 @@ def test_only_the_minority_is_distorted():
     images = pictures(40)
     small = np.arange(40) % 4 == 0
     how = Augmentation(distort=Distortion(brightness=0.5, minority=True))
-    changed = augment(images, np.arange(40), how, 0, 0, small)
+    changed = augment(images, np.arange(40), how, 0, 0, minority=small)
     assert np.array_equal((changed != images).any(axis=(1, 2, 3)), small)
     everybody = augment(images, np.arange(40), how, 0, 0)
     assert np.array_equal(everybody[small], changed[small])

@@ -15,7 +15,7 @@ def latents(seed: int, count: int, size: int) -> np.ndarray:
 
 
 @given(seed=st.integers(0, 999), size=st.integers(2, 64), steps=st.integers(2, 12))
-def test_a_way_begins_and_ends_at_its_codes_in_even_steps(seed: int, size: int, steps: int) -> None:
+def test_a_way_begins_and_ends_at_its_latents_in_even_steps(seed: int, size: int, steps: int) -> None:
     first, last = latents(seed, 2, size)
     for distribution in ("normal", "uniform"):
         way = interpolate(first, last, steps, distribution)
@@ -28,7 +28,7 @@ def test_a_way_begins_and_ends_at_its_codes_in_even_steps(seed: int, size: int, 
 
 
 @given(seed=st.integers(0, 999), size=st.integers(2, 64))
-def test_between_codes_of_one_length_the_way_is_an_arc(seed: int, size: int) -> None:
+def test_between_latents_of_one_length_the_way_is_an_arc(seed: int, size: int) -> None:
     first, last = (row / np.linalg.norm(row) * 5 for row in latents(seed, 2, size))
     way = interpolate(first, last, 9, "normal").astype(np.float64)
     assert np.linalg.norm(way, axis=1) == pytest.approx(5, rel=1e-3)
@@ -36,7 +36,7 @@ def test_between_codes_of_one_length_the_way_is_an_arc(seed: int, size: int) -> 
     assert angles == pytest.approx([np.mean(angles)] * 8, abs=2e-3)
 
 
-def test_parallel_codes_have_a_way_too() -> None:
+def test_parallel_latents_have_a_way_too() -> None:
     first = latents(0, 1, 16)[0]
     assert np.isfinite(interpolate(first, first, 5, "normal")).all()
     assert np.isfinite(interpolate(first, -first, 5, "normal")).all()
@@ -44,7 +44,7 @@ def test_parallel_codes_have_a_way_too() -> None:
 
 
 @given(seed=st.integers(0, 999))
-def test_sums_are_codes_again(seed: int) -> None:
+def test_sums_are_latents_again(seed: int) -> None:
     one, two, three = latents(seed, 30, 128).reshape(3, 10, 128)
     total = combine(one, two, three, "normal")
     wanted = np.mean([np.linalg.norm(part, axis=-1) for part in (one, two, three)], axis=0)

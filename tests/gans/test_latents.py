@@ -26,7 +26,7 @@ def test_truncation_draws_from_within(truncation):
 
 
 @given(st.integers(0, 9), st.integers(1, 9), st.sampled_from(["normal", "uniform"]), st.integers(0, 99))
-def test_the_same_seed_gives_the_same_codes(count, size, distribution, seed):
+def test_the_same_seed_gives_the_same_latents(count, size, distribution, seed):
     first, again = (draw_latents(count, size, distribution, (seed, 3)) for _ in range(2))
     assert np.array_equal(first, again)
     assert count == 0 or not np.array_equal(first, draw_latents(count, size, distribution, (seed, 4)))

@@ -53,7 +53,7 @@ def test_a_class_without_a_share_is_never_drawn() -> None:
     assert set(spread_classes(5000, [0, 1, 0, 2, 0])) == {1, 3}
 
 
-def test_codes_belong_to_a_seed_and_a_number(plain: str) -> None:
+def test_latents_belong_to_a_seed_and_a_number(plain: str) -> None:
     bundle = load_generator_bundle(Location.parse(plain))
     latents = numbered_latents(bundle, range(10), seed=3)
     assert latents.shape == (10, LATENT_SIZE)
