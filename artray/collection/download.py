@@ -101,6 +101,8 @@ def download(options: DownloadOptions) -> Counts:
         InputError: The catalogue or a column of it can't be used, or `out` can't be written.
     """
     out = storage.normalize(options.out)
+    storage.keep_apart(storage.join(out, _REQUESTS), {"--catalog": options.catalog})
+    _refuse_others_pictures(out)
     storage.ensure_writable(out)
     wanted, without = _wanted(options, storage.join(out, PICTURES))
     rules = Rules(options.max_bytes, opt_out=options.honor_opt_out, private=options.allow_private)
@@ -117,6 +119,15 @@ def download(options: DownloadOptions) -> Counts:
         )
     console.table("download", ["status", "pictures"], list(counts["statuses"].items()))
     return counts | {"reused": reused, "without_url": without, "pictures": storage.join(out, PICTURES)}
+
+
+def _refuse_others_pictures(out: str) -> None:
+    """See that files in `OUT/pictures` are from downloads: others would be replaced where they have a work's name."""
+    pictures = storage.join(out, PICTURES)
+    if storage.exists(storage.join(out, _REQUESTS)) or not storage.exists(pictures):
+        return
+    if next(iter(storage.list_files(pictures)), None) is not None:
+        raise InputError(f"{pictures}: holds files that no download has put there; give another --out")
 
 
 # -- what is asked for -------------------------------------------------------------------------------------------------

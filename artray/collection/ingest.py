@@ -37,6 +37,8 @@ from artray.errors import InputError
 from artray.job import Counts, Options
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 
+_JOB = "manifest"
+
 
 class IngestOptions(Options):
     """List the pictures of a collection, join its catalogue, write the manifest."""
@@ -102,9 +104,16 @@ def ingest(options: IngestOptions) -> Counts:
     """Write the manifest of a collection.
 
     Raises:
-        InputError: There are no pictures, the catalogue or a column of it can't be used, or `out` can't be written.
+        InputError: There are no pictures, the catalogue or a column of it can't be used, or `out` can't be written,
+            holds something else or is the place of an input.
     """
     out = storage.normalize(options.out)
+    storage.keep_apart(out, {"--images": options.images})
+    files = {"--catalog": options.catalog, "--attach": options.attach, "--corrections": options.corrections}
+    storage.keep_apart(storage.join(out, FILE), files)
+    storage.refuse_other_job(out, _JOB)
+    # Not below: a table made of `out/manifest.parquet` may lie there, and there may be millions of pictures.
+    storage.refuse_other_rows(out, {FILE}, depth=1)
     storage.ensure_writable(out)
     catalog, mapping = _records(options)
     pictures = list_pictures(options.images)
@@ -138,7 +147,8 @@ def ingest(options: IngestOptions) -> Counts:
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
     storage.write_table(storage.join(out, FILE), rows.table)
-    storage.write_bytes(storage.join(out, "_run.json"), json.dumps({"counts": counts}, indent=1).encode())
+    run = {"job": _JOB, "counts": counts}
+    storage.write_bytes(storage.join(out, storage.RUN), json.dumps(run, indent=1).encode())
     console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
     return counts
 

@@ -32,8 +32,9 @@ from artray.collection.pictures import BATCH
 from artray.errors import InputError
 from artray.job import Counts
 
-PLAN = "_plan.json"
-RUN = "_run.json"
+PLAN, RUN = storage.PLAN, storage.RUN
+# The plan last: where there are parts, it says of what.
+_WRITTEN = (r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json")
 _LARGEST_CHUNK = 256
 _TALLY = "artray.statuses"
 
@@ -58,12 +59,12 @@ def run_pass(
     """Apply a worker to every row of a manifest and write what it returns as a Parquet dataset.
 
     Args:
-        title: What the progress bar says.
+        title: What the output is called: by the progress bar, and in `_plan.json` and `_run.json` as `job`.
         manifest: URI of a Parquet dataset with `object_id` and `image_uri`.
         out: URI of the folder for the parts, `_plan.json` and, once finished, `_run.json`.
         worker: The work; constructed in each actor with `arguments`.
         arguments: JSON values. They are the settings of the run: a folder that was begun with others is refused.
-        overwrite: Remove such a folder's content instead of refusing it.
+        overwrite: Remove what the pass has written there before instead of refusing it.
         gpus: Whether the work goes faster on a GPU. Where the cluster has some, each gets one actor with a share of its
             machine's CPUs (see `actor_cpus`); else each CPU gets one.
 
@@ -72,17 +73,18 @@ def run_pass(
         there already, `out`.
 
     Raises:
-        InputError: The manifest can't be used, `out` can't be written or holds something else, or a machine of the
-            cluster can't do the work.
+        InputError: The manifest can't be used, `out` can't be written, holds something else or lies where the manifest
+            does, or a machine of the cluster can't do the work.
     """
     out = storage.normalize(out)
+    storage.keep_apart(out, {}, {"--manifest": manifest}, rows=True)
     chunks, fingerprint = _manifest_rows(manifest)
     storage.ensure_writable(out)
     cluster.connect()
     cluster.check_nodes([manifest], [out])
     settings = {"manifest": storage.normalize(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
-    plan = _plan(out, settings, chunks, overwrite)
-    done = _finished_parts(out)
+    plan = _plan(title, out, settings, chunks, overwrite)
+    done = _finished_parts(out) & {chunk["part"] for chunk in plan["chunks"]}
     todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
     total = sum(chunk["count"] for chunk in plan["chunks"])
     resumed = total - sum(chunk["count"] for chunk in todo)
@@ -101,7 +103,7 @@ def run_pass(
         "resumed": resumed,
         "out": out,
     }
-    finished = {"artray": artray.__version__, "finished_at": _now(), **settings, "counts": counts}
+    finished = {"job": title, "artray": artray.__version__, "finished_at": _now(), **settings, "counts": counts}
     storage.write_bytes(storage.join(out, RUN), json.dumps(finished, indent=1).encode())
     return counts
 
@@ -142,21 +144,23 @@ def _manifest_rows(manifest: str) -> tuple[list[dict[str, Any]], str]:
 
 
 def _plan(
-    out: str, settings: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], overwrite: bool
+    title: str, out: str, settings: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], overwrite: bool
 ) -> dict[str, Any]:
     """The plan in the output folder if it is for the same run, else a new one."""
     uri = storage.join(out, PLAN)
-    if storage.exists(uri):
-        plan: dict[str, Any] = json.loads(storage.read_bytes(uri))
+    storage.refuse_other_job(out, title)
+    plan: dict[str, Any] = json.loads(storage.read_bytes(uri)) if storage.exists(uri) else {"chunks": []}
+    storage.refuse_other_rows(out, {chunk["part"] for chunk in plan["chunks"]})
+    if plan["chunks"]:
         if plan["settings"] == settings:
             return plan
         if not overwrite:
             raise InputError(
                 f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
             )
-        storage.remove(out)
+        storage.remove_written(out, _WRITTEN)
     chunks = _cut(groups, cluster.cpus())
-    plan = {"artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
+    plan = {"job": title, "artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
     storage.write_bytes(uri, json.dumps(plan).encode())
     return plan
 

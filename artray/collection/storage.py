@@ -21,8 +21,9 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -50,6 +51,10 @@ _S3_CONFIG: dict[str, Any] = {
 
 
 _LISTINGS = 16  # prefixes listed at once
+
+PLAN = "_plan.json"
+RUN = "_run.json"
+"""What a job says of its output, before and after: among it which job that is (see `refuse_other_job`)."""
 
 REFUSED = "the S3 server refuses these keys"
 """What a `ReadError` says where not the file but the keys are at fault."""
@@ -344,8 +349,159 @@ def ensure_writable(uri: str) -> None:
     fs.rm_file(path)
 
 
+def remove_written(uri: str, names: Sequence[str]) -> None:
+    r"""Remove from a folder the files that a job has written there, and folders that are empty then; all else stays.
+
+    Args:
+        uri: The folder or prefix, which stays itself; nothing happens where there is none.
+        names: Regular expressions for the files' whole paths below it. What fits the first is gone before anything
+            that fits the second goes, and so on: so a job knows what is left where it is killed meanwhile.
+
+    Example:
+        >>> remove_written("work/features", [r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json"])
+    """
+    fs, root = filesystem(uri)
+    if not fs.exists(root):
+        return
+    found = fs.find(root)
+    emptied: set[Path] = set()
+    for name in names:
+        written = [path for path in found if re.fullmatch(name, path[len(root) + 1 :], re.DOTALL)]
+        if isinstance(fs, LocalFileSystem):
+            for path in written:
+                Path(path).unlink(missing_ok=True)
+            emptied |= {folder for path in written for folder in Path(path).parents if Path(root) in folder.parents}
+        else:
+            with ThreadPoolExecutor(_LISTINGS) as pool:
+                list(pool.map(fs.rm_file, written))
+        found = sorted(set(found) - set(written))
+    for folder in sorted(emptied, key=lambda item: len(item.parts), reverse=True):
+        with suppress(OSError):  # something of others is in it
+            folder.rmdir()
+
+
+def refuse_other_job(out: str, job: str) -> None:
+    """Refuse a folder that holds another job's output: what two jobs write into one would be mixed, or lost.
+
+    Args:
+        out: The folder or prefix.
+        job: What the job calls its own output, in the `_plan.json` and `_run.json` that say `job`; those of earlier
+            versions, which don't, are told by what else they hold.
+
+    Raises:
+        InputError: It does.
+    """
+    for name in (RUN, PLAN):
+        uri = join(out, name)
+        if exists(uri) and (found := _job_of(read_bytes(uri))) not in (job, None):
+            raise InputError(f"{out}: holds the output of another job ({found}, by its {name}); give another --out")
+
+
+_ARGUMENT_OF = {
+    "models": "labels",
+    "features": "features",
+    "per_image": "patches",
+    "max_bytes": "download",
+    "generator": "generated",
+}
+"""By which of its arguments a job of earlier versions is known."""
+
+
+def _job_of(text: bytes) -> str | None:
+    """The job that wrote a `_plan.json` or `_run.json`; None: of an earlier version that left nothing to know it by."""
+    try:
+        notes = json.loads(text)
+    except ValueError:
+        notes = None
+    if not isinstance(notes, dict):
+        return "not artray's"
+    if "job" in notes:
+        return str(notes["job"])
+    if "tasks" in notes:
+        return "labels"
+    arguments = notes.get("settings", notes).get("arguments")
+    if isinstance(arguments, dict):
+        return next((job for name, job in _ARGUMENT_OF.items() if name in arguments), None)
+    return "manifest" if "counts" in notes else "not artray's"
+
+
+def refuse_other_rows(out: str, own: Set[str], depth: int | None = None) -> None:
+    """Refuse a folder that holds other Parquet files than the job's own: they would be read as rows of its output.
+
+    Args:
+        out: The folder or prefix.
+        own: The names of the job's own files.
+        depth: How many levels are looked at; None: all.
+
+    Raises:
+        InputError: There are others.
+    """
+    fs, path = filesystem(out)
+    found = [file[len(path) + 1 :] for file in fs.find(path, maxdepth=depth) if file.endswith(".parquet")]
+    others = sorted(file for file in found if file not in own and is_read(file))
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        raise InputError(
+            f"{out}: holds {others[0]}{more}, not of this job, which would be read as rows of its output; "
+            "give another --out"
+        )
+
+
+Inputs = Mapping[str, str | Sequence[str] | None]
+"""A job's inputs by their flags; None: not given."""
+
+
+def keep_apart(out: str, places: Inputs, datasets: Inputs | None = None, *, rows: bool = False) -> None:
+    """Refuse a place for output that is an input, or where output and input would be read as one.
+
+    Args:
+        out: The folder or prefix.
+        places: Inputs of any kind: `out` must not be one of them.
+        datasets: Inputs that are Parquet datasets, read with all folders below them (but for those whose name begins
+            with `_` or `.`): `out` must not lie in one of them either.
+        rows: Whether `out` is such a dataset itself: then none of them may lie in it.
+
+    Raises:
+        InputError: It is so.
+    """
+    place = _real(out)
+    for flag, uri in (*_each(places), *_each(datasets or {})):
+        if _real(uri) == place:
+            raise InputError(f"--out {out}: is the place of {flag}, and what is there is not to be mixed; give another")
+    beside = "would be read as a part of it; give a folder beside it"
+    for flag, uri in _each(datasets or {}):
+        if _is_read_with(place, _real(uri)):
+            raise InputError(f"--out {out}: lies within {flag} {uri} and {beside}")
+        if rows and _is_read_with(_real(uri), place):
+            raise InputError(f"--out {out}: {flag} {uri} lies within it and {beside}")
+
+
+def _each(inputs: Inputs) -> Iterator[tuple[str, str]]:
+    for flag, given in inputs.items():
+        for uri in [given] if isinstance(given, str) else given or ():
+            yield flag, uri
+
+
+def _real(uri: str) -> str:
+    uri = normalize(uri)
+    return uri if uri.startswith("s3://") else os.path.realpath(uri)
+
+
+def _is_read_with(inner: str, outer: str) -> bool:
+    """Whether who reads the dataset in a folder reads what is in another place too."""
+    return inner.startswith(f"{outer}/") and is_read(inner[len(outer) + 1 :])
+
+
+def is_read(path: str) -> bool:
+    """Whether a file or folder with this path below a dataset's folder is a part of the dataset (see `dataset`)."""
+    return not any(part.startswith(("_", ".")) for part in path.split("/"))
+
+
 def remove(uri: str) -> None:
-    """Remove a file or a folder with all below it; nothing happens where there is none."""
+    """Remove a file, or a folder with all below it, such as only artray makes; nothing happens where there is none.
+
+    What else may lie in a folder that the user has named is the user's: see `remove_written`.
+    """
     fs, path = filesystem(uri)
     if fs.exists(path):
         # `rm` on S3 takes a name with [, ? or * for a pattern: it would miss this one, or remove its neighbours.
@@ -363,17 +519,40 @@ def write_table(uri: str, table: pa.Table, row_group_size: int = 4096) -> None:
 def dataset(uri: str) -> pads.Dataset:
     """A Parquet dataset: a file, or all files below a folder whose names don't begin with `_` or `.`.
 
+    Where some are called `….parquet`, others (notes, pictures) are left out.
+
     Raises:
         InputError: It is not there, or no Parquet.
     """
     fs, path = arrow_filesystem(uri)
     try:
-        found = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
+        found = _dataset(fs, path)
     except pa.ArrowInvalid as error:
         raise InputError(f"{uri}: not a Parquet dataset: {' '.join(str(error).split())[:200]}") from error
     if not found.files:
         raise InputError(f"{uri}: holds no Parquet files")
     return found
+
+
+def _dataset(fs: pafs.FileSystem, path: str) -> pads.Dataset:
+    options: dict[str, Any] = {"filesystem": fs, "format": "parquet"}
+    try:
+        found = pads.dataset(path, partitioning="hive", **options)
+        files = found.files
+    except pa.ArrowInvalid:  # its first file is no Parquet
+        if fs.get_file_info(path).is_file:
+            raise
+        infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True))
+        files = [info.path for info in infos if info.is_file and is_read(info.path[len(path) :].lstrip("/"))]
+        if not any(file.endswith(".parquet") for file in files):
+            raise
+        found = None
+    tables = [file for file in files if file.endswith(".parquet")]
+    if found is not None and len(tables) in (0, len(files)):
+        return found
+    return pads.dataset(
+        sorted(tables), partitioning=pads.partitioning(flavor="hive"), partition_base_dir=path, **options
+    )
 
 
 def upload_folder(folder: Path, uri: str) -> None:

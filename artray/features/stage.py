@@ -81,6 +81,7 @@ def extract_features(options: FeatureOptions) -> Counts:
             # And so is a backbone that can't be had; for the default one it would only take time.
             with console.silent_stderr(), redirect_stdout(io.StringIO()):
                 _ = feature.fields
+    storage.keep_apart(storage.normalize(options.out), {"--detector": options.detector})
     counts = compute_features(options.manifest, options.out, specs, overwrite=options.overwrite)
     return counts | {"features": [spec["name"] for spec in specs]}
 

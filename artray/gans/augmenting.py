@@ -73,6 +73,9 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     """
     config = _checked(options)
     out = storage.normalize(options.out)
+    for place in (out, *(storage.join(out, name) for name in ("data", "generated"))):
+        storage.keep_apart(place, {}, {"--data": options.data})
+        storage.refuse_other_job(place, "augmentation")
     generator = storage.join(out, "gan")
     console.heading("the generator, from the training part alone")
     names = [] if config.classes is None else [("classes", json.dumps(config.classes))]

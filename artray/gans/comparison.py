@@ -69,6 +69,8 @@ def compare_gans(options: ComparisonOptions) -> Counts:
         ArtrayError: Not one could be trained.
     """
     out = storage.normalize(options.out)
+    storage.keep_apart(out, {}, {"--data": options.data})
+    storage.refuse_other_job(out, "comparison")
     storage.ensure_writable(out)
     runs = _runs(options, out)
     rows = []

@@ -32,6 +32,14 @@ from artray.job import Counts, Options
 PICTURES = "pictures"
 MANIFEST = "manifest"
 _PLAN = "_plan"
+WRITTEN = (
+    rf"{MANIFEST}/_run\.json",
+    rf"{MANIFEST}/manifest\.parquet",
+    rf"{_PLAN}/.+",  # before the pictures: what it says is done would be taken for done
+    rf"{PICTURES}/\d{{4,}}/\d{{6,}}\.png",
+)
+"""The files below `OUT`, as `storage.remove_written` takes them."""
+_JOB = "generated"
 _GOLDEN = (5**0.5 - 1) / 2
 
 T = TypeVar("T")
@@ -192,10 +200,13 @@ def sample(
         Counts: `rows`, `ok`, `failed`, `out`, `manifest`, and `classes`, counted, where there are some.
 
     Raises:
-        InputError: No generator bundle, no such class, or `out` holds other samples or can't be written.
+        InputError: No generator bundle, no such class, or `out` holds other samples or another job's manifest, or can't
+            be written.
     """
     bundle = load_generator_bundle(model)
     out = storage.normalize(out)
+    storage.keep_apart(out, {"--model": model})
+    storage.refuse_other_job(storage.join(out, MANIFEST), _JOB)
     storage.ensure_writable(out)
     if truncation is not None:
         draw_codes(0, bundle.codes, bundle.distribution, 0, truncation)  # so that a bad one is said now
@@ -228,7 +239,7 @@ def sample(
         gpus=True,
     )
     storage.write_table(storage.join(out, MANIFEST, FILE), _manifest(out, bundle, rows))
-    run = {"arguments": settings, "model_id": bundle.model_id, "counts": counts}
+    run = {"job": _JOB, "arguments": settings, "model_id": bundle.model_id, "counts": counts}
     storage.write_bytes(storage.join(out, MANIFEST, RUN), json.dumps(run, indent=1).encode())
     storage.remove(storage.join(out, _PLAN))
     return counts
@@ -243,8 +254,7 @@ def _made_before(out: str, settings: dict[str, Any], overwrite: bool) -> bool:
         return True
     if not overwrite:
         raise InputError(f"{out}: holds other pictures or another manifest; give another --out, or --overwrite")
-    for name in (MANIFEST, PICTURES, _PLAN):
-        storage.remove(storage.join(out, name))
+    storage.remove_written(out, WRITTEN)
     return False
 
 

@@ -15,9 +15,22 @@ from artray.gans.bundle import ANIMATION, BUNDLE, HISTORY, load_generator_bundle
 from artray.gans.config import read_config
 from artray.gans.data import Pictures, load_pictures
 from artray.gans.loop import Job, train_worker
+from artray.gans.sampling import WRITTEN
 from artray.job import Counts, Options
 from artray.training.bundle import made_from
 from artray.training.groups import TRAINING, Group, Workers, join_cluster
+
+# The bundle's own file first: a folder without it holds no bundle, whatever else is left where the job is killed.
+_WRITTEN = (
+    r"generator\.json",
+    r"(generator|discriminator)\.keras|history\.json|scores\.json|samples\.webp",
+    r"samples/epoch-\d+\.png",
+    r"latent/(interpolation|arithmetic|classes)\.png",
+    r"page/([a-z]+\.css|index\.html|pictures/[^/]+\.(png|webp))",
+    r"tensorboard/events\.out\.tfevents\.[^/]+",
+    rf"({TRAINING}|_scores)/.+",
+    *(f"generated/{name}" for name in WRITTEN),
+)
 
 
 class GanOptions(Options):
@@ -37,11 +50,14 @@ def train_gan(options: GanOptions) -> Counts:
     """Train, or go on with a run that was interrupted, or say that the bundle is there already.
 
     Raises:
-        InputError: The config or the data can't be used, or `out` holds another bundle.
+        InputError: The config or the data can't be used, or `out` holds another bundle or another job's output, or is
+            the place of the data.
         ArtrayError: Training failed.
     """
     config = read_config(options.config, options.set)
     out = storage.normalize(options.out)
+    storage.keep_apart(out, {}, {"--data": options.data})
+    storage.refuse_other_job(out, "generator")
     storage.ensure_writable(out)
     source = storage.dataset_fingerprint(storage.dataset(options.data))
     replaced = storage.exists(storage.join(out, BUNDLE))
@@ -54,8 +70,8 @@ def train_gan(options: GanOptions) -> Counts:
     console.say(f"reading pictures from {options.data}")
     pictures = load_pictures(config, options.data)
     _show(pictures)
-    if replaced:  # only now that the data can be used, and never a folder that holds no bundle
-        storage.remove(out)
+    if replaced:  # only now that the data can be used
+        storage.remove_written(out, _WRITTEN)
     group = Group(
         workers=options.workers,
         gpus=options.gpus_per_worker,

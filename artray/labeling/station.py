@@ -98,8 +98,11 @@ def label_catalog(options: LabelOptions) -> Counts:
     begun = time.monotonic()
     started = datetime.now(timezone.utc)
     out = storage.normalize(options.out)
+    datasets = {"--manifest": options.manifest, "--features": options.features}
+    storage.keep_apart(out, {"--model": options.model}, datasets)
     models = _load(options.model)
     published = read_published(out)
+    storage.refuse_other_job(out, "labels")
     pictures = read_manifest(options.manifest)
     features = _features(options, models)
     storage.ensure_writable(out)
@@ -136,6 +139,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         counts = _counts(out, run_id, len(pictures), work, dict(states))
         counts["tasks"] = {name: dict(tally.most_common()) for name, tally in tallies.items()}
         run = {
+            "job": "labels",
             **notes,
             "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONS}},
             "manifest": {"uri": storage.normalize(options.manifest), "fingerprint": settings["manifest"]},

@@ -208,8 +208,8 @@ def _write_pictures(
     works: Sequence[dict[str, Any]], out: Path, name: str, explain: _Maps | None
 ) -> dict[str, list[tuple[str, str]]]:
     """Each work's pictures beside the page: (path, what it shows), by object_id."""
-    storage.remove(str(out / name))
-    (out / name).mkdir()
+    storage.remove_written(str(out / name), [r"\d{3,}-\d+\.jpg"])
+    (out / name).mkdir(exist_ok=True)
     thumbnail = View(_THUMBNAIL, "inside")
     views = [thumbnail] if explain is None else [thumbnail, explain.view]
     table = pa.table({key: [work[key] for work in works] for key in ("object_id", "image_uri")})

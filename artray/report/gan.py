@@ -30,6 +30,8 @@ from artray.training.search import RESULTS
 
 PAGE = "page"
 _FILES = "pictures"
+_WRITTEN = (rf"{_FILES}/(epoch-\d+|nearest-\d+-(generated|work)|interpolation|arithmetic|classes|samples)\.(png|webp)",)
+_COMPARED = (rf"{_FILES}/\d{{2,}}\.png",)
 _SHEETS = 6
 _CURVES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
     ("Losses", "loss", {"generator_loss": "generator", "discriminator_loss": "discriminator"}),
@@ -76,7 +78,7 @@ def gan_page(bundle: str, out: str | None = None) -> str:
             _latent(bundle, about, folder),
         ]
         _write(folder, title, _lead(about, history, scores), sections, _about(about))
-        storage.remove(storage.join(out, _FILES))
+        storage.remove_written(out, _WRITTEN)
         storage.upload_folder(folder, out)
     return storage.join(out, "index.html")
 
@@ -120,7 +122,7 @@ def comparison_page(comparison: str) -> str:
         ]
         lead = escape(f"{len(rows)} generators from the same {scores['works']:,} works.")
         _write(folder, "Generators compared", lead, sections, "")
-        storage.remove(storage.join(place, _FILES))
+        storage.remove_written(place, _COMPARED)
         storage.upload_folder(folder, place)
     return storage.join(place, "index.html")
 

@@ -31,7 +31,6 @@ Works are sorted by id, and a work is named by its place.
 
 import json
 import math
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -41,6 +40,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from artray.collection import storage
 from artray.errors import InputError
 from artray.report.overview import Overview
 
@@ -248,8 +248,10 @@ def write_page(
     data = encode_data(works, evaluations, run or {}, thresholds or {}, overview)
     static = files("artray.report")
     try:
-        shutil.rmtree(out / "data", ignore_errors=True)  # an older page may have had more works
-        (out / "data").mkdir(parents=True)
+        storage.remove_written(
+            str(out / "data"), [r"collection\.js|works-\d{4,}\.js"]
+        )  # an older page may have had more works
+        (out / "data").mkdir(parents=True, exist_ok=True)
         for name, text in data:
             (out / "data" / name).write_text(text, encoding="ascii", newline="\n")
         for source, target in STATIC_FILES.items():

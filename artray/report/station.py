@@ -54,11 +54,15 @@ def report(options: ReportOptions) -> Counts:
     """Write `index.html` and all it needs into a folder.
 
     Raises:
-        InputError: The labels can't be read, or `out` is not a folder on this machine that can be written.
+        InputError: The labels can't be read, or `out` is not a folder on this machine that can be written, or is that
+            of an input or of another job.
     """
     out = storage.normalize(options.out)
     if out.startswith("s3://"):
         raise InputError(f"--out {options.out}: must be a folder on this machine")
+    datasets = {"--labels": options.labels, "--features": options.features}
+    storage.keep_apart(out, {"--evaluation": options.evaluation}, datasets)
+    storage.refuse_other_job(out, "page")
     storage.ensure_writable(out)
     found = read_labels(options.labels)
     chosen, total = _chosen(found, options.limit)

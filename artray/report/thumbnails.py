@@ -10,6 +10,7 @@ known, always.
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from artray.labeling.work import MAY_PASS, unchanged
 FOLDER = "thumbnails"
 INDEX = "index.parquet"
 _MANIFEST, _STAGING = "_pictures.parquet", "_thumbnails"
+_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{16,}\.jpg")
 _COLUMNS = ["object_id", "image_uri", "version", "status", "thumbnail"]
 
 
@@ -50,8 +52,8 @@ def make_thumbnails(out: Path, pictures: pa.Table, size: int) -> dict[str, str]:
     index = pa.concat_tables([kept, made])
     paths = dict(zip(index["object_id"].to_pylist(), index["thumbnail"].to_pylist(), strict=True))
     wanted = {out / path for path in paths.values() if path}
-    for file in (out / FOLDER).rglob("*.jpg"):
-        if file not in wanted:
+    for file in (out / FOLDER).glob("??/*.jpg"):
+        if file not in wanted and _NAME.fullmatch(f"{file.parent.name}/{file.name}"):
             file.unlink()
     notes = {"size": str(size), "decode_version": str(DECODE_VERSION)}
     storage.write_table(str(out / FOLDER / INDEX), index.replace_schema_metadata(notes))

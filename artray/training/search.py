@@ -164,6 +164,8 @@ def search(options: SearchOptions) -> Counts:
             f"--features: {len(options.features)} tables for {len(options.data)} --data: give one for each"
         )
     out = storage.normalize(options.out)
+    storage.keep_apart(out, {}, {"--data": options.data, "--features": options.features})
+    storage.refuse_other_job(out, "search")
     storage.ensure_writable(out)
     sources = [storage.dataset_fingerprint(storage.dataset(uri)) for uri in options.data]
 

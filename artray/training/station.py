@@ -27,6 +27,15 @@ from artray.training.groups import TRAINING, Group, Workers, join_cluster
 from artray.training.loop import Job, Refit, train_worker
 from artray.training.metrics import one_hot
 
+# The bundles' own files first: a folder without them holds no bundle, whatever else is left where the job is killed.
+_WRITTEN = (
+    r"bundle\.json",
+    r"folds/\d+/bundle\.json",
+    r"(folds/\d+/)?(model\.keras|evaluation\.json|history\.json|predictions\.parquet)",
+    r"(folds/\d+/)?tensorboard/(training|refit)/events\.out\.tfevents\.[^/]+",
+    rf"(folds/\d+/)?{TRAINING}/.+",
+)
+
 
 class TrainOptions(Options):
     """Train a classifier as a config says, on several workers, and evaluate it on works it never saw."""
@@ -63,11 +72,14 @@ def train(options: TrainOptions) -> Counts:
     """Train, or go on with a run that was interrupted, or say that the bundle is there already.
 
     Raises:
-        InputError: The config or the data can't be used, or `out` holds another bundle.
+        InputError: The config or the data can't be used, or `out` holds another bundle or another job's output, or is
+            a place of data.
         ArtrayError: Training failed.
     """
     config = read_config(options.config, options.set)
     out = storage.normalize(options.out)
+    storage.keep_apart(out, {}, {"--data": options.data, "--features": options.features})
+    storage.refuse_other_job(out, "model")
     storage.ensure_writable(out)
     source = storage.dataset_fingerprint(storage.dataset(options.data))
     if options.corrections:
@@ -93,8 +105,8 @@ def train(options: TrainOptions) -> Counts:
         examples = load_examples(config, options.data, corrections=options.corrections)
         _show(config, examples)
         baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
-        if replaced:  # only now that the data can be used, and never a folder that holds no bundle
-            storage.remove(out)
+        if replaced:  # only now that the data can be used
+            storage.remove_written(out, _WRITTEN)
         _fit(options, Job(config, examples, standardization(examples), baseline, out, source, None))
     if options.finalize:
         console.say("fitting again on all parts")
@@ -123,7 +135,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
     _show(config, examples)
     baseline = fit_baseline(config, examples, baseline_features(options.features, options.data, config))
     if replaced:
-        storage.remove(out)
+        storage.remove_written(out, _WRITTEN)
     members = [storage.join(out, "folds", str(fold)) for fold in range(config.folds or 0)]
     for fold, member in enumerate(members):
         told = config.model_copy(update={"fold": fold, "classes": examples.classes})
@@ -131,7 +143,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: str, source: s
             if made_from(load_bundle(member), told, source):
                 console.say(f"fold {fold}: done before")
                 continue
-            storage.remove(member)
+            storage.remove_written(member, _WRITTEN)
         dealt = load_examples(told, options.data, corrections=options.corrections, decoded=decoded)
         _fit(options, Job(told, dealt, standardization(dealt), None, member, source, None))
         storage.remove(storage.join(member, TRAINING))

@@ -367,6 +367,42 @@ def test_a_manifest_that_is_none(collection):
         collection.ingest()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("_run.json", '{"run_id": "r", "tasks": {}, "bundles": []}'),
+        ("_plan.json", '{"job": "features", "chunks": []}'),
+        ("predictions.parquet", ""),
+    ],
+)
+def test_another_jobs_folder_is_not_written_to(collection, name, text):
+    collection.add("a.jpg")
+    collection.out.mkdir()
+    (collection.out / name).write_text(text)
+    with pytest.raises(InputError, match=r"holds .*; give another --out") as raised:
+        collection.ingest()
+    assert "\n" not in str(raised.value)
+    assert {path.name: path.read_text() for path in collection.out.iterdir()} == {name: text}
+
+
+def test_a_manifest_is_apart_from_the_pictures_and_the_catalogue(collection):
+    collection.add("a.jpg")
+    place = collection.out
+    collection.out = collection.images
+    with pytest.raises(InputError, match="is the place of --images"):
+        collection.ingest()
+    storage.write_table(str(place / FILE), pa.table({"file": ["a.jpg"], "title": ["A"]}))
+    before = (place / FILE).read_bytes()
+    collection.out = place
+    with pytest.raises(InputError, match="is the place of --catalog"):
+        collection.ingest(catalog=str(place / FILE))
+    assert (place / FILE).read_bytes() == before
+    # Within the pictures' folder, or around it, nothing is mixed.
+    for out in (collection.images / "manifest", collection.images.parent):
+        collection.out = out
+        assert collection.ingest()[0]["rows"] == 1
+
+
 # -- without a catalogue, and with two ---------------------------------------------------------------------------------
 
 

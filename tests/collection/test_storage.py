@@ -249,6 +249,122 @@ def test_remove(tmp_path):
     assert below(tmp_path) == []
 
 
+OWN = (r"_run\.json", r"part-\d{6,}\.parquet", r"folds/\d+/model\.keras", r"_plan\.json")
+THEIRS = [
+    "part-1.parquet",
+    "part-000001.parquet.bak",
+    "notes/_run.json",
+    "folds/a/model.keras",
+    "mypart-000001.parquet",
+]
+
+
+def test_what_a_job_has_written_is_removed_and_nothing_else(tmp_path):
+    own = ["_run.json", "_plan.json", "part-000001.parquet", "part-1000000.parquet", "folds/3/model.keras"]
+    make(tmp_path / "a [b]", *own, *THEIRS)
+    storage.remove_written(str(tmp_path / "a [b]"), OWN)
+    assert [name for name in below(tmp_path / "a [b]") if "." in name] == sorted(THEIRS)
+    assert not (tmp_path / "a [b]/folds/3").exists()
+    make(tmp_path / "c", *own)
+    storage.remove_written(str(tmp_path / "c"), OWN)
+    assert below(tmp_path) == ["a [b]", *(f"a [b]/{name}" for name in below(tmp_path / "a [b]")), "c"]
+    storage.remove_written(str(tmp_path / "nothing"), OWN)
+    assert not (tmp_path / "nothing").exists()
+
+
+@given(st.integers(0, 9))
+def test_what_is_removed_first_is_gone_before_the_rest_wherever_a_job_is_killed(tmp_path_factory, last):
+    folder = make(
+        tmp_path_factory.mktemp("out"), "_run.json", *(f"part-00000{n}.parquet" for n in range(7)), "_plan.json"
+    )
+    unlink, removed = Path.unlink, []
+
+    def killed(path: Path, missing_ok: bool) -> None:
+        if len(removed) == last:
+            raise KeyboardInterrupt
+        removed.append(path.name)
+        unlink(path, missing_ok)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        try:
+            storage.remove_written(str(folder), OWN)
+        except KeyboardInterrupt:
+            assert (folder / "_plan.json").exists()
+    if removed:
+        assert removed[0] == "_run.json"
+    assert len(removed) == last
+    storage.remove_written(str(folder), OWN)
+    assert below(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("out", "places", "datasets", "rows", "reason"),
+    [
+        ("work/in", {"--model": "work/in"}, {}, False, "is the place of --model"),
+        ("work/x/../in/", {}, {"--data": "work/in"}, False, "is the place of --data"),
+        ("link", {"--images": "work/in"}, {}, False, "is the place of --images"),
+        ("work/in/out", {}, {"--data": ["other", "work/in"]}, False, "lies within --data work/in and would be read as"),
+        ("work", {}, {"--manifest": "work/in"}, True, "--manifest work/in lies within it and would be read as"),
+        ("work", {}, {"--manifest": "work/in/manifest.parquet"}, True, "lies within it"),
+        ("s3://museum/in/out", {}, {"--data": "s3://museum/in/"}, False, "lies within --data"),
+        # Nothing is mixed or lost.
+        ("work", {"--images": "work/in"}, {"--data": "work/in"}, False, None),
+        ("work/in/out", {"--images": "work/in"}, {}, True, None),
+        ("work/in/_out", {}, {"--data": "work/in"}, True, None),
+        ("work", {}, {"--manifest": "work/_plan/rows.parquet"}, True, None),
+        ("work/in-2", {}, {"--data": "work/in", "--features": None}, True, None),
+        ("s3://museum/out", {}, {"--data": "s3://museum/in"}, True, None),
+    ],
+)
+def test_an_output_is_apart_from_the_inputs(tmp_path, monkeypatch, out, places, datasets, rows, reason):
+    make(tmp_path, "work/in/manifest.parquet")
+    (tmp_path / "link").symlink_to(tmp_path / "work" / "in")
+    monkeypatch.chdir(tmp_path)
+    if reason is None:
+        storage.keep_apart(out, places, datasets, rows=rows)
+        return
+    with pytest.raises(InputError) as raised:
+        storage.keep_apart(out, places, datasets, rows=rows)
+    assert str(raised.value).startswith(f"--out {out}: ")
+    assert reason in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "job"),
+    [
+        ("_run.json", '{"job": "patches", "counts": {}}', "patches"),
+        ("_plan.json", '{"job": "patches", "chunks": []}', "patches"),
+        # Of earlier versions.
+        ("_run.json", '{"counts": {"rows": 3}}', "manifest"),
+        ("_run.json", '{"run_id": "r", "tasks": {}}', "labels"),
+        ("_run.json", '{"arguments": {"features": []}, "counts": {}}', "features"),
+        ("_plan.json", '{"settings": {"arguments": {"per_image": 3}}, "chunks": []}', "patches"),
+        ("_plan.json", '{"settings": {"arguments": {"models": [], "features": null}}}', "labels"),
+        ("_run.json", '{"arguments": {"generator": "sha"}, "model_id": "m"}', "generated"),
+        ("_run.json", "years of work", "not artray's"),
+        ("_run.json", '{"years": "of work"}', "not artray's"),
+    ],
+)
+def test_another_jobs_folder_is_told(tmp_path, name, text, job):
+    storage.refuse_other_job(str(tmp_path), "works")
+    (tmp_path / name).write_text(text)
+    storage.refuse_other_job(str(tmp_path), job)
+    with pytest.raises(InputError) as raised:
+        storage.refuse_other_job(str(tmp_path), "works")
+    said = f"holds the output of another job ({job}, by its {name}); give another --out"
+    assert str(raised.value) == f"{tmp_path}: {said}"
+
+
+def test_notes_beside_a_datasets_files_are_not_read(tmp_path):
+    for number in (1, 2):
+        storage.write_table(str(tmp_path / f"task=a/part-{number}.parquet"), pa.table({"number": [number]}))
+    for name in ("task=a/a-notes.txt", "task=a/z-notes.txt"):
+        make(tmp_path, name)
+        rows = storage.dataset(str(tmp_path)).to_table().to_pylist()
+        assert rows == [{"number": 1, "task": "a"}, {"number": 2, "task": "a"}]
+
+
 def test_folders_go_up_and_down(tmp_path):
     make(tmp_path / "here", "a.json", "b/c.bin")
     storage.upload_folder(tmp_path / "here", str(tmp_path / "there"))

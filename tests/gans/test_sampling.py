@@ -141,6 +141,28 @@ def test_a_run_that_died_goes_on(plain: str, tmp_path: Path, serial: Serial) -> 
     assert run["arguments"]["count"] == 40
 
 
+def test_overwrite_replaces_samples_and_nothing_else(plain: str, tmp_path: Path, serial: Serial) -> None:
+    sample(plain, str(tmp_path), 20)
+    mine = [
+        tmp_path / name for name in ("notes.txt", "pictures/0000/mine.png", "pictures/mine.png", "manifest/mine.csv")
+    ]
+    for file in mine:
+        file.write_text("mine")
+    sample(plain, str(tmp_path), 10, overwrite=True)
+    assert all(file.read_text() == "mine" for file in mine)
+    assert len(list((tmp_path / "pictures" / "0000").iterdir())) == 10 + 1
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_manifest_of_ingest_is_left_alone(plain: str, tmp_path: Path, overwrite: bool) -> None:
+    mine = {"manifest/_run.json": '{"counts": {}}', "manifest/manifest.parquet": "mine", "pictures/mine.png": "mine"}
+    for name, text in mine.items():
+        storage.write_bytes(f"{tmp_path}/{name}", text.encode())
+    with pytest.raises(InputError, match=r"holds the output of another job \(manifest"):
+        sample(plain, str(tmp_path), 10, overwrite=overwrite)
+    assert {name: (tmp_path / name).read_text() for name in mine} == mine
+
+
 def test_a_bad_truncation_is_said_at_once(plain: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="truncation"):
         sample(plain, str(tmp_path), 4, truncation=0.0)

@@ -41,6 +41,15 @@ def results(out: str) -> dict[str, dict[str, object]]:
     return rows
 
 
+def test_pictures_that_no_download_put_there_are_not_replaced(museum: MuseumServer, tmp_path: Path) -> None:
+    (mine := tmp_path / "out" / "pictures" / "N1.png").parent.mkdir(parents=True)
+    mine.write_text("mine")
+    catalog = write_catalog(tmp_path, {"N1": museum.add("/1", reply(picture(1, "PNG")))})
+    with pytest.raises(InputError, match="holds files that no download has put there"):
+        download(DownloadOptions(catalog=catalog, out=str(tmp_path / "out"), id_column="number", **FAST))
+    assert mine.read_text() == "mine"
+
+
 @pytest.mark.parametrize("place", ["folder", "s3"])
 def test_a_catalogue_is_downloaded_once(
     museum: MuseumServer, place: str, tmp_path: Path, request: pytest.FixtureRequest

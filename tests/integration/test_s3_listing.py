@@ -32,6 +32,20 @@ def test_a_prefix_is_no_other_prefix_that_begins_alike(s3_bucket: str, objects: 
     assert len(list(storage.list_files(f"{s3_bucket}/listing/b/2001"))) == 30
 
 
+def test_what_a_job_has_written_is_removed_and_nothing_else(s3_bucket: str) -> None:
+    own = ["_run.json", "part-000000.parquet", "folds/0/model.keras"]
+    theirs = ["notes.txt", "part-0.parquet", "x/_run.json"]
+    for name in (*own, *theirs):
+        storage.write_bytes(f"{s3_bucket}/written [a]*/{name}", b"")
+    storage.write_bytes(f"{s3_bucket}/written a/_run.json", b"")
+    storage.remove_written(f"{s3_bucket}/written [a]*", [r"_run\.json", r"part-\d{6,}\.parquet", r"folds/\d+/[^/]+"])
+    left = [info.uri.removeprefix(f"{s3_bucket}/") for info in storage.list_files(s3_bucket)]
+    assert [name for name in left if name.startswith("written")] == [
+        *(f"written [a]*/{name}" for name in sorted(theirs)),
+        "written a/_run.json",
+    ]
+
+
 def test_folders_are_asked_side_by_side(
     s3_bucket: str, objects: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,32 @@ def test_overwrite_removes_nothing_before_the_data_can_be_used_and_no_other_fold
     assert (tmp_path / "bundle.json").exists()
 
 
+def test_overwrite_leaves_what_the_job_has_not_written(features: str, tmp_path: Path) -> None:
+    """A folder of work with a bundle among it: only the bundle is replaced."""
+    mine = ["notes.txt", "manifest/manifest.parquet", "features/part-000000.parquet", "folds/mine.txt", "model.txt"]
+    for name in mine:
+        storage.write_bytes(f"{tmp_path}/{name}", name.encode())
+    options = {"config": CONFIG, "data": features, "out": str(tmp_path), "workers": 1, "overwrite": True}
+    first = train(TrainOptions(**options, folds=2, tensorboard=True, set={"epochs": "1"}))
+    assert (tmp_path / "folds" / "1" / "bundle.json").exists()
+    second = train(TrainOptions(**options, set={"epochs": "2"}))
+    assert first["model_id"] != second["model_id"]
+    own = {"bundle.json", "model.keras", "evaluation.json", "history.json", "predictions.parquet"}
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*mine, *own}
+    assert all((tmp_path / name).read_text() == name for name in mine)
+
+
+def test_a_bundle_is_not_written_into_data_or_another_jobs_output(features: str, tmp_path: Path) -> None:
+    for out, message in ((features, "is the place of --data"), (f"{features}/model", "lies within --data")):
+        with pytest.raises(InputError, match=message):
+            run(features, Path(out), 1)
+    (tmp_path / "_run.json").write_text('{"counts": {}}')
+    with pytest.raises(InputError, match=r"holds the output of another job \(manifest"):
+        run(features, tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["_run.json"]
+
+
 def test_a_killed_worker_changes_nothing(features: str, tmp_path: Path) -> None:
     """One of two workers is killed after the first checkpoint, in the middle of an epoch: the same model comes out."""
     changes = {"epochs": "4", "batch_size": "7", "model.dropout": "0.3", "checkpoint_steps": "2", "ema": "0.9"}

@@ -476,6 +476,21 @@ def test_another_jobs_folder_is_not_written_to(label, bundles, table):
         label(bundles["pictures"], out=table)
 
 
+@pytest.mark.parametrize("place", ["manifest", "manifest/labels", "features", "features/labels"])
+def test_labels_are_apart_from_what_they_are_made_from(label, bundles, table, tmp_path, place):
+    with pytest.raises(InputError, match=r"^--out .*--(manifest|features)"):
+        label(bundles["pictures"], features=table, out=f"{tmp_path}/{place}")
+    with pytest.raises(InputError, match="is the place of --model"):
+        label(bundles["pictures"], out=bundles["pictures"])
+    assert not list(tmp_path.glob("**/task=*"))
+
+
+def test_a_pass_that_did_not_finish_is_not_written_to(label, bundles, tmp_path):
+    storage.write_bytes(f"{tmp_path}/out/_plan.json", b'{"job": "features", "chunks": []}')
+    with pytest.raises(InputError, match="holds the output of another job"):
+        label(bundles["pictures"])
+
+
 def test_a_bundle_that_is_replaced_meanwhile(label, tmp_path, passes):
     bundle = write_bundle(f"{tmp_path}/bundle", "pictures", "pictures")
     begin = station.run_pass

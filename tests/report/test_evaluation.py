@@ -115,7 +115,9 @@ def test_an_older_evaluation_is_said_in_one_line(bundle, tmp_path):
 def test_written_again_the_page_is_the_same(bundle, page, tmp_path):
     names = {"w02": "A title <b>, Rosa Bonheur"}
     again = evaluation_page(str(bundle), tmp_path, names)
+    (mine := again.with_suffix("") / "mine.jpg").write_text("mine")
     again = evaluation_page(str(bundle), tmp_path, names)
+    assert mine.read_text() == "mine"
     assert again.read_bytes() == page.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in page.parent.iterdir())
 

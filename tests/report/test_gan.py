@@ -13,6 +13,7 @@ from PIL import Image
 
 from artray.collection import storage
 from artray.gans.latent import latent_strips
+from artray.gans.station import _WRITTEN
 from artray.gans.watching import write_animation, write_sheet
 from artray.report import gan
 from artray.report.gan import comparison_page, gan_page
@@ -103,6 +104,26 @@ def test_a_generators_page(bundle: str) -> None:
     sheets = sorted(path.name for path in (place.parent / "pictures").glob("epoch-*"))
     assert (len(sheets), sheets[0], sheets[-1]) == (6, "epoch-000.png", "epoch-009.png")
     assert len(list((place.parent / "pictures").glob("nearest-*"))) == 3  # one work can't be read any more
+
+
+def test_written_again_the_page_leaves_the_users_files(bundle: str) -> None:
+    pictures = Path(gan_page(bundle)).parent / "pictures"
+    before = {path.name for path in pictures.iterdir()}
+    (pictures / "mine.png").write_text("mine")
+    (pictures / "epoch-999.png").write_text("of more epochs")
+    gan_page(bundle)
+    assert {path.name for path in pictures.iterdir()} == before | {"mine.png"}
+
+
+def test_a_bundle_that_is_overwritten_goes_with_its_page_and_samples_and_nothing_else(bundle: str) -> None:
+    gan_page(bundle)
+    storage.write_bytes(storage.join(bundle, "generated/manifest/manifest.parquet"), b"")
+    storage.write_bytes(storage.join(bundle, "generated/pictures/0000/000000.png"), b"")
+    mine = ["notes.txt", "page/mine.txt", "samples/mine.png", "scans/0000/000000.png"]
+    for name in mine:
+        storage.write_bytes(storage.join(bundle, name), b"mine")
+    storage.remove_written(bundle, _WRITTEN)
+    assert sorted(path.relative_to(bundle).as_posix() for path in Path(bundle).rglob("*") if path.is_file()) == mine
 
 
 def test_the_samples_on_the_page_are_those_that_were_scored(bundle: str) -> None:

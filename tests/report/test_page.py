@@ -336,6 +336,16 @@ def test_large_collection_is_in_several_files_and_an_older_one_leaves_none(tmp_p
     assert len(list((tmp_path / "data").iterdir())) == 2
 
 
+def test_the_users_files_in_the_pages_folder_stay(tmp_path):
+    mine = [tmp_path / name for name in ("notes.txt", "data/catalog.csv", "data/works.js", "data/raw/works-0000.js")]
+    for file in mine:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("mine")
+    write_page(tmp_path, [Work("a", "a.jpg")])
+    write_page(tmp_path, [])
+    assert all(file.read_text() == "mine" for file in mine)
+
+
 def test_values_that_works_share_are_written_once():
     works = [Work(f"{i:04}", "a.jpg", record={"artist": f"Artist {i % 3}"}) for i in range(300)]
     files = dict(encode_data(works, [], {}, {}, None))

@@ -95,6 +95,17 @@ def test_those_of_works_that_have_gone_are_removed(tmp_path, scans, made):
     assert sorted(made[1]) == sorted(IDS[2:])
 
 
+def test_pictures_that_are_no_thumbnails_stay(tmp_path, scans, made):
+    mine = [tmp_path / "page" / "thumbnails" / name for name in ("holiday.jpg", "ab/holiday.jpg", "mine/ab/0.jpg")]
+    for file in mine:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"mine")
+    for count in (4, 1):
+        make_thumbnails(tmp_path / "page", pictures(scans, ["1"] * 4, count), 100)
+    assert all(file.read_bytes() == b"mine" for file in mine)
+    assert len(files(tmp_path / "page")) == len(mine) + 1
+
+
 def test_a_picture_that_may_be_there_tomorrow_is_tried_again(tmp_path, scans, made):
     out = tmp_path / "page"
     (scans / "2.png").rename(tmp_path / "away.png")

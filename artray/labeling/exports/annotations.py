@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 import artray
 from artray.job import Counts
-from artray.labeling.exports.files import dumped, whole_folder
+from artray.labeling.exports.files import dumped, whole_files
 from artray.labeling.exports.source import BATCH, UNCERTAIN, LabelledTask, Lookup, Source, iri, rebatched, shortest, utc
 
 PAGE = 5_000
@@ -41,11 +41,11 @@ Annotation = dict[str, Any]
 
 
 def write_annotations(source: Source, folder: Path, *, least_score: float = 0.5) -> Counts:
-    """Write the collection into a folder that holds nothing else.
+    """Write the collection into a folder, over an older one.
 
     Args:
         source: The labels; objects with their boxes are taken from the column `objects` of its features.
-        folder: Written anew.
+        folder: Its other files stay.
         least_score: Detected objects with a lower score are left out.
     """
     total = pages = 0
@@ -62,7 +62,7 @@ def write_annotations(source: Source, folder: Path, *, least_score: float = 0.5)
             yield from count("labels", _labels(source, task, targets))
         yield from count("objects", _objects(source, least_score))
 
-    with whole_folder(folder) as part:
+    with whole_files(folder, [r"collection\.json", r"page-\d{6,}\.json"]) as part:
         annotations = both()
         items = list(islice(annotations, PAGE))
         while items or not pages:

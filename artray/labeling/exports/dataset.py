@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from artray.labeling.contract import LABELS
-from artray.labeling.exports.files import whole_folder
+from artray.labeling.exports.files import whole_files
 from artray.labeling.exports.source import DECISION, UNCERTAIN, Source
 
 DATA = "data"
@@ -59,7 +59,7 @@ class TaskFile:
 
 def write_dataset(source: Source, folder: Path) -> list[TaskFile]:
     """Write each task's file; the folder's other files stay."""
-    with whole_folder(folder / DATA) as part:
+    with whole_files(folder / DATA, [r"[a-z0-9][a-z0-9_-]*\.parquet"]) as part:
         return [_write_task(source, number, part) for number in range(len(source.tasks))]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from artray.collection import storage
 
 
 @contextmanager
@@ -23,15 +25,22 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to write into, which takes the folder's place, unless there was an error."""
+def whole_files(path: Path, names: Sequence[str]) -> Iterator[Path]:
+    """An empty folder to write files into, which take the places of their predecessors, unless there was an error.
+
+    Args:
+        path: The files' folder.
+        names: What the files are called, as `storage.remove_written` takes it; others in the folder stay.
+    """
     part = path.with_name(f"{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part
-        shutil.rmtree(path, ignore_errors=True)
-        part.rename(path)
+        storage.remove_written(str(path), names)
+        path.mkdir(exist_ok=True)
+        for file in sorted(part.iterdir(), reverse=True):
+            file.replace(path / file.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

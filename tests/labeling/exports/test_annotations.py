@@ -99,6 +99,16 @@ def test_the_pages_hold_what_the_collection_says(tmp_path, collection, features,
     assert all(item.startswith("urn:uuid:") for item in ids)
 
 
+def test_written_again_there_are_no_old_pages_and_the_users_files_stay(tmp_path, collection, features, monkeypatch):
+    monkeypatch.setattr(annotations, "PAGE", 25)
+    assert len(written(tmp_path, collection, features)) > 3
+    mine = tmp_path / "page" / "exports" / "annotations" / "notes.txt"
+    mine.write_text("mine")
+    monkeypatch.setattr(annotations, "PAGE", 5_000)
+    written(tmp_path, collection, features)
+    assert {path.name for path in mine.parent.iterdir()} == {"notes.txt", "collection.json", "page-000001.json"}
+
+
 def test_targets(tmp_path, collection, features, ids):
     canvas = {object_id: number for number, object_id in enumerate(ids)}
     targets = {
