@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from artray.gans.codes import Distribution
-from artray.training.bundle import AnyBundle, load_keras, read_bundle
+from artray.training.bundle import AnyBundle, Names, load_keras, read_bundle
 
 BUNDLE = "generator.json"
 GENERATOR = "generator.keras"
@@ -35,7 +35,7 @@ class GeneratorBundle(AnyBundle):
     size: int
     codes: int
     distribution: Distribution
-    classes: list[str]
+    classes: Names
     generator_sha: str
     discriminator_sha: str
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from artray.collection import storage
 from artray.errors import InputError
 from artray.gans.config import GanConfig
-from artray.training.data import decode_images
+from artray.training.data import decode_images, refuse_bad_names
 from artray.training.targets import read_targets
 
 
@@ -86,6 +86,7 @@ def load_pictures(config: GanConfig, data: str) -> Pictures:
     classes = config.classes or sorted({label for label in map(labels.__getitem__, keep) if label is not None})
     if config.target is not None and len(classes) < 2:
         raise InputError(f"{data}: column {config.target!r} has only {classes[0]!r}; without target: all are learned")
+    refuse_bad_names(classes, data, config.target)
     ids = table["object_id"].to_pylist()
     numbers = table["patch"].to_pylist() if config.input == "patches" else [0] * len(ids)
     rows = np.array(sorted(keep, key=lambda row: (ids[row], numbers[row])), np.int64)

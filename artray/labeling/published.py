@@ -32,22 +32,25 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artray.collection import storage
 from artray.collection.passes import RUN
 from artray.errors import ArtrayError, InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
+from artray.training.bundle import TASK
 
 RUNS = "_runs"
 PICTURES = "_pictures.parquet"
 LABELS_FILE = "labels.parquet"
+
+_File = Annotated[str, Field(pattern=rf"^{RUNS}/\w[^/]*/\w[^/]*$")]  # below OUT, whoever wrote the `_run.json`
 
 
 class TaskLabels(BaseModel):
@@ -68,8 +71,8 @@ class TaskLabels(BaseModel):
     model_id: str
     source: str
     rows: int
-    labels: str
-    pictures: str
+    labels: _File
+    pictures: _File
 
 
 class Published(BaseModel):
@@ -86,7 +89,7 @@ class Published(BaseModel):
 
     schema_version: Literal[1] = 1
     run_id: str
-    tasks: dict[str, TaskLabels]
+    tasks: dict[Annotated[str, Field(pattern=TASK)], TaskLabels]  # a folder is called so
     previous: list[str] = []
 
     def files(self) -> list[str]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from artray.collection import storage
 from artray.collection.decoding import DECODE_VERSION
@@ -20,6 +23,30 @@ from artray.errors import InputError
 
 BUNDLE = "bundle.json"
 MODEL = "model.keras"
+
+
+TASK = r"^[a-z0-9][a-z0-9_-]*$"
+"""What a task may be called: it becomes a part of files' and folders' names."""
+
+
+def check_names(names: Sequence[str]) -> Sequence[str]:
+    """The names of classes, if all can be told apart, also on a terminal and in a file of lines.
+
+    Raises:
+        ValueError: One is empty, holds control characters or stands there twice.
+    """
+    for name, number in Counter(names).items():
+        if not name.strip():
+            raise ValueError("a class without a name")
+        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+            raise ValueError(f"the class {name!a}: line breaks or other control characters in its name")
+        if number > 1:
+            raise ValueError(f"the class {name!r} stands there {number} times")
+    return names
+
+
+Names = Annotated[list[str], AfterValidator(check_names)]
+"""The names of a bundle's classes."""
 
 
 class Class(BaseModel):
@@ -50,14 +77,20 @@ BundleT = TypeVar("BundleT", bound=AnyBundle)
 
 
 class Bundle(AnyBundle):
-    """`bundle.json`."""
+    """`bundle.json`. A bundle may be a stranger's: what becomes a path or a column's name is checked here."""
 
-    task: str
+    task: str = Field(pattern=TASK)
     target: str
-    classes: list[Class]
+    classes: list[Class] = Field(min_length=1)
     input: dict[str, Any]
-    temperature: float
+    temperature: float = Field(gt=0, allow_inf_nan=False)
     model_sha: str
+
+    @field_validator("classes")
+    @classmethod
+    def _have_names(cls, classes: list[Class]) -> list[Class]:
+        check_names([item.name for item in classes])
+        return classes
 
 
 def load_bundle(uri: str) -> Bundle:
@@ -90,7 +123,8 @@ def read_bundle(uri: str, file: str, bundle_type: type[BundleT], kind: str) -> B
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "the file"
-        raise InputError(f"{uri}: not a {kind} bundle of this release: {file}: {where}: {fault['msg']}") from error
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise InputError(f"{uri}: not a {kind} bundle of this release: {file}: {where}: {reason}") from error
     if bundle.decode_version != DECODE_VERSION:
         raise InputError(
             f"{uri}: was trained on pictures of decode version {bundle.decode_version}, this release has "

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from artray.errors import InputError
 from artray.job import Options, OptionsT, read_yaml, validate
 from artray.training.augmentation import Augmentation
+from artray.training.bundle import TASK
 
 Monitor: TypeAlias = Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"]
 """Metrics of an epoch by which training can be steered; the loss is better when lower, the others when higher."""
@@ -59,7 +60,7 @@ class EarlyStopping(BaseModel):
 class TrainConfig(Options):
     """One experiment: what is learned, from what, by which model and how."""
 
-    task: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the labels, as in `task=NAME/`")
+    task: str = Field(pattern=TASK, description="name of the labels, as in `task=NAME/`")
     target: str = Field(description="the catalogue column that holds the true label")
     labels: Literal["one", "several", "soft"] = Field(
         "one",

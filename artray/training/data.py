@@ -26,6 +26,7 @@ from artray.collection.pictures import View, read_pictures
 from artray.collection.splits import PARTS, assign_folds
 from artray.errors import InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
+from artray.training.bundle import check_names
 from artray.training.config import TrainConfig
 from artray.training.targets import read_targets
 
@@ -137,6 +138,18 @@ def load_examples(
     )
 
 
+def refuse_bad_names(classes: Sequence[str], data: str, target: str | None) -> None:
+    """Say before anything is trained that a bundle can't have these classes (see `bundle.check_names`).
+
+    Raises:
+        InputError: It can't.
+    """
+    try:
+        check_names(classes)
+    except ValueError as error:
+        raise InputError(f"{data}: column {target!r}: {error}; give it another in the catalogue") from error
+
+
 @dataclass(frozen=True)
 class _Chosen:
     """The rows of a table that are examples."""
@@ -177,6 +190,7 @@ def _label(config: TrainConfig, data: str, table: pa.Table, all_for_training: bo
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "no label"
         raise InputError(f"{data}: the training part of column {config.target!r} has {found}; two classes are needed")
+    refuse_bad_names(classes, data, config.target)
     ids = table["object_id"].to_pylist()
     numbers = table["patch"].to_pylist() if "patch" in table.column_names else [0] * len(ids)
     rows = np.array(sorted(keep, key=lambda row: (ids[row], numbers[row])), np.int64)

@@ -82,6 +82,18 @@ def test_the_generator_is_rounded_not_cut(plain: str) -> None:
     assert np.abs(painter(codes) - values).max() <= 0.5 + 1e-3
 
 
+@pytest.mark.parametrize("classes", [["Rococo", "Rococo"], ["Rococo", ""], ["Rococo", "a\nb"]])
+def test_a_strangers_classes(classes: list[str], tmp_path: Path) -> None:
+    write_generator(str(tmp_path), ["Rococo", "Cubism"])
+    values = json.loads((tmp_path / "generator.json").read_text())
+    (tmp_path / "generator.json").write_text(json.dumps({**values, "classes": classes}))
+    with pytest.raises(
+        InputError, match=r"not a generator bundle of this release: generator.json: classes: "
+    ) as raised:
+        load_generator_bundle(str(tmp_path))
+    assert "\n" not in str(raised.value)
+
+
 def test_classes_are_asked_for_by_name(conditional: str, plain: str) -> None:
     bundle = load_generator_bundle(conditional)
     assert class_shares(bundle, conditional, []) == [1, 1, 1]

@@ -256,6 +256,10 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
         ({"brightness": [[1.0]] * 11 + [[1.0, 2.0]]}, "'brightness' holds lists of different lengths"),
         ({"split": ["train"] * 9 + ["test"] * 3}, "no labelled example in the validation part"),
         ({"made": ["a"] * 12}, "has only 'a'; two classes are needed"),
+        (
+            {"made": ["a", "b\nc", "a"] * 4},
+            r"column 'made': the class 'b\\nc': line breaks or other control characters",
+        ),
     ],
 )
 def test_tables_that_can_not_be_learned_from(tmp_path: Path, columns: dict[str, object], message: str) -> None:

@@ -491,6 +491,31 @@ def test_a_pass_that_did_not_finish_is_not_written_to(label, bundles, tmp_path):
         label(bundles["pictures"])
 
 
+def test_a_bundles_task_does_not_lead_out_of_the_output(label, tmp_path):
+    bundle = Path(write_bundle(f"{tmp_path}/bundle", "pictures", "pictures"))
+    values = json.loads((bundle / BUNDLE).read_text())
+    (bundle / BUNDLE).write_text(json.dumps({**values, "task": "../../escaped"}))
+    with pytest.raises(InputError, match=r"bundle.json: task: ") as raised:
+        label(str(bundle))
+    refused(raised)
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
+@pytest.mark.parametrize("key", ["task", "labels", "pictures"])
+def test_a_strangers_run_does_not_lead_out_of_the_labels(label, bundles, tmp_path, key):
+    label(bundles["pictures"])
+    run = json.loads((tmp_path / "out" / "_run.json").read_text())
+    (task,) = run["tasks"].values()
+    run["tasks"] = (
+        {"../escaped": task} if key == "task" else {"pictures": {**task, key: "../manifest/manifest.parquet"}}
+    )
+    (tmp_path / "out" / "_run.json").write_text(json.dumps(run))
+    for read in (read_labels, label):
+        with pytest.raises(InputError):
+            read(str(tmp_path / "out") if read is read_labels else bundles["pictures"])
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
 def test_a_bundle_that_is_replaced_meanwhile(label, tmp_path, passes):
     bundle = write_bundle(f"{tmp_path}/bundle", "pictures", "pictures")
     begin = station.run_pass

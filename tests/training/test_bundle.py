@@ -98,6 +98,33 @@ def test_unknown_and_missing_keys(tmp_path):
             load_bundle(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        *(({"task": task}, "task: ") for task in ("../../escaped", "/tmp/x", "a/b", "", "Style", "a\n", "..", "é")),
+        ({"classes": []}, "classes: "),
+        *(
+            ({"classes": [{"name": name}, {"name": "x"}]}, "classes: ")
+            for name in ("", " ", "a\nb", "\x1b[2J", "\u2028")
+        ),
+        ({"classes": [{"name": "oil"}, {"name": "oil"}]}, "classes: the class 'oil' stands there 2 times"),
+        *(({"temperature": value}, "temperature: ") for value in (0, -1, float("nan"), float("inf"))),
+    ],
+)
+def test_a_strangers_bundle(tmp_path, changes, words):
+    """What becomes a path, a column or a divisor is seen before it does."""
+    (tmp_path / BUNDLE).write_text(json.dumps(describe().model_dump() | changes))
+    with pytest.raises(InputError) as raised:
+        load_bundle(str(tmp_path))
+    assert one_line(raised).startswith(f"{tmp_path}: not a model bundle of this release: {BUNDLE}: {words}")
+
+
+def test_names_of_many_tongues_are_names(tmp_path):
+    names = ["Ukiyo-e", "浮世絵", "rücken\u200d figur", "'; DROP TABLE", "</script>"]
+    (tmp_path / BUNDLE).write_text(describe(classes=[Class(name=name) for name in names]).model_dump_json())
+    assert [item.name for item in load_bundle(str(tmp_path)).classes] == names
+
+
 def test_pictures_decoded_otherwise(tmp_path):
     (tmp_path / BUNDLE).write_text(describe(decode_version=DECODE_VERSION + 1).model_dump_json())
     with pytest.raises(InputError) as raised:

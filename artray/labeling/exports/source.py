@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from artray.collection import storage
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.labeling.published import read_labels
+from artray.training.bundle import TASK
 
 BATCH = 16_384
 LABEL, UNCERTAIN = "label", "uncertain"
@@ -149,6 +151,9 @@ def read_source(
     for fragment in whole.get_fragments():
         task = pads.get_partition_keys(fragment.partition_expression)["task"]
         fragments.setdefault(str(task), []).append(fragment)
+    for name in fragments:
+        if not re.fullmatch(TASK, name):  # files are called so
+            raise InputError(f"{labels}: {name!r} is no task's name: it must be of a-z, 0-9, _ and -")
     unknown = sorted(set(thresholds or ()) - fragments.keys())
     if unknown:
         raise InputError(f"--threshold {unknown[0]}: there are no labels of that task, but of {', '.join(fragments)}")

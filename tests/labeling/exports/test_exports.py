@@ -206,6 +206,13 @@ def test_errors(tmp_path, collection):
         export(collection, tmp_path / "file")
 
 
+def test_a_task_does_not_lead_out_of_the_exports(tmp_path, collection, rows):
+    write_labels(Path(collection), "..%2F..%2F..%2Fescaped", rows["style"])
+    with pytest.raises(InputError, match=r"'../../../escaped' is no task's name"):
+        export(collection, tmp_path / "page")
+    assert not list(tmp_path.glob("**/escaped*"))
+
+
 def test_nothing_asked_for_nothing_written(tmp_path, collection):
     assert export_labels(ExportOptions(), collection, tmp_path / "out") == {}
     assert not (tmp_path / "out").exists()
