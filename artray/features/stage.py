@@ -127,6 +127,29 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
     return spec
 
 
+def trusted_spec(spec: Mapping[str, Any], detector: str | None, source: str) -> dict[str, Any]:
+    """A spec out of a bundle or feature table, which may be a stranger's, with the detector that the user names.
+
+    A SavedModel is a program: the one that a stranger names is never loaded.
+
+    Args:
+        spec: The feature's.
+        detector: What `--detector` says.
+        source: Where the spec is from.
+
+    Raises:
+        InputError: The feature needs a detector, and none is named.
+    """
+    if spec["name"] != Objects.name:
+        return dict(spec)
+    if detector is None:
+        raise InputError(
+            f"{source}: needs an object detector, which is a program and is not loaded from where the file says "
+            f"({spec.get('detector')!r}): name one that you trust with --detector DIR"
+        )
+    return {**spec, "detector": storage.normalize(detector)}
+
+
 def build_feature(spec: Mapping[str, Any]) -> Any:
     """The feature of a spec made by `feature_spec`."""
     settings = dict(spec)

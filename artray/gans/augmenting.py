@@ -20,7 +20,7 @@ from artray import console
 from artray.collection import storage
 from artray.collection.passes import RUN, read_run
 from artray.errors import InputError
-from artray.features.stage import compute_features
+from artray.features.stage import compute_features, trusted_spec
 from artray.gans.bundle import load_generator_bundle
 from artray.gans.sampling import sample
 from artray.gans.scores import class_counts, training_works
@@ -51,6 +51,9 @@ class AugmentationOptions(Options):
     seeds: list[int] = Field([0, 1, 2], min_length=2, description="of the classifiers", examples=["N,N"])
     set: dict[str, str] = Field({}, description="change a key of the classifier's config", examples=["KEY=VALUE"])
     set_gan: dict[str, str] = Field({}, description="change a key of the GAN's config", examples=["KEY=VALUE"])
+    detector: str | None = Field(
+        None, description="a detector as in extract_features, where the feature table has objects", examples=["DIR"]
+    )
     workers: int = Field(1, ge=1, description="processes that share each batch of the GAN")
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each worker, and of each classifier")
 
@@ -135,7 +138,15 @@ def _checked(options: AugmentationOptions) -> TrainConfig:
         raise InputError(f"{options.config}: input: patches: generated works are pictures; give features or pictures")
     if config.labels != "one" or config.folds is not None:
         raise InputError(f"{options.config}: needs labels: one, and no folds")
+    if config.input == "features":
+        _specs(options)
     return config
+
+
+def _specs(options: AugmentationOptions) -> list[dict[str, Any]]:
+    """The features of the data, to be computed of the generated works too."""
+    specs = read_run(options.data)["arguments"]["features"]
+    return [trusted_spec(spec, options.detector, options.data) for spec in specs]
 
 
 def _as_data(options: AugmentationOptions, config: TrainConfig, generated: str) -> pa.Table:
@@ -143,9 +154,8 @@ def _as_data(options: AugmentationOptions, config: TrainConfig, generated: str) 
     manifest = storage.join(generated, "manifest")
     if config.input == "pictures":
         return storage.dataset(manifest).to_table().sort_by("image_uri")
-    specs = read_run(options.data)["arguments"]["features"]
     features = storage.join(generated, "features")
-    compute_features(manifest, features, specs, overwrite=True)
+    compute_features(manifest, features, _specs(options), overwrite=True)
     return storage.dataset(features).to_table().sort_by("image_uri")
 
 

@@ -15,7 +15,8 @@ from artray.collection import storage
 from artray.collection.passes import actor_cpus
 from artray.collection.pictures import BATCH, Picture, View, read_pictures
 from artray.errors import InputError
-from artray.features.stage import build_feature, columns_of
+from artray.features.objects import Objects
+from artray.features.stage import build_feature, columns_of, trusted_spec
 from artray.labeling.work import read_features
 from artray.models.batches import predict
 from artray.patches import draw
@@ -84,13 +85,14 @@ class BundleModel:
         views: How it wants pictures decoded.
     """
 
-    def __init__(self, uri: str, features: dict[str, Any], batch: int = BATCH):
+    def __init__(self, uri: str, features: dict[str, Any], batch: int = BATCH, detector: str | None = None):
         """Load a bundle.
 
         Args:
             uri: The bundle.
             features: Feature extractors by spec, shared with other bundles; filled up here.
             batch: How many inputs go through the model at once.
+            detector: The object detector that the user names; the one that the bundle names is not loaded.
         """
         self.bundle: Bundle = load_bundle(uri)
         self.specs = specs_of(self.bundle)
@@ -99,7 +101,7 @@ class BundleModel:
         self._batch = _largest_batch(batch, self._input.get("model_size") or self._input.get("size") or 0)
         for spec in self.specs:
             if _key(spec) not in features:
-                features[_key(spec)] = build_feature(spec)
+                features[_key(spec)] = _extractor(spec, detector, uri)
         if self._input["kind"] == "features":
             self.views = [View(size) for size in sorted({features[_key(spec)].size for spec in self.specs})]
         elif self._input["kind"] == "patches":
@@ -133,6 +135,24 @@ class BundleModel:
         return scores
 
 
+def _extractor(spec: Mapping[str, Any], detector: str | None, uri: str) -> Any:
+    if spec["name"] == Objects.name and detector is None:
+        return _NoDetector(spec, uri)
+    return build_feature(trusted_spec(spec, detector, uri))
+
+
+class _NoDetector:
+    """Stands for a detector that the user has not named, as long as a feature table has what it would find."""
+
+    def __init__(self, spec: Mapping[str, Any], uri: str):
+        self.size: int = spec.get("size", Objects.size)
+        self._spec, self._uri = spec, uri
+
+    def __call__(self, images: npt.NDArray[np.uint8]) -> Mapping[str, Any]:
+        trusted_spec(self._spec, None, self._uri)  # says why not
+        raise AssertionError
+
+
 class LabelWorker:
     """Labels chunks of a run's work with several bundles: each picture is fetched once and decoded once a view.
 
@@ -140,20 +160,27 @@ class LabelWorker:
     do), so that a picture is either done for every task or for none.
     """
 
-    def __init__(self, models: Sequence[dict[str, str]], features: dict[str, Any] | None, decode_version: int):
+    def __init__(
+        self,
+        models: Sequence[dict[str, str]],
+        features: dict[str, Any] | None,
+        decode_version: int,
+        detector: str | None = None,
+    ):
         """Load the bundles.
 
         Args:
             models: `uri`, `identity` and `task` of each.
             features: `uri` and `specs` of the feature table that the work's `part` and `row` point into.
             decode_version: Of this release; as one of the run's settings.
+            detector: As in `BundleModel`.
 
         Raises:
             InputError: A bundle can't be used, or is not the one that the run began with.
         """
         batch = _GPU_BATCH if ray.is_initialized() and ray.get_gpu_ids() else BATCH
         self._extractors: dict[str, Any] = {}
-        self._models = [BundleModel(model["uri"], self._extractors, batch) for model in models]
+        self._models = [BundleModel(model["uri"], self._extractors, batch, detector) for model in models]
         for model, loaded in zip(models, self._models, strict=True):
             if identity(loaded.bundle) != model["identity"]:
                 raise InputError(f"{model['uri']}: was replaced while it was labelling; run the same command again")

@@ -30,6 +30,8 @@ from artray.collection import storage
 from artray.collection.decoding import DECODE_VERSION
 from artray.collection.passes import run_pass
 from artray.errors import ArtrayError, InputError
+from artray.features.objects import Objects
+from artray.features.stage import build_feature, trusted_spec
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES
 from artray.labeling.models import LabelWorker, identity, specs_of
@@ -61,6 +63,12 @@ class LabelOptions(Options):
     features: str | None = Field(
         None, description="the feature table: pictures whose features are in it are not read again", examples=["URI"]
     )
+    detector: str | None = Field(
+        None,
+        description="a TensorFlow SavedModel of the Object Detection API, for models that need one: the same as in "
+        "extract_features",
+        examples=["DIR"],
+    )
     overwrite: bool = Field(
         False, description="label all pictures again, and drop the labels of those that the manifest has no more"
     )
@@ -91,15 +99,16 @@ def label_catalog(options: LabelOptions) -> Counts:
     """Label the collection; a run that was interrupted goes on where it was.
 
     Raises:
-        InputError: A bundle, the manifest or the feature table can't be used, two bundles have one task, `out` can't be
-            written, or holds something else.
+        InputError: A bundle, the manifest or the feature table can't be used, two bundles have one task, a model needs
+            a detector and none is named, or `out` can't be written, holds something else or is the place of an input.
         ArtrayError: No picture could be read.
     """
     begun = time.monotonic()
     started = datetime.now(timezone.utc)
     out = storage.normalize(options.out)
+    detector = storage.normalize(options.detector) if options.detector else None
     datasets = {"--manifest": options.manifest, "--features": options.features}
-    storage.keep_apart(out, {"--model": options.model}, datasets)
+    storage.keep_apart(out, {"--model": options.model, "--detector": detector}, datasets)
     models = _load(options.model)
     published = read_published(out)
     storage.refuse_other_job(out, "labels")
@@ -115,6 +124,8 @@ def label_catalog(options: LabelOptions) -> Counts:
         storage.remove(storage.join(out, _STAGING))  # of a run that was killed after its commit
         console.say("nothing to do")
         return _counts(out, published.run_id, len(pictures), work, _states(out, published.tasks[models[0].bundle.task]))
+    if len(work.rows):
+        _check_detector(options, models, features)
     settings = {
         "models": [model.notes() for model in models],
         "decode_version": DECODE_VERSION,
@@ -122,9 +133,10 @@ def label_catalog(options: LabelOptions) -> Counts:
         "features": features.fingerprint if features else None,
         "before": published.run_id if published else None,
         "overwrite": options.overwrite,
+        "detector": detector,
     }
     staging = _staging(out, settings, work.rows)
-    statuses = _compute(staging, models, features) if len(work.rows) else {}
+    statuses = _compute(staging, models, features, detector) if len(work.rows) else {}
     _check_read(staging, work, statuses)
     run_id = f"{started:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"  # sorts as runs follow each other
     notes = {
@@ -180,6 +192,16 @@ def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable |
     return None
 
 
+def _check_detector(options: LabelOptions, models: Sequence[_Model], features: FeatureTable | None) -> None:
+    """Say before any worker starts that a detector is needed, or that the one named is none."""
+    for model in models:
+        for spec in specs_of(model.bundle):
+            if options.detector is not None or features is None or spec not in features.specs:
+                trusted = trusted_spec(spec, options.detector, model.uri)
+                if spec["name"] == Objects.name:
+                    build_feature(trusted)
+
+
 def _check_gone(options: LabelOptions, work: Work, published: Published | None) -> None:
     if options.overwrite or published is None:
         return
@@ -225,11 +247,14 @@ def _parts(staging: str) -> str:
     return storage.join(staging, "parts")
 
 
-def _compute(staging: str, models: Sequence[_Model], features: FeatureTable | None) -> dict[str, int]:
+def _compute(
+    staging: str, models: Sequence[_Model], features: FeatureTable | None, detector: str | None
+) -> dict[str, int]:
     arguments = {
         "models": [{"uri": model.uri, "task": model.bundle.task, "identity": model.identity} for model in models],
         "features": {"uri": features.uri, "specs": features.specs} if features else None,
         "decode_version": DECODE_VERSION,
+        "detector": detector,
     }
     counts = run_pass("labels", _work_file(staging), _parts(staging), LabelWorker, arguments, overwrite=True, gpus=True)
     statuses: dict[str, int] = counts["statuses"]

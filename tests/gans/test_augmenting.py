@@ -115,6 +115,14 @@ def test_the_generator_learns_the_classifiers_labels(options: AugmentationOption
     assert trained.set == {"epochs": "3", "target": '"medium"', "classes": '["code", "hand"]'}
 
 
+def test_a_feature_tables_detector_is_not_loaded(options: AugmentationOptions, steps: Steps) -> None:
+    run = {"arguments": {"features": [{"name": "objects", "detector": "/theirs"}]}}
+    Path(options.data, "_run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"'/theirs'\): name one that you trust with --detector DIR"):
+        compare_augmentation(options)
+    assert not steps.trained  # said before the hours that it takes
+
+
 def test_run_again_nothing_is_other_data(options: AugmentationOptions, steps: Steps) -> None:
     compare_augmentation(options)
     files = sorted(Path(options.out, "data").rglob("*.parquet"))

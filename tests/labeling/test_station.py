@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,11 +20,13 @@ from artray.collection import storage
 from artray.collection.decoding import DECODE_VERSION, decode
 from artray.errors import ArtrayError, InputError
 from artray.features.brightness import Brightness
+from artray.features.objects import ENCODING, Objects
 from artray.labeling import models, published, station
 from artray.labeling.published import labelled_pictures, read_labels, read_published
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches import draw
 from artray.training.bundle import BUNDLE, MODEL, load_bundle, load_model
+from tests.features.test_objects import save_detector
 from tests.labeling import serial
 from tests.labeling.bundles import (
     BRIGHTNESS,
@@ -407,6 +410,69 @@ def test_a_feature_table_of_another_decode_version(label, bundles, table):
         label(bundles["features"], features=table)
 
 
+# -- a detector, which is a program ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real one, which the user trusts."""
+    return save_detector(tmp_path_factory.mktemp("detector"))
+
+
+@pytest.fixture
+def looking(tmp_path: Path) -> str:
+    """A bundle that names a detector of its own, which would be seen to be loaded: it is none."""
+    storage.write_bytes(f"{tmp_path}/theirs/saved_model.pb", b"not to be loaded")
+    keras.utils.set_random_seed(0)
+    given = keras.Input((len(ENCODING),))
+    network = keras.Model(given, keras.layers.Dense(3, activation="softmax")(given))
+    spec = {"name": "objects", "detector": f"{tmp_path}/theirs", "size": 64}
+    given_input = {"kind": "features", "features": [spec, BRIGHTNESS], "columns": ["objects_encoding"]}
+    return save_bundle(f"{tmp_path}/looking", network, given_input, "looking", 3)
+
+
+def test_a_bundles_detector_is_not_loaded(label, bundles, looking, tmp_path):
+    with pytest.raises(InputError, match=r"/theirs'\): name one that you trust with --detector DIR") as raised:
+        label(looking, bundles["pictures"])
+    assert refused(raised).startswith(f"{looking}: needs an object detector, which is a program")
+    with pytest.raises(InputError, match=r"not a detector: there is no saved_model\.pb"):
+        label(looking, detector=f"{tmp_path}/scans")
+    assert not (tmp_path / "out" / "_run.json").exists()
+
+
+def test_the_detector_that_the_user_names_is(label, looking, detector, collection, tmp_path):
+    label(looking, detector=detector)
+    found = {row["object_id"]: row for row in rows(tmp_path / "out")}
+    assert Counter(row["status"] for row in found.values())["ok"] == ROWS - 2
+    picture = decode(Path(collection["W3"]).read_bytes(), 64).image
+    encoding = Objects(detector, size=64)(picture[None])["objects_encoding"]
+    scores = load_model(looking, load_bundle(looking))(np.array(encoding.to_pylist(), np.float32))
+    assert np.allclose(list(found["W3"]["scores"].values()), np.asarray(scores)[0], atol=1e-5)
+    label(looking)  # nothing to do: no detector is needed
+
+
+def test_of_objects_in_the_feature_table_no_detector_is_needed(
+    label, looking, detector, collection, manifest, tmp_path
+):
+    """Two pictures that can't be read are read again; a new one can be, and there is nobody to look at it."""
+    (spec, _) = load_bundle(looking).input["features"]
+    names = [name for name in sorted(collection) if name not in ("W38", "W39")]
+    pictures = np.stack([decode(Path(collection[name]).read_bytes(), 64).image for name in names])
+    state = {"version": ["1"] * len(names), "status": ["ok"] * len(names), "error": pa.nulls(len(names), pa.string())}
+    content = {"object_id": names, "image_uri": [collection[name] for name in names], **state}
+    table = pa.table({**content, **Objects(detector, size=64)(pictures)})
+    storage.write_table(f"{tmp_path}/table/part-000000.parquet", table)
+    run = {"arguments": {"features": [spec], "decode_version": DECODE_VERSION}, "fingerprint": "f", "finished_at": "x"}
+    storage.write_bytes(f"{tmp_path}/table/_run.json", json.dumps(run).encode())
+    label(looking, detector=detector, out=f"{tmp_path}/computed")
+    label(looking, features=f"{tmp_path}/table")
+    names = ("object_id", "label", "scores", "status")
+    assert of(rows(tmp_path / "out"), *names) == of(rows(tmp_path / "computed"), *names)
+    grown = write_manifest(manifest, {**collection, "new": collection["W0"]})
+    with pytest.raises(InputError, match="--detector DIR"):
+        label(looking, manifest=grown, features=f"{tmp_path}/table")
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 
@@ -532,9 +598,23 @@ def test_a_bundle_that_is_replaced_meanwhile(label, tmp_path, passes):
     assert {row["model_id"] for row in rows(tmp_path / "out")} == {"pictures-4"}
 
 
-def test_damaged_and_unsafe_bundles(label, tmp_path):
-    import keras
+def test_a_bundles_backbone_with_code_in_it_is_not_loaded(label, tmp_path):
+    given = keras.Input((16, 16, 3))
+    keras.Model(given, keras.layers.Lambda(lambda x: x[:, 0, 0])(given)).save(tmp_path / "theirs.keras")
+    network = keras.Model(given := keras.Input((3,)), keras.layers.Dense(3, activation="softmax")(given))
+    spec = {
+        "name": "embedding",
+        "size": 16,
+        "backbone": f"{tmp_path}/theirs.keras",
+        "weights": None,
+        "statistics": False,
+    }
+    given_input = {"kind": "features", "features": [spec], "columns": ["embedding"]}
+    with pytest.raises(InputError, match=r"theirs.keras: not a Keras model that can be loaded"):
+        label(save_bundle(f"{tmp_path}/bundle", network, given_input, "unsafe", 3))
 
+
+def test_damaged_and_unsafe_bundles(label, tmp_path):
     bundle = write_bundle(f"{tmp_path}/damaged", "pictures", "damaged")
     data = bytearray((Path(bundle) / MODEL).read_bytes())
     data[len(data) // 2] ^= 1
