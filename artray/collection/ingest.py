@@ -30,9 +30,18 @@ from artray.collection.columns import (
 from artray.collection.corrections import correct, read_corrections
 from artray.collection.labels import count_classes, count_values, keep_rows, read_labels
 from artray.collection.listing import list_pictures
-from artray.collection.manifest import FILE, PLACE, RESERVED, Previous, free_name, make_ids, works
+from artray.collection.manifest import (
+    FILE,
+    PLACE,
+    RESERVED,
+    Previous,
+    free_name,
+    make_ids,
+    with_split_options,
+    works,
+)
 from artray.collection.matching import Match, match, printable
-from artray.collection.splits import PARTS, assign_folds, assign_splits, merge_groups, split_notes
+from artray.collection.splits import PARTS, assign_folds, assign_splits, empty_parts, merge_groups, split_notes
 from artray.errors import InputError
 from artray.job import Counts, Options
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
@@ -91,6 +100,9 @@ class IngestOptions(Options):
     )
     folds: int | None = Field(None, ge=2, description="divide what is not test into folds too, column fold")
     seed: int = Field(0, ge=0, description="other seeds give other splits and folds")
+    new_split: bool = Field(
+        False, description="forget the parts of the manifest that is there and deal them out anew; ids stay"
+    )
 
     @field_validator("split")
     @classmethod
@@ -119,6 +131,9 @@ def ingest(options: IngestOptions) -> Counts:
     pictures = list_pictures(options.images)
     found = match(pictures, catalog, mapping)
     previous = Previous.read(out)
+    if options.new_split:
+        previous = previous.without_split()
+    _check_split_options(options, previous, out)
     rows = _join(options.images, pictures, catalog, mapping, found, previous)
     total, there = len(rows.table), len(pictures)
     counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": out}
@@ -146,8 +161,9 @@ def ingest(options: IngestOptions) -> Counts:
     rows.add("change", changes := previous.changes(rows.table))
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
-    storage.write_table(storage.join(out, FILE), rows.table)
-    run = {"job": _JOB, "counts": counts}
+    dealt_by = _split_options(options)
+    storage.write_table(storage.join(out, FILE), with_split_options(rows.table, dealt_by))
+    run = {"job": _JOB, "counts": counts, "split": dealt_by}
     storage.write_bytes(storage.join(out, storage.RUN), json.dumps(run, indent=1).encode())
     console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
     return counts
@@ -357,6 +373,37 @@ def _vocabulary(name: str) -> Vocabulary | None:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
+def _split_options(options: IngestOptions) -> dict[str, Any]:
+    """By what the parts are dealt out, by flag, as JSON and as it can be compared: 60 and 0.6 are the same share."""
+    whole = sum(options.split.values())
+    return {
+        "--split": {part: round(options.split[part] / whole, 9) for part in PARTS},
+        "--split-by": sorted(set(options.split_by)),
+        "--test-from": options.test_from,
+        "--folds": options.folds,
+        "--seed": options.seed,
+    }
+
+
+def _check_split_options(options: IngestOptions, previous: Previous, out: str) -> None:
+    """Refuse to deal out new groups otherwise than the old ones, which keep their parts: that is neither split."""
+    if previous.split_options is None:
+        return
+    for flag, value in _split_options(options).items():
+        if flag in previous.split_options and previous.split_options[flag] != value:
+            raise InputError(
+                f"{flag}: the manifest in {out} was split with {_told(previous.split_options[flag])}, not "
+                f"{_told(value)}: --new-split deals all its works out anew, without it give the same {flag} again, or "
+                "another --out"
+            )
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{part}={share:g}" for part, share in value.items())
+    return ",".join(map(str, value)) or "none" if isinstance(value, list) else "none" if value is None else str(value)
+
+
 def _groups(rows: _Rows, mapping: Mapping, split_by: Sequence[str]) -> list[str]:
     """Each row's work, or what is asked for: an artist's works, those of two columns' values."""
     ids = rows.table["object_id"].to_pylist()
@@ -405,7 +452,9 @@ def _add_split(
         previous=before,
         fixed_test=given_test,
     )
-    for note in split_notes(groups, labels, split, before):
+    notes = split_notes(groups, labels, split, before)
+    notes += empty_parts(groups, split, options.split, before, given_test)
+    for note in notes:
         console.say(f"split: {note}")
     rows.add("group", pa.array(groups, pa.string()))
     rows.add("split", pa.array(split, pa.string()))

@@ -11,15 +11,18 @@
     fold        0..k-1 where folds were asked for, null in the test part
     change      since the previous manifest: new, changed (another version) or same
 
-Ingesting a grown collection again keeps every object_id, and keeps the split of every group that had one.
+Ingesting a grown collection again keeps every object_id, and keeps the split of every group that had one. The file's
+metadata hold by which options the parts were dealt out: dealt by others, old groups and new ones would not go together.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -36,6 +39,8 @@ RESERVED = frozenset(
 )  # fmt: skip
 """Columns that artray writes; a catalogue's column of such a name is called `catalog_NAME`."""
 
+_SPLIT_KEY = b"artray.split"
+
 PLACE = pa.schema(
     [("object_id", pa.string()), ("image_uri", pa.string()), ("size", pa.int64()), ("version", pa.string())]
 )
@@ -44,12 +49,16 @@ PLACE = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """What an earlier ingest into the same place decided; empty where there was none."""
+    """What an earlier ingest into the same place decided; empty where there was none.
+
+    `split_options` are those by which it dealt out the parts, by their flags; None: an earlier version did not say.
+    """
 
     id_of_uri: dict[str, str] = field(default_factory=dict)
     version_of_uri: dict[str, str | None] = field(default_factory=dict)
     split_of_uri: dict[str, str] = field(default_factory=dict)
     split_of_id: dict[str, str] = field(default_factory=dict)
+    split_options: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, out: str) -> Previous:
@@ -61,14 +70,21 @@ class Previous:
         uri = storage.join(out, FILE)
         if not storage.exists(uri):
             return cls()
-        table = storage.dataset(uri).to_table(columns=["object_id", "image_uri", "version", "split"])
+        dataset = storage.dataset(uri)
+        table = dataset.to_table(columns=["object_id", "image_uri", "version", "split"])
+        told = (dataset.schema.metadata or {}).get(_SPLIT_KEY)
         ids, uris, versions, splits = (column.to_pylist() for column in table.columns)
         return cls(
             dict(zip(uris, ids, strict=True)),
             dict(zip(uris, versions, strict=True)),
             dict(zip(uris, splits, strict=True)),
             dict(zip(ids, splits, strict=True)),
+            json.loads(told) if told else None,
         )
+
+    def without_split(self) -> Previous:
+        """The same, with the parts forgotten."""
+        return replace(self, split_of_uri={}, split_of_id={}, split_options=None)
 
     def splits(self, table: pa.Table) -> list[str | None]:
         """The part that each row had, found by its picture or else by its id (a picture may have moved)."""
@@ -86,6 +102,11 @@ class Previous:
     def gone(self, table: pa.Table) -> int:
         """How many rows there are no more."""
         return len(self.version_of_uri.keys() - set(table["image_uri"].to_pylist()))
+
+
+def with_split_options(table: pa.Table, options: Mapping[str, Any]) -> pa.Table:
+    """A manifest that says by which options its parts were dealt out; see `Previous`."""
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _SPLIT_KEY: json.dumps(options)})
 
 
 def free_name(name: str, taken: Container[str], tasks: Container[str]) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from artray.collection.duplicates import join_pairs
 from artray.errors import InputError
 
-__all__ = ["PARTS", "assign_folds", "assign_splits", "class_table", "merge_groups", "split_notes"]
+__all__ = ["PARTS", "assign_folds", "assign_splits", "class_table", "empty_parts", "merge_groups", "split_notes"]
 
 PARTS: Final = ("train", "validation", "test")
 
@@ -172,6 +172,43 @@ def split_notes(
     )
     if moved:
         notes.append(f"{moved} rows changed sides: their group was joined with one of another part")
+    return notes
+
+
+def empty_parts(
+    groups: Sequence[str],
+    splits: Sequence[str],
+    fractions: Mapping[str, float],
+    previous: Sequence[str | None],
+    fixed_test: Sequence[bool] | None = None,
+) -> list[str]:
+    """Of each part that no row is in, why that is so and what helps, a line each.
+
+    Args:
+        groups: As in `assign_splits`, like the others.
+        splits: What it gave.
+        fractions: The parts' shares.
+        previous: The part that each row had before.
+        fixed_test: Rows of a given test set.
+    """
+    groups_in = {part: len({group for group, its in zip(groups, splits, strict=True) if its == part}) for part in PARTS}
+    number = len(set(groups))
+    notes = []
+    for part in PARTS:
+        if groups_in[part]:
+            continue
+        if fixed_test is not None and groups_in["test"] == number:
+            why = "the given test part takes all works; give fewer with --test-from"
+        elif not fractions.get(part):
+            why = f"its share is 0; --split {part}=SHARE with all three parts gives it one"
+        elif any(previous) and number >= len(PARTS):
+            why = "works that had a part keep it; --new-split deals all out anew"
+        else:
+            why = (
+                f"there are too few groups ({number}), and a group is not divided; --split-by a column with more "
+                "values, or add pictures"
+            )
+        notes.append(f"nothing in {part}: {why}")
     return notes
 
 

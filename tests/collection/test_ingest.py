@@ -418,7 +418,7 @@ def test_folders_are_classes(collection):
     assert {(row["maker"], row["medium"]) for row in rows} == {("han", "hand"), ("kom", "code")}
     assert all((row["part"] == "test") == (row["split"] == "test") for row in rows)
     assert counts["split"]["validation"] > 0
-    _, rows = collection.ingest(mapping="class-folders")
+    _, rows = collection.ingest(mapping="class-folders", new_split=True)
     assert by_id(rows, "class")["train/han/0"] == ("han",)
 
 
@@ -589,8 +589,107 @@ def test_a_given_test_part(collection, capsys):
     assert {row["object_id"] for row in rows if row["split"] == "test"} == {"0", "1", "6", "7"}
     assert counts["split"]["validation"] in (8, 10)  # a quarter of the other 36 in pairs, as 0.6 to 0.2
     assert f"--test-from {chosen}: 1 of its 3 ids are not in the collection" in capsys.readouterr().err
-    _, rows = collection.ingest(test_from="artist=A5")
+    _, rows = collection.ingest(test_from="artist=A5", new_split=True)
     assert {row["object_id"] for row in rows if row["split"] == "test"} == {"10", "11"}
+
+
+SPLITS = [
+    ({"split": {"train": 1, "validation": 0, "test": 0}}, "--split", "train=0.6 validation=0.2 test=0.2", "train=1 "),
+    ({"split_by": ["artist", "series"]}, "--split-by", "series", "artist,series"),
+    ({"test_from": "artist=A5"}, "--test-from", "none", "artist=A5"),
+    ({"folds": 4}, "--folds", "none", "4"),
+    ({"seed": 1}, "--seed", "0", "1"),
+]
+
+
+@pytest.mark.parametrize(("options", "flag", "before", "now"), SPLITS)
+def test_another_split_is_not_mixed_with_the_one_that_is_there(collection, options, flag, before, now):
+    """Old groups would keep their parts, and new ones be dealt out otherwise: no split that anybody asked for."""
+    collection.add(*(f"{n:02d}.jpg" for n in range(60)))
+    collection.describe([{"file": f"{n:02d}.jpg", "artist": f"A{n // 2}", "series": f"S{n}"} for n in range(60)])
+    plain = {"split_by": ["series"], "split": {"train": 60, "validation": 20, "test": 20}}
+    collection.ingest(**plain)
+    manifest = (collection.out / FILE).read_bytes()
+    with pytest.raises(InputError) as raised:
+        collection.ingest(**plain | options)
+    line = str(raised.value)
+    assert line.startswith(f"{flag}: the manifest in {collection.out} was split with {before}, not {now}")
+    assert "--new-split deals all its works out anew" in line
+    assert "\n" not in line
+    assert (collection.out / FILE).read_bytes() == manifest
+
+    # The same in other words, and the same again, are no other split.
+    _, rows = collection.ingest(**plain | {"split": {"test": 0.2, "validation": 0.2, "train": 0.6}})
+    assert by_id(rows, "split") == by_id(pq.read_table(collection.out / FILE).to_pylist(), "split")
+
+    # Dealt anew it is what these options give where nothing was before; ids stay.
+    _, anew = collection.ingest(**plain | options, new_split=True)
+    ids = {row["image_uri"]: row["object_id"] for row in rows}
+    assert {row["image_uri"]: row["object_id"] for row in anew} == ids
+    assert {row["change"] for row in anew} == {"same"}
+    collection.out = collection.out.with_name("other")
+    _, fresh = collection.ingest(**plain | options)
+    names = ["group", "split", *(["fold"] if "folds" in options else [])]
+    assert by_id(anew, *names) == by_id(fresh, *names)
+
+
+def test_a_manifest_of_an_earlier_version_takes_any_split(collection):
+    collection.add(*(f"{n}.jpg" for n in range(20)))
+    _, before = collection.ingest()
+    table = pq.read_table(collection.out / FILE).replace_schema_metadata(None)
+    pq.write_table(table, collection.out / FILE)
+    _, after = collection.ingest(seed=7)
+    assert by_id(after, "split") == by_id(before, "split")
+    with pytest.raises(InputError, match="was split with 7, not 8"):
+        collection.ingest(seed=8)
+
+
+def test_an_ingest_killed_before_its_run_is_noted_is_not_mixed_either(collection, monkeypatch):
+    def dies(uri: str, data: bytes) -> None:
+        assert uri.endswith("/_run.json")
+        raise KeyboardInterrupt
+
+    collection.add(*(f"{n}.jpg" for n in range(20)))
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "ensure_writable", lambda uri: None)
+        patch.setattr(storage, "write_table", lambda uri, table: pq.write_table(table, uri))
+        patch.setattr(storage, "write_bytes", dies)
+        collection.out.mkdir()
+        with pytest.raises(KeyboardInterrupt):
+            collection.ingest()
+    with pytest.raises(InputError, match="--new-split"):
+        collection.ingest(seed=1)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "options", "reasons"),
+    [
+        (20, {"split": {"train": 8, "validation": 0, "test": 2}}, {"validation": "its share is 0"}),
+        (2, {}, {"validation": "there are too few groups (2)"}),
+        (1, {}, {"validation": "there are too few groups (1)", "test": "there are too few groups (1)"}),
+        (3, {"test_from": "all.txt"}, {"train": "the given test part takes all works", "validation": "the given test"}),
+        (20, {}, {}),
+    ],
+)
+def test_no_part_is_empty_without_a_word(collection, tmp_path, monkeypatch, capsys, pictures, options, reasons):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all.txt").write_text("\n".join(map(str, range(pictures))))
+    collection.add(*(f"{n}.jpg" for n in range(pictures)))
+    counts, _ = collection.ingest(**options)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("split: nothing in ")]
+    assert set(reasons) == {"train", "validation", "test"} - counts["split"].keys()
+    assert len(said) == len(reasons)
+    for line, (part, reason) in zip(said, reasons.items(), strict=True):
+        assert line.startswith(f"split: nothing in {part}: {reason}")
+
+
+def test_an_empty_part_of_kept_works_is_said(collection, capsys):
+    collection.add(*(f"{n}.jpg" for n in range(20)))
+    collection.ingest(split={"train": 1, "validation": 0, "test": 0})
+    pq.write_table(pq.read_table(collection.out / FILE).replace_schema_metadata(None), collection.out / FILE)
+    collection.ingest()
+    said = capsys.readouterr().err
+    assert "split: nothing in test: works that had a part keep it; --new-split deals all out anew" in said
 
 
 def test_a_moved_picture_and_a_renumbered_one_keep_their_side(collection):
