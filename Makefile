@@ -34,6 +34,8 @@ $(VENV)/.test: pyproject.toml $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	# Beside the environment, whose Pillow is newer than it says it can take.
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(VENV)/validators 'iiif-prezi3==3.1.1'
+	# The oldest pyarrow that pyproject.toml allows: the jobs run with it in a process of their own.
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(VENV)/oldest 'pyarrow==20.0.0'
 	# The W3C's annotation model as JSON Schema; without npm, the test that reads it is skipped.
 	-npm pack --silent --pack-destination $(VENV)/validators @kba/anno-schema@0.0.8
 	touch $@ $(VENV)/.demo

@@ -174,7 +174,7 @@ def write_works(uri: str, works: int) -> None:
         "medium": np.where(true, "hand", "code"),
         "split": rng.choice(["train", "validation", "test"], works, p=[0.6, 0.2, 0.2]),
         "status": ["ok"] * works,
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), 1280),
+        "embedding": storage.list_column(values),
     }
     storage.write_table(storage.join(uri, "part-000000.parquet"), pa.table(columns))
     run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}

@@ -24,7 +24,7 @@ FILE = "_fingerprints.parquet"
 _WORK = "_fingerprinting"
 _SETTINGS = {"fingerprint_version": FINGERPRINT_VERSION, "decode_version": DECODE_VERSION, "size": 224}
 _METADATA_KEY = b"artray"
-_TYPE = pa.list_(pa.uint64(), 4)
+_WORDS = 4
 
 
 def read_fingerprints(table: pa.Table, out: str) -> npt.NDArray[np.uint64]:
@@ -47,18 +47,18 @@ def read_fingerprints(table: pa.Table, out: str) -> npt.NDArray[np.uint64]:
     if len(new):
         known |= _hashed(new, out)
     keys = [key for key in _keys(there) if key in known]
-    found = np.array([known[key] for key in keys], np.uint64).reshape(-1, 4)
+    found = np.array([known[key] for key in keys], np.uint64).reshape(-1, _WORDS)
     columns = {
         "image_uri": pa.array([uri for uri, _ in keys], pa.string()),
         "version": pa.array([version for _, version in keys], pa.string()),
-        "fingerprint": pa.FixedSizeListArray.from_arrays(pa.array(found.ravel()), 4),
+        "fingerprint": storage.list_column(found),
     }
     stored = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(_SETTINGS)})
     storage.write_table(storage.join(out, FILE), stored)
     storage.remove(storage.join(out, _WORK))
 
-    none = np.zeros(4, np.uint64)
-    return np.array([known.get(key, none) for key in _keys(table)], np.uint64).reshape(-1, 4)
+    none = np.zeros(_WORDS, np.uint64)
+    return np.array([known.get(key, none) for key in _keys(table)], np.uint64).reshape(-1, _WORDS)
 
 
 _Key = tuple[str, str | None]
@@ -80,7 +80,7 @@ def _known(out: str) -> dict[_Key, npt.NDArray[np.uint64]]:
 
 
 def _by_key(table: pa.Table) -> dict[_Key, npt.NDArray[np.uint64]]:
-    words = table["fingerprint"].combine_chunks().flatten().to_numpy().reshape(-1, 4)
+    words = storage.stack_lists(table["fingerprint"], "fingerprint", _WORDS)
     return dict(zip(_keys(table), words, strict=True))
 
 
@@ -103,7 +103,7 @@ class _FingerprintWorker:
         tables = []
         for pictures in read_pictures(rows, [self._view]):
             images = pictures.images[self._view]
-            words = fingerprint(np.stack(images)).tolist() if images else []
+            words = fingerprint(np.stack(images)) if images else np.empty((0, _WORDS), np.uint64)
             table = pictures.rows.append_column("status", pictures.state["status"])
-            tables.append(table.append_column("fingerprint", pictures.spread(pa.array(words, _TYPE))))
+            tables.append(table.append_column("fingerprint", pictures.spread(storage.list_column(words))))
         return pa.concat_tables(tables)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from artray.collection import storage
 from artray.features.color import color_histogram
 from artray.features.kmeans import cluster_means, kmeans, nearest_centroids
 
@@ -40,8 +41,8 @@ class ColorMaps:
 
     name = "colormaps"
     fields: ClassVar[list[pa.Field]] = [
-        pa.field("color_map", pa.list_(pa.list_(pa.float32(), 3), COLORS)),
-        pa.field("color_map_share", pa.list_(pa.float32(), COLORS)),
+        pa.field("color_map", pa.list_(pa.list_(pa.float32()))),
+        pa.field("color_map_share", pa.list_(pa.float32())),
     ]
 
     def __init__(self, size: int = 224) -> None:
@@ -53,12 +54,7 @@ class ColorMaps:
         share = np.empty((len(images), COLORS), np.float32)
         for index, image in enumerate(images):
             colors[index], share[index] = color_map(image)
-        map_type, share_type = (field.type for field in self.fields)
-        triples = pa.FixedSizeListArray.from_arrays(colors.ravel(), type=map_type.value_type)
-        return {
-            "color_map": pa.FixedSizeListArray.from_arrays(triples, type=map_type),
-            "color_map_share": pa.FixedSizeListArray.from_arrays(share.ravel(), type=share_type),
-        }
+        return {"color_map": storage.list_column(colors), "color_map_share": storage.list_column(share)}
 
 
 def color_map(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

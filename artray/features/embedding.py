@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from artray.collection import storage
 from artray.errors import InputError
 from artray.models import DEFAULT_BACKBONE
 from artray.models.batches import predict
@@ -41,11 +42,11 @@ class Embedding:
 
     @property
     def fields(self) -> list[pa.Field]:
-        """Columns `embedding`, and with statistics `style_statistics`: lists of float32 of one length.
+        """Columns `embedding`, and with statistics `style_statistics`: lists of float32, each column's of one length.
 
         Builds the model, and raises the InputError of a backbone that can't be had.
         """
-        return [pa.field(name, pa.list_(pa.float32(), width)) for name, width in self._widths.items()]
+        return [pa.field(name, pa.list_(pa.float32())) for name in self._model.output]
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Embeds pictures.
@@ -60,10 +61,7 @@ class Embedding:
             InputError: As `artray.models.backbones.backbone`, at the first call.
         """
         columns = predict(self._model, images, self.batch_size)
-        return {
-            name: pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), column.shape[1])
-            for name, column in columns.items()
-        }
+        return {name: storage.list_column(column) for name, column in columns.items()}
 
     @cached_property
     def _model(self) -> "keras.Model":
@@ -80,10 +78,6 @@ class Embedding:
             raise InputError(f"style statistics need the backbone {DEFAULT_BACKBONE}, not {self.backbone}")
         outputs = style_statistics(model).output
         return keras.Model(model.inputs, {"embedding": outputs["embedding"], "style_statistics": outputs["statistics"]})
-
-    @property
-    def _widths(self) -> dict[str, int]:
-        return {name: output.shape[-1] for name, output in self._model.output.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -116,7 +116,7 @@ class Objects:
             "objects",
             pa.list_(pa.struct([("label", pa.string()), *((name, pa.float32()) for name in Detection._fields[1:])])),
         ),
-        pa.field("objects_encoding", pa.list_(pa.float32(), len(ENCODING))),
+        pa.field("objects_encoding", pa.list_(pa.float32())),
     ]
 
     detector: str
@@ -136,10 +136,9 @@ class Objects:
         """
         found = [self.detect(image) for image in images]
         encodings = np.array([encode_objects(detections) for detections in found], np.float32)
-        objects, encoding = self.fields
         return {
-            "objects": pa.array([[item._asdict() for item in detections] for detections in found], objects.type),
-            "objects_encoding": pa.FixedSizeListArray.from_arrays(encodings.ravel(), type=encoding.type),
+            "objects": pa.array([[item._asdict() for item in detections] for detections in found], self.fields[0].type),
+            "objects_encoding": storage.list_column(encodings.reshape(-1, len(ENCODING))),
         }
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:

@@ -6,11 +6,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from artray.collection import storage
 from artray.features.color import color_histogram, rgb_to_hsv, rgb_to_lab
 from artray.features.kmeans import cluster_means, lloyd, nearest_centroids, split_centroids
-
-_RGB = pa.list_(pa.uint8(), 3)
-_HSV = pa.list_(pa.float32(), 3)
 
 
 class Palette:
@@ -38,8 +36,8 @@ class Palette:
 
     name = "palette"
     fields: ClassVar[list[pa.Field]] = [
-        pa.field("palette_rgb", pa.list_(_RGB)),
-        pa.field("palette_hsv", pa.list_(_HSV)),
+        pa.field("palette_rgb", pa.list_(pa.list_(pa.uint8()))),
+        pa.field("palette_hsv", pa.list_(pa.list_(pa.float32()))),
         pa.field("palette_share", pa.list_(pa.float32())),
     ]
 
@@ -51,19 +49,17 @@ class Palette:
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Find the palettes of pictures, (n, h, w, 3)."""
-        rgb = np.empty((len(images) * self.n, 3), np.uint8)
-        share = np.zeros(len(images) * self.n, np.float32)
-        for start, image in zip(range(0, len(rgb), self.n), images, strict=True):
+        rgb = np.empty((len(images), self.n, 3), np.uint8)
+        share = np.zeros((len(images), self.n), np.float32)
+        for index, image in enumerate(images):
             colors, parts = palette(image, self.n)
-            rgb[start : start + self.n] = colors[0]
-            rgb[start : start + len(colors)] = colors
-            share[start : start + len(colors)] = parts
-        offsets = pa.array(np.arange(len(images) + 1) * self.n, pa.int32())
-        hsv = rgb_to_hsv(rgb).astype(np.float32)
+            rgb[index] = colors[0]
+            rgb[index, : len(colors)] = colors
+            share[index, : len(colors)] = parts
         return {
-            "palette_rgb": pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(rgb.ravel(), type=_RGB)),
-            "palette_hsv": pa.ListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(hsv.ravel(), type=_HSV)),
-            "palette_share": pa.ListArray.from_arrays(offsets, pa.array(share)),
+            "palette_rgb": storage.list_column(rgb),
+            "palette_hsv": storage.list_column(rgb_to_hsv(rgb).astype(np.float32)),
+            "palette_share": storage.list_column(share),
         }
 
 

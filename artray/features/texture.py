@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from artray.collection import storage
 from artray.features.perlin import perlin_noise
 
 SIZE = 224
@@ -76,17 +77,16 @@ class Texture:
 
     >>> grey = np.full((1, 224, 224, 3), 128, np.uint8)
     >>> Texture()(grey)["texture"].type
-    FixedSizeListType(fixed_size_list<item: float>[6])
+    ListType(list<item: float>)
     """
 
     name = "texture"
     size = SIZE
-    fields: ClassVar[list[pa.Field]] = [pa.field("texture", pa.list_(pa.float32(), len(REFERENCES)))]
+    fields: ClassVar[list[pa.Field]] = [pa.field("texture", pa.list_(pa.float32()))]
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, pa.Array]:
         """Compare pictures, (n, 224, 224, 3), with the six references."""
-        similarities = _similarities(images)
-        return {"texture": pa.FixedSizeListArray.from_arrays(similarities.ravel(), type=self.fields[0].type)}
+        return {"texture": storage.list_column(_similarities(images))}
 
 
 _POINTS = np.float32(WINDOW**2)

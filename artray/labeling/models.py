@@ -217,12 +217,10 @@ class LabelWorker:
         position = dict(zip(readable, range(len(readable)), strict=True))
         places = pa.array([position.get(row) for row in range(len(rows))], pa.int64())
         for number, model in enumerate(self._models):
-            kind = pa.list_(pa.float32(), len(model.bundle.classes))
-            column = pa.nulls(len(table), kind)
+            column = pa.nulls(len(table), pa.list_(pa.float32()))
             if number in chosen and readable:
-                scores = model.scores(inputs)
-                column = pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), type=kind).take(places)
-            table = table.append_column(pa.field(f"scores_{number}", kind), column)
+                column = storage.list_column(model.scores(inputs)).take(places)
+            table = table.append_column(f"scores_{number}", column)
         return table
 
 

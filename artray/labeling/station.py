@@ -368,15 +368,14 @@ def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: d
     """
     names = [item.name for item in bundle.classes]
     scored = np.asarray(pc.is_valid(staged[column]))
-    flat = staged[column].combine_chunks().drop_null().flatten().to_numpy(zero_copy_only=False)
-    scores = flat.reshape(-1, len(names))
+    scores = storage.stack_lists(staged[column].drop_null(), column, len(names))
     best = np.zeros(len(staged), np.int64)
     best[scored] = scores.argmax(axis=1)
     top = np.zeros(len(staged), np.float32)
     top[scored] = scores.max(axis=1)
     offsets = np.concatenate([[0], np.cumsum(scored * len(names))]).astype(np.int32)
     keys = pa.array(names).take(pa.array(np.tile(np.arange(len(names)), len(scores))))
-    maps = pa.MapArray.from_arrays(pa.array(offsets), keys, pa.array(flat, pa.float32()))
+    maps = pa.MapArray.from_arrays(pa.array(offsets), keys, pa.array(scores.ravel(), pa.float32()))
     missing = pa.array(~scored)
 
     def known(values: pa.Array) -> pa.Array:

@@ -125,10 +125,8 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     if not len(embedded):
         return features, None
     console.say(f"looking for works that are alike, among {len(embedded):,}")
-    flat = pc.list_flatten(embedded["embedding"]).combine_chunks().to_numpy(zero_copy_only=False)
-    overview = make_overview(
-        embedded["object_id"].to_pylist(), np.array(flat, np.float32).reshape(len(embedded), -1), options.seed
-    )
+    vectors = np.array(storage.stack_lists(embedded["embedding"], "embedding"), np.float32)
+    overview = make_overview(embedded["object_id"].to_pylist(), vectors, options.seed)
     if overview is not None and overview.positions is None:
         console.say("no map: the package openTSNE is not installed")
     return features, overview

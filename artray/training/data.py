@@ -238,7 +238,11 @@ def feature_matrix(columns: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[
 
 
 def _with_features(config: TrainConfig, data: str, table: pa.Table, chosen: _Chosen) -> Examples:
-    table = table.take(chosen.rows)
+    # Filtered, not taken: that would put the lists together, which Arrow can't with more than 2³¹ numbers.
+    wanted = np.zeros(len(table), bool)
+    wanted[chosen.rows] = True
+    table = table.filter(pa.array(wanted))
+    row = (np.cumsum(wanted) - 1)[chosen.rows]  # of each example in what is left
     spec: dict[str, Any] = {
         "kind": "features",
         "features": read_run(data)["arguments"]["features"],
@@ -247,11 +251,11 @@ def _with_features(config: TrainConfig, data: str, table: pa.Table, chosen: _Cho
     if config.colormaps:
         training = np.flatnonzero(np.asarray(chosen.table["part"]) == "train")
         spec["color_maps"] = _reference_maps(
-            matrix(table["color_map"], "color_map")[training], chosen.targets[training], chosen.classes
+            matrix(table["color_map"], "color_map")[row[training]], chosen.targets[training], chosen.classes
         )
     groups = feature_matrix({name: table[name] for name in table.column_names}, spec)
     values = np.concatenate(list(groups.values()), axis=1)
-    place = np.stack([np.zeros(len(values), np.int64), np.arange(len(values))], axis=1)
+    place = np.stack([np.zeros(len(values), np.int64), row], axis=1)
     widths = {name: group.shape[1] for name, group in groups.items()}
     return Examples(
         chosen.table,
@@ -279,20 +283,9 @@ def matrix(column: pa.Array | pa.ChunkedArray, name: str) -> npt.NDArray[np.floa
     """A numeric column, or one of (nested) lists of equal length, as (rows, width).
 
     Raises:
-        InputError: It is neither, or holds values that are not finite.
+        InputError: As `storage.stack_lists`, or it holds values that are not finite.
     """
-    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if values.null_count:
-        raise InputError(f"column {name!r} has no value in {values.null_count} rows that could be read")
-    while (
-        pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type)
-    ):
-        values = values.flatten()
-    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
-        raise InputError(f"column {name!r} is not numeric ({column.type})")
-    if len(column) and len(values) % len(column):
-        raise InputError(f"column {name!r} holds lists of different lengths")
-    numbers = np.asarray(values.to_numpy(zero_copy_only=False), np.float32).reshape(len(column), -1)
+    numbers = np.asarray(storage.stack_lists(column, name), np.float32)
     if not np.isfinite(numbers).all():
         raise InputError(f"column {name!r} holds values that are not finite")
     return numbers

@@ -40,9 +40,9 @@ class Steps:
     def compute_features(self, manifest: str, out: str, specs: Any, *, overwrite: bool) -> None:
         assert specs == [{"name": "embedding", "size": 224}]
         table = storage.dataset(manifest).to_table()
-        values = np.arange(len(table) * WIDTH, dtype=np.float32)
+        values = np.arange(len(table) * WIDTH, dtype=np.float32).reshape(-1, WIDTH)
         table = table.append_column("status", pa.array(["ok"] * len(table)))
-        table = table.append_column("embedding", pa.FixedSizeListArray.from_arrays(pa.array(values), WIDTH))
+        table = table.append_column("embedding", storage.list_column(values))
         storage.write_table(storage.join(out, "part-0.parquet"), table)
 
     def search(self, options: Any) -> dict[str, str]:

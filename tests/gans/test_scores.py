@@ -29,7 +29,7 @@ class Colours:
     def __call__(self, pictures: Sequence[np.ndarray]) -> pa.Array:
         assert all(picture.shape == (SIZE, SIZE, 3) for picture in pictures)
         means = np.stack([picture.reshape(4, -1, 3).mean(axis=1).ravel() for picture in pictures]) / 255
-        return pa.FixedSizeListArray.from_arrays(pa.array(means.ravel().astype(np.float32)), WIDTH)
+        return storage.list_column(means.astype(np.float32))
 
 
 @pytest.fixture
@@ -146,8 +146,7 @@ def test_too_few_works_are_said(collection: str, tmp_path: Path, serial: Serial)
 
 
 def embedded(values: np.ndarray) -> pa.Table:
-    flat = pa.array(values.astype(np.float32).ravel())
-    return pa.table({"embedding": pa.FixedSizeListArray.from_arrays(flat, values.shape[1])})
+    return pa.table({"embedding": storage.list_column(values.astype(np.float32))})
 
 
 def comparison(works: np.ndarray, samples: np.ndarray) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def write_features(uri: str, seed: int = 0) -> None:
             "medium": labels,
             "split": parts,
             "status": ["ok"] * EXAMPLES,
-            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), 16),
+            "embedding": storage.list_column(points),
         }
     )
     storage.write_table(storage.join(uri, "part-000000.parquet"), table)

@@ -2,15 +2,22 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from artray.collection import storage
+from artray.collection.ingest import IngestOptions, ingest
+from artray.features.stage import FeatureOptions, extract_features
+from tests.labeling.bundles import write_bundle, write_pictures
 from tests.servers import S3Server
 
 ROOT = Path(__file__).parents[2]
+OLDEST = Path(sys.prefix) / "oldest"
 
 
 def job(name: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -91,3 +98,63 @@ def test_a_bundle_that_is_none(manifest: str, tmp_path: Path) -> None:
 def test_a_wrong_flag(manifest: str) -> None:
     line = refused(job("make_patches", "--manifest", manifest, "--out", "x", "--sise", "3"))
     assert "--sise" in line
+
+
+WALK = """
+import sys
+
+import pandas
+import pyarrow
+
+from artray.collection.ingest import IngestOptions, ingest
+from artray.features.stage import FeatureOptions, extract_features
+from artray.job import quiet
+from artray.labeling.station import LabelOptions, label_catalog
+from artray.patches import PatchOptions, make_patches
+
+place, bundles = sys.argv[1], sys.argv[2:]
+quiet(verbose=False)
+ingest(IngestOptions(images=f"{place}/pictures", out=f"{place}/manifest"))
+given = {"manifest": f"{place}/manifest"}
+features = ["palette", "brightness", "texture", "colormaps"]
+extract_features(FeatureOptions(**given, out=f"{place}/features", features=features, size=32))
+make_patches(PatchOptions(**given, out=f"{place}/patches", per_image=2, size=16))
+label_catalog(LabelOptions(**given, out=f"{place}/labels", model=bundles, features=f"{place}/features"))
+tables = [pandas.read_parquet(f"{place}/{name}") for name in ("features", "features-today")]
+pandas.testing.assert_frame_equal(*(table.sort_values("object_id", ignore_index=True) for table in tables))
+print(pyarrow.__version__)
+"""
+
+
+def test_the_walk_with_the_oldest_pyarrow_and_a_broken_picture(ray_session: None, tmp_path: Path) -> None:
+    """And feature tables of each version are read with the other: pandas may have any pyarrow."""
+    if not OLDEST.is_dir():
+        pytest.skip(f"pip install --no-deps --target {OLDEST} pyarrow of pyproject.toml's bound")
+    write_pictures(tmp_path / "pictures", 3, broken=1)
+    bundles = [write_bundle(f"{tmp_path}/model-{kind}", kind, kind) for kind in ("pictures", "features")]
+    ingest(IngestOptions(images=f"{tmp_path}/pictures", out=f"{tmp_path}/manifest-today", near_duplicates=False))
+    features = ["palette", "brightness", "texture", "colormaps"]
+    extract_features(
+        FeatureOptions(
+            manifest=f"{tmp_path}/manifest-today", out=f"{tmp_path}/features-today", features=features, size=32
+        )
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", WALK, str(tmp_path), *bundles],
+        env={**os.environ, "PYTHONPATH": f"{OLDEST}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    bound = re.search('"pyarrow>=([0-9]+)"', (ROOT / "pyproject.toml").read_text())
+    assert bound is not None
+    assert done.stdout.split()[-1].split(".")[0] == bound[1]
+
+    for name, rows in (("features", 4), ("patches", 7), ("labels", 8)):
+        status = storage.dataset(f"{tmp_path}/{name}").to_table(columns=["status"])["status"].to_pylist()
+        assert len(status) == rows
+        assert set(status) == {"ok", "truncated"}
+    tables = [pd.read_parquet(tmp_path / name) for name in ("features", "features-today")]
+    pd.testing.assert_frame_equal(*(table.sort_values("object_id", ignore_index=True) for table in tables))

@@ -228,6 +228,8 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
         ({"brightness": [*([1.0] * 11), None]}, "'brightness' has no value in 1 rows"),
         ({"brightness": ["bright"] * 12}, "'brightness' is not numeric"),
         ({"brightness": [[1.0]] * 11 + [[1.0, 2.0]]}, "'brightness' holds lists of different lengths"),
+        # As many numbers as twelve lists of two.
+        ({"brightness": [[1.0]] + [[1.0, 2.0]] * 10 + [[1.0] * 3]}, "'brightness' holds lists of different lengths"),
         ({"split": ["train"] * 9 + ["test"] * 3}, "no labelled example in the validation part"),
         ({"made": ["a"] * 12}, "has only 'a'; two classes are needed"),
     ],

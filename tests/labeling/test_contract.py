@@ -70,7 +70,7 @@ def staged(states: list[str], classes: int = 3, seed: int = 0) -> pa.Table:
             "error": pa.array([None if state == "ok" else f"is {state}" for state in states], pa.string()),
             "scores_0": pa.array(
                 [row.tolist() if state == "ok" else None for row, state in zip(scores, states, strict=True)],
-                pa.list_(pa.float32(), classes),
+                pa.list_(pa.float32()),
             ),
         }
     )
@@ -130,7 +130,7 @@ def test_one_class():
 
 def test_chunks_and_lists_of_any_size_give_the_same_rows():
     table = staged(["ok", "missing", "ok", "ok", "truncated", "ok"])
-    column = table["scores_0"].combine_chunks().cast(pa.list_(pa.float32()))
+    column = table["scores_0"].combine_chunks().cast(pa.list_(pa.float32(), 3))  # as earlier releases staged them
     other = pa.concat_tables([table.slice(0, 2), table.slice(2)])
     assert labels(other).to_pylist() == labels(table).to_pylist()
     other = table.set_column(4, "scores_0", column)

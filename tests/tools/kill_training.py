@@ -122,7 +122,7 @@ def write_features(uri: str, works: int = 1500, width: int = 64) -> None:
         "made": np.array(["a", "b", "c"])[true],
         "split": rng.choice(["train", "validation", "test"], works, p=[0.6, 0.2, 0.2]),
         "status": ["ok"] * works,
-        "embedding": pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width),
+        "embedding": storage.list_column(values),
     }
     storage.write_table(storage.join(uri, "part-000000.parquet"), pa.table(columns))
     run = {"arguments": {"features": [{"name": "embedding", "size": 224}]}}
