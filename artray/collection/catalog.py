@@ -7,6 +7,7 @@ them being changed by a guessed type. What was repaired, left out or looks wrong
 import gzip
 import json
 import math
+import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -16,7 +17,7 @@ from datetime import date, datetime, time
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import openpyxl
@@ -140,7 +141,7 @@ def _read_bytes(file: BinaryIO, compressed: bool, max_bytes: int) -> bytes:
 def _column_names(header: Sequence[str | None], problem: AddProblem) -> list[str]:
     names: list[str] = []
     for position, cell in enumerate(header, 1):
-        wanted = pc.utf8_normalize(pa.scalar((cell or "").strip()), "NFC").as_py() or f"column_{position}"
+        wanted = unicodedata.normalize("NFC", as_utf8((cell or "").strip())) or f"column_{position}"
         name, copy = wanted, 2
         while name in names:
             name, copy = f"{wanted}_{copy}", copy + 1
@@ -242,8 +243,16 @@ def _as_text(name: str, values: Sequence[object], lines: Lines, problem: AddProb
         problem(f"column {name!r} holds text, and numbers kept as text", numbers)
     try:
         return pa.array(texts, pa.string())
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON's \u escapes can write
-        return pa.array([text and text.encode("utf-8", "replace").decode() for text in texts], pa.string())
+    except UnicodeEncodeError:
+        return pa.array([as_utf8(text) for text in texts], pa.string())
+
+
+_Text = TypeVar("_Text", str, str | None)
+
+
+def as_utf8(text: _Text) -> _Text:
+    """Text with `?` for what UTF-8, and so a table, can't hold: half a surrogate pair, as JSON's escapes can write."""
+    return text and text.encode("utf-8", "replace").decode()
 
 
 # -- one reader a format -----------------------------------------------------------------------------------------------
@@ -415,7 +424,7 @@ def _read_parquet(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:
             continue
         values: pa.ChunkedArray | Sequence[object]
         if pa.types.is_nested(field.type):
-            values = column.to_pylist()
+            values = _cell_by_cell(field.name, column, problem)
         else:
             if pa.types.is_floating(field.type):
                 column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
@@ -424,9 +433,27 @@ def _read_parquet(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:
             except pa.ArrowException:
                 problem(f"column {field.name!r} is not text but {field.type}, left out", [1])
                 continue
+            try:
+                values.validate(full=True)
+            except pa.ArrowInvalid:
+                values = _cell_by_cell(field.name, values, problem)
         header.append(field.name)
         columns.append(values)
     return _Raw(header, columns, np.arange(1, table.num_rows + 1), "Parquet")
+
+
+def _cell_by_cell(name: str, column: pa.ChunkedArray, problem: AddProblem) -> list[object]:
+    """Python values; None for dates after 9999 and for text that is not UTF-8, which not every writer looks at."""
+    values: list[object] = []
+    unreadable: list[int] = []
+    for line, cell in enumerate(column, 1):
+        try:
+            values.append(cell.as_py())
+        except (ValueError, OverflowError):
+            values.append(None)
+            unreadable.append(line)
+    problem(f"column {name!r}: cells that can't be read, left empty", unreadable)
+    return values
 
 
 def _read_mat(data: bytes, problem: AddProblem, sheet: str | None) -> _Raw:

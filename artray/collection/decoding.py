@@ -66,6 +66,7 @@ _GAP = 1.5  # scaling while decoding a JPEG
 _WAVELET_GAP = 4  # the same for JPEG 2000: its halves are sharper than means, and alias when brought down by little
 _MEAN_GAP = 3.0  # the mean filter
 _PROGRESSIVE_BLOCK = 1024  # of a progressive JPEG a small block can hold many passes over all pixels
+_LONGEST_SIDE = 2**31 - 1
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -130,7 +131,7 @@ class Decoded:
     Attributes:
         status: "ok", or why there is no image.
         image: uint8 RGB, (height, width, 3), read-only; None unless the status is ok.
-        width: The upright original's width, where its header could be read.
+        width: The upright original's width, where its header could be read; below 2³¹, as tables keep it.
         height: The upright original's height.
         format: "JPEG", "PNG", …; None where the bytes are of no known picture format.
         error: For people, one line; None where the status is ok.
@@ -212,12 +213,14 @@ def decode(
     im: ImageFile.ImageFile | None = None
     try:
         im = _READERS[kind](source)
-        width, height = im.size
-        target = _target(width, height, size, fit)
+        original = im.size
+        if all(0 < side <= _LONGEST_SIDE for side in original):  # a header can name any number
+            width, height = original
+        target = _target(*original, size, fit)
         halvings = _prepare(im, source, target, max_pixels, max_full_pixels)
         im.load()
         orientation = _orientation(im)
-        image = _finish(im, (width, height), target, halvings, orientation)
+        image = _finish(im, original, target, halvings, orientation)
     except Exception as error:
         status, reason = _judge(error, kind, im, source, time_limit)
         return Decoded(status, None, width, height, kind, reason)

@@ -36,7 +36,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 import artray
-from artray.collection.catalog import SECRET
+from artray.collection.catalog import SECRET, as_utf8
 from artray.collection.decoding import Status
 
 USER_AGENT = f"artray/{artray.__version__}"
@@ -240,7 +240,7 @@ class Fetcher:
                     raise _Refused("denied", f"{host} asks that AI leaves it alone (X-Robots-Tag: noai)")
                 if redirected:
                     return _checked(location or "", url)
-                return Fetched("ok", data=await self._body(response, host), etag=response.headers.get("ETag"))
+                return Fetched("ok", data=await self._body(response, host), etag=as_utf8(response.headers.get("ETag")))
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError, UnicodeError) as error:
             raise self._explained(error, host) from None
 

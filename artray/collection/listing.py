@@ -37,6 +37,8 @@ def list_pictures(images: str) -> pa.Table:
         InputError: There are none.
     """
     root = storage.normalize(images)
+    if _NOT_UTF8.search(root):  # nor could the table say where its pictures lie
+        raise InputError(f"{root!a}: the folder's name is not UTF-8; rename it, or give a link to it")
     console.say(f"listing {root}")
     others: Counter[str] = Counter()
     unwritable: list[str] = []

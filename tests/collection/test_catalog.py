@@ -31,6 +31,34 @@ def problems(catalog: Catalog) -> dict[str, tuple[int, ...]]:
     return {problem.what: problem.lines for problem in catalog.problems}
 
 
+def test_text_that_is_not_utf8_is_repaired_or_left_out():
+    """In names and cells, by JSON's and Excel's escapes, and by a Parquet writer that does not look."""
+    catalog = read('[{"id": "\\ud800x", "\\udcff name": "b"}, {"id": "2"}]', "x.json")
+    assert catalog.table.to_pylist() == [{"id": "?x", "? name": "b"}, {"id": "2", "? name": None}]
+    book, sink = openpyxl.Workbook(), io.BytesIO()
+    book.active.append(["id", "n_xD800_"])
+    book.active.append(["a_xDFFF_", "b"])
+    book.save(sink)
+    assert read(sink.getvalue(), "x.xlsx").table.to_pylist() == [{"id": "a?", "n?": "b"}]
+
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff\xfe"]).buffers())
+    columns = {
+        "id": ["1", "2"],
+        "flat": broken,
+        "nested": pa.ListArray.from_arrays(pa.array([0, 1, 2]), broken),
+        "seen": pa.array([[1], [2**62]], pa.list_(pa.timestamp("us"))),
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    catalog = read(sink.getvalue(), "x.parquet")
+    assert catalog.table.to_pylist() == [
+        {"id": "1", "flat": "a", "nested": "a", "seen": "1970-01-01T00:00:00.000001"},
+        {"id": "2", "flat": None, "nested": None, "seen": None},
+    ]
+    unread = {f"column {name!r}: cells that can't be read, left empty": (2,) for name in ("flat", "nested", "seen")}
+    assert problems(catalog) == unread
+
+
 # -- delimited text ----------------------------------------------------------------------------------------------------
 
 TATE = (

@@ -428,6 +428,40 @@ def test_bombs_are_refused_by_their_header(name):
     assert time.monotonic() - start < 0.5
 
 
+def big_tiff(width, height):
+    """Of the BigTIFF kind, whose numbers may have 64 bits."""
+    tags = [(256, 16, width), (257, 16, height), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 16, 8), (279, 16, 8)]
+    entries = b"".join(struct.pack("<HHQQ", tag, kind, 1, value) for tag, kind, value in tags)
+    return b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, len(tags)) + entries + bytes(16)
+
+
+def bmp(width, height):
+    return b"BM" + struct.pack("<IHHIIIIHHIIiiII", 54, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        big_tiff(2**31, 4),
+        big_tiff(4, 2**64 - 1),
+        png([], 3_000_000_000, 8, 2, height=2),
+        bmp(-127 % 2**32, 4),
+        jp2((2**32 - 1, 1), codestream(2**32 - 1, 1)),
+    ],
+    ids=["wide BigTIFF", "high BigTIFF", "wide PNG", "BMP of negative width", "wide JPEG 2000"],
+)
+def test_sizes_that_no_table_holds_are_told_in_words_only(data):
+    result = decode(data, 224)
+    assert result.status == "too_large"
+    assert "pixels, over the limit" in result.error
+    assert (result.width, result.height) == (None, None)
+
+
+def test_the_largest_size_is_told():
+    result = decode(png([], 2**31 - 1, 8, 2, height=2), 224)
+    assert (result.status, result.width, result.height) == ("too_large", 2**31 - 1, 2)
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak memory from /proc")
 def test_bombs_take_no_memory():
     # Not ru_maxrss: a child inherits its parent's.

@@ -61,6 +61,11 @@ def test_bytes_and_etag_arrive(museum: MuseumServer) -> None:
     assert "User-Agent: artray/0 (curator@museum.example)\r\n" in head
 
 
+def test_an_etag_that_is_not_utf8_can_stand_in_a_table(museum: MuseumServer) -> None:
+    head = b'HTTP/1.1 200 OK\r\nETag: "caf\xe9"\r\nContent-Length: %d\r\n\r\n' % len(PICTURE)
+    assert fetch(museum.add("/etag", raw(head, PICTURE))) == Fetched("ok", data=PICTURE, etag='"caf?"')
+
+
 def test_chunked_and_unannounced_lengths_are_fine(museum: MuseumServer) -> None:
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (PICTURE[:100], PICTURE[100:])) + b"0\r\n\r\n"
     chunked = museum.add("/chunked", raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks))

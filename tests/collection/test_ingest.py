@@ -259,6 +259,15 @@ def test_names_that_are_not_utf8_are_left_out_and_said(collection, capsys):
     assert "names that are not UTF-8: 1 ('D\\udcfcrer.jpg')" in capsys.readouterr().err
 
 
+def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path):
+    try:
+        os.mkdir(folder := os.fsencode(tmp_path) + b"/D\xfcrer")  # noqa: PTH102
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    with pytest.raises(InputError, match=r"udcfcrer': the folder's name is not UTF-8; rename it"):
+        ingest(IngestOptions(images=os.fsdecode(folder), out=f"{tmp_path}/out", near_duplicates=False))
+
+
 def test_a_grown_collection_keeps_ids_and_splits(collection):
     names = [f"{number:03d}.jpg" for number in range(60)]
     collection.add(*names)
