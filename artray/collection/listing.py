@@ -45,7 +45,7 @@ def list_pictures(images: str) -> pa.Table:
 
     def pictures() -> Iterator[tuple[str, int, str]]:
         for info in storage.list_files(root):
-            path = info.uri[len(root) :].lstrip("/")
+            path = info.uri.removeprefix(root).removeprefix("/")
             if _NOT_UTF8.search(path):
                 unwritable.append(path)
             elif _PICTURE.search(path):

@@ -112,7 +112,10 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
             await asyncio.sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (failures - 1))))
 
     def list_objects(self, folder: str) -> tuple[pa.Table, list[str]]:
-        """The objects right below a folder, and the folders there; see `walk_objects`."""
+        """The objects right below a folder, and the folders there; see `walk_objects`.
+
+        Between the slashes of a key there may be nothing: `b/` is the folder without a name in the bucket b.
+        """
         listed: tuple[pa.Table, list[str]] = sync(self.loop, self._list, folder, "/")
         return listed
 
@@ -125,8 +128,8 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
         return sync(self.loop, self._list, folder, "")[0]
 
     async def _list(self, folder: str, delimiter: str) -> tuple[pa.Table, list[str]]:
-        bucket, _, key = folder.strip("/").partition("/")
-        prefix = f"{key}/" if key else ""
+        bucket, slash, key = folder.partition("/")
+        prefix = key + slash
         pages: list[pa.RecordBatch] = []
         folders: list[str] = []
         more: dict[str, str] = {}
@@ -143,7 +146,7 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
                 "etag": [item["ETag"].strip('"') for item in items],
             }
             pages.append(pa.RecordBatch.from_pydict(columns, _LISTED))
-            folders += [f"{bucket}/{item['Prefix']}".rstrip("/") for item in page.get("CommonPrefixes", ())]
+            folders += [f"{bucket}/{item['Prefix']}".removesuffix("/") for item in page.get("CommonPrefixes", ())]
             if not page.get("IsTruncated"):
                 return pa.Table.from_batches(pages), folders
             more = {"ContinuationToken": page["NextContinuationToken"]}

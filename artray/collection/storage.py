@@ -17,7 +17,6 @@ import hashlib
 import json
 import math
 import os
-import posixpath
 import re
 import secrets
 import socket
@@ -26,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
@@ -97,8 +96,8 @@ def normalize(uri: str | os.PathLike[str]) -> str:
 
 
 def join(uri: str, *parts: str) -> str:
-    """A URI below another."""
-    return posixpath.join(uri, *parts)
+    """A URI below another; also by a part that begins with a slash, as keys of S3 may."""
+    return "/".join((uri.rstrip("/"), *parts))
 
 
 def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -240,7 +239,7 @@ def _infos(objects: pa.Table, root: str) -> Iterator[FileInfo]:
 
 
 def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/"))
+    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))  # keys may have these two
 
 
 def _find_s3(fs: Any, root: str) -> pa.Table:
@@ -452,10 +451,17 @@ def upload_folder(folder: Path, uri: str) -> None:
 
 
 def download_folder(uri: str, folder: Path) -> None:
-    """Copy all files below a URI into a local folder."""
+    """Copy all files below a URI into a local folder.
+
+    Raises:
+        InputError: A key would lead out of it.
+    """
     root = normalize(uri)
     for info in list_files(root):
-        target = folder / info.uri[len(root) :].lstrip("/")
+        path = PurePosixPath(info.uri.removeprefix(root).lstrip("/"))
+        if ".." in path.parts:
+            raise InputError(f"{info.uri}: a file can't have this name")
+        target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(read_bytes(info.uri))
 

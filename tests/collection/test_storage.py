@@ -43,6 +43,20 @@ def test_normalize(uri, normal):
     assert storage.normalize(normal) == normal
 
 
+@pytest.mark.parametrize(
+    ("uri", "parts", "joined"),
+    [
+        ("/mnt/scans", ["a", "b.jpg"], "/mnt/scans/a/b.jpg"),
+        ("/", ["a.jpg"], "/a.jpg"),
+        ("models/", ["model.keras"], "models/model.keras"),
+        ("s3://bucket", ["/a.jpg"], "s3://bucket//a.jpg"),
+        ("s3://bucket/scans", ["/../b//c.jpg"], "s3://bucket/scans//../b//c.jpg"),
+    ],
+)
+def test_join(uri, parts, joined):
+    assert storage.join(uri, *parts) == joined
+
+
 def test_normalize_of_relative_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

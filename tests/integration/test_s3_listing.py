@@ -1,11 +1,20 @@
 """Listing a real bucket: many pages, folders side by side."""
 
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.utils import parse_timestamp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from artray.collection import s3, storage
+from artray.collection import listing, s3, storage
+from artray.collection.storage import ReadError
+from artray.errors import InputError
+from tests.integration import proxy as proxies
+from tests.servers import S3Server
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +55,91 @@ def test_folders_are_asked_side_by_side(
 
     monkeypatch.setattr(type(fs), "list_objects", list_objects)
     assert len(storage._find_s3(fs, root)) == len(objects)
+
+
+class Bucket:
+    """Stands in for the requests to AWS S3, which keeps every key as it is; the suite's server makes one slash of two.
+
+    Answers `list_objects_v2` as its documentation says, three keys or folders a page.
+    """
+
+    async def call(self, method: str, **asked: str) -> dict[str, Any]:
+        assert (method, asked["Bucket"]) == ("list_objects_v2", "museum")
+        prefix, delimiter = asked["Prefix"], asked["Delimiter"]
+        self.requests += 1
+        assert self.requests < 1000, "listed for ever"
+        entries = {}
+        for key in sorted(key for key in self.keys if key.startswith(prefix)):
+            name, cut, _ = key.removeprefix(prefix).partition(delimiter) if delimiter else (key, "", "")
+            entries[prefix + name + cut if cut else key] = "CommonPrefixes" if cut else "Contents"
+        left = [entry for entry in entries if entry > asked.get("ContinuationToken", "")]
+        page: dict[str, Any] = {"Contents": [], "CommonPrefixes": [], "IsTruncated": len(left) > 3}
+        for entry in left[:3]:
+            described = {"Key": entry, "Size": 1, "ETag": '"e"'} if entries[entry] == "Contents" else {"Prefix": entry}
+            page[entries[entry]].append(described)
+        if left:
+            page["NextContinuationToken"] = left[:3][-1]
+        return page
+
+    def hold(self, *keys: str) -> None:
+        self.keys = keys
+        self.requests = 0
+
+
+@pytest.fixture
+def bucket(s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    standing_in = Bucket()
+    monkeypatch.setattr(s3.S3FileSystem, "_call_s3", lambda _, method, **asked: standing_in.call(method, **asked))
+    return standing_in
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(keys=st.sets(st.text("ab./", min_size=1, max_size=7), max_size=30))
+def test_every_key_is_listed_once_whatever_its_slashes(bucket: Bucket, s3_bucket: str, keys: set[str]) -> None:
+    bucket.hold(*keys)
+    fs, root = storage.filesystem(s3_bucket)
+    expected = sorted(f"{root}/{key}" for key in keys if not key.endswith("/"))
+    assert storage._find_s3(fs, root)["path"].to_pylist() == expected
+    for key in keys:  # below a folder too
+        folder = f"{root}/{key.strip('/')}" if key.strip("/") else root
+        below = [path for path in expected if path.startswith(f"{folder}/")]
+        assert storage._find_s3(fs, folder)["path"].to_pylist() == below
+
+
+def test_pictures_lie_where_their_uris_say(bucket: Bucket, s3_bucket: str) -> None:
+    keys = ["/a.jpg", "scans//a.jpg", "scans/./a.jpg", "scans/../b.jpg", "scans/a.jpg", "scans/a//", "//d//.h/c.jpg"]
+    bucket.hold(*keys)
+    expected = sorted(key for key in keys if not key.endswith("//") and ".h" not in key)
+    found = listing.list_pictures(s3_bucket)["path"].to_pylist()
+    assert found == expected
+    uris = [storage.join(s3_bucket, path) for path in found]
+    assert uris == [f"{s3_bucket}/{key}" for key in expected]
+    assert [storage.normalize(uri) for uri in uris] == uris
+    assert listing.list_pictures(f"{s3_bucket}/scans")["path"].to_pylist() == ["../b.jpg", "./a.jpg", "/a.jpg", "a.jpg"]
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[proxies.Proxy]:
+    with proxies.running(s3_server.endpoint) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
+        yield running
+
+
+@pytest.mark.parametrize("key", ["slashes//a.jpg", "/slashes.jpg", "slashes/./a.jpg", "slashes/../a.jpg", "//a//b.jpg"])
+def test_keys_are_asked_for_as_they_are(s3_bucket: str, proxy: proxies.Proxy, key: str) -> None:
+    refused = "/." in key  # by the suite's server
+    if not refused:
+        storage.write_bytes(f"{s3_bucket}/{key}", key.encode())
+    (found,) = storage.read_many([f"{s3_bucket}/{key}"])
+    assert isinstance(found, ReadError) if refused else found == key.encode()
+    assert proxy.requests["GET", f"museum/{key}"] == 1
+
+
+def test_no_key_leads_out_of_a_folder(bucket: Bucket, s3_bucket: str, tmp_path: Path) -> None:
+    bucket.hold("model/../../model.keras")
+    with pytest.raises(InputError, match="a file can't have this name"):
+        storage.download_folder(f"{s3_bucket}/model", tmp_path / "deep" / "model")
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize(
