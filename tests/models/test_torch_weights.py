@@ -156,6 +156,7 @@ def test_refuses_code(file, module, name, place):
     assert not marker.exists()
 
 
+@pytest.mark.slow  # it begins a process
 def test_the_attack_works_on_an_open_unpickler(file):
     marker = file.with_name("really executed")
     pickle.loads(pickled([Call(Global("os", "system"), (f"touch '{marker}'",))]))
