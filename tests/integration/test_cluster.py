@@ -62,7 +62,7 @@ def test_a_wrong_job_ends_with_one_line(cluster: RealCluster, tmp_path: Path) ->
 
 def test_the_documented_way_to_ask_for_machines(cluster: RealCluster) -> None:
     """docs/cluster.md, on a cluster that has fewer to give: the request is taken, and given up again."""
-    (ask,) = (line.strip() for line in (ROOT / "docs" / "cluster.md").read_text().splitlines() if "    ask() {" in line)
+    (ask,) = (line.strip() for line in (ROOT / "docs" / "cluster.md").read_text().splitlines() if "ask() {" in line)
     for bundles in ("[{'CPU': 16}] * 8", "[]"):
         done = subprocess.run(
             ["bash", "-c", f'{ask}; ask "{bundles}"'],

@@ -108,9 +108,9 @@ import pyarrow
 
 from artray.ingest.station import IngestOptions, ingest
 from artray.features.station import FeatureOptions, extract_features
-from artray.job import quiet
+from artray.console import quiet
 from artray.labeling.station import LabelOptions, label_catalog
-from artray.patches import PatchOptions, make_patches
+from artray.patches.station import PatchOptions, make_patches
 
 place, bundles = sys.argv[1], sys.argv[2:]
 quiet(verbose=False)

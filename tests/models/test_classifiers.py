@@ -67,7 +67,9 @@ def test_linear_head_on_standardised_features():
     rng = np.random.default_rng(0)
     features = rng.normal(5, 3, (200, 4)).astype(np.float32)
     mean, variance = features.mean(axis=0), features.var(axis=0)
-    model = classifier("linear_head", (4,), 3, {"dropout": 0.5, "l2": 0.1}, (mean.tolist(), variance.tolist()))
+    model = classifier(
+        "linear_head", (4,), 3, {"dropout": 0.5, "l2": 0.1}, standardize=(mean.tolist(), variance.tolist())
+    )
     head = model.get_layer("logits")
     assert np.asarray(model(features)).tolist() == [[0.0, 0.0, 0.0]] * 200  # every class as likely, before training
     kernel = rng.normal(size=(4, 3)).astype(np.float32)
@@ -306,7 +308,7 @@ def test_fusion_groups_have_equal_weight():
 def test_fusion_projects_and_drops_by_column():
     widths = {"embedding": 30, "brightness": 1, "texture": 6}
     settings = {"units": {"embedding": 8}, "dropout": {"embedding": 0.5, "texture": 0.1}, "fused_dropout": 0.2}
-    model = classifier("fusion", (37,), 4, settings, ([0.0] * 37, [1.0] * 37), widths)
+    model = classifier("fusion", (37,), 4, settings, standardize=([0.0] * 37, [1.0] * 37), widths=widths)
     assert sizes(model) == {"embedding_projection": 31 * 8, "logits": (8 + 1 + 6 + 1) * 4}
     rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, layers.Dropout)}
     assert rates == {"embedding_dropout": 0.5, "brightness_dropout": 0, "texture_dropout": 0.1, "fused_dropout": 0.2}
@@ -324,7 +326,7 @@ def test_fusion_of_a_part_of_a_column():
 
 
 def test_the_palette_is_not_standardised():
-    model = classifier("palette_cnn", (60,), 2, {}, ([9.0] * 60, [4.0] * 60))
+    model = classifier("palette_cnn", (60,), 2, {}, standardize=([9.0] * 60, [4.0] * 60))
     assert "standardize" not in [layer.name for layer in model.layers]
     colors = keras.Model(model.input, model.get_layer("scale").output)
     palette = np.random.default_rng(0).integers(0, 256, (2, 20, 3))
@@ -384,7 +386,7 @@ def test_several_labels_are_calibrated_each_for_itself():
     x = np.random.default_rng(0).normal(size=(5, 4))
     logits = np.asarray(model(x))
     assert np.allclose(np.asarray(calibrated(model, 2.0, multilabel=True)(x)), expit(logits / 2), atol=1e-6)
-    assert np.allclose(np.asarray(calibrated(model, 2.0, "soft")(x)), softmax(logits / 2, axis=1), atol=1e-6)
+    assert np.allclose(np.asarray(calibrated(model, 2.0)(x)), softmax(logits / 2, axis=1), atol=1e-6)
 
 
 def test_test_time_flip_averages_logits():
@@ -400,7 +402,7 @@ def test_test_time_flip_averages_logits():
 
 
 def test_calibrated_models_can_be_saved_and_loaded_safely(tmp_path):
-    model = calibrated(classifier("linear_head", (4,), 3, {}, ([0.0] * 4, [1.0] * 4)), 2.0)
+    model = calibrated(classifier("linear_head", (4,), 3, {}, standardize=([0.0] * 4, [1.0] * 4)), 2.0)
     model.get_layer("logits").set_weights([np.arange(12.0).reshape(4, 3), np.zeros(3)])
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
