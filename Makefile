@@ -20,11 +20,11 @@ there = $(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 P
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
-# Within a minute: the tests that begin no Ray, no server, no browser and no other process.
+# A minute and a half on two cores: the tests that begin no Ray, no server, no browser and no other process.
 unit: $(VENV)/.test
 	$(PYTEST) -m "not slow"
 
-# Within ten minutes: the check and all tests, the unit tests first.
+# Some twenty minutes on two cores: the check and all tests, the unit tests first.
 test: check unit
 	$(PYTEST) -m slow
 
