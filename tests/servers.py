@@ -48,6 +48,8 @@ def running_s3_server(folder: Path) -> Iterator[S3Server]:
     ports = {name: free_port() for name in ("master.port", "volume.port", "filer.port")}
     command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={port}"]
     command += ["-webdav=false", "-admin.ui=false", *(f"-{name}={number}" for name, number in ports.items())]
+    # These two listen on fixed ports, on which two servers that begin together would meet.
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, env={**os.environ, **server.environment()}, cwd=folder
