@@ -7,7 +7,6 @@ without it is no bundle.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -115,7 +114,7 @@ def save_bundle(
     """
     (out / MODEL).write_bytes(model)
     told = {"model_id": bundle.model_id, **evaluation}
-    (out / EVALUATION).write_bytes(json.dumps(told, indent=1).encode())
+    (out / EVALUATION).write_json(told)
     write_history(out, history)
     (out / PREDICTIONS).write_table(predictions)
     write_description(out, BUNDLE, bundle)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -122,4 +121,4 @@ def read_history(uri: Location) -> list[dict[str, Any]]:
 
 def write_history(uri: Location, history: Sequence[Mapping[str, Any]]) -> None:
     """Write the metrics of each epoch."""
-    (uri / HISTORY).write_bytes(json.dumps(list(history), indent=1).encode())
+    (uri / HISTORY).write_json(list(history))

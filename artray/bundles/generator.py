@@ -7,7 +7,6 @@ of the same latents after each epoch, `samples.webp`, which shows them one after
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -93,7 +92,7 @@ def read_scores(uri: Location) -> dict[str, Any]:
 
 def write_scores(uri: Location, scores: Mapping[str, Any], bundle: GeneratorBundle) -> None:
     """Write a generator's scores, and what its bundle says of itself since."""
-    (uri / SCORES).write_bytes(json.dumps(scores, indent=1).encode())
+    (uri / SCORES).write_json(scores)
     write_description(uri, BUNDLE, bundle)
 
 

@@ -120,7 +120,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         )
         rows.append({"share": share, "generated": count, **_metrics(Location(searched["out"]))})
     results = {"works": len(works), "seeds": options.seeds, "generator": bundle.model_id, "rows": rows}
-    (out / RESULTS).write_bytes(json.dumps(results, indent=1).encode())
+    (out / RESULTS).write_json(results)
     _show(rows, len(works), len(options.seeds))
     return {
         "rows": len(rows),

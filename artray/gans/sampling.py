@@ -242,7 +242,7 @@ def sample(
     )
     (out / MANIFEST / FILE).write_table(_manifest(out, bundle, rows))
     run = {"job": _JOB, "arguments": settings, "model_id": bundle.model_id, "counts": counts}
-    (out / MANIFEST / RUN).write_bytes(json.dumps(run, indent=1).encode())
+    (out / MANIFEST / RUN).write_json(run)
     (out / _PLAN).remove()
     return counts
 
@@ -252,7 +252,7 @@ def _made_before(out: Location, settings: dict[str, Any], overwrite: bool) -> bo
     finished = out / MANIFEST / RUN
     if not finished.exists():
         return False
-    if json.loads(finished.read_bytes()).get("arguments") == settings:
+    if finished.read_json().get("arguments") == settings:
         return True
     if not overwrite:
         raise InputError(f"{out}: holds other pictures or another manifest; give another --out, or --overwrite")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
 from artray import console
-from artray.bundles.description import HISTORY, made_from
+from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, load_generator_bundle
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
@@ -114,7 +113,7 @@ def _note(metrics: Mapping[str, Any]) -> str:
 
 def _summary(out: Location) -> Counts:
     bundle = load_generator_bundle(out)
-    history = json.loads((out / HISTORY).read_bytes())
+    history = read_history(out)
     last = bundle.metrics
     rows = []
     for name in ("discriminator_loss", "generator_loss", "real_score", "fake_score", "diversity"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -166,7 +165,7 @@ def ingest(options: IngestOptions) -> Counts:
     dealt_by = _split_options(options)
     (out / FILE).write_table(with_split_options(rows.table, dealt_by))
     run = {"job": _JOB, "counts": counts, "split": dealt_by}
-    (out / RUN).write_bytes(json.dumps(run, indent=1).encode())
+    (out / RUN).write_json(run)
     console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
     return counts
 

@@ -109,7 +109,7 @@ def run_pass(
         "out": str(out),
     }
     finished = {"job": title, "artray": artray.__version__, "finished_at": _now(), **settings, "counts": counts}
-    (out / RUN).write_bytes(json.dumps(finished, indent=1).encode())
+    (out / RUN).write_json(finished)
     return counts
 
 
@@ -128,7 +128,7 @@ def read_run(uri: Location) -> dict[str, Any]:
         InputError: There is none: the pass did not finish, or the folder is something else.
     """
     try:
-        found: dict[str, Any] = json.loads((uri / RUN).read_bytes())
+        found: dict[str, Any] = (uri / RUN).read_json()
     except (InputError, ValueError) as error:
         raise InputError(f"{uri}: has no {RUN}: not made by a finished artray job") from error
     return found
@@ -154,7 +154,7 @@ def _plan(
     """The plan in the output folder if it is for the same run, else a new one."""
     uri = out / PLAN
     refuse_other_job(out, title)
-    plan: dict[str, Any] = json.loads(uri.read_bytes()) if uri.exists() else {"chunks": []}
+    plan: dict[str, Any] = uri.read_json() if uri.exists() else {"chunks": []}
     refuse_other_rows(out, {chunk["part"] for chunk in plan["chunks"]})
     if plan["chunks"]:
         if plan["settings"] == settings:
