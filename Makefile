@@ -4,8 +4,8 @@ PYTHON ?= python3
 SUPPORTED := 3.10 3.11 3.12 3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Each file's tests in one of two processes: while one waits for a server or a cluster, the other works.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Each file's tests in one of the processes: while one waits for a server or a cluster, the others work.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 # $(call supported,PYTHON,ADVICE) stops make where PYTHON is too old or too new for what artray is built on.
 version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -20,13 +20,13 @@ there = $(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 P
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
-# A minute and a half on two cores: the tests that begin no Ray, no server, no browser and no other process.
+# A minute on two cores: the tests that begin no Ray, no server, no browser and no other process.
 unit: $(VENV)/.test
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --numprocesses 2 -m "not slow"
 
-# Some twenty minutes on two cores: the check and all tests, the unit tests first.
-test: check unit
-	$(PYTEST) -m slow
+# Some twelve minutes on two cores: the check and all tests, the unit tests first.
+test: check
+	$(PYTEST) --numprocesses 3
 
 # Lint, format, types and the documents; mkdocs without --quiet, which counts no warnings.
 check: $(VENV)/.test

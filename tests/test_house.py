@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,15 @@ def module_of(file: Path) -> str:
 FILES = {module_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    """Of a module's syntax tree."""
+    return list(ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))))
+
+
 def imports(module: str) -> Iterator[str]:
     """The modules that a module imports, within functions too; of artray's each by its own name."""
-    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             yield from (item.name for item in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -62,7 +69,10 @@ def imports(module: str) -> Iterator[str]:
                 yield below if below in FILES else node.module
 
 
-GRAPH = {module: sorted({name for name in imports(module) if name in FILES}) for module in FILES}
+@cache
+def graph() -> dict[str, list[str]]:
+    """The modules of artray that each imports."""
+    return {module: sorted({name for name in imports(module) if name in FILES}) for module in FILES}
 
 
 def room(module: str) -> str | None:
@@ -80,7 +90,7 @@ def test_imports_point_down(name):
     allowed = {None, *ROOMS[: ROOMS.index(name) + 1]}
     up = [
         f"{module} -> {other}"
-        for module, others in GRAPH.items()
+        for module, others in graph().items()
         if room(module) == name
         for other in others
         if room(other) not in allowed
@@ -90,8 +100,8 @@ def test_imports_point_down(name):
 
 def test_there_is_no_circle():
     """Of modules, within a room too."""
-    waiting, done = dict.fromkeys(GRAPH, 0), set()
-    while ready := [module for module in waiting if set(GRAPH[module]) - {module} <= done]:
+    waiting, done = dict.fromkeys(graph(), 0), set()
+    while ready := [module for module in waiting if set(graph()[module]) - {module} <= done]:
         for module in ready:
             del waiting[module]
             done.add(module)
@@ -116,8 +126,8 @@ def test_models_know_neither_ray_nor_a_backend():
 
 def test_no_function_takes_more_than_five_arguments_by_position():
     found = []
-    for module, file in FILES.items():
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for module in FILES:
+        for node in nodes(module):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 names = [
                     item.arg for item in (*node.args.posonlyargs, *node.args.args) if item.arg not in ("self", "cls")
@@ -130,8 +140,8 @@ def test_no_function_takes_more_than_five_arguments_by_position():
 def test_no_call_gives_more_than_five_arguments_by_position():
     found = [
         f"{module}:{node.lineno} {ast.unparse(node.func)}"
-        for module, file in FILES.items()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for module in FILES
+        for node in nodes(module)
         if isinstance(node, ast.Call) and len(node.args) > 5
     ]
     assert found == []

@@ -1,12 +1,14 @@
 """Names that libraries don't promise: each is there, and each that artray uses stands in ARCHITECTURE.md's table."""
 
 import ast
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from artray.engine.tensorflow_cluster import UNUSED
 from tests.test_house import FILES
 
 ARCHITECTURE = (Path(__file__).parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -41,7 +43,14 @@ def s3_client() -> object:
     return Session().create_client("s3", "eu-west-1", aws_access_key_id="key", aws_secret_access_key="secret")
 
 
+def ray_trainer() -> object:
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    return DataParallelTrainer
+
+
 HOLDERS = {
+    "DataParallelTrainer._create_default_callbacks": ray_trainer,
     "Optimizer._all_reduce_sum_gradients": keras_optimizer,
     "KerasTensor._keras_history": keras_tensor,
     "Image._size": lambda: small_picture("PNG"),
@@ -66,6 +75,11 @@ def test_the_name_is_there(name):
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_the_module_is_there(name):
     import_module(name)
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_ray_train_has_the_callbacks_that_are_left_out(name):
+    assert name in inspect.getsource(ray_trainer()._create_default_callbacks), f"{name}: Ray Train has another word"
 
 
 def test_all_of_them_stand_in_the_table():

@@ -8,6 +8,22 @@ from typing import Any
 
 import ray
 from ray.train.backend import Backend, BackendConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
+"""Callbacks of Ray Train's that begin a process each, for Ray Datasets and for a driver that outlives its controller:
+artray's workers read no Ray Dataset, and its driver ends with the controller. Measured on 2 cores, a small training
+in a Ray of its own: 20.2 CPU seconds without them, 23.4 with them (means of three, in turn)."""
+
+
+class TensorflowTrainer(DataParallelTrainer):  # type: ignore[misc]
+    """Ray Train's trainer of workers that find each other as TensorFlow's do, without `UNUSED`."""
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, backend_config=TensorflowCluster(), **options)
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [callback for callback in super()._create_default_callbacks() if type(callback).__name__ not in UNUSED]
 
 
 class TensorflowCluster(BackendConfig):  # type: ignore[misc]

@@ -15,12 +15,11 @@ import ray
 from pydantic import AfterValidator, Field
 from ray import train
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from artray import cluster, console
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.progress import begin_progress, watch
-from artray.engine.tensorflow_cluster import TensorflowCluster
+from artray.engine.tensorflow_cluster import TensorflowTrainer
 from artray.errors import ArtrayError, InputError
 from artray.storage import Location
 from artray.storage.nodes import check_nodes
@@ -97,11 +96,10 @@ class WorkerGroup:
         if self.gpus:
             resources["GPU"] = self.gpus
 
-        def trainer() -> DataParallelTrainer:
-            return DataParallelTrainer(
+        def trainer() -> TensorflowTrainer:
+            return TensorflowTrainer(
                 work,
                 train_loop_config={"training": training},
-                backend_config=TensorflowCluster(),
                 scaling_config=ScalingConfig(
                     num_workers=most if fewest == most else (fewest, most),
                     use_gpu=self.gpus > 0,
@@ -148,7 +146,7 @@ def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -
         raise InputError(f"--gpus-per-worker {gpus}: {wanted} GPUs are needed, there are {available}")
 
 
-def _run_while_it_gets_further(trainer: Callable[[], DataParallelTrainer], progress: Any) -> None:
+def _run_while_it_gets_further(trainer: Callable[[], TensorflowTrainer], progress: Any) -> None:
     """Ray gives up after a number of failures, however far apart they are; a long run on many machines has many."""
     reached = -1
     while True:

@@ -85,6 +85,7 @@ def test_gzip_reads_the_same() -> None:
     assert read(gzip.compress(TATE.encode()), "tate.csv.gz").table.equals(read(TATE).table)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared data")
 def test_all_of_tate() -> None:
     path = SHARED / "data" / "tate_artworks_flat.csv.gz"
@@ -232,6 +233,7 @@ def test_decomposed_accents_are_composed() -> None:
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff\ufffd"), max_size=8)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=12), st.sampled_from(",;\t|"))
 def test_what_csv_writes_is_read_back(rows: list[list[str]], delimiter: str) -> None:

@@ -266,6 +266,7 @@ def test_duplicate_titles_never_multiply_rows() -> None:
     assert found.report.pictures_disputed.count == 1  # two different works named Untitled
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.lists(
@@ -356,6 +357,7 @@ paths_and_files = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(paths_and_files, st.randoms())
 def test_every_picture_and_row_is_accounted_for(
@@ -404,6 +406,7 @@ def test_nothing_to_join() -> None:
         match(pictures("a.jpg"), rows(file=["a.jpg"]), Mapping(file="x"))
 
 
+@pytest.mark.slow
 def test_hundred_thousand_names() -> None:
     count = 100_000
     paths = [f"scans/{n % 97}/Étude {n}.jpg" for n in range(count)]

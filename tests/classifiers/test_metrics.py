@@ -61,6 +61,7 @@ def check_areas(found, has, scores):
         assert found["macro"][name] == (pytest.approx(np.mean(known), abs=1e-4) if known else None)
 
 
+@pytest.mark.slow
 @given(predictions())
 def test_evaluate_agrees_with_scikit_learn(given_predictions):
     true, scores = given_predictions
@@ -86,6 +87,7 @@ def test_evaluate_agrees_with_scikit_learn(given_predictions):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
+@pytest.mark.slow
 @given(several())
 def test_evaluate_several_agrees_with_scikit_learn(given_predictions):
     true, scores = given_predictions

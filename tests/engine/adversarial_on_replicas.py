@@ -1,11 +1,9 @@
-"""Trains small GANs on some replicas, each a logical device of this machine's CPU, and writes what came out.
+"""Trains small GANs on one replica and on three, and writes what came out.
 
-A process of its own, as `supervised_on_replicas` is: `python -m tests.engine.adversarial_on_replicas REPLICAS FILE.npz`
+A process of its own, as `supervised_on_replicas` is: `python -m tests.engine.adversarial_on_replicas FOLDER`
 """
 
-import logging
 import os
-import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
@@ -17,6 +15,7 @@ from artray.engine.adversarial import AdversarialTrainer
 from artray.gans.latents import draw_latents
 from artray.models.gans.parts import from_rgb, score, to_rgb
 from artray.models.gans.residual import SpectralConv2D, SpectralDense
+from tests.engine.processes import on_one_and_three
 
 EXAMPLES = 30
 BATCH = 7  # 3, 2 and 2
@@ -86,15 +85,15 @@ def fit(trained: AdversarialTrainer, steps: range, labelled: bool = False) -> np
     return np.concatenate([metrics for metrics, _ in told])
 
 
-if __name__ == "__main__":
-    number, file = int(sys.argv[1]), sys.argv[2]
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(number)]) if number > 1 else None
+def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
+    """What came of each case, by `CASE/NAME`."""
     results = {}
     for loss, case in CASES.items():
         trained = trainer(loss, strategy, **case)
         results[f"{loss}/metrics"] = fit(trained, range(4), case.get("labelled", False))
         results |= {f"{loss}/{name}": value for name, value in trained.state().items()}
-    np.savez(file, **results)
+    return results
+
+
+if __name__ == "__main__":
+    on_one_and_three(run)

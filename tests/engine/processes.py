@@ -1,9 +1,12 @@
-"""The same training on one replica and on three, each in a process of its own."""
+"""The same training on one replica and on three, in a process of their own."""
 
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,19 +14,31 @@ ROOT = Path(__file__).parents[2]
 
 
 def on_replicas(module: str, folder: Path) -> dict[int, dict[str, np.ndarray]]:
-    """What a module of these tests writes, by the number of its replicas: `python -m MODULE NUMBER FILE.npz`."""
+    """What a module of these tests writes, by the number of its replicas: `python -m MODULE FOLDER`."""
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    processes = {
-        number: subprocess.Popen(
-            [sys.executable, "-m", module, str(number), str(folder / f"{number}.npz")],
-            cwd=ROOT,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in (1, 3)
-    }
-    for process in processes.values():
-        _, errors = process.communicate(timeout=400)
-        assert process.returncode == 0, errors[-3000:]
-    return {number: dict(np.load(folder / f"{number}.npz")) for number in processes}
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(folder)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {number: dict(np.load(folder / f"{number}.npz")) for number in (1, 3)}
+
+
+def on_one_and_three(run: Callable[[Any], dict[str, np.ndarray]]) -> None:
+    """What such a module is when it is run: `run` without a strategy, then with one of three replicas.
+
+    Each replica is a logical device of this machine's CPU. One strategy for all: each begins to number its collectives
+    anew, and TensorFlow remembers their shapes.
+    """
+    import tensorflow as tf
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
+    for number in (1, 3):
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(number)]) if number > 1 else None
+        np.savez(Path(sys.argv[1]) / f"{number}.npz", **run(strategy))

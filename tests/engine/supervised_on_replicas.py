@@ -1,12 +1,10 @@
-"""Trains small models on some replicas, each a logical device of this machine's CPU, and writes what came out.
+"""Trains small models on one replica and on three, and writes what came out.
 
 A process of its own, because TensorFlow divides a CPU into devices only before its first use:
-`python -m tests.engine.supervised_on_replicas REPLICAS FILE.npz`
+`python -m tests.engine.supervised_on_replicas FOLDER`
 """
 
-import logging
 import os
-import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
@@ -16,6 +14,7 @@ from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.supervised import SupervisedTrainer
+from tests.engine.processes import on_one_and_three
 
 EXAMPLES = 35
 BATCH = 11  # 11 and 11 and 11 and 2: shares differ, and the last batch has fewer examples than there are replicas
@@ -57,7 +56,7 @@ CASES = {
 }
 
 
-def run(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.ndarray]:
+def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.ndarray]:
     keras.utils.set_random_seed(3)
     settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
     y = settings.pop("y", Y)
@@ -76,14 +75,12 @@ def run(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.nda
     return results | {"losses": np.array(losses)} | trainer.state()
 
 
-if __name__ == "__main__":
-    number, file = int(sys.argv[1]), sys.argv[2]
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
-    # One strategy for all: each begins to number its collectives anew, and TensorFlow remembers their shapes.
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(number)]) if number > 1 else None
-    results = {
-        f"{name}/{key}": value for name, case in CASES.items() for key, value in run(strategy, dict(case)).items()
+def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
+    """What came of each case, by `CASE/NAME`."""
+    return {
+        f"{name}/{key}": value for name, case in CASES.items() for key, value in run_case(strategy, dict(case)).items()
     }
-    np.savez(file, **results)
+
+
+if __name__ == "__main__":
+    on_one_and_three(run)

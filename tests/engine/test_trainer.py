@@ -52,6 +52,7 @@ def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(replica
     assert {value.dtype.name for name, value in rounded.items() if name.startswith("model/")} == {"float32"}
 
 
+@pytest.mark.slow
 def test_a_step_is_what_numpy_says():
     """Softmax regression with weighted examples, by plain gradient descent."""
 
@@ -97,6 +98,7 @@ def with_dropout() -> keras.Model:
     return keras.Model(model.input, layers.Dropout(0.5)(model.output))
 
 
+@pytest.mark.slow
 def test_a_state_put_back_goes_on_as_if_nothing_had_happened():
     """Dropout's random numbers, optimizer, moving average and all."""
     undisturbed = trainer(with_dropout, ema=0.9)
@@ -110,6 +112,7 @@ def test_a_state_put_back_goes_on_as_if_nothing_had_happened():
         assert np.allclose(value, second.state()[name], atol=1e-6), name
 
 
+@pytest.mark.slow
 def test_the_average_lags_behind_and_the_weights_come_back():
     trained = trainer(ema=0.99)
     before = trained.state()["model/0"].copy()
@@ -121,6 +124,7 @@ def test_the_average_lags_behind_and_the_weights_come_back():
     assert 0 < np.abs(average - before).mean() < np.abs(after - before).mean()
 
 
+@pytest.mark.slow
 def test_a_frozen_normalisation_keeps_its_statistics_and_weights():
     def frozen() -> keras.Model:
         model = network()
@@ -138,6 +142,7 @@ def test_a_frozen_normalisation_keeps_its_statistics_and_weights():
     assert sorted(kept) == ["beta", "gamma", "moving_mean", "moving_variance"]
 
 
+@pytest.mark.slow
 def test_an_overflow_skips_the_update_and_halves_the_scale():
     trained = trainer(lambda: network(normalized=False), precision="mixed_float16")
     before = trained.state()

@@ -23,6 +23,7 @@ def distance(one, other):
     return np.sqrt(costs[linear_sum_assignment(costs)].sum())
 
 
+@pytest.mark.slow
 def test_inertia_on_the_pixels_is_close_to_the_best_of_ten_restarts(paintings):
     for image in paintings:
         pixels = image.reshape(-1, 3).astype(float)

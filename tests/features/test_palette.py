@@ -16,6 +16,7 @@ def differences(colors, others):
     return deltaE_ciede2000(lab[:, None], other_lab[None]).min(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*getdata:DeprecationWarning")
 def test_covers_pictures_better_than_colorthief(painting_files):
     colorthief = pytest.importorskip("colorthief")

@@ -22,6 +22,7 @@ def measure(images):
     return np.array(Texture()(images)["texture"].to_pylist())
 
 
+@pytest.mark.slow
 def test_agrees_with_scikit_image(paintings, references):
     expected = [oracle(image, references) for image in paintings[:4]]
     np.testing.assert_allclose(measure(paintings[:4]), expected, atol=1e-6)

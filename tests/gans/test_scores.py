@@ -96,6 +96,7 @@ def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, seri
     assert found["work"]["embedding"][0].as_py() == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_scores_are_written_once(
     collection: str, tmp_path: Path, serial: Serial, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +136,7 @@ def test_scores_are_written_once(
     assert "nearer to a work" in said
 
 
+@pytest.mark.slow
 def test_works_are_embedded_once_for_several_generators(collection: str, tmp_path: Path, serial: Serial) -> None:
     kept = str(tmp_path / "works")
     for number in range(2):
@@ -182,6 +184,7 @@ def test_copies_are_called_copies_and_new_works_are_not() -> None:
     assert new["rows"]["generator"]["closer"] == pytest.approx(new["rows"]["works"]["closer"], abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [[], STYLES])
 def test_latent_strips_are_written(tmp_path: Path, serial: Serial, classes: list[str]) -> None:
     write_generator(str(tmp_path), classes)

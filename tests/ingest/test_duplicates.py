@@ -157,12 +157,14 @@ def clustered(draw: st.DrawFn) -> np.ndarray:
     return words(rows)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(clustered(), st.sampled_from([0, 1, 8, 40, DISTANCE]))
 def test_groups_are_those_of_all_pairs(hashes: np.ndarray, distance: int) -> None:
     np.testing.assert_array_equal(near_duplicate_groups(hashes, distance), all_pairs_groups(hashes, distance))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(clustered(), st.randoms(use_true_random=False))
 def test_groups_do_not_depend_on_the_order(hashes: np.ndarray, random) -> None:
@@ -190,6 +192,7 @@ def test_pairs_at_the_limit_are_found_among_many() -> None:
     np.testing.assert_array_equal(near_duplicate_groups(words(np.vstack([originals, too_far]))), np.arange(4000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0, 0.01])
 def test_many_equal_or_almost_equal_fingerprints(share: float) -> None:
     rng = np.random.default_rng(2)

@@ -231,6 +231,7 @@ def test_wrong_use(arguments: dict, message: str) -> None:
         assign_splits(["a"], [None], **arguments)
 
 
+@pytest.mark.slow
 def test_leak_of_seed_000_is_reproduced_and_cannot_happen_here() -> None:
     """The published pipeline shuffles anew in each epoch between reading and `take`/`skip`."""
     import tensorflow as tf

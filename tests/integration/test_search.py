@@ -107,7 +107,11 @@ def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(tm
 
 
 def test_folds_make_an_ensemble_and_go_on_where_they_were(features: str, tmp_path: Path) -> None:
-    options = TrainOptions(config=CONFIG, data=features, out=str(tmp_path), folds=2, set={"epochs": "2"})
+    mine = ["notes.txt", "manifest/manifest.parquet", "features/part-000000.parquet", "folds/mine.txt", "model.txt"]
+    for name in mine:
+        Location.parse(f"{tmp_path}/{name}").write_bytes(name.encode())
+    given = {"config": CONFIG, "data": features, "out": str(tmp_path), "tensorboard": True}
+    options = TrainOptions(**given, folds=2, set={"epochs": "2"})
     result = train(options)
     uri = str(tmp_path)
     members = [f"{uri}/folds/{fold}" for fold in range(2)]
@@ -153,6 +157,14 @@ def test_folds_make_an_ensemble_and_go_on_where_they_were(features: str, tmp_pat
     after = times(tmp_path)
     unchanged = {file for file in before if after[file] == before[file]}
     assert unchanged == {f"{uri}/folds/0/bundle.json"}
+
+    # Of a folder of work with a bundle among it, another training replaces the bundle, and nothing else.
+    other = train(TrainOptions(**given | {"tensorboard": False}, overwrite=True, set={"epochs": "1"}))
+    assert other["model_id"] != result["model_id"]
+    own = {"bundle.json", "model.keras", "evaluation.json", "history.json", "predictions.parquet"}
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*mine, *own}
+    assert all((tmp_path / name).read_text() == name for name in mine)
 
 
 def storage_history(uri: str) -> list[dict[str, float]]:

@@ -26,25 +26,26 @@ def test_the_number_of_workers_does_not_change_the_result(features: str, tmp_pat
     changes = {"epochs": "4", "batch_size": "7"}
     scores = {}
     for workers in (1, 2):
-        result = run(features, tmp_path / str(workers), workers, **changes)
+        out = tmp_path / str(workers)
+        result = run(features, out, workers, **changes)
         assert result["rows"] == EXAMPLES
-        table = Location.parse(f"{tmp_path}/{workers}/predictions.parquet").dataset().to_table()
+        table = Location.parse(f"{out}/predictions.parquet").dataset().to_table()
         scores[workers] = np.array(
             [[dict(row)[name] for name in ("code", "hand")] for row in table["scores"].to_pylist()]
         )
-        history = read_history(Location.parse(tmp_path / str(workers)))
+        history = read_history(Location.parse(out))
         scores[f"history {workers}"] = np.array([[epoch["loss"], epoch["validation_loss"]] for epoch in history])
     assert np.allclose(scores[1], scores[2], atol=1e-5)
     assert np.allclose(scores["history 1"], scores["history 2"], atol=1e-5)
     assert not np.allclose(scores[1], 0.5, atol=0.05)  # something was learned
 
     # The same command does not train a bundle again, and another does not overwrite it.
-    written = (tmp_path / "2" / "model.keras").stat().st_mtime_ns
-    again = run(features, tmp_path / "2", 2, **changes)["model_id"]
-    assert again == result["model_id"] == load_bundle(Location.parse(tmp_path / "2")).model_id
+    written = (out / "model.keras").stat().st_mtime_ns
+    again = run(features, out, 2, **changes)["model_id"]
+    assert again == result["model_id"] == load_bundle(Location.parse(out)).model_id
     with pytest.raises(InputError, match="--overwrite"):
-        run(features, tmp_path / "2", 2, **{**changes, "epochs": "2"})
-    assert (tmp_path / "2" / "model.keras").stat().st_mtime_ns == written
+        run(features, out, 2, **{**changes, "epochs": "2"})
+    assert (out / "model.keras").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
@@ -75,22 +76,6 @@ def test_overwrite_removes_nothing_before_the_data_can_be_used_and_no_other_fold
         train(options)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     assert (tmp_path / "bundle.json").exists()
-
-
-def test_overwrite_leaves_what_the_job_has_not_written(features: str, tmp_path: Path) -> None:
-    """A folder of work with a bundle among it: only the bundle is replaced."""
-    mine = ["notes.txt", "manifest/manifest.parquet", "features/part-000000.parquet", "folds/mine.txt", "model.txt"]
-    for name in mine:
-        Location.parse(f"{tmp_path}/{name}").write_bytes(name.encode())
-    options = {"config": CONFIG, "data": features, "out": str(tmp_path), "workers": 1, "overwrite": True}
-    first = train(TrainOptions(**options, folds=2, tensorboard=True, set={"epochs": "1"}))
-    assert (tmp_path / "folds" / "1" / "bundle.json").exists()
-    second = train(TrainOptions(**options, set={"epochs": "2"}))
-    assert first["model_id"] != second["model_id"]
-    own = {"bundle.json", "model.keras", "evaluation.json", "history.json", "predictions.parquet"}
-    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {*mine, *own}
-    assert all((tmp_path / name).read_text() == name for name in mine)
 
 
 def test_a_bundle_is_not_written_into_data_or_another_jobs_output(features: str, tmp_path: Path) -> None:

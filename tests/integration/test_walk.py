@@ -35,7 +35,13 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def walked(place: str) -> str:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the walk's network of patches once it is trained: for the next place it is a bundle like another's."""
+    return tmp_path_factory.mktemp("trained") / "vgg"
+
+
+@pytest.fixture(scope="module")
+def walked(place: str, trained: Path) -> str:
     """The walk up to labels, with few epochs."""
     counts = ingest(
         IngestOptions(
@@ -50,18 +56,17 @@ def walked(place: str) -> str:
     counts = extract_features(FeatureOptions(manifest=f"{place}/manifest", out=f"{place}/features"))
     assert (counts["rows"], counts["ok"], counts["failed"]) == (48, 46, 2)
     assert counts["statuses"] == {"ok": 46, "truncated": 1, "not_an_image": 1}
-    options = PatchOptions(manifest=f"{place}/manifest", out=f"{place}/patches", size=64, per_image=4)
-    assert make_patches(options)["ok"] == 46
+    patches = PatchOptions(manifest=f"{place}/manifest", out=f"{place}/patches", size=64, per_image=4)
+    assert make_patches(patches)["ok"] == 46
     for config, data, epochs in [("head", "features", 20), ("vgg", "patches", 2)]:
-        result = train(
-            TrainOptions(
-                config=f"hand_or_code_{config}",
-                data=f"{place}/{data}",
-                out=f"{place}/models/{config}",
-                set={"epochs": str(epochs)},
-            )
-        )
-        assert result["ok"] > 0
+        out = f"{place}/models/{config}"
+        if config == "vgg" and trained.exists():
+            Location.parse(out).upload(trained)
+            continue
+        options = {"config": f"hand_or_code_{config}", "data": f"{place}/{data}", "out": out}
+        assert train(TrainOptions(**options, set={"epochs": str(epochs)}))["ok"] > 0
+        if config == "vgg":
+            Location.parse(out).download(trained)
     models = [f"{place}/models/head", f"{place}/models/vgg"]
     counts = label_catalog(LabelOptions(manifest=f"{place}/manifest", model=models, out=f"{place}/labels"))
     assert (counts["rows"], counts["ok"], counts["failed"]) == (48, 46, 2)

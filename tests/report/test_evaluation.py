@@ -138,6 +138,7 @@ def test_a_line_chart_is_well_formed_and_stays_inside(points, name, colour):
     assert sum(1 for _ in chart.iter("circle")) == len(points)
 
 
+@pytest.mark.slow
 @given(st.integers(2, 40), st.integers(0, 3))
 def test_a_heat_map_shades_by_the_share_of_the_row(classes, seed):
     matrix = np.random.default_rng(seed).integers(0, 5, (classes, classes))

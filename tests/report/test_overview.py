@@ -66,6 +66,7 @@ def test_map_of_many_works_is_interpolated_and_as_good(digits, monkeypatch):
     assert trustworthiness(digits, project(digits, nearest, similarity), n_neighbors=12) > 0.95
 
 
+@pytest.mark.slow
 def test_same_seed_same_map(digits):
     first, again, other = (make_overview(range(200), digits[:200].copy(), seed).positions for seed in (1, 1, 2))
     assert (first == again).all()

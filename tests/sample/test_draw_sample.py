@@ -10,6 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from artray.sample.collection import FOLDER
 from tools.draw_sample import FAMILIES, draw, write_pictures
 
+pytestmark = pytest.mark.slow  # each picture is drawn anew
+
 # The demo's published figures are about these very pictures, so they must not change unnoticed: mean RGB at 120 x 90.
 MEAN_COLORS = {
     "flow_field": (109, 74, 115),

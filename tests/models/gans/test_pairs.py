@@ -42,6 +42,7 @@ def test_dcgan_has_the_papers_widths():
     assert model.output_shape == (None, 64, 64, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64, 128, 256])
 @pytest.mark.parametrize("name", GANS)
 def test_shapes(name, size):
@@ -60,6 +61,7 @@ def test_an_autoencoder_and_dense_layers_take_any_size(size):
     assert discriminator("basic", size, 0, SMALL["basic"], "began").output_shape == (None, size, size, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GANS)
 def test_pictures_are_rgb_and_depend_on_code_and_label(name):
     keras.utils.set_random_seed(0)
@@ -132,6 +134,7 @@ def test_spectral_normalisation_divides_by_the_largest_singular_value(kind):
     assert np.array_equal(before, layer.direction.numpy())  # at rest outside of training
 
 
+@pytest.mark.slow
 def test_saved_networks_are_loaded_in_safe_mode(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
     judge = discriminator("resnet", 32, 0, SMALL["resnet"])
@@ -144,6 +147,7 @@ def test_saved_networks_are_loaded_in_safe_mode(tmp_path):
         assert {type(layer).__module__.partition(".")[0] for layer in made.layers} == {"keras"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GANS)
 def test_the_start_follows_from_the_seed(name):
     def start(seed: int) -> list[np.ndarray]:
