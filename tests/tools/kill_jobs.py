@@ -1,0 +1,195 @@
+"""Kill each job at random moments, run the same command again, and look whether its output is that of a calm run.
+
+    python -m tests.tools.kill_jobs [--kills 3] [--jobs ingest,download,report] [--pictures 200] [--seed 0]
+
+Each job is run as its users run it, with a Ray of its own: first undisturbed, then, for each kill, into an empty place
+until a moment drawn evenly from the undisturbed run's life. Then its process is killed (-9), or in every second turn
+ended by SIGTERM as a scheduler does it, and the same command is run again. It must end with 0, say the same counts, and
+leave the same rows and files; the files of the killed run's own must be gone. A job that SIGTERM ends may say one line,
+and no stack. Prints a table, and ends with status 1 if anything was wrong.
+
+For training see `kill_training`, for the published labels at the moment of a kill `kill_labelling`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from artray import console
+from artray.storage import Location
+from tests.download.museum_server import MuseumServer, picture, reply
+from tests.labeling.bundles import write_bundle, write_pictures
+
+ROOT = Path(__file__).parents[2]
+BROKEN = 3
+PATIENCE = 600
+CHANGING = {"run_id", "labeled_at", "model_id", "seconds", "out", "resumed", "started_at", "finished_at", "taken_at"}
+"""Columns and counts in which two runs may differ."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A job: its options but `--out`, and the tables that it leaves below its place."""
+
+    options: list[str]
+    tables: list[str]
+
+
+class Undisturbed:
+    """What a calm run of a job came to."""
+
+    def __init__(self, name: str, case: Case, out: Path):
+        begun = time.monotonic()
+        done = run(name, case, out)
+        self.seconds = time.monotonic() - begun
+        if done.returncode:
+            raise SystemExit(f"{name}: {done.stderr[-2000:]}")
+        self.counts, self.rows, self.files = told(done), rows_of(case, out), names(out)
+
+
+def command(name: str, case: Case, out: Path) -> list[str]:
+    return [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *case.options, "--out", str(out)]
+
+
+def run(name: str, case: Case, out: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(name, case, out), capture_output=True, text=True, timeout=PATIENCE)
+
+
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The counts that a job's last line says."""
+    counts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {name: value for name, value in counts.items() if name in ("rows", "ok", "failed", "statuses", "matched")}
+
+
+def rows_of(case: Case, out: Path) -> dict[str, list[str]]:
+    """Each table's rows as text, in order."""
+    found = {}
+    for name in case.tables:
+        table: pa.Table = Location.parse(f"{out}/{name}".rstrip("/")).dataset().to_table()
+        kept = [column for column in table.column_names if column not in CHANGING]
+        found[name] = sorted(json.dumps(row, default=repr, sort_keys=True) for row in table.select(kept).to_pylist())
+    return found
+
+
+def names(out: Path) -> set[str]:
+    """The files below a place, but for those whose names hold a run's."""
+    files = (file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file())
+    return {name for name in files if not name.startswith("_runs/")}
+
+
+def cases(folder: Path, museum: MuseumServer, pictures: int) -> dict[str, Case]:
+    """The jobs, each with an input of its own that a calm run of those before it has made."""
+    paths = write_pictures(folder / "pictures", pictures, broken=BROKEN)
+    with (folder / "works.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "file", "title", "image_url"])
+        for number, (name, path) in enumerate(paths.items()):
+            url = museum.add(f"/{number}.jpg", reply(picture(number)))
+            writer.writerow([name, Path(path).name, f"Work {number}", url])
+    bundles = [write_bundle(f"{folder}/model-{kind}", kind, kind) for kind in ("pictures", "features")]
+    manifest, features, labels = (f"{folder}/{name}" for name in ("manifest", "features", "labels"))
+    catalog = ["--catalog", f"{folder}/works.csv"]
+    return {
+        "ingest": Case(["--images", f"{folder}/pictures", *catalog, "--id-column", "id"], [""]),
+        "download": Case([*catalog, "--allow-private", "--rate", "500", "--id-column", "id"], ["downloads"]),
+        "extract_features": Case(["--manifest", manifest, "--features", "brightness,texture,palette"], [""]),
+        "make_patches": Case(["--manifest", manifest, "--per-image", "2", "--size", "16"], [""]),
+        "label_catalog": Case(
+            ["--manifest", manifest, *(part for uri in bundles for part in ("--model", uri))], ["task=pictures"]
+        ),
+        "report": Case(["--labels", labels, "--features", features], []),
+    }
+
+
+PLACES = {"ingest": "manifest", "extract_features": "features", "label_catalog": "labels"}
+"""Where the calm run of a job lies that others read."""
+
+
+def disturb(name: str, case: Case, out: Path, moment: float, sign: signal.Signals) -> str:
+    """Run a job until a moment; what was wrong with its end."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command(name, case, out), stdout=subprocess.DEVNULL, stderr=errors)
+        try:
+            process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(sign)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                return f"still there a minute after {sign.name}"
+        else:
+            return ""  # it was done before
+        errors.seek(0)
+        text = errors.read()
+    return "a stack after SIGTERM" if sign == signal.SIGTERM and ("Traceback" in text or "*** " in text) else ""
+
+
+def kill(name: str, case: Case, calm: Undisturbed, folder: Path, chance: random.Random, turn: int) -> list[str]:
+    """One kill, and the run after it: signal, moment, what was left by the kill, what came out."""
+    out = folder / f"{name}-{turn}"
+    sign = signal.SIGTERM if turn % 2 else signal.SIGKILL
+    moment = chance.uniform(0.2, calm.seconds)
+    wrong = [disturb(name, case, out, moment, sign)]
+    left = len(names(out)) if out.exists() else 0
+    done = run(name, case, out)
+    if done.returncode:
+        wrong.append(f"status {done.returncode}: {done.stderr.strip().splitlines()[-1][:200]}")
+    else:
+        if told(done) != calm.counts:
+            wrong.append(f"said {told(done)} instead of {calm.counts}")
+        if rows_of(case, out) != calm.rows:
+            wrong.append("other rows")
+        if names(out) != calm.files:
+            odd = sorted(names(out) ^ calm.files)
+            wrong.append(f"other files: {', '.join(odd[:3])}")
+    shutil.rmtree(out, ignore_errors=True)
+    return [sign.name, f"{moment:.1f} of {calm.seconds:.1f} s", f"{left} files", "; ".join(filter(None, wrong)) or "ok"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=3, help="of each job")
+    parser.add_argument("--jobs", help="names, with commas; default: all")
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    chance = random.Random(options.seed)
+    table: list[list[str]] = []
+    with tempfile.TemporaryDirectory() as place, MuseumServer() as museum:
+        folder = Path(place)
+        every = cases(folder, museum, options.pictures)
+        wanted = options.jobs.split(",") if options.jobs else list(every)
+        last = max(map(list(every).index, wanted))
+        for name, case in list(every.items())[: last + 1]:
+            if name not in wanted and name not in PLACES:
+                continue
+            calm = Undisturbed(name, case, folder / PLACES.get(name, f"{name}-calm"))
+            for turn in range(options.kills if name in wanted else 0):
+                table.append([name, *kill(name, case, calm, folder, chance, turn)])
+                console.say(" · ".join(table[-1]))
+    console.table("jobs killed and run again", ["job", "by", "at", "left", "then"], table)
+    bad = sum(row[-1] != "ok" for row in table)
+    console.say(f"{len(table)} kills, {bad} wrong")
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()
