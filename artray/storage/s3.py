@@ -57,7 +57,7 @@ _TIMEOUT = (TimeoutError, asyncio.TimeoutError)  # two classes before Python 3.1
 _TRANSIENT = (HTTPClientError, BotoConnectionError, ResponseParserError, *_BROKEN_BODY, *_TIMEOUT)
 
 # Together the paths of many millions of objects are longer than the 2 GB that `string` may have.
-_LISTED = pa.schema({"path": pa.large_string(), "size": pa.int64(), "etag": pa.large_string()})
+LISTED = pa.schema({"path": pa.large_string(), "size": pa.int64(), "etag": pa.large_string()})
 
 _PARAMETERS = {
     "ARTRAY_S3_EXPECTED_BUCKET_OWNER": "ExpectedBucketOwner",
@@ -146,7 +146,7 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
                 "size": [item["Size"] for item in items],
                 "etag": [item["ETag"].strip('"') for item in items],
             }
-            pages.append(pa.RecordBatch.from_pydict(columns, _LISTED))
+            pages.append(pa.RecordBatch.from_pydict(columns, LISTED))
             folders += [f"{bucket}/{item['Prefix']}".removesuffix("/") for item in page.get("CommonPrefixes", ())]
             if not page.get("IsTruncated"):
                 return pa.Table.from_batches(pages), folders
