@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import fsspec
 import pyarrow as pa
@@ -37,6 +38,7 @@ from pydantic_core import core_schema
 from artray.errors import InputError, without_keys
 from artray.storage.faults import ReadError, explained, read_error
 from artray.storage.listings import FileInfo, find_files, find_objects
+from artray.storage.scratch import scratch_beside, sweep
 
 _S3_CONFIG: dict[str, Any] = {
     "connect_timeout": 10,
@@ -127,7 +129,8 @@ class Location:
             _reach(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
             from artray.storage import s3  # half a second that users of folders need not wait
 
-            return s3.connect(_S3_CONFIG), self.uri.removeprefix("s3://")
+            path = self.uri.removeprefix("s3://")
+            return s3.connect(_S3_CONFIG, path.partition("/")[0]), path
         return fsspec.filesystem("file"), self.uri
 
     def arrow_filesystem(self) -> tuple[pafs.FileSystem, str]:
@@ -192,12 +195,9 @@ class Location:
                 return
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-            try:
+            with scratch_beside(target) as scratch:
                 scratch.write_bytes(data)
                 scratch.replace(target)
-            finally:
-                scratch.unlink(missing_ok=True)
 
     def write_json(self, values: Any) -> None:
         """Write a JSON file for people to read, whole or not at all; see `write_bytes`."""
@@ -216,10 +216,14 @@ class Location:
     def ensure_writable(self) -> None:
         """Fail early and clearly where a job could not write its output.
 
+        What killed runs have left half-written there is removed.
+
         Raises:
             InputError: Nothing can be written below the location.
             ArtrayError: The disk is full.
         """
+        if not self.is_s3:
+            sweep(Path(self))
         probe = self / f".artray-{secrets.token_hex(4)}"
         try:
             probe.write_bytes(b"")
@@ -275,7 +279,8 @@ class Location:
 
     def upload(self, folder: Path) -> None:
         """Copy a local folder's files here."""
-        for file in sorted(folder.rglob("*")):
+        # A page last: it is opened by whoever sees it.
+        for file in sorted(folder.rglob("*"), key=lambda item: (item.suffix == ".html", item)):
             if file.is_file():
                 (self / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
 
@@ -338,6 +343,8 @@ def _reach(endpoint: str) -> None:
     place = urlsplit(endpoint)
     if not place.hostname:
         return
+    if getproxies().get(place.scheme) and not proxy_bypass(place.hostname):
+        return  # the proxy knows where it is, and may be the only one who does
     port = place.port or (80 if place.scheme == "http" else 443)
     for wait in (0.5, 2.0, None):
         try:
