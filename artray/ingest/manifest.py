@@ -167,6 +167,23 @@ def free_name(name: str, taken: Container[str], tasks: Container[str]) -> str:
     return free
 
 
+def make_room(rows: pa.Table, written: Sequence[str]) -> pa.Table:
+    """A manifest's rows without the names of the columns that a job writes beside them.
+
+    Ingest keeps these names free; a manifest that others have made may have such columns, which are then called
+    `catalog_NAME`.
+
+    Args:
+        rows: Of the manifest.
+        written: The job's columns.
+    """
+    names = list(rows.column_names)
+    for place, name in enumerate(names):
+        if name in written or name.startswith("__"):
+            names[place] = free_name(name, {*names, *written}, {name})
+    return rows.rename_columns(names)
+
+
 def make_ids(paths: Sequence[str], own: Sequence[str | None], earlier: Sequence[str | None]) -> pa.Array:
     """An id for every picture, none twice.
 

@@ -69,9 +69,9 @@ def refuse_other_job(out: Location, job: str) -> None:
         if notes.exists() and (found := _job_of(notes.read_bytes())) not in (job, None):
             raise InputError(_another(out, str(found), name))
     names = set(out.names())
-    for name, found in _JOB_OF.items():
-        if name.partition("/")[0] in names and found != job and (out / name).exists():
-            raise InputError(_another(out, found, name))
+    for name, jobs in _JOBS_OF.items():
+        if name.partition("/")[0] in names and job not in jobs and (out / name).exists():
+            raise InputError(_another(out, " or ".join(jobs), name))
 
 
 def refuse_other_file(out: Location, name: str, mark: bytes) -> None:
@@ -90,12 +90,13 @@ def refuse_other_file(out: Location, name: str, mark: bytes) -> None:
         raise InputError(f"{out}: holds {name}, which artray has not written and does not replace; give another --out")
 
 
-_JOB_OF = {
-    "bundle.json": "model",
-    "generator.json": "generator",
-    "augmentation.json": "augmentation",
-    "_requests.parquet": "download",
-    "data/collection.js": "page",
+_JOBS_OF = {
+    "bundle.json": ("model",),
+    "generator.json": ("generator",),
+    "augmentation.json": ("augmentation",),
+    "results.parquet": ("search", "comparison"),
+    "_requests.parquet": ("download",),
+    "data/collection.js": ("page",),
 }
 """By which of their files jobs are known that write no `_run.json`."""
 
