@@ -320,14 +320,19 @@ def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:
         return []
     if not uris[0].startswith("s3://"):
         return [_read_local(uri) for uri in uris]
-    fs, _ = Location(uris[0]).filesystem()
-    paths = list(dict.fromkeys(uri.removeprefix("s3://") for uri in uris))
+    with_keys = {uri for uri in uris if without_keys(uri) != uri}  # which no message may tell
+    plain = [uri for uri in dict.fromkeys(uris) if uri not in with_keys]
+    if not plain:
+        return [_KEYS_IN_ADDRESS] * len(uris)
+    fs, _ = Location(plain[0]).filesystem()
+    paths = [uri.removeprefix("s3://") for uri in plain]
     # Not `cat`, which takes a name with [, ? or * for a pattern; and one request a file, without asking its size first.
-    found = dict(zip(paths, fs.cat_ranges(paths, None, None, max_concurrency=1, on_error="return"), strict=True))
-    return [
-        item if isinstance(item, bytes) else read_error(item)
-        for item in (found[uri.removeprefix("s3://")] for uri in uris)
-    ]
+    found = fs.cat_ranges(paths, None, None, max_concurrency=1, on_error="return")
+    read = {uri: item if isinstance(item, bytes) else read_error(item) for uri, item in zip(plain, found, strict=True)}
+    return [read.get(uri, _KEYS_IN_ADDRESS) for uri in uris]
+
+
+_KEYS_IN_ADDRESS = ReadError("denied", "keys in the address")
 
 
 def _read_local(uri: str) -> bytes | ReadError:

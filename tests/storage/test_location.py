@@ -193,6 +193,11 @@ def test_read_many_has_each_failure_in_its_place(tmp_path, monkeypatch):
     assert all("\n" not in item.message for item in found if isinstance(item, ReadError))
 
 
+def test_keys_in_a_manifests_addresses_are_not_told():
+    uri = "s3://AKIA:wJal@museum/a.jpg"
+    assert read_many([uri, uri]) == [ReadError("denied", "keys in the address")] * 2
+
+
 def test_read_many_of_nothing():
     assert read_many([]) == []
 

@@ -231,11 +231,11 @@ class Mark:
         return rows.append_column("mark", marks).append_column("status", pa.array(["ok"] * len(rows)))
 
 
-def marked(here, mark, overwrite=False):
+def marked(here, mark, overwrite=False, out=None):
     return passes.run_pass(
         "features",
         Location.parse(here / "manifest.parquet"),
-        Location.parse(here / "out"),
+        Location.parse(out or here / "out"),
         Mark,
         {"mark": mark},
         overwrite=overwrite,
@@ -274,6 +274,16 @@ def test_two_runs_of_a_pass_never_mix_their_parts(here, during, chunk):
     assert not isinstance(raised.value, InputError)  # exit status 1
     assert rows_of(here) == (ALL, {"second"})
     assert marked(here, "second")["resumed"] == 40
+
+
+def test_two_runs_of_a_pass_never_mix_their_parts_on_s3(here, during, s3_bucket):
+    out = f"{s3_bucket}/two-runs"
+    during(3, lambda: marked(here, "second", overwrite=True, out=out))
+    with pytest.raises(ArtrayError, match="another run has begun there with a plan of its own"):
+        marked(here, "first", out=out)
+    table = Location.parse(out).dataset().to_table()
+    assert (sorted(table["object_id"].to_pylist()), set(table["mark"].to_pylist())) == (ALL, {"second"})
+    assert marked(here, "second", out=out)["resumed"] == 40
 
 
 def test_of_two_runs_that_plan_at_once_one_is_carried_out(here, during, monkeypatch):
