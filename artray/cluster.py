@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -67,13 +68,25 @@ def _ask_for_token() -> None:
     """
     if "RAY_AUTH_MODE" in os.environ:
         return
-    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    if may_grow() and not (given or (Path.home() / ".ray" / "auth_token").exists()):
-        return  # a cluster of others, which may know no tokens
+    file = Path("~").expanduser() / ".ray" / "auth_token"
+    if not any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) and not file.exists():
+        if may_grow():
+            return  # a cluster of others, which may know no tokens
+        if not _is_writable(file.parent):  # else Ray makes a token there
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     os.environ["RAY_AUTH_MODE"] = "token"
     from ray._raylet import Config  # type: ignore[attr-defined]
 
     Config.initialize("")  # it has read the environment when Ray was imported
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder is there, or can be made, and be written to: a container's home may be read-only."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def quicken_keras() -> None:

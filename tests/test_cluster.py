@@ -53,3 +53,12 @@ def test_rays_token_mode_is_asked_for(begun, monkeypatch, tmp_path, address, mod
         (tmp_path / ".ray" / "auth_token").write_text("0123")
     cluster.connect()
     assert begun == [wanted]
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_where_no_token_can_be_kept_one_is_made_for_this_run(begun, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    cluster.connect()
+    assert begun == ["token"]
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
