@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -18,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from artray import console
 from artray.console import CHATTERERS, QUIET
 from artray.errors import ArtrayError, InputError
+from artray.job import heed_sigterm, is_sigterm_heeded
 
 _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
 
@@ -33,9 +36,11 @@ def connect() -> None:
         for name in CHATTERERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if not ray.is_initialized():
+        heeded = is_sigterm_heeded()  # which Ray undoes as it starts
         if not may_grow():
             for name, value in _NOT_LOCALLY.items():
                 os.environ.setdefault(name, value)
+        _ask_for_token()
         # A local cluster's processes have this one's variables. Given as a runtime environment, each would start twice.
         silence = {"env_vars": QUIET} if may_grow() and not verbose else None
         local = {} if may_grow() else {"address": "local", "include_dashboard": False}
@@ -47,10 +52,41 @@ def connect() -> None:
                 runtime_env=silence,
                 **local,
             )
+        if heeded:
+            heed_sigterm()
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours count pictures, Ray's count blocks
     context.print_on_execution_start = False
     context.raise_original_map_exception = True  # a worker's own words: Ray's wrapping would lose them on the way
+
+
+def _ask_for_token() -> None:
+    """Have each request to the cluster carry a token: who has none can't run code on it.
+
+    The newest Ray does so by itself for clusters that it starts, and where a token is there; 2.55 only where it is
+    asked. `RAY_AUTH_MODE` is the user's to set: `disabled` is obeyed.
+    """
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    file = Path("~").expanduser() / ".ray" / "auth_token"
+    if not any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) and not file.exists():
+        if may_grow():
+            return  # a cluster of others, which may know no tokens
+        if not _is_writable(file.parent):  # else Ray makes a token there
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ["RAY_AUTH_MODE"] = "token"
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    Config.initialize("")  # it has read the environment when Ray was imported
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder is there, or can be made, and be written to: a container's home may be read-only."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def quicken_keras() -> None:

@@ -20,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from artray.errors import without_keys
+
 _LINE_EVERY_SECONDS = 10.0
 
 
@@ -58,7 +60,7 @@ def _console() -> Console:
 
 def say(message: str) -> None:
     """One line about what goes on."""
-    _console().print(message)
+    _console().print(without_keys(message))
 
 
 def heading(message: str) -> None:
@@ -68,7 +70,7 @@ def heading(message: str) -> None:
 
 def error(message: str) -> None:
     """The one line that says why a job ended."""
-    _console().print(Text.assemble(("error:", "bold red"), f" {message}"), soft_wrap=True)
+    _console().print(Text.assemble(("error:", "bold red"), f" {without_keys(message)}"), soft_wrap=True)
 
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

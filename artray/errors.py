@@ -10,6 +10,7 @@ read is never an exception: it is a row with a `status` (see `artray.images.deco
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -31,3 +32,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     begun = [name for name in names if word and name.startswith(word)]
     found = begun or difflib.get_close_matches(word, names, n=1)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def without_keys(text: str) -> str:
+    """A text without the user names and passwords in addresses: they have no place in a message or a file.
+
+    What a museum's address says behind its `?` is no secret of ours, and stays.
+
+    >>> without_keys("s3://AKIA:wJal/rX@museum/scans: not found")
+    's3://***@museum/scans: not found'
+    """
+    # What stands before the host; and keys of S3, which may hold slashes, where no port can be meant.
+    text = re.sub(r"(?i)\b(s3:/{2,})(?!arn:)[^\s/?#@:]*:\S*@", r"\1***@", text)
+    return re.sub(r"(?i)\b([a-z][a-z0-9+.-]*:/{2,})[^\s/?#@]*@", r"\1***@", text)

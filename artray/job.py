@@ -2,7 +2,7 @@
 
 A job is a pydantic model of options and a function that takes them and returns its counts; `main` does the rest of
 the contract: flags (and an optional YAML file) to options, quiet libraries, one clear line for an error, exit status
-0, 1 or 2, and the JSON with the counts as the last line of standard output.
+0, 1 or 2 (130 after Ctrl-C, 143 after SIGTERM), and the JSON with the counts as the last line of standard output.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
+import threading
 import time
 import types
 import typing
@@ -23,11 +25,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from artray import console
-from artray.errors import ArtrayError, InputError, did_you_mean
+from artray.errors import ArtrayError, InputError, did_you_mean, without_keys
 
 Counts = dict[str, Any]
 
 CONFIGS = Path(__file__).with_name("configs")  # the packaged ones
+
+
+_INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM  # as shells tell it: 143
+
+_sigterm_came = False
 
 
 class Options(BaseModel):
@@ -57,12 +65,19 @@ def main(
     arguments = sys.argv[1:] if argv is None else list(argv)
     started = time.monotonic()
     verbose = False
+    global _sigterm_came
+    _sigterm_came = False
+    heed_sigterm()
     try:
         values, verbose = parse(options_type, arguments, program)
         console.quiet(verbose)
         counts = station(validate(options_type, values))
     except KeyboardInterrupt:
-        _end("stopped; the same command goes on where it was", 130)
+        _stop(_TERMINATED if _sigterm_came else _INTERRUPTED)
+    except SystemExit as error:
+        if error.code != signal.SIGTERM:
+            raise
+        _stop(_TERMINATED)  # the signal came while Ray was starting and had a handler of its own
     except InputError as error:
         _end(str(error), 2, error if verbose else None)
     except ArtrayError as error:
@@ -74,6 +89,27 @@ def main(
         _end(f"{type(error).__name__}: {reason[:500]} (-v shows where)", 1, error if verbose else None)
     counts["seconds"] = round(time.monotonic() - started, 2)
     print(json.dumps(counts, ensure_ascii=False), flush=True)
+
+
+def heed_sigterm() -> None:
+    """Let SIGTERM, by which schedulers and `kill` end a process, end a job as Ctrl-C does.
+
+    Libraries set handlers of their own (Ray when it starts), so this is called again after them.
+    """
+    if threading.current_thread() is threading.main_thread():  # signals come nowhere else
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def is_sigterm_heeded() -> bool:
+    """Whether SIGTERM is heeded: in a job, but not where a program of others calls a station."""
+    return signal.getsignal(signal.SIGTERM) is _terminate
+
+
+def _terminate(number: int, frame: types.FrameType | None) -> NoReturn:
+    # Not by a class of its own: what comes while Ray waits comes out of it as a plain KeyboardInterrupt.
+    global _sigterm_came
+    _sigterm_came = True
+    raise KeyboardInterrupt
 
 
 def parse(options_type: type[Options], argv: Sequence[str], program: str | None = None) -> tuple[dict[str, Any], bool]:
@@ -122,7 +158,7 @@ def validate(options_type: type[OptionsT], values: Mapping[str, Any], source: st
             known = _keys(options_type, parents)
             listed = f" (known here: {', '.join(sorted(known))})" if known else ""
             raise InputError(f"{name}: unknown key{did_you_mean(key, known)}{listed}") from error
-        given = "" if fault["type"] == "missing" else f" (given: {str(fault['input'])[:80]!r})"
+        given = "" if fault["type"] == "missing" else f" (given: {without_keys(str(fault['input']))[:80]!r})"
         raise InputError(f"{name}: {reason}{given}") from error
 
 
@@ -265,6 +301,13 @@ def _pair(text: str, name: str) -> tuple[str, str]:
     if not equals or not key:
         raise InputError(f"{_flag(name)} {text}: must be key=value")
     return key, value
+
+
+def _stop(status: int) -> NoReturn:
+    if threading.current_thread() is threading.main_thread():
+        # Ending Ray's processes is not to be cut short by a second signal.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _end("stopped; the same command goes on where it was", status)
 
 
 def _end(message: str, status: int, error: BaseException | None = None) -> NoReturn:

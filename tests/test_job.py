@@ -1,14 +1,17 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 from pydantic import Field
 
 from artray import console, job
-from artray.errors import ArtrayError, InputError, did_you_mean
+from artray.errors import ArtrayError, InputError, did_you_mean, without_keys
 from artray.job import Options
 
 
@@ -233,3 +236,83 @@ def test_a_stack_trace_only_with_v(verbose):
     assert lines[-1] == "error: RuntimeError: the easel fell over (-v shows where)"
     assert ("Traceback (most recent call last):" in lines) == verbose
     assert (len(lines) > 1) == verbose
+
+
+@pytest.fixture
+def sigterm():
+    """What handles SIGTERM before is what handles it afterwards."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_a_job_with_one_line(capsys, sigterm, number):
+    def station(options):
+        os.kill(os.getpid(), number)
+        for _ in range(100):
+            time.sleep(0.01)
+        return {}
+
+    code, line = failure(capsys, "--out", "x", station=station)
+    assert (code, line) == (128 + number, "error: stopped; the same command goes on where it was")
+
+
+def test_sigterm_while_ray_has_a_handler_of_its_own(capsys, sigterm):
+    def station(options):
+        sys.exit(signal.SIGTERM)
+
+    assert failure(capsys, "--out", "x", station=station)[0] == 143
+
+
+RAY_JOB = """
+import time
+from artray import cluster
+from artray.job import Options, main
+
+class WaitOptions(Options):
+    pass
+
+def wait(options):
+    import ray
+    cluster.connect()
+    print("begun", flush=True)
+    ray.get(ray.remote(lambda: time.sleep(300)).remote())
+
+main(WaitOptions, wait, [])
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_job_and_its_ray(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    job = subprocess.Popen(
+        [sys.executable, "-c", RAY_JOB], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert job.stdout.readline() == "begun\n"
+    time.sleep(1)
+    below = psutil.Process(job.pid).children(recursive=True)
+    assert any("raylet" in process.name() for process in below)
+    job.terminate()
+    _, errors = job.communicate(timeout=60)
+    assert (job.returncode, errors) == (143, "error: stopped; the same command goes on where it was\n")
+    _, alive = psutil.wait_procs(below, timeout=60)
+    assert not alive
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("s3://AKIA:wJal/rX@museum/a: not found", "s3://***@museum/a: not found"),
+        ("https://me:secret@museum.org/a.jpg", "https://***@museum.org/a.jpg"),
+        ("https://museum.org/a.jpg?key=4900", "https://museum.org/a.jpg?key=4900"),
+        ("https://museum.org:8080/a@2x.jpg", "https://museum.org:8080/a@2x.jpg"),
+        ("s3://arn:aws:s3:eu:1:accesspoint/a/b@2x.jpg", "s3://arn:aws:s3:eu:1:accesspoint/a/b@2x.jpg"),
+        ("a@b: no such folder", "a@b: no such folder"),
+    ],
+)
+def test_keys_are_masked_in_messages_and_nothing_else(capsys, text, shown):
+    assert without_keys(text) == shown
+    console.error(text)
+    assert capsys.readouterr().err == f"error: {shown}\n"
+    assert shown in failure(capsys, "--out", "x", text)[1]

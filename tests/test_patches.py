@@ -1,13 +1,16 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
+from artray.images.decoding import DECODE_VERSION
 from artray.patches.squares import draw, enlarged, positions
+from artray.patches.station import _PatchWorker
 
 ids = st.text(min_size=1, max_size=20)
 sides = st.integers(8, 400)
@@ -144,3 +147,14 @@ def test_patches_survive_their_file_format():
 
     patch = draw(picture(90, 70), "work", size=32, per_image=1, seed=0)[0]
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(patch)))), patch)
+
+
+@pytest.mark.parametrize("name", ["status", "patch", "image", "__filename", "part", "row"])
+def test_a_manifests_column_of_any_name_stands_beside_the_patches(tmp_path, name):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    rows = pa.table({"object_id": ["a"], "image_uri": [str(tmp_path / "a.png")], name: ["on loan"]})
+    made = _PatchWorker(32, 2, 0, 64, DECODE_VERSION)(rows)
+    own = name if name in ("part", "row") else f"catalog_{name}"
+    assert made[own].to_pylist() == ["on loan"] * 2
+    assert made["status"].to_pylist() == ["ok"] * 2
+    assert len(set(made.column_names)) == len(made.column_names)

@@ -59,6 +59,7 @@ HOLDERS = {
     "S3FileSystem._call_s3": lambda: import_module("s3fs").S3FileSystem,
     "S3FileSystem._get_s3_method_kwargs": lambda: import_module("s3fs").S3FileSystem,
     "BaseClient._endpoint": s3_client,
+    "ray._raylet.Config": lambda: import_module("ray._raylet"),
 }
 """What has each name; a module is only to be imported."""
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
@@ -25,7 +25,7 @@ def check_names(names: Sequence[str]) -> Sequence[str]:
     Raises:
         ValueError: One is empty, holds control characters or stands there twice.
     """
-    for name, number in Counter(names).items():
+    for name, number in Counter(unicodedata.normalize("NFC", name) for name in names).items():
         if not name.strip():
             raise ValueError("a class without a name")
         if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
@@ -54,10 +54,10 @@ Names = Annotated[list[str], AfterValidator(check_names)]
 class AnyBundle(BaseModel):
     """What every kind of bundle says of itself."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
-    model_id: str
+    model_id: str = Field(max_length=200, pattern=r"^\P{Cc}*$")  # it is shown, and stands in each label's row
     decode_version: int
     data: dict[str, Any]
     config: dict[str, Any]

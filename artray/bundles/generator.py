@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from artray.bundles.description import AnyBundle, Names, read_description, write_description, write_history
 from artray.bundles.keras_files import load_keras
@@ -39,8 +39,8 @@ class GeneratorBundle(AnyBundle):
             set.
     """
 
-    size: int
-    latent_size: int
+    size: int = Field(ge=1, le=8192)
+    latent_size: int = Field(ge=1, le=65_536)
     distribution: Distribution
     classes: Names
     generator_sha: str

@@ -24,6 +24,7 @@ from artray.patches.squares import draw, resized
 
 COLOR_MAP = "color_map"
 COLOR_MAP_DISTANCES = "color_map_distances"
+_LARGEST = 8192  # side of a picture, and number of patches: with more, a bundle's inputs would fill the memory
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -69,7 +70,7 @@ class Works:
 class _Input(BaseModel, ABC):
     """What every kind of input offers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def specs(self) -> list[Spec]:
         """The features that have to be computed; none where the model looks at pixels."""
@@ -169,11 +170,11 @@ class PatchInput(_Input):
     """
 
     kind: Literal["patches"] = "patches"
-    model_size: int = Field(ge=1)
-    size: int = Field(ge=1)
-    per_image: int = Field(ge=1)
+    model_size: int = Field(ge=1, le=_LARGEST)
+    size: int = Field(ge=1, le=_LARGEST)
+    per_image: int = Field(ge=1, le=_LARGEST)
     seed: int = Field(ge=0)
-    long_side: int = Field(ge=1)
+    long_side: int = Field(ge=1, le=8 * _LARGEST)
     decode_version: int | None = None
 
     def decode_sizes(self) -> list[DecodeSize]:
@@ -209,7 +210,7 @@ class PictureInput(_Input):
     """
 
     kind: Literal["pictures"] = "pictures"
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=_LARGEST)
 
     def decode_sizes(self) -> list[DecodeSize]:
         """The one that the model looks at."""

@@ -156,7 +156,7 @@ def _column_names(header: Sequence[str | None], problem: AddProblem) -> list[str
 _USER_INFO = r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#@]*@"
 _SECRET_FIELD = (
     r"(?i)([?&;](?:x-(?:amz|goog)-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|token|auth"
-    r"|access[_-]?token|api[_-]?key|key|password|passwd|pwd|secret)=)[^&#\s]+"
+    r"|access[_-]?token|api[_-]?key|password|passwd|pwd|secret)=)[^&#\s]+"
 )
 SECRET = "***"
 

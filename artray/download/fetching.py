@@ -18,7 +18,6 @@ What is promised about a server that is slow, broken or hostile:
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
 import re
 import socket
@@ -37,6 +36,7 @@ from yarl import URL
 
 import artray
 from artray.catalogs.catalog import SECRET, as_utf8
+from artray.download.addresses import is_public
 from artray.images.decoding import Status
 
 USER_AGENT = f"artray/{artray.__version__}"
@@ -51,7 +51,6 @@ _STATUS_OF_ANSWER: dict[int, Status] = {
 _BUSY = frozenset({429, 503})
 _PASSING = _BUSY | {408, 500, 502, 504}
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds between attempts, doubled each time
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,21 +282,6 @@ class Fetcher:
         if isinstance(error, aiohttp.ClientResponseError):
             return _Again("failed", f"{host} does not answer in sound HTTP")
         return _Again("failed", f"no connection to {host}, or it broke ({type(error).__name__})")
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet's: not private, loopback, link-local, multicast or reserved.
-
-    IPv6 addresses that stand for an IPv4 address (mapped, 6to4, Teredo, NAT64) are what that one is.
-    """
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
 
 
 def opts_out(headers: Sequence[str]) -> bool:

@@ -21,9 +21,10 @@ import base64
 import hashlib
 import json
 import re
+import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
@@ -39,11 +40,12 @@ from pydantic import Field
 from artray import cluster, console
 from artray.catalogs import columns
 from artray.catalogs.catalog import read_catalog
+from artray.download.connections import Connections
 from artray.download.fetching import USER_AGENT, Fetched, Fetcher, Gate, Manners, Rules
 from artray.errors import InputError
 from artray.images.decoding import decode
 from artray.job import Counts, Options
-from artray.storage import RUN, Location, digest, keep_apart, passes
+from artray.storage import RUN, Location, digest, keep_apart, passes, refuse_other_job
 
 PICTURES = "pictures"
 DOWNLOADS = "downloads"
@@ -63,6 +65,7 @@ RESULT = pa.schema(
 _REQUESTS = "_requests.parquet"
 _KEY = b"artray.requests"
 _GATE = "artray-download-gate"
+_BEAT = 10.0  # seconds; see `Connections`
 _KEPT = ("path", "sha256", "bytes", "etag")  # of a file that was fetched before
 _LONGEST_NAME = 200  # bytes; file systems take 255
 _SUFFIX = {
@@ -103,6 +106,7 @@ def download(options: DownloadOptions) -> Counts:
     """
     out = options.out
     keep_apart(out / _REQUESTS, {"--catalog": options.catalog})
+    refuse_other_job(out, "download")
     _refuse_others_pictures(out)
     out.ensure_writable()
     wanted, without = _wanted(options, out / PICTURES)
@@ -259,16 +263,17 @@ def _files_there(out: Location, before: pa.Table | None) -> dict[tuple[str, str]
 # -- the pass ----------------------------------------------------------------------------------------------------------
 
 
-class _GateActor(Gate):
-    """The gate of a run, and what its workers may differ in from run to run: no part of the pass's settings."""
+class _GateActor(Gate, Connections):
+    """The gate of a run, its connections, and what its workers may differ in from run to run."""
 
     def __init__(self, manners: Manners, connections: int) -> None:
-        super().__init__(manners.rate, manners.patience)
-        self._terms = manners, connections
+        Gate.__init__(self, manners.rate, manners.patience)
+        Connections.__init__(self, connections)
+        self._manners = manners
 
-    async def terms(self) -> tuple[Manners, int]:
-        """How servers are treated, and how many downloads a worker has open at once."""
-        return self._terms
+    async def manners(self) -> Manners:
+        """How servers are treated: no part of the pass's settings."""
+        return self._manners
 
 
 class _FarGate:
@@ -276,10 +281,36 @@ class _FarGate:
 
     def __init__(self) -> None:
         self._actor = ray.get_actor(_GATE)
+        self._worker = secrets.token_hex(8)
 
-    def terms(self) -> tuple[Manners, int]:
-        terms: tuple[Manners, int] = ray.get(self._actor.terms.remote())
-        return terms
+    def manners(self) -> Manners:
+        manners: Manners = ray.get(self._actor.manners.remote())
+        return manners
+
+    @asynccontextmanager
+    async def connections(self) -> AsyncIterator[Callable[[], AbstractAsyncContextManager[None]]]:
+        """Gives what lets one download after the other be open; while it is in use the gate hears of this worker."""
+        asking = asyncio.Lock()  # one asks for all: the calls that wait at the gate are as many as the workers
+
+        @asynccontextmanager
+        async def connection() -> AsyncIterator[None]:
+            async with asking:
+                await self._actor.open.remote(self._worker)
+            try:
+                yield
+            finally:
+                await self._actor.close.remote(self._worker)
+
+        async def beat() -> None:
+            while True:
+                await self._actor.beat.remote(self._worker)
+                await asyncio.sleep(_BEAT)
+
+        beating = asyncio.ensure_future(beat())
+        try:
+            yield connection
+        finally:
+            beating.cancel()
 
     async def enter(self, host: str) -> float:
         return float(await self._actor.enter.remote(host))
@@ -299,11 +330,10 @@ def _gate(options: DownloadOptions) -> Iterator[None]:
         )
     )  # fmt: skip
     # Each worker of the pass takes a CPU; the gate takes none, and most of its callers are asleep.
-    connections = max(1, options.connections // cluster.cpus())
     actor = (
         ray.remote(_GateActor)
         .options(name=_GATE, num_cpus=0, max_concurrency=20_000, max_restarts=-1, max_task_retries=-1)
-        .remote(manners, connections)
+        .remote(manners, options.connections)
     )
     try:
         yield
@@ -320,14 +350,15 @@ class _DownloadWorker:
         return asyncio.run(self._download(rows.to_pylist()))
 
     async def _download(self, rows: Sequence[dict[str, Any]]) -> pa.Table:
-        manners, connections = self._gate.terms()
-        free = asyncio.Semaphore(connections)
-        async with Fetcher(self._gate, self._rules, manners) as fetcher:
+        async with (
+            Fetcher(self._gate, self._rules, self._gate.manners()) as fetcher,
+            self._gate.connections() as connection,
+        ):
 
             async def one(row: dict[str, Any]) -> dict[str, Any]:
                 if row["path"]:  # fetched before
                     return row | {"status": "ok"}
-                async with free:
+                async with connection():
                     fetched = await fetcher.fetch(row["url"])
                     return row | await asyncio.to_thread(store, fetched, row["image_uri"])
 

@@ -17,7 +17,8 @@ from artray.features.embedding import Embedding
 from artray.features.objects import Objects
 from artray.features.specs import DEFAULT_FEATURES, FEATURES, Spec, build_feature
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import DecodeSize, read_pictures
+from artray.images.pictures import STATE, DecodeSize, read_pictures
+from artray.ingest.manifest import make_room
 from artray.job import Counts, Options
 from artray.models import DEFAULT_BACKBONE
 from artray.storage import Location, keep_apart
@@ -120,7 +121,8 @@ class _FeatureWorker:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         tables = []
-        for pictures in read_pictures(rows, self._views, threads=actor_cpus()):
+        written = [*STATE.names, *(field.name for feature in self._features for field in feature.fields)]
+        for pictures in read_pictures(make_room(rows, written), self._views, threads=actor_cpus()):
             table = pictures.rows
             for name in pictures.state.column_names:
                 table = table.append_column(name, pictures.state[name])

@@ -207,7 +207,7 @@ def sample(
             be written.
     """
     bundle = load_generator_bundle(model)
-    keep_apart(out, {"--model": model})
+    keep_apart(out, {"--model": model}, within=True)
     refuse_other_job(out / MANIFEST, _JOB)
     out.ensure_writable()
     if truncation is not None:

@@ -3,7 +3,7 @@
     object_id   the museum's number where a catalogue row names the picture, else the picture's path without suffix
     image_uri   where the picture lies
     size        its bytes; null where the catalogue names a picture that is not there
-    version     etag, or modification time: changes when the picture does
+    version     etag, or modification time and size: changes when the picture does
     …           the catalogue's columns, as text, and what the pictures' paths say
     TASK        the label of each task, null where a row has none
     group       what a split must not divide: the artist or work, and near-duplicates with it
@@ -11,8 +11,9 @@
     fold        0..k-1 where folds were asked for, null in the test part
     change      since the previous manifest: new, changed (another version) or same
 
-Ingesting a grown collection again keeps every object_id, and keeps the split of every group that had one. The file's
-metadata hold by which options the parts were dealt out: dealt by others, old groups and new ones would not go together.
+Ingesting a grown collection again keeps every object_id, and keeps the split of every group that had one. Where nothing
+has changed the manifest is still the same one, though its column `change` now says so. The file's metadata hold by
+which options the parts were dealt out: dealt by others, old groups and new ones would not go together.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from artray import console
 from artray.catalogs.columns import IMAGE_SUFFIX
-from artray.storage import Location
+from artray.storage import RUN, SIZE_IN_VERSION, Location, dataset_digest, with_identity
 
 FILE = "manifest.parquet"
 RESERVED = frozenset(
@@ -37,7 +39,7 @@ RESERVED = frozenset(
         "texture", "color_map", "embedding", "style_statistics", "objects",
     )
 )  # fmt: skip
-"""Columns that artray writes; a catalogue's column of such a name is called `catalog_NAME`."""
+"""Columns that artray writes; a catalogue's column of such a name, or of one in `__`, is called `catalog_NAME`."""
 
 _SPLIT_KEY = b"artray.split"
 
@@ -71,9 +73,10 @@ class Previous:
         if not uri.exists():
             return cls()
         dataset = uri.dataset()
-        table = dataset.to_table(columns=["object_id", "image_uri", "version", "split"])
+        table = dataset.to_table(columns=["object_id", "image_uri", "size", "version", "split"])
         told = (dataset.schema.metadata or {}).get(_SPLIT_KEY)
-        ids, uris, versions, splits = (column.to_pylist() for column in table.columns)
+        ids, uris, sizes, versions, splits = (column.to_pylist() for column in table.columns)
+        versions = [_with_size(version, size) for version, size in zip(versions, sizes, strict=True)]
         return cls(
             dict(zip(uris, ids, strict=True)),
             dict(zip(uris, versions, strict=True)),
@@ -104,6 +107,46 @@ class Previous:
         return len(self.version_of_uri.keys() - set(table["image_uri"].to_pylist()))
 
 
+def _with_size(version: str | None, size: int | None) -> str | None:
+    """A version as it is written today: those of 0.1 don't say a local file's size."""
+    if version is None or not version.startswith("mtime:") or SIZE_IN_VERSION in version:
+        return version
+    return f"{version}{SIZE_IN_VERSION}{size}"
+
+
+def write_manifest(out: Location, table: pa.Table, run: dict[str, Any]) -> None:
+    """Write a manifest and its `_run.json`; what was made from the one before is made from this one, if it is the same.
+
+    Args:
+        out: The manifest's folder.
+        table: Its rows.
+        run: What `_run.json` says.
+
+    Raises:
+        InputError: `out` can't be written.
+    """
+    file = out / FILE
+    identity = dataset_digest(file.dataset()) if _is_same(file, table) else None
+    file.write_table(table)
+    if identity is not None:
+        console.say("nothing has changed since the last ingest")
+        run = with_identity(run, file.dataset(), identity)
+    (out / RUN).write_json(run)
+
+
+def _is_same(file: Location, table: pa.Table) -> bool:
+    """Whether a file is this manifest already, but for its column `change`."""
+    if not file.exists():
+        return False
+    dataset = file.dataset()
+    if not dataset.schema.equals(table.schema) or dataset.schema.metadata != table.schema.metadata:
+        return False
+    # One by one: two manifests of millions of rows need not be in memory together.
+    return all(
+        dataset.to_table(columns=[name])[name].equals(table[name]) for name in table.column_names if name != "change"
+    )
+
+
 def with_split_options(table: pa.Table, options: Mapping[str, Any]) -> pa.Table:
     """A manifest that says by which options its parts were dealt out; see `Previous`."""
     return table.replace_schema_metadata({**(table.schema.metadata or {}), _SPLIT_KEY: json.dumps(options)})
@@ -117,10 +160,28 @@ def free_name(name: str, taken: Container[str], tasks: Container[str]) -> str:
         taken: The manifest's columns so far.
         tasks: Names kept for the tasks' labels.
     """
-    free = f"catalog_{name}" if name in RESERVED or name in tasks else name
+    # Arrow knows columns `__…` of its own, and pandas `__index_level_0__`.
+    free = f"catalog_{name}" if name in RESERVED or name in tasks or name.startswith("__") else name
     while free in taken:
         free += "_2"
     return free
+
+
+def make_room(rows: pa.Table, written: Sequence[str]) -> pa.Table:
+    """A manifest's rows without the names of the columns that a job writes beside them.
+
+    Ingest keeps these names free; a manifest that others have made may have such columns, which are then called
+    `catalog_NAME`.
+
+    Args:
+        rows: Of the manifest.
+        written: The job's columns.
+    """
+    names = list(rows.column_names)
+    for place, name in enumerate(names):
+        if name in written or name.startswith("__"):
+            names[place] = free_name(name, {*names, *written}, {name})
+    return rows.rename_columns(names)
 
 
 def make_ids(paths: Sequence[str], own: Sequence[str | None], earlier: Sequence[str | None]) -> pa.Array:

@@ -1,8 +1,8 @@
 """The perceptual hashes of a collection's pictures, kept beside its manifest, so that a picture is hashed only once.
 
-`_fingerprints.parquet` holds a row for each picture that could be read: `image_uri`, `version` and `fingerprint` (see
-`artray.images.perceptual_hash`). Pictures that are new or have changed are hashed in a pass over the cluster, which a
-run that was interrupted takes up where it was.
+`_fingerprints/hashes.pq`, a Parquet file that no `*.parquet` finds, holds a row for each picture that could be read:
+`image_uri`, `version` and `fingerprint` (see `artray.images.perceptual_hash`). Pictures that are new or have changed
+are hashed in a pass over the cluster, which a run that was interrupted takes up where it was.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 from artray.images.decoding import DECODE_VERSION
 from artray.images.perceptual_hash import HASH_VERSION, perceptual_hash
 from artray.images.pictures import DecodeSize, read_pictures
-from artray.storage import Location, list_column, stack_lists
+from artray.storage import SIZE_IN_VERSION, Location, list_column, stack_lists
 from artray.storage.passes import run_pass
 
-FILE = "_fingerprints.parquet"
+FILE = "_fingerprints/hashes.pq"
+_OLD_FILE = "_fingerprints.parquet"  # of 0.1: beside the manifest, where DuckDB's `*.parquet` finds it
 _WORK = "_fingerprinting"
 _SETTINGS = {"fingerprint_version": HASH_VERSION, "decode_version": DECODE_VERSION, "size": 224}
 _METADATA_KEY = b"artray"
@@ -42,6 +43,7 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
         InputError: `out` can't be written.
     """
     known = _known(out)
+    _with_sizes(known, table)
     there = table.filter(pc.is_valid(table["size"])).select(["object_id", "image_uri", "version"])
     new = there.filter(pa.array([key not in known for key in _keys(there)], pa.bool_()))
     if len(new):
@@ -55,6 +57,7 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
     }
     stored = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(_SETTINGS)})
     (out / FILE).write_table(stored)
+    (out / _OLD_FILE).remove()
     (out / _WORK).remove()
 
     none = np.zeros(_WORDS, np.uint64)
@@ -68,10 +71,18 @@ def _keys(table: pa.Table) -> list[_Key]:
     return list(zip(table["image_uri"].to_pylist(), table["version"].to_pylist(), strict=True))
 
 
+def _with_sizes(known: dict[_Key, npt.NDArray[np.uint64]], pictures: pa.Table) -> None:
+    """Find hashes by today's versions too: those of 0.1 don't say the file's size."""
+    for uri, version in _keys(pictures):
+        time = (uri, (version or "").partition(SIZE_IN_VERSION)[0])
+        if time in known:
+            known.setdefault((uri, version), known[time])
+
+
 def _known(out: Location) -> dict[_Key, npt.NDArray[np.uint64]]:
     """The hashes of earlier runs; those made in another way can't be compared."""
-    uri = out / FILE
-    if not uri.exists():
+    uri = next((out / name for name in (FILE, _OLD_FILE) if (out / name).exists()), None)
+    if uri is None:
         return {}
     table = uri.dataset().to_table()
     if json.loads((table.schema.metadata or {}).get(_METADATA_KEY, b"{}")) != _SETTINGS:

@@ -39,10 +39,11 @@ from artray.ingest.manifest import (
     make_ids,
     with_split_options,
     works,
+    write_manifest,
 )
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts, merge_groups, split_notes
 from artray.job import Counts, Options
-from artray.storage import RUN, Location, keep_apart, refuse_other_job, refuse_other_rows
+from artray.storage import Location, keep_apart, refuse_other_job, refuse_other_rows
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 
 _JOB = "manifest"
@@ -163,9 +164,8 @@ def ingest(options: IngestOptions) -> Counts:
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
     dealt_by = _split_options(options)
-    (out / FILE).write_table(with_split_options(rows.table, dealt_by))
     run = {"job": _JOB, "counts": counts, "split": dealt_by}
-    (out / RUN).write_json(run)
+    write_manifest(out, with_split_options(rows.table, dealt_by), run)
     console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
     return counts
 

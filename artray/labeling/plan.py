@@ -10,6 +10,7 @@ All of it is done on Arrow columns, not row by row: five million pictures take a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,10 @@ import pyarrow.parquet as pq
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.labeling.published import Published, TaskLabels
-from artray.storage import Location
+from artray.storage import SIZE_IN_VERSION, Location
 from artray.storage.passes import read_run
 
+_READERS = 16  # parts of a feature table read at once
 MAY_PASS = pa.array(["missing", "denied", "failed"])
 """Statuses that another day may change though the picture doesn't."""
 
@@ -156,15 +158,18 @@ class _Before:
 def unchanged(pictures: pa.Table, then: pa.Table) -> Flags:
     """Which pictures have the address and version that another table has for their ids; those without version don't.
 
+    Versions that an earlier release has written down don't say the file's size: there the time alone is compared.
+
     Args:
         pictures: `object_id`, `image_uri` and `version`.
         then: The same.
     """
     places = pc.index_in(pictures["object_id"], then["object_id"].combine_chunks())
     same = pc.is_valid(places)
-    for name in ("image_uri", "version"):
-        same = pc.and_(same, pc.equal(pictures[name], then[name].take(places)))
-    return _true(same)
+    same = pc.and_(same, pc.equal(pictures["image_uri"], then["image_uri"].take(places)))
+    version, before = pictures["version"], then["version"].take(places)
+    time = pc.replace_substring_regex(version, rf"^(mtime:.*){SIZE_IN_VERSION}\d+$", r"\1")
+    return _true(pc.and_(same, pc.or_(pc.equal(version, before), pc.equal(time, before))))
 
 
 class FeatureTable:
@@ -202,17 +207,20 @@ class FeatureTable:
         missing = [name for name in names if name not in dataset.schema.names]
         if missing:
             raise InputError(f"{self.uri}: has no column {', '.join(missing)}")
-        table = dataset.to_table(columns=[*names, "__filename"])
-        parts = table["__filename"].combine_chunks().dictionary_encode()
-        part = parts.indices.to_numpy(zero_copy_only=False)
-        # Rows of a part stand together, in its order.
-        starts = np.flatnonzero(np.r_[True, part[1:] != part[:-1]])
-        row = np.arange(len(part)) - np.repeat(starts, np.diff(np.r_[starts, len(part)]))
+        # Part by part: Arrow's own column `__filename` would be hidden by a catalogue's of that name.
+        fragments = list(dataset.get_fragments())
+        with ThreadPoolExecutor(_READERS) as pool:
+            tables = list(pool.map(lambda fragment: fragment.to_table(columns=names), fragments))
+        table = pa.concat_tables(tables)
+        sizes = [len(item) for item in tables]
+        part = np.repeat(np.arange(len(sizes)), sizes)
+        row = np.concatenate([np.arange(size) for size in sizes])
         fresh = unchanged(rows, table)
         places = pc.index_in(rows["object_id"], table["object_id"].combine_chunks())
         fresh &= _true(pc.equal(table["status"].take(places), "ok"))
         chosen = pa.array(_numbers(places), pa.int64(), mask=~fresh)
-        return parts.dictionary.take(pa.array(part).take(chosen)), pa.array(row).take(chosen)
+        files = pa.array([fragment.path for fragment in fragments], pa.string())
+        return files.take(pa.array(part).take(chosen)), pa.array(row).take(chosen)
 
 
 def read_features(

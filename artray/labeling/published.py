@@ -27,10 +27,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -44,6 +43,7 @@ from artray.bundles.description import TASK
 from artray.errors import ArtrayError, InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.storage import RUN, Location, explained
+from artray.storage.scratch import scratch_beside
 
 RUNS = "_runs"
 PICTURES = "_pictures.parquet"
@@ -189,15 +189,20 @@ def commit(out: Location, published: Published, before: Published | None) -> Non
     settle(out, published)
 
 
-def discard(out: Location, run_id: str) -> None:
+def discard(out: Location, run_id: str, *, committing: bool) -> None:
     """Make room: remove the files of a run that failed before its commit.
 
-    On S3 they stay until the next commit, for a `_run.json` that seemed to fail may yet arrive.
+    Args:
+        out: The labels' place.
+        run_id: The run.
+        committing: Whether it failed in its commit: on S3 its files then stay until the next one, for a `_run.json`
+            that seemed to fail may yet arrive.
     """
-    fs, path = (out / RUNS / run_id).filesystem()
+    files = out / RUNS / run_id
     now = read_published(out)
-    if isinstance(fs, LocalFileSystem) and (now is None or now.run_id != run_id):
-        shutil.rmtree(path, ignore_errors=True)
+    if (now is None or now.run_id != run_id) and not (committing and out.is_s3):
+        with suppress(OSError, InputError):  # what is in the way of the run may be in the way of this too
+            files.remove()
 
 
 def settle(out: Location, published: Published | None) -> None:
@@ -234,15 +239,12 @@ def _replace(source: Location, target: Location) -> None:
             fs.cp_file(path, place)  # by the server, and in one step
             return
         Path(place).parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(f"{place}.{secrets.token_hex(4)}")  # no name that *.parquet would find
-        try:
+        with scratch_beside(Path(place)) as scratch:
             try:
                 os.link(path, scratch)
             except OSError:  # a file system without hard links
                 shutil.copyfile(path, scratch)
             scratch.replace(place)
-        finally:
-            scratch.unlink(missing_ok=True)
 
 
 def _tidy(out: Location, published: Published | None) -> None:

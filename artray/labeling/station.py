@@ -167,6 +167,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         "bundles": settings["models"],
         "options": options.model_dump(mode="json"),
     }
+    committing = False
     try:
         run = _Run(out=out, run_id=run_id, at=started, models=models, plan=plan, published=published)
         tasks, tallies, states = _write(run, staging, notes)
@@ -184,9 +185,10 @@ def label_catalog(options: LabelOptions) -> Counts:
             "tasks": {**(published.tasks if published else {}), **tasks},
             "previous": published.files() if published else [],
         }
+        committing = True
         commit(out, Published.model_validate(described), published)
     except BaseException:
-        discard(out, run_id)
+        discard(out, run_id, committing=committing)
         raise
     (out / _STAGING).remove()
     _show(tallies, states)

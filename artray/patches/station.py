@@ -9,7 +9,8 @@ from pydantic import Field
 
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import png
-from artray.images.pictures import DecodeSize, Picture, read_pictures
+from artray.images.pictures import STATE, DecodeSize, Picture, read_pictures
+from artray.ingest.manifest import make_room
 from artray.job import Counts, Options
 from artray.patches.squares import draw, enlarged, positions
 from artray.storage import Location
@@ -17,6 +18,9 @@ from artray.storage.passes import run_pass
 
 PATCH = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """The Hugging Face image convention: `datasets` shows such a column as pictures."""
+
+
+_COLUMNS = ("patch", "left", "top", "image")
 
 
 class PatchOptions(Options):
@@ -59,7 +63,7 @@ class _PatchWorker:
         return pa.concat_tables(
             [
                 self._cut(pictures.rows, pictures.state, pictures.readable, pictures.images[self._decode_size])
-                for pictures in read_pictures(rows, [self._decode_size])
+                for pictures in read_pictures(make_room(rows, [*STATE.names, *_COLUMNS]), [self._decode_size])
             ]
         )
 
@@ -67,7 +71,7 @@ class _PatchWorker:
         picture = dict(zip(readable, images, strict=True))
         ids = rows["object_id"].to_pylist()
         source: list[int] = []  # the row each patch comes from
-        columns: dict[str, list[object]] = {"patch": [], "left": [], "top": [], "image": []}
+        columns: dict[str, list[object]] = {name: [] for name in _COLUMNS}
         for row, object_id in enumerate(ids):
             if row not in picture:
                 source.append(row)

@@ -84,33 +84,29 @@ def evaluation_page(
     predictions = read_predictions(bundle)
     name = f"evaluation-{about.task}"
     works = worst_errors(predictions, evaluation["part"], errors)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for static in ("page.css", "evaluation.css"):
-            (out / static).write_bytes(files("artray.report").joinpath(static).read_bytes())
-        explain = None
-        if isinstance(about.input, PictureInput) and works:
-            explain = _Maps(bundle, about, layer, method)
-        pictures = _write_pictures(works, out, name, explain)
-        sections = [
-            *(_metrics(level, values, evaluation) for level, values in evaluation["levels"].items()),
-            _folds(evaluation.get("folds")),
-            _classes(evaluation),
-            _confusion(evaluation),
-            _curves(evaluation),
-            _calibration(evaluation),
-            _learning(history),
-            _errors(works, pictures, names or {}),
-        ]
-        page = Template(files("artray.report").joinpath("evaluation.html").read_text("utf-8")).substitute(
-            title=escape(about.task),
-            lead=_lead(evaluation),
-            sections="\n".join(filter(None, sections)),
-            about=escape(f"Model {about.model_id}, {about.created_at}. " + _parts(about.data)),
-        )
-        (out / f"{name}.html").write_text(page, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"can't write the page to {out}: {error.strerror}") from error
+    for static in ("page.css", "evaluation.css"):
+        Location.parse(out / static).write_bytes(files("artray.report").joinpath(static).read_bytes())
+    explain = None
+    if isinstance(about.input, PictureInput) and works:
+        explain = _Maps(bundle, about, layer, method)
+    pictures = _write_pictures(works, out, name, explain)
+    sections = [
+        *(_metrics(level, values, evaluation) for level, values in evaluation["levels"].items()),
+        _folds(evaluation.get("folds")),
+        _classes(evaluation),
+        _confusion(evaluation),
+        _curves(evaluation),
+        _calibration(evaluation),
+        _learning(history),
+        _errors(works, pictures, names or {}),
+    ]
+    page = Template(files("artray.report").joinpath("evaluation.html").read_text("utf-8")).substitute(
+        title=escape(about.task),
+        lead=_lead(evaluation),
+        sections="\n".join(filter(None, sections)),
+        about=escape(f"Model {about.model_id}, {about.created_at}. " + _parts(about.data)),
+    )
+    Location.parse(out / f"{name}.html").write_bytes(page.encode())
     return out / f"{name}.html"
 
 
@@ -219,7 +215,6 @@ def _write_pictures(
 ) -> dict[str, list[tuple[str, str]]]:
     """Each work's pictures beside the page: (path, what it shows), by object_id."""
     remove_written(Location.parse(out / name), [r"\d{3,}-\d+\.jpg"])
-    (out / name).mkdir(exist_ok=True)
     thumbnail = DecodeSize(_THUMBNAIL, "inside")
     decode_sizes = [thumbnail, *(explain.decode_sizes if explain else [])]
     table = pa.table({key: [work[key] for work in works] for key in ("object_id", "image_uri")})
@@ -234,7 +229,7 @@ def _write_pictures(
             written[work["object_id"]] = []
             for number, (image, what) in enumerate([(picture, "the work"), *maps]):
                 path = f"{name}/{len(written) - 1:03d}-{number}.jpg"  # numbered: an object_id may hold anything
-                (out / path).write_bytes(jpeg(image, quality=82))
+                Location.parse(out / path).write_bytes(jpeg(image, quality=82))
                 written[work["object_id"]].append((path, what))
     return written
 

@@ -42,7 +42,7 @@ import pyarrow as pa
 
 from artray.errors import InputError
 from artray.report.overview import Overview
-from artray.storage import Location, remove_written
+from artray.storage import Location, explained, remove_written
 
 DATA_FORMAT = 2
 SHARD = 256
@@ -247,17 +247,13 @@ def write_page(
     """
     data = encode_data(works, evaluations, run or {}, thresholds or {}, overview)
     static = files("artray.report")
-    try:
-        remove_written(
-            Location.parse(out / "data"), [r"collection\.js|works-\d{4,}\.js"]
-        )  # an older page may have had more works
-        (out / "data").mkdir(parents=True, exist_ok=True)
-        for name, text in data:
-            (out / "data" / name).write_text(text, encoding="ascii", newline="\n")
-        for source, target in STATIC_FILES.items():
-            (out / target).write_bytes(static.joinpath(source).read_bytes())
-    except OSError as error:
-        raise InputError(f"can't write the page to {out}: {error.strerror}") from error
+    folder = Location.parse(out)
+    with explained(folder / "data"):
+        remove_written(folder / "data", [r"collection\.js|works-\d{4,}\.js"])  # an older page may have had more works
+    for name, text in data:
+        (folder / "data" / name).write_bytes(text.encode("ascii"))
+    for source, target in STATIC_FILES.items():
+        (folder / target).write_bytes(static.joinpath(source).read_bytes())
     return out / "index.html"
 
 

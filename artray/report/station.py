@@ -22,7 +22,7 @@ from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
 from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
 from artray.report.thumbnails import make_thumbnails
-from artray.storage import Location, keep_apart, refuse_other_job, stack_lists
+from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
 
 
 class ReportOptions(ExportOptions):
@@ -63,6 +63,7 @@ def report(options: ReportOptions) -> Counts:
     datasets = {"--labels": options.labels, "--features": options.features}
     keep_apart(out, {"--evaluation": options.evaluation}, datasets)
     refuse_other_job(out, "page")
+    refuse_other_file(out, "index.html", b'src="data/collection.js"')
     out.ensure_writable()
     folder = Path(out)
     dataset = read_labels(options.labels)

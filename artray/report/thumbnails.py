@@ -90,8 +90,7 @@ def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
                 # Folders of some hundred: some file systems, and people, are slow with more.
                 name = digest(row["object_id"].encode())
                 row["thumbnail"] = f"{FOLDER}/{name[:2]}/{name}.jpg"
-                (out / row["thumbnail"]).parent.mkdir(parents=True, exist_ok=True)
-                (out / row["thumbnail"]).write_bytes(content)
+                Location.parse(out / row["thumbnail"]).write_bytes(content)
             rows.append(row)
     return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in _COLUMNS]))
 

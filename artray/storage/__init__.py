@@ -1,15 +1,25 @@
 """Storage: a location (a folder or S3 prefix) comes in; bytes, tables, listings and the resumable pass go out."""
 
-from artray.storage.digests import dataset_digest, digest
+from artray.storage.digests import dataset_digest, digest, with_identity
 from artray.storage.faults import REFUSED, ReadError, explained, failure, read_error
 from artray.storage.list_columns import list_column, stack_lists
-from artray.storage.location import FileInfo, Location, read_many
-from artray.storage.outputs import PLAN, RUN, keep_apart, refuse_other_job, refuse_other_rows, remove_written
+from artray.storage.listings import SIZE_IN_VERSION, FileInfo
+from artray.storage.location import Location, read_many
+from artray.storage.outputs import (
+    PLAN,
+    RUN,
+    keep_apart,
+    refuse_other_file,
+    refuse_other_job,
+    refuse_other_rows,
+    remove_written,
+)
 
 __all__ = [
     "PLAN",
     "REFUSED",
     "RUN",
+    "SIZE_IN_VERSION",
     "FileInfo",
     "Location",
     "ReadError",
@@ -21,8 +31,10 @@ __all__ = [
     "list_column",
     "read_error",
     "read_many",
+    "refuse_other_file",
     "refuse_other_job",
     "refuse_other_rows",
     "remove_written",
     "stack_lists",
+    "with_identity",
 ]

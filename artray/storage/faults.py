@@ -13,6 +13,12 @@ REFUSED = "the S3 server refuses these keys"
 """What a `ReadError` says where not the file but the keys are at fault."""
 
 
+_NO_KEYS = (
+    "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or for a bucket that is open to all "
+    "ARTRAY_S3_ANONYMOUS=BUCKET)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ReadError:
     """Why a file could not be read; `status` is one of a row's statuses (missing, denied or failed)."""
@@ -64,7 +70,7 @@ def read_error(error: BaseException) -> ReadError:
         return ReadError("failed", next(str(item) for item in chain if type(item).__name__ == "GaveUpError"))
     text = " ".join(str(item) for item in chain)
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
-        return ReadError("denied", "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
+        return ReadError("denied", _NO_KEYS)
     if "InvalidAccessKeyId" in text or "SignatureDoesNotMatch" in text or "ExpiredToken" in text:
         return ReadError("denied", REFUSED)
     if "NoSuchBucket" in text or "bucket does not exist" in text:

@@ -15,17 +15,16 @@ from __future__ import annotations
 import glob
 import json
 import os
-import re
 import secrets
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import fsspec
 import pyarrow as pa
@@ -36,9 +35,10 @@ from fsspec.implementations.local import LocalFileSystem
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from artray import console
-from artray.errors import InputError
+from artray.errors import InputError, without_keys
 from artray.storage.faults import ReadError, explained, read_error
+from artray.storage.listings import FileInfo, find_files, find_objects
+from artray.storage.scratch import scratch_beside, sweep
 
 _S3_CONFIG: dict[str, Any] = {
     "connect_timeout": 10,
@@ -46,24 +46,13 @@ _S3_CONFIG: dict[str, Any] = {
     "max_pool_connections": 64,
 }
 
-_LISTINGS = 16  # prefixes listed at once
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class FileInfo:
-    """A stored file: where it is, its bytes and what changes when it changes (etag, or modification time)."""
-
-    uri: str
-    size: int
-    version: str
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Location:
     """A folder, a file, or a prefix or object of S3.
 
     Attributes:
-        uri: Its one spelling: local paths absolute and without `file://`, no slash at the end.
+        uri: Its one spelling: local paths absolute, without `file://` and `..`, no slash at the end.
 
     Example:
         >>> str(Location.parse("s3://museum/scans/") / "1901" / "12.jpg")
@@ -77,18 +66,19 @@ class Location:
         """The location that a user names.
 
         Raises:
-            InputError: A scheme other than file and s3, or no bucket.
+            InputError: A scheme other than file and s3, no bucket, or keys in the address.
         """
         if isinstance(text, Location):
             return text
         text = os.fspath(text)
         scheme, separator, rest = text.partition("://")
         if not separator:
-            return cls(str(Path(text).expanduser().absolute()))
+            return cls(_one_path(Path(text).expanduser().absolute()))
         if scheme == "file":
-            return cls(str(Path("/" + rest.lstrip("/"))))
+            return cls(_one_path(Path("/" + rest.removeprefix("localhost/").lstrip("/"))))
+        if (shown := without_keys(text)) != text:
+            raise InputError(f"{shown}: keys have no place in an address; set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY")
         if scheme != "s3":
-            text = re.sub(r"//[^/@]*@", "//***@", text)  # a password has no place in a log
             raise InputError(f"{text}: must be a folder or s3://bucket/prefix")
         if not rest.strip("/"):
             raise InputError(f"{text}: names no bucket")
@@ -139,7 +129,8 @@ class Location:
             _reach(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
             from artray.storage import s3  # half a second that users of folders need not wait
 
-            return s3.connect(_S3_CONFIG), self.uri.removeprefix("s3://")
+            path = self.uri.removeprefix("s3://")
+            return s3.connect(_S3_CONFIG, path.partition("/")[0]), path
         return fsspec.filesystem("file"), self.uri
 
     def arrow_filesystem(self) -> tuple[pafs.FileSystem, str]:
@@ -155,6 +146,11 @@ class Location:
         """Whether a file or folder is there."""
         fs, path = self.filesystem()
         return bool(fs.exists(path))
+
+    def is_file(self) -> bool:
+        """Whether a file is there."""
+        fs, path = self.filesystem()
+        return bool(fs.isfile(path))
 
     def names(self) -> list[str]:
         """The names of what lies right in a folder, in no order; none where there is no folder."""
@@ -177,9 +173,13 @@ class Location:
         """A whole JSON file.
 
         Raises:
-            InputError: It can't be read.
+            InputError: It can't be read, or is no JSON.
         """
-        return json.loads(self.read_bytes())
+        data = self.read_bytes()
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:  # the latter: it is nested a thousand deep
+            raise InputError(f"{self}: not JSON: {str(error)[:100]}") from error
 
     def write_bytes(self, data: bytes) -> None:
         """Write a file whole or not at all: readers see the old one until the new one is complete.
@@ -195,12 +195,9 @@ class Location:
                 return
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-            try:
+            with scratch_beside(target) as scratch:
                 scratch.write_bytes(data)
                 scratch.replace(target)
-            finally:
-                scratch.unlink(missing_ok=True)
 
     def write_json(self, values: Any) -> None:
         """Write a JSON file for people to read, whole or not at all; see `write_bytes`."""
@@ -219,10 +216,14 @@ class Location:
     def ensure_writable(self) -> None:
         """Fail early and clearly where a job could not write its output.
 
+        What killed runs have left half-written there is removed.
+
         Raises:
             InputError: Nothing can be written below the location.
             ArtrayError: The disk is full.
         """
+        if not self.is_s3:
+            sweep(Path(self))
         probe = self / f".artray-{secrets.token_hex(4)}"
         try:
             probe.write_bytes(b"")
@@ -235,7 +236,7 @@ class Location:
         """All files below a folder or prefix, in the order of their names.
 
         Hidden files and those below a folder whose name begins with a dot are left out; so are links that lead to no
-        file below the folder (and pipes, and the like), but these are said.
+        file below the folder (and pipes, and the like), and folders that may not be read, but these are said.
 
         Raises:
             InputError: The folder or bucket is not there, or may not be read.
@@ -243,10 +244,10 @@ class Location:
         with explained(self):
             fs, root = self.filesystem()
             if self.is_s3:
-                return _infos(_find_s3(fs, root), root)
+                return find_objects(fs, root)
             if not fs.isdir(root):
                 raise InputError(f"{self}: no such folder")
-            return _find_local(fs, root)
+            return find_files(root)
 
     # -- Parquet -------------------------------------------------------------------------------------------------------
 
@@ -278,7 +279,8 @@ class Location:
 
     def upload(self, folder: Path) -> None:
         """Copy a local folder's files here."""
-        for file in sorted(folder.rglob("*")):
+        # A page last: it is opened by whoever sees it.
+        for file in sorted(folder.rglob("*"), key=lambda item: (item.suffix == ".html", item)):
             if file.is_file():
                 (self / file.relative_to(folder).as_posix()).write_bytes(file.read_bytes())
 
@@ -297,6 +299,17 @@ class Location:
             target.write_bytes(Location(info.uri).read_bytes())
 
 
+def _one_path(path: Path) -> str:
+    """An absolute path without `..`; above a link to a folder is where the link leads, as for the system."""
+    found = Path(path.anchor)
+    for part in path.parts[1:]:
+        if part != "..":
+            found /= part
+        else:
+            found = (Path(os.path.realpath(found)) if found.is_symlink() else found).parent
+    return str(found)
+
+
 def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:
     """The bytes of many files, fetched at once; a failure stands in its file's place and stops no other.
 
@@ -307,14 +320,19 @@ def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:
         return []
     if not uris[0].startswith("s3://"):
         return [_read_local(uri) for uri in uris]
-    fs, _ = Location(uris[0]).filesystem()
-    paths = list(dict.fromkeys(uri.removeprefix("s3://") for uri in uris))
+    with_keys = {uri for uri in uris if without_keys(uri) != uri}  # which no message may tell
+    plain = [uri for uri in dict.fromkeys(uris) if uri not in with_keys]
+    if not plain:
+        return [_KEYS_IN_ADDRESS] * len(uris)
+    fs, _ = Location(plain[0]).filesystem()
+    paths = [uri.removeprefix("s3://") for uri in plain]
     # Not `cat`, which takes a name with [, ? or * for a pattern; and one request a file, without asking its size first.
-    found = dict(zip(paths, fs.cat_ranges(paths, None, None, max_concurrency=1, on_error="return"), strict=True))
-    return [
-        item if isinstance(item, bytes) else read_error(item)
-        for item in (found[uri.removeprefix("s3://")] for uri in uris)
-    ]
+    found = fs.cat_ranges(paths, None, None, max_concurrency=1, on_error="return")
+    read = {uri: item if isinstance(item, bytes) else read_error(item) for uri, item in zip(plain, found, strict=True)}
+    return [read.get(uri, _KEYS_IN_ADDRESS) for uri in uris]
+
+
+_KEYS_IN_ADDRESS = ReadError("denied", "keys in the address")
 
 
 def _read_local(uri: str) -> bytes | ReadError:
@@ -330,6 +348,8 @@ def _reach(endpoint: str) -> None:
     place = urlsplit(endpoint)
     if not place.hostname:
         return
+    if getproxies().get(place.scheme) and not proxy_bypass(place.hostname):
+        return  # the proxy knows where it is, and may be the only one who does
     port = place.port or (80 if place.scheme == "http" else 443)
     for wait in (0.5, 2.0, None):
         try:
@@ -340,61 +360,6 @@ def _reach(endpoint: str) -> None:
             time.sleep(wait)
         else:
             return
-
-
-def _find_local(fs: LocalFileSystem, root: str) -> Iterator[FileInfo]:
-    files = []
-    refused = []
-    for path, info in sorted(fs.find(root, detail=True).items()):
-        if _is_hidden(path[len(root) :]):
-            continue
-        if info["type"] == "other" and not _is_file_below(path, root):
-            refused.append(path)
-        else:
-            # A link's own time says nothing of the picture.
-            seconds = Path(path).stat().st_mtime if info["islink"] else info["mtime"]
-            files.append(FileInfo(path, int(info["size"]), f"mtime:{seconds:.6f}"))
-    if refused:
-        console.say(f"left out, links that lead to no file below {root}: {len(refused)} ({refused[0]!a})")
-    return iter(files)
-
-
-def _is_file_below(link: str, root: str) -> bool:
-    """Whether a link leads to a file of the same folder."""
-    target = Path(os.path.realpath(link))
-    return target.is_file() and target.is_relative_to(Path(os.path.realpath(root)))
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))  # keys may have these two
-
-
-def _find_s3(fs: Any, root: str) -> pa.Table:
-    """All objects below a prefix, in the order of their paths; see `S3FileSystem.walk_objects`.
-
-    The pages of one prefix (1,000 objects each) come one after the other, since each says where the next begins; so
-    the tree is gone down level by level until there are folders enough to be asked side by side.
-    """
-    found: list[pa.Table] = []
-    folders = [root]
-    try:
-        with ThreadPoolExecutor(_LISTINGS) as pool:
-            while 0 < len(folders) < _LISTINGS:
-                levels = list(pool.map(fs.list_objects, folders))
-                found += [objects for objects, _ in levels]
-                folders = [folder for _, below in levels for folder in below]
-            found += pool.map(fs.walk_objects, folders)
-    except FileNotFoundError as error:
-        raise InputError(f"s3://{root.partition('/')[0]}: there is no such bucket") from error
-    return pa.concat_tables(found).sort_by("path")
-
-
-def _infos(objects: pa.Table, root: str) -> Iterator[FileInfo]:
-    """One by one: five million at once would take 1.5 GB."""
-    for batch in objects.to_batches():
-        for path, size, etag in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if not _is_hidden(path[len(root) :]):
-                yield FileInfo(f"s3://{path}", size, etag)
 
 
 def is_read(path: str) -> bool:

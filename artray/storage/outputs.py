@@ -67,7 +67,42 @@ def refuse_other_job(out: Location, job: str) -> None:
     for name in (RUN, PLAN):
         notes = out / name
         if notes.exists() and (found := _job_of(notes.read_bytes())) not in (job, None):
-            raise InputError(f"{out}: holds the output of another job ({found}, by its {name}); give another --out")
+            raise InputError(_another(out, str(found), name))
+    names = set(out.names())
+    for name, jobs in _JOBS_OF.items():
+        if name.partition("/")[0] in names and job not in jobs and (out / name).exists():
+            raise InputError(_another(out, " or ".join(jobs), name))
+
+
+def refuse_other_file(out: Location, name: str, mark: bytes) -> None:
+    """Refuse a folder that holds a file which a job would write over though it is the user's.
+
+    Args:
+        out: The folder or prefix.
+        name: The file's name.
+        mark: What stands in it where the job has written it.
+
+    Raises:
+        InputError: It does.
+    """
+    file = out / name
+    if file.exists() and mark not in file.read_bytes():
+        raise InputError(f"{out}: holds {name}, which artray has not written and does not replace; give another --out")
+
+
+_JOBS_OF = {
+    "bundle.json": ("model",),
+    "generator.json": ("generator",),
+    "augmentation.json": ("augmentation",),
+    "results.parquet": ("search", "comparison"),
+    "_requests.parquet": ("download",),
+    "data/collection.js": ("page",),
+}
+"""By which of their files jobs are known that write no `_run.json`."""
+
+
+def _another(out: Location, job: str, name: str) -> str:
+    return f"{out}: holds the output of another job ({job}, by its {name}); give another --out"
 
 
 _ARGUMENT_OF = {
@@ -124,15 +159,18 @@ Inputs = Mapping[str, Location | Sequence[Location] | None]
 """A job's inputs by their flags; None: not given."""
 
 
-def keep_apart(out: Location, places: Inputs, datasets: Inputs | None = None, *, rows: bool = False) -> None:
-    """Refuse a place for output that is an input, or where output and input would be read as one.
+def keep_apart(
+    out: Location, places: Inputs, datasets: Inputs | None = None, *, rows: bool = False, within: bool = False
+) -> None:
+    """Refuse a place for output that is an input, lies in one or holds one: both would be read, or removed, as one.
 
     Args:
         out: The folder or prefix.
-        places: Inputs of any kind: `out` must not be one of them.
-        datasets: Inputs that are Parquet datasets, read with all folders below them (but for those whose name begins
-            with `_` or `.`): `out` must not lie in one of them either.
-        rows: Whether `out` is such a dataset itself: then none of them may lie in it.
+        places: Inputs of any kind.
+        datasets: Inputs that are Parquet datasets, read with all folders below them but for those whose name begins
+            with `_` or `.`: there `out` may lie, and so may an input in `out`.
+        rows: Whether `out` is such a dataset itself: then no Parquet file among the inputs may lie in it either.
+        within: Whether `out` may lie in an input all the same, as a generator's pictures do in its bundle.
 
     Raises:
         InputError: It is so.
@@ -142,11 +180,13 @@ def keep_apart(out: Location, places: Inputs, datasets: Inputs | None = None, *,
         if _real(uri) == place:
             raise InputError(f"--out {out}: is the place of {flag}, and what is there is not to be mixed; give another")
     beside = "would be read as a part of it; give a folder beside it"
-    for flag, uri in _each(datasets or {}):
-        if _is_read_with(place, _real(uri)):
-            raise InputError(f"--out {out}: lies within {flag} {uri} and {beside}")
-        if rows and _is_read_with(_real(uri), place):
-            raise InputError(f"--out {out}: {flag} {uri} lies within it and {beside}")
+    for read_all, inputs in ((True, places), (False, datasets or {})):
+        for flag, uri in _each(inputs):
+            if not within and _is_below(place, _real(uri), read_all):
+                raise InputError(f"--out {out}: lies within {flag} {uri} and {beside}")
+            # A single file stays what it is.
+            if _is_below(_real(uri), place, read_all) and (rows or not uri.is_file()):
+                raise InputError(f"--out {out}: {flag} {uri} lies within it and {beside}")
 
 
 def _each(inputs: Inputs) -> Iterator[tuple[str, Location]]:
@@ -159,6 +199,7 @@ def _real(place: Location) -> str:
     return place.uri if place.is_s3 else os.path.realpath(place)
 
 
-def _is_read_with(inner: str, outer: str) -> bool:
-    """Whether who reads the dataset in a folder reads what is in another place too."""
-    return inner.startswith(f"{outer}/") and is_read(inner[len(outer) + 1 :])
+def _is_below(inner: str, outer: str, read_all: bool) -> bool:
+    """Whether who reads what is in a folder, all of it or what a dataset's readers see, reads another place too."""
+    top = outer.rstrip("/") + "/"
+    return inner.startswith(top) and (read_all or is_read(inner[len(top) :]))

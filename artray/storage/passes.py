@@ -5,15 +5,22 @@ The pass is planned before it starts: the manifest's rows, in order, are cut int
 is recognised by its files' names, sizes and versions). What is promised: whatever process dies at whatever moment,
 running the same command again does only the chunks whose part is missing, and the finished output holds each row of
 the manifest exactly once. No list of finished ids has to be kept, in memory or anywhere else.
+
+Each plan has an id, and each part says in its footer of which plan it is. So parts of another plan are never taken for
+this one's, wherever a removal was killed; and where two runs with plans of their own meet in one folder, the plan that
+was written last is carried out, and the run of the other ends and says why.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -25,13 +32,14 @@ from ray.util.metrics import Counter as Meter
 
 import artray
 from artray import cluster, console
-from artray.errors import InputError
+from artray.errors import ArtrayError, InputError
 from artray.job import Counts
 from artray.storage import (
     PLAN,
     RUN,
     Location,
     dataset_digest,
+    explained,
     keep_apart,
     refuse_other_job,
     refuse_other_rows,
@@ -42,7 +50,21 @@ from artray.storage.nodes import check_nodes
 
 # The plan last: where there are parts, it says of what.
 _WRITTEN = (r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json")
+_PART = re.compile(r"part-\d{6,}\.parquet")
 _TALLY = "artray.statuses"
+_PLAN_ID = "artray.plan"
+_PLAN_HEAD = 512  # bytes of `_plan.json` in which its id stands
+_ROUNDS = 3  # how often parts are done again that another run has written over
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What all actors of a pass know; `plan_id` is None where the plan is of an earlier version."""
+
+    title: str
+    manifest: Location
+    out: Location
+    plan_id: str | None
 
 
 class Worker(Protocol):
@@ -89,17 +111,30 @@ def run_pass(
     check_nodes([manifest], [out])
     settings = {"manifest": str(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
     plan = _plan(title, out, settings, chunks, overwrite)
-    done = _finished_parts(out) & {chunk["part"] for chunk in plan["chunks"]}
+    plan_id = plan.get("id")
+    done = _finished_parts(out, plan)
     todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
     total = sum(chunk["count"] for chunk in plan["chunks"])
     resumed = total - sum(chunk["count"] for chunk in todo)
-    statuses = _tallies(out, done)
+    statuses = _united(done.values())
     with console.bar(title, total, note="starting workers" if todo else "", done=resumed) as bar:
         if not todo:
             bar.advance(0, note="done before")
-        for summary in _run(todo, (title, manifest, out, worker, dict(arguments)), gpus):
-            statuses.update(dict(zip(summary["statuses"], summary["counts"], strict=True)))
-            bar.advance(summary["rows"], note=_failures(statuses))
+        for _ in range(_ROUNDS):
+            for summary in _run(todo, _Errand(title, manifest, out, plan_id), worker, arguments, gpus=gpus):
+                statuses.update(dict(zip(summary["statuses"], summary["counts"], strict=True)))
+                bar.advance(summary["rows"], note=_failures(statuses))
+            if not todo:
+                break
+            # What another run wrote meanwhile, by a plan that is gone, is done again.
+            done = _finished_parts(out, plan)
+            todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
+            statuses = _united(done.values())
+    _check_plan(out, plan_id)
+    if todo:
+        raise ArtrayError(
+            f"{out}: another run writes there too; wait for it, or end it, and run the same command again"
+        )
     counts: Counts = {
         "rows": total,
         "ok": statuses["ok"],
@@ -155,7 +190,11 @@ def _plan(
     uri = out / PLAN
     refuse_other_job(out, title)
     plan: dict[str, Any] = uri.read_json() if uri.exists() else {"chunks": []}
-    refuse_other_rows(out, {chunk["part"] for chunk in plan["chunks"]})
+    own = {chunk["part"] for chunk in plan["chunks"]}
+    strays = {name for name in out.names() if _PART.fullmatch(name) and name not in own}
+    # Of a run that has lost its place and was killed before it could say so: those say so themselves.
+    left = {name for name in strays if plan.get("id") and (_read_notes(out / name) or {}).get(_PLAN_ID)}
+    refuse_other_rows(out, own | left)
     if plan["chunks"]:
         if plan["settings"] == settings:
             return plan
@@ -165,7 +204,14 @@ def _plan(
             )
         remove_written(out, _WRITTEN)
     chunks = cut_chunks(groups, cluster.cpus())
-    plan = {"job": title, "artray": artray.__version__, "started_at": _now(), "settings": settings, "chunks": chunks}
+    plan = {
+        "job": title,
+        "id": secrets.token_hex(8),  # among the first: see `_check_plan`
+        "artray": artray.__version__,
+        "started_at": _now(),
+        "settings": settings,
+        "chunks": chunks,
+    }
     uri.write_bytes(json.dumps(plan).encode())
     return plan
 
@@ -174,22 +220,79 @@ def _failures(statuses: Counter[str]) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in statuses.most_common() if status != "ok") or " "
 
 
-def _finished_parts(out: Location) -> set[str]:
-    return {name for name in out.names() if name.endswith(".parquet")}
+def _finished_parts(out: Location, plan: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The parts of a plan that are there, each with its pictures by status.
+
+    Parts that a run with another plan has left beyond this one's are removed: they would be read as rows.
+    """
+    wanted = {chunk["part"] for chunk in plan["chunks"]}
+    names = [name for name in out.names() if _PART.fullmatch(name)]
+    with ThreadPoolExecutor(16) as pool:  # on S3 each is two requests
+        found = dict(zip(names, pool.map(lambda name: _read_notes(out / name), names), strict=True))
+    for name in found.keys() - wanted:
+        if (found[name] or {}).get(_PLAN_ID) is not None:
+            (out / name).remove()
+    return {
+        name: notes["statuses"]
+        for name, notes in found.items()
+        if name in wanted and notes is not None and notes[_PLAN_ID] == plan.get("id")
+    }
+
+
+def _read_notes(part: Location) -> dict[str, Any] | None:
+    """What a part's footer says: its plan's id (null: of an earlier version), and its pictures by status.
+
+    None: it is no part of a pass, or has gone.
+    """
+    fs, path = part.arrow_filesystem()
+    try:
+        with fs.open_input_file(path) as source:
+            notes = pq.read_schema(source).metadata or {}
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    if _TALLY.encode() not in notes:
+        return None
+    plan_id = notes.get(_PLAN_ID.encode())
+    return {_PLAN_ID: plan_id and plan_id.decode(), "statuses": json.loads(notes[_TALLY.encode()])}
+
+
+def _united(tallies: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for statuses in tallies:
+        total.update(statuses)
+    return total
+
+
+def _check_plan(out: Location, plan_id: str | None) -> None:
+    """See that the plan in a folder is still the one that is carried out; only its first bytes are read.
+
+    Raises:
+        ArtrayError: It is another, or none: another run has begun there.
+    """
+    fs, path = (out / PLAN).filesystem()
+    with explained(out / PLAN):
+        try:
+            head = bytes(fs.cat_file(path, start=0, end=_PLAN_HEAD))
+        except FileNotFoundError:  # removed by a run that begins with --overwrite
+            head = b""
+    found = re.search(rb'"id": "(\w+)"', head)
+    if not head or (found[1].decode() if found else None) != plan_id:
+        raise ArtrayError(
+            f"{out}: another run has begun there with a plan of its own, and this one has stopped; "
+            "let only one run write to a place"
+        )
 
 
 def _run(
-    chunks: list[dict[str, Any]],
-    actor: tuple[str, Location, Location, type[Worker], dict[str, Any]],
-    gpus: bool,
+    chunks: list[dict[str, Any]], errand: _Errand, worker: type[Worker], arguments: Mapping[str, Any], *, gpus: bool
 ) -> Iterator[dict[str, Any]]:
-    """Have chunks worked on by actors made of `_ChunkActor`'s arguments; yields what each says of its chunk."""
+    """Have chunks worked on by actors; yields what each says of its chunk."""
     if not chunks:
         return
     actors, resources = _actors(gpus)
     summaries = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
         _ChunkActor,
-        fn_constructor_args=actor,
+        fn_constructor_args=(errand, worker, dict(arguments)),
         batch_size=1,
         batch_format="pyarrow",
         compute=_pool(min(actors, len(chunks)), len(chunks)),
@@ -218,20 +321,17 @@ def _actors(gpus: bool) -> tuple[int, dict[str, float]]:
 class _ChunkActor:
     """Reads a chunk's rows, has them worked on, writes the part and answers with what became of the pictures."""
 
-    def __init__(
-        self, title: str, manifest: Location, out: Location, worker: type[Worker], arguments: Mapping[str, Any]
-    ):
+    def __init__(self, errand: _Errand, worker: type[Worker], arguments: Mapping[str, Any]):
         # Threads of TensorFlow's own would only fight over the other actors' cores.
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(actor_cpus()))
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(actor_cpus()))
         cluster.quicken_keras()
-        self._manifest = manifest
-        self._out = out
+        self._errand = errand
         # Not made here: Ray would try a constructor that fails again and again, and hide why.
         self._make = partial(worker, **arguments)
         # Ray's dashboard and its Prometheus endpoint show it.
         self._pictures = Meter("artray_pictures", "Pictures worked on.", tag_keys=("job", "status"))
-        self._pictures.set_default_tags({"job": title})
+        self._pictures.set_default_tags({"job": errand.title})
 
     @cached_property
     def _work(self) -> Worker:
@@ -239,35 +339,22 @@ class _ChunkActor:
 
     def __call__(self, chunks: pa.Table) -> pa.Table:
         (chunk,) = chunks.to_pylist()
-        fs, _ = self._manifest.arrow_filesystem()
+        fs, _ = self._errand.manifest.arrow_filesystem()
         with fs.open_input_file(chunk["file"]) as source:
             group = pq.ParquetFile(source).read_row_group(chunk["group"])
         result = self._work(group.slice(chunk["start"], chunk["count"]))
         # By picture: of a picture's patches one tells its status.
         tally = Counter(dict(zip(result["object_id"].to_pylist(), result["status"].to_pylist(), strict=True)).values())
         notes = {**(result.schema.metadata or {}), _TALLY: json.dumps(tally)}
-        (self._out / chunk["part"]).write_table(result.replace_schema_metadata(notes))
+        if self._errand.plan_id is not None:  # the plan of an earlier version has none
+            notes[_PLAN_ID] = self._errand.plan_id
+        _check_plan(self._errand.out, self._errand.plan_id)
+        (self._errand.out / chunk["part"]).write_table(result.replace_schema_metadata(notes))
         for status, number in tally.items():
             self._pictures.inc(number, tags={"status": status})
         return pa.table(
             {"rows": [chunk["count"]], "statuses": [list(tally.keys())], "counts": [list(tally.values())]},
         )
-
-
-def _tallies(out: Location, parts: set[str]) -> Counter[str]:
-    """The statuses of finished parts, from their footers."""
-    fs, path = out.arrow_filesystem()
-
-    def tally(part: str) -> dict[str, int]:
-        with fs.open_input_file(f"{path}/{part}") as source:
-            found: dict[str, int] = json.loads(pq.read_schema(source).metadata[_TALLY.encode()])
-            return found
-
-    total: Counter[str] = Counter()
-    with ThreadPoolExecutor(16) as pool:  # on S3 each is two requests
-        for statuses in pool.map(tally, parts):
-            total.update(statuses)
-    return total
 
 
 def _now() -> str:

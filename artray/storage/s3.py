@@ -57,7 +57,7 @@ _TIMEOUT = (TimeoutError, asyncio.TimeoutError)  # two classes before Python 3.1
 _TRANSIENT = (HTTPClientError, BotoConnectionError, ResponseParserError, *_BROKEN_BODY, *_TIMEOUT)
 
 # Together the paths of many millions of objects are longer than the 2 GB that `string` may have.
-_LISTED = pa.schema({"path": pa.large_string(), "size": pa.int64(), "etag": pa.large_string()})
+LISTED = pa.schema({"path": pa.large_string(), "size": pa.int64(), "etag": pa.large_string()})
 
 _PARAMETERS = {
     "ARTRAY_S3_EXPECTED_BUCKET_OWNER": "ExpectedBucketOwner",
@@ -65,6 +65,9 @@ _PARAMETERS = {
     "ARTRAY_S3_SSE_KMS_KEY_ID": "SSEKMSKeyId",
 }
 """Variables, and the parameters of S3's requests that they set, wherever a request has such a parameter."""
+
+
+_ANONYMOUS = "ARTRAY_S3_ANONYMOUS"
 
 
 class GaveUpError(OSError):
@@ -91,12 +94,20 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
     def __init__(self, tries: int, **options: Any) -> None:
         super().__init__(**options)
         self.tries = tries
+        # botocore's rate limiter holds back only what goes through all of botocore, and without keys nothing is signed.
+        mode = self.config_kwargs.get("retries", {}).get("mode")
+        self._short_way = mode != "adaptive" and not self.anon
 
     async def _call_s3(self, method: str, *options: dict[str, Any], **parameters: Any) -> Any:
         failures = 0
         while True:
             try:
-                if method == "get_object" and not options and parameters.keys() == {"Bucket", "Key"}:
+                if (
+                    self._short_way
+                    and method == "get_object"
+                    and not options
+                    and parameters.keys() == {"Bucket", "Key"}
+                ):
                     data = await self._get(**parameters)
                     if data is not None:
                         return {"Body": _Body(data)}
@@ -146,7 +157,7 @@ class S3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
                 "size": [item["Size"] for item in items],
                 "etag": [item["ETag"].strip('"') for item in items],
             }
-            pages.append(pa.RecordBatch.from_pydict(columns, _LISTED))
+            pages.append(pa.RecordBatch.from_pydict(columns, LISTED))
             folders += [f"{bucket}/{item['Prefix']}".removesuffix("/") for item in page.get("CommonPrefixes", ())]
             if not page.get("IsTruncated"):
                 return pa.Table.from_batches(pages), folders
@@ -197,7 +208,18 @@ async def _whole(body: Any) -> bytes:
         body.close()  # of a broken body: the connection, which must not be used again
 
 
-_CHECKSUMS: dict[str, Callable[[bytes], bytes]] = {
+def _crt(name: str, size: int) -> Callable[[bytes], bytes] | None:
+    """A checksum of the AWS common runtime, where that is installed (`pip install artray[checksums]`)."""
+    try:
+        from awscrt import checksums
+    except ImportError:
+        return None
+    return lambda data: getattr(checksums, name)(data).to_bytes(size, "big")
+
+
+_CHECKSUMS: dict[str, Callable[[bytes], bytes] | None] = {
+    "crc64nvme": _crt("crc64nvme", 8),  # S3's own default
+    "crc32c": _crt("crc32c", 4),
     "crc32": lambda data: zlib.crc32(data).to_bytes(4, "big"),
     "sha1": lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
     "sha256": lambda data: hashlib.sha256(data).digest(),
@@ -205,8 +227,13 @@ _CHECKSUMS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def _check(data: bytes, headers: Mapping[str, str]) -> None:
-    """Compare a body with the checksum it was stored with; one of a multipart upload's parts says nothing of it."""
+    """Compare a body with the checksum it was stored with; one of a multipart upload's parts says nothing of it.
+
+    CRC64NVME and CRC32C are compared where the common runtime is installed, as botocore does it.
+    """
     for name, digest in _CHECKSUMS.items():
+        if digest is None:
+            continue
         expected = headers.get(f"x-amz-checksum-{name}", "-")
         if "-" not in expected and base64.b64encode(digest(data)).decode() != expected:
             raise FlexibleChecksumError(error_msg=f"the body's {name} is not {expected}")
@@ -254,13 +281,14 @@ def _count(tries: int) -> str:
     return "1 try" if tries == 1 else f"{tries} tries"
 
 
-def connect(config: dict[str, Any]) -> S3FileSystem:
+def connect(config: dict[str, Any], bucket: str) -> S3FileSystem:
     """The S3 file system of the environment: one for each server and set of options, kept for the process.
 
     Who we are, the region and the address are botocore's matter: keys, profiles, the machine's or the pod's role
     (instance profile, web identity), AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and of the configuration file also `s3 =
     addressing_style`. For what AWS has no variable there are ours: who pays (ARTRAY_S3_REQUEST_PAYER=requester), and
-    those of `_PARAMETERS`: whose the bucket must be, and how what is written is encrypted (aws:kms).
+    those of `_PARAMETERS`: whose the bucket must be, and how what is written is encrypted (aws:kms). Buckets that are
+    named in ARTRAY_S3_ANONYMOUS (with commas between them; `*`: all) are asked without keys.
 
     Tries and mode come from AWS_MAX_ATTEMPTS and AWS_RETRY_MODE, else from `max_attempts` and `retry_mode` of the AWS
     configuration file's profile, else they are 8 and "standard". The loop of tries is the same in all modes;
@@ -268,12 +296,19 @@ def connect(config: dict[str, Any]) -> S3FileSystem:
 
     Args:
         config: More of botocore's client options.
+        bucket: Which is asked.
 
     Raises:
         InputError: Tries or mode make no sense.
     """
     named = ((name, value) for name, value in os.environ.items() if name.startswith(("AWS_", "ARTRAY_S3_")))
-    return S3FileSystem(**_options(tuple(sorted(named)), tuple(config.items())))
+    return S3FileSystem(**_options(tuple(sorted(named)), tuple(config.items())), anon=_is_open(bucket))
+
+
+def _is_open(bucket: str) -> bool:
+    """Whether a bucket is to be asked without keys."""
+    named = {name.strip().removeprefix("s3://").rstrip("/") for name in os.environ.get(_ANONYMOUS, "").split(",")}
+    return bucket in named or "*" in named
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,10 @@
+import io
 import json
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pyarrow as pa
@@ -128,6 +132,13 @@ def test_unknown_and_missing_keys(tmp_path):
             load_bundle(Location.parse(tmp_path))
 
 
+def nested(depth: int) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for _ in range(min(depth, 500)):
+        values = {"a": values}
+    return values
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -138,7 +149,15 @@ def test_unknown_and_missing_keys(tmp_path):
             for name in ("", " ", "a\nb", "\x1b[2J", "\u2028")
         ),
         ({"classes": [{"name": "oil"}, {"name": "oil"}]}, "classes: the class 'oil' stands there 2 times"),
+        ({"classes": [{"name": "\u00e9"}, {"name": "e\u0301"}]}, "classes: the class '\u00e9' stands there 2 times"),
         *(({"temperature": value}, "temperature: ") for value in (0, -1, float("nan"), float("inf"))),
+        ({"input": {"kind": "pictures", "size": 10**9}}, "input.pictures.size: "),
+        (
+            {"input": {"kind": "features", "features": [], "columns": [], "color_maps": {"oil": [[float("nan")]]}}},
+            "input.features.color_maps.oil.0.0: ",
+        ),
+        *(({"model_id": text}, "model_id: ") for text in ("a\nb", "\x1b[2J", "x" * 201)),
+        ({"data": nested(5000)}, ""),
     ],
 )
 def test_a_strangers_bundle(tmp_path, changes, words):
@@ -213,6 +232,67 @@ def test_a_model_with_a_class_that_is_no_layer(tmp_path):
             archive.writestr(name, data)
     with pytest.raises(InputError, match=r"model.keras can't be loaded safely"):
         load_model(*with_digest(tmp_path))
+
+
+def rewritten(folder: Path, change: Callable[[dict[str, bytes]], None]) -> None:
+    with zipfile.ZipFile(folder / MODEL) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    change(parts)
+    with zipfile.ZipFile(folder / MODEL, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+
+
+def add_class(parts: dict[str, bytes], module: str | None, name: str) -> None:
+    config = json.loads(parts["config.json"])
+    config["config"]["extra"] = [{"module": module, "class_name": name, "config": {}, "registered_name": None}]
+    parts["config.json"] = json.dumps(config).encode()
+
+
+def linked(parts: dict[str, bytes]) -> None:
+    file = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(file, "a") as store:
+        store["stolen"] = h5py.ExternalLink("/etc/passwd", "/")
+    parts["model.weights.h5"] = file.getvalue()
+
+
+def swollen(parts: dict[str, bytes]) -> None:
+    file = io.BytesIO(parts["model.weights.h5"])
+    with h5py.File(file, "a") as store:
+        store.create_dataset("zeros", (1 << 34,), "f4", chunks=(1 << 20,), compression="gzip")
+    parts["model.weights.h5"] = file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda parts: parts.update({"metadata.json": bytes(40_000_000)}), "unpacked it would have 40,"),
+        (lambda parts: parts.update({"assets/vocabulary.txt": b"a"}), "it holds assets/vocabulary.txt"),
+        (lambda parts: parts.pop("config.json"), "it holds metadata.json, model.weights.h5, not"),
+        (lambda parts: add_class(parts, "keras.layers", "StringLookup"), "keras.layers.StringLookup"),
+        (lambda parts: add_class(parts, "keras.layers", "TFSMLayer"), "keras.layers.TFSMLayer"),
+        (lambda parts: add_class(parts, None, "__lambda__"), "keras.__lambda__"),
+        (lambda parts: add_class(parts, "kerasx.layers", "Dense"), "kerasx.layers.Dense"),
+        (lambda parts: add_class(parts, "artray.job", "main"), "artray.job.main"),
+        (lambda parts: parts.update({"config.json": b"[" * 100_000}), "recursion"),
+        (linked, "its weights 'stolen' are a link"),
+        (swollen, "larger than the file could hold"),
+    ],
+)
+def test_a_strangers_keras_file(tmp_path, monkeypatch, change, words):
+    """It is refused before Keras opens it."""
+    write(tmp_path, head())
+    rewritten(tmp_path, lambda parts: change(parts) and None)
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("Keras was asked"))
+    with pytest.raises(InputError, match=r"model.keras can't be loaded safely") as raised:
+        load_model(*with_digest(tmp_path))
+    assert words in one_line(raised)
+
+
+def test_a_file_that_was_packed_tightly_is_read(tmp_path):
+    write(tmp_path, head())
+    rewritten(tmp_path, lambda parts: None)
+    assert load_model(*with_digest(tmp_path)).count_params() == head().count_params()
 
 
 def test_the_old_word_for_a_fold_ensemble_is_read():

@@ -226,6 +226,12 @@ def test_secrets_are_masked_in_every_cell() -> None:
     assert problems(catalog) == {"URLs with a password or signature, replaced by ***": (2, 3, 4)}
 
 
+def test_a_key_in_an_address_is_the_museums_number_and_no_secret() -> None:
+    catalog = read("id,link\n1,https://museum.test/image?key=4900&size=2\n")
+    assert catalog.table["link"][0].as_py() == "https://museum.test/image?key=4900&size=2"
+    assert problems(catalog) == {}
+
+
 def test_decomposed_accents_are_composed() -> None:
     assert read("id,artist\n1,Du\u0308rer\n").table["artist"][0].as_py() == "Dürer"
 

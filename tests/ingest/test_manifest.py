@@ -1,8 +1,9 @@
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artray.ingest.manifest import free_name, make_ids
+from artray.ingest.manifest import free_name, make_ids, make_room
 
 part = st.sampled_from(["a", "b", "a.jpg", "a#a.jpg", "#", "1", "ü", "a b"])
 paths = st.lists(
@@ -53,3 +54,12 @@ def test_names_of_the_catalogues_columns():
     for name in ("title", "size", "catalog_size", "style", "title"):
         taken.append(free_name(name, taken, {"style": "style"}))
     assert taken == ["title", "catalog_size", "catalog_size_2", "catalog_style", "title_2"]
+
+
+def test_a_strangers_manifest_makes_room_for_what_a_job_writes():
+    rows = pa.table({"object_id": ["a"], "status": ["on loan"], "__filename": ["x"], "catalog_status": ["y"]})
+    made = make_room(rows, ["status", "error"])
+    assert made.to_pylist() == [
+        {"object_id": "a", "catalog_status_2": "on loan", "catalog___filename": "x", "catalog_status": "y"}
+    ]
+    assert make_room(made, ["status"]).equals(made)

@@ -8,14 +8,17 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import duckdb
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from artray.errors import InputError
 from artray.ingest.manifest import FILE, RESERVED
 from artray.ingest.station import IngestOptions, ingest
-from artray.storage import Location
+from artray.storage import Location, dataset_digest
 
 CATALOG = [
     {"id": "1939.1", "file": "monet/a.jpg", "title": "Haystacks", "artist": "Monet", "style": "Impressionism"},
@@ -406,10 +409,77 @@ def test_a_manifest_is_apart_from_the_pictures_and_the_catalogue(collection):
     with pytest.raises(InputError, match="is the place of --catalog"):
         collection.ingest(catalog=str(place / FILE))
     assert (place / FILE).read_bytes() == before
-    # Within the pictures' folder, or around it, nothing is mixed.
-    for out in (collection.images / "manifest", collection.images.parent):
+    for out, where in (
+        (collection.images / "manifest", "lies within --images"),
+        (collection.images.parent, "--images .* lies within it"),
+    ):
         collection.out = out
-        assert collection.ingest()[0]["rows"] == 1
+        with pytest.raises(InputError, match=where):
+            collection.ingest()
+
+
+def test_an_unchanged_collection_has_the_same_manifest(collection):
+    """What was made from it is still made from it, though `change` says something else now."""
+
+    def identity():
+        return dataset_digest((Location.parse(collection.out) / FILE).dataset())
+
+    collection.add("a.jpg", "b.jpg")
+    collection.ingest()
+    first = identity()
+    for _ in range(2):
+        _, rows = collection.ingest()
+        assert {row["change"] for row in rows} == {"same"}
+        assert identity() == first
+    collection.add("c.jpg")
+    collection.ingest()
+    assert identity() != first
+    # Whoever else writes the file makes another manifest of it.
+    collection.ingest()
+    second = identity()
+    table = (Location.parse(collection.out) / FILE).dataset().to_table()
+    (Location.parse(collection.out) / FILE).write_table(table.slice(1))
+    assert identity() != second
+
+
+def test_versions_of_an_earlier_release_say_no_size(collection):
+    collection.add("a.jpg", "b.jpg")
+    collection.ingest()
+    file = Location.parse(collection.out) / FILE
+    table = file.dataset().to_table()
+    old = pc.replace_substring_regex(table["version"], " size:.*", "")
+    assert not old.equals(table["version"])
+    file.write_table(table.set_column(table.column_names.index("version"), "version", old))
+    counts, _ = collection.ingest()
+    assert (counts["new"], counts["changed"]) == (0, 0)
+
+
+def test_a_file_of_another_size_with_the_same_time_has_changed(collection):
+    collection.add("a.jpg", "b.jpg")
+    collection.ingest()
+    file = collection.images / "a.jpg"
+    info = file.stat()
+    file.write_bytes(file.read_bytes() + b"more")
+    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+    counts, _ = collection.ingest()
+    assert (counts["new"], counts["changed"]) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["__filename", "__index_level_0__", "__fragment_index", "part", "row", "status"])
+def test_a_column_of_any_name_is_read_by_every_reader(collection, name):
+    collection.add("a.jpg", "b.jpg")
+    collection.describe([{"object_id": "a", name: "x"}, {"object_id": "b", name: "y"}])
+    _, rows = collection.ingest()
+    own = name if name in rows[0] and name != "status" else f"catalog_{name}"
+    assert sorted(row[own] for row in rows) == ["x", "y"]
+    found = [
+        pd.read_parquet(collection.out),
+        duckdb.sql(f"select * from read_parquet('{collection.out}/**/*.parquet')").df(),
+        Location.parse(collection.out).dataset().to_table().to_pandas(),
+    ]
+    for table in found:
+        assert sorted(table[own]) == ["x", "y"]
+        assert list(table.columns) == list(rows[0])
 
 
 # -- without a catalogue, and with two ---------------------------------------------------------------------------------

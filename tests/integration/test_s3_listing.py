@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from artray.errors import InputError
 from artray.ingest import listing
 from artray.storage import Location, ReadError, read_many, remove_written, s3
-from artray.storage.location import _find_s3
+from artray.storage.listings import _find_s3
 from tests.integration import proxy as proxies
 from tests.servers import S3Server
 

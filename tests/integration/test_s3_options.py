@@ -219,4 +219,56 @@ def test_keys_by_web_identity(no_keys, s3_server, tmp_path, monkeypatch):
 
 def test_no_keys_at_all(no_keys, monkeypatch):
     (found,) = read_many(["s3://museum/role/a.jpg"])
-    assert found == ReadError("denied", "no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
+    assert isinstance(found, ReadError)
+    assert found.status == "denied"
+    assert found.message.startswith("no AWS credentials found (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ")
+
+
+def test_pictures_are_read_in_every_retry_mode(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    for mode in ("legacy", "standard", "adaptive"):
+        monkeypatch.setenv("AWS_RETRY_MODE", mode)
+        use(f"{mode}.bin")
+
+
+def test_an_open_bucket_is_asked_without_keys(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This server refuses that; what counts is what it was asked."""
+    Location.parse(f"{FOLDER}/open.bin").write_bytes(b"x")
+    sent.clear()
+    monkeypatch.setenv("ARTRAY_S3_ANONYMOUS", "museum")
+    (found,) = read_many([f"{FOLDER}/open.bin"])
+    assert isinstance(found, ReadError)
+    assert found.status == "denied"
+    assert sent
+    assert not any("authorization" in headers or "Signature" in path for _, path, headers in sent)
+
+
+def test_a_proxy_is_asked_for_a_server_that_only_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "7")
+            self.end_headers()
+            self.wfile.write(b"picture")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3.nowhere.invalid")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        assert read_many(["s3://museum/a.jpg"]) == [b"picture"]
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(asked) == 1
+    assert asked[0].startswith("http://")

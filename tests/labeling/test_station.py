@@ -22,7 +22,7 @@ from artray.features.brightness import Brightness
 from artray.features.objects import ENCODING, Objects
 from artray.images.decoding import DECODE_VERSION, decode
 from artray.labeling import models, published, station
-from artray.labeling.published import labelled_pictures, read_labels, read_published
+from artray.labeling.published import discard, labelled_pictures, read_labels, read_published
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches.squares import draw
 from artray.storage import Location
@@ -635,3 +635,11 @@ def test_damaged_and_unsafe_bundles(label, tmp_path):
         label(old)
     assert json.loads((Path(old) / BUNDLE).read_text())["task"] == "old"
     assert not (tmp_path / "out" / "_run.json").exists()
+
+
+@pytest.mark.parametrize("committing", [False, True])
+def test_a_run_that_fails_leaves_its_files_on_s3_only_if_it_may_be_committed_yet(s3_bucket, committing):
+    out = Location.parse(f"{s3_bucket}/failed-{committing}")
+    (out / "_runs" / "run" / "style.parquet").write_bytes(b"labels")
+    discard(out, "run", committing=committing)
+    assert (out / "_runs" / "run" / "style.parquet").exists() == committing

@@ -2,6 +2,7 @@ import json
 import math
 import re
 import string
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artray.errors import InputError
+from artray.errors import ArtrayError, InputError
 from artray.report.overview import Overview
 from artray.report.page import SEARCHED, SHARD, Label, Work, assemble_works, encode_data, write_page
 
@@ -320,8 +321,25 @@ def test_thumbnail_that_looks_like_an_address_stays_a_file_name():
 
 def test_folder_that_can_not_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match=r"can't write the page to .*file/report"):
+    with pytest.raises(InputError, match=r"file/report/data/collection\.js: a folder where a file"):
         write_page(tmp_path / "file" / "report", [])
+
+
+@pytest.mark.parametrize(("number", "file"), [(0, "data/collection.js"), (2, "page.js")])
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, monkeypatch, number, file):
+    write_bytes, written = Path.write_bytes, []
+
+    def full(path, data):
+        if len(written) == number:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        return write_bytes(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ArtrayError) as raised:
+        write_page(tmp_path, [])
+    assert str(raised.value) == f"{tmp_path}/{file}: no space left on the disk; with more room the same command goes on"
+    assert not isinstance(raised.value, InputError)
 
 
 def test_large_collection_is_in_several_files_and_an_older_one_leaves_none(tmp_path):

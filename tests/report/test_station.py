@@ -13,6 +13,7 @@ from PIL import Image
 
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
+from artray.report.page import write_page
 from artray.report.station import ReportOptions, report
 
 COUNT = 8
@@ -109,3 +110,23 @@ def test_what_is_no_labels_is_said(features: str, tmp_path: Path) -> None:
         report(ReportOptions(labels=features, out=f"{tmp_path}/page"))
     with pytest.raises(InputError, match="must be a folder on this machine"):
         report(ReportOptions(labels=features, out="s3://museum/page"))
+
+
+def test_a_users_own_index_html_is_not_replaced(labels: str, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("<h1>Our museum</h1>")
+    with pytest.raises(InputError, match=f"{site}: holds index.html, which artray has not written"):
+        report(ReportOptions(labels=labels, out=str(site)))
+    assert (site / "index.html").read_text() == "<h1>Our museum</h1>"
+    assert [file.name for file in site.iterdir()] == ["index.html"]
+    write_page(site, [])  # an older page
+    with pytest.raises(InputError, match="nowhere"):
+        report(ReportOptions(labels=f"{tmp_path}/nowhere", out=str(site)))
+
+
+@pytest.mark.parametrize("out", [".", "labels", "labels/page", "model", "model/page"])
+def test_a_page_is_apart_from_its_inputs(labels: str, tmp_path: Path, out: str) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(InputError, match=r"^--out .*--(labels|evaluation)"):
+        report(ReportOptions(labels=labels, evaluation=[f"{tmp_path}/model"], out=f"{tmp_path}/{out}"))

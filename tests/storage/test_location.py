@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from artray.errors import ArtrayError, InputError
 from artray.storage import (
+    FileInfo,
     Location,
     ReadError,
     digest,
@@ -22,6 +23,8 @@ from artray.storage import (
     remove_written,
     stack_lists,
 )
+from artray.storage.listings import find_objects
+from artray.storage.s3 import LISTED
 
 
 def below(folder: Path) -> list[str]:
@@ -41,6 +44,9 @@ def make(folder: Path, *names: str) -> Path:
     [
         ("/mnt/scans/", "/mnt/scans"),
         ("/mnt//scans/.", "/mnt/scans"),
+        ("/mnt/old/../scans/x/..", "/mnt/scans"),
+        ("/../mnt/scans", "/mnt/scans"),
+        ("file://localhost/mnt/x/../scans/", "/mnt/scans"),
         ("file:///mnt/scans", "/mnt/scans"),
         ("s3://bucket", "s3://bucket"),
         ("s3://bucket/", "s3://bucket"),
@@ -79,6 +85,23 @@ def test_what_is_no_location_is_refused(uri):
         Location.parse(uri)
 
 
+def test_above_a_link_is_where_it_leads(tmp_path):
+    (tmp_path / "far" / "scans").mkdir(parents=True)
+    (tmp_path / "near").symlink_to(tmp_path / "far" / "scans")
+    assert str(Location.parse(tmp_path / "near" / ".." / "manifest")) == str(tmp_path / "far" / "manifest")
+    assert str(Location.parse(tmp_path / "near" / "manifest")) == str(tmp_path / "near" / "manifest")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://AKIA:wJal/rXUt+n@museum/a", "s3://AKIA:p@ss@museum/a", "https://me:wJal@museum.org/a", "gs://wJal@b/a"],
+)
+def test_keys_in_an_address_are_refused_and_never_told(uri):
+    with pytest.raises(InputError, match=r"\*\*\*@(museum|b).*keys have no place in an address") as raised:
+        Location.parse(uri)
+    assert not any(secret in str(raised.value) for secret in ("wJal", "AKIA", "p@ss"))
+
+
 def test_list_files_in_the_order_of_names_without_hidden_ones(tmp_path):
     visible = ["a/b/c.jpg", "a.jpg", "a/z.jpg", "B.jpg", "ü.jpg", "_a.jpg", "a b.txt", "no suffix"]
     make(tmp_path, *visible, ".DS_Store", ".git/x.jpg", "a/.thumbs/x.jpg", "a/.x.jpg")
@@ -92,13 +115,54 @@ def test_list_files_below_a_hidden_folder(tmp_path):
     assert [info.uri for info in Location.parse(str(root)).list_files()] == [str(root / "a.jpg")]
 
 
+def test_a_folder_that_may_not_be_read_is_counted_and_said(tmp_path, monkeypatch, capsys):
+    make(tmp_path, "a/1.jpg", "b/2.jpg", "c/d/3.jpg", "c/4.jpg")
+    scandir = os.scandir
+
+    def guarded(folder):  # root may read everything, so a mode would not do
+        if str(folder).endswith(("/b", "/d")) or (root_closed and str(folder) == str(tmp_path)):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    root_closed = False
+    monkeypatch.setattr(os, "scandir", guarded)
+    found = [info.uri for info in Location.parse(tmp_path).list_files()]
+    assert found == [f"{tmp_path}/a/1.jpg", f"{tmp_path}/c/4.jpg"]
+    assert f"left out, folders that may not be read: 2 ('{tmp_path}/b')" in capsys.readouterr().err
+    root_closed = True
+    with pytest.raises(InputError, match=f"{tmp_path}: permission denied"):
+        Location.parse(tmp_path).list_files()
+
+
+def test_a_prefix_that_may_not_be_listed_is_counted_and_said(capsys):
+    class Objects:
+        def list_objects(self, folder):
+            if folder.endswith("closed"):
+                raise PermissionError("Access Denied")
+            if folder == "museum":
+                return LISTED.empty_table(), ["museum/open", "museum/closed"]
+            return self.walk_objects(folder), []
+
+        def walk_objects(self, folder):
+            return pa.table([[f"{folder}/a.jpg"], [3], ["e"]], schema=LISTED)
+
+    found = list(find_objects(Objects(), "museum"))
+    assert found == [FileInfo("s3://museum/open/a.jpg", 3, "e")]
+    assert "left out, folders that may not be read: 1 ('s3://museum/closed')" in capsys.readouterr().err
+    with pytest.raises(PermissionError):
+        find_objects(Objects(), "museum/closed")
+
+
 def test_version_changes_with_the_file(tmp_path):
     make(tmp_path, "a.jpg", "b.jpg")
     before = [info.version for info in Location.parse(str(tmp_path)).list_files()]
     assert before == [info.version for info in Location.parse(str(tmp_path)).list_files()]
     os.utime(tmp_path / "a.jpg", (1, 1.5))
     after = [info.version for info in Location.parse(str(tmp_path)).list_files()]
-    assert after == ["mtime:1.500000", before[1]]
+    assert after == [f"mtime:1.500000 size:{len('a.jpg')}", before[1]]
+    (tmp_path / "a.jpg").write_bytes(b"longer")
+    os.utime(tmp_path / "a.jpg", (1, 1.5))
+    assert [info.version for info in Location.parse(str(tmp_path)).list_files()] == ["mtime:1.500000 size:6", before[1]]
 
 
 def test_list_files_of_no_folder(tmp_path):
@@ -127,6 +191,11 @@ def test_read_many_has_each_failure_in_its_place(tmp_path, monkeypatch):
     assert found[1] == ReadError("missing", "not found")
     assert found[2] == ReadError("denied", "permission denied")
     assert all("\n" not in item.message for item in found if isinstance(item, ReadError))
+
+
+def test_keys_in_a_manifests_addresses_are_not_told():
+    uri = "s3://AKIA:wJal@museum/a.jpg"
+    assert read_many([uri, uri]) == [ReadError("denied", "keys in the address")] * 2
 
 
 def test_read_many_of_nothing():
@@ -395,9 +464,14 @@ def test_what_is_removed_first_is_gone_before_the_rest_wherever_a_job_is_killed(
         ),
         ("work", {}, {"--manifest": "work/in/manifest.parquet"}, True, "lies within it"),
         ("s3://museum/in/out", {}, {"--data": "s3://museum/in/"}, False, "lies within --data"),
+        ("work", {"--images": "work/in"}, {}, False, "--images {tmp_path}/work/in lies within it"),
+        ("work", {}, {"--data": "work/in"}, False, "--data {tmp_path}/work/in lies within it"),
+        ("work/in/out", {"--images": "work/in"}, {}, True, "lies within --images {tmp_path}/work/in"),
+        ("link/out", {"--images": "work/in/"}, {}, False, "lies within --images"),
+        ("file://{tmp_path}/work/in/../in/out", {"--images": "work/in"}, {}, False, "lies within --images"),
+        ("s3://museum/in", {"--images": "s3://museum"}, {}, False, "lies within --images"),
         # Nothing is mixed or lost.
-        ("work", {"--images": "work/in"}, {"--data": "work/in"}, False, None),
-        ("work/in/out", {"--images": "work/in"}, {}, True, None),
+        ("work", {}, {"--data": "work/in/manifest.parquet"}, False, None),
         ("work/in/_out", {}, {"--data": "work/in"}, True, None),
         ("work", {}, {"--manifest": "work/_plan/rows.parquet"}, True, None),
         ("work/in-2", {}, {"--data": "work/in", "--features": None}, True, None),
@@ -415,7 +489,7 @@ def test_an_output_is_apart_from_the_inputs(tmp_path, monkeypatch, out, places, 
             for flag, given in inputs.items()
         }
 
-    place = Location.parse(out)
+    place = Location.parse(out.format(tmp_path=tmp_path))
     if reason is None:
         keep_apart(place, located(places), located(datasets), rows=rows)
         return
@@ -439,6 +513,9 @@ def test_an_output_is_apart_from_the_inputs(tmp_path, monkeypatch, out, places, 
         ("_run.json", '{"arguments": {"generator": "sha"}, "model_id": "m"}', "generated"),
         ("_run.json", "years of work", "not artray's"),
         ("_run.json", '{"years": "of work"}', "not artray's"),
+        ("bundle.json", "{}", "model"),
+        ("generator.json", "{}", "generator"),
+        ("_requests.parquet", "", "download"),
     ],
 )
 def test_another_jobs_folder_is_told(tmp_path, name, text, job):

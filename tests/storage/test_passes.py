@@ -183,3 +183,170 @@ def test_each_gpu_gets_an_actor_with_its_share_of_the_cpus(monkeypatch, gpus, no
     monkeypatch.setattr(passes.ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes] + [dead])
     monkeypatch.setattr(passes.cluster, "cpus", lambda: sum(node["CPU"] for node in nodes))
     assert passes._actors(gpus) == wanted
+
+
+class Meter:
+    def __init__(self, *_, **__):
+        pass
+
+    def set_default_tags(self, _):
+        pass
+
+    def inc(self, *_, **__):
+        pass
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Passes run in this process, over a manifest of 40 rows in 6 chunks."""
+
+    def run(chunks, errand, worker, arguments, *, gpus):
+        actor = passes._ChunkActor(errand, worker, arguments)
+        for chunk in chunks:
+            yield from actor(pa.Table.from_pylist([chunk])).to_pylist()
+
+    monkeypatch.setattr(passes, "_run", run)
+    monkeypatch.setattr(passes, "Meter", Meter)
+    monkeypatch.setattr(passes.cluster, "connect", lambda: None)
+    monkeypatch.setattr(passes.cluster, "cpus", lambda: 3)
+    monkeypatch.setattr(passes, "check_nodes", lambda *_: None)
+    ids = [f"{number:02d}" for number in range(40)]
+    Location.parse(tmp_path / "manifest.parquet").write_table(pa.table({"object_id": ids, "image_uri": ids}))
+    return tmp_path
+
+
+class Mark:
+    """Writes whose run a row is of; `during` is called before each chunk."""
+
+    during = staticmethod(lambda number: None)
+    calls = 0
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __call__(self, rows):
+        Mark.calls += 1
+        Mark.during(Mark.calls)
+        marks = pa.array([self.mark] * len(rows))
+        return rows.append_column("mark", marks).append_column("status", pa.array(["ok"] * len(rows)))
+
+
+def marked(here, mark, overwrite=False, out=None):
+    return passes.run_pass(
+        "features",
+        Location.parse(here / "manifest.parquet"),
+        Location.parse(out or here / "out"),
+        Mark,
+        {"mark": mark},
+        overwrite=overwrite,
+    )
+
+
+@pytest.fixture
+def during(monkeypatch):
+    """Sets what happens before the chunk with a number."""
+
+    def at(number, act):
+        def call(now):
+            if now == number:
+                monkeypatch.setattr(Mark, "during", lambda _: None)
+                act()
+
+        monkeypatch.setattr(Mark, "calls", 0)
+        monkeypatch.setattr(Mark, "during", call)
+
+    return at
+
+
+def rows_of(here):
+    table = Location.parse(here / "out").dataset().to_table()
+    return sorted(table["object_id"].to_pylist()), set(table["mark"].to_pylist())
+
+
+ALL = [f"{number:02d}" for number in range(40)]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 6])
+def test_two_runs_of_a_pass_never_mix_their_parts(here, during, chunk):
+    during(chunk, lambda: marked(here, "second", overwrite=True))
+    with pytest.raises(ArtrayError, match="another run has begun there with a plan of its own") as raised:
+        marked(here, "first")
+    assert not isinstance(raised.value, InputError)  # exit status 1
+    assert rows_of(here) == (ALL, {"second"})
+    assert marked(here, "second")["resumed"] == 40
+
+
+def test_two_runs_of_a_pass_never_mix_their_parts_on_s3(here, during, s3_bucket):
+    out = f"{s3_bucket}/two-runs"
+    during(3, lambda: marked(here, "second", overwrite=True, out=out))
+    with pytest.raises(ArtrayError, match="another run has begun there with a plan of its own"):
+        marked(here, "first", out=out)
+    table = Location.parse(out).dataset().to_table()
+    assert (sorted(table["object_id"].to_pylist()), set(table["mark"].to_pylist())) == (ALL, {"second"})
+    assert marked(here, "second", out=out)["resumed"] == 40
+
+
+def test_of_two_runs_that_plan_at_once_one_is_carried_out(here, during, monkeypatch):
+    """Both have seen an empty folder; the second cuts other chunks."""
+
+    def second():
+        with monkeypatch.context() as patch:
+            patch.setattr(passes.cluster, "cpus", lambda: 1)
+            (here / "out" / "_plan.json").rename(here / "plan.json")
+            parts = list((here / "out").glob("part-*"))
+            for part in parts:
+                part.rename(here / part.name)
+            plan = json.loads((here / "plan.json").read_text())
+            passes._plan("features", Location.parse(here / "out"), plan["settings"], plan["chunks"][:2], False)
+            for part in parts:
+                (here / part.name).rename(here / "out" / part.name)
+
+    during(2, second)
+    with pytest.raises(ArtrayError, match="another run has begun"):
+        marked(here, "first")
+    assert not (here / "out" / "_run.json").exists()
+
+
+def test_a_run_that_is_the_same_goes_on_beside_the_other(here, during):
+    during(3, lambda: marked(here, "first"))
+    assert marked(here, "first")["ok"] == 40
+    assert rows_of(here) == (ALL, {"first"})
+
+
+def test_parts_of_another_plan_are_done_again_and_those_beyond_it_removed(here, during):
+    """A process of the run that lost writes after it has checked the plan."""
+    out = here / "out"
+
+    def late():
+        strange = pa.table({"object_id": ["00"], "mark": ["lost"], "status": ["ok"]})
+        strange = strange.replace_schema_metadata({"artray.plan": "0123456789abcdef", "artray.statuses": '{"ok": 1}'})
+        for name in ("part-000000.parquet", "part-000009.parquet"):
+            Location.parse(out / name).write_table(strange)
+
+    during(6, late)
+    assert marked(here, "first")["ok"] == 40
+    assert rows_of(here) == (ALL, {"first"})
+    late()
+    assert marked(here, "first")["ok"] == 40
+    assert rows_of(here) == (ALL, {"first"})
+
+
+def test_parts_of_other_options_are_never_taken_for_a_plans_own(here, during, monkeypatch):
+    marked(here, "first")
+    with monkeypatch.context() as patch:  # as if nothing of the first run had been removed
+        patch.setattr(passes, "remove_written", lambda *_: None)
+        counts = marked(here, "second", overwrite=True)
+    assert (counts["resumed"], counts["ok"]) == (0, 40)
+    assert rows_of(here) == (ALL, {"second"})
+
+
+def test_a_finished_pass_of_an_earlier_version_is_finished(here):
+    marked(here, "first")
+    plan = json.loads((here / "out" / "_plan.json").read_text())
+    del plan["id"]
+    (here / "out" / "_plan.json").write_text(json.dumps(plan))
+    for part in (here / "out").glob("part-*.parquet"):
+        table = Location.parse(part).dataset().to_table()
+        notes = {key: value for key, value in table.schema.metadata.items() if key != b"artray.plan"}
+        Location.parse(part).write_table(table.replace_schema_metadata(notes))
+    assert marked(here, "first")["resumed"] == 40

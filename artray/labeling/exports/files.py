@@ -9,19 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from artray.storage import Location, remove_written
+from artray.storage import Location, explained, remove_written
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to; what is there afterwards takes the file's place, unless there was an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -33,16 +34,17 @@ def whole_files(path: Path, names: Sequence[str]) -> Iterator[Path]:
         names: What the files are called, as `storage.remove_written` takes it; others in the folder stay.
     """
     part = path.with_name(f"{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        remove_written(Location.parse(path), names)
-        path.mkdir(exist_ok=True)
-        for file in sorted(part.iterdir(), reverse=True):
-            file.replace(path / file.name)
-    finally:
+    with explained(path):
         shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            yield part
+            remove_written(Location.parse(path), names)
+            path.mkdir(exist_ok=True)
+            for file in sorted(part.iterdir(), reverse=True):
+                file.replace(path / file.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def dumped(value: Any) -> str:
