@@ -26,8 +26,10 @@ from artray.catalogs.columns import (
     uppercase,
 )
 from artray.catalogs.corrections import correct, read_corrections
+from artray.catalogs.join_columns import find_join
 from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
-from artray.catalogs.matching import Match, match, printable
+from artray.catalogs.match_report import printable
+from artray.catalogs.matching import Match
 from artray.errors import InputError
 from artray.ingest.listing import list_pictures
 from artray.ingest.manifest import (
@@ -128,7 +130,11 @@ def ingest(options: IngestOptions) -> Counts:
     out.ensure_writable()
     catalog, mapping = _records(options)
     pictures = list_pictures(options.images)
-    found = match(pictures, catalog, mapping)
+    guessed = not (options.mapping or options.id_column or options.file_column or options.url_column)
+    join = find_join(pictures, catalog, mapping, guessed=guessed)
+    for line in join.lines:
+        console.say(line)
+    mapping, found = join.mapping, join.match
     previous = Previous.read(out)
     if options.new_split:
         previous = previous.without_split()
