@@ -82,7 +82,7 @@ def _others(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> list[Map
         paths = paths.take(pa.array(np.linspace(0, len(paths) - 1, _PICTURES, dtype=np.int64)))
     names = list(_names(paths))
     described = {mapping.artist, *mapping.labels.values()}
-    scored = []
+    scored: list[tuple[int, int, int, str, str]] = []
     for column in catalog.column_names:
         cells = KeyCells.of(catalog[column].slice(0, _LOOK_AT))
         role = joining_role(column, catalog[column])
