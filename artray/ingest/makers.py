@@ -42,7 +42,7 @@ _MARKS = re.compile(r"\s*[;|\r\n]+\s*")
 _AND = re.compile(r"(?i)\s+(?:and|&|und|et|y|e|en|och|og|with|mit|avec|con)\s+|\s+/\s+")
 # In small letters, what the steps below could take for more than a name; most cells are names and nothing else.
 _MORE_THAN_A_NAME = (
-    r"[,;|()\[\]&/\r\n?:]|[0-9]{3}|\s(?:and|und|et|y|e|en|och|og|with|mit|avec|con)\s|^\W"
+    r"[,;|()\[\]&/\r\n?:]|\s\*?[0-9]{3}|\s(?:and|und|et|y|e|en|och|og|with|mit|avec|con)\s|^\W"
     r"|\s(?:born|died|active|geboren|gestorben|tätig|né|née|nato|nacido|b\.|d\.|fl\.|c\.|ca\.|circa)\s"
     r"|\b(?:of|after|by|to|nach|naar|von|des|der|van|di|da|de|d['’]|à|a)\b|attr|formerly|doubtfully|possibly|probably"
     r"|perhaps|zugeschrieben|werkstatt|umkreis|schule|nachfolger|nachahmer"
@@ -121,16 +121,22 @@ def makers(cells: Sequence[str], separator: str | None = None) -> list[list[str]
         >>> makers(["Maker C|Maker B", "after Claude Monet (French, 1840-1926)", "MONET, Claude", "Claude Monet"])
         [['maker c', 'maker b'], ['claude monet'], ['claude monet'], ['claude monet']]
     """
-    atoms = [
-        [_plain(name) for name in _names(cell, separator)] for cell in nfc(pa.array(cells, pa.string())).to_pylist()
-    ]
-    known = {name for of_cell in atoms for name in of_cell if "," not in name and not _AND.search(name)}
+    composed = nfc(pa.array(cells, pa.string()))
+    small = pc.utf8_lower(composed)
+    more = pc.match_substring_regex(small, _MORE_THAN_A_NAME)
+    keys = pc.utf8_trim_whitespace(pc.replace_substring_regex(small, r"\s+", " "))
+    if separator:
+        more = pc.or_(more, pc.match_substring(composed, separator))
+    at = np.flatnonzero(more.to_numpy(zero_copy_only=False))
+    found = [[key] for key in keys.to_pylist()]
+    atoms = [[_plain(name) for name in _names(cell, separator)] for cell in composed.take(pa.array(at)).to_pylist()]
+    known = set(keys.filter(pc.invert(more)).to_pylist())
+    known |= {name for of_cell in atoms for name in of_cell if "," not in name and not _AND.search(name)}
     commas = _commas_separate([name for of_cell in atoms for name in of_cell if "," in name], known)
-    found = []
-    for cell, of_cell in zip(cells, atoms, strict=True):
+    for row, of_cell in zip(at.tolist(), atoms, strict=True):
         names = list(dict.fromkeys(part for name in of_cell for part in _parts(name, known, commas)))
         told = [name for name in names if name and name not in UNKNOWN]
-        found.append(told or [name for name in names if name] or [cell])
+        found[row] = told or [name for name in names if name] or found[row]
     return found
 
 
@@ -209,8 +215,8 @@ def _parts(name: str, known: set[str], commas: bool) -> list[str]:
             found.append(parts[0])
         elif len(parts) > 1 and any(_is_name(part) and part in known for part in parts):
             found += [part for part in parts if _is_name(part) and part in known]
-        elif several != name and (several in known or _is_name(several)):
-            found.append(_plain(several))
+        elif several != name and (parts[0] in known or _is_name(parts[0])):
+            found.append(parts[0])
     return found or [name]
 
 

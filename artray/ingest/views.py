@@ -76,10 +76,10 @@ def view_ties(paths: pa.Array, numbers: pa.Array) -> NDArray[np.int64]:
         keys = pc.replace_with_mask(keys, pa.array(where), pa.array([base_of[row] for row in rows], keys.type))
     tied = pc.is_in(keys, value_set=pc.unique(keys.filter(pa.array(is_view))))
     at = np.flatnonzero(flags(tied))
-    _, first, inverse = np.unique(
-        np.array(keys.take(pa.array(at)).to_pylist(), str), return_index=True, return_inverse=True
-    )
-    ties[at] = at[first][inverse]
+    codes = np.asarray(pc.dictionary_encode(keys.take(pa.array(at))).indices.to_numpy(), np.int64)
+    _, first, inverse, sizes = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+    few = sizes[inverse] <= _MOST_BY_WORD
+    ties[at[few]] = at[first][inverse][few]
     return ties
 
 
