@@ -30,7 +30,7 @@ MOST_WORKS = 20
 """A picture that stands for more works of the catalogue is a placeholder; a service of twelve cups is not."""
 
 _SHOWN = 3
-_LARGE = 0.2  # of all rows: a group that is as large as a part
+_LARGE = 0.25  # of all rows: a group that is larger than a part is by default
 
 
 def work_groups(rows: Rows, mapping: Mapping, split_by: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
@@ -57,7 +57,7 @@ def work_groups(rows: Rows, mapping: Mapping, split_by: Sequence[str]) -> tuple[
         unknown = unknown_makers(column) if people else {}
         if unknown:
             shown = ", ".join(f"{printable(cell)} {number:,}" for cell, number in unknown.items())
-            console.say(f"split: rows whose maker nobody knows are each name's on one side ({shown})")
+            console.say(f"split: each taken for one maker, on one side, with its rows: {shown}")
     if not (split_by or mapping.artist):
         console.say(
             "split: no column says who made a work, so one maker's works may be on both sides; --split-by COLUMN keeps "
@@ -188,13 +188,13 @@ def two_labels(alike: NDArray[np.int64], labels: pa.ChunkedArray, ids: pa.Chunke
 
 
 def large_group(groups: Sequence[str]) -> str | None:
-    """A line on the largest group, if it is as large as a part of the split."""
+    """A line on the largest group, if it holds more than a quarter of the rows."""
     counts = pc.value_counts(pa.array(groups, pa.string()))
     if not len(counts):
         return None
     sizes = np.asarray(pc.struct_field(counts, "counts"))
     largest = int(sizes.argmax())
-    if len(sizes) < 2 or sizes[largest] <= _LARGE * len(groups):
+    if len(groups) < 2 or sizes[largest] <= _LARGE * len(groups):
         return None
     name = printable(pc.struct_field(counts, "values")[largest].as_py())
     return f"the largest group holds {sizes[largest]:,} of {len(groups):,} rows ({name})"

@@ -118,8 +118,9 @@ def test_two_labels_are_counted_by_task(capsys) -> None:
     assert "style: one picture with two labels: 1 (p000 Cubism, p001 Fauvism)" in capsys.readouterr().err
 
 
-def test_a_group_as_large_as_a_part_is_said() -> None:
+def test_a_group_of_more_than_a_quarter_is_said() -> None:
     assert large_group(["a"] * 3 + ["b", "c"]) == "the largest group holds 3 of 5 rows (a)"
     assert large_group([str(n) for n in range(10)]) is None
+    assert large_group(["a", "a"]) == "the largest group holds 2 of 2 rows (a)"
     assert large_group(["a"]) is None
     assert large_group([]) is None

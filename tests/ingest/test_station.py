@@ -901,7 +901,7 @@ def test_makers_that_nobody_knows_are_said(collection, capsys):
     _, rows = collection.ingest()
     assert by_id(rows, "group")["0"] == by_id(rows, "group")["3"] == ("Unknown",)
     said = capsys.readouterr().err
-    assert "whose maker nobody knows are each name's on one side (Unknown 2, Anonymous 1)" in said
+    assert "split: each taken for one maker, on one side, with its rows: Unknown 2, Anonymous 1" in said
 
 
 def test_near_duplicates_on_and_off_are_two_splits(collection):
