@@ -251,6 +251,7 @@ _FILE_NAMES = (
     "file", "filename", "files", "filenames", "image", "imagefile", "imagename", "images", "path", "filepath",
     "imagepath", "picture", "pictures", "img",
 )  # fmt: skip
+_FILE_WORDS = ("image", "picture", "photo", "foto", "bild", "file", "datei", "fichier", "scan", "media")
 _URL_NAMES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
 _ARTIST_NAMES = ("artist", "artistname", "artistdisplayname", "attribution", "creator", "maker", "painter", "author")
 _LABEL_NAMES = {
@@ -362,7 +363,9 @@ def joining_role(name: str, column: pa.ChunkedArray) -> Literal["file", "url", "
     head = column.slice(0, _LOOK_AT)
     if _share(head, r"(?i)^https?://") > 0.5:
         return "url"
-    return "file" if _share(head, IMAGE_SUFFIX) > 0.5 or folded_name(name) in _FILE_NAMES else "object_id"
+    words = folded_name(name)
+    is_file = _share(head, IMAGE_SUFFIX) > 0.5 or words in _FILE_NAMES or any(word in words for word in _FILE_WORDS)
+    return "file" if is_file else "object_id"
 
 
 def folded_name(name: str) -> str:

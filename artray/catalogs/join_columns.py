@@ -86,7 +86,8 @@ def _others(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> list[Map
     for column in catalog.column_names:
         cells = KeyCells.of(catalog[column].slice(0, _LOOK_AT))
         role = joining_role(column, catalog[column])
-        few = 2 * cells.distinct < cells.filled or 2 * cells.filled < cells.rows
+        # Many works have no picture, but all have a number.
+        few = 2 * cells.distinct < cells.filled or (2 if role == "object_id" else 20) * cells.filled < cells.rows
         if few or column in described or getattr(mapping, role) == column:
             continue
         said = _said(strings(catalog[column]), role)

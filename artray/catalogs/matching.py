@@ -35,6 +35,7 @@ from artray.catalogs.name_keys import (
     parent,
     repaired,
     strings,
+    tokens,
     without_suffix,
 )
 from artray.catalogs.several_names import Names, split_names
@@ -50,8 +51,8 @@ class Match:
     Attributes:
         table: The pictures' table as given, and with it `row` (int64, the catalogue's row; null without one),
             `method` (string, null without a row), and a column for each named group of the mapping's `path`.
-        missing: The rows that name a picture which isn't there: `row` (int64), `column`, `value` (strings; secrets
-            masked).
+        missing: The names of pictures that aren't there, of rows without a picture and of rows that name several:
+            `row` (int64), `column`, `value` (strings; secrets masked).
         report: The counts.
     """
 
@@ -65,9 +66,10 @@ def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
 
     Ways, each for the pictures that still have no row, those that the mapping allows: `file` (the path below the
     collection's folder; as written, then without regard to case, Unicode form, percent-encoding and back-slashes, then
-    where one side has more folders in front, then another image suffix), `url` (its path, then its last part), `id`
-    (the file's name, then its beginning or end), `base64` (the decoded name is the title; cut names by the titles that
-    begin so), `folder`.
+    where one side has more folders in front, then another image suffix, other separators, zeros in front), `url` (its
+    path, then its last part, then one of its parameters), `id` (the file's name, also as a number, then its beginning
+    or end, then its folder's name), `base64` (the decoded name is the title; cut names by the titles that begin so),
+    `folder`. A cell of files or addresses may hold several.
 
     Args:
         pictures: One row a picture with `path` (string, below the collection's folder, separated by `/`).
@@ -201,7 +203,7 @@ class _Matching:
             self._join("id, whole number", stems, ids, reuse=True)
             stems, _ = self._left(stems, ids)
         # 1939/1/2 is 1939-1-2 in a file's name.
-        stems, keys = flat(stems), flat(ids)
+        names, stems, keys = stems, flat(stems), flat(ids)
         self._join("id, other spelling", stems, keys, reuse=True, same=ids)
         stems, _ = self._left(stems, keys)
         if _any(pc.is_valid(numbers := number(stems))):
@@ -209,15 +211,23 @@ class _Matching:
         # A short number inside a longer name says nothing.
         long = pc.and_(pc.greater_equal(pc.utf8_length(keys), 4), pc.match_substring_regex(keys, "[0-9]"))
         long_keys = pc.if_else(long, keys, pa.scalar(None, keys.type))
-        for method, last_or_first in (("id at the name's beginning", "_[^_]*$"), ("id at the name's end", "^[^_]*_")):
-            part = stems
+        whole = tokens(self._left(names, keys)[0])
+        for method, cut, other, number_beside in (
+            # 1915 of 1915_500 is a year, and 1234 of 17_3_1234 the end of another number.
+            ("id at the name's beginning", "_[^_]*$", "_[0-9·]+$", "^(1[0-9]|20)[0-9]{2}$"),
+            ("id at the name's end", "^[^_]*_", "^[0-9·]+_", "^[0-9]+$"),
+        ):
+            part = whole
             for _ in range(4):
-                has_more = pc.match_substring(part, "_")
-                part = pc.if_else(
-                    has_more, pc.replace_substring_regex(part, last_or_first, ""), pa.scalar(None, part.type)
+                rest = pc.if_else(
+                    pc.match_substring(part, "_"),
+                    pc.replace_substring_regex(part, cut, ""),
+                    pa.scalar(None, part.type),
                 )
-                part, _ = self._left(part, long_keys)
-                self._join(method, part, long_keys, reuse=True, same=ids)
+                doubtful = pc.and_(pc.match_substring_regex(part, other), pc.match_substring_regex(rest, number_beside))
+                part, _ = self._left(rest, long_keys)
+                sure = pc.if_else(doubtful, pa.scalar(None, part.type), part)
+                self._join(method, pc.replace_substring(sure, "·", "_"), long_keys, reuse=True, same=ids)
         if self._all_found():
             return
         stems, _ = self._left(stems, keys)

@@ -99,6 +99,18 @@ def flat(values: pa.Array) -> pa.Array:
     return pc.utf8_trim(keys, "_")
 
 
+def tokens(stems: pa.Array) -> pa.Array:
+    """Names as `flat` has them, but numbers with dots in them, or several hyphens, are one token: `1915·500_web`.
+
+    What follows a dot belongs to the number: 17.3.1234 is neither a view of 17.3 nor the work 1234.
+    """
+    keys = normal(stems)
+    keys = pc.replace_substring_regex(keys, "([0-9]+)-([0-9]+)-([0-9]+)", r"\1·\2·\3")
+    for _ in range(2):  # each number is the end of one match and the beginning of the next
+        keys = pc.replace_substring_regex(keys, r"([0-9])\.([0-9])", r"\1·\2")
+    return pc.utf8_trim(pc.replace_substring_regex(keys, r"[^\pL\pN·]+", "_"), "_")
+
+
 def number(keys: pa.Array) -> pa.Array:
     """Of flat keys that are one number, perhaps after letters, the number without zeros in front; null for others."""
     pattern = r"^([^0-9_]*)_?0*([0-9]+)$"

@@ -33,6 +33,11 @@ _SHOWN = 3
 _LARGE = 0.25  # of all rows: a group that is larger than a part is by default
 
 
+def columns_to_split_by(mapping: Mapping, split_by: Sequence[str]) -> list[str]:
+    """The columns whose values a split does not divide: those that are asked for, or the makers', or the works'."""
+    return list(split_by) or [name for name in (mapping.artist or mapping.artwork,) if name]
+
+
 def work_groups(rows: Rows, mapping: Mapping, split_by: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
     """Each row's work, or what is asked for: a maker's works, those of two columns' values; and which rows have that.
 
@@ -46,7 +51,7 @@ def work_groups(rows: Rows, mapping: Mapping, split_by: Sequence[str]) -> tuple[
     ties = [view_ties(rows.paths, numbers), equal_ties(numbers)]
     if mapping.artwork:
         ties.append(equal_ties(rows.column(mapping.artwork, "artwork")))
-    by = split_by or [name for name in (mapping.artist or mapping.artwork,) if name]
+    by = columns_to_split_by(mapping, split_by)
     columns = [rows.column(name, f"--split-by {name}") for name in by]
     has_maker = np.zeros(len(ids), bool)
     for name, column in zip(by, columns, strict=True):

@@ -25,7 +25,7 @@ from artray.catalogs.corrections import correct, read_corrections
 from artray.catalogs.join_columns import find_join
 from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
 from artray.errors import InputError
-from artray.ingest.groups import join_alike, large_group, work_groups
+from artray.ingest.groups import columns_to_split_by, join_alike, large_group, work_groups
 from artray.ingest.listing import list_pictures
 from artray.ingest.manifest import (
     FILE,
@@ -40,6 +40,7 @@ from artray.storage import RUN, Location, keep_apart, refuse_other_job, refuse_o
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 
 _JOB = "manifest"
+_COLUMNS = "columns"  # in the options of the split: what --split-by came to
 
 
 class IngestOptions(Options):
@@ -130,7 +131,7 @@ def ingest(options: IngestOptions) -> Counts:
     previous = Previous.read(out)
     if options.new_split:
         previous = previous.without_split()
-    _check_split_options(options, previous, out)
+    _check_split_options(options, mapping, previous)
     rows = join_rows(options.images, pictures, catalog, mapping=mapping, found=found, previous=previous)
     total, there = len(rows.table), len(pictures)
     counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": str(out)}
@@ -164,7 +165,7 @@ def ingest(options: IngestOptions) -> Counts:
     rows.add("change", changes := previous.changes(rows.table))
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
-    dealt_by = _split_options(options)
+    dealt_by = _split_options(options, mapping)
     (out / FILE).write_table(with_split_options(rows.table, dealt_by))
     run = {"job": _JOB, "counts": counts, "split": dealt_by}
     (out / RUN).write_json(run)
@@ -313,7 +314,7 @@ def _vocabulary(name: str) -> Vocabulary | None:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def _split_options(options: IngestOptions) -> dict[str, Any]:
+def _split_options(options: IngestOptions, mapping: Mapping) -> dict[str, Any]:
     """By what the parts are dealt out, by flag, as JSON and as it can be compared: 60 and 0.6 are the same share."""
     whole = sum(options.split.values())
     return {
@@ -323,20 +324,31 @@ def _split_options(options: IngestOptions) -> dict[str, Any]:
         "--folds": options.folds,
         "--seed": options.seed,
         "--near-duplicates": "on" if options.near_duplicates else "off",
+        _COLUMNS: sorted(set(columns_to_split_by(mapping, options.split_by))),
     }
 
 
-def _check_split_options(options: IngestOptions, previous: Previous, out: Location) -> None:
+def _check_split_options(options: IngestOptions, mapping: Mapping, previous: Previous) -> None:
     """Refuse to deal out new groups otherwise than the old ones, which keep their parts: that is neither split."""
     if previous.split_options is None:
         return
-    for flag, value in _split_options(options).items():
+    out, now = options.out, _split_options(options, mapping)
+    by, by_now = previous.split_options.get(_COLUMNS, []), now.pop(_COLUMNS)
+    for flag, value in now.items():
         if flag in previous.split_options and previous.split_options[flag] != value:
             raise InputError(
                 f"{flag}: the manifest in {out} was split with {_told(previous.split_options[flag])}, not "
                 f"{_told(value)}: --new-split deals all its works out anew, without it give the same {flag} again, or "
                 "another --out"
             )
+    # A column that is new only joins groups; without one that was there they would fall apart.
+    if not set(by) <= set(by_now):
+        raise InputError(
+            f"--split-by: the manifest in {out} was split by {_told(by)}, and by this catalogue or mapping it would be "
+            f"by {_told(by_now)}: --new-split deals all its works out anew, without it say with --mapping or --split-by "
+            "what was meant, or give "
+            "another --out"
+        )
 
 
 def _told(value: Any) -> str:

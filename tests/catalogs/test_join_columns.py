@@ -48,6 +48,13 @@ def test_names_without_suffix_and_folders(column: str, paths: list[str]) -> None
     assert found.match.table["row"].to_pylist() == list(NUMBERS)
 
 
+def test_numbers_of_pictures_are_not_the_works() -> None:
+    names: list[str | None] = [f"0f{n:04}-a1" if n % 3 == 0 else None for n in NUMBERS]
+    found = join([f"{name}.jpg" for name in names if name], {"id": IDS, "image_id": names})
+    assert (found.mapping.object_id, found.mapping.file) == ("id", "image_id")
+    assert found.match.report.pictures_matched == 6
+
+
 def test_what_the_user_said_stays_and_the_better_column_is_named() -> None:
     found = join(WEB, {"id": IDS, "accession_number": ACCESSIONS}, guessed=False, object_id="id")
     assert found.mapping.object_id == "id"

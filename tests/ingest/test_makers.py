@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artray.ingest.makers import equal_ties, is_maker_column, maker_ties, makers, unknown_makers
@@ -104,6 +104,7 @@ def cells(draw: st.DrawFn) -> tuple[str | None, set[str]]:
     return mark.join(draw(qualifiers) + name for name in several), set(several)
 
 
+@settings(max_examples=50)
 @given(st.lists(cells(), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_a_maker_is_never_on_two_sides_whatever_the_cells(drawn, random) -> None:
     column = [cell for cell, _ in drawn]

@@ -913,6 +913,20 @@ def test_near_duplicates_on_and_off_are_two_splits(collection):
         collection.ingest(near_duplicates=True)
 
 
+def test_a_catalogue_without_the_makers_is_another_split(collection):
+    collection.add(*(f"{n}.jpg" for n in range(6)))
+    rows = [{"id": str(n), "artist": "ABC"[n % 3]} for n in range(6)]
+    collection.describe([{"id": row["id"]} for row in rows])
+    collection.ingest()
+    collection.describe(rows)
+    _, written = collection.ingest()  # makers that are known later join their works
+    assert {len(parts) for parts in sides_of(written, "artist").values()} == {1}
+    collection.describe([{"id": row["id"]} for row in rows])
+    with pytest.raises(InputError, match="was split by artist, and by this catalogue or mapping it would be by none"):
+        collection.ingest()
+    collection.ingest(new_split=True)
+
+
 def test_another_label_keeps_the_split(collection):
     collection.add(*(f"{n}.jpg" for n in range(12)))
     collection.describe([{"id": str(n), "style": "ab"[n % 2], "kind": "xyz"[n % 3]} for n in range(12)])
