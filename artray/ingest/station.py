@@ -345,9 +345,8 @@ def _check_split_options(options: IngestOptions, mapping: Mapping, previous: Pre
     if not set(by) <= set(by_now):
         raise InputError(
             f"--split-by: the manifest in {out} was split by {_told(by)}, and by this catalogue or mapping it would be "
-            f"by {_told(by_now)}: --new-split deals all its works out anew, without it say with --mapping or --split-by "
-            "what was meant, or give "
-            "another --out"
+            f"by {_told(by_now)}: --new-split deals all its works out anew, without it give the --mapping or "
+            "--split-by that was meant, or another --out"
         )
 
 

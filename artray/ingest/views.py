@@ -5,14 +5,12 @@ has a number already, and only where the views are counted from the first: `1985
 `degas_2` it counts works.
 """
 
-from collections import defaultdict
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from artray.catalogs.name_keys import flags, flat, last_part, normal, without_suffix
+from artray.catalogs.name_keys import Flags, flags, flat, last_part, normal, without_suffix
 
 _WORDS = (
     "recto|verso|front|fnt|back|bck|left|right|top|bottom|bot|side|rear|detail|details|det|overall|obverse|obv|reverse|rev"
@@ -30,7 +28,9 @@ _WITHOUT_WORD = (
     (rf"([0-9][^/]*)_(?:{_WORDS})[0-9]{{0,2}}(_[^/]*)$", r"\1\2"),
     (rf"(^|/)(?:{_WORDS})_([^/]*[0-9][^/]*)$", r"\1\2"),
 )
-_YEAR = r"(?:^|/)[^0-9/]*(?:1[0-9]|20)[0-9]{2}_[0-9]{1,2}$"  # what follows a year alone is a month or a count
+_COUNTED = (r"^(?P<base>.*[0-9][^/]*)_(?P<view>[0-9]{1,2})$", r"^(?P<base>.*[0-9])_?(?P<view>[a-hrv])$")
+_YEAR = r"(?:^|/)[^0-9/]*(?:1[0-9]|20)[0-9]{2}$"  # what follows a year alone is a month or a count
+_RECTO, _VERSO = 18, 22  # r and v, as places in the alphabet
 
 
 def view_ties(paths: pa.Array, numbers: pa.Array) -> NDArray[np.int64]:
@@ -54,26 +54,25 @@ def view_ties(paths: pa.Array, numbers: pa.Array) -> NDArray[np.int64]:
         keys = pc.replace_substring_regex(keys, pattern, rest)
     is_view = flags(pc.not_equal(keys, names))
 
-    own = pc.fill_null(pc.equal(flat(last_part(stems)), flat(numbers.cast(pa.large_string()))), False)
-    not_counted = pc.or_(own, pc.match_substring_regex(keys, _YEAR))
-    for pattern in (r"^(?P<base>.*[0-9][^/]*)_(?P<view>[0-9]{1,2})$", r"^(?P<base>.*[0-9])_?(?P<view>[a-hrv])$"):
-        fits = pc.and_(pc.match_substring_regex(keys, pattern), pc.invert(not_counted))
-        at = np.flatnonzero(flags(fits))
+    for pattern in _COUNTED:
+        at = np.flatnonzero(flags(pc.match_substring_regex(keys, pattern)))
         parts = pc.extract_regex(keys.take(pa.array(at)), pattern)
-        bases = pc.struct_field(parts, "base")
-        alone = flags(pc.is_in(bases, value_set=keys))
-        views: defaultdict[str, list[tuple[str, bool, int]]] = defaultdict(list)
-        for base, view, there, row in zip(
-            bases.to_pylist(), pc.struct_field(parts, "view").to_pylist(), alone.tolist(), at.tolist(), strict=True
-        ):
-            views[base].append((view, there, row))
-        counted = {base: rows for base, rows in views.items() if _counts_views({v for v, _, _ in rows}, rows[0][1])}
-        rows = np.array(sorted(row for found in counted.values() for *_, row in found), np.int64)
-        is_view[rows] = True
-        base_of = {row: base for base, found in counted.items() for *_, row in found}
+        bases, views = pc.struct_field(parts, "base"), pc.struct_field(parts, "view")
+        alone = pc.is_in(bases, value_set=keys) if len(at) else pa.array([], pa.bool_())
+        if pc.count_distinct(bases).as_py() == len(at) and not pc.any(alone, min_count=0).as_py():
+            continue
+        own_numbers = flat(numbers.take(pa.array(at)).cast(pa.large_string()))
+        other = ~flags(pc.equal(flat(last_part(keys.take(pa.array(at)))), own_numbers))
+        at, bases, views, alone = at[other], *(values.filter(pa.array(other)) for values in (bases, views, alone))
+        # A year is one only among years: where most numbers are others, w1950_1 is a view of w1950.
+        years = flags(pc.match_substring_regex(bases, _YEAR))
+        counted = _counts_views(bases, views, flags(alone))
+        if 2 * years.sum() >= len(at):
+            counted &= ~years
         where = np.zeros(len(ties), bool)
-        where[rows] = True
-        keys = pc.replace_with_mask(keys, pa.array(where), pa.array([base_of[row] for row in rows], keys.type))
+        where[at[counted]] = True
+        keys = pc.replace_with_mask(keys, pa.array(where), bases.filter(pa.array(counted)))
+        is_view |= where
     tied = pc.is_in(keys, value_set=pc.unique(keys.filter(pa.array(is_view))))
     at = np.flatnonzero(flags(tied))
     codes = np.asarray(pc.dictionary_encode(keys.take(pa.array(at))).indices.to_numpy(), np.int64)
@@ -83,11 +82,33 @@ def view_ties(paths: pa.Array, numbers: pa.Array) -> NDArray[np.int64]:
     return ties
 
 
-def _counts_views(views: set[str], base_is_there: bool) -> bool:
-    """Whether numbers or letters are those of one work's views: counted from the first, without a gap, and few."""
-    if len(views) > _MOST or (len(views) < 2 and not base_is_there):
-        return False
-    if views <= {"r", "v"}:
-        return True
-    counts = sorted({int(view) if view.isdigit() else ord(view) - ord("a") + 1 for view in views})
-    return counts[0] <= (2 if base_is_there else 1) and counts[-1] - counts[0] == len(counts) - 1
+def _counts_views(bases: pa.Array, views: pa.Array, base_is_there: Flags) -> Flags:
+    """Whether numbers or letters are those of one work's views: counted from the first, without a gap, and few.
+
+    Args:
+        bases: What stands before them, the same for views of one work.
+        views: Numbers, or letters in small.
+        base_is_there: Whether a picture is called as the base alone.
+    """
+    if not len(bases):
+        return np.zeros(0, bool)
+    codes = np.asarray(pc.dictionary_encode(bases).indices.to_numpy(), np.int64)
+    count = int(codes.max()) + 1
+    is_number = flags(pc.match_substring_regex(views, "^[0-9]+$"))
+    encoded = pc.dictionary_encode(views)
+    texts = encoded.dictionary.to_pylist()
+    places = np.array([int(text) if text.isdigit() else ord(text) - ord("a") + 1 for text in texts], np.int64)
+    place = places[np.asarray(encoded.indices.to_numpy(), np.int64)]
+    base, view = np.divmod(np.unique(codes * 128 + place), 128)
+    number = np.bincount(base, minlength=count)
+    first, last, sides = np.full(count, 128), np.full(count, -1), np.ones(count, bool)
+    np.minimum.at(first, base, view)
+    np.maximum.at(last, base, view)
+    np.logical_and.at(sides, base, (view == _RECTO) | (view == _VERSO))
+    there = np.zeros(count, bool)
+    there[codes] = base_is_there
+    in_order = (first <= np.where(there, 2, 1)) & (last - first == number - 1)
+    letters = np.zeros(count, bool)
+    letters[codes] = ~is_number
+    good = (in_order | (sides & letters)) & ((number > 1) | there) & (number <= _MOST)
+    return np.asarray(good[codes], bool)

@@ -55,6 +55,10 @@ def test_works_that_are_only_called_alike(paths: list[str]) -> None:
     assert tied(paths) == list(range(len(paths)))
 
 
+def test_a_number_among_others_is_no_year() -> None:
+    assert tied(["w812_1.jpg", "w812_2.jpg", "w1950_1.jpg", "w1950_2.jpg", "w7_1.jpg"]) == [0, 0, 2, 2, 4]
+
+
 def test_a_picture_called_by_its_own_number_is_no_view() -> None:
     assert tied(["1939-1-1.jpg", "1939-1-2.jpg"], ["1939/1/1", "1939.1.2"]) == [0, 1]
     assert tied(["1939-1-1.jpg", "1939-1-2.jpg"], ["1939/1", "1939/1"]) == [0, 0]
