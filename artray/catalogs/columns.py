@@ -247,7 +247,11 @@ _ID_NAMES = (
     "objectid", "id", "objectnumber", "inventorynumber", "inventoryno", "inventory", "accessionnumber", "accessionno",
     "accessionnum", "acno", "identifier", "recordid", "recordnumber", "workid", "artworkid", "uuid", "uid",
 )  # fmt: skip
-_FILE_NAMES = ("file", "filename", "image", "imagefile", "imagename", "path", "filepath", "imagepath", "picture", "img")
+_FILE_NAMES = (
+    "file", "filename", "files", "filenames", "image", "imagefile", "imagename", "images", "path", "filepath",
+    "imagepath", "picture", "pictures", "img",
+)  # fmt: skip
+_FILE_WORDS = ("image", "picture", "photo", "foto", "bild", "file", "datei", "fichier", "scan", "media")
 _URL_NAMES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
 _ARTIST_NAMES = ("artist", "artistname", "artistdisplayname", "attribution", "creator", "maker", "painter", "author")
 _LABEL_NAMES = {
@@ -265,8 +269,9 @@ def guess_mapping(table: pa.Table) -> Guess:
     """Propose a mapping from a catalogue's header and its cells.
 
     A ready mapping wins if the catalogue has its whole header (the most specific, if several). Otherwise the names
-    decide, and the cells must agree: an object_id has a value in every row and none twice, a file column holds names
-    of pictures, a url column addresses.
+    decide, and the cells must agree: an object_id has a value in (almost) every row and (almost) none twice, a file
+    column holds names of pictures, a url column addresses. A number that stands in several rows, each of another
+    picture, is the work's.
     """
     names = table.column_names
     known = {name: mapping for name, mapping in ready_mappings().items() if mapping.header}
@@ -275,7 +280,7 @@ def guess_mapping(table: pa.Table) -> Guess:
         ready = max(fitting, key=lambda name: len(known[name].header))
         return Guess(known[ready], ready, (f"looks like {known[ready].description or ready}",))
 
-    folded = {name: re.sub(r"[^0-9a-z]", "", name.lower()) for name in names}
+    folded = {name: folded_name(name) for name in names}
     head = table.slice(0, _LOOK_AT)
     reasons: list[str] = []
     taken: dict[str, str] = {}
@@ -292,7 +297,13 @@ def guess_mapping(table: pa.Table) -> Guess:
     if "file" not in taken and len(pictures) == 1:
         choose("file", (folded[pictures[0]],), pictures, "the only column that holds names of pictures")
     choose("url", _URL_NAMES, addresses, "it holds addresses")
-    choose("object_id", _ID_NAMES, [name for name in names if _is_key(table[name])], "filled in every row, none twice")
+    keys = {name: KeyCells.of(table[name]) for name in names if folded[name] in _ID_NAMES}
+    choose("object_id", _ID_NAMES, [name for name in keys if keys[name].all_differ], "filled in every row, none twice")
+    if "object_id" not in taken:
+        choose("object_id", _ID_NAMES, [name for name in keys if keys[name].almost_all_differ], "filled in most rows")
+    if "file" in taken or "url" in taken:
+        repeated = [name for name in keys if keys[name].stand_for_few_rows]
+        choose("artwork", _ID_NAMES, repeated, "rows that share it are pictures of one work")
     choose("artist", _ARTIST_NAMES, names, "by its name")
     labels: dict[str, str] = {}
     for task, wanted in _LABEL_NAMES.items():
@@ -303,7 +314,7 @@ def guess_mapping(table: pa.Table) -> Guess:
     separator = separators[0] if separators else None
     if separator:
         reasons.append(f"separator: {separator!r} (it stands in cells of the label columns)")
-    roles = {role: taken[role] for role in ("file", "url", "object_id", "artist") if role in taken}
+    roles = {role: taken[role] for role in ("file", "url", "object_id", "artist", "artwork") if role in taken}
     return Guess(Mapping(**roles, labels=labels, separator=separator), None, tuple(reasons))
 
 
@@ -312,8 +323,54 @@ def _share(column: pa.ChunkedArray, pattern: str) -> float:
     return pc.mean(pc.match_substring_regex(column, pattern)).as_py() or 0.0
 
 
-def _is_key(column: pa.ChunkedArray) -> bool:
-    return len(column) > 0 and column.null_count == 0 and pc.count_distinct(column).as_py() == len(column)
+@dataclass(frozen=True, slots=True)
+class KeyCells:
+    """How far a column's cells tell its rows apart.
+
+    Attributes:
+        rows: How many there are.
+        filled: Those with a value.
+        distinct: Different values.
+    """
+
+    rows: int
+    filled: int
+    distinct: int
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> "KeyCells":
+        """Count a column's cells."""
+        return cls(len(column), len(column) - column.null_count, pc.count_distinct(column).as_py())
+
+    @property
+    def all_differ(self) -> bool:
+        """Every row has a value, and none stands twice."""
+        return 0 < self.rows == self.distinct
+
+    @property
+    def almost_all_differ(self) -> bool:
+        """So it is but for a few rows, which then cost only themselves."""
+        return self.rows > 0 and 10 * self.filled >= 9 * self.rows and 10 * self.distinct >= 9 * self.filled
+
+    @property
+    def stand_for_few_rows(self) -> bool:
+        """Values stand in several rows, ten of them on average at most."""
+        return 0 < self.distinct < self.filled <= 10 * self.distinct and 10 * self.filled >= 9 * self.rows
+
+
+def joining_role(name: str, column: pa.ChunkedArray) -> Literal["file", "url", "object_id"]:
+    """As what a column may name pictures: by its cells, or else by its own name."""
+    head = column.slice(0, _LOOK_AT)
+    if _share(head, r"(?i)^https?://") > 0.5:
+        return "url"
+    words = folded_name(name)
+    is_file = _share(head, IMAGE_SUFFIX) > 0.5 or words in _FILE_NAMES or any(word in words for word in _FILE_WORDS)
+    return "file" if is_file else "object_id"
+
+
+def folded_name(name: str) -> str:
+    """A column's name as names are compared: lower case, letters and digits only."""
+    return re.sub(r"[^0-9a-z]", "", name.lower())
 
 
 def attach_table(table: pa.Table, other: pa.Table, attach: Attach) -> tuple[pa.Table, dict[str, int]]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from artray import console
 from artray.catalogs.catalog import read_catalog
 from artray.catalogs.formulas import unguard
-from artray.catalogs.matching import printable
+from artray.catalogs.match_report import printable
 from artray.errors import InputError
 from artray.storage import Location
 

@@ -8,101 +8,40 @@ stays unmatched, on either side, is counted with examples.
 Everything works on whole columns (dictionary codes), so a million rows meet a million pictures in seconds.
 """
 
-import base64
-import binascii
-import bisect
-import re
-import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.catalogs.catalog import SECRET, mask_secrets
-from artray.catalogs.columns import IMAGE_SUFFIX, Mapping, path_columns
-from artray.catalogs.unicode import nfc
+from artray.catalogs.addresses import IIIF_REQUEST, UNUSABLE_URL, telling_parameter
+from artray.catalogs.base64_names import CUT_NAME, decode_title, title_of_cut
+from artray.catalogs.catalog import mask_secrets
+from artray.catalogs.columns import Mapping, path_columns
+from artray.catalogs.match_report import NAME_MAX, Report, Sample, printable
+from artray.catalogs.name_keys import (
+    Flags,
+    Indices,
+    before_letter,
+    depth,
+    flags,
+    flat,
+    last_part,
+    map_where,
+    may_be_chance,
+    normal,
+    number,
+    parent,
+    repaired,
+    strings,
+    tokens,
+    without_suffix,
+)
+from artray.catalogs.several_names import Names, split_names
 
-_NAME_MAX = 255  # bytes of a file name on the usual file systems
-_CUT_NAME = 200  # a base64 name at least this long may have been cut
 _EXAMPLES = 5
 _NONE, _CONFLICT = -1, -2
-
-Indices = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """How many, and the first few of them as text that is safe to show."""
-
-    count: int
-    examples: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        shown = ", ".join(self.examples) + (", …" if self.count > len(self.examples) else "")
-        return f"{self.count:,}" + (f" ({shown})" if self.examples else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What matched and what did not, both ways.
-
-    Attributes:
-        pictures, rows: How many there were.
-        pictures_matched: Pictures with a row.
-        rows_matched: Rows with a picture, duplicates of such rows included.
-        methods: Pictures by how they found their row, strictest way first.
-        refused: Names in the catalogue that were not followed, by reason.
-        rows_missing: Rows that name a picture which isn't there.
-        rows_disputed: Rows of a picture that other rows name too, with other labels; none of them has it.
-        rows_unnamed: Rows without a picture that name none (or an unusable one).
-        pictures_unmatched: Pictures without a row.
-        pictures_shared: Pictures that several rows name and agree on; the first row is taken.
-        pictures_disputed: Pictures that several rows name and disagree on.
-        rows_shared: Rows with several pictures.
-        names_too_long: Rows whose base64 name no file system holds.
-        columns: For each catalogue column (filled cells, different values, filled cells of rows with a picture).
-    """
-
-    pictures: int
-    rows: int
-    pictures_matched: int
-    rows_matched: int
-    methods: dict[str, int]
-    refused: dict[str, Sample]
-    rows_missing: Sample
-    rows_disputed: int
-    rows_unnamed: int
-    pictures_unmatched: Sample
-    pictures_shared: Sample
-    pictures_disputed: Sample
-    rows_shared: Sample
-    names_too_long: int
-    columns: dict[str, tuple[int, int, int]]
-
-    def lines(self) -> list[str]:
-        """The report as lines for a terminal; what did not happen has no line."""
-        ways = ", ".join(f"{count:,} by {method}" for method, count in self.methods.items())
-        found = [
-            f"pictures with a row: {self.pictures_matched:,} of {self.pictures:,}" + (f" ({ways})" if ways else ""),
-            f"rows with a picture: {self.rows_matched:,} of {self.rows:,}",
-        ]
-        samples = {
-            "rows that name a picture which isn't there": self.rows_missing,
-            "pictures that no row names": self.pictures_unmatched,
-            "pictures named by several rows that agree": self.pictures_shared,
-            "pictures named by several rows that disagree": self.pictures_disputed,
-            "rows with several pictures": self.rows_shared,
-            **{f"names refused, {reason}": sample for reason, sample in self.refused.items()},
-        }
-        found += [f"{what}: {sample}" for what, sample in samples.items() if sample.count]
-        if self.names_too_long:
-            found.append(f"rows whose base64 name is longer than {_NAME_MAX} bytes: {self.names_too_long:,}")
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +51,8 @@ class Match:
     Attributes:
         table: The pictures' table as given, and with it `row` (int64, the catalogue's row; null without one),
             `method` (string, null without a row), and a column for each named group of the mapping's `path`.
-        missing: The rows that name a picture which isn't there: `row` (int64), `column`, `value` (strings; secrets
-            masked).
+        missing: The names of pictures that aren't there, of rows without a picture and of rows that name several:
+            `row` (int64), `column`, `value` (strings; secrets masked).
         report: The counts.
     """
 
@@ -127,9 +66,10 @@ def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
 
     Ways, each for the pictures that still have no row, those that the mapping allows: `file` (the path below the
     collection's folder; as written, then without regard to case, Unicode form, percent-encoding and back-slashes, then
-    where one side has more folders in front, then another image suffix), `url` (its path, then its last part), `id`
-    (the file's name, then its beginning or end), `base64` (the decoded name is the title; cut names by the titles that
-    begin so), `folder`.
+    where one side has more folders in front, then another image suffix, other separators, zeros in front), `url` (its
+    path, then its last part, then one of its parameters), `id` (the file's name, also as a number, then its beginning
+    or end, then its folder's name), `base64` (the decoded name is the title; cut names by the titles that begin so),
+    `folder`. A cell of files or addresses may hold several.
 
     Args:
         pictures: One row a picture with `path` (string, below the collection's folder, separated by `/`).
@@ -143,75 +83,6 @@ def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
     return _Matching(pictures, catalog, mapping).run()
 
 
-# -- keys --------------------------------------------------------------------------------------------------------------
-
-
-def _strings(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return array.cast(pa.large_string())  # a million paths and their keys can pass 2 GiB
-
-
-def _flags(values: pa.Array) -> Flags:
-    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), bool)
-
-
-def _map(values: pa.Array, where: pa.Array, function: Callable[[str], str | None]) -> pa.Array:
-    """Apply a Python function to the values where a condition holds."""
-    where = pc.fill_null(where, False)
-    if not pc.any(where, min_count=0).as_py():
-        return values
-    changed = pa.array([function(value) for value in values.filter(where).to_pylist()], values.type)
-    return pc.replace_with_mask(values, where, changed)
-
-
-def _normal(paths: pa.Array) -> pa.Array:
-    """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no `./` in front."""
-    keys = pc.replace_substring(paths, "\\", "/")
-    keys = _map(keys, pc.match_substring_regex(keys, "%[0-9A-Fa-f]{2}"), unquote)
-    keys = pc.utf8_lower(nfc(keys))
-    if pc.any(pc.match_substring_regex(keys, r"(^|/)\.?/"), min_count=0).as_py():
-        keys = pc.replace_substring_regex(keys, r"/(?:\.?/)+", "/")
-        keys = pc.replace_substring_regex(keys, r"^\./", "")
-    return keys
-
-
-def repair(name: str) -> str:
-    """Undo UTF-8 that was read as a DOS or Windows code page, once or twice: `Du╠Иrer` and `DuΓòá├¬rer` are `Dürer`.
-
-    A name that is not such a case comes back as it is.
-    """
-    for _ in range(2):
-        for encoding in ("cp437", "cp866", "cp850", "cp1252"):
-            try:
-                sound = name.encode(encoding).decode("utf-8")
-            except UnicodeError:
-                continue
-            if sound.isprintable():
-                name = sound
-                break
-    return unicodedata.normalize("NFC", name)
-
-
-def _repaired(keys: pa.Array, originals: pa.Array) -> pa.Array:
-    """The keys that there are, with those of repaired names in the place of their own."""
-    foreign = pc.and_(pc.is_valid(keys), pc.fill_null(pc.invert(pc.string_is_ascii(originals)), False))
-    if not pc.any(foreign, min_count=0).as_py():
-        return keys
-    return pc.if_else(foreign, _normal(_map(originals, foreign, repair)), keys)
-
-
-def _without_suffix(keys: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(keys, IMAGE_SUFFIX, "")
-
-
-def _last_part(keys: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(keys, "^.*/", "")
-
-
-def _depth(keys: pa.Array) -> Indices:
-    return np.asarray(pc.fill_null(pc.count_substring(keys, "/"), -1).to_numpy(), np.int64)
-
-
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 # In the order in which they are looked for; a name is refused for the first that fits.
@@ -220,12 +91,6 @@ _UNUSABLE_FILE = {
     "an address, not a file": r"^[A-Za-z][A-Za-z0-9+.-]*://",
     "absolute": r"^(/|[A-Za-z]:/|~)",
     "leaves the folder": r"(^|/)\.\.(/|$)",
-}
-_UNUSABLE_URL = {
-    "control characters": r"[\x00-\x1f\x7f]",
-    "not http or https": r"^(?i:[^h]|h[^t]|ht[^t]|htt[^p]|http[^s:]|https[^:]|https?:[^/]|https?:/[^/])",
-    "a password in the address": r"^[^/?#]*//[^/?#]*@",
-    "a signature in the address": re.escape(f"={SECRET}"),
 }
 
 
@@ -236,7 +101,7 @@ class _Matching:
         self.pictures = pictures
         self.catalog = catalog
         self.mapping = mapping
-        self.paths = _strings(pictures["path"])
+        self.paths = strings(pictures["path"])
         self.row = np.full(pictures.num_rows, _NONE, np.int64)  # each picture's row, or _NONE, or _CONFLICT
         self.method = np.full(pictures.num_rows, -1, np.int16)
         self.methods: list[str] = []
@@ -244,7 +109,8 @@ class _Matching:
         self.names_picture = np.zeros(catalog.num_rows, bool)  # rows with a usable file or url
         self.disputing = np.zeros(catalog.num_rows, bool)  # rows of a picture that others claim with other labels
         self.refused: dict[str, Sample] = {}
-        self.usable: dict[str, pa.Array] = {}  # by column, the names that may be followed
+        self.followed: dict[str, Names] = {}  # by column, the names that may be followed
+        self.names = Names.of(pa.array([], pa.large_string()))  # those that are looked for now
         self.disputed: list[int] = []
         self.shared: list[int] = []
         self.names_too_long = 0
@@ -252,192 +118,291 @@ class _Matching:
     def run(self) -> Match:
         mapping = self.mapping
         if mapping.file is not None:
-            self._by_file(self._usable(mapping.file, _UNUSABLE_FILE))
+            self._begin(self._usable(mapping.file, _UNUSABLE_FILE))
+            self._by_file()
         if mapping.url is not None:
-            self._by_url(self._usable(mapping.url, _UNUSABLE_URL))
+            self._begin(self._usable(mapping.url, UNUSABLE_URL))
+            self._by_url()
         if mapping.object_id is not None:
-            self._by_id(_strings(self.catalog[mapping.object_id]))
+            self._begin(Names.of(strings(self.catalog[mapping.object_id])))
+            self._by_id()
         if mapping.title is not None:
-            self._by_title(_strings(self.catalog[mapping.title]))
+            self._begin(Names.of(strings(self.catalog[mapping.title])))
+            self._by_title()
         groups = path_columns(self.paths.cast(pa.string()), mapping.path) if mapping.path is not None else {}
         for group, column in mapping.folder.items():
-            self._by_folder(_strings(groups[group]), _strings(self.catalog[column]))
+            self._begin(Names.of(strings(self.catalog[column])))
+            self._by_folder(strings(groups[group]))
         return self._result(groups)
+
+    def _begin(self, names: Names) -> None:
+        """Go on with other names of the rows; a row with one name that has found a picture looks for no other."""
+        self.names = names
+        if len(names.rows) == len(self.matched):
+            names.used |= self.matched
 
     # Ways of matching
 
-    def _by_file(self, files: pa.Array) -> None:
+    def _by_file(self) -> None:
+        files = self.names.values
         self._join("file", self.paths, files)
         paths, files = self._left(self.paths, files)
-        keys, row_keys = _normal(paths), _normal(files)
+        keys, row_keys = normal(paths), normal(files)
         self._join("file, other spelling", keys, row_keys)
+        if self._all_found():
+            return
         keys, row_keys = self._left(keys, row_keys)
         self._by_end("file, other folder", keys, row_keys)
         keys, row_keys = self._left(keys, row_keys)
-        self._by_end("file, other suffix", _without_suffix(keys), _without_suffix(row_keys), whole=True)
+        self._by_end("file, other suffix", without_suffix(keys), without_suffix(row_keys), whole=True)
         keys, row_keys = self._left(keys, row_keys)
-        self._by_end("file, repaired name", _repaired(keys, paths), _repaired(row_keys, files), whole=True)
+        self._by_end("file, repaired name", repaired(keys, paths), repaired(row_keys, files), whole=True)
+        keys, row_keys = self._left(keys, row_keys)
+        # Folders and dots of the catalogue may be underscores in a file's name; the other way round says too little.
+        keys, row_keys = flat(last_part(without_suffix(keys))), flat(without_suffix(row_keys))
+        self._join("file, other separators", keys, row_keys, one_to_one=True, same=files)
+        self._join("file, zeros in front", number(keys), number(row_keys), one_to_one=True, same=files)
 
-    def _by_url(self, urls: pa.Array) -> None:
-        # Without the request at the end of IIIF addresses (region/size/rotation/quality.format).
-        names = pc.replace_substring_regex(urls, r"[?#].*$", "")
-        names = pc.replace_substring_regex(names, r"/(full|square|[0-9,:pct.]+)/[^/]+/[^/]+/[a-z]+\.[a-z0-9]+$", "")
-        row_keys = _normal(pc.replace_substring_regex(names, r"^(?i:https?)://", ""))
-        keys = _normal(self.paths)
+    def _by_url(self) -> None:
+        urls = self.names.values
+        whole = normal(pc.replace_substring_regex(urls, r"^(?i:https?)://|[?#].*$", ""))
+        keys = normal(self.paths)
+        if _any(pc.match_substring_regex(keys, IIIF_REQUEST)):  # a tree of files that are called as their addresses
+            in_tree = pc.match_substring_regex(keys, IIIF_REQUEST)
+            self._by_end("url", pc.if_else(in_tree, keys, pa.scalar(None, keys.type)), whole, whole=True)
+            keys, whole = self._left(pc.replace_substring_regex(keys, IIIF_REQUEST, ""), whole)
+        row_keys = pc.replace_substring_regex(whole, IIIF_REQUEST + r"|/info\.json$", "")
         self._by_end("url", keys, row_keys, whole=True)
         keys, row_keys = self._left(keys, row_keys)
-        self._join("url, file name", _last_part(keys), _last_part(row_keys), one_to_one=True)
-        stems, row_stems = _last_part(_without_suffix(keys)), _last_part(_without_suffix(row_keys))
-        self._join("url, other suffix", stems, row_stems, one_to_one=True)
+        self._join("url, file name", last_part(keys), last_part(row_keys), one_to_one=True)
+        keys, row_keys = (last_part(without_suffix(values)) for values in self._left(keys, row_keys))
+        self._join("url, other suffix", keys, row_keys, one_to_one=True)
+        if self._all_found():
+            return
+        keys, row_keys = self._left(keys, row_keys)
+        self._join("url, other separators", flat(keys), flat(row_keys), one_to_one=True, same=urls)
+        keys, whole = self._left(keys, without_suffix(whole))
+        for names in (whole, pc.replace_substring_regex(whole, "^[^/]*/", "")):  # with the host and without
+            self._join("url, other separators", flat(keys), flat(names), one_to_one=True, same=urls)
+        keys, urls = self._left(keys, urls)
+        if found := telling_parameter(urls, keys):
+            name, values = found
+            self._join(f"url, its {name}=", keys, values, one_to_one=True, same=urls)
 
-    def _by_id(self, ids: pa.Array) -> None:
+    def _by_id(self) -> None:
+        ids = self.names.values
         # As `artray.download.station` writes an id: percent-encoded, with a digest where two differ only in case.
-        stems = pc.replace_substring_regex(_last_part(_without_suffix(self.paths)), "~[0-9a-f]{24}$", "")
-        stems = _map(stems, pc.match_substring_regex(stems, "%[0-9A-Fa-f]{2}"), unquote)
+        stems = pc.replace_substring_regex(last_part(without_suffix(self.paths)), "~[0-9a-f]{24}$", "")
+        stems = map_where(stems, pc.match_substring_regex(stems, "%[0-9A-Fa-f]{2}"), unquote)
         self._join("id", stems, ids, reuse=True)
+        if self._all_found():
+            return
         stems, _ = self._left(stems, ids)
+        if len(ids) > ids.null_count and pc.all(pc.match_substring_regex(ids, r"^[0-9]+\.0$")).as_py():
+            ids = pc.replace_substring_regex(ids, r"\.0$", "")  # numbers that a program took for decimal fractions
+            self._join("id, whole number", stems, ids, reuse=True)
+            stems, _ = self._left(stems, ids)
         # 1939/1/2 is 1939-1-2 in a file's name.
-        stems, keys = (_normal(pc.replace_substring_regex(v, r"[^\pL\pN]+", "_")) for v in (stems, ids))
-        self._join("id, other spelling", stems, keys, reuse=True)
+        names, stems, keys = stems, flat(stems), flat(ids)
+        self._join("id, other spelling", stems, keys, reuse=True, same=ids)
+        stems, _ = self._left(stems, keys)
+        if _any(pc.is_valid(numbers := number(stems))):
+            self._join("id, zeros in front", numbers, number(keys), one_to_one=True, reuse=True, same=ids)
         # A short number inside a longer name says nothing.
         long = pc.and_(pc.greater_equal(pc.utf8_length(keys), 4), pc.match_substring_regex(keys, "[0-9]"))
-        keys = pc.if_else(long, keys, pa.scalar(None, keys.type))
-        for method, last_or_first in (("id at the name's beginning", "_[^_]*$"), ("id at the name's end", "^[^_]*_")):
-            part = stems
+        long_keys = pc.if_else(long, keys, pa.scalar(None, keys.type))
+        whole = tokens(self._left(names, keys)[0])
+        for method, cut, other, number_beside in (
+            # 1915 of 1915_500 is a year, and 1234 of 17_3_1234 the end of another number.
+            ("id at the name's beginning", "_[^_]*$", "_[0-9·]+$", "^(1[0-9]|20)[0-9]{2}$"),
+            ("id at the name's end", "^[^_]*_", "^[0-9·]+_", "^[0-9]+$"),
+        ):
+            part = whole
             for _ in range(4):
-                has_more = pc.match_substring(part, "_")
-                part = pc.if_else(
-                    has_more, pc.replace_substring_regex(part, last_or_first, ""), pa.scalar(None, part.type)
+                rest = pc.if_else(
+                    pc.match_substring(part, "_"),
+                    pc.replace_substring_regex(part, cut, ""),
+                    pa.scalar(None, part.type),
                 )
-                part, _ = self._left(part, keys)
-                self._join(method, part, keys, reuse=True)
+                doubtful = pc.and_(pc.match_substring_regex(part, other), pc.match_substring_regex(rest, number_beside))
+                part, _ = self._left(rest, long_keys)
+                sure = pc.if_else(doubtful, pa.scalar(None, part.type), part)
+                self._join(method, pc.replace_substring(sure, "·", "_"), long_keys, reuse=True, same=ids)
+        if self._all_found():
+            return
+        stems, _ = self._left(stems, keys)
+        if not _any(pc.is_valid(before_letter(keys))):  # where ids themselves end in letters, 15a is no view of 15
+            self._join("id and a letter", before_letter(stems), long_keys, reuse=True, same=ids)
+        self._by_parent(keys, ids)
 
-    def _by_title(self, titles: pa.Array) -> None:
+    def _by_parent(self, keys: pa.Array, ids: pa.Array) -> None:
+        """Pictures in folders that are called by the ids, if most of the folders are.
+
+        A year or a class's number may be an id by chance: such names count where they find half of all rows.
+        """
+        paths = normal(self.paths)
+        for level in (1, 2, 3):
+            folders = flat(parent(self._left(paths, keys)[0], level))
+            names = pc.drop_null(pc.unique(folders))
+            known = names.filter(pc.is_in(names, value_set=keys))
+            if 2 * len(known) <= len(names):
+                continue
+            if 2 * len(known) < len(keys):
+                chance = folders if not len(known) else known.filter(may_be_chance(known))
+                folders = pc.if_else(pc.is_in(folders, value_set=chance), pa.scalar(None, folders.type), folders)
+            self._join("id, the folder's name", folders, keys, reuse=True, same=ids)
+
+    def _by_title(self) -> None:
+        titles = self.names.values
         self.names_too_long = int(
-            np.count_nonzero(_flags(pc.greater(pc.binary_length(titles), (_NAME_MAX - len(".jpg")) // 4 * 3)))
+            np.count_nonzero(flags(pc.greater(pc.binary_length(titles), (NAME_MAX - len(".jpg")) // 4 * 3)))
         )
-        stems, _ = self._left(_last_part(_without_suffix(self.paths)), titles)
+        stems, _ = self._left(last_part(without_suffix(self.paths)), titles)
         encoded = pc.match_substring_regex(stems, "^[A-Za-z0-9_-]+={0,2}$")
         decoded = pc.if_else(encoded, stems, pa.scalar(None, stems.type))
-        decoded = _map(decoded, encoded, _decode_title)
+        decoded = map_where(decoded, encoded, decode_title)
         self._join("base64", decoded, titles, reuse=True)
         decoded, _ = self._left(decoded, titles)
-        keys, row_keys = (_normal(pc.utf8_trim_whitespace(values)) for values in (decoded, titles))
+        keys, row_keys = (normal(pc.utf8_trim_whitespace(values)) for values in (decoded, titles))
         self._join("base64, other spelling", keys, row_keys, reuse=True)
-        cut = pc.and_(encoded, pc.greater_equal(pc.binary_length(stems), _CUT_NAME))
+        cut = pc.and_(encoded, pc.greater_equal(pc.binary_length(stems), CUT_NAME))
         cut_stems, _ = self._left(pc.if_else(cut, stems, pa.scalar(None, stems.type)), titles)
         if cut_stems.null_count < len(cut_stems):
             known = sorted(set(pc.drop_null(titles).to_pylist()))
-            whole = _map(cut_stems, pc.is_valid(cut_stems), lambda stem: _title_of_cut(stem, known))
+            whole = map_where(cut_stems, pc.is_valid(cut_stems), lambda stem: title_of_cut(stem, known))
             self._join("base64, cut name", whole, titles, reuse=True)
 
-    def _by_folder(self, groups: pa.Array, names: pa.Array) -> None:
+    def _by_folder(self, groups: pa.Array) -> None:
         def spaced(values: pa.Array) -> pa.Array:
             return pc.replace_substring(values, "_", " ")
 
-        row_keys = _normal(names)
-        spaced_keys = _normal(spaced(groups))
+        row_keys = normal(self.names.values)
+        spaced_keys = normal(spaced(groups))
         self._join("folder", spaced_keys, row_keys, reuse=True)
         left, _ = self._left(spaced_keys, row_keys)
-        self._join("folder, repaired name", _repaired(left, spaced(groups)), row_keys, reuse=True)
+        self._join("folder, repaired name", repaired(left, spaced(groups)), row_keys, reuse=True)
 
     def _by_end(self, method: str, keys: pa.Array, row_keys: pa.Array, *, whole: bool = False) -> None:
         """Join where one side's whole path is the end of the other's; `whole`: also where they are equal."""
         if whole:
             self._join(method, keys, row_keys, one_to_one=True)
         for side, other, by_picture in ((row_keys, keys, False), (keys, row_keys, True)):
-            depths, other_depths = _depth(side), _depth(other)
-            for depth in np.unique(depths[depths >= 0]).tolist():
-                if not (other_depths > depth).any():
+            depths, other_depths = depth(side), depth(other)
+            for level in np.unique(depths[depths >= 0]).tolist():
+                if not (other_depths > level).any():
                     continue
-                short = pc.if_else(pa.array(depths == depth), side, pa.scalar(None, side.type))
-                ends = pc.replace_substring_regex(other, "^.*/([^/]+" + "/[^/]+" * depth + ")$", r"\1")
-                ends = pc.if_else(pa.array(other_depths > depth), ends, pa.scalar(None, other.type))
+                short = pc.if_else(pa.array(depths == level), side, pa.scalar(None, side.type))
+                ends = pc.replace_substring_regex(other, "^.*/([^/]+" + "/[^/]+" * level + ")$", r"\1")
+                ends = pc.if_else(pa.array(other_depths > level), ends, pa.scalar(None, other.type))
                 self._join(method, *((short, ends) if by_picture else (ends, short)), one_to_one=True)
 
     def _join(
-        self, method: str, keys: pa.Array, row_keys: pa.Array, *, one_to_one: bool = False, reuse: bool = False
+        self,
+        method: str,
+        keys: pa.Array,
+        row_keys: pa.Array,
+        *,
+        one_to_one: bool = False,
+        reuse: bool = False,
+        same: pa.Array | None = None,
     ) -> None:
         """Give pictures without a row the row of the same key.
 
         Args:
             method: The way's name in the report.
             keys: One a picture, null to leave it.
-            row_keys: One a row, null to leave it.
+            row_keys: One for each of the rows' names, null to leave it.
             one_to_one: A key that several free pictures share decides nothing.
-            reuse: Rows that have a picture already may get more.
+            reuse: Names that have a picture already may get more.
+            same: What names of one key must have in common to agree, where keys are less than the names themselves.
         """
-        free_pictures = np.flatnonzero((self.row == _NONE) & _flags(pc.is_valid(keys)))
-        usable = _flags(pc.is_valid(row_keys))
-        free_rows = np.flatnonzero(usable if reuse else usable & ~self.matched)
-        if not len(free_pictures) or not len(free_rows):
+        names = self.names
+        free_pictures = np.flatnonzero((self.row == _NONE) & flags(pc.is_valid(keys)))
+        usable = flags(pc.is_valid(row_keys))
+        free_names = np.flatnonzero(usable if reuse else usable & ~names.used)
+        if not len(free_pictures) or not len(free_names):
             return
-        codes = pa.concat_arrays([keys.take(pa.array(free_pictures)), row_keys.take(pa.array(free_rows))])
+        codes = pa.concat_arrays([keys.take(pa.array(free_pictures)), row_keys.take(pa.array(free_names))])
         codes = pc.dictionary_encode(codes)
         count = len(codes.dictionary)
         codes = codes.indices.to_numpy()
         picture_codes, row_codes = codes[: len(free_pictures)], codes[len(free_pictures) :]
 
-        first_row = np.full(count, _NONE, np.int64)
-        first_row[row_codes[::-1]] = free_rows[::-1]
+        first_name = np.full(count, _NONE, np.int64)
+        first_name[row_codes[::-1]] = free_names[::-1]
         several_rows = np.bincount(row_codes, minlength=count) > 1
         pictures_of = np.bincount(picture_codes, minlength=count)
         if one_to_one:
-            first_row[pictures_of > 1] = _NONE
-        doubled = np.flatnonzero(several_rows & (first_row >= 0) & (pictures_of > 0))
+            first_name[pictures_of > 1] = _NONE
+        doubled = np.flatnonzero(several_rows & (first_name >= 0) & (pictures_of > 0))
         if len(doubled) and self.mapping.on_conflict == "leave":
             is_doubled = np.zeros(count, bool)
             is_doubled[doubled] = True
             among = is_doubled[row_codes]
-            different = self._disagree(free_rows[among], first_row[row_codes[among]])
-            first_row[row_codes[among][different]] = _CONFLICT
+            these, first = free_names[among], first_name[row_codes[among]]
+            different = self._disagree(names.rows[these], names.rows[first])
+            if same is not None:
+                different |= ~_equal(same.take(pa.array(these)), same.take(pa.array(first)))
+            first_name[row_codes[among][different]] = _CONFLICT
 
-        found = first_row[picture_codes]
-        self.row[free_pictures] = found
+        found = first_name[picture_codes]
+        self.row[free_pictures] = np.where(found >= 0, names.rows[found], found)
         hits = free_pictures[found >= 0]
         self.method[hits] = len(self.methods)
         self.methods.append(method)
         self.disputed += free_pictures[found == _CONFLICT].tolist()
         self.shared += free_pictures[(found >= 0) & several_rows[picture_codes]].tolist()
-        self.disputing[free_rows[(first_row == _CONFLICT)[row_codes]]] = True
-        self.matched[free_rows[(first_row >= 0)[row_codes] & (pictures_of > 0)[row_codes]]] = True
+        disputing = free_names[(first_name == _CONFLICT)[row_codes]]
+        names.disputed[disputing] = True
+        self.disputing[names.rows[disputing]] = True
+        matched = free_names[(first_name >= 0)[row_codes] & (pictures_of > 0)[row_codes]]
+        names.used[matched] = True
+        self.matched[names.rows[matched]] = True
 
     def _disagree(self, rows: Indices, others: Indices) -> Flags:
         """Whether a row's labels and maker differ from another's; all columns but the id where none are mapped."""
         mapping = self.mapping
-        names = [name for name in [*mapping.labels.values(), mapping.artist] if name in self.catalog.column_names]
-        names = names or [name for name in self.catalog.column_names if name != mapping.object_id]
+        columns = [name for name in [*mapping.labels.values(), mapping.artist] if name in self.catalog.column_names]
+        columns = columns or [name for name in self.catalog.column_names if name != mapping.object_id]
         different = np.zeros(len(rows), bool)
-        for name in names:
-            column = _strings(self.catalog[name])
-            ours, theirs = column.take(pa.array(rows)), column.take(pa.array(others))
-            same = pc.or_kleene(pc.equal(ours, theirs), pc.and_(pc.is_null(ours), pc.is_null(theirs)))
-            different |= ~_flags(same)
+        for name in columns:
+            column = strings(self.catalog[name])
+            different |= ~_equal(column.take(pa.array(rows)), column.take(pa.array(others)))
         return different
 
     def _left(self, keys: pa.Array, row_keys: pa.Array) -> tuple[pa.Array, pa.Array]:
-        """The keys of pictures without a row and of rows without a picture; null in the place of the others."""
-        free, free_rows = pa.array(self.row == _NONE), pa.array(~self.matched)
+        """The keys of pictures without a row and of names without a picture; null in the place of the others."""
+        free, free_names = pa.array(self.row == _NONE), pa.array(~self.names.used)
         null = pa.scalar(None, keys.type)
-        return pc.if_else(free, keys, null), pc.if_else(free_rows, row_keys, null)
+        return pc.if_else(free, keys, null), pc.if_else(free_names, row_keys, pa.scalar(None, row_keys.type))
+
+    def _all_found(self) -> bool:
+        return not (self.row == _NONE).any()
 
     # Around them
 
-    def _usable(self, column: str, unusable: dict[str, str]) -> pa.Array:
+    def _usable(self, column: str, unusable: dict[str, str]) -> Names:
         """A column's names without those that must not be followed; these are counted."""
-        values = _strings(self.catalog[column])
+        names = split_names(
+            strings(self.catalog[column]),
+            self.paths,
+            self.mapping.separator,
+            addresses=unusable is UNUSABLE_URL,
+        )
+        values = names.values
         # What is hidden by back-slashes or percent-encoding is looked for too.
         plain = pc.replace_substring(values, "\\", "/")
-        plain = _map(plain, pc.match_substring_regex(plain, "%[0-9A-Fa-f]{2}"), unquote)
+        plain = map_where(plain, pc.match_substring_regex(plain, "%[0-9A-Fa-f]{2}"), unquote)
         bad = np.zeros(len(values), bool)
         for reason, pattern in unusable.items():
-            hit = _flags(pc.match_substring_regex(plain, pattern)) & ~bad
+            hit = flags(pc.match_substring_regex(plain, pattern)) & ~bad
             if hit.any():
                 self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
             bad |= hit
-        self.names_picture |= ~bad & _flags(pc.is_valid(values))
-        self.usable[column] = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
-        return self.usable[column]
+        self.names_picture[names.rows[~bad & flags(pc.is_valid(values))]] = True
+        names.values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+        self.followed[column] = names
+        return names
 
     def _sample(self, values: pa.Array, at: Indices) -> Sample:
         shown = mask_secrets(values.take(pa.array(at[:_EXAMPLES])).cast(pa.string())).to_pylist()
@@ -453,7 +418,17 @@ class _Matching:
         shared_rows = np.flatnonzero(np.bincount(self.row[has_row], minlength=self.catalog.num_rows) > 1)
         without = ~self.matched & ~self.disputing
         disputed = np.asarray(self.disputed, np.int64)
-        missing = self._missing(np.flatnonzero(without & self.names_picture))
+        columns = self._column_counts()
+        ids = strings(self.catalog[self.mapping.object_id]) if self.mapping.object_id else self.paths.slice(0, 0)
+        filled, different, _ = columns[self.mapping.object_id] if self.mapping.object_id else (0, 0, 0)
+        repeated = ids.slice(0, 0)
+        if different < filled:
+            counts_of_ids = pc.value_counts(pc.drop_null(ids))
+            several = pc.greater(pc.struct_field(counts_of_ids, "counts"), 1)
+            repeated = pc.struct_field(counts_of_ids, "values").filter(several)
+        missing = self._missing(without)
+        in_part = flags(pc.invert(pc.is_in(missing["row"], value_set=pa.array(np.flatnonzero(without)))))
+        _, first_names = np.unique(missing["row"].to_numpy(), return_index=True)
         counts = np.bincount(self.method[has_row], minlength=len(self.methods)).tolist()
         methods: dict[str, int] = {}
         for name, count in zip(self.methods, counts, strict=True):
@@ -466,64 +441,59 @@ class _Matching:
             rows_matched=int(self.matched.sum()),
             methods=methods,
             refused=self.refused,
-            rows_missing=self._sample(_strings(missing["value"]), np.arange(missing.num_rows)),
+            rows_missing=self._sample(strings(missing["value"]), first_names[~in_part[first_names]]),
+            names_missing=self._sample(strings(missing["value"]), np.flatnonzero(in_part)),
             rows_disputed=int((self.disputing & ~self.matched).sum()),
+            ids_repeated=self._sample(repeated, np.arange(len(repeated))),
+            rows_without_id=len(ids) - filled,
             rows_unnamed=int((without & ~self.names_picture).sum()),
             pictures_unmatched=self._sample(self.paths, np.flatnonzero(self.row == _NONE)),
             pictures_shared=self._sample(self.paths, np.asarray(self.shared, np.int64)),
             pictures_disputed=self._sample(self.paths, disputed),
             rows_shared=self._sample(self._row_names(), shared_rows),
             names_too_long=self.names_too_long,
-            columns=self._column_counts(),
+            columns=columns,
         )
         return Match(table, missing, report)
 
-    def _missing(self, rows: Indices) -> pa.Table:
-        column = pa.nulls(len(rows), pa.string())
-        value = pa.nulls(len(rows), pa.string())
-        for name in (self.mapping.file, self.mapping.url):
-            if name is not None:
-                values = self.usable[name].take(pa.array(rows)).cast(pa.string())
-                column = pc.if_else(pc.and_(pc.is_null(column), pc.is_valid(values)), name, column)
-                value = pc.coalesce(value, values)
-        return pa.table({"row": rows, "column": column, "value": mask_secrets(value)})
+    def _missing(self, without: Flags) -> pa.Table:
+        """The names of rows without a picture, and those of rows with several names that found none."""
+        rows, columns, values = [], [], []
+        open_rows = without.copy()
+        for column, names in self.followed.items():
+            named = flags(pc.is_valid(names.values)) & ~names.used & ~names.disputed
+            several = np.bincount(names.rows, minlength=len(without)) > 1 if len(names.rows) > len(without) else without
+            at = np.flatnonzero(named & (open_rows | (several & ~without))[names.rows])
+            rows.append(names.rows[at])
+            columns += [column] * len(at)
+            values.append(names.values.take(pa.array(at)).cast(pa.string()))
+            open_rows[names.rows[at]] = False
+        row = np.concatenate([np.empty(0, np.int64), *rows])
+        order = np.argsort(row, kind="stable")
+        value = pa.concat_arrays([pa.array([], pa.string()), *values]).take(pa.array(order))
+        column_names = pa.array(columns, pa.string()).take(pa.array(order))
+        return pa.table({"row": row[order], "column": column_names, "value": mask_secrets(value)})
 
     def _row_names(self) -> pa.Array:
         """A name for each row to show: its id, or else what it is matched by."""
         mapping = self.mapping
         names = [mapping.object_id, mapping.file, mapping.url, mapping.title, *mapping.folder.values()]
-        columns = [_strings(self.catalog[name]) for name in names if name is not None]
+        columns = [strings(self.catalog[name]) for name in names if name is not None]
         return pc.coalesce(*columns, "?") if columns else pa.array(["?"] * self.catalog.num_rows, pa.large_string())
 
     def _column_counts(self) -> dict[str, tuple[int, int, int]]:
         counts = {}
         for name, column in zip(self.catalog.column_names, self.catalog.columns, strict=True):
-            filled = _flags(pc.is_valid(column))
+            filled = flags(pc.is_valid(column))
             different: int = pc.count_distinct(column).as_py()
             counts[name] = (int(filled.sum()), different, int((filled & self.matched).sum()))
         return counts
 
 
-def _decode_title(stem: str) -> str | None:
-    try:
-        title = base64.urlsafe_b64decode(stem + "=" * (-len(stem) % 4)).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return title or None
+def _any(values: pa.Array) -> bool:
+    return bool(pc.any(values, min_count=0).as_py())
 
 
-def _title_of_cut(stem: str, titles: list[str]) -> str | None:
-    """The only title (of a sorted list) that begins with what a cut base64 name still holds."""
-    try:
-        start = base64.urlsafe_b64decode(stem[: len(stem) // 4 * 4]).decode("utf-8", "ignore")
-    except binascii.Error:
-        return None
-    at = bisect.bisect_left(titles, start)
-    fitting = [title for title in titles[at : at + 2] if title.startswith(start)]
-    return fitting[0] if len(fitting) == 1 else None
-
-
-def printable(text: str) -> str:
-    """Text for a terminal or log: control characters escaped, at most 100 characters."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
-    return text if len(text) <= 100 else text[:99] + "…"
+def _equal(ours: pa.Array, theirs: pa.Array) -> Flags:
+    """Where two columns are equal, or both null."""
+    return flags(pc.or_kleene(pc.equal(ours, theirs), pc.and_(pc.is_null(ours), pc.is_null(theirs))))

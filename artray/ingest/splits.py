@@ -16,6 +16,8 @@ from hashlib import blake2b
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from artray.errors import InputError
@@ -134,13 +136,20 @@ def merge_groups(groups: Sequence[str], *others: Sequence[str] | Sequence[int] |
     rows: NDArray[np.int64] = np.arange(len(groups))
     roots = rows
     for column in (groups, *others):
-        first_row: dict[str | int, int] = {}
-        first = [first_row.setdefault(value, row) for row, value in zip(rows.tolist(), column, strict=True)]
-        roots = join_pairs(roots, rows, np.array(first, np.int64))
+        _, first, inverse = np.unique(_codes(column), return_index=True, return_inverse=True)
+        if len(first) < len(rows):
+            roots = join_pairs(roots, rows, first[inverse])
     name: dict[int, str] = {}
     for root, group in zip(roots.tolist(), groups, strict=True):
         name[root] = min(group, name.get(root, group))
     return [name[root] for root in roots.tolist()]
+
+
+def _codes(column: Sequence[str] | Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each value, the same for equal ones."""
+    if isinstance(column, np.ndarray):
+        return column
+    return np.asarray(pc.dictionary_encode(pa.array(column)).indices.to_numpy(zero_copy_only=False), np.int64)
 
 
 def class_table(labels: Sequence[str | None], splits: Sequence[str]) -> dict[str | None, dict[str, int]]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from artray import console
@@ -22,31 +19,29 @@ from artray.catalogs.columns import (
     attach_table,
     guessed_mapping,
     named_mapping,
-    path_columns,
     uppercase,
 )
 from artray.catalogs.corrections import correct, read_corrections
+from artray.catalogs.join_columns import find_join
 from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
-from artray.catalogs.matching import Match, match, printable
 from artray.errors import InputError
+from artray.ingest.groups import columns_to_split_by, join_alike, large_group, work_groups
 from artray.ingest.listing import list_pictures
 from artray.ingest.manifest import (
     FILE,
-    PLACE,
     RESERVED,
     Previous,
-    free_name,
-    make_ids,
     with_split_options,
-    works,
     write_manifest,
 )
-from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts, merge_groups, split_notes
+from artray.ingest.rows import Rows, join_rows
+from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts, split_notes
 from artray.job import Counts, Options
 from artray.storage import Location, keep_apart, refuse_other_job, refuse_other_rows
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 
 _JOB = "manifest"
+_COLUMNS = "columns"  # in the options of the split: what --split-by came to
 
 
 class IngestOptions(Options):
@@ -129,12 +124,16 @@ def ingest(options: IngestOptions) -> Counts:
     out.ensure_writable()
     catalog, mapping = _records(options)
     pictures = list_pictures(options.images)
-    found = match(pictures, catalog, mapping)
+    guessed = not (options.mapping or options.id_column or options.file_column or options.url_column)
+    join = find_join(pictures, catalog, mapping, guessed=guessed)
+    for line in join.lines:
+        console.say(line)
+    mapping, found = join.mapping, join.match
     previous = Previous.read(out)
     if options.new_split:
         previous = previous.without_split()
-    _check_split_options(options, previous, out)
-    rows = _join(options.images, pictures, catalog, mapping=mapping, found=found, previous=previous)
+    _check_split_options(options, mapping, previous)
+    rows = join_rows(options.images, pictures, catalog, mapping=mapping, found=found, previous=previous)
     total, there = len(rows.table), len(pictures)
     counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": str(out)}
     if options.catalog:
@@ -148,12 +147,16 @@ def ingest(options: IngestOptions) -> Counts:
         }
     for task in mapping.labels:
         counts.setdefault("labelled", {})[task] = _add_labels(rows, task, mapping)
-    groups = _groups(rows, mapping, options.split_by)
     given_test = _given_test(rows, options.test_from) if options.test_from else None
+    groups, has_maker = work_groups(rows, mapping, options.split_by)
     if options.near_duplicates:
-        alike = _near_duplicates(rows.table, out)
-        groups = merge_groups(groups, alike)
-        counts["near_duplicates"] = len(alike) - len(np.unique(alike))
+        from artray.ingest.perceptual_hashes import read_perceptual_hashes  # needs Ray, which nothing else here does
+
+        hashes = read_perceptual_hashes(rows.table, out)
+        groups, found_alike = join_alike(rows, groups, hashes, has_maker=has_maker, tasks=list(mapping.labels))
+        counts |= found_alike
+    if large := large_group(groups):
+        console.say(f"split: {large}")
     counts["split"] = _add_split(
         rows, groups, given_test, options, task=next(iter(mapping.labels), None), previous=previous
     )
@@ -163,7 +166,7 @@ def ingest(options: IngestOptions) -> Counts:
     rows.add("change", changes := previous.changes(rows.table))
     if previous.id_of_uri:
         counts |= {"new": changes.count("new"), "changed": changes.count("changed"), "gone": previous.gone(rows.table)}
-    dealt_by = _split_options(options)
+    dealt_by = _split_options(options, mapping)
     run = {"job": _JOB, "counts": counts, "split": dealt_by}
     write_manifest(out, with_split_options(rows.table, dealt_by), run)
     console.table("manifest", ["what", "number"], [(n, v) for n, v in counts.items() if isinstance(v, int)])
@@ -236,70 +239,7 @@ def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Rows:
-    """The manifest in the making.
-
-    Attributes:
-        table: Its columns so far.
-        records: Each picture's row in the catalogue.
-        names: What columns of the catalogue and groups of the path are called in the manifest.
-    """
-
-    table: pa.Table
-    records: list[int | None]
-    names: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, values: Any) -> None:
-        self.table = self.table.append_column(name, values if isinstance(values, pa.Array) else pa.array(values))
-
-    def column(self, name: str, flag: str = "") -> pa.ChunkedArray:
-        """A column by its name in the catalogue, the path or the manifest."""
-        written = self.names.get(name, name)
-        if written not in self.table.column_names:
-            raise InputError(f"{flag}: there is no such column (there is: {', '.join(self.table.column_names)})")
-        return self.table[written]
-
-
-def _join(
-    images: Location, pictures: pa.Table, catalog: pa.Table, *, mapping: Mapping, found: Match, previous: Previous
-) -> _Rows:
-    """Pictures with their catalogue rows, and rows for pictures that the catalogue names but that are not there."""
-    absent = _absent(found, mapping)
-    paths = [*pictures["path"].to_pylist(), *absent["value"].to_pylist()]
-    records = pa.concat_arrays([found.table["row"].combine_chunks(), absent["row"].combine_chunks()])
-    own: Sequence[str | None] = [None] * len(paths)
-    if mapping.object_id is not None:
-        own = catalog[mapping.object_id].take(records).to_pylist()
-    uris = [str(images / path) for path in paths]
-    ids = make_ids(paths, own, [previous.id_of_uri.get(uri) for uri in uris])
-    unknown = pa.nulls(len(absent))
-    sizes = pa.concat_arrays([pictures["size"].combine_chunks(), unknown.cast(pa.int64())])
-    versions = pa.concat_arrays([pictures["version"].combine_chunks(), unknown.cast(pa.string())])
-    rows = _Rows(pa.table([ids, pa.array(uris, pa.string()), sizes, versions], schema=PLACE), records.to_pylist())
-    columns = {name: catalog[name].combine_chunks().take(records) for name in catalog.column_names}
-    groups = path_columns(pa.array(paths, pa.string()), mapping.path) if mapping.path else {}
-    for name, values in [*columns.items(), *groups.items()]:
-        if name == mapping.object_id and name not in groups:
-            rows.names[name] = "object_id"
-        else:
-            rows.names[name] = free_name(name, rows.table.column_names, mapping.labels)
-            rows.add(rows.names[name], values)
-    return rows
-
-
-def _absent(found: Match, mapping: Mapping) -> pa.Table:
-    """Rows whose file column names a picture that is not there: they stay, to be seen as `missing`.
-
-    A number or an address that fits no file names no place in the collection, so such rows are only counted. Of
-    several rows that name one picture the first stays: the manifest has one row a picture.
-    """
-    by_file = found.missing.filter(pc.equal(found.missing["column"], mapping.file or ""))
-    first = {value: row for row, value in reversed(list(enumerate(by_file["value"].to_pylist())))}
-    return by_file.take(pa.array(sorted(first.values()), pa.int64()))
-
-
-def _add_labels(rows: _Rows, task: str, mapping: Mapping) -> int:
+def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
     """Add the column of a task's labels; returns how many rows have one."""
     how, column = mapping.tasks[task], mapping.labels[task]
     wanted = np.ones(len(rows.table), bool)
@@ -330,7 +270,7 @@ def _add_labels(rows: _Rows, task: str, mapping: Mapping) -> int:
     return sum(read.counts.values())
 
 
-def _correct(rows: _Rows, options: IngestOptions, labelled: dict[str, int]) -> dict[str, dict[str, int]]:
+def _correct(rows: Rows, options: IngestOptions, labelled: dict[str, int]) -> dict[str, dict[str, int]]:
     """Put the curators' labels into the tasks' columns; returns how many rows were changed, added and confirmed."""
     found = read_corrections(options.corrections)
     for problem in found.problems:
@@ -374,7 +314,7 @@ def _vocabulary(name: str) -> Vocabulary | None:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def _split_options(options: IngestOptions) -> dict[str, Any]:
+def _split_options(options: IngestOptions, mapping: Mapping) -> dict[str, Any]:
     """By what the parts are dealt out, by flag, as JSON and as it can be compared: 60 and 0.6 are the same share."""
     whole = sum(options.split.values())
     return {
@@ -383,20 +323,31 @@ def _split_options(options: IngestOptions) -> dict[str, Any]:
         "--test-from": options.test_from,
         "--folds": options.folds,
         "--seed": options.seed,
+        "--near-duplicates": "on" if options.near_duplicates else "off",
+        _COLUMNS: sorted(set(columns_to_split_by(mapping, options.split_by))),
     }
 
 
-def _check_split_options(options: IngestOptions, previous: Previous, out: Location) -> None:
+def _check_split_options(options: IngestOptions, mapping: Mapping, previous: Previous) -> None:
     """Refuse to deal out new groups otherwise than the old ones, which keep their parts: that is neither split."""
     if previous.split_options is None:
         return
-    for flag, value in _split_options(options).items():
+    out, now = options.out, _split_options(options, mapping)
+    by, by_now = previous.split_options.get(_COLUMNS, []), now.pop(_COLUMNS)
+    for flag, value in now.items():
         if flag in previous.split_options and previous.split_options[flag] != value:
             raise InputError(
                 f"{flag}: the manifest in {out} was split with {_told(previous.split_options[flag])}, not "
                 f"{_told(value)}: --new-split deals all its works out anew, without it give the same {flag} again, or "
                 "another --out"
             )
+    # A column that is new only joins groups; without one that was there they would fall apart.
+    if not set(by) <= set(by_now):
+        raise InputError(
+            f"--split-by: the manifest in {out} was split by {_told(by)}, and by this catalogue or mapping it would be "
+            f"by {_told(by_now)}: --new-split deals all its works out anew, without it give the --mapping or "
+            "--split-by that was meant, or another --out"
+        )
 
 
 def _told(value: Any) -> str:
@@ -405,36 +356,8 @@ def _told(value: Any) -> str:
     return ",".join(map(str, value)) or "none" if isinstance(value, list) else "none" if value is None else str(value)
 
 
-def _groups(rows: _Rows, mapping: Mapping, split_by: Sequence[str]) -> list[str]:
-    """Each row's work, or what is asked for: an artist's works, those of two columns' values."""
-    ids = rows.table["object_id"].to_pylist()
-    # Where rows of the catalogue are makers and not works, pictures of one row are still works of their own.
-    own = ids if mapping.folder else works(ids, rows.records)
-    by = split_by or [name for name in (mapping.artist or mapping.artwork,) if name]
-    columns = [rows.column(name, f"--split-by {name}").to_pylist() for name in by]
-    # A work without an artist is a group of its own.
-    return merge_groups(
-        *([value or work for value, work in zip(column, own, strict=True)] for column in columns or [own])
-    )
-
-
-def _near_duplicates(table: pa.Table, out: Location) -> npt.NDArray[np.int64]:
-    """For each row the first row of its near-duplicates."""
-    from artray.ingest.duplicates import near_duplicate_groups
-    from artray.ingest.perceptual_hashes import read_perceptual_hashes  # needs Ray, which nothing else here does
-
-    first = near_duplicate_groups(read_perceptual_hashes(table, out))
-    sizes = np.bincount(first, minlength=len(first))
-    several = np.flatnonzero(sizes > 1)
-    if len(several):
-        example = table["object_id"].take(pa.array(np.flatnonzero(first == several[0]))).to_pylist()
-        shown = ", ".join(map(printable, example[:3]))
-        console.say(f"groups of near-duplicates: {len(several):,} with {sizes[several].sum():,} pictures ({shown}; …)")
-    return first
-
-
 def _add_split(
-    rows: _Rows,
+    rows: Rows,
     groups: Sequence[str],
     given_test: Sequence[bool] | None,
     options: IngestOptions,
@@ -469,7 +392,7 @@ def _add_split(
     return dict(Counter(split))
 
 
-def _given_test(rows: _Rows, test_from: str) -> list[bool]:
+def _given_test(rows: Rows, test_from: str) -> list[bool]:
     """Which rows belong to a given test part."""
     flag = f"--test-from {test_from}"
     column, equals, value = test_from.partition("=")

@@ -116,6 +116,21 @@ def test_guess_from_names_and_cells() -> None:
     assert any("'Picture'" in reason for reason in guess.reasons)
 
 
+def test_one_id_that_stands_twice_or_is_missing_costs_no_column() -> None:
+    ids: list[str | None] = [f"d{n:03}" for n in range(20)]
+    assert guess_mapping(pa.table({"object_id": [*ids, "d007"]})).mapping.object_id == "object_id"
+    assert guess_mapping(pa.table({"object_id": [*ids, None]})).mapping.object_id == "object_id"
+    assert guess_mapping(pa.table({"object_id": [*ids, *ids[:5]]})).mapping.object_id is None
+
+
+def test_a_number_that_rows_share_is_the_works() -> None:
+    media = {"ObjectID": ["1", "1", "2", "3", "3", "3"], "Filename": [f"{n}.jpg" for n in range(6)]}
+    assert guess_mapping(pa.table(media)).mapping == Mapping(file="Filename", artwork="ObjectID")
+    # A class's number stands for too many.
+    many = {"id": [str(n % 3) for n in range(60)], "Filename": [f"{n}.jpg" for n in range(60)]}
+    assert guess_mapping(pa.table(many)).mapping == Mapping(file="Filename")
+
+
 def test_guess_of_nothing() -> None:
     assert guess_mapping(pa.table({"a": ["b"]})).mapping == Mapping()
     assert guess_mapping(pa.table({})).mapping == Mapping()

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artray.catalogs.columns import Mapping, ready_mapping
-from artray.catalogs.matching import Match, match, repair
+from artray.catalogs.matching import Match, match
+from artray.catalogs.name_keys import repair
 from artray.errors import InputError
 
 
@@ -54,6 +55,8 @@ def by_file(paths: list[str], files: list[str | None]) -> Match:
         ("images/T07799.jpg", "T07799", "file, other suffix"),
         ("Albrecht_Du╠Иrer_1.jpg", "Albrecht_Dürer_1.jpg", "file, repaired name"),
         ("x/Albrecht_Du╠êrer_1.jpg", "Albrecht_Dürer_1.jpg", "file, repaired name"),
+        ("x/1915_500_web.jpg", "1915/500 web.tif", "file, other separators"),
+        ("000012.jpg", "12", "file, zeros in front"),
     ],
 )
 def test_a_file_however_it_is_spelled(path: str, file: str, method: str) -> None:
@@ -79,6 +82,8 @@ def test_the_exact_name_comes_first() -> None:
         (["a.jpg", "A.JPG"], "x/A.jpg"),
         (["a.jpg", "a.png"], "a.tif"),
         (["12.jpg"], "112.jpg"),
+        (["01.jpg", "001.jpg"], "1"),
+        (["x_1.jpg", "y/x 1.jpg"], "x-1.jpg"),
     ],
 )
 def test_a_name_in_doubt_decides_nothing(paths: list[str], file: str) -> None:
@@ -168,7 +173,15 @@ def test_two_pictures_for_one_row() -> None:
         ("T07799_8.jpg", "T07799", "id at the name's beginning"),
         ("1999.12.3-a_verso.tif", "1999.12.3", "id at the name's beginning"),
         ("tate T07799.jpg", "T07799", "id at the name's end"),
+        ("1985.20.15.detail.jpg", "1985.20.15", "id at the name's beginning"),
+        ("1985.20.15-2.jpg", "1985.20.15", "id at the name's beginning"),
+        ("43653_1.jpg", "43653", "id at the name's beginning"),
+        ("web_43653.jpg", "43653", "id at the name's end"),
         ("3.jpg", "3", "id"),
+        ("000003.jpg", "3", "id, zeros in front"),
+        ("3.jpg", "0003", "id, zeros in front"),
+        ("inv_0012.jpg", "INV 12", "id, zeros in front"),
+        ("1985.20.15a.jpg", "1985.20.15", "id and a letter"),
     ],
 )
 def test_an_id_in_the_name(path: str, object_id: str, method: str) -> None:
@@ -184,6 +197,110 @@ def test_an_id_that_may_be_chance(path: str, object_id: str) -> None:
     assert joined(match(pictures(path), rows(id=[object_id]), Mapping(object_id="id"))) == {}
 
 
+def test_ids_that_are_one_number_but_for_their_zeros_decide_nothing() -> None:
+    found = match(pictures("001.jpg", "02.jpg"), rows(id=["1", "01", "2"]), Mapping(object_id="id"))
+    assert joined(found) == {"02.jpg": 2}
+    assert found.report.pictures_disputed.examples == ("001.jpg",)
+    assert joined(match(pictures("001.jpg", "01.jpg"), rows(id=["1"]), Mapping(object_id="id"))) == {}
+
+
+def test_ids_of_another_spelling_must_be_one_id() -> None:
+    """The labels agree, but these are two works."""
+    catalog = rows(id=["1939/1", "1939.1"], style=["Dada", "Dada"])
+    found = match(pictures("1939-1.jpg"), catalog, Mapping(object_id="id", labels={"style": "style"}))
+    assert joined(found) == {}
+    assert found.report.pictures_disputed.count == 1
+
+
+def test_a_letter_is_no_view_where_ids_have_letters() -> None:
+    found = match(pictures("1985.15a.jpg", "1985.15.jpg"), rows(id=["1985.15", "1985.16b"]), Mapping(object_id="id"))
+    assert joined(found) == {"1985.15.jpg": 0}
+
+
+def test_whole_numbers_written_as_decimal_fractions() -> None:
+    found = match(pictures("1234.jpg", "0012.jpg"), rows(id=["1234.0", "12.0", None]), Mapping(object_id="id"))
+    assert found.report.methods == {"id, whole number": 1, "id, zeros in front": 1}
+    # Here they are what the museum writes.
+    found = match(pictures("1934.jpg", "1934.0.jpg"), rows(id=["1934.0", "1934.2"]), Mapping(object_id="id"))
+    assert joined(found) == {"1934.0.jpg": 0}
+
+
+def test_folders_called_by_the_ids() -> None:
+    paths = ["scans/37.1/front.jpg", "scans/37.1/views/back.jpg", "scans/37.2/front.jpg", "scans/37.3/front.jpg"]
+    found = match(pictures(*paths), rows(id=["37.1", "37.2", "37.3"]), Mapping(object_id="id"))
+    assert found.table["row"].to_pylist() == [0, 0, 1, 2]
+
+
+def test_folders_that_are_ids_by_chance() -> None:
+    """Years and numbers of classes."""
+    paths = [f"{folder}/{name}.jpg" for folder in ("2019", "2020", "1", "2") for name in "ab"]
+    ids: list[str | None] = [str(number) for number in range(1, 3000)]
+    assert joined(match(pictures(*paths), rows(id=ids), Mapping(object_id="id"))) == {}
+
+
+def test_ids_that_stand_twice_or_not_at_all_are_said() -> None:
+    catalog = rows(id=["d1", "d2", "d2", None], style=["Dada", "Dada", "Dada", "Dada"])
+    found = match(pictures("d1.jpg", "d2.jpg"), catalog, Mapping(object_id="id", labels={"style": "style"}))
+    assert found.table["row"].to_pylist() == [0, 1]
+    assert "ids that stand twice or more: 1 (d2)" in found.report.lines()
+    assert "rows without an id: 1" in found.report.lines()
+
+
+# -- several pictures in a cell ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "separator"),
+    [
+        ("w0_front.jpg; w0_back.jpg", None),
+        ("w0_front.jpg;w0_back.jpg;", ";"),
+        ("w0_front.tif, w0_back.tif", None),
+        ("w0_front.JPG|x/w0_back.jpg", None),
+        ("w0_front\nw0_back", None),
+        ("w0_front ; w0_back", None),
+        ("w0_front.jpg + w0_back.jpg", "+"),
+        ('["w0_front.jpg", "w0_back.jpg"]', None),
+        ("['w0_front.jpg', 'w0_back.jpg']", None),
+    ],
+)
+def test_several_files_in_a_cell(cell: str, separator: str | None) -> None:
+    paths = pictures("w0_back.jpg", "w0_front.jpg", "w1.jpg")
+    found = match(paths, rows(file=["w1.jpg", cell]), Mapping(file="file", separator=separator))
+    assert found.table["row"].to_pylist() == [1, 1, 0]
+    assert found.report.rows_shared.count == 1
+    assert found.missing.num_rows == 0
+
+
+def test_of_several_files_those_that_are_not_there_are_named() -> None:
+    cells: list[str | None] = ["a.jpg; gone.jpg", "b.jpg; c.jpg", "x.jpg;../y.jpg"]
+    found = by_file(["a.jpg", "d.jpg"], cells)
+    assert joined(found) == {"a.jpg": 0}
+    named = [(row["row"], row["value"]) for row in found.missing.to_pylist()]
+    assert named == [(0, "gone.jpg"), (1, "b.jpg"), (1, "c.jpg"), (2, "x.jpg")]
+    assert found.report.rows_missing.count == 2
+    assert found.report.names_missing.examples == ("gone.jpg",)
+    assert found.report.refused["file: leaves the folder"].count == 1
+
+
+def test_two_cells_that_name_one_picture_dispute_it() -> None:
+    catalog = rows(file=["a.jpg; b.jpg", "c.jpg; a.jpg"], style=["Dada", "Pop Art"])
+    found = match(pictures("a.jpg", "b.jpg", "c.jpg"), catalog, Mapping(file="file", labels={"style": "style"}))
+    assert joined(found) == {"b.jpg": 0, "c.jpg": 1}
+    assert found.report.pictures_disputed.examples == ("a.jpg",)
+
+
+@pytest.mark.parametrize("name", ["Smith, John.jpg", "a;b.jpg", "x|y.jpg", "Smith, John.jpg, final.jpg"])
+def test_a_name_with_a_mark_in_it_is_one_name(name: str) -> None:
+    found = match(pictures(f"x/{name}", "b.jpg"), rows(file=[name]), Mapping(file="file", separator=","))
+    assert joined(found) == {f"x/{name}": 0}
+
+
+def test_several_addresses_in_a_cell() -> None:
+    url = "https://m.test/i/a.jpg; https://m.test/full/843,/b.jpg | http://m.test/c,d.jpg"
+    found = match(pictures("a.jpg", "b.jpg", "c,d.jpg"), rows(url=[url]), Mapping(url="url", separator=","))
+    assert found.report.pictures_matched == 3
+
+
 # -- by address --------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +313,14 @@ def test_an_id_that_may_be_chance(path: str, object_id: str) -> None:
         ("a b.jpg", "https://museum.test/a%20b.jpg"),
         ("0f9c-11.jpg", "https://api.nga.gov/iiif/0f9c-11"),
         ("0f9c-11.jpg", "https://api.nga.gov/iiif/0f9c-11/full/!200,200/0/default.jpg"),
+        ("0f9c-11.jpg", "https://api.nga.gov/iiif/0f9c-11/info.json"),
+        ("m.test/i/0f9c-11/full/843,/0/default.jpg", "https://m.test/i/0f9c-11/full/843,/0/default.jpg"),
+        ("tree/m.test/i/0f9c-11/full/843,/0/default.jpg", "https://m.test/i/0f9c-11/full/843,/0/default.jpg"),
+        ("i/0f9c-11/full/200,/0/default.jpg", "https://m.test/i/0f9c-11/full/843,/0/default.jpg"),
+        ("m.test_i_0f9c-11_full_843,_0_default.jpg", "https://m.test/i/0f9c-11/full/843,/0/default.jpg"),
+        ("images_work_17.jpg", "https://m.test/images/work/17.png"),
+        ("4900.jpg", "http://m.test/Image.aspx?irn=4900&size=Medium"),
+        ("m.test/a.jpg", "https://m.test/a.jpg?token=1"),
     ],
 )
 def test_an_address(path: str, url: str) -> None:
@@ -222,6 +347,21 @@ def test_addresses_that_must_not_be_followed() -> None:
         "url: a signature in the address": 1,
     }
     assert "hunter2" not in repr(found.report) + repr(found.missing.to_pylist())
+
+
+def test_the_parameter_that_names_the_pictures() -> None:
+    urls: list[str | None] = [f"https://m.test/Image?size=200&id={n}&v={n + 7}" for n in range(100, 110)]
+    found = match(pictures(*[f"{n}.jpg" for n in range(100, 110)]), rows(u=urls), Mapping(url="u"))
+    assert found.report.methods == {"url, its id=": 10}
+    # Two parameters that name as many: neither is believed.
+    urls = [f"https://m.test/Image?a={n}&b={10 - n}" for n in range(10)]
+    assert joined(match(pictures(*[f"{n}.jpg" for n in range(1, 10)]), rows(u=urls), Mapping(url="u"))) == {}
+
+
+def test_a_tree_of_iiif_addresses_in_two_sizes() -> None:
+    paths = [f"m.test/i/{name}/full/{size},/0/default.jpg" for name in ("u1", "u2") for size in (200, 843)]
+    urls: list[str | None] = ["https://m.test/i/u2/full/843,/0/default.jpg", None]
+    assert joined(match(pictures(*paths), rows(u=urls), Mapping(url="u"))) == {paths[3]: 0}
 
 
 def test_the_same_last_part_decides_nothing() -> None:

@@ -908,3 +908,123 @@ def test_corrections_of_a_task_by_another_name(collection, tmp_path):
         collection.ingest(**options, corrections_column={"style": "style"})
     with pytest.raises(InputError, match="the manifest has a column of that name"):
         collection.ingest(**options, corrections_column={"movement": "split"})
+
+
+def sides_of(rows, name):
+    """For each value of a column the parts that its rows are in."""
+    sides: dict[str, set[str]] = {}
+    for row in rows:
+        sides.setdefault(row[name], set()).add(row["split"])
+    return sides
+
+
+def test_makers_in_a_cell_are_on_one_side(collection):
+    letters = random.Random(1)
+    rows = []
+    for n in range(60):
+        makers = letters.sample("ABCDEFGHIJKLMNOP", 1 if n % 3 else 2)
+        rows.append({"id": f"{300 + n}", "Artist": "|".join(f"Maker {letter}" for letter in makers)})
+    collection.add(*(f"{row['id']}.jpg" for row in rows))
+    collection.describe(rows)
+    _, written = collection.ingest(split_by=["Artist"])
+    parts: dict[str, set[str]] = {}
+    for row in written:
+        for maker in row["Artist"].split("|"):
+            parts.setdefault(maker, set()).add(row["split"])
+    assert len(parts) > 10
+    assert all(len(of_maker) == 1 for of_maker in parts.values())
+
+
+def test_pictures_of_one_object_are_on_one_side(collection, capsys):
+    rows = []
+    for n in range(30):
+        views = ("Fnt", "Back", "Det")[: 1 + n % 3]
+        rows += [{"ObjectID": str(5000 + n), "Filename": f"{view}{n * 31 % 97}{view}.jpg"} for view in views]
+    collection.add(*(row["Filename"] for row in rows))
+    collection.describe(rows)
+    counts, written = collection.ingest()
+    assert counts["matched"] == len(rows)
+    assert all(len(parts) == 1 for parts in sides_of(written, "ObjectID").values())
+    said = capsys.readouterr().err
+    assert "artwork: column 'ObjectID' (rows that share it are pictures of one work)" in said
+    assert "split: no column says who made a work" in said
+
+
+def test_views_by_name_and_rows_of_one_number_are_on_one_side(collection):
+    rows = [{"file": f"w{n}_{view}.jpg", "style": "Dada"} for n in range(20) for view in ("front", "back")]
+    collection.add(*(row["file"] for row in rows))
+    collection.describe(rows)
+    _, written = collection.ingest()
+    assert len({row["group"] for row in written}) == 20
+
+    rows = [{"id": f"d{n % 19}", "file": f"x{n}.jpg"} for n in range(20)]
+    collection.add(*(row["file"] for row in rows))
+    collection.describe(rows)
+    _, written = collection.ingest(new_split=True)
+    assert by_id(written, "group")["d0/x19"] == by_id(written, "group")["d0/x0"]
+
+
+def test_makers_that_nobody_knows_are_said(collection, capsys):
+    makers = ["Unknown", "Ada Bell", "Anonymous", "Unknown", ""]
+    collection.add(*(f"{n}.jpg" for n in range(5)))
+    collection.describe([{"id": str(n), "artist": maker} for n, maker in enumerate(makers)])
+    _, rows = collection.ingest()
+    assert by_id(rows, "group")["0"] == by_id(rows, "group")["3"] == ("Unknown",)
+    said = capsys.readouterr().err
+    assert "split: each taken for one maker, on one side, with its rows: Unknown 2, Anonymous 1" in said
+
+
+def test_near_duplicates_on_and_off_are_two_splits(collection):
+    collection.add("a.jpg", "b.jpg")
+    collection.ingest()
+    with pytest.raises(
+        InputError, match=r"--near-duplicates: the manifest in .* was split with off, not on: --new-split"
+    ):
+        collection.ingest(near_duplicates=True)
+
+
+def test_a_catalogue_without_the_makers_is_another_split(collection):
+    collection.add(*(f"{n}.jpg" for n in range(6)))
+    rows = [{"id": str(n), "artist": "ABC"[n % 3]} for n in range(6)]
+    collection.describe([{"id": row["id"]} for row in rows])
+    collection.ingest()
+    collection.describe(rows)
+    _, written = collection.ingest()  # makers that are known later join their works
+    assert {len(parts) for parts in sides_of(written, "artist").values()} == {1}
+    collection.describe([{"id": row["id"]} for row in rows])
+    with pytest.raises(InputError, match="was split by artist, and by this catalogue or mapping it would be by none"):
+        collection.ingest()
+    collection.ingest(new_split=True)
+
+
+def test_another_label_keeps_the_split(collection):
+    collection.add(*(f"{n}.jpg" for n in range(12)))
+    collection.describe([{"id": str(n), "style": "ab"[n % 2], "kind": "xyz"[n % 3]} for n in range(12)])
+    _, before = collection.ingest(label={"task": "style"})
+    _, after = collection.ingest(label={"other": "kind"})
+    assert by_id(before, "split") == by_id(after, "split")
+
+
+def test_the_column_that_joins_is_taken_or_named(collection, capsys):
+    rows = [{"id": str(90000 + n), "accession_number": f"{1915 + n}.{500 + n}"} for n in range(8)]
+    collection.add(*(f"{row['accession_number']}_web.jpg" for row in rows))
+    collection.describe(rows)
+    counts, _ = collection.ingest(id_column="id")
+    assert counts["matched"] == 0
+    assert "--id-column accession_number would join 8 of 8 pictures, now it is 0" in capsys.readouterr().err
+    counts, written = collection.ingest()
+    assert counts["matched"] == 8
+    assert {row["object_id"] for row in written} == {row["accession_number"] for row in rows}
+
+
+def test_several_files_in_a_cell_and_one_that_is_not_there(collection, capsys):
+    collection.add("w0_front.jpg", "w0_back.jpg", "w1_front.jpg")
+    files = ["w0_front.jpg; w0_back.jpg", "w1_front.jpg; w1_back.jpg"]
+    collection.describe([{"id": f"w{n}", "files": cell, "style": "Dada"} for n, cell in enumerate(files)])
+    counts, rows = collection.ingest()
+    assert (counts["matched"], counts["failed"]) == (3, 1)
+    assert by_id(rows, "size")["w1/w1_back"] == (None,)
+    assert len({row["group"] for row in rows}) == 2
+    assert (
+        "names of pictures that aren't there, beside others of their rows: 1 (w1_back.jpg)" in capsys.readouterr().err
+    )

@@ -1,0 +1,133 @@
+"""Names of pictures as they are compared, whole columns at a time."""
+
+import unicodedata
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray.catalogs.columns import IMAGE_SUFFIX
+from artray.catalogs.unicode import nfc
+
+Indices = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+def strings(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column as one array."""
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return array.cast(pa.large_string())  # a million paths and their keys can pass 2 GiB
+
+
+def flags(values: pa.Array) -> Flags:
+    """Booleans, False for null."""
+    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), bool)
+
+
+def map_where(values: pa.Array, where: pa.Array, function: Callable[[str], str | None]) -> pa.Array:
+    """Apply a Python function to the values where a condition holds."""
+    where = pc.fill_null(where, False)
+    if not pc.any(where, min_count=0).as_py():
+        return values
+    changed = pa.array([function(value) for value in values.filter(where).to_pylist()], values.type)
+    return pc.replace_with_mask(values, where, changed)
+
+
+def normal(paths: pa.Array) -> pa.Array:
+    """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no `./` in front."""
+    keys = pc.replace_substring(paths, "\\", "/")
+    keys = map_where(keys, pc.match_substring_regex(keys, "%[0-9A-Fa-f]{2}"), unquote)
+    keys = pc.utf8_lower(nfc(keys))
+    if pc.any(pc.match_substring_regex(keys, r"(^|/)\.?/"), min_count=0).as_py():
+        keys = pc.replace_substring_regex(keys, r"/(?:\.?/)+", "/")
+        keys = pc.replace_substring_regex(keys, r"^\./", "")
+    return keys
+
+
+def repair(name: str) -> str:
+    """Undo UTF-8 that was read as a DOS or Windows code page, once or twice: `Du╠Иrer` and `DuΓòá├¬rer` are `Dürer`.
+
+    A name that is not such a case comes back as it is.
+    """
+    for _ in range(2):
+        for encoding in ("cp437", "cp866", "cp850", "cp1252"):
+            try:
+                sound = name.encode(encoding).decode("utf-8")
+            except UnicodeError:
+                continue
+            if sound.isprintable():
+                name = sound
+                break
+    return unicodedata.normalize("NFC", name)
+
+
+def repaired(keys: pa.Array, originals: pa.Array) -> pa.Array:
+    """The keys that there are, with those of repaired names in the place of their own."""
+    foreign = pc.and_(pc.is_valid(keys), pc.fill_null(pc.invert(pc.string_is_ascii(originals)), False))
+    if not pc.any(foreign, min_count=0).as_py():
+        return keys
+    return pc.if_else(foreign, normal(map_where(originals, foreign, repair)), keys)
+
+
+def without_suffix(keys: pa.Array) -> pa.Array:
+    """Names without a picture's suffix."""
+    return pc.replace_substring_regex(keys, IMAGE_SUFFIX, "")
+
+
+def last_part(keys: pa.Array) -> pa.Array:
+    """Paths without their folders."""
+    return pc.replace_substring_regex(keys, "^.*/", "")
+
+
+def depth(keys: pa.Array) -> Indices:
+    """How many folders each path has, -1 for null."""
+    return np.asarray(pc.fill_null(pc.count_substring(keys, "/"), -1).to_numpy(), np.int64)
+
+
+def parent(keys: pa.Array, level: int) -> pa.Array:
+    """The folder that a picture lies in (level 1), the one above it (level 2) and so on; null where there is none."""
+    pattern = r"^(?:.*/)?([^/]+)" + "/[^/]+" * level + "$"
+    return _where(keys, pc.match_substring_regex(keys, pattern), pc.replace_substring_regex(keys, pattern, r"\1"))
+
+
+def flat(values: pa.Array) -> pa.Array:
+    """Names whose letters and numbers alone are compared: 1939/1/2 and 1939-1-2 are both 1939_1_2."""
+    keys = pc.replace_substring_regex(normal(values), r"[^\pL\pN]+", "_")
+    return pc.utf8_trim(keys, "_")
+
+
+def tokens(stems: pa.Array) -> pa.Array:
+    """Names as `flat` has them, but numbers with dots in them, or several hyphens, are one token: `1915·500_web`.
+
+    What follows a dot belongs to the number: 17.3.1234 is neither a view of 17.3 nor the work 1234.
+    """
+    keys = normal(stems)
+    keys = pc.replace_substring_regex(keys, "([0-9]+)-([0-9]+)-([0-9]+)", r"\1·\2·\3")
+    for _ in range(2):  # each number is the end of one match and the beginning of the next
+        keys = pc.replace_substring_regex(keys, r"([0-9])\.([0-9])", r"\1·\2")
+    return pc.utf8_trim(pc.replace_substring_regex(keys, r"[^\pL\pN·]+", "_"), "_")
+
+
+def number(keys: pa.Array) -> pa.Array:
+    """Of flat keys that are one number, perhaps after letters, the number without zeros in front; null for others."""
+    pattern = r"^([^0-9_]*)_?0*([0-9]+)$"
+    return _where(keys, pc.match_substring_regex(keys, pattern), pc.replace_substring_regex(keys, pattern, r"\1\2"))
+
+
+def before_letter(keys: pa.Array) -> pa.Array:
+    """What stands before the letter in flat keys that end in a number and a letter, as views do (15a); else null."""
+    pattern = r"^(.*[0-9])[a-z]$"
+    return _where(keys, pc.match_substring_regex(keys, pattern), pc.replace_substring_regex(keys, pattern, r"\1"))
+
+
+def may_be_chance(keys: pa.Array) -> pa.Array:
+    """Whether a key says too little to be taken for an id wherever it stands: short, without a number, or a year."""
+    told = pc.and_(pc.greater_equal(pc.utf8_length(keys), 4), pc.match_substring_regex(keys, "[0-9]"))
+    return pc.or_(pc.invert(told), pc.match_substring_regex(keys, "^(1[0-9]|20)[0-9]{2}$"))
+
+
+def _where(keys: pa.Array, where: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.if_else(where, values, pa.scalar(None, keys.type))

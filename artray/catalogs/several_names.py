@@ -1,0 +1,97 @@
+"""Cells that name several pictures: `w1_front.jpg; w1_back.jpg`."""
+
+import json
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray.catalogs.columns import IMAGE_SUFFIX
+from artray.catalogs.name_keys import Flags, Indices, flags, last_part, normal, without_suffix
+
+_SUFFIX = IMAGE_SUFFIX.removeprefix("(?i)").removesuffix("$")
+# A comma belongs to many names, and so may any mark: where there are suffixes, only what follows one separates.
+_AFTER_SUFFIX = re.compile(rf"(?i)({_SUFFIX})[\"']?\s*[,;|\r\n]\s*")
+_HAS_SUFFIX = re.compile(rf"(?i){_SUFFIX}(?![a-z0-9])")
+_MARKS = re.compile(r"\s*[;|\r\n]+\s*")
+_ADDRESSES = re.compile(r"(?i)[\s\"']*[,;|\s]\s*[\"']?(?=https?://)")
+_MAY_BE_SEVERAL = rf"(?i)[;|\r\n]|{_SUFFIX}[\"']?\s*,|^\[.*\]$"
+
+
+@dataclass(slots=True)
+class Names:
+    """What the rows' cells name, a name each; a row may have several.
+
+    Attributes:
+        rows: The row of each name, in the order of the rows.
+        values: The names, null where a row has none.
+        used: Which of them have found a picture.
+        disputed: Which of them name a picture that another row claims, with other labels.
+    """
+
+    rows: Indices
+    values: pa.Array
+    used: Flags
+    disputed: Flags
+
+    @classmethod
+    def of(cls, values: pa.Array, rows: Indices | None = None) -> "Names":
+        """Names that no picture was found for yet; one a row unless `rows` says of which row each is."""
+        found = np.arange(len(values)) if rows is None else rows
+        return cls(found, values, np.zeros(len(values), bool), np.zeros(len(values), bool))
+
+
+def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addresses: bool = False) -> Names:
+    """The names in a column's cells; a cell that is itself a picture's name stays whole.
+
+    Args:
+        cells: One a row.
+        paths: The pictures'.
+        separator: What stands between several values of a cell, tried first. The usual marks (`;`, `|`, a new line, a
+            comma after a suffix) are known without it, and so is a list as JSON writes it.
+        addresses: The cells hold addresses: what separates is followed by `http`.
+    """
+    candidate = flags(pc.match_substring_regex(cells, r"(?i)[,;|\s].*https?://" if addresses else _MAY_BE_SEVERAL))
+    if separator:
+        candidate |= flags(pc.match_substring(cells, separator))
+    at = np.flatnonzero(candidate)
+    if not len(at):
+        return Names.of(cells)
+    texts = cells.take(pa.array(at))
+    stems = without_suffix(normal(paths))
+    keys = without_suffix(normal(texts))
+    whole = pc.or_(pc.is_in(keys, value_set=stems), pc.is_in(keys, value_set=last_part(stems)))
+    at, texts = at[~flags(whole)], texts.filter(pc.invert(whole))
+    parts = [_parts(text, separator, addresses) for text in texts.to_pylist()]
+    counts = np.ones(len(cells), np.int64)
+    counts[at] = [len(of_cell) for of_cell in parts]
+    rows = np.repeat(np.arange(len(cells)), counts)
+    values = cells.take(pa.array(rows))
+    split = np.zeros(len(cells), bool)
+    split[at] = True
+    several = pa.array([name for of_cell in parts for name in of_cell], cells.type)
+    return Names.of(pc.replace_with_mask(values, pa.array(split[rows]), several), rows)
+
+
+def _parts(text: str, separator: str | None, addresses: bool) -> list[str | None]:
+    """A cell's names, each once; [None] of a cell of nothing but marks."""
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            items = json.loads(text)
+        except (ValueError, RecursionError):
+            items = text[1:-1].replace("'", "").replace('"', "").split(",")
+    elif addresses:
+        mark = _ADDRESSES.pattern + (rf"|\s*{re.escape(separator)}\s*(?=https?://)" if separator else "")
+        items = re.split(mark, text)
+    elif separator and separator in text:
+        items = text.split(separator)
+    elif _HAS_SUFFIX.search(text):
+        items = _AFTER_SUFFIX.sub(r"\1\0", text).split("\0") if "\0" not in text else [text]
+    else:
+        items = _MARKS.split(text)
+    if len(items) == 1:
+        return [text]
+    names = [item.strip(" \t\r\n\"'") for item in items if isinstance(item, str)]
+    return list(dict.fromkeys(name for name in names if name)) or [None]
