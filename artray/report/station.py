@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +16,17 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.classifier import read_evaluation
+from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.job import Counts
-from artray.labeling.contract import read_notes, thresholds_of
+from artray.labeling.contract import Models, models_of, read_notes
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
-from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
+from artray.report.page import write_page
 from artray.report.thumbnails import make_thumbnails
+from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
 from artray.storage import Location, keep_apart, refuse_other_job, stack_lists
 
 
@@ -80,8 +85,10 @@ def report(options: ReportOptions) -> Counts:
     if len(works) < total:
         about["shown"] = f"Shown are the least certain of {total:,}"
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
-    thresholds = thresholds_of(read_notes(file) for file in dataset.get_fragments())
-    page = write_page(folder, works, evaluations, about, thresholds=thresholds, overview=overview)
+    models = _models(models_of(read_notes(file) for file in dataset.get_fragments()), evaluations)
+    for model in sorted(models.doubts.keys() & set(labels["model_id"].to_pylist())):
+        console.say(f"{model}: {models.doubts[model]}")
+    page = write_page(folder, works, evaluations, about, models=models, overview=overview)
     counts: Counts = {
         "rows": len(works),
         "ok": sum(work.status == "ok" for work in works),
@@ -96,6 +103,14 @@ def report(options: ReportOptions) -> Counts:
         counts["exports"] = exported
     console.say(f"open {page}")
     return counts
+
+
+def _models(models: Models, evaluations: Sequence[Mapping[str, Any]]) -> Models:
+    """What the labels say of their models, and what evaluations say of models whose labels an older release wrote."""
+    told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
+    doubts = {name: doubt for name, doubt in told.items() if doubt}
+    thresholds = {**models.thresholds, **dict.fromkeys(doubts, math.inf)}
+    return replace(models, thresholds=thresholds, doubts={**models.doubts, **doubts})
 
 
 def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str]) -> Path:

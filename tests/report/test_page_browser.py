@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from artray.labeling.contract import Models
 from artray.report.overview import Overview
-from artray.report.page import Label, Work, write_page
+from artray.report.page import write_page
+from artray.report.works import Label, Work
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs the package playwright").expect
 
@@ -89,7 +91,7 @@ def address(tmp_path_factory):
         WORKS,
         [EVALUATION],
         {"title": "Five thousand works", "created": "2026-11-21", "run": "run 1"},
-        thresholds={"style-1": 0.5},
+        models=Models({"style-1": 0.5}),
         overview=make_overview(),
     )
     return page.as_uri()
