@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,11 @@ class Models:
     doubts: Mapping[str, str] = field(default_factory=dict)
     multilabel: frozenset[str] = frozenset()
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def doubted(self, doubts: Mapping[str, str]) -> Models:
+        """The same with more models, by model_id, of which nothing can be relied on."""
+        thresholds = {**self.thresholds, **dict.fromkeys(doubts, math.inf)}
+        return replace(self, thresholds=thresholds, doubts={**self.doubts, **doubts})
 
 
 def models_of(notes: Iterable[Mapping[str, Any]]) -> Models:

@@ -253,15 +253,16 @@ def _range(bounds: Sequence[float | None] | None) -> str:
 def _lead(evaluation: Mapping[str, Any]) -> str:
     level = evaluation["levels"]["artwork"]
     low, high = level["intervals"]["accuracy"]
+    whole = " in all their labels" if evaluation["labels"] in ("multilabel", "several") else ""
     parts = [
         f"Of {level['n']:,} works that it never saw while it learned, the model labelled "
-        f"<strong>{level['accuracy']:.0%}</strong> rightly (95 % interval {low:.0%} to {high:.0%})."
+        f"<strong>{level['accuracy']:.0%}</strong> rightly{whole} (95 % interval {low:.0%} to {high:.0%})."
     ]
     constant = f"Giving every work {_CONSTANT} would be right for {level['majority_share']:.0%}"
     if level["baseline"]:
         constant += f", a logistic regression for {level['baseline']['accuracy']:.0%}"
     doubt = doubt_of(evaluation["levels"])
-    told = [f'<strong class="unsure">{escape(doubt)}</strong>'] if doubt else []
+    told = [f"<strong>{escape(doubt)}</strong>"] if doubt else []
     return " ".join([*parts, f"{constant}.", *told])
 
 

@@ -299,8 +299,9 @@ def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], ne
 def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
     if label is None:
         return None
-    ranked = sorted((-shown_score(score), places[name]) for name, score in label.scores.items())
-    return [number for score, place in ranked if score < 0 for number in (place, -score)]
+    # Of scores that look alike the label's comes first.
+    ranked = sorted((-shown_score(score), name != label.label, places[name]) for name, score in label.scores.items())
+    return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
 
 
 def _scaled(score: float | None) -> int | None:

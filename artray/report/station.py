@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +16,7 @@ from artray.bundles.classifier import read_evaluation
 from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.job import Counts
-from artray.labeling.contract import Models, models_of, read_notes
+from artray.labeling.contract import models_of, read_notes
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.report.evaluation import evaluation_page
@@ -85,9 +82,14 @@ def report(options: ReportOptions) -> Counts:
     if len(works) < total:
         about["shown"] = f"Shown are the least certain of {total:,}"
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
-    models = _models(models_of(read_notes(file) for file in dataset.get_fragments()), evaluations)
-    for model in sorted(models.doubts.keys() & set(labels["model_id"].to_pylist())):
-        console.say(f"{model}: {models.doubts[model]}")
+    # Of models whose labels an older release wrote only their evaluations say that they are no better than chance.
+    told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
+    doubts = {name: doubt for name, doubt in told.items() if doubt}
+    models = models_of(read_notes(file) for file in dataset.get_fragments()).doubted(doubts)
+    used = labels.group_by(["task", "model_id"]).aggregate([]).sort_by("task").to_pylist()
+    for item in used:
+        if item["model_id"] in models.doubts:
+            console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
     page = write_page(folder, works, evaluations, about, models=models, overview=overview)
     counts: Counts = {
         "rows": len(works),
@@ -98,19 +100,11 @@ def report(options: ReportOptions) -> Counts:
         "out": str(out),
         "page": str(page),
     }
-    exported = export_labels(options, options.labels, folder, options.features)
+    exported = export_labels(options, options.labels, folder, options.features, doubts=doubts)
     if exported:
         counts["exports"] = exported
     console.say(f"open {page}")
     return counts
-
-
-def _models(models: Models, evaluations: Sequence[Mapping[str, Any]]) -> Models:
-    """What the labels say of their models, and what evaluations say of models whose labels an older release wrote."""
-    told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
-    doubts = {name: doubt for name, doubt in told.items() if doubt}
-    thresholds = {**models.thresholds, **dict.fromkeys(doubts, math.inf)}
-    return replace(models, thresholds=thresholds, doubts={**models.doubts, **doubts})
 
 
 def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str]) -> Path:

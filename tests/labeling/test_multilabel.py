@@ -11,8 +11,10 @@ from artray.bundles.classifier import Bundle
 from artray.labeling.contract import LABELS, models_of
 from artray.labeling.models import identity
 from artray.labeling.published import read_labels
-from artray.labeling.station import label_rows
+from artray.labeling.station import LabelOptions, label_catalog, label_rows
 from artray.storage import Location, digest
+from tests.labeling import serial
+from tests.labeling.bundles import write_bundle, write_manifest, write_pictures
 from tests.labeling.test_contract import AT, NAMES, bundle, labels, staged
 
 
@@ -87,3 +89,54 @@ def test_what_files_say_of_their_models():
     assert found.thresholds == {"a": 0.5, "b": float("inf"), "d": float("inf")}
     assert found.doubts == {"d": "No better than chance."}
     assert (found.multilabel, found.concepts) == ({"e"}, {"e": {"x": "http://x"}})
+
+
+def test_rows_that_stay_from_a_run_of_before_have_all_columns(tmp_path, monkeypatch):
+    serial.install(monkeypatch)
+    pictures = write_pictures(tmp_path / "scans", 4, broken=1)
+    first = dict(list(pictures.items())[:3])
+    model = write_bundle(f"{tmp_path}/model", "features", "tone")
+    out = tmp_path / "out"
+
+    def run() -> dict[str, object]:
+        manifest = f"{tmp_path}/manifest"
+        return label_catalog(LabelOptions(manifest=manifest, model=[model], out=str(out)))
+
+    write_manifest(f"{tmp_path}/manifest", first)
+    run()
+    (file,) = (out / "_runs").glob("*/tone.parquet")
+    pq.write_table(pq.read_table(file).drop_columns("labels"), file)  # as the release before wrote it
+    write_manifest(f"{tmp_path}/manifest", pictures)
+    counts = run()
+    assert (counts["kept"], counts["computed"]) == (3, 2)
+    found = pq.read_table(out / "task=tone" / "labels.parquet")
+    assert found["labels"].to_pylist() == [label and [label] for label in found["label"].to_pylist()]
+    assert found["label"].null_count == 1
+
+
+def test_a_run_counts_labels_and_the_works_without_any(tmp_path, monkeypatch, capsys):
+    serial.install(monkeypatch)
+    write_manifest(f"{tmp_path}/manifest", write_pictures(tmp_path / "scans", 6))
+    thresholds = {"motif 0": 0.0, "motif 1": 0.0, "motif 2": 1.0}
+    level = {
+        "n": 9,
+        "accuracy": 0.5,
+        "hamming_loss": 0.3,
+        "majority": {"accuracy": 0.2, "balanced_accuracy": 0.5},
+        "intervals": {"balanced_accuracy": [0.4, 0.7]},
+    }
+    changes = {"labels": "multilabel", "thresholds": thresholds, "metrics": {"test": {"artwork": level}}}
+    options = {"manifest": f"{tmp_path}/manifest", "out": f"{tmp_path}/out"}
+    model = write_bundle(f"{tmp_path}/model", "features", "motif", **changes)
+    counts = label_catalog(LabelOptions(model=[model], **options))
+    assert counts["tasks"] == {"motif": {"motif 0": 6, "motif 1": 6}}
+    said = capsys.readouterr().err
+    assert "motif: This model is not surely better than chance" in said
+    assert "have no label" not in said
+    model = write_bundle(
+        f"{tmp_path}/other", "features", "motif", **changes | {"thresholds": dict.fromkeys(thresholds, 1)}
+    )
+    label_catalog(LabelOptions(model=[model], **options))
+    assert "motif: 6 works have no label: no class reaches its threshold" in capsys.readouterr().err
+    (run,) = {note["doubt"] for note in json.loads((tmp_path / "out" / "_run.json").read_text())["bundles"]}
+    assert "all its labels are uncertain" in run

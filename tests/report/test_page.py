@@ -443,3 +443,9 @@ def test_an_evaluation_of_several_labels_says_what_it_found_of_each():
     assert (shown["multilabel"], shown["levels"]["artwork"]["found"]) == (True, [0.75, 0.5])
     (shown,) = encoded([], [evaluation()])["evaluations"]
     assert (shown["multilabel"], shown["levels"]["artwork"]["found"], shown["doubt"]) == (False, None, None)
+
+
+def test_of_scores_that_look_alike_the_labels_comes_first():
+    label = Label("b", 0.500004, {"a": 0.499996, "b": 0.500004})
+    (work,) = encoded([Work("w", "w.jpg", labels={"style": label})])["works"]
+    assert work["scores"] == [[1, 0.5, 0, 0.5]]

@@ -68,7 +68,7 @@ FIELDS = {
     "labels": ("sc:Text", "All that are said: that class, or where there may be several each that is sure enough"),
     "label_uri": ("sc:Text", "The class in the Getty's Art & Architecture Thesaurus, where it is known"),
     "score": ("sc:Float", "The label's score, 0 to 1, calibrated on works not trained on"),
-    "decision": ("sc:Text", "label, or uncertain where the score is below the task's threshold"),
+    "decision": ("sc:Text", "label, or uncertain: the score is below the task's threshold, or nothing is said"),
     "model_id": ("sc:Text", "The model that gave the label"),
     "run_id": ("sc:Text", "The run that gave the label"),
     "labeled_at": ("sc:DateTime", "When the run began"),

@@ -73,8 +73,10 @@ def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
             f"Models: {', '.join(map(plain, item.models))}.",
             *(f"**{plain(doubt)}**" for doubt in item.doubts),
             *(["A picture may have several labels here, or none."] if task.multilabel else []),
-            _table(["label", "pictures"], [[plain(label), f"{count:,}"] for label, count in ranked[:_SHOWN]]),
         ]
+        if ranked:
+            rows = [[plain(label), f"{count:,}"] for label, count in ranked[:_SHOWN]]
+            parts.append(_table(["label", "pictures"], rows))
         if len(ranked) > _SHOWN:
             parts.append(f"… and {len(ranked) - _SHOWN:,} labels more.")
     return "\n\n".join(parts) + "\n"

@@ -143,7 +143,6 @@ class Source:
         """What is uncertain, for a terminal."""
         lines = []
         for task in self.tasks:
-            lines += [f"{task.name}: {doubt}" for doubt in task.doubts]
             values = [task.threshold] if task.threshold is not None else sorted(task.thresholds.values())
             said = " or ".join("any score" if value == math.inf else f"a score of {value:.3f}" for value in values)
             unknown = f"no threshold is known, no label is uncertain (--threshold {task.name}=SCORE sets one)"
@@ -194,6 +193,8 @@ def read_source(
     features: Location | None = None,
     thresholds: Mapping[str, float] | None = None,
     base_uri: str | None = None,
+    *,
+    doubts: Mapping[str, str] | None = None,
 ) -> Source:
     """The labels in a folder.
 
@@ -202,6 +203,7 @@ def read_source(
         features: A feature table of the same pictures.
         thresholds: By task, instead of the bundles' own.
         base_uri: See `Source.uri`.
+        doubts: By model_id, why nothing that a model says can be relied on, beside what the labels say themselves.
 
     Raises:
         InputError: There are no labels, or none of a task in `thresholds`.
@@ -222,7 +224,7 @@ def read_source(
     for name, files in sorted(fragments.items()):
         notes = [read_notes(file) for file in files]
         run |= notes[-1]
-        known = models_of(notes)
+        known = models_of(notes).doubted(doubts or {})
         data = LabelDataset(files, LABELS, whole.format, whole.filesystem)
         models = sorted(_models(data))
         tasks.append(

@@ -53,9 +53,9 @@ def write(folder: Path, doubt: str | None = None) -> str:
     return str(folder / "labels")
 
 
-def export(folder: Path, labels: str, **options: object) -> Path:
+def export(folder: Path, labels: str, doubts: dict[str, str] | None = None, **options: object) -> Path:
     formats = ["csv", "annotations", "linked_art", "croissant", "dataset_card"]
-    export_labels(ExportOptions(export=formats, **options), Location.parse(labels), folder)
+    export_labels(ExportOptions(export=formats, **options), Location.parse(labels), folder, doubts=doubts)
     return folder / "exports"
 
 
@@ -123,9 +123,10 @@ def test_the_users_threshold_is_for_all_labels(tmp_path):
     assert [row["motif_decision"] for row in rows.values()] == ["label", "label", "uncertain", ""]
 
 
-def test_a_model_that_is_no_better_than_chance_says_nothing_for_certain(tmp_path, capsys):
-    exports = export(tmp_path / "page", write(tmp_path, DOUBT))
-    assert f"motif: {DOUBT}" in capsys.readouterr().err
+@pytest.mark.parametrize("told_by", ["labels", "evaluation"])
+def test_a_model_that_is_no_better_than_chance_says_nothing_for_certain(tmp_path, told_by):
+    labels = write(tmp_path, DOUBT if told_by == "labels" else None)
+    exports = export(tmp_path / "page", labels, doubts={"motif-1": DOUBT} if told_by == "evaluation" else None)
     assert [row["motif_decision"] for row in table(exports).values()] == ["uncertain"] * 3 + [""]
     assert all(possible for labels in assigned(exports).values() for *_, possible in labels)
     card = (exports / "dataset" / "README.md").read_text("utf-8")
