@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from artray.catalogs.corrections import corrected
 from artray.catalogs.targets import read_targets
 from artray.classifiers.config import ExamplesConfig
 from artray.engine.examples import decode_images
-from artray.errors import InputError, did_you_mean
+from artray.errors import InputError
 from artray.features.colormaps import learn_color_maps
 from artray.features.columns import matrix
 from artray.ingest.splits import PARTS, assign_folds
@@ -120,14 +121,29 @@ def load_examples(
     )
 
 
+# Columns with text in which no label stands.
+_OURS = frozenset(("object_id", "image_uri", "version", "group", "split", "change", "status", "error"))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Text, or lists of it."""
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def _no_column(name: str, config: ExamplesConfig, schema: pa.Schema) -> str:
     """That a column is not there, and what to do about it."""
     there = f"(it has {', '.join(schema.names)})"
     if name == config.target:
-        texts = [item.name for item in schema if item.name != "object_id"]
-        hint = did_you_mean(name, texts)
+        texts = [item.name for item in schema if _is_text(item.type) and item.name not in _OURS]
+        near = difflib.get_close_matches(name, texts, n=1, cutoff=0.75)
+        hint = f"; did you mean {near[0]}?" if near else ""
         task = f"the config's task is {config.task}" + ("" if name == config.task else f", its target {name}")
-        return f"has no column {name!r}; {task}: --task NAME sets task and target to another column{hint} {there}"
+        return (
+            f"has no column {name!r}; {task}: --task NAME sets task and target to another column{hint} (columns with "
+            f"text: {', '.join(texts) or 'none'})"
+        )
     if name == "split":
         return f"has no column 'split': made by an older ingest? Ingest writes it {there}"
     if name == "status":

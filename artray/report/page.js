@@ -645,7 +645,8 @@
     ordered.slice(0, COLOURS).forEach((of, colour) => { colourOf[of] = colour; });
     const entries = ordered.slice(0, COLOURS).map((of, colour) => ({ text: className(task, of), value: `${task}:${of}`, number: counts[of], colour }));
     if (ordered.length > COLOURS) entries.push({ text: `${ordered.length - COLOURS} other labels`, colour: COLOURS });
-    const first = (work) => saidOf(work, task)[0]?.place;
+    const { label, said } = data.labels[task];
+    const first = said ? (work) => said[work]?.[0] : (work) => label[work];
     return { colours: Uint8Array.from(everyWork, (work) => colourOf[first(work)] ?? COLOURS), entries };
   }
 
