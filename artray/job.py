@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import signal
 import sys
 import threading
@@ -52,6 +53,8 @@ def main(
     station: Callable[[OptionsT], Counts],
     argv: Sequence[str] | None = None,
     program: str | None = None,
+    *,
+    example: str = "",
 ) -> None:
     """Run one job as a command; ends the process with the contract's exit status.
 
@@ -61,6 +64,7 @@ def main(
         station: Does the work and returns its counts, which are printed as JSON with `seconds` added.
         argv: The command line without the program's name; default is the process's.
         program: What the help calls the job; default is the script's name.
+        example: Flags of a usual call, which the help shows.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     started = time.monotonic()
@@ -69,7 +73,7 @@ def main(
     _sigterm_came = False
     heed_sigterm()
     try:
-        values, verbose = parse(options_type, arguments, program)
+        values, verbose = parse(options_type, arguments, program, example)
         console.quiet(verbose)
         counts = station(validate(options_type, values))
     except KeyboardInterrupt:
@@ -112,13 +116,15 @@ def _terminate(number: int, frame: types.FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def parse(options_type: type[Options], argv: Sequence[str], program: str | None = None) -> tuple[dict[str, Any], bool]:
+def parse(
+    options_type: type[Options], argv: Sequence[str], program: str | None = None, example: str = ""
+) -> tuple[dict[str, Any], bool]:
     """Flags and the `--options` file, as unchecked values, and whether `-v` was given.
 
     Raises:
         InputError: An unknown flag, a missing required one, or an options file that can't be read.
     """
-    parser = _parser(options_type, program)
+    parser = _parser(options_type, program, example)
     parsed, unknown = parser.parse_known_args(argv)
     if unknown:
         hint = did_you_mean(unknown[0].partition("=")[0], map(_flag, options_type.model_fields))
@@ -156,10 +162,14 @@ def validate(options_type: type[OptionsT], values: Mapping[str, Any], source: st
         if fault["type"] == "extra_forbidden":
             *parents, key = map(str, fault["loc"])
             known = _keys(options_type, parents)
+            below = [] if parents else [f"{each}.{key}" for each in known if key in _keys(options_type, [each])]
+            hint = did_you_mean(below[0], below) if below else did_you_mean(key, known)
             listed = f" (known here: {', '.join(sorted(known))})" if known else ""
-            raise InputError(f"{name}: unknown key{did_you_mean(key, known)}{listed}") from error
-        given = "" if fault["type"] == "missing" else f" (given: {without_keys(str(fault['input']))[:80]!r})"
-        raise InputError(f"{name}: {reason}{given}") from error
+            raise InputError(f"{name}: unknown key{hint}{listed}") from error
+        if fault["type"] == "missing":
+            raise InputError(f"{name}: {reason}" if source else f"{name}: is required (--help shows how)") from error
+        hint = did_you_mean(str(fault["input"]), re.findall(r"'([^']+)'", reason)) if "literal" in fault["type"] else ""
+        raise InputError(f"{name}: {reason}{hint} (given: {without_keys(str(fault['input']))[:80]!r})") from error
 
 
 def _keys(model: type[BaseModel], parents: Sequence[str]) -> list[str]:
@@ -240,12 +250,13 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (--help lists the options)")
 
 
-def _parser(options_type: type[Options], program: str | None) -> _Parser:
+def _parser(options_type: type[Options], program: str | None, example: str) -> _Parser:
     fields = options_type.model_fields
     summary = (options_type.__doc__ or "").split("\n\n")[0]
     needed = [f"{_flag(name)} {_metavar(field)} " for name, field in fields.items() if field.is_required()]
     usage = f"%(prog)s {''.join(needed)}[options]"
     parser = _Parser(prog=program, usage=usage, description=summary, allow_abbrev=False, add_help=False)
+    parser.epilog = f"example: %(prog)s {example}" if example else None
     required, rest = parser.add_argument_group("required"), parser.add_argument_group("options")
     for name, field in fields.items():
         _add_flag((required if field.is_required() else rest).add_argument, name, field)

@@ -18,12 +18,14 @@ class Station(NamedTuple):
         options: The name there of its options, an `artray.job.Options`.
         function: The name there of what takes them and returns the counts.
         summary: The first line of the options' docstring, to be known without importing the module.
+        example: Flags of a usual call, those that are required among them.
     """
 
     module: str
     options: str
     function: str
     summary: str
+    example: str
 
 
 STATIONS = {
@@ -32,84 +34,98 @@ STATIONS = {
         "DownloadOptions",
         "download",
         "Fetch the pictures that a catalogue names by address.",
+        "--catalog catalog.csv --out work/download",
     ),
     "ingest": Station(
         "artray.ingest.station",
         "IngestOptions",
         "ingest",
         "List the pictures of a collection, join its catalogue, write the manifest.",
+        "--images scans --catalog catalog.csv --label style=style --split-by artist --out work/manifest",
     ),
     "extract-features": Station(
         "artray.features.station",
         "FeatureOptions",
         "extract_features",
         "Compute features of every picture of a manifest.",
+        "--manifest work/manifest --out work/features",
     ),
     "make-patches": Station(
         "artray.patches.station",
         "PatchOptions",
         "make_patches",
         "Cut random squares from every picture of a manifest, as PNG in Parquet.",
+        "--manifest work/manifest --out work/patches",
     ),
     "train": Station(
         "artray.classifiers.station",
         "TrainOptions",
         "train",
         "Train a classifier as a config says, on several workers, and evaluate it on works it never saw.",
+        "--config lite0_head --task style --data work/features --out work/model",
     ),
     "search": Station(
         "artray.classifiers.search",
         "SearchOptions",
         "search",
         "Train a config with every combination of some settings, on some seeds and splits, and rank them.",
+        "--config lite0_head --data work/features --grid epochs=20,40 --out work/search",
     ),
     "train-gan": Station(
         "artray.report.gans.station",
         "TrainGanOptions",
         "train_gan_with_page",
         "Train a generator of pictures as a config says, score it, and write a page about it.",
+        "--config gan_resnet --data work/manifest --out work/gan",
     ),
     "sample-gan": Station(
         "artray.gans.sampling",
         "SampleOptions",
         "sample_gan",
         "Write pictures of a trained generator as a collection with a manifest, which all other jobs read.",
+        "--model work/gan --out work/generated",
     ),
     "compare-gans": Station(
         "artray.report.gans.station",
         "ComparisonOptions",
         "compare_gans_with_pages",
         "Train several GANs on the same works, and score all of them alike.",
+        "--config gan_basic,gan_dcgan --data work/manifest --out work/gans",
     ),
     "gan-augmentation": Station(
         "artray.gans.augmentation_study",
         "AugmentationOptions",
         "compare_augmentation",
         "Train a classifier without and with generated works, and compare on real works that nothing has seen.",
+        "--config lite0_head --gan gan_dcgan --data work/features --out work/augmentation",
     ),
     "label-catalog": Station(
         "artray.labeling.station",
         "LabelOptions",
         "label_catalog",
         "Label every picture of a manifest with one or more model bundles; what is labelled already is kept.",
+        "--manifest work/manifest --features work/features --model work/model --out work/labels",
     ),
     "report": Station(
         "artray.report.station",
         "ReportOptions",
         "report",
         "Write a page that shows every picture with its labels; it needs no server and no internet.",
+        "--labels work/labels --features work/features --evaluation work/model --out page",
     ),
     "estimate": Station(
         "artray.estimate",
         "EstimateOptions",
         "estimate",
         "Estimate how long a collection takes on which machines, and what it costs.",
+        "--work label --pictures 500000",
     ),
     "demo": Station(
         "artray.demo",
         "DemoOptions",
         "demo",
         "Label the sample collection: 22 works by hand, 24 by code, two broken files.",
+        "",
     ),
 }
 
@@ -126,4 +142,4 @@ def run(name: str, argv: Sequence[str] | None = None, program: str | None = None
 
     station = STATIONS[name]
     module = import_module(station.module)
-    main(getattr(module, station.options), getattr(module, station.function), argv, program)
+    main(getattr(module, station.options), getattr(module, station.function), argv, program, example=station.example)

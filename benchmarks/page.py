@@ -23,8 +23,10 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from artray import console
+from artray.labeling.contract import Models
 from artray.report.overview import make_overview
-from artray.report.page import Label, Work, write_page
+from artray.report.page import write_page
+from artray.report.works import Label, Work
 
 STYLES = [f"style {i:02}" for i in range(24)]
 EMOTIONS = [f"emotion {i:02}" for i in range(16)]
@@ -155,7 +157,7 @@ def main() -> None:
         started = time.monotonic()
         overview = make_overview([work.object_id for work in works], embedding)
         alike = time.monotonic()
-        address = write_page(folder, works, thresholds={STYLES[0]: 0.5}, overview=overview).as_uri()
+        address = write_page(folder, works, models=Models({STYLES[0]: 0.5}), overview=overview).as_uri()
         written = time.monotonic()
         size = sum(path.stat().st_size for path in (folder / "data").iterdir())
         console.table(

@@ -107,7 +107,7 @@ def test_a_job_with_a_config_has_no_options_file(capsys):
         (["--out", "x", "red"], ["red"]),
         (["--out"], ["--out", "argument"]),
         (["--per", "3", "--out", "x"], ["--per"]),  # no abbreviations: they would break when an option is added
-        ([], ["--out", "required"]),
+        ([], ["--out: is required", "--help"]),
         (["--out", "x", "--per-image", "many"], ["--per-image", "'many'"]),
         (["--out", "x", "--per-image", "0"], ["--per-image", "greater than or equal to 1", "'0'"]),
         (["--out", "x", "--gamma", "-1"], ["--gamma"]),
@@ -187,6 +187,12 @@ def test_help(capsys):
     assert "--per-image N strokes (default: 10)" in text
     assert "what to paint with (default: red,blue)" in text
     assert "--options FILE" in text
+
+
+def test_help_ends_with_an_example(capsys):
+    with pytest.raises(SystemExit):
+        job.main(PaintOptions, lambda options: {}, ["--help"], "paint", example="--out wall")
+    assert capsys.readouterr().out.rstrip().endswith("example: paint --out wall")
 
 
 @pytest.mark.parametrize(

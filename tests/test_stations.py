@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import shlex
 import subprocess
 import sys
 import typing
@@ -12,7 +13,7 @@ import pytest
 
 import artray
 from artray.__main__ import main
-from artray.job import Options
+from artray.job import Options, parse
 from artray.stations import STATIONS
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,8 @@ def test_every_station_is_where_the_table_says(name):
     (parameter,) = inspect.signature(function).parameters
     assert typing.get_type_hints(function)[parameter] is options
     assert station.summary == options.__doc__.split("\n\n")[0]
+    values, _ = parse(options, shlex.split(station.example))  # refuses a flag that there is not
+    assert {field for field, told in options.model_fields.items() if told.is_required()} <= values.keys()
 
 
 def test_every_station_has_a_script_and_every_script_its_own():

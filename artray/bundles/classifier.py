@@ -8,10 +8,12 @@ without it is no bundle.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from artray.bundles.description import (
     TASK,
@@ -23,6 +25,8 @@ from artray.bundles.description import (
 )
 from artray.bundles.inputs import BundleInput
 from artray.bundles.keras_files import load_keras
+from artray.bundles.thresholds import DECISION, doubt_of
+from artray.catalogs.targets import Labels
 from artray.storage import Location
 
 BUNDLE = "bundle.json"
@@ -41,7 +45,12 @@ class BundleClass(BaseModel):
 
 
 class Bundle(AnyBundle):
-    """`bundle.json`. A bundle may be a stranger's: what becomes a path or a column's name is checked here."""
+    """`bundle.json`. A bundle may be a stranger's: what becomes a path or a column's name is checked here.
+
+    Attributes:
+        labels: How many labels a work may have, as in the config. Bundles of before say so in their config only.
+        thresholds: Where it may have several: by class, from which score on it is said.
+    """
 
     task: str = Field(pattern=TASK)
     target: str
@@ -49,6 +58,16 @@ class Bundle(AnyBundle):
     input: BundleInput
     temperature: float = Field(gt=0, allow_inf_nan=False)
     model_sha: str
+    labels: Labels = "one"
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_of_the_config(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "labels" in values or not isinstance(values.get("config"), dict):
+            return values
+        told = values["config"].get("labels", "one")
+        return {**values, "labels": "multilabel" if told == "several" else told}  # so called by 0.1
 
     @field_validator("metrics", mode="before")
     @classmethod
@@ -62,6 +81,30 @@ class Bundle(AnyBundle):
     def _have_names(cls, classes: list[BundleClass]) -> list[BundleClass]:
         check_names([item.name for item in classes])
         return classes
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_the_classes(self) -> Bundle:
+        unknown = sorted(self.thresholds.keys() - {item.name for item in self.classes})
+        if unknown:
+            raise ValueError(f"thresholds: there is no class {unknown[0]!r}")
+        if self.thresholds and not self.multilabel:
+            raise ValueError(f"thresholds: are for labels: multilabel, not {self.labels}")
+        return self
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a work may have several labels, each said for itself."""
+        return self.labels == "multilabel"
+
+    @property
+    def doubt(self) -> str | None:
+        """Why nothing that the model says can be relied on; None where it is better than chance (see `doubt_of`)."""
+        tested = self.metrics.get("test")
+        return doubt_of(tested) if isinstance(tested, dict) else None
+
+    def class_thresholds(self) -> npt.NDArray[np.float32]:
+        """From which score on each class is said where a work may have several: (classes,)."""
+        return np.array([self.thresholds.get(item.name, DECISION) for item in self.classes], np.float32)
 
 
 def load_bundle(uri: Location) -> Bundle:

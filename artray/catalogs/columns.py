@@ -47,7 +47,8 @@ class Task(BaseModel):
         vocabulary: The name of one that comes with artray, a YAML file, or `none`: each value is a class. By default
             the one that is called like the task, if there is one.
         grouping: One of the vocabulary's; its groups are the classes.
-        several: What becomes of a cell with several different values.
+        several: What becomes of a cell with several different values: `all` makes a list of labels of each cell, for a
+            config with `labels: multilabel`.
         merge: New class by the classes it replaces.
         keep: The only classes kept.
         min_class_size: Classes with fewer rows are dropped.
@@ -57,7 +58,7 @@ class Task(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     vocabulary: str | None = None
     grouping: str | None = None
-    several: Literal["drop", "first", "known"] = "drop"
+    several: Literal["drop", "first", "known", "all"] = "drop"
     merge: dict[str, tuple[str, ...]] = {}
     keep: tuple[str, ...] | None = None
     min_class_size: int = Field(1, ge=1)

@@ -3,9 +3,9 @@
     object_id, task, label, predicted, score, corrected_at
 
 A confirmed label is a correction too: now it is known. An empty one says that none of the task's labels is right: the
-work then has none. Of several for one work and task the latest counts, by `corrected_at`, else by the order of files
-and rows. A spreadsheet may have been at the file: any encoding, separator or form of table that a catalogue may have
-will do.
+work then has none. Of a task with several labels `label` holds all that are right (see `targets.separate`). Of several
+corrections for one work and task the latest counts, by `corrected_at`, else by the order of files and rows. A
+spreadsheet may have been at the file: any encoding, separator or form of table that a catalogue may have will do.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from artray import console
 from artray.catalogs.catalog import read_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
+from artray.catalogs.targets import separate
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -47,7 +48,7 @@ class Corrected:
     """A table's labels after the corrections.
 
     Attributes:
-        labels: Strings, null where a row has none.
+        labels: Strings, or lists of strings as in the table; null where a row has none.
         changed: Rows that had another label.
         added: Rows that had none.
         cleared: Rows whose label was taken away.
@@ -111,10 +112,11 @@ def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location])
     """A table with the corrections of a task in one of its columns, and a word about them.
 
     Raises:
-        InputError: A file can't be read, has nothing about the task, or the column does not hold one label a row.
+        InputError: A file can't be read, has nothing about the task, or the column does not hold labels.
     """
     kind = table[column].type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    plain = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+    if not (pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_null(plain)):
         raise InputError(f"corrections are labels; the column {column!r} holds {kind}")
     found = read_corrections(uris)
     if task not in found.labels:
@@ -130,14 +132,18 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
 
     Args:
         table: Keyed by `object_id`; an id may stand in several rows (patches of a work).
-        column: Its labels, text; a column that the table does not have is empty.
+        column: Its labels: text, or lists of it where a row may have several; a column that the table does not have is
+            empty.
         labels: The corrections by object_id; None takes the label away.
     """
     ids = table["object_id"].to_pylist()
-    before = table[column].cast(pa.string()).to_pylist() if column in table.column_names else [None] * len(ids)
+    kind = table[column].type if column in table.column_names else pa.string()
+    kind = pa.list_(pa.string()) if pa.types.is_list(kind) or pa.types.is_large_list(kind) else pa.string()
+    several = pa.types.is_list(kind)
+    before = table[column].cast(kind).to_pylist() if column in table.column_names else [None] * len(ids)
     # The files went through programs that may have composed letters and trimmed spaces; the ids did not.
     wanted = {_folded(object_id): label for object_id, label in labels.items()} | dict(labels)
-    after = []
+    after: list[str | list[str] | None] = []
     changed = added = cleared = confirmed = 0
     used = set()
     for object_id, old in zip(ids, before, strict=True):
@@ -145,17 +151,19 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
         if name not in wanted:
             after.append(old)
             continue
-        label = wanted[name]
+        given = wanted[name]
+        label = separate(given) if several and given is not None else given
         after.append(label)
         used.add(_folded(object_id))
-        had = old not in (None, "")
-        changed += had and label not in (None, old)
+        had = bool(old)
+        same = sorted(old) == sorted(label) if several and old and label else old == label
+        changed += had and label is not None and not same
         added += not had and label is not None
         cleared += had and label is None
-        confirmed += had and old == label
+        confirmed += had and same
     unknown = sorted(object_id for object_id in labels if _folded(object_id) not in used)
     return Corrected(
-        labels=pa.array(after, pa.string()),
+        labels=pa.array(after, kind),
         changed=changed,
         added=added,
         cleared=cleared,

@@ -36,10 +36,10 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """One label a row.
+    """One label a row, or a list of them.
 
     Attributes:
-        labels: Strings, null where a row has none.
+        labels: Strings, or lists of strings; null where a row has none.
         classes: The classes that occur, in the vocabulary's order (without one: alphabetically).
         counts: Rows of each of them.
         dropped: Rows without a label, by reason: `empty`, `several values`, `not in the vocabulary`,
@@ -55,6 +55,8 @@ class Labels:
         """The labels as lines for a terminal."""
         found = ", ".join(f"{name} {self.counts[name]:,}" for name in self.classes)
         labelled = f"labelled: {len(self.labels) - self.labels.null_count:,} of {len(self.labels):,} rows"
+        if pa.types.is_list(self.labels.type):
+            labelled += f", {sum(self.counts.values()):,} labels"
         return [
             labelled + (f" ({found})" if found else ""),
             *(f"  {why}: {what}" for why, what in self.dropped.items()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -33,7 +34,9 @@ def read_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str) 
         column = column.cast(kind.value_type)
     composed = pa.types.is_nested(kind)
     if labels == "one" and composed:
-        raise InputError(f"column {name!r} holds {kind}, not one label: set labels to multilabel or soft")
+        raise InputError(
+            f"column {name!r} holds {kind}, not one label: set labels to multilabel or soft (--set labels=multilabel)"
+        )
     cells = column.to_pylist(maps_as_pydicts="strict") if pa.types.is_map(kind) else column.to_pylist()
     read = {"one": _one, "multilabel": _several, "soft": _soft}[labels]
     targets = []
@@ -49,8 +52,21 @@ def _one(cell: Any) -> dict[str, float]:
     return {} if cell in (None, "") else {str(cell): 1.0}
 
 
+def separate(cell: str) -> list[str]:
+    """The labels of a cell: with semicolons between them, or a JSON list, which labels with semicolons need.
+
+    >>> separate("oil; ink"), separate('["oil; varnished", "ink"]')
+    (['oil', 'ink'], ['oil; varnished', 'ink'])
+    """
+    parts: list[Any] = cell.split(SEPARATOR)
+    if cell.lstrip().startswith("["):
+        with suppress(ValueError):  # a label that begins so
+            parts = list(json.loads(cell))
+    return list(dict.fromkeys(str(part).strip() for part in parts if part is not None and str(part).strip()))
+
+
 def _several(cell: Any) -> dict[str, float]:
-    values = cell.split(SEPARATOR) if isinstance(cell, str) else cell or []
+    values = separate(cell) if isinstance(cell, str) else cell or []
     if isinstance(values, dict):
         values = [label for label, share in values.items() if share]
     return {str(value).strip(): 1.0 for value in values if value is not None and str(value).strip()}

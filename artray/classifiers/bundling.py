@@ -58,6 +58,8 @@ def write_bundle(
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,
+        labels=config.labels,
+        thresholds=evaluation.get("thresholds") or {},  # an evaluation of before has none
         model_sha=digest(data),
         data={
             "fingerprint": digest("\n".join(ids).encode(), examples.targets.tobytes()),

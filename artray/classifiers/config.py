@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
@@ -14,6 +16,7 @@ from artray.catalogs.targets import Labels
 from artray.engine.augmentation import Augmentation
 from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule, Shape
+from artray.errors import InputError
 from artray.job import Options, read_config_file
 
 Monitor: TypeAlias = Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"]
@@ -111,7 +114,10 @@ class TrainConfig(Options):
     decay_epochs: int = Field(10, ge=1)
     batch_size: int = Field(64, ge=1, description="of all workers together")
     accumulate: int = Field(
-        1, ge=1, description="compute each batch in so many pieces, to need less memory; the update stays the same"
+        1,
+        ge=1,
+        description="compute each batch in so many pieces, to need less memory. The update stays the same, unless the "
+        "model has batch normalisation that learns: its statistics are those of each piece, not of the batch",
     )
     clip_norm: float | None = Field(None, gt=0, description="the longest that the gradient of a batch may be")
     epochs: int = Field(20, ge=1)
@@ -188,10 +194,22 @@ class TrainConfig(Options):
         )
 
 
-def read_config(file: str, changes: Mapping[str, str]) -> TrainConfig:
+def read_config(file: str, changes: Mapping[str, str], task: str | None = None) -> TrainConfig:
     """A config, by name or file, with changes from the command line (`optimizer.learning_rate=0.01`).
+
+    Args:
+        file: A packaged config's name, or a path.
+        changes: Values in YAML by their key.
+        task: Of another task than the config's own: the name of the labels, and of the column that holds them.
 
     Raises:
         InputError: There is no such config, it can't be read, or a key or value is not one.
     """
-    return read_config_file(TrainConfig, file, changes)
+    if task is None:
+        return read_config_file(TrainConfig, file, changes)
+    if not re.fullmatch(TASK, task):
+        raise InputError(
+            f"--task {task}: a task's name is of a-z, 0-9, _ and -; for a column of another name give both, as in "
+            f"--set task=name --set 'target={task}'"
+        )
+    return read_config_file(TrainConfig, file, {"task": json.dumps(task), "target": json.dumps(task), **changes})

@@ -1,6 +1,8 @@
 """How good a classifier is on works it never saw (E4): `evaluation.json`, and each work's prediction.
 
 task, part, labels, classes, temperature
+thresholds  where a work may have several labels: class → from which score on it is said (see `bundles.thresholds`),
+            chosen on the validation part; everything below is judged by them. Else null
 majority_share  of the artworks' level, see there
 levels      artwork (and patch) → all of `metrics.evaluate`, and
               majority_share     accuracy of saying the same of every work: what most of them are
@@ -23,11 +25,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from artray.bundles.inputs import by_artwork
+from artray.bundles.thresholds import DECISION, class_thresholds
 from artray.catalogs.targets import Labels
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import reliability, sigmoid, softmax
 from artray.classifiers.examples import Examples
 from artray.classifiers.metrics import (
+    Thresholds,
     decisions,
     evaluate,
     intervals,
@@ -105,51 +109,64 @@ def evaluation_of(
     table = examples.table.take(rows)
     artwork_true = true[rows]
     part = np.asarray(table["part"])
-    unseen = part == "test"
-    level = _Level(artwork_true[unseen], artwork_scores[unseen], artwork_plain[unseen], examples.classes)
+    unseen, chosen = part == "test", part == "validation"
+    told: Thresholds = DECISION
+    if multilabel:
+        told = class_thresholds(artwork_true[chosen], artwork_scores[chosen])
+    level = _Level(artwork_true[unseen], artwork_scores[unseen], artwork_plain[unseen], examples.classes, told=told)
     judged = {"artwork": level}
     levels = {"artwork": level.metrics()}
     if baseline is not None:
-        simple = baseline.scores_of(np.asarray(names)[unseen].tolist())
-        levels["artwork"]["baseline"] = baseline.about() | level.plain(simple)
+        simple = baseline.scores_of(names)
+        # It gets thresholds of its own: it is to be beaten at its best.
+        own = class_thresholds(artwork_true[chosen], simple[chosen]) if multilabel else DECISION
+        levels["artwork"]["baseline"] = baseline.about() | level.plain(simple[unseen], own)
     if len(names) != len(owners):
         test = examples.part("test")
-        level = _Level(true[test], scores[test], plain[test], examples.classes, [owners[row] for row in test])
+        works = [owners[row] for row in test]
+        level = _Level(true[test], scores[test], plain[test], examples.classes, owners=works, told=told)
         judged["patch"] = level
         levels["patch"] = level.metrics()
-    chosen = part == "validation"
     validation = None
     if chosen.any():
-        validation = {"artwork": _metrics(artwork_true[chosen], artwork_scores[chosen], examples.classes)}
+        validation = {"artwork": _metrics(artwork_true[chosen], artwork_scores[chosen], examples.classes, told)}
     evaluation = {
         "task": task,
         "part": "test",
         "labels": labels,
         "classes": examples.classes,
         "temperature": temperature,
+        "thresholds": dict(zip(examples.classes, np.asarray(told).tolist(), strict=True)) if multilabel else None,
         "majority_share": levels["artwork"]["majority_share"],
         "levels": levels,
         "validation": validation,
         "calibration": {name: level.calibration for name, level in judged.items()},
         "curves": {name: level.curves() for name, level in judged.items()},
     }
-    return evaluation, predictions_table(table, artwork_true, artwork_scores, examples.classes)
+    return evaluation, predictions_table(table, artwork_true, artwork_scores, examples.classes, told)
 
 
 class _Level:
     """One level's test part: the works themselves, or their patches."""
 
     def __init__(
-        self, true: Ints, scores: Floats, plain: Floats, classes: Sequence[str], owners: Sequence[str] | None = None
+        self,
+        true: Ints,
+        scores: Floats,
+        plain: Floats,
+        classes: Sequence[str],
+        *,
+        owners: Sequence[str] | None = None,
+        told: Thresholds = DECISION,
     ):
-        self._true, self._scores, self._classes, self._owners = true, scores, classes, owners
+        self._true, self._scores, self._classes, self._owners, self._told = true, scores, classes, owners, told
         self.calibration = {"before": reliability(true, plain), "after": reliability(true, scores)}
 
     def metrics(self) -> dict[str, Any]:
         shares = one_hot(self._true, len(self._classes)).mean(axis=0)
         majority = self.plain(np.tile(shares, (len(self._true), 1)))
-        metrics = evaluate(self._true, self._scores, self._classes)
-        bounds = intervals(self._true, self._scores, self._owners)
+        metrics = evaluate(self._true, self._scores, self._classes, self._told)
+        bounds = intervals(self._true, self._scores, self._owners, thresholds=self._told)
         for index, name in enumerate(self._classes):
             metrics["per_class"][name]["intervals"] = {
                 key: [rounded(bound[index]) for bound in bounds[key]] for key in ("precision", "recall", "f1")
@@ -166,8 +183,8 @@ class _Level:
             "baseline": None,
         }
 
-    def plain(self, scores: Floats) -> dict[str, Any]:
-        return _metrics(self._true, scores, self._classes)
+    def plain(self, scores: Floats, thresholds: Thresholds = DECISION) -> dict[str, Any]:
+        return _metrics(self._true, scores, self._classes, thresholds)
 
     def curves(self) -> dict[str, Any]:
         has = one_hot(self._true, len(self._classes)).astype(bool)
@@ -181,13 +198,15 @@ class _Level:
         return curves_of
 
 
-def _metrics(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, Any]:
-    metrics = evaluate(true, scores, classes)
+def _metrics(true: Ints, scores: Floats, classes: Sequence[str], thresholds: Thresholds) -> dict[str, Any]:
+    metrics = evaluate(true, scores, classes, thresholds)
     del metrics["confusion"]
     return metrics
 
 
-def predictions_table(table: pa.Table, true: Ints, scores: Floats, classes: Sequence[str]) -> pa.Table:
+def predictions_table(
+    table: pa.Table, true: Ints, scores: Floats, classes: Sequence[str], thresholds: Thresholds = DECISION
+) -> pa.Table:
     """`predictions.parquet`: what is true of each work, and what was said of it.
 
     Args:
@@ -195,6 +214,7 @@ def predictions_table(table: pa.Table, true: Ints, scores: Floats, classes: Sequ
         true: True classes (see `metrics`).
         scores: (n, classes) probabilities.
         classes: Their names.
+        thresholds: From which score on each is said, where a work may have several.
 
     Returns:
         The table's columns (not `patch`), `true` and `label` (a class, or a list of them where a work may have
@@ -210,7 +230,7 @@ def predictions_table(table: pa.Table, true: Ints, scores: Floats, classes: Sequ
             )
         return pa.array(list(classes)).take(pa.array(values))
 
-    given = decisions(scores, multilabel)
+    given = decisions(scores, multilabel, thresholds)
     columns = {name: table[name] for name in ("object_id", "image_uri", "part") if name in table.column_names}
     return pa.table(
         {

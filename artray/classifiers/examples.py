@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +85,7 @@ def load_examples(
     needed = ["object_id", config.target, "split", *inputs[config.input]]
     for name in needed:
         if name not in dataset.schema.names:
-            hint = ": made by an older ingest? Ingest writes it" if name == "split" else ""
-            raise InputError(f"{data}: has no column {name!r}{hint} (it has {', '.join(dataset.schema.names)})")
+            raise InputError(f"{data}: {_no_column(name, config, dataset.schema)}")
     known = [name for name in ("group", "fold", "image_uri") if name in dataset.schema.names]
     needed = list(dict.fromkeys([*needed, *known]))
     if config.input == "features":
@@ -118,6 +119,36 @@ def load_examples(
         input=given,
         dropped=chosen.dropped,
     )
+
+
+# Columns with text in which no label stands.
+_OURS = frozenset(("object_id", "image_uri", "version", "group", "split", "change", "status", "error"))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Text, or lists of it."""
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _no_column(name: str, config: ExamplesConfig, schema: pa.Schema) -> str:
+    """That a column is not there, and what to do about it."""
+    there = f"(it has {', '.join(schema.names)})"
+    if name == config.target:
+        texts = [item.name for item in schema if _is_text(item.type) and item.name not in _OURS]
+        near = difflib.get_close_matches(name, texts, n=1, cutoff=0.75)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        task = f"the config's task is {config.task}" + ("" if name == config.task else f", its target {name}")
+        return (
+            f"has no column {name!r}; {task}: --task NAME sets task and target to another column{hint} (columns with "
+            f"text: {', '.join(texts) or 'none'})"
+        )
+    if name == "split":
+        return f"has no column 'split': made by an older ingest? Ingest writes it {there}"
+    if name == "status":
+        return f"has no column 'status': it is not what the config's input: {config.input} needs {there}"
+    return f"has no column {name!r} {there}"
 
 
 @dataclass(frozen=True)
@@ -154,14 +185,16 @@ def _label(config: ExamplesConfig, data: Location, table: pa.Table, all_for_trai
             dropped["other label"] += 1
         else:
             keep.append(row)
+    unreadable = _Unreadable(table, labels, parts)
     absent = [name for name in classes if name not in present]
     if absent:
-        raise InputError(f"{data}: no training example of {', '.join(absent)} in column {config.target!r}")
+        raise InputError(
+            f"{data}: no training example of {', '.join(absent)} in column {config.target!r}{unreadable.told('train')}"
+        )
     if len(classes) < 2:
         labels_there = f"only {classes[0]!r}" if classes else "no label"
-        raise InputError(
-            f"{data}: the training part of column {config.target!r} has {labels_there}; two classes are needed"
-        )
+        why = unreadable.told("train") or "; two classes are needed"
+        raise InputError(f"{data}: the training part of column {config.target!r} has {labels_there}{why}")
     refuse_bad_names(classes, data, config.target)
     ids = table["object_id"].to_pylist()
     numbers = table["patch"].to_pylist() if "patch" in table.column_names else [0] * len(ids)
@@ -175,10 +208,32 @@ def _label(config: ExamplesConfig, data: Location, table: pa.Table, all_for_trai
     part = np.array(parts, object)[rows]
     for name in ("train",) if all_for_training else PARTS:
         if name not in part:
-            raise InputError(f"{data}: no labelled example in the {name} part (column 'split')")
+            raise InputError(f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}")
     known = [name for name in ("object_id", "patch", "image_uri") if name in table.column_names]
     kept = table.select(known).take(rows)
     return _Chosen(rows, kept.append_column("part", pa.array(part, pa.string())), classes, targets, dropped)
+
+
+class _Unreadable:
+    """Labelled rows whose pictures can't be read, by part."""
+
+    def __init__(self, table: pa.Table, labels: Sequence[Mapping[str, float]], parts: Sequence[str]):
+        status = table["status"].to_pylist()
+        self._states: dict[str, Counter[str]] = {}
+        for shares, part, state in zip(labels, parts, status, strict=True):
+            if shares and state != "ok":
+                self._states.setdefault(part, Counter())[state] += 1
+
+    def told(self, part: str) -> str:
+        """The end of a message about a part that lacks examples; nothing where its pictures are not at fault."""
+        states = self._states.get(part)
+        if not states:
+            return ""
+        counted = ", ".join(f"{number:,} {state}" for state, number in states.most_common())
+        return (
+            f": the pictures of {states.total():,} labelled works there can't be read ({counted}). If they have moved, "
+            "run ingest again where they are now, and then the stations after it"
+        )
 
 
 def _parts(

@@ -12,23 +12,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from artray.bundles.thresholds import DECISION
 from artray.classifiers.calibration import log_loss
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 Point = tuple[float, float]
+Thresholds = Floats | float
 
-DECISION = 0.5
-"""Where an example may have several classes, it is said to have those with at least this score."""
 CURVE_POINTS = 200
 RESAMPLES = 1_000
 _DECIMALS = 4
 
 
-def decisions(scores: Floats, multilabel: bool) -> Ints:
-    """The classes that scores stand for, (n, classes) zeros and ones."""
+def decisions(scores: Floats, multilabel: bool, thresholds: Thresholds = DECISION) -> Ints:
+    """The classes that scores stand for, (n, classes) zeros and ones.
+
+    Args:
+        scores: (n, classes) probabilities.
+        multilabel: An example may have several classes: those whose score reaches their threshold.
+        thresholds: (classes,), or one for all; they count only where it may.
+    """
     if multilabel:
-        return (scores >= DECISION).astype(np.int64)
+        return (scores >= thresholds).astype(np.int64)
     return one_hot(scores.argmax(axis=1), scores.shape[1])
 
 
@@ -48,14 +54,14 @@ def confusion_matrix(true: Ints, given: Ints, classes: int) -> Ints:
     return np.asarray(one_hot(true, classes).T @ one_hot(given, classes))
 
 
-def tallies(true: Ints, scores: Floats) -> Ints:
-    """Per example the counts that all metrics follow from, (n, 2 + 3 classes).
+def tallies(true: Ints, scores: Floats, thresholds: Thresholds = DECISION) -> Ints:
+    """Per example the counts that all metrics follow from, (n, 2 + 3 classes); `thresholds` as in `decisions`.
 
     Examples, those wholly right; then per class those right, those that have it, those that were given it. Sums of
     rows are the counts of a part, or of a resample of it.
     """
     multilabel = true.ndim == 2
-    has, given = one_hot(true, scores.shape[1]), decisions(scores, multilabel)
+    has, given = one_hot(true, scores.shape[1]), decisions(scores, multilabel, thresholds)
     right = (has == given).all(axis=1)
     return np.column_stack([np.ones(len(has), np.int64), right, has * given, has, given])
 
@@ -99,13 +105,14 @@ def _mean(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
     return _ratio((values * where).sum(axis=-1), where.sum(axis=-1))
 
 
-def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, Any]:
+def evaluate(true: Ints, scores: Floats, classes: Sequence[str], thresholds: Thresholds = DECISION) -> dict[str, Any]:
     """Every metric of one part.
 
     Args:
         true: True classes.
         scores: (n, classes) probabilities.
         classes: Names in the order of the indices.
+        thresholds: As in `decisions`.
 
     Returns:
         JSON values: `n`, `accuracy`, `balanced_accuracy`, `log_loss`, `hamming_loss` with several classes, `confusion`
@@ -113,7 +120,7 @@ def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, An
         classes that occur) and the same `per_class`, with `support`.
     """
     multilabel = true.ndim == 2
-    counts = tallies(true, scores).sum(axis=0)
+    counts = tallies(true, scores, thresholds).sum(axis=0)
     values = from_tallies(counts, multilabel)
     has = one_hot(true, len(classes)).astype(bool)
     per_class: dict[str, dict[str, Any]] = {}
@@ -126,7 +133,7 @@ def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, An
     for name in ("roc_auc", "average_precision"):
         known = [each[name] for each in per_class.values() if each[name] is not None]
         macro[name] = rounded(np.mean(known)) if known else None
-    given = decisions(scores, multilabel)
+    given = decisions(scores, multilabel, thresholds)
     return {
         "n": len(true),
         "accuracy": rounded(values["accuracy"]),
@@ -140,7 +147,12 @@ def evaluate(true: Ints, scores: Floats, classes: Sequence[str]) -> dict[str, An
 
 
 def intervals(
-    true: Ints, scores: Floats, owners: Sequence[str] | None = None, seed: int = 0
+    true: Ints,
+    scores: Floats,
+    owners: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    thresholds: Thresholds = DECISION,
 ) -> dict[str, tuple[Any, Any]]:
     """95 % intervals of `from_tallies` by the bootstrap: works are drawn again, 1,000 times, with what belongs to them.
 
@@ -149,11 +161,12 @@ def intervals(
         scores: (n, classes) probabilities.
         owners: The work that each example belongs to; default: each is one.
         seed: Of the drawing.
+        thresholds: As in `decisions`.
 
     Returns:
         Lower and upper bound of each metric, in the shapes of `from_tallies`.
     """
-    counts = tallies(true, scores)
+    counts = tallies(true, scores, thresholds)
     if owners is not None:
         _, place = np.unique(np.asarray(owners), return_inverse=True)
         summed = np.zeros((place.max() + 1, counts.shape[1]), np.int64)

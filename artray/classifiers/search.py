@@ -51,6 +51,12 @@ class SearchOptions(Options):
         examples=["URI"],
     )
     out: Location = Field(description="folder or s3:// prefix for the table and the bundles", examples=["URI"])
+    task: str | None = Field(
+        None,
+        description="learn this task: the manifest's column of that name (ingest --label), which the labels are called "
+        "by too; default: the config's `task` and `target`",
+        examples=["NAME"],
+    )
     grid: dict[str, Any] = Field(
         {},
         description="values to try for a key of the config, in YAML with commas between them; once a key: "
@@ -104,14 +110,17 @@ def settings_of(options: SearchOptions) -> list[Setting]:
     if options.ablate:
         if options.grid.keys() & {"columns", "colormaps"}:
             raise InputError("--ablate: chooses the columns and colormaps itself: leave them out of --grid")
-        axes.insert(0, _ablation(read_config(options.config, options.set)))
+        axes.insert(0, _ablation(read_config(options.config, options.set, options.task)))
     if not axes and len(options.data) * len(options.seeds) == 1:
         raise InputError("--grid: say what to try, as KEY=VALUE,VALUE")
     settings = []
     for combination in itertools.product(*axes):
         values = {key: value for part in combination for key, value in part.items()}
         texts = {key: json.dumps(value) for key, value in values.items()}  # JSON is YAML
-        configs = [read_config(options.config, {**options.set, **texts, "seed": str(seed)}) for seed in options.seeds]
+        configs = [
+            read_config(options.config, {**options.set, **texts, "seed": str(seed)}, options.task)
+            for seed in options.seeds
+        ]
         settings.append(Setting(values, configs))
     return settings
 

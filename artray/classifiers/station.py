@@ -14,6 +14,7 @@ from pydantic import Field
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, read_evaluation, read_predictions
 from artray.bundles.description import made_from, read_history
+from artray.bundles.thresholds import doubt_of
 from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import metric, true_classes
@@ -46,6 +47,12 @@ class TrainOptions(Options):
         description="feature table, patches or manifest, as the config's `input` says", examples=["URI"]
     )
     out: Location = Field(description="folder or s3:// prefix for the model bundle", examples=["URI"])
+    task: str | None = Field(
+        None,
+        description="learn this task: the manifest's column of that name (ingest --label), which the labels are called "
+        "by too; default: the config's `task` and `target`",
+        examples=["NAME"],
+    )
     features: Location | None = Field(
         None,
         description="feature table of the same works, to compare with a logistic regression on their embedding; "
@@ -79,7 +86,7 @@ def train(options: TrainOptions) -> Counts:
             a place of data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set)
+    config = read_config(options.config, options.set, options.task)
     out = options.out
     keep_apart(out, {}, {"--data": options.data, "--features": options.features})
     refuse_other_job(out, "model")
@@ -270,6 +277,11 @@ def _show(config: TrainConfig, examples: Examples) -> None:
         if lacking:
             console.say(f"no {part} example of {', '.join(lacking)}: what is said of the {part} part leaves them out")
     say_left_out(examples.dropped)
+    if config.multilabel and not (true.sum(axis=1) > 1).any():
+        console.say(
+            f"no work has more than one label in column {config.target!r}: ingest --multilabel {config.target} keeps "
+            "all values of a cell"
+        )
 
 
 def _metrics(values: dict[str, Any]) -> list[str]:
@@ -288,6 +300,9 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
             rows.append(["", "", "logistic regression", *_metrics(values["baseline"]), ""])
     header = ["per", "n", "", "accuracy", "balanced", "mean F1", "accuracy, 95 %"]
     console.table(f"{config.task}: on the test part, never trained on", header, rows)
+    doubt = doubt_of(evaluation["levels"])
+    if doubt:
+        console.say(f"{config.task}: {doubt}")
     artwork = evaluation["levels"]["artwork"]
     used = sum(bundle.data[part] for part in PARTS)
     left_out = sum(bundle.data["dropped"].values())
@@ -300,5 +315,6 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
         "accuracy": artwork["accuracy"],
         "balanced_accuracy": artwork["balanced_accuracy"],
         "majority_share": artwork["majority_share"],
+        "doubt": doubt,
         "levels": {level: values["accuracy"] for level, values in evaluation["levels"].items()},
     }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray.errors import InputError
 
@@ -16,6 +17,13 @@ class OptimizerConfig(BaseModel):
 
     name: Literal["sgd", "rmsprop", "adam", "adamw"] = "adam"
     learning_rate: float = Field(1e-3, gt=0)
+
+    @model_validator(mode="after")
+    def _no_slip_of_the_pen(self) -> OptimizerConfig:
+        for key in self.model_extra or {}:
+            if near := difflib.get_close_matches(key, type(self).model_fields, n=1, cutoff=0.8):
+                raise ValueError(f"{key}: unknown key; did you mean {near[0]}?")
+        return self
 
     def settings(self) -> dict[str, Any]:
         """The optimizer's keyword arguments."""

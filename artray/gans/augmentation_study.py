@@ -43,6 +43,12 @@ class AugmentationOptions(Options):
     gan: str = Field(description="the GAN, which learns the classifier's labels: likewise", examples=["NAME|FILE"])
     data: Location = Field(description="feature table or manifest, as the classifier's `input` says", examples=["URI"])
     out: Location = Field(description="folder or s3:// prefix for all that is made, and the table", examples=["URI"])
+    task: str | None = Field(
+        None,
+        description="the classifier learns this task: the column of that name, which the labels are called by too; "
+        "default: its config's `task` and `target`",
+        examples=["NAME"],
+    )
     shares: list[float] = Field(
         [0, 25, 50, 100],
         min_length=1,
@@ -114,6 +120,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
                 out=out / "classifiers" / f"{share:g}",
                 seeds=options.seeds,
                 set=options.set,
+                task=options.task,
                 show_test=True,
                 gpus_per_worker=options.gpus_per_worker,
             )
@@ -134,7 +141,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
 
 
 def _checked(options: AugmentationOptions) -> TrainConfig:
-    config = read_config(options.config, options.set)
+    config = read_config(options.config, options.set, options.task)
     if config.input == "patches":
         raise InputError(f"{options.config}: input: patches: generated works are pictures; give features or pictures")
     if config.labels != "one" or config.folds is not None:

@@ -56,7 +56,8 @@ def load_pictures(config: GanConfig, data: Location) -> Pictures:
     needed += [config.target] if config.target is not None else []
     for name in needed:
         if name not in names:
-            raise InputError(f"{data}: has no column {name!r} (it has {', '.join(names)})")
+            hint = "; it is the config's target: --set target=NAME takes another" if name == config.target else ""
+            raise InputError(f"{data}: has no column {name!r}{hint} (it has {', '.join(names)})")
     if "split" in names and "split" not in needed:
         needed.append("split")
     table, blocks, place = decode_images(dataset, config.input, needed, config.size)
@@ -83,6 +84,7 @@ def load_pictures(config: GanConfig, data: Location) -> Pictures:
         raise InputError(
             f"{data}: has {pictures}{of} to learn from{f' ({left})' if left else ''}, fewer than a batch "
             f"(batch_size: {config.batch_size})"
+            + ("; if the pictures have moved, run ingest again where they are now" if dropped["unreadable"] else "")
         )
     classes = config.classes or sorted({label for label in map(labels.__getitem__, keep) if label is not None})
     if config.target is not None and len(classes) < 2:

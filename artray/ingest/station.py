@@ -23,7 +23,8 @@ from artray.catalogs.columns import (
 )
 from artray.catalogs.corrections import correct, read_corrections
 from artray.catalogs.join_columns import find_join
-from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
+from artray.catalogs.label_lists import each_label, rarest, read_task_labels
+from artray.catalogs.labels import count_classes, count_values, keep_rows
 from artray.errors import InputError
 from artray.ingest.groups import columns_to_split_by, join_alike, large_group, work_groups
 from artray.ingest.listing import list_pictures
@@ -61,6 +62,12 @@ class IngestOptions(Options):
     url_column: str | None = Field(None, description="the column with the pictures' addresses", examples=["COLUMN"])
     separator: str | None = Field(None, description="what stands between several values of a cell")
     label: dict[str, str] = Field({}, description="the column of a task's labels", examples=["TASK=COLUMN"])
+    multilabel: list[str] = Field(
+        [],
+        description="a task in which a work may have several labels: all values of a cell are kept, not only of those "
+        "with a single one; train it with `labels: multilabel`",
+        examples=["TASK"],
+    )
     vocabulary: dict[str, str] = Field(
         {},
         description="a task's classes: a vocabulary's name, a YAML file, or none; default: the one of the task's name",
@@ -226,6 +233,10 @@ def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
             if name not in tasks:
                 raise InputError(f"--{flag} {name}={value}: there is no task {name!r} (there is: {', '.join(tasks)})")
             tasks[name] = tasks[name].model_copy(update={flag: value})
+    for name in options.multilabel:
+        if name not in tasks:
+            raise InputError(f"--multilabel {name}: there is no task {name!r} (--label {name}=COLUMN makes one)")
+        tasks[name] = tasks[name].model_copy(update={"several": "all"})
     for name, task in tasks.items():
         only = task.only | {column: (value,) for column, value in options.only.items()}
         size = options.min_class_size or task.min_class_size
@@ -248,26 +259,22 @@ def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
     filtered = len(wanted) - int(wanted.sum())
     if column not in mapping.path_groups():  # of a picture without a record not even "no label" is known
         wanted &= np.array([record is not None for record in rows.records], bool)
-    read = read_labels(
-        rows.column(column).filter(pa.array(wanted)),
-        _vocabulary(how.vocabulary or (task if task in vocabularies() else "none")),
-        separator=mapping.separator,
-        several=how.several,
-        grouping=how.grouping,
-        merge=how.merge,
-        keep=how.keep,
-        min_class_size=how.min_class_size,
-    )
+    vocabulary = _vocabulary(how.vocabulary or (task if task in vocabularies() else "none"))
+    read = read_task_labels(rows.column(column).filter(pa.array(wanted)), how, vocabulary, mapping.separator)
     for line in read.lines():
         console.say(f"{task}: {line.strip()}")
     if "not in the vocabulary" in read.dropped and how.vocabulary is None:
         console.say(f"{task}: with --vocabulary {task}=none each of the column's values is a class")
+    if "several values" in read.dropped and how.several == "drop":
+        console.say(f"{task}: --multilabel {task} keeps all values of a cell, for training with labels: multilabel")
+    if how.several == "all" and mapping.separator is None:
+        console.say(f"{task}: each cell is one label; --separator says what stands between several (such as ';')")
     if filtered:
         console.say(
             f"{task}: not {' or '.join(value for values in how.only.values() for value in values)}: {filtered:,}"
         )
     rows.add(task, read.labels.take(pa.array(np.cumsum(wanted) - 1, mask=~wanted)))
-    return sum(read.counts.values())
+    return int(len(read.labels) - read.labels.null_count)
 
 
 def _correct(rows: Rows, options: IngestOptions, labelled: dict[str, int]) -> dict[str, dict[str, int]]:
@@ -366,7 +373,8 @@ def _add_split(
     previous: Previous,
 ) -> dict[str, int]:
     """Add the columns group, split and fold; returns the parts' sizes."""
-    labels = rows.table[task].to_pylist() if task else [None] * len(groups)
+    # Of several labels of a work the rarest is dealt out evenly: the others are there often enough.
+    labels = rarest(rows.table[task]) if task else [None] * len(groups)
     before = previous.splits(rows.table)
     split = assign_splits(
         groups,
@@ -376,7 +384,10 @@ def _add_split(
         previous=before,
         fixed_test=given_test,
     )
-    notes = split_notes(groups, labels, split, before)
+    notes = split_notes(groups, [None] * len(groups), split, before)
+    if task:
+        owners, each = each_label(rows.table[task])
+        notes = split_notes([groups[row] for row in owners], each, [split[row] for row in owners]) + notes
     notes += empty_parts(groups, split, options.split, before, given_test)
     for note in notes:
         console.say(f"split: {note}")

@@ -29,7 +29,9 @@ Scores = npt.NDArray[np.float32]
 
 def identity(bundle: Bundle) -> str:
     """Changes with everything in a bundle that its labels depend on."""
-    parts = bundle.model_dump(include={"task", "classes", "input", "decode_version", "model_sha"})
+    told = {"task", "classes", "input", "decode_version", "model_sha"}
+    # Of a single label nothing more is asked, so that what older releases have labelled stays.
+    parts = bundle.model_dump(include=told | ({"labels", "thresholds"} if bundle.multilabel else set()))
     return digest(json.dumps(parts, sort_keys=True).encode())
 
 

@@ -41,7 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artray.bundles.description import TASK
 from artray.errors import ArtrayError, InputError
-from artray.labeling.contract import LABELS, METADATA_KEY
+from artray.labeling.contract import LABELS, METADATA_KEY, LabelDataset
 from artray.storage import RUN, Location, explained
 from artray.storage.scratch import scratch_beside
 
@@ -114,6 +114,8 @@ def read_published(out: Location) -> Published | None:
 def read_labels(uri: str | os.PathLike[str] | Location) -> pads.Dataset:
     """All tasks' labels as of one run, with the column `task`; of `task=NAME/` folders alone, what they hold.
 
+    Labels of earlier releases have all columns too (see `contract.LabelDataset`).
+
     Args:
         uri: The labels' folder or s3:// prefix, as the command line takes it too.
 
@@ -124,18 +126,22 @@ def read_labels(uri: str | os.PathLike[str] | Location) -> pads.Dataset:
     published = read_published(labels)
     if published is None:
         found = labels.dataset()
-        lacking = [name for name in (*LABELS.names, "task") if name not in found.schema.names]
+        lacking = [name for name in (*LABELS.names, "task") if name not in ("labels", *found.schema.names)]
         if lacking:
             raise InputError(f"{uri}: not labels: there is no column {', '.join(lacking)}")
-        return found
+        schema = found.schema
+        if "labels" not in schema.names:
+            schema = schema.insert(schema.get_field_index("label") + 1, LABELS.field("labels"))
+        return LabelDataset(list(found.get_fragments()), schema, found.format, found.filesystem)
     fs, path = labels.arrow_filesystem()
-    return pads.FileSystemDataset.from_paths(
+    found = pads.FileSystemDataset.from_paths(
         [f"{path}/{task.labels}" for task in published.tasks.values()],
         schema=LABELS.append(pa.field("task", pa.string())),
         format=pads.ParquetFileFormat(),
         filesystem=fs,
         partitions=[pads.field("task") == name for name in published.tasks],
     )
+    return LabelDataset(list(found.get_fragments()), found.schema, found.format, found.filesystem)
 
 
 def labelled_pictures(uri: Location) -> pa.Table | None:

@@ -31,7 +31,7 @@ from artray.features.objects import Objects
 from artray.features.specs import build_feature, trusted_spec
 from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
-from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES
+from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES, LabelDataset
 from artray.labeling.models import LabelWorker, identity
 from artray.labeling.plan import FeatureTable, Flags, Plan, make_plan, read_manifest
 from artray.labeling.published import (
@@ -93,6 +93,10 @@ class _Model:
             "model_sha": bundle.model_sha,
             "identity": self.identity,
             "abstain": bundle.metrics.get("abstain"),
+            "doubt": bundle.doubt,
+            "labels": bundle.labels,
+            "thresholds": bundle.thresholds,
+            "concepts": {item.name: item.uri for item in bundle.classes if item.uri and bundle.multilabel},
         }
 
 
@@ -131,6 +135,9 @@ def label_catalog(options: LabelOptions) -> Counts:
     datasets = {"--manifest": options.manifest, "--features": options.features}
     keep_apart(out, {"--model": options.model, "--detector": options.detector}, datasets)
     models = _load(options.model)
+    for model in models:
+        if model.bundle.doubt:
+            console.say(f"{model.bundle.task}: {model.bundle.doubt}")
     published = read_published(out)
     refuse_other_job(out, "labels")
     pictures = read_manifest(options.manifest)
@@ -313,11 +320,15 @@ def _write(
         task = model.bundle.task
         file = f"{folder}/{task}.parquet"
         tally, states = Counter[str](), Counter()
+        unsaid = 0
         with parquet_writer(run.out / file, schema) as writer:
             for table in _gathered(_rows(run, staging, number)):
                 writer.write_table(table.cast(schema))
-                _add(tally, table["label"])
+                _add(tally, pc.list_flatten(table["labels"]))
                 _add(states, table["status"])
+                unsaid += pc.sum(pc.equal(pc.list_value_length(table["labels"]), 0)).as_py() or 0
+        if unsaid:
+            console.say(f"{task}: {unsaid:,} works have no label: no class reaches its threshold")
         if states.total() != len(run.plan.pictures):
             raise ArtrayError(
                 f"{task}: {states.total():,} labels for {len(run.plan.pictures):,} pictures: not published"
@@ -346,8 +357,10 @@ def _rows(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:
 def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
     """The rows of a task's published labels that stay."""
     start = 0
-    for batch in labels.dataset().to_batches(batch_size=_BATCH):
-        yield pa.Table.from_batches([batch.filter(pa.array(kept[start : start + len(batch)]))]).cast(LABELS)
+    found = labels.dataset()
+    dataset = LabelDataset(list(found.get_fragments()), LABELS, found.format, found.filesystem)
+    for batch in dataset.to_batches(batch_size=_BATCH):
+        yield pa.Table.from_batches([batch.filter(pa.array(kept[start : start + len(batch)]))])
         start += len(batch)
 
 
@@ -408,12 +421,12 @@ def _show(tallies: Mapping[str, Counter[str]], states: Counter[str]) -> None:
 
 
 def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: datetime) -> pa.Table:
-    """Staged scores as rows of the contract: the best class and all classes' scores.
+    """Staged scores as rows of the contract: the best class, all classes that are said, and all classes' scores.
 
     Args:
         staged: `object_id`, `image_uri`, `status`, `error` and the scores.
         column: The scores' name: lists of float32 in the order of the bundle's classes, null where not ok.
-        bundle: Gives the classes' names and URIs.
+        bundle: Gives the classes' names and URIs, and where a work may have several labels their thresholds.
         run_id: Of this run.
         at: When it began, UTC.
     """
@@ -428,6 +441,15 @@ def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: d
     keys = pa.array(names).take(pa.array(np.tile(np.arange(len(names)), len(scores))))
     maps = pa.MapArray.from_arrays(pa.array(offsets), keys, pa.array(scores.ravel(), pa.float32()))
     missing = pa.array(~scored)
+    # Of one label a work the best, else each that reaches its threshold, the surest first.
+    ranked = np.argsort(-scores, axis=1, kind="stable") if bundle.multilabel else scores.argmax(axis=1)[:, None]
+    said = np.ones(ranked.shape, bool)
+    if bundle.multilabel:
+        said = np.take_along_axis(scores >= bundle.class_thresholds(), ranked, axis=1)
+    number = np.zeros(len(staged), np.int64)
+    number[scored] = said.sum(axis=1)
+    ends = pa.array(np.concatenate([[0], np.cumsum(number)]).astype(np.int32))
+    labels = pa.ListArray.from_arrays(ends, pa.array(names).take(pa.array(ranked[said])))
 
     def known(values: pa.Array) -> pa.Array:
         return pc.if_else(missing, pa.scalar(None, values.type), values)
@@ -437,9 +459,10 @@ def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: d
             "object_id": staged["object_id"],
             "image_uri": staged["image_uri"],
             "label": known(pa.array(names).take(pa.array(best))),
+            "labels": _nulled(labels, scored),
             "label_uri": known(pa.array([item.uri for item in bundle.classes], pa.string()).take(pa.array(best))),
             "score": known(pa.array(top)),
-            "scores": _nulled(maps, scored),
+            "scores": _nulled(maps, scored).cast(SCORES),
             "model_id": pa.repeat(bundle.model_id, len(staged)),
             "run_id": pa.repeat(run_id, len(staged)),
             "labeled_at": pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), len(staged)),
@@ -449,6 +472,5 @@ def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: d
     )
 
 
-def _nulled(maps: pa.MapArray, valid: np.ndarray[Any, Any]) -> pa.Array:
-    index = pa.array([row if good else None for row, good in enumerate(valid.tolist())], pa.int64())
-    return maps.take(index).cast(SCORES)
+def _nulled(lists: pa.Array, valid: np.ndarray[Any, Any]) -> pa.Array:
+    return lists.take(pa.array(np.arange(len(valid)), pa.int64(), mask=~valid))

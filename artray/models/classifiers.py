@@ -67,6 +67,10 @@ def classifier(
     if (takes == "picture") != (given == "picture"):
         wanted = "pictures or patches" if takes == "picture" else "features"
         raise InputError(f"model.name: {name} takes {wanted}: the config's `input` must say so")
+    known = [setting for setting in parameters[2:] if setting != "widths"]
+    for setting in settings.keys() - set(known):
+        hint = did_you_mean(setting, known)
+        raise InputError(f"model: {name} has no setting {setting!r}{hint} (it has: {', '.join(known) or 'none'})")
     inputs = x = keras.Input(tuple(shape), name=given)
     if standardize and takes == "features":
         mean, variance = standardize

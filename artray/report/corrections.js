@@ -81,6 +81,19 @@ globalThis.artrayCorrections = ({ run, changed }) => {
   const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/;
   const NUMBER = /^[+-]?[0-9]+([.,][0-9]+)?$/;
   const guarded = (text) => (FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text);
+  /** Several labels in one cell, as training reads them: with semicolons, or as JSON where a label has one in it. */
+  const joined = (names) => (names.some((name) => name.includes(";") || name.startsWith("[") || name !== name.trim()) ? JSON.stringify(names) : names.join("; "));
+  function parted(cell) {
+    if (cell.startsWith("[")) {
+      try {
+        const names = JSON.parse(cell);
+        if (Array.isArray(names)) return names.map(String);
+      } catch {
+        // a label that begins so
+      }
+    }
+    return cell.split(";").map((name) => name.trim()).filter(Boolean);
+  }
   const unguarded = (text) => (text.startsWith("'") && FORMULA.test(text) ? text.slice(1) : text);
 
   function cell(value) {
@@ -107,6 +120,8 @@ globalThis.artrayCorrections = ({ run, changed }) => {
       else labels.set(keyOf(id, task), { label, at: new Date().toISOString() });
       keep();
     },
+    joined,
+    parted,
     adopt: (key) => merge(read(key)),
     /** Rows of the columns in `HEADER` as CSV. */
     csv: (rows) => [HEADER, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join(""),

@@ -25,6 +25,7 @@ from artray import cluster
 from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.bundles.inputs import PictureInput, Works
+from artray.bundles.thresholds import doubt_of
 from artray.classifiers.evaluation import metric
 from artray.errors import InputError
 from artray.images.encoding import jpeg
@@ -247,14 +248,17 @@ def _range(bounds: Sequence[float | None] | None) -> str:
 def _lead(evaluation: Mapping[str, Any]) -> str:
     level = evaluation["levels"]["artwork"]
     low, high = level["intervals"]["accuracy"]
+    whole = " in all their labels" if evaluation["labels"] in ("multilabel", "several") else ""
     parts = [
         f"Of {level['n']:,} works that it never saw while it learned, the model labelled "
-        f"<strong>{level['accuracy']:.0%}</strong> rightly (95 % interval {low:.0%} to {high:.0%})."
+        f"<strong>{level['accuracy']:.0%}</strong> rightly{whole} (95 % interval {low:.0%} to {high:.0%})."
     ]
     constant = f"Giving every work {_CONSTANT} would be right for {level['majority_share']:.0%}"
     if level["baseline"]:
         constant += f", a logistic regression for {level['baseline']['accuracy']:.0%}"
-    return " ".join([*parts, f"{constant}."])
+    doubt = doubt_of(evaluation["levels"])
+    told = [f"<strong>{escape(doubt)}</strong>"] if doubt else []
+    return " ".join([*parts, f"{constant}.", *told])
 
 
 def _parts(data: Mapping[str, Any]) -> str:
@@ -321,6 +325,9 @@ def _classes(evaluation: Mapping[str, Any]) -> str:
         row += [_number(level["majority"]["per_class"][name]["f1"])]
         rows.append([*row, _number(values["roc_auc"]), _number(values["average_precision"])])
     hint = f"Regression: the logistic regression. Same label: {_CONSTANT}."
+    if evaluation.get("thresholds"):
+        told = ", ".join(f"{name} {threshold:.2f}" for name, threshold in evaluation["thresholds"].items())
+        hint += f" A work gets a label from a score of: {escape(told)}."
     width = 3 if baseline else 2
     return section("classes", "Per class", hint, table(header, rows, 0, range(3, 3 + 3 * width, width)))
 

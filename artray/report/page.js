@@ -14,6 +14,7 @@
     failed: "reading failed",
   };
   const NONE = "\u0000none"; // the option for "none of these"; no class is called so
+  const UNCHECKED = "\u0000unchecked"; // likewise the option that takes a correction back
   const UNSCORED = 20_000; // behind every score
   const COLOURS = 10; // of labels on the map; the names of the CSS variables are --label-0 to --label-9, and --label-rest
 
@@ -76,6 +77,14 @@
   const scores = data.labels.map(({ score }) => Int16Array.from(score, (value) => value ?? UNSCORED));
   // Of all tasks, the one that the models know least about.
   const lowest = Int16Array.from(everyWork, (work) => Math.min(UNSCORED, ...scores.map((own) => own[work])));
+  /** The labels that are said of a work, the surest first: [{place, score}]; of most tasks one. */
+  function saidOf(work, task) {
+    const { label, said } = data.labels[task];
+    if (!said) return label[work] === null ? [] : [{ place: label[work], score: scoreOf(work, task) }];
+    const flat = said[work] ?? [];
+    return Array.from({ length: flat.length / 2 }, (_, i) => ({ place: flat[2 * i], score: flat[2 * i + 1] === null ? null : flat[2 * i + 1] / 10_000 }));
+  }
+  const hasLabel = (work, task, place) => (data.labels[task].said ? saidOf(work, task).some((one) => one.place === place) : data.labels[task].label[work] === place);
   const scoreOf = (work, task) => (scores[task][work] === UNSCORED ? null : scores[task][work] / 10_000);
   const uncertain = data.labels.map((own) => {
     const mask = new Uint8Array(count);
@@ -84,7 +93,7 @@
   });
   const isUncertain = (work, task) => uncertain[task][work] === 1;
   const models = tasks.flatMap((task) => task.models);
-  const hasThresholds = models.some(({ threshold }) => threshold !== null);
+  const hasThresholds = models.some(({ threshold }) => threshold !== null) || tasks.some(({ multilabel }) => multilabel);
 
   function countBy(items, key) {
     const counts = new Map();
@@ -162,9 +171,13 @@
   });
   const correctionOf = (work, task) => corrections.get(data.id[work], tasks[task].name);
   const isChecked = (work) => tasks.some((_, task) => correctionOf(work, task));
-  const isChanged = (work) => tasks.some((_, task) => isLabelled(work, task) && (correctionOf(work, task)?.label ?? predicted(work, task)) !== predicted(work, task));
-  const predicted = (work, task) => (data.labels[task].label[work] === null ? "" : className(task, data.labels[task].label[work]));
-  const said = (label) => label || "none of these";
+  const isChanged = (work) => tasks.some((_, task) => isLabelled(work, task) && correctionOf(work, task) && !agrees(work, task, correctionOf(work, task).label));
+  /** Labels of a work as one cell of a correction, and back; the order of several means nothing. */
+  const cellOf = (task, names) => (tasks[task].multilabel ? corrections.joined(names) : names[0] ?? "");
+  const namesIn = (task, label) => (tasks[task].multilabel ? corrections.parted(label) : label ? [label] : []);
+  const predicted = (work, task) => cellOf(task, saidOf(work, task).map(({ place }) => className(task, place)));
+  const agrees = (work, task, label) => cellOf(task, namesIn(task, label).sort()) === cellOf(task, namesIn(task, predicted(work, task)).sort());
+  const told = (task, label) => namesIn(task, label).join(", ") || "none of these";
 
   /** The corrections as rows, in the collection's order; one that agrees with the model is a confirmation. */
   function correctionRows() {
@@ -172,7 +185,8 @@
     return everyWork.flatMap((work) => tasks.flatMap(({ name }, task) => {
       const correction = correctionOf(work, task);
       if (!correction || !isLabelled(work, task)) return [];
-      return [[data.id[work], name, correction.label, predicted(work, task), scoreOf(work, task) ?? "", correction.at]];
+      const own = agrees(work, task, correction.label) ? correction.label : predicted(work, task);
+      return [[data.id[work], name, correction.label, own, scoreOf(work, task) ?? "", correction.at]];
     }));
   }
 
@@ -239,6 +253,9 @@
       `${numbered(count, "work", "works")}, ${(count - failed.length).toLocaleString("en")} of them labelled` +
       ` by ${numbered(models.length, "model", "models")}.${run.shown ? ` ${run.shown}.` : ""} The least certain come first: there your eye helps most.`;
 
+    byId("doubts").replaceChildren(...tasks.flatMap(({ name, models: own }) => own.filter(({ doubt }) => doubt).map(({ doubt }) => element("li", `${spaced(name)}: ${doubt}`))));
+    byId("doubts").hidden = byId("doubts").children.length === 0;
+
     byId("failures").hidden = failed.length === 0;
     byId("failures-title").textContent = `${numbered(failed.length, "picture", "pictures")} could not be labelled`;
     for (const [status, number] of countBy(failed, statusOf)) {
@@ -252,8 +269,8 @@
 
     const about = Object.entries(run).filter(([name]) => name !== "title").map(([name, value]) => [spaced(name), String(value)]);
     for (const { name, models: own } of tasks) {
-      for (const { id, threshold } of own) {
-        const limit = threshold === null ? "" : threshold > 1 ? "; all its labels are uncertain" : `; uncertain below ${percent(threshold)}`;
+      for (const { id, threshold, doubt } of own) {
+        const limit = doubt ? `; ${doubt}` : threshold === null ? "" : threshold > 1 ? "; all its labels are uncertain" : `; uncertain below ${percent(threshold)}`;
         about.push([`model for ${spaced(name)}`, `${id}${limit}`]);
       }
     }
@@ -268,23 +285,25 @@
       const [unit, level] = levels[0];
       find("h3").textContent = spaced(evaluation.task);
       find(".accuracy").textContent = percent(level.accuracy);
-      find(".of").textContent = `of ${numbered(level.n, unit, `${unit}s`)} right`;
+      find(".of").textContent = `of ${numbered(level.n, unit, `${unit}s`)} right${evaluation.multilabel ? " in all labels" : ""}`;
+      find(".unsure").hidden = !evaluation.doubt;
+      find(".unsure").textContent = evaluation.doubt ?? "";
       find(".compared").append(
         ...levels.map(([name, { accuracy }]) => scoreBar("", `This model, by ${name}`, accuracy)),
         ...(level.balanced_accuracy === null ? [] : [scoreBar("", "Every label counting alike", level.balanced_accuracy)]),
-        scoreBar("", "Always the most frequent label", evaluation.majority_share),
+        scoreBar("", evaluation.multilabel ? "Always the same labels" : "Always the most frequent label", evaluation.majority_share),
       );
       find(".model").textContent = `Model ${evaluation.model_id}`;
       find(".more").hidden = !evaluation.page;
       find(".more a").href = evaluation.page ?? "";
       find(".scroll").setAttribute("aria-label", `Confusion matrix of ${spaced(evaluation.task)}`);
       find("details").open = evaluation.classes.length <= 8 && matchMedia("(min-width: 60rem)").matches;
-      fillConfusion(find("table"), evaluation.classes, level.confusion);
+      fillConfusion(find("table"), evaluation.classes, level);
       byId("panels").append(panel);
     }
   }
 
-  function fillConfusion(table, classes, confusion) {
+  function fillConfusion(table, classes, { confusion, found }) {
     const heading = (text, scope, className) => {
       const cell = element("th", text, className);
       cell.scope = scope;
@@ -306,7 +325,7 @@
         cell.style.setProperty("--share", total ? number / total : 0);
         line.append(cell);
       });
-      line.append(element("td", total ? percent(counts[row] / total) : "–", "recall"));
+      line.append(element("td", found ? percent(found[row]) : total ? percent(counts[row] / total) : "–", "recall"));
       table.tBodies[0].append(line);
     });
   }
@@ -342,7 +361,7 @@
 
   const labelCounts = once(() => tasks.map((_, task) => {
     const counts = new Uint32Array(tasks[task].classes.length);
-    for (const label of data.labels[task].label) if (label !== null) counts[label] += 1;
+    for (const work of everyWork) for (const { place } of saidOf(work, task)) counts[place] += 1;
     return counts;
   }));
 
@@ -404,7 +423,7 @@
     shown = everyWork.filter((work) => {
       // Works without a label have no score, and no filter of scores finds them.
       const fits = words.every((word) => word[work]) && (!byArtist || byArtist[work]) && hasStatus(work)
-        && (label === null || data.labels[task].label[work] === label)
+        && (label === null || hasLabel(work, task, label))
         && (anyScore || (score[work] !== UNSCORED && score[work] >= least && score[work] <= most))
         && (!area || (x[work] !== null && globalThis.artrayInside(area, x[work] / 10, y[work] / 10)));
       mask[work] = fits;
@@ -510,7 +529,7 @@
       const item = copy("card");
       item.querySelector(".title").textContent = "X\nX";
       item.querySelector(".artist").textContent = "X";
-      item.querySelector(".labels").append(...tasksOnCards().map((task) => scoreBar(tasks.length > 1 ? spaced(tasks[task].name) : "", "X", 0.5)));
+      item.querySelector(".labels").append(...tasksOnCards().flatMap((task) => Array.from({ length: mostLabels()[task] }, (_, i) => scoreBar(tasks.length > 1 && !i ? spaced(tasks[task].name) : "", "X", 0.5))));
       return item;
     },
     covered: () => document.querySelector(".corrections").offsetHeight,
@@ -518,6 +537,8 @@
   });
 
   const MOST_TASKS = 3; // on a card; the others are in the work's own view
+  const MOST_LABELS = 4; // of a task on a card; of more the last line tells how many
+  const mostLabels = once(() => data.labels.map(({ said: lists }) => Math.min(MOST_LABELS, (lists ?? []).reduce((most, flat) => Math.max(most, (flat?.length ?? 0) / 2), 1))));
   const tasksOnCards = () => (taskInView() === null ? [...tasks.keys()].slice(0, MOST_TASKS) : [taskInView()]);
 
   function card(work) {
@@ -545,18 +566,29 @@
   }
 
   function cardLabels(work) {
-    const nodes = tasksOnCards().filter((task) => isLabelled(work, task)).map((task) => {
-      const bar = scoreBar(tasks.length > 1 ? spaced(tasks[task].name) : "", predicted(work, task) || "no label", scoreOf(work, task), isUncertain(work, task));
+    const nodes = tasksOnCards().filter((task) => isLabelled(work, task)).flatMap((task) => {
+      const found = saidOf(work, task);
+      const bars = found.slice(0, MOST_LABELS).map(({ place, score }, i) => {
+        const more = i === MOST_LABELS - 1 && found.length > MOST_LABELS ? ` and ${found.length - MOST_LABELS} more` : "";
+        return scoreBar("", className(task, place) + more, score, isUncertain(work, task));
+      });
+      if (!bars.length) bars.push(scoreBar("", "no label", scoreOf(work, task), isUncertain(work, task)));
+      bars[0].querySelector(".task").textContent = tasks.length > 1 ? spaced(tasks[task].name) : "";
       const correction = correctionOf(work, task);
       if (correction) {
-        const name = bar.querySelector(".name");
-        const own = element("span", `✓ ${said(correction.label)}`, "yours");
+        const name = bars[0].querySelector(".name");
+        const own = element("span", `✓ ${told(task, correction.label)}`, "yours");
         own.dir = "auto";
         own.prepend(element("span", "you: ", "unseen"));
-        if (correction.label === predicted(work, task)) name.replaceChildren(own);
-        else name.replaceChildren(element("s", name.textContent), " ", own);
+        if (agrees(work, task, correction.label)) {
+          if (found.length > 1) name.append(" ", element("span", "✓", "yours"));
+          else name.replaceChildren(own);
+        } else {
+          for (const bar of bars) bar.querySelector(".name").replaceChildren(element("s", bar.querySelector(".name").textContent));
+          name.append(" ", own);
+        }
       }
-      return bar;
+      return bars;
     });
     if (statusOf(work) !== "ok") nodes.push(element("span", `Not labelled: ${reasonOf(statusOf(work))}`, "reason"));
     return nodes;
@@ -613,7 +645,9 @@
     ordered.slice(0, COLOURS).forEach((of, colour) => { colourOf[of] = colour; });
     const entries = ordered.slice(0, COLOURS).map((of, colour) => ({ text: className(task, of), value: `${task}:${of}`, number: counts[of], colour }));
     if (ordered.length > COLOURS) entries.push({ text: `${ordered.length - COLOURS} other labels`, colour: COLOURS });
-    return { colours: Uint8Array.from(data.labels[task].label, (of) => (of === null ? COLOURS : colourOf[of])), entries };
+    const { label, said } = data.labels[task];
+    const first = said ? (work) => said[work]?.[0] : (work) => label[work];
+    return { colours: Uint8Array.from(everyWork, (work) => colourOf[first(work)] ?? COLOURS), entries };
   }
 
   function showMap() {
@@ -676,7 +710,11 @@
     tip.querySelector(".title").textContent = titleOf(work);
     tip.querySelector(".artist").textContent = FIELDS.artist(work);
     tip.querySelector(".labels").textContent = tasks
-      .flatMap((_, task) => (isLabelled(work, task) ? [`${predicted(work, task) || "no label"} ${percent(scoreOf(work, task))}`] : []))
+      .flatMap((_, task) => {
+        if (!isLabelled(work, task)) return [];
+        const found = saidOf(work, task).map(({ place, score }) => `${className(task, place)} ${percent(score)}`);
+        return found.length ? found : [`no label ${percent(scoreOf(work, task))}`];
+      })
       .join(" · ");
   }
 
@@ -746,16 +784,30 @@
   function answer(work, task, ranked) {
     const section = copy("task");
     const { classes, name } = tasks[task];
-    const label = data.labels[task].label[work];
+    const { multilabel } = tasks[task];
     section.querySelector("h3").textContent = spaced(name);
     const bars = section.querySelector(".scores");
-    for (let i = 0; i < ranked.length; i += 2) bars.append(scoreBar("", className(task, ranked[i]), ranked[i + 1], i === 0 && isUncertain(work, task)));
-    if (!ranked.length) bars.append(scoreBar("", predicted(work, task) || "no label", scoreOf(work, task)));
+    for (let i = 0; i < ranked.length; i += 2) {
+      const isSaid = multilabel && hasLabel(work, task, ranked[i]);
+      const doubtful = isUncertain(work, task) && (isSaid || i === 0);
+      const bar = scoreBar("", className(task, ranked[i]), ranked[i + 1], doubtful);
+      if (isSaid) bar.querySelector(".name").append(element("span", " ✓ label", "said"));
+      bars.append(bar);
+    }
+    if (!ranked.length) bars.append(scoreBar("", told(task, predicted(work, task)), scoreOf(work, task)));
     const rest = classes.length - ranked.length / 2;
     const hint = section.querySelector(".hint");
     hint.hidden = !ranked.length || rest === 0;
     hint.textContent = `${numbered(rest, "other label", "other labels")} with next to nothing.`;
 
+    (multilabel ? judgeSeveral : judgeOne)(section, work, task);
+    return section;
+  }
+
+  /** The curator's answer where a work has one label: right, another one, or none of these. */
+  function judgeOne(section, work, task) {
+    const { classes } = tasks[task];
+    const label = data.labels[task].label[work];
     const select = section.querySelector("select");
     const right = section.querySelector("button");
     right.hidden = label === null;
@@ -779,7 +831,52 @@
       select.dispatchEvent(new Event("change"));
     });
     show();
-    return section;
+  }
+
+  /** The curator's answer where a work may have several labels: right, or a list to which labels are added and from which they are taken. */
+  function judgeSeveral(section, work, task) {
+    const select = section.querySelector("select");
+    const right = section.querySelector("button");
+    const list = element("ul", undefined, "chips");
+    list.setAttribute("aria-label", "Your labels");
+    section.querySelector(".verdict").before(list);
+    const own = predicted(work, task);
+    const names = () => namesIn(task, correctionOf(work, task)?.label ?? own);
+    const change = (label) => {
+      correct(work, task, label);
+      show();
+    };
+    const show = () => {
+      const correction = correctionOf(work, task);
+      const chosen = correction ? names() : [];
+      list.hidden = !correction;
+      list.replaceChildren(...chosen.map((name) => {
+        const item = element("li");
+        const remove = button(undefined, () => {
+          change(cellOf(task, names().filter((one) => one !== name)));
+          select.focus();
+        });
+        remove.dir = "auto";
+        remove.append(name, " ", element("span", "×"), element("span", ", remove", "unseen"));
+        item.append(remove);
+        return item;
+      }));
+      if (correction && !chosen.length) list.append(element("li", "none of these"));
+      right.setAttribute("aria-pressed", Boolean(correction) && agrees(work, task, correction.label));
+      select.replaceChildren(option("", correction ? "Add a label" : "Not checked"));
+      const known = tasks[task].classes.map((_, place) => className(task, place));
+      for (const name of known) if (!correction || !chosen.includes(name)) select.append(option(name, correction || !namesIn(task, own).includes(name) ? name : `${name} (the model says so)`));
+      select.append(option(NONE, "None of these"));
+      if (correction) select.append(option(UNCHECKED, "Not checked"));
+      select.value = "";
+    };
+    select.addEventListener("change", () => {
+      if (select.value === UNCHECKED) change(null);
+      else if (select.value === NONE) change("");
+      else if (select.value) change(cellOf(task, [...new Set([...names(), select.value])]));
+    });
+    right.addEventListener("click", () => change(right.getAttribute("aria-pressed") === "true" ? null : own));
+    show();
   }
 
   function showNear(work, near) {
@@ -844,8 +941,10 @@
     const nodes = [...rows, ["object id", data.id[work]]].map(([name, value]) => [element("dt", name), element("dd", value)]);
     if (brightness !== null) nodes.push([element("dt", "brightness"), element("dd", `${Math.round(brightness)} of 255`)]);
     tasks.forEach(({ classes }, task) => {
-      const own = classes[data.labels[task].label[work]]?.uri;
-      if (own) nodes.push([element("dt", predicted(work, task)), linked(own, own)]);
+      for (const { place } of saidOf(work, task)) {
+        const own = classes[place]?.uri;
+        if (own) nodes.push([element("dt", className(task, place)), linked(own, own)]);
+      }
     });
     nodes.push([element("dt", "picture"), linked(uri, addressOf(uri))]);
     for (const pair of nodes) pair[1].dir = "auto";

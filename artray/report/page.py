@@ -11,13 +11,16 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
     data/collection.js   globalThis.artrayPage = JSON.parse('{…}')
 
     {format, run, tasks, evaluations, shard, count, fields, id, file, status, thumbnail, palette, labels, position}
-    tasks        [{name, classes: [{label, uri}], models: [{id, threshold: score or null}]}]
+    tasks        [{name, multilabel, classes: [{label, uri}], models: [{id, threshold: score or null, doubt: text or
+                 null}]}]; multilabel: a work may have several labels; doubt: why nothing that a model says is certain
     evaluations  as `evaluation.json` of the model bundles
     fields       [{name, …column}]: the catalogue's, cut to `SEARCHED` characters
     status       a column: {values: [text]}, one a work; or {values, places}, where works share their values
     palette      "rrggbbss…" in hexadecimal: the first colours and their shares of 255
     labels       one a task: {label: [a class's place in its task, or null], score: [0..10000, or null],
-                 uncertain: [the works whose score is below their model's threshold]}
+                 uncertain: [the works whose score is below their model's threshold, or of which nothing is said],
+                 said: null, or where a work may have several labels one list a work: [place, score, place, score, …],
+                 the surest first}; label is the most likely class, said or not
     position     {x: [0..10000, or null], y: […]}, where each work lies on the map; null: there is no map
 
     data/works-0000.js   globalThis.artrayShards[0] = JSON.parse('[…]')
@@ -32,183 +35,27 @@ Works are sorted by id, and a work is named by its place.
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-import pyarrow as pa
-
+from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
+from artray.labeling.contract import Models
 from artray.report.overview import Overview
+from artray.report.works import PALETTE_COLOURS, SCORE_DECIMALS, Label, Work, rounded, shown_score
 from artray.storage import Location, explained, remove_written
 
-DATA_FORMAT = 2
+DATA_FORMAT = 3
 SHARD = 256
 SEARCHED = 200
-PALETTE_COLOURS = 8
 STRIP_COLOURS = 5
-SCORE_DECIMALS = 4
-LEAST_OBJECT = 0.01
-"""Objects less sure than this are not on the page: a detector gives up to a hundred of them a picture."""
 STATIC_FILES = {name: name for name in ("page.css", "page.js", "corrections.js", "grid.js", "map.js")} | {
     "page.html": "index.html"
 }
-
-LABEL_COLUMNS = (
-    "object_id",
-    "image_uri",
-    "task",
-    "label",
-    "label_uri",
-    "score",
-    "scores",
-    "model_id",
-    "status",
-    "error",
-)
-# Text columns of the feature table that the manifest or a job wrote, not the museum.
-MACHINE_COLUMNS = {"object_id", "image_uri", "version", "group", "split", "change", "status", "error"}
-NUMBER_COLUMNS = ("palette_rgb", "palette_share", "brightness", "objects")
 # What a card shows comes first, whatever the catalogue's order.
 LEADING_FIELDS = ("title", "artist", "date")
-_BATCH = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What one model said about one work.
-
-    Attributes:
-        label: The class, or None where the model gave none.
-        score: The label's calibrated score, 0..1.
-        scores: The score of each class, 0..1.
-        label_uri: The label's AAT id as a URI.
-        model_id: The bundle that gave it.
-    """
-
-    label: str | None
-    score: float | None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    label_uri: str | None = None
-    model_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One picture of the collection with all that the page shows of it.
-
-    Attributes:
-        object_id: The museum's key.
-        image_uri: Where the original lies.
-        status: `ok`, or why the picture has no label (see `artray.images.decoding`).
-        error: The reader's own words where the status is not `ok`.
-        labels: The label of each task.
-        record: The catalogue's fields as text, among them `title`, `artist` and `date` where the museum has them.
-        palette: The dominant colours, most important first, each as ((red, green, blue) 0..255, share 0..1).
-        brightness: Perceived brightness, 0..255 (system B2).
-        objects: What a detector saw (system B5): (label, score 0..1, ymin, xmin, ymax, xmax in 0..1 of the picture).
-        thumbnail: The thumbnail's path relative to the page, with forward slashes.
-    """
-
-    object_id: str
-    image_uri: str
-    status: str = "ok"
-    error: str | None = None
-    labels: Mapping[str, Label] = field(default_factory=dict)
-    record: Mapping[str, str] = field(default_factory=dict)
-    palette: Sequence[tuple[tuple[int, int, int], float]] = ()
-    brightness: float | None = None
-    objects: Sequence[tuple[str, float, float, float, float, float]] = ()
-    thumbnail: str | None = None
-
-
-def assemble_works(
-    labels: pa.Table, features: pa.Table | None = None, thumbnails: Mapping[str, str] | None = None
-) -> list[Work]:
-    """Joins the labels of each picture with its catalogue record, palette, objects and thumbnail.
-
-    Args:
-        labels: The label dataset under the labels' contract: one row a picture and task, `task` among the columns.
-        features: The feature table, keyed by `object_id`. Of its columns the page takes the museum's (`record_columns`)
-            and `NUMBER_COLUMNS`. Works without labels are left out.
-        thumbnails: The thumbnails' paths relative to the page, by `object_id`.
-
-    Returns:
-        One work an `object_id` of `labels`, sorted by it.
-
-    Raises:
-        InputError: `labels` lacks a column of the contract, or an id stands twice where it may stand once.
-    """
-    missing = [name for name in LABEL_COLUMNS if name not in labels.column_names]
-    if missing:
-        raise InputError(f"the labels lack the column {', '.join(missing)}")
-    thumbnails = thumbnails or {}
-    records = _feature_rows(features) if features is not None else {}
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(labels.select(LABEL_COLUMNS)):
-        # Next to nothing is what most of many classes have: it would fill the memory, and half the page's files.
-        row["scores"] = {name: score for name, score in (row["scores"] or {}).items() if _score(score) > 0}
-        rows.setdefault(row["object_id"], []).append(row)
-    works = []
-    for object_id, own in sorted(rows.items()):
-        by_task = {row["task"]: row for row in own}
-        if len(by_task) < len(own):
-            raise InputError(f"the labels hold {object_id!r} twice for one task")
-        # A picture that one of the models could not use is one that the curator should hear about.
-        worst = next((row for row in own if row["status"] != "ok"), own[0])
-        works.append(
-            Work(
-                object_id=object_id,
-                image_uri=worst["image_uri"] or "",
-                status=worst["status"],
-                error=worst["error"],
-                labels={
-                    task: Label(row["label"], row["score"], row["scores"], row["label_uri"], row["model_id"])
-                    for task, row in by_task.items()
-                    if row["status"] == "ok"
-                },
-                thumbnail=thumbnails.get(object_id),
-                **records.get(object_id, {}),
-            )
-        )
-    return works
-
-
-def record_columns(schema: pa.Schema) -> list[str]:
-    """The museum's columns of a feature table: every text column that artray did not write."""
-    return [item.name for item in schema if _is_text(item.type) and item.name not in MACHINE_COLUMNS]
-
-
-def _feature_rows(features: pa.Table) -> dict[str, dict[str, Any]]:
-    """The keyword arguments of `Work` that the feature table knows, by object_id."""
-    catalogue = record_columns(features.schema)
-    numbers = [name for name in NUMBER_COLUMNS if name in features.column_names]
-    rows: dict[str, dict[str, Any]] = {}
-    for row in _rows(features.select(["object_id", *catalogue, *numbers])):
-        if row["object_id"] in rows:
-            raise InputError(f"the features hold {row['object_id']!r} twice")
-        colours = zip(row.get("palette_rgb") or (), row.get("palette_share") or (), strict=True)
-        rows[row["object_id"]] = {
-            "record": {name: row[name] or "" for name in catalogue},
-            "palette": [(tuple(rgb), share) for rgb, share in list(colours)[:PALETTE_COLOURS]],
-            "brightness": row.get("brightness"),
-            "objects": [tuple(item.values()) for item in row.get("objects") or () if item["score"] >= LEAST_OBJECT],
-        }
-    return rows
-
-
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """A table's rows; only some of them are Python objects at one time."""
-    for batch in table.to_batches(max_chunksize=_BATCH):
-        yield from batch.to_pylist(maps_as_pydicts="strict")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def write_page(
@@ -217,7 +64,7 @@ def write_page(
     evaluations: Sequence[Mapping[str, Any]] = (),
     run: Mapping[str, str | int | float] | None = None,
     *,
-    thresholds: Mapping[str, float] | None = None,
+    models: Models | None = None,
     overview: Overview | None = None,
 ) -> Path:
     """Writes the page into a folder, over an older page if there is one. Equal input gives equal bytes.
@@ -227,10 +74,11 @@ def write_page(
         works: The collection, each object_id once.
         evaluations: Each bundle's `evaluation.json`. The page takes `task`, `model_id`, `classes`, `majority_share` and
             `levels`, which maps `artwork` (and `patch`) to `n`, `accuracy`, `balanced_accuracy` and `confusion` (rows
-            true, columns predicted); and `page`, the name of a page beside this one that says more.
+            true, columns predicted); `labels` and, where a work may have several, each level's `per_class`; and
+            `page`, the name of a page beside this one that says more.
         run: What to say about the run. `title` heads the page, every other entry stands at its end as it is. The
             browser keeps a curator's corrections by the entry `run`.
-        thresholds: By model_id, the score below which its labels are uncertain; infinite: all of them are.
+        models: What is known of the models: which labels are uncertain, where a work may have several.
         overview: Which works are alike, and where each lies on the map.
 
     Returns:
@@ -245,7 +93,7 @@ def write_page(
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """
-    data = encode_data(works, evaluations, run or {}, thresholds or {}, overview)
+    data = encode_data(works, evaluations, run or {}, models or Models(), overview)
     static = files("artray.report")
     folder = Location.parse(out)
     with explained(folder / "data"):
@@ -261,14 +109,14 @@ def encode_data(
     works: Iterable[Work],
     evaluations: Sequence[Mapping[str, Any]],
     run: Mapping[str, str | int | float],
-    thresholds: Mapping[str, float],
+    models: Models,
     overview: Overview | None,
 ) -> Iterator[tuple[str, str]]:
     """The files of `data/`, each as its name and its text; what can't be shown is refused before the first."""
     works = sorted(works, key=lambda work: work.object_id)
     shown = [_evaluation(evaluation) for evaluation in evaluations]
     fields = _fields(works)
-    tasks = _tasks(works, shown, thresholds)
+    tasks = _tasks(works, shown, models)
     places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
     at = {} if overview is None else {key: row for row, key in enumerate(overview.object_ids)}
     rows = [at.get(work.object_id) for work in works]  # of the overview
@@ -285,7 +133,9 @@ def encode_data(
         "status": _column([work.status for work in works]),
         "thumbnail": [_relative_url(work.thumbnail) for work in works],
         "palette": [_strip(work.palette) for work in works],
-        "labels": [_labels(works, task, classes, thresholds) for task, classes in places.items()],
+        "labels": [
+            _labels(works, task["name"], places[task["name"]], models.thresholds, task["multilabel"]) for task in tasks
+        ],
         "position": None if overview is None else _positions(overview, rows),
     }
     return _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
@@ -347,8 +197,8 @@ def _strip(palette: Sequence[tuple[tuple[int, int, int], float]]) -> str:
 
 
 def _labels(
-    works: list[Work], task: str, places: dict[str, int], thresholds: Mapping[str, float]
-) -> dict[str, list[Any]]:
+    works: list[Work], task: str, places: dict[str, int], thresholds: Mapping[str, float], multilabel: bool
+) -> dict[str, list[Any] | None]:
     own = [work.labels.get(task) for work in works]
     return {
         "label": [None if label is None or label.label is None else places[label.label] for label in own],
@@ -356,9 +206,18 @@ def _labels(
         "uncertain": [
             place
             for place, label in enumerate(own)
-            if label is not None and label.score is not None and label.score < thresholds.get(label.model_id, 0)
+            if label is not None
+            and label.score is not None
+            and (label.score < thresholds.get(label.model_id, 0) or not label.said)
         ],
+        "said": [None if label is None else _said(label, places) for label in own] if multilabel else None,
     }
+
+
+def _said(label: Label, places: dict[str, int]) -> list[int | None]:
+    """Class and score of each label that is said, flat."""
+    scores = {label.label: label.score} | dict(label.scores)
+    return [number for name in label.said for number in (places[name], _scaled(scores.get(name)))]
 
 
 def _positions(overview: Overview, rows: list[int | None]) -> dict[str, list[int | None]] | None:
@@ -376,20 +235,24 @@ def _fields(works: list[Work]) -> list[str]:
     return [*LEADING_FIELDS, *(name for name in seen if name not in LEADING_FIELDS)]
 
 
-def _tasks(
-    works: list[Work], evaluations: list[dict[str, Any]], thresholds: Mapping[str, float]
-) -> list[dict[str, Any]]:
+def _tasks(works: list[Work], evaluations: list[dict[str, Any]], known: Models) -> list[dict[str, Any]]:
     """Each task's classes, in the bundle's order where an evaluation tells it, else by name."""
     # Class name -> AAT URI; of every class of a task only those that are somewhere the label bring theirs.
     classes: dict[str, dict[str, str | None]] = {}
     models: dict[str, set[str]] = {}
+    multilabel = {evaluation["task"] for evaluation in evaluations if evaluation["multilabel"]}
     for work in works:
         for task, label in work.labels.items():
             uris = classes.setdefault(task, {})
             for name in label.scores:
                 uris.setdefault(name, None)
+            concepts = known.concepts.get(label.model_id, {})
+            for name in label.said:
+                uris[name] = concepts.get(name) or uris.get(name)
             if label.label is not None:
                 uris[label.label] = label.label_uri or uris.get(label.label)
+            if label.model_id in known.multilabel or list(label.said) != [label.label]:
+                multilabel.add(task)
             models.setdefault(task, set()).add(label.model_id)
     order: dict[str, dict[str, None]] = {}
     for evaluation in evaluations:
@@ -397,13 +260,18 @@ def _tasks(
     return [
         {
             "name": task,
+            "multilabel": task in multilabel,
             "classes": [
                 {"label": name, "uri": classes[task].get(name)}
                 for name in {**order.get(task, {}), **dict.fromkeys(sorted(classes[task]))}
             ],
             "models": [
-                # JSON has no infinity; no score reaches 2.
-                {"id": model, "threshold": _rounded(min(thresholds.get(model, math.nan), 2), SCORE_DECIMALS)}
+                {
+                    "id": model,
+                    # JSON has no infinity; no score reaches 2.
+                    "threshold": rounded(min(known.thresholds.get(model, math.nan), 2), SCORE_DECIMALS),
+                    "doubt": known.doubts.get(model),
+                }
                 for model in sorted(models[task])
             ],
         }
@@ -417,7 +285,7 @@ def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], ne
         "error": work.error,
         "record": [work.record.get(name, "") for name in fields],
         "palette": [[*rgb, round(share, 3)] for rgb, share in work.palette[:PALETTE_COLOURS]],
-        "brightness": _rounded(work.brightness, 1),
+        "brightness": rounded(work.brightness, 1),
         "scores": [_ranked(work.labels.get(task), classes) for task, classes in places.items()],
         "near": near,
         "objects": [[name, *(round(number, 3) for number in numbers)] for name, *numbers in work.objects],
@@ -427,20 +295,13 @@ def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], ne
 def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
     if label is None:
         return None
-    ranked = sorted((-_score(score), places[name]) for name, score in label.scores.items())
-    return [number for score, place in ranked if score < 0 for number in (place, -score)]
-
-
-def _score(score: float | None) -> float:
-    return _rounded(score, SCORE_DECIMALS) or 0.0
+    # Of scores that look alike the label's comes first.
+    ranked = sorted((-shown_score(score), name != label.label, places[name]) for name, score in label.scores.items())
+    return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
 
 
 def _scaled(score: float | None) -> int | None:
     return None if score is None or not math.isfinite(score) else round(score * 10**SCORE_DECIMALS)
-
-
-def _rounded(value: float | None, decimals: int) -> float | None:
-    return round(value, decimals) if value is not None and math.isfinite(value) else None
 
 
 def _relative_url(path: str | None) -> str | None:
@@ -456,12 +317,17 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of an evaluation, checked, with None where a figure is not defined."""
     try:
         classes = [str(name) for name in evaluation["classes"]]
+        multilabel = evaluation.get("labels") in ("multilabel", "several")  # so called by 0.1
         levels: dict[str, dict[str, Any]] = {
             name: {
                 "n": int(level["n"]),
-                "accuracy": _rounded(level["accuracy"], SCORE_DECIMALS),
-                "balanced_accuracy": _rounded(level.get("balanced_accuracy"), SCORE_DECIMALS),
+                "accuracy": rounded(level["accuracy"], SCORE_DECIMALS),
+                "balanced_accuracy": rounded(level.get("balanced_accuracy"), SCORE_DECIMALS),
                 "confusion": [[int(count) for count in row] for row in level["confusion"]],
+                # Rows of a confusion matrix say how many were found only where a work has one label.
+                "found": [rounded(level["per_class"][each]["recall"], SCORE_DECIMALS) for each in classes]
+                if multilabel
+                else None,
             }
             for name, level in sorted(evaluation["levels"].items())
         }
@@ -469,7 +335,9 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
             "task": str(evaluation["task"]),
             "model_id": str(evaluation["model_id"]),
             "classes": classes,
-            "majority_share": _rounded(evaluation["majority_share"], SCORE_DECIMALS),
+            "multilabel": multilabel,
+            "doubt": doubt_of(evaluation["levels"]),
+            "majority_share": rounded(evaluation["majority_share"], SCORE_DECIMALS),
             "page": _relative_url(evaluation.get("page")),
             "levels": levels,
         }

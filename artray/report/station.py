@@ -13,15 +13,17 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.classifier import read_evaluation
+from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.job import Counts
-from artray.labeling.contract import read_notes, thresholds_of
+from artray.labeling.contract import models_of, read_notes
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.report.evaluation import evaluation_page
 from artray.report.overview import Overview, make_overview
-from artray.report.page import NUMBER_COLUMNS, assemble_works, record_columns, write_page
+from artray.report.page import write_page
 from artray.report.thumbnails import make_thumbnails
+from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
 from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
 
 
@@ -81,8 +83,15 @@ def report(options: ReportOptions) -> Counts:
     if len(works) < total:
         about["shown"] = f"Shown are the least certain of {total:,}"
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
-    thresholds = thresholds_of(read_notes(file) for file in dataset.get_fragments())
-    page = write_page(folder, works, evaluations, about, thresholds=thresholds, overview=overview)
+    # Of models whose labels an older release wrote only their evaluations say that they are no better than chance.
+    told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
+    doubts = {name: doubt for name, doubt in told.items() if doubt}
+    models = models_of(read_notes(file) for file in dataset.get_fragments()).doubted(doubts)
+    used = labels.group_by(["task", "model_id"]).aggregate([]).sort_by("task").to_pylist()
+    for item in used:
+        if item["model_id"] in models.doubts:
+            console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
+    page = write_page(folder, works, evaluations, about, models=models, overview=overview)
     counts: Counts = {
         "rows": len(works),
         "ok": sum(work.status == "ok" for work in works),
@@ -92,7 +101,7 @@ def report(options: ReportOptions) -> Counts:
         "out": str(out),
         "page": str(page),
     }
-    exported = export_labels(options, options.labels, folder, options.features)
+    exported = export_labels(options, options.labels, folder, options.features, doubts=doubts)
     if exported:
         counts["exports"] = exported
     console.say(f"open {page}")

@@ -297,3 +297,33 @@ def test_a_file_that_was_packed_tightly_is_read(tmp_path):
 
 def test_the_old_word_for_a_fold_ensemble_is_read():
     assert describe(metrics={"bagged": 5, "best_epoch": 3}).metrics == {"fold_ensemble": 5, "best_epoch": 3}
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        ({}, "one"),
+        ({"labels": "soft"}, "soft"),
+        ({"labels": "several"}, "multilabel"),
+        ({"labels": "multilabel"}, None),
+    ],
+)
+def test_bundles_of_before_say_in_their_config_how_many_labels_a_work_may_have(tmp_path, config, labels):
+    values = json.loads(describe(config=config).model_dump_json())
+    for name in ("labels", "thresholds"):
+        del values[name]
+    (tmp_path / BUNDLE).write_text(json.dumps(values))
+    bundle = load_bundle(Location.parse(tmp_path))
+    assert bundle.labels == (labels or "multilabel")
+    assert bundle.class_thresholds().tolist() == [0.5, 0.5]
+    assert bundle.doubt is None
+
+
+def test_thresholds_are_kept_by_class(tmp_path):
+    bundle = describe(labels="multilabel", thresholds={"ink": 0.25})
+    (tmp_path / BUNDLE).write_text(bundle.model_dump_json())
+    assert load_bundle(Location.parse(tmp_path)).class_thresholds().tolist() == [0.5, 0.25]
+    for changes in ({"thresholds": {"chalk": 0.5}}, {"thresholds": {"ink": 2}}, {"labels": "one"}):
+        (tmp_path / BUNDLE).write_text(json.dumps(json.loads(bundle.model_dump_json()) | changes))
+        with pytest.raises(InputError, match=r"not a model bundle of this release: .*threshold"):
+            load_bundle(Location.parse(tmp_path))

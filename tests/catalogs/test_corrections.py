@@ -141,3 +141,22 @@ def test_an_empty_label_takes_the_label_away(tmp_path):
     assert result.labels.to_pylist() == [None, None, "Rococo", "Cubism"]
     assert (result.changed, result.added, result.cleared, result.confirmed) == (1, 0, 1, 0)
     assert result.lines() == ["corrections: 1 changed, 0 added, 0 confirmed, 1 taken away"]
+
+
+def test_several_labels_of_a_work(tmp_path):
+    """As the page writes them: with semicolons, or as JSON where a label has one in it."""
+    rows = [row("a", "sky; river"), row("b", ""), row("c", '["x; y", "sky"]'), row("d", "sky;river")]
+    labels = read_corrections([Location.parse(save(tmp_path / "c.csv", rows))]).labels["style"]
+    old = pa.array([["river"], ["sky"], None, ["river", "sky"], ["sky"]])
+    found = correct(pa.table({"object_id": list("abcde"), "style": old}), "style", labels)
+    assert found.labels.to_pylist() == [["sky", "river"], None, ["x; y", "sky"], ["sky", "river"], ["sky"]]
+    assert (found.changed, found.added, found.confirmed, found.cleared) == (1, 1, 1, 1)
+    # A column of text gets the cell as it is, which training reads likewise.
+    found = correct(pa.table({"object_id": ["a"], "style": ["river"]}), "style", labels)
+    assert found.labels.to_pylist() == ["sky; river"]
+
+
+def test_several_labels_for_training(tmp_path):
+    table = pa.table({"object_id": ["a", "b"], "style": pa.array([["river"], None], pa.large_list(pa.string()))})
+    file = Location.parse(save(tmp_path / "c.csv", [row("b", "sky;river")]))
+    assert corrected(table, "style", "style", [file])["style"].to_pylist() == [["river"], ["sky", "river"]]

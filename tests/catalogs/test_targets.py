@@ -60,3 +60,9 @@ def test_soft_cells_that_are_none(cell):
 def test_lists_are_not_one_label():
     with pytest.raises(InputError, match=r"column 'subject' holds list<.*set labels to multilabel or soft"):
         read_targets(pa.array([["a"]]), "one", "subject")
+
+
+def test_labels_with_semicolons_stand_in_a_json_list():
+    column = pa.array(['["oil; varnished", "ink", null, " "]', "[sic]; ink", "[1"])
+    expected = [{"oil; varnished": 1, "ink": 1}, {"[sic]": 1, "ink": 1}, {"[1": 1}]
+    assert read_targets(column, "multilabel", "style") == expected

@@ -238,3 +238,27 @@ def test_missing_keys_are_named(tmp_path, key):
 def test_no_file(tmp_path):
     with pytest.raises(InputError, match=r"nowhere.yaml: can't be read: No such file"):
         read_config(str(tmp_path / "nowhere.yaml"), {})
+
+
+def test_a_task_of_ones_own(file):
+    config = read_config(file, {"epochs": "3"}, "genre")
+    assert (config.task, config.target, config.epochs) == ("genre", "genre", 3)
+    assert read_config(file, {"target": "Genre"}, "genre").target == "Genre"
+    assert read_config(file, {}, "1900").task == "1900"  # text, though YAML has a number for it
+    with pytest.raises(InputError, match=r"--task Genre: a task's name is of a-z.* --set 'target=Genre'"):
+        read_config(file, {}, "Genre")
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"epoch": "3"}, "epoch: unknown key; did you mean epochs?"),
+        ({"learning_rate": "0.1"}, "did you mean optimizer.learning_rate?"),
+        ({"optimizer.learning_rat": "0.1"}, "learning_rat: unknown key; did you mean learning_rate?"),
+        ({"labels": "multilable"}, "did you mean multilabel?"),
+    ],
+)
+def test_a_slip_of_the_pen_in_set_is_answered_with_what_was_meant(file, changes, hint):
+    with pytest.raises(InputError) as raised:
+        read_config(file, changes)
+    assert hint in str(raised.value)

@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from artray.bundles.thresholds import class_thresholds, doubt_of
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import sigmoid, softmax
 from artray.classifiers.evaluation import evaluation_of, true_classes
@@ -59,7 +60,15 @@ def test_an_evaluation(labels, patches):
     true = true_classes(examples.targets, labels == "multilabel")[::patches]
     test = np.arange(90) % 3 == 2
     level = evaluation["levels"]["artwork"]
-    expected = evaluate(true[test], frame.to_numpy()[test], CLASSES)
+    chosen = np.arange(90) % 3 == 1
+    told = 0.5
+    if labels == "multilabel":
+        told = class_thresholds(true[chosen], frame.to_numpy()[chosen])
+        assert (told != 0.5).any()
+        assert evaluation["thresholds"] == dict(zip(CLASSES, told, strict=True))
+    else:
+        assert evaluation["thresholds"] is None
+    expected = evaluate(true[test], frame.to_numpy()[test], CLASSES, told)
     assert {name: level[name] for name in expected if name != "per_class"} == {
         name: value for name, value in expected.items() if name != "per_class"
     }
@@ -72,9 +81,8 @@ def test_an_evaluation(labels, patches):
         assert level["intervals"][name][0] <= level[name] <= level["intervals"][name][1]
     for values in level["per_class"].values():
         assert values["intervals"]["f1"][0] <= values["f1"] <= values["intervals"]["f1"][1]
-    chosen = np.arange(90) % 3 == 1
     assert evaluation["validation"]["artwork"]["accuracy"] == pytest.approx(
-        evaluate(true[chosen], frame.to_numpy()[chosen], CLASSES)["accuracy"]
+        evaluate(true[chosen], frame.to_numpy()[chosen], CLASSES, told)["accuracy"]
     )
     assert ("patch" in evaluation["levels"]) == (patches > 1)
     assert predictions["object_id"].to_pylist() == frame.index.tolist()
@@ -83,7 +91,9 @@ def test_an_evaluation(labels, patches):
     assert np.allclose(scores, frame.to_numpy(), atol=1e-6)
     if labels == "multilabel":
         assert predictions["true"].to_pylist()[0] == [CLASSES[k] for k in np.flatnonzero(true[0])]
-        assert predictions["label"].to_pylist()[0] == [CLASSES[k] for k in np.flatnonzero(frame.to_numpy()[0] >= 0.5)]
+        assert predictions["label"].to_pylist() == [
+            [CLASSES[k] for k in np.flatnonzero(row)] for row in frame.to_numpy() >= told
+        ]
     else:
         assert predictions["true"].to_pylist() == [CLASSES[k] for k in true]
         assert predictions["label"].to_pylist() == [CLASSES[k] for k in frame.to_numpy().argmax(axis=1)]
@@ -125,3 +135,23 @@ def test_an_empty_validation_part_is_null():
     examples.table = examples.table.set_column(2, "part", [part])
     evaluation, _ = evaluation_of(examples, logits, 1.0, **ABOUT)
     assert evaluation["validation"] is None
+
+
+@pytest.mark.parametrize("labels", ["one", "multilabel"])
+def test_a_model_that_learned_nothing_is_doubted_and_one_that_did_is_not(labels):
+    examples, logits = experiment(works=300, labels=labels)
+    good, _ = evaluation_of(examples, logits, 1.0, task="technique", labels=labels)
+    assert doubt_of(good["levels"]) is None
+    guessed = np.random.default_rng(0).permutation(logits)
+    bad, _ = evaluation_of(examples, guessed, 1.0, task="technique", labels=labels)
+    assert "all its labels are uncertain" in doubt_of(bad["levels"])
+
+
+def test_the_regression_beside_a_model_of_several_labels_has_thresholds_of_its_own():
+    examples, logits = experiment(works=300, labels="multilabel")
+    ids = examples.table["object_id"].to_pylist()
+    # The same order of works by scores that are far too low.
+    baseline = Baseline(["embedding"], 0.1, ids, sigmoid(logits) / 4)
+    evaluation, _ = evaluation_of(examples, logits, 1.0, task="technique", labels="multilabel", baseline=baseline)
+    level = evaluation["levels"]["artwork"]
+    assert level["baseline"]["macro"]["f1"] == level["macro"]["f1"] > 0.7

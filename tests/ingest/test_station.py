@@ -1028,3 +1028,62 @@ def test_several_files_in_a_cell_and_one_that_is_not_there(collection, capsys):
     assert (
         "names of pictures that aren't there, beside others of their rows: 1 (w1_back.jpg)" in capsys.readouterr().err
     )
+
+
+MOTIFS = ["river; bridge", "river;sky", "bridge; sky", None, "river", "sky; river; bridge"] * 5
+
+
+def described(collection):
+    names = [f"{number:02d}.jpg" for number in range(len(MOTIFS))]
+    collection.add(*names)
+    collection.describe([{"file": name, "Motive": motif or ""} for name, motif in zip(names, MOTIFS, strict=True)])
+
+
+def test_all_values_of_a_cell_where_a_work_may_have_several_labels(collection, capsys):
+    described(collection)
+    options = {"label": {"motif": "Motive"}, "separator": ";", "multilabel": ["motif"]}
+    counts, rows = collection.ingest(**options)
+    read = {row["image_uri"][-6:-4]: row["motif"] for row in rows}
+    assert [read[f"{number:02d}"] for number in range(6)] == [
+        ["river", "bridge"],
+        ["river", "sky"],
+        ["bridge", "sky"],
+        None,
+        ["river"],
+        ["sky", "river", "bridge"],
+    ]
+    said = capsys.readouterr().err
+    assert counts["labelled"] == {"motif": 25}
+    assert "motif: labelled: 25 of 30 rows, 50 labels (bridge 15, river 20, sky 15)" in said
+    assert "nothing in" not in said  # each label is in each part
+    for part in ("train", "validation", "test"):
+        assert {label for row in rows if row["split"] == part for label in row["motif"] or []} == {
+            "river",
+            "bridge",
+            "sky",
+        }
+
+
+def test_one_label_a_work_is_the_default_and_says_what_keeps_all(collection, capsys):
+    described(collection)
+    _, rows = collection.ingest(label={"motif": "Motive"}, separator=";")
+    assert {row["motif"] for row in rows} == {None, "river"}
+    said = capsys.readouterr().err
+    assert "motif: several values: 20" in said
+    assert "--multilabel motif keeps all values of a cell" in said
+
+
+def test_several_labels_of_a_task_that_is_not_there(collection):
+    described(collection)
+    with pytest.raises(InputError, match="--multilabel motiv: there is no task 'motiv'"):
+        collection.ingest(label={"motif": "Motive"}, multilabel=["motiv"])
+
+
+def test_corrections_of_several_labels(collection, tmp_path):
+    described(collection)
+    (tmp_path / "c.csv").write_text("object_id,task,label\n03,motif,sky; river\n04,motif,\n")
+    _, rows = collection.ingest(
+        label={"motif": "Motive"}, separator=";", multilabel=["motif"], corrections=[str(tmp_path / "c.csv")]
+    )
+    read = {row["object_id"]: row["motif"] for row in rows}
+    assert (read["03"], read["04"], read["00"]) == (["sky", "river"], None, ["river", "bridge"])

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from artray.bundles.classifier import load_bundle, load_model, read_evaluation
+from artray.bundles.classifier import load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.classifiers.station import TrainOptions, train
 from artray.errors import ArtrayError, InputError
@@ -131,3 +132,35 @@ def test_a_loss_that_is_no_number_is_one_line_at_once(features: str, tmp_path: P
     options = {"optimizer": "{name: sgd, learning_rate: 1.0e+30}", "epochs": "3"}
     with pytest.raises(ArtrayError, match=r"loss is no longer a number in epoch [12]: try a smaller learning rate"):
         run(features, tmp_path, 1, **options)
+
+
+def test_several_labels_a_work_and_a_task_that_can_not_be_learned(
+    features: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Location.parse(tmp_path / "features")
+    table = Location.parse(features).dataset().to_table()
+    chance = np.random.default_rng(0)
+    old = table["medium"].to_pylist()
+    motifs = [[medium, "always"] if medium == "code" or number % 4 else [medium] for number, medium in enumerate(old)]
+    table = table.append_column("motif", pa.array(motifs, pa.list_(pa.string())))
+    table = table.append_column("guess", pa.array(chance.permutation(old).tolist()))
+    (data / "part-000000.parquet").write_table(table)
+    (data / "_run.json").write_bytes((Location.parse(features) / "_run.json").read_bytes())
+
+    def learn(task: str, **changes: str) -> dict[str, object]:
+        out = str(tmp_path / task)
+        return train(TrainOptions(config=CONFIG, data=str(data), out=out, task=task, set={"epochs": "20", **changes}))
+
+    counts = learn("motif", labels="multilabel")
+    bundle = load_bundle(Location.parse(tmp_path / "motif"))
+    assert (bundle.task, bundle.target, bundle.labels) == ("motif", "motif", "multilabel")
+    assert list(bundle.thresholds) == ["always", "code", "hand"]
+    assert read_evaluation(Location.parse(tmp_path / "motif"))["thresholds"] == bundle.thresholds
+    assert counts["doubt"] is None
+    for row in read_predictions(Location.parse(tmp_path / "motif")).to_pylist(maps_as_pydicts="strict"):
+        assert row["label"] == [name for name, score in row["scores"].items() if score >= bundle.thresholds[name]]
+    capsys.readouterr()
+    doubt = learn("guess")["doubt"]
+    assert doubt.endswith("all its labels are uncertain.")
+    assert f"guess: {doubt}" in capsys.readouterr().err
+    assert load_bundle(Location.parse(tmp_path / "guess")).doubt == doubt

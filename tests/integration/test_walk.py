@@ -136,6 +136,7 @@ def test_labels_open_in_pandas_and_duckdb(walked: str, tmp_path: Path) -> None:
         "label": "VARCHAR",
         "label_uri": "VARCHAR",
         "score": "FLOAT",
+        "labels": "VARCHAR[]",
         "scores": "MAP(VARCHAR, FLOAT)",
         "model_id": "VARCHAR",
         "run_id": "VARCHAR",

@@ -28,6 +28,7 @@ CONTRACT = {
     "object_id": pa.string(),
     "image_uri": pa.string(),
     "label": pa.string(),
+    "labels": pa.list_(pa.string()),
     "label_uri": pa.string(),
     "score": pa.float32(),
     "scores": pa.map_(pa.string(), pa.float32()),
@@ -105,12 +106,13 @@ def test_labels_are_the_best_of_the_scores(given_states, seed, data):
             assert row[name] == source[name]
         assert (row["model_id"], row["run_id"], row["labeled_at"]) == ("style-1", "run-1", AT)
         if source["status"] != "ok":
-            assert [row[name] for name in ("label", "label_uri", "score", "scores")] == [None] * 4
+            assert [row[name] for name in ("label", "labels", "label_uri", "score", "scores")] == [None] * 5
             continue
         assert row["scores"] == dict(zip(NAMES, source["scores_0"], strict=True))
         assert sum(row["scores"].values()) == pytest.approx(1, abs=1e-5)
         assert row["label"] == max(row["scores"], key=row["scores"].get)
         assert row["score"] == row["scores"][row["label"]]
+        assert row["labels"] == [row["label"]]
         assert row["label_uri"] == CLASSES[NAMES.index(row["label"])].uri
 
 
@@ -180,6 +182,7 @@ def test_duckdb_reads_it(written):
         **dict.fromkeys(texts, "VARCHAR"),
         "score": "FLOAT",
         "scores": "MAP(VARCHAR, FLOAT)",
+        "labels": "VARCHAR[]",
         "labeled_at": "TIMESTAMP WITH TIME ZONE",
     }
     failures = f"SELECT object_id, label, scores FROM {source} WHERE task = 'style' AND status <> 'ok' ORDER BY ALL"

@@ -174,3 +174,15 @@ def test_in_a_browser(page, browser, scheme):
         view.locator(".errors img").first.scroll_into_view_if_needed()
         assert view.evaluate("document.images[0].decode().then(() => document.images[0].naturalWidth)") == 60
         view.close()
+
+
+def test_a_model_no_better_than_chance_is_said_to_be_so(tmp_path):
+    write_bundle(tmp_path, CLASSES)
+    evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+    evaluation["levels"]["artwork"]["intervals"]["balanced_accuracy"] = [0.3, 0.9]
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    text = evaluation_page(Location.parse(tmp_path), tmp_path / "page").read_text("utf-8")
+    assert "This model is not surely better than chance" in text
+    evaluation["levels"]["artwork"]["intervals"]["balanced_accuracy"] = [0.5, 0.9]
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    assert "chance (" not in evaluation_page(Location.parse(tmp_path), tmp_path / "page").read_text("utf-8")

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artray.errors import ArtrayError, InputError
+from artray.labeling.contract import Models
 from artray.report.overview import Overview
-from artray.report.page import SEARCHED, SHARD, Label, Work, assemble_works, encode_data, write_page
+from artray.report.page import SEARCHED, SHARD, encode_data, write_page
+from artray.report.works import Label, Work, assemble_works
 
 LABELS_SCHEMA = pa.schema(
     [
@@ -105,7 +107,7 @@ def data_of(page):
 
 
 def encoded(works, evaluations=(), run=None, thresholds=None, overview=None):
-    return collected(encode_data(works, evaluations, run or {}, thresholds or {}, overview))
+    return collected(encode_data(works, evaluations, run or {}, Models(thresholds or {}), overview))
 
 
 def test_every_work_once_with_its_labels(tmp_path):
@@ -217,7 +219,8 @@ def test_hostile_text_stays_inside_the_string(tmp_path, text):
     assert data["tasks"][0] == {
         "name": text,
         "classes": [{"label": text, "uri": text}, {"label": "b", "uri": None}],
-        "models": [{"id": text, "threshold": None}],
+        "multilabel": False,
+        "models": [{"id": text, "threshold": None, "doubt": None}],
     }
     assert data["run"] == {"title": text}
 
@@ -235,7 +238,7 @@ def test_data_round_trips_any_text(works, title):
             [Work(key, uri, labels={"t": Label(label, 0.5, {label: 0.5})}) for key, (uri, label) in works.items()],
             [],
             {"title": title},
-            {},
+            Models(),
             None,
         )
     )
@@ -366,7 +369,7 @@ def test_the_users_files_in_the_pages_folder_stay(tmp_path):
 
 def test_values_that_works_share_are_written_once():
     works = [Work(f"{i:04}", "a.jpg", record={"artist": f"Artist {i % 3}"}) for i in range(300)]
-    files = dict(encode_data(works, [], {}, {}, None))
+    files = dict(encode_data(works, [], {}, Models(), None))
     assert files["collection.js"].count("Artist") == 3
     assert [work["cut"][1] for work in collected(files.items())["works"]] == [f"Artist {i % 3}" for i in range(300)]
 
@@ -381,8 +384,8 @@ def test_labels_below_their_models_threshold_are_uncertain():
     genre, style = data["labels"]
     assert (genre["uncertain"], style["uncertain"]) == ([], [0, 2])
     assert [task["models"] for task in data["tasks"]] == [
-        [{"id": "", "threshold": None}],
-        [{"id": "m1", "threshold": 0.5}, {"id": "m2", "threshold": 2}],
+        [{"id": "", "threshold": None, "doubt": None}],
+        [{"id": "m1", "threshold": 0.5, "doubt": None}, {"id": "m2", "threshold": 2, "doubt": None}],
     ]
 
 
@@ -411,3 +414,56 @@ def test_evaluation_leads_to_its_page():
     assert [one["page"] for one in shown] == ["evaluation-style%20%231.html", None]
     with pytest.raises(InputError, match="outside the page"):
         encoded([], [evaluation(page="../elsewhere.html")])
+
+
+def several(*labels, **scores):
+    best = max(scores, key=scores.get)
+    return Label(best, scores[best], scores, model_id="m1", labels=labels)
+
+
+def test_a_work_with_several_labels_has_them_with_their_scores():
+    works = [
+        Work("a", "a.jpg", labels={"motif": several("river", "sky", "bridge", river=0.9, sky=0.7, bridge=0.3)}),
+        Work("b", "b.jpg", labels={"motif": several("sky", river=0.5, sky=0.4, bridge=0.1)}),
+        Work("c", "c.jpg", labels={"motif": several(river=0.2, sky=0.1, bridge=0.0)}),
+        Work("d", "d.jpg", status="missing"),
+    ]
+    models = Models(multilabel=frozenset(["m1"]), concepts={"m1": {"sky": "http://sky"}}, doubts={"m1": "No better."})
+    data = decoded(dict(encode_data(works, [], {}, models, None))["collection.js"])
+    (task,), (labels,) = data["tasks"], data["labels"]
+    assert task["multilabel"]
+    assert [each["label"] for each in task["classes"]] == ["bridge", "river", "sky"]
+    assert task["classes"][2]["uri"] == "http://sky"
+    assert task["models"] == [{"id": "m1", "threshold": None, "doubt": "No better."}]
+    assert labels["said"] == [[1, 9000, 2, 7000, 0, 3000], [2, 4000], [], None]
+    assert labels["label"] == [1, 1, 1, None]
+    assert labels["uncertain"] == [2]  # nothing is said of it
+
+
+def test_a_task_of_one_label_is_told_as_ever():
+    data = encoded([Work("a", "a.jpg", labels={"style": Label("x", 0.5)})])
+    assert (data["tasks"][0]["multilabel"], data["labels"][0]["said"]) == (False, None)
+
+
+def test_labels_of_the_table_are_those_of_the_work():
+    row = {"object_id": "a", "label": "x", "score": 0.9, "scores": [("x", 0.9), ("y", 0.0)]}
+    table = labels_table(row)
+    assert assemble_works(table)[0].labels["style"].said == ("x",)
+    table = table.append_column("labels", pa.array([["x", "y"]]))
+    (work,) = assemble_works(table)
+    assert work.labels["style"].said == ["x", "y"]
+    assert work.labels["style"].scores == {"x": pytest.approx(0.9), "y": 0.0}
+
+
+def test_an_evaluation_of_several_labels_says_what_it_found_of_each():
+    level = evaluation()["levels"]["artwork"] | {"per_class": {"Cubism": {"recall": 0.75}, "Rococo": {"recall": 0.5}}}
+    (shown,) = encoded([], [evaluation(labels="multilabel", levels={"artwork": level})])["evaluations"]
+    assert (shown["multilabel"], shown["levels"]["artwork"]["found"]) == (True, [0.75, 0.5])
+    (shown,) = encoded([], [evaluation()])["evaluations"]
+    assert (shown["multilabel"], shown["levels"]["artwork"]["found"], shown["doubt"]) == (False, None, None)
+
+
+def test_of_scores_that_look_alike_the_labels_comes_first():
+    label = Label("b", 0.500004, {"a": 0.499996, "b": 0.500004})
+    (work,) = encoded([Work("w", "w.jpg", labels={"style": label})])["works"]
+    assert work["scores"] == [[1, 0.5, 0, 0.5]]

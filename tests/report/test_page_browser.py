@@ -5,11 +5,17 @@ import io
 from urllib.parse import quote
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
+from artray.catalogs.corrections import read_corrections
+from artray.catalogs.targets import read_targets
+from artray.labeling.contract import Models
 from artray.report.overview import Overview
-from artray.report.page import Label, Work, write_page
+from artray.report.page import write_page
+from artray.report.works import Label, Work
+from artray.storage import Location
 
 expect = pytest.importorskip("playwright.sync_api", reason="needs the package playwright").expect
 
@@ -89,7 +95,7 @@ def address(tmp_path_factory):
         WORKS,
         [EVALUATION],
         {"title": "Five thousand works", "created": "2026-11-21", "run": "run 1"},
-        thresholds={"style-1": 0.5},
+        models=Models({"style-1": 0.5}),
         overview=make_overview(),
     )
     return page.as_uri()
@@ -624,3 +630,74 @@ def test_policy_forbids_the_network(browser, address):
     assert refused == ["connect-src", "img-src", "script-src-elem"]
     assert page.evaluate("globalThis.pwned") is None
     page.close()
+
+
+MOTIFS = {
+    "a": (["river", "bridge", "sky"], {"river": 0.9, "bridge": 0.7, "sky": 0.6, "boat; sail": 0.1}),
+    "b": (["sky"], {"river": 0.55, "bridge": 0.1, "sky": 0.5, "boat; sail": 0.1}),
+    "c": ([], {"river": 0.2, "bridge": 0.3, "sky": 0.1, "boat; sail": 0.1}),
+}
+
+
+@pytest.fixture
+def motifs(browser, tmp_path):
+    """A page of three works with three labels, one and none."""
+    works = [
+        Work(
+            key,
+            f"/museum/{key}.jpg",
+            labels={"motif": Label(max(scores, key=scores.get), max(scores.values()), scores, None, "m1", labels)},
+            record={"title": f"Work {key}"},
+        )
+        for key, (labels, scores) in MOTIFS.items()
+    ]
+    models = Models(multilabel=frozenset(["m1"]), doubts={"m1": "No better than chance."})
+    page = browser.new_page()
+    page.goto(write_page(tmp_path, works, run={"run": "1"}, models=models).as_uri())
+    yield page
+    page.close()
+
+
+def test_a_work_shows_all_its_labels_and_is_found_by_each(motifs):
+    assert motifs.locator("#doubts").inner_text() == "motif: No better than chance."
+    shown = {
+        card.locator(".title").inner_text(): card.locator(".score .name").all_inner_texts()
+        for card in motifs.locator(".card").all()
+    }
+    assert shown == {"Work a": ["river", "bridge", "sky"], "Work b": ["sky"], "Work c": ["no label"]}
+    assert "uncertain" in motifs.locator(".card").filter(has_text="Work c").inner_text()
+    options = motifs.locator("#filters [name=label] option").all_inner_texts()
+    assert options == ["All labels", "bridge (1)", "river (1)", "sky (2)"]
+    fill(motifs, label="sky")
+    assert sorted(cards(motifs)) == ["Work a", "Work b"]
+    fill(motifs, label="bridge", status="Certain")
+    assert cards(motifs) == ["Work a"]
+
+
+def test_several_labels_are_confirmed_added_taken_away_and_read_again(motifs, tmp_path):
+    motifs.locator(".card").filter(has_text="Work a").click()
+    assert motifs.locator("#detail-tasks .said").count() == 3
+    motifs.get_by_role("button", name="Right").click()
+    expect(motifs.get_by_role("button", name="Right")).to_have_attribute("aria-pressed", "true")
+    expect(motifs.locator("#corrections")).to_have_text("1 label checked, 1 confirmed and 0 changed.")
+    motifs.get_by_role("button", name="bridge × , remove").click()
+    motifs.locator("#detail-tasks select").select_option("boat; sail")
+    chosen = motifs.locator("#detail-tasks .chips button")
+    assert [text.split(" ×")[0] for text in chosen.all_inner_texts()] == ["river", "sky", "boat; sail"]
+    motifs.locator("#close").click()
+    motifs.locator(".card").filter(has_text="Work c").click()
+    motifs.locator("#detail-tasks select").select_option(label="None of these")
+    motifs.locator("#close").click()
+    expect(motifs.locator("#corrections")).to_have_text("2 labels checked, 1 confirmed and 1 changed.")
+    with motifs.expect_download() as download:
+        motifs.locator("#download").click()
+    download.value.save_as(tmp_path / "c.csv")
+    found = read_corrections([Location.parse(tmp_path / "c.csv")]).labels["motif"]
+    assert found == {"a": '["river","sky","boat; sail"]', "c": None}
+    column = pa.array([found["a"], found["c"]], pa.string())
+    assert read_targets(column, "multilabel", "motif") == [{"river": 1, "sky": 1, "boat; sail": 1}, {}]
+    motifs.locator(".card").filter(has_text="Work a").click()
+    motifs.locator("#detail-tasks select").select_option(label="Not checked")
+    motifs.locator("#close").click()
+    motifs.locator("#load").set_input_files(tmp_path / "c.csv")
+    expect(motifs.locator("#corrections")).to_have_text("2 read. 2 labels checked, 1 confirmed and 1 changed.")

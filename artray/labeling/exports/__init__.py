@@ -9,13 +9,14 @@
 The last two describe `dataset/data/TASK.parquet`, which is written with them. The labels are read and the files written
 batch by batch, and each file takes the place of its predecessor when it is whole.
 
-A label with a score below its task's threshold is `uncertain` in all of them.
+A label with a score below its task's threshold is `uncertain` in all of them, as are works of which no label is said,
+and all labels of a model that is no better than chance.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -73,7 +74,14 @@ class ExportOptions(Options):
         return thresholds
 
 
-def export_labels(options: ExportOptions, labels: Location, out: Path, features: Location | None = None) -> Counts:
+def export_labels(
+    options: ExportOptions,
+    labels: Location,
+    out: Path,
+    features: Location | None = None,
+    *,
+    doubts: Mapping[str, str] | None = None,
+) -> Counts:
     """Write the formats asked for into `exports/` below a folder.
 
     Args:
@@ -81,6 +89,7 @@ def export_labels(options: ExportOptions, labels: Location, out: Path, features:
         labels: The labels of label_catalog.
         out: A folder on this machine.
         features: A feature table of the same pictures: titles, IIIF addresses, objects with their boxes.
+        doubts: By model_id, why nothing that a model says can be relied on, beside what the labels say themselves.
 
     Returns:
         For each format the file to open and what it holds.
@@ -90,7 +99,7 @@ def export_labels(options: ExportOptions, labels: Location, out: Path, features:
     """
     if not options.export:
         return {}
-    source = read_source(labels, features, options.threshold, options.base_uri)
+    source = read_source(labels, features, options.threshold, options.base_uri, doubts=doubts)
     for line in source.lines():
         console.say(line)
     folder = out / FOLDER

@@ -5,7 +5,8 @@
 
 A label is an annotation on its picture: on the IIIF canvas or image where the feature table has a column for it (a name
 with `canvas` or `iiif` in it), else on the picture's address. Its motivation is `tagging`; of an uncertain label it is
-`questioning`. The body names the concept (AAT) and the label as text. A detected object is an annotation on a region
+`questioning`. Of several labels of a work each is one; where none is sure enough to be said, the most likely is
+questioned. The body names the concept (AAT) and the label as text. A detected object is an annotation on a region
 of the picture. `score` is ITS 2.0's confidence. Pictures without a label have no annotation.
 
 Sources: Web Annotation Data Model (https://www.w3.org/TR/annotation-model/), Media Fragments (region).
@@ -36,6 +37,7 @@ CONTEXT = [
     },
 ]
 _COLUMNS = ("object_id", "image_uri", "label", "label_uri", "score", "model_id", "labeled_at")
+_SEVERAL = ("labels", "scores")  # read only where there may be several labels: scores of all classes are many
 
 Annotation = dict[str, Any]
 
@@ -107,25 +109,27 @@ def _page(source: Source, number: int) -> str:
 
 
 def _labels(source: Source, task: LabelledTask, targets: Lookup | None) -> Iterator[Annotation]:
-    for table in task.batches(_COLUMNS):
+    for table in task.batches((*_COLUMNS, *_SEVERAL) if task.multilabel else _COLUMNS):
         table = table.filter(pc.is_valid(table["label"]))
         places = targets.of(table["object_id"]) if targets else [None] * len(table)
         for row, place in zip(table.to_pylist(), places, strict=True):
             uncertain = row["decision"] == UNCERTAIN
-            text = {"type": "TextualBody", "value": row["label"], "format": "text/plain", "purpose": "tagging"}
-            body = [text]
-            if row["label_uri"]:
-                body.append({"type": "SpecificResource", "source": row["label_uri"], "purpose": "classifying"})
-            yield {
-                "id": source.uri("annotation", f"{task.name}/{row['object_id']}"),
-                "type": "Annotation",
-                "motivation": "questioning" if uncertain else "tagging",
-                "created": utc(row["labeled_at"]),
-                "generator": _software(source, row["model_id"]),
-                "score": shortest(row["score"]),
-                "body": body,
-                "target": _target(place, row["image_uri"]),
-            }
+            for said in task.said(row):
+                text = {"type": "TextualBody", "value": said.label, "format": "text/plain", "purpose": "tagging"}
+                body = [text]
+                if said.uri:
+                    body.append({"type": "SpecificResource", "source": said.uri, "purpose": "classifying"})
+                name = f"{task.name}/{row['object_id']}"
+                yield {
+                    "id": source.uri("annotation", f"{name}/{said.label}" if task.multilabel else name),
+                    "type": "Annotation",
+                    "motivation": "questioning" if uncertain else "tagging",
+                    "created": utc(row["labeled_at"]),
+                    "generator": _software(source, row["model_id"]),
+                    "score": shortest(said.score),
+                    "body": body,
+                    "target": _target(place, row["image_uri"]),
+                }
 
 
 def _objects(source: Source, least_score: float) -> Iterator[Annotation]:

@@ -64,10 +64,11 @@ CONTEXT: dict[str, Any] = {
 FIELDS = {
     "object_id": ("sc:Text", "The museum's number of the object"),
     "image_uri": ("sc:Text", "Where the picture that was labelled lies"),
-    "label": ("sc:Text", "The class; none where the picture could not be read"),
+    "label": ("sc:Text", "The most likely class; none where the picture could not be read"),
+    "labels": ("sc:Text", "All that are said: that class, or where there may be several each that is sure enough"),
     "label_uri": ("sc:Text", "The class in the Getty's Art & Architecture Thesaurus, where it is known"),
     "score": ("sc:Float", "The label's score, 0 to 1, calibrated on works not trained on"),
-    "decision": ("sc:Text", "label, or uncertain where the score is below the task's threshold"),
+    "decision": ("sc:Text", "label, or uncertain: the score is below the task's threshold, or nothing is said"),
     "model_id": ("sc:Text", "The model that gave the label"),
     "run_id": ("sc:Text", "The run that gave the label"),
     "labeled_at": ("sc:DateTime", "When the run began"),
@@ -75,6 +76,7 @@ FIELDS = {
     "error": ("sc:Text", "The reader's own words where it has none"),
 }
 """Column to its type and meaning; `scores`, every class's score, is in the files only."""
+ARRAYS = ("labels",)
 
 
 def write_croissant(source: Source, dataset: Sequence[TaskFile], folder: Path, license: str | None) -> Counts:
@@ -138,7 +140,7 @@ def _records(item: TaskFile) -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": item.task,
         "name": item.task,
-        "description": f"One record a picture: its label of the task {item.task}.",
+        "description": " ".join([f"One record a picture: its label of the task {item.task}.", *item.doubts]),
         "key": {"@id": f"{item.task}/object_id"},
         "field": [
             {
@@ -147,6 +149,7 @@ def _records(item: TaskFile) -> dict[str, Any]:
                 "name": name,
                 "description": description,
                 "dataType": kind,
+                **({"isArray": True, "arrayShape": "-1"} if name in ARRAYS else {}),
                 "source": {"fileObject": {"@id": item.file}, "extract": {"column": name}},
             }
             for name, (kind, description) in FIELDS.items()

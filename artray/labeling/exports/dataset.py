@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,10 +36,12 @@ class TaskFile:
         size: Its bytes.
         sha256: Its checksum.
         rows: How many rows it has.
-        labels: Rows of each label, without the uncertain ones.
+        labelled: Rows with a label that is not uncertain.
+        labels: Rows of each label that is said, without the uncertain ones.
         uncertain: Rows with an uncertain label.
         models: The bundles that gave the labels.
         labeled_at: When the newest of them was given.
+        doubts: Why nothing that these bundles say can be relied on.
     """
 
     task: str
@@ -46,15 +49,17 @@ class TaskFile:
     size: int
     sha256: str
     rows: int
+    labelled: int
     labels: Counter[str]
     uncertain: int
     models: tuple[str, ...]
     labeled_at: datetime | None
+    doubts: Sequence[str] = ()
 
     @property
     def unlabelled(self) -> int:
         """Rows of pictures that could not be read."""
-        return self.rows - self.uncertain - self.labels.total()
+        return self.rows - self.uncertain - self.labelled
 
 
 def write_dataset(source: Source, folder: Path) -> list[TaskFile]:
@@ -67,14 +72,16 @@ def _write_task(source: Source, number: int, folder: Path) -> TaskFile:
     task = source.tasks[number]
     path = folder / f"{task.name}.parquet"  # a task's name is letters, digits, _ and -
     labels: Counter[str] = Counter()
-    uncertain = rows = 0
+    uncertain = labelled = rows = 0
     models: set[str] = set()
     times: list[datetime] = []
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for table in task.batches(LABELS.names):
             decision = table[DECISION.name]
-            kept = table["label"].filter(pc.fill_null(pc.not_equal(decision, UNCERTAIN), False))
-            labels.update({item["values"]: item["counts"] for item in pc.value_counts(kept).to_pylist()})
+            kept = table["labels"].filter(pc.fill_null(pc.not_equal(decision, UNCERTAIN), False))
+            labelled += len(kept)
+            counted = pc.value_counts(pc.list_flatten(kept)).to_pylist()
+            labels.update({item["values"]: item["counts"] for item in counted})
             uncertain += pc.sum(pc.equal(decision, UNCERTAIN)).as_py() or 0
             rows += len(table)
             times.append(pc.max(table["labeled_at"]).as_py())
@@ -91,8 +98,10 @@ def _write_task(source: Source, number: int, folder: Path) -> TaskFile:
         size=path.stat().st_size,
         sha256=digest.hexdigest(),
         rows=rows,
+        labelled=labelled,
         labels=labels,
         uncertain=uncertain,
         models=tuple(sorted(models)),
         labeled_at=max(times, default=None),
+        doubts=task.doubts,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,11 +68,15 @@ def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
         ranked = item.labels.most_common()
         parts += [
             f"## {plain(item.task)}",
-            f"{item.rows:,} pictures: {item.labels.total():,} labelled, {item.uncertain:,} uncertain"
+            f"{item.rows:,} pictures: {item.labelled:,} labelled, {item.uncertain:,} uncertain"
             f"{_threshold(task)}, {item.unlabelled:,} that could not be read. "
             f"Models: {', '.join(map(plain, item.models))}.",
-            _table(["label", "pictures"], [[plain(label), f"{count:,}"] for label, count in ranked[:_SHOWN]]),
+            *(f"**{plain(doubt)}**" for doubt in item.doubts),
+            *(["A picture may have several labels here, or none."] if task.multilabel else []),
         ]
+        if ranked:
+            rows = [[plain(label), f"{count:,}"] for label, count in ranked[:_SHOWN]]
+            parts.append(_table(["label", "pictures"], rows))
         if len(ranked) > _SHOWN:
             parts.append(f"… and {len(ranked) - _SHOWN:,} labels more.")
     return "\n\n".join(parts) + "\n"
@@ -79,7 +84,8 @@ def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
 
 def _threshold(task: LabelledTask) -> str:
     values = [task.threshold] if task.threshold is not None else list(task.thresholds.values())
-    return f" (score below {' or '.join(f'{value:.3g}' for value in values)})" if values else ""
+    known = [f"{value:.3g}" for value in values if value != math.inf]
+    return f" (score below {' or '.join(known)})" if known else ""
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,7 +3,8 @@
 A label is an AttributeAssignment, not a plain `classified_as`: the museum's own data says what the museum holds to be
 true, and a program's opinion stays one, with who, when and how sure. An uncertain label's assignment is classified as
 "possibly" (AAT 300435722). A style is classified as such (AAT 300015646). A label without AAT id is a concept by a URI
-of our own; none is made up. Works without any label have no record.
+of our own; none is made up. Of several labels of a work each is an assignment; where none is sure enough to be said,
+the most likely is there as "possibly". Works without any label have no record.
 
 Sources: https://linked.art/model/assertion/ and https://linked.art/api/1.0/ (shape of the assignment). That model knows
 persons and groups as actors and no programs; artray and its model stand there as a group.
@@ -21,13 +22,14 @@ import pyarrow.compute as pc
 import artray
 from artray.job import Counts
 from artray.labeling.exports.files import dumped, whole_file
-from artray.labeling.exports.source import UNCERTAIN, Source, shortest, side_by_side, utc
+from artray.labeling.exports.source import UNCERTAIN, Said, Source, shortest, side_by_side, utc
 from artray.vocabulary import AAT, load_vocabulary
 
 CONTEXT = "https://linked.art/ns/v1/linked-art.json"
 STYLE = {"id": f"{AAT}300015646", "type": "Type", "_label": "Styles and Periods"}
 POSSIBLY = {"id": f"{AAT}300435722", "type": "Type", "_label": "Possibly"}
 _COLUMNS = ("object_id", "image_uri", "label", "label_uri", "score", "model_id", "labeled_at")
+_SEVERAL = ("labels", "scores")  # read only where there may be several labels: scores of all classes are many
 
 Json = dict[str, Any]
 
@@ -45,15 +47,14 @@ def write_linked_art(source: Source, path: Path) -> Counts:
 
 def _records(source: Source) -> Iterator[Json]:
     titles = source.lookup(source.column("title"))
-    for tables in side_by_side(source.tasks, _COLUMNS):
+    several = any(task.multilabel for task in source.tasks)
+    for tables in side_by_side(source.tasks, (*_COLUMNS, *_SEVERAL) if several else _COLUMNS):
         ids = pc.coalesce(*(table["object_id"] for table in tables))
         names = titles.of(ids) if titles else [None] * len(ids)
         for object_id, title, *labels in zip(
             ids.to_pylist(), names, *(table.to_pylist() for table in tables), strict=True
         ):
-            given = [
-                (task.name, row) for task, row in zip(source.tasks, labels, strict=True) if row["label"] is not None
-            ]
+            given = [(task, row) for task, row in zip(source.tasks, labels, strict=True) if row["label"] is not None]
             if given:
                 name = [{"type": "Name", "content": title}] if title else []
                 yield {
@@ -62,19 +63,21 @@ def _records(source: Source) -> Iterator[Json]:
                     "type": "HumanMadeObject",
                     "_label": title or object_id,
                     "identified_by": [*name, {"type": "Identifier", "content": object_id}],
-                    "attributed_by": [_assignment(source, task, row) for task, row in given],
+                    "attributed_by": [
+                        _assignment(source, task.name, row, said) for task, row in given for said in task.said(row)
+                    ],
                 }
 
 
-def _assignment(source: Source, task: str, row: Json) -> Json:
+def _assignment(source: Source, task: str, row: Json, said: Said) -> Json:
     at = utc(row["labeled_at"])
-    score = shortest(row["score"])
+    score = shortest(said.score)
     concept: Json = {
-        "id": row["label_uri"] or source.uri("concept", f"{task}/{row['label']}"),
+        "id": said.uri or source.uri("concept", f"{task}/{said.label}"),
         "type": "Type",
-        "_label": row["label"],
+        "_label": said.label,
     }
-    if _is_style(task, row["label_uri"]):
+    if _is_style(task, said.uri):
         concept["classified_as"] = [STYLE]
     return {
         "type": "AttributeAssignment",

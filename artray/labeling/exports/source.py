@@ -19,14 +19,31 @@ import pyarrow.dataset as pads
 
 from artray.bundles.description import TASK
 from artray.errors import InputError
-from artray.labeling.contract import LABELS, read_notes, thresholds_of
+from artray.labeling.contract import LABELS, LabelDataset, models_of, read_notes
 from artray.labeling.published import read_labels
 from artray.storage import Location
 
 BATCH = 16_384
 LABEL, UNCERTAIN = "label", "uncertain"
 DECISION = pa.field("decision", pa.string())
-"""`label`, or `uncertain` where the score is below the threshold; null where there is no label."""
+"""`label`, or `uncertain` where the score is below the threshold or nothing is said; null where there is no label."""
+SEPARATOR = "; "
+"""Between several labels in one cell."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One label of a work.
+
+    Attributes:
+        label: The class.
+        uri: Its concept's, where one is known.
+        score: Its score.
+    """
+
+    label: str
+    uri: str | None
+    score: float
 
 
 @dataclass(frozen=True)
@@ -37,19 +54,55 @@ class LabelledTask:
         name: The task.
         data: Its Parquet data set, under the labels' contract.
         thresholds: By model_id; a model that is not here has none, and all its labels are certain.
-        threshold: Said by the user, for all models.
+        threshold: Given by the user, for all models and classes.
+        multilabel: A work may have several labels.
+        concepts: The classes' URIs by model_id, where a work may have several labels.
+        doubts: Why nothing that these models say can be relied on.
     """
 
     name: str
     data: pads.Dataset
     thresholds: Mapping[str, float] = field(default_factory=dict)
     threshold: float | None = None
+    multilabel: bool = False
+    concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    doubts: Sequence[str] = ()
 
     def batches(self, columns: Sequence[str], size: int = BATCH) -> Iterator[pa.Table]:
         """Rows in their stored order, `size` at a time, with the column `decision`."""
-        needed = dict.fromkeys([*columns, "label", "score", "model_id"])
+        needed = dict.fromkeys([*columns, "label", "labels", "score", "model_id"])
+        again = self.multilabel and self.threshold is not None
+        if again:
+            needed |= dict.fromkeys(["scores"])
         for table in rebatched(self.data.to_batches(columns=list(needed), batch_size=size), size):
+            if again:
+                table = self._said_again(table)
             yield table.select(list(columns)).append_column(DECISION, self._decisions(table))
+
+    def said(self, row: Mapping[str, Any]) -> list[Said]:
+        """The labels of a row that has a `decision`; the most likely where none is sure enough to be said.
+
+        Args:
+            row: `label`, `label_uri`, `score`, and where there may be several labels also `labels`, `scores` and
+                `model_id`.
+        """
+        best = Said(row["label"], row["label_uri"], row["score"])
+        if not self.multilabel or not row["labels"]:
+            return [best]
+        uris, scores = self.concepts.get(row["model_id"], {}), dict(row["scores"])
+        return [best if name == best.label else Said(name, uris.get(name), scores[name]) for name in row["labels"]]
+
+    def _said_again(self, table: pa.Table) -> pa.Table:
+        """The rows with those labels whose score reaches the user's threshold, the surest first."""
+        least = np.float32(self.threshold)
+        labels = [
+            None
+            if scores is None
+            else [name for score, name in sorted(((-score, name) for name, score in scores)) if -score >= least]
+            for scores in table["scores"].to_pylist()
+        ]
+        place = table.column_names.index("labels")
+        return table.set_column(place, "labels", pa.array(labels, pa.list_(pa.string())))
 
     def _decisions(self, table: pa.Table) -> pa.ChunkedArray:
         if self.threshold is not None:
@@ -60,6 +113,8 @@ class LabelledTask:
             least = known.take(pc.index_in(table["model_id"], models))
         # As float32 on both sides: a score that is written as 0.7 reaches a threshold of 0.7.
         sure = pc.fill_null(pc.greater_equal(table["score"], least), False)
+        if self.multilabel:
+            sure = pc.and_(sure, pc.fill_null(pc.greater(pc.list_value_length(table["labels"]), 0), False))
         decision = pc.if_else(sure, LABEL, UNCERTAIN)
         return pc.if_else(pc.is_valid(table["label"]), decision, pa.scalar(None, pa.string()))
 
@@ -91,6 +146,8 @@ class Source:
             values = [task.threshold] if task.threshold is not None else sorted(task.thresholds.values())
             said = " or ".join("any score" if value == math.inf else f"a score of {value:.3f}" for value in values)
             unknown = f"no threshold is known, no label is uncertain (--threshold {task.name}=SCORE sets one)"
+            if task.multilabel:
+                unknown = "each class is said from its own score on; uncertain are works of which none is"
             lines.append(f"{task.name}: {f'uncertain below {said}' if values else unknown}")
         return lines
 
@@ -136,6 +193,8 @@ def read_source(
     features: Location | None = None,
     thresholds: Mapping[str, float] | None = None,
     base_uri: str | None = None,
+    *,
+    doubts: Mapping[str, str] | None = None,
 ) -> Source:
     """The labels in a folder.
 
@@ -144,6 +203,7 @@ def read_source(
         features: A feature table of the same pictures.
         thresholds: By task, instead of the bundles' own.
         base_uri: See `Source.uri`.
+        doubts: By model_id, why nothing that a model says can be relied on, beside what the labels say themselves.
 
     Raises:
         InputError: There are no labels, or none of a task in `thresholds`.
@@ -164,10 +224,20 @@ def read_source(
     for name, files in sorted(fragments.items()):
         notes = [read_notes(file) for file in files]
         run |= notes[-1]
-        known = thresholds_of(notes)
-        data = pads.FileSystemDataset(files, LABELS, whole.format, whole.filesystem)
-        by_model = {model: known[model] for model in sorted(_models(data) & known.keys())}
-        tasks.append(LabelledTask(name, data, by_model, (thresholds or {}).get(name)))
+        known = models_of(notes).doubted(doubts or {})
+        data = LabelDataset(files, LABELS, whole.format, whole.filesystem)
+        models = sorted(_models(data))
+        tasks.append(
+            LabelledTask(
+                name,
+                data,
+                thresholds={model: known.thresholds[model] for model in models if model in known.thresholds},
+                threshold=(thresholds or {}).get(name),
+                multilabel=any(model in known.multilabel for model in models),
+                concepts=known.concepts,
+                doubts=[known.doubts[model] for model in models if model in known.doubts],
+            )
+        )
     return Source(tasks, features.dataset() if features else None, base_uri, run)
 
 

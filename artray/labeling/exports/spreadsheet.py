@@ -1,7 +1,10 @@
-"""A wide CSV for the museum's own system: a row an object, six columns a task.
+"""A wide CSV for the museum's own system: a row an object, seven columns a task.
 
     object_id, image_uri, title
-    TASK_label, TASK_label_uri, TASK_score, TASK_decision, TASK_status, TASK_error
+    TASK_label, TASK_label_uri, TASK_score, TASK_decision, TASK_status, TASK_error, TASK_labels
+
+`TASK_label` is the most likely class. `TASK_labels` holds all that are said, with semicolons between them: of a task
+with one label that one, of a task with several any number, also none.
 
 UTF-8, commas, quotes where a cell needs them. `title` is there where the feature table has one. A cell that a
 spreadsheet could take for a formula has an apostrophe before it (see `artray.catalogs.formulas`).
@@ -19,10 +22,10 @@ import pyarrow.csv as pacsv
 from artray.catalogs.formulas import guard
 from artray.job import Counts
 from artray.labeling.exports.files import whole_file
-from artray.labeling.exports.source import DECISION, Source, side_by_side
+from artray.labeling.exports.source import DECISION, SEPARATOR, Source, side_by_side
 
-COLUMNS = ("label", "label_uri", "score", DECISION.name, "status", "error")
-_STORED = ("object_id", "image_uri", "label", "label_uri", "score", "status", "error")
+COLUMNS = ("label", "label_uri", "score", DECISION.name, "status", "error", "labels")
+_STORED = ("object_id", "image_uri", "label", "labels", "label_uri", "score", "status", "error")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -51,11 +54,15 @@ def write_csv(source: Source, path: Path, *, bom: bool = False) -> Counts:
                 columns = [ids, _first(tables, "image_uri")]
                 if titles:
                     columns.append(pa.chunked_array([pa.array(titles.of(ids), pa.string())]))
-                columns += [table[name] for table in tables for name in COLUMNS]
+                columns += [_cells(table[name]) for table in tables for name in COLUMNS]
                 cells = [_guarded(column) if pa.types.is_string(column.type) else column for column in columns]
                 writer.write_table(pa.table(cells, schema=schema))
                 rows += len(ids)
     return {"file": str(path), "rows": rows}
+
+
+def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.binary_join(column, SEPARATOR) if pa.types.is_list(column.type) else column
 
 
 def _guarded(column: pa.ChunkedArray) -> pa.ChunkedArray:

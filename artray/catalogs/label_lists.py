@@ -1,0 +1,138 @@
+"""From a catalogue's cells to a task's labels: one class a row (`labels`), or all that its cell names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray.catalogs.columns import Task
+from artray.catalogs.labels import Labels, read_labels
+from artray.vocabulary import Vocabulary
+
+
+def read_task_labels(
+    column: pa.ChunkedArray | pa.Array, how: Task, vocabulary: Vocabulary | None, separator: str | None
+) -> Labels:
+    """A task's labels, one a row or lists of them, as its mapping says.
+
+    Args:
+        column: Cells as text, null where empty.
+        how: How they are read.
+        vocabulary: The classes there are; see `labels.read_labels`.
+        separator: What stands between several values of a cell.
+
+    Raises:
+        InputError: A class or grouping that `how` names does not exist.
+    """
+    if how.several == "all":
+        return read_label_lists(
+            column,
+            vocabulary,
+            separator=separator,
+            grouping=how.grouping,
+            merge=how.merge,
+            keep=how.keep,
+            min_class_size=how.min_class_size,
+        )
+    return read_labels(
+        column,
+        vocabulary,
+        separator=separator,
+        several=how.several,
+        grouping=how.grouping,
+        merge=how.merge,
+        keep=how.keep,
+        min_class_size=how.min_class_size,
+    )
+
+
+def read_label_lists(
+    column: pa.ChunkedArray | pa.Array,
+    vocabulary: Vocabulary | None = None,
+    *,
+    separator: str | None = None,
+    grouping: str | None = None,
+    merge: Mapping[str, Sequence[str]] | None = None,
+    keep: Sequence[str] | None = None,
+    min_class_size: int = 1,
+) -> Labels:
+    """Give each row all classes that its cell names.
+
+    Args:
+        column: Cells as text, null where empty.
+        vocabulary: As in `labels.read_labels`, like all that follow.
+        separator: What stands between several values of a cell.
+        grouping: One of the vocabulary's; the groups are the labels.
+        merge: New class by the classes it replaces.
+        keep: The only classes kept.
+        min_class_size: Classes with fewer rows are dropped.
+
+    Returns:
+        Lists of strings in the order of the cell, each class once; null where a row has none. `dropped` counts values,
+        not rows.
+
+    Raises:
+        InputError: A class in `merge` or `keep`, or the grouping, does not exist.
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    cells = pc.dictionary_encode(array)
+    values = [_values(text, separator) for text in cells.dictionary.to_pylist()]
+    # One row a value: those of each different cell, of which an empty one has none.
+    number = np.array([*map(len, values), 1])
+    code = np.asarray(pc.fill_null(cells.indices, len(values)))
+    start = np.cumsum(number) - number
+    flat: list[str | None] = [value for cell in values for value in cell]
+    owner = np.repeat(np.arange(len(code)), number[code])
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(number[code]) - number[code], number[code])
+    place = pa.array(start[code[owner]] + within)
+    found = read_labels(
+        pa.array([*flat, None], pa.string()).take(place),
+        vocabulary,
+        grouping=grouping,
+        merge=merge,
+        keep=keep,
+        min_class_size=min_class_size,
+    )
+    table = pa.table({"row": owner, "label": found.labels}).filter(pc.is_valid(found.labels))
+    # Two values of a cell may be one class.
+    table = table.append_column("place", pa.array(np.arange(len(table)))).group_by(["row", "label"])
+    table = table.aggregate([("place", "min")]).sort_by("place_min")
+    each = np.bincount(np.asarray(table["row"]), minlength=len(array))
+    ends = np.concatenate([[0], np.cumsum(each)]).astype(np.int32)
+    labels = pa.ListArray.from_arrays(pa.array(ends), table["label"].combine_chunks().cast(pa.string()))
+    lists = labels.take(pa.array(np.arange(len(array)), mask=each == 0))
+    counted = {item["values"]: item["counts"] for item in table["label"].value_counts().to_pylist()}
+    return replace(found, labels=lists, counts={name: counted[name] for name in found.classes})
+
+
+def _values(text: str, separator: str | None) -> list[str]:
+    parts = text.split(separator) if separator else [text]
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip())) or [""]
+
+
+def each_label(labels: pa.ChunkedArray | pa.Array) -> tuple[list[int], list[str | None]]:
+    """Every label of every row: the rows' numbers, and the labels, None for a row without one.
+
+    Args:
+        labels: Text, or lists of it.
+    """
+    rows: list[list[str] | str | None] = labels.to_pylist()
+    lists = [row if isinstance(row, list) and row else [None if isinstance(row, list) else row] for row in rows]
+    return [number for number, row in enumerate(lists) for _ in row], [label for row in lists for label in row]
+
+
+def rarest(labels: pa.ChunkedArray | pa.Array) -> list[str | None]:
+    """One label a row, by which a split can be dealt out: of several the rarest, None where there is none.
+
+    Args:
+        labels: Text, or lists of it.
+    """
+    rows: list[list[str] | str | None] = labels.to_pylist()
+    if not (pa.types.is_list(labels.type) or pa.types.is_large_list(labels.type)):
+        return [row if isinstance(row, str) else None for row in rows]
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(pc.list_flatten(labels)).to_pylist()}
+    return [min(row, key=lambda name: (counts[name], name)) if row else None for row in rows]
