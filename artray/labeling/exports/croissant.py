@@ -65,7 +65,7 @@ FIELDS = {
     "object_id": ("sc:Text", "The museum's number of the object"),
     "image_uri": ("sc:Text", "Where the picture that was labelled lies"),
     "label": ("sc:Text", "The most likely class; none where the picture could not be read"),
-    "labels": ("sc:Text", "All that are said: that class, or where there may be several each that is sure enough"),
+    "labels": ("sc:Text", "All labels of the work: that class, or where it may have several each that is sure enough"),
     "label_uri": ("sc:Text", "The class in the Getty's Art & Architecture Thesaurus, where it is known"),
     "score": ("sc:Float", "The label's score, 0 to 1, calibrated on works not trained on"),
     "decision": ("sc:Text", "label, or uncertain: the score is below the task's threshold, or nothing is said"),

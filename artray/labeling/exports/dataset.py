@@ -103,5 +103,5 @@ def _write_task(source: Source, number: int, folder: Path) -> TaskFile:
         uncertain=uncertain,
         models=tuple(sorted(models)),
         labeled_at=max(times, default=None),
-        doubts=task.doubts,
+        doubts=list(task.doubts.values()),
     )

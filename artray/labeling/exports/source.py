@@ -57,7 +57,8 @@ class LabelledTask:
         threshold: Given by the user, for all models and classes.
         multilabel: A work may have several labels.
         concepts: The classes' URIs by model_id, where a work may have several labels.
-        doubts: Why nothing that these models say can be relied on.
+        doubts: By model_id, why nothing that a model says can be relied on: all its labels are uncertain, whatever the
+            user's threshold.
     """
 
     name: str
@@ -66,7 +67,7 @@ class LabelledTask:
     threshold: float | None = None
     multilabel: bool = False
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    doubts: Sequence[str] = ()
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
     def batches(self, columns: Sequence[str], size: int = BATCH) -> Iterator[pa.Table]:
         """Rows in their stored order, `size` at a time, with the column `decision`."""
@@ -115,6 +116,8 @@ class LabelledTask:
         sure = pc.fill_null(pc.greater_equal(table["score"], least), False)
         if self.multilabel:
             sure = pc.and_(sure, pc.fill_null(pc.greater(pc.list_value_length(table["labels"]), 0), False))
+        if self.doubts:
+            sure = pc.and_not(sure, pc.is_in(table["model_id"], pa.array(list(self.doubts), pa.string())))
         decision = pc.if_else(sure, LABEL, UNCERTAIN)
         return pc.if_else(pc.is_valid(table["label"]), decision, pa.scalar(None, pa.string()))
 
@@ -143,6 +146,11 @@ class Source:
         """What is uncertain, for a terminal."""
         lines = []
         for task in self.tasks:
+            if task.doubts:
+                lines.append(
+                    f"{task.name}: all labels of {', '.join(task.doubts)} are uncertain, no better than chance"
+                )
+                continue
             values = [task.threshold] if task.threshold is not None else sorted(task.thresholds.values())
             said = " or ".join("any score" if value == math.inf else f"a score of {value:.3f}" for value in values)
             unknown = f"no threshold is known, no label is uncertain (--threshold {task.name}=SCORE sets one)"
@@ -235,7 +243,7 @@ def read_source(
                 threshold=(thresholds or {}).get(name),
                 multilabel=any(model in known.multilabel for model in models),
                 concepts=known.concepts,
-                doubts=[known.doubts[model] for model in models if model in known.doubts],
+                doubts={model: known.doubts[model] for model in models if model in known.doubts},
             )
         )
     return Source(tasks, features.dataset() if features else None, base_uri, run)
