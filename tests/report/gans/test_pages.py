@@ -178,5 +178,5 @@ def test_a_comparisons_page(bundle: str, tmp_path: Path) -> None:
 def test_a_users_own_page_is_not_replaced_by_a_comparison(tmp_path):
     (tmp_path / "index.html").write_text("<h1>Our museum</h1>")
     options = ComparisonOptions(config=["gan_basic"], data=f"{tmp_path}/nowhere", out=str(tmp_path))
-    with pytest.raises(InputError, match="holds index.html, which artray has not written"):
+    with pytest.raises(InputError, match=r"holds index\.html, which artray has not written"):
         compare_gans_with_pages(options)
