@@ -15,7 +15,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import secrets
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -38,7 +37,7 @@ from pydantic_core import core_schema
 from artray.errors import InputError, without_keys
 from artray.storage.faults import ReadError, explained, read_error
 from artray.storage.listings import FileInfo, find_files, find_objects
-from artray.storage.scratch import scratch_beside, sweep
+from artray.storage.scratch import scratch_beside, scratch_name, sweep
 
 _S3_CONFIG: dict[str, Any] = {
     "connect_timeout": 10,
@@ -224,7 +223,7 @@ class Location:
         """
         if not self.is_s3:
             sweep(Path(self))
-        probe = self / f".artray-{secrets.token_hex(4)}"
+        probe = self / scratch_name()
         try:
             probe.write_bytes(b"")
         except InputError as error:

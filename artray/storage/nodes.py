@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 from artray import cluster
 from artray.errors import ArtrayError, InputError
 from artray.storage.faults import read_error
 from artray.storage.location import Location
+from artray.storage.scratch import scratch_name
 
 
 def check_nodes(reads: Sequence[Location] = (), writes: Sequence[Location] = ()) -> None:
@@ -33,7 +33,7 @@ def check_nodes(reads: Sequence[Location] = (), writes: Sequence[Location] = ())
         if theirs != ours:
             raise InputError(f"node {nodes[node]}: {_difference(ours, theirs)}; all machines need the same")
 
-    marks = [uri / f".artray-{secrets.token_hex(4)}" for uri in writes]
+    marks = [uri / scratch_name() for uri in writes]
     try:
         for mark in marks:
             mark.write_bytes(b"")

@@ -103,6 +103,7 @@ def run_pass(
     Raises:
         InputError: The manifest can't be used, `out` can't be written, holds something else or lies where the manifest
             does, or a machine of the cluster can't do the work.
+        ArtrayError: Another run has begun in `out` meanwhile, with a plan of its own.
     """
     keep_apart(out, {}, {"--manifest": manifest}, rows=True)
     chunks, fingerprint = _manifest_rows(manifest)

@@ -17,10 +17,15 @@ _NAME = re.compile(r"\.artray-(?P<host>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}
 _LONGEST_WRITE = 86_400.0  # seconds; of other machines' processes nothing is known
 
 
+def scratch_name() -> str:
+    """A name for a file of this process that is soon gone, hidden from readers and found by `sweep`."""
+    return f".artray-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
 @contextmanager
 def scratch_beside(target: Path) -> Iterator[Path]:
     """A hidden path in a file's folder, to write to and then to take the file's place; gone after the block."""
-    scratch = target.with_name(f".artray-{_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+    scratch = target.with_name(scratch_name())
     try:
         yield scratch
     finally:
@@ -28,7 +33,7 @@ def scratch_beside(target: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what `scratch_beside` has made below a folder for processes that are no more."""
+    """Remove files named by `scratch_name` below a folder whose processes are no more."""
     for below, _, names in os.walk(folder):
         for name in names:
             if (found := _NAME.fullmatch(name)) and _is_left(Path(below) / name, found):

@@ -202,6 +202,13 @@ def test_read_many_of_nothing():
     assert read_many([]) == []
 
 
+@pytest.mark.parametrize("text", ["{", "[" * 200_000, '"\\ud800', "\xff"])
+def test_json_that_is_none_is_one_line(tmp_path, text):
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"a\.json: not JSON: [^\n]+$"):
+        Location.parse(tmp_path / "a.json").read_json()
+
+
 def test_read_bytes(tmp_path):
     make(tmp_path, "a.jpg")
     assert Location.parse(str(tmp_path / "a.jpg")).read_bytes() == b"a.jpg"

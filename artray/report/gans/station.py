@@ -11,6 +11,7 @@ from artray.gans.scores import METRICS, score, show
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts
 from artray.report.gans.pages import comparison_page, gan_page
+from artray.storage import refuse_other_file
 
 
 class TrainGanOptions(GanOptions):
@@ -45,7 +46,12 @@ def train_gan_with_page(options: TrainGanOptions) -> Counts:
 
 
 def compare_gans_with_pages(options: ComparisonOptions) -> Counts:
-    """Train and score what is missing; then the pages."""
+    """Train and score what is missing; then the pages.
+
+    Raises:
+        InputError: As `compare_gans`, or `out` holds an index.html of the user's.
+    """
+    refuse_other_file(options.out, "index.html", b'href="gan.css"')
     counts = compare_gans(options)
     for bundle in trained_runs(options.out):
         gan_page(bundle)

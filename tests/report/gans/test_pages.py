@@ -11,11 +11,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from artray.errors import InputError
+from artray.gans.comparison import ComparisonOptions
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sample_sheets import write_animation, write_sheet
 from artray.gans.station import _WRITTEN
 from artray.report.gans import pages
 from artray.report.gans.pages import comparison_page, gan_page
+from artray.report.gans.station import compare_gans_with_pages
 from artray.storage import Location, remove_written
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
@@ -170,3 +173,10 @@ def test_a_comparisons_page(bundle: str, tmp_path: Path) -> None:
     assert not {"u", "s", "script"} & set(page.tags)
     assert "1.5 min" in text
     assert "2 generators from the same 40 works" in text
+
+
+def test_a_users_own_page_is_not_replaced_by_a_comparison(tmp_path):
+    (tmp_path / "index.html").write_text("<h1>Our museum</h1>")
+    options = ComparisonOptions(config=["gan_basic"], data=f"{tmp_path}/nowhere", out=str(tmp_path))
+    with pytest.raises(InputError, match=r"holds index\.html, which artray has not written"):
+        compare_gans_with_pages(options)
