@@ -23,8 +23,10 @@ from artray.catalogs.match_report import NAME_MAX, Report, Sample, printable
 from artray.catalogs.name_keys import (
     Flags,
     Indices,
+    any_true,
     before_letter,
     depth,
+    equal_or_null,
     flags,
     flat,
     last_part,
@@ -167,7 +169,7 @@ class _Matching:
         urls = self.names.values
         whole = normal(pc.replace_substring_regex(urls, r"^(?i:https?)://|[?#].*$", ""))
         keys = normal(self.paths)
-        if _any(pc.match_substring_regex(keys, IIIF_REQUEST)):  # a tree of files that are called as their addresses
+        if any_true(pc.match_substring_regex(keys, IIIF_REQUEST)):  # a tree of files that are called as their addresses
             in_tree = pc.match_substring_regex(keys, IIIF_REQUEST)
             self._by_end("url", pc.if_else(in_tree, keys, pa.scalar(None, keys.type)), whole, whole=True)
             keys, whole = self._left(pc.replace_substring_regex(keys, IIIF_REQUEST, ""), whole)
@@ -206,32 +208,35 @@ class _Matching:
         names, stems, keys = stems, flat(stems), flat(ids)
         self._join("id, other spelling", stems, keys, reuse=True, same=ids)
         stems, _ = self._left(stems, keys)
-        if _any(pc.is_valid(numbers := number(stems))):
+        if any_true(pc.is_valid(numbers := number(stems))):
             self._join("id, zeros in front", numbers, number(keys), one_to_one=True, reuse=True, same=ids)
         # A short number inside a longer name says nothing.
         long = pc.and_(pc.greater_equal(pc.utf8_length(keys), 4), pc.match_substring_regex(keys, "[0-9]"))
         long_keys = pc.if_else(long, keys, pa.scalar(None, keys.type))
+        plain_numbers = any_true(pc.match_substring_regex(long_keys, "^[0-9]+$"))
         whole = tokens(self._left(names, keys)[0])
-        for method, cut, other, number_beside in (
+        for method, cut, beside, doubted in (
             # 1915 of 1915_500 is a year, and 1234 of 17_3_1234 the end of another number.
             ("id at the name's beginning", "_[^_]*$", "_[0-9·]+$", "^(1[0-9]|20)[0-9]{2}$"),
             ("id at the name's end", "^[^_]*_", "^[0-9·]+_", "^[0-9]+$"),
         ):
-            part = whole
+            part, _ = self._left(whole, long_keys)
             for _ in range(4):
-                rest = pc.if_else(
-                    pc.match_substring(part, "_"),
-                    pc.replace_substring_regex(part, cut, ""),
-                    pa.scalar(None, part.type),
-                )
-                doubtful = pc.and_(pc.match_substring_regex(part, other), pc.match_substring_regex(rest, number_beside))
-                part, _ = self._left(rest, long_keys)
-                sure = pc.if_else(doubtful, pa.scalar(None, part.type), part)
+                has_more = pc.match_substring(part, "_")
+                if not any_true(has_more):
+                    break
+                rest = pc.replace_substring_regex(part, cut, "")
+                sure = rest = pc.if_else(has_more, rest, pa.scalar(None, part.type))
+                if plain_numbers:
+                    is_number = pc.match_substring_regex(rest, doubted)
+                    doubtful = pc.and_(is_number, pc.match_substring_regex(part, beside))
+                    sure = pc.if_else(doubtful, pa.scalar(None, rest.type), rest)
                 self._join(method, pc.replace_substring(sure, "·", "_"), long_keys, reuse=True, same=ids)
+                part, _ = self._left(rest, long_keys)
         if self._all_found():
             return
         stems, _ = self._left(stems, keys)
-        if not _any(pc.is_valid(before_letter(keys))):  # where ids themselves end in letters, 15a is no view of 15
+        if not any_true(pc.is_valid(before_letter(keys))):  # where ids themselves end in letters, 15a is no view of 15
             self._join("id and a letter", before_letter(stems), long_keys, reuse=True, same=ids)
         self._by_parent(keys, ids)
 
@@ -342,7 +347,7 @@ class _Matching:
             these, first = free_names[among], first_name[row_codes[among]]
             different = self._disagree(names.rows[these], names.rows[first])
             if same is not None:
-                different |= ~_equal(same.take(pa.array(these)), same.take(pa.array(first)))
+                different |= ~equal_or_null(same.take(pa.array(these)), same.take(pa.array(first)))
             first_name[row_codes[among][different]] = _CONFLICT
 
         found = first_name[picture_codes]
@@ -367,7 +372,7 @@ class _Matching:
         different = np.zeros(len(rows), bool)
         for name in columns:
             column = strings(self.catalog[name])
-            different |= ~_equal(column.take(pa.array(rows)), column.take(pa.array(others)))
+            different |= ~equal_or_null(column.take(pa.array(rows)), column.take(pa.array(others)))
         return different
 
     def _left(self, keys: pa.Array, row_keys: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -488,12 +493,3 @@ class _Matching:
             different: int = pc.count_distinct(column).as_py()
             counts[name] = (int(filled.sum()), different, int((filled & self.matched).sum()))
         return counts
-
-
-def _any(values: pa.Array) -> bool:
-    return bool(pc.any(values, min_count=0).as_py())
-
-
-def _equal(ours: pa.Array, theirs: pa.Array) -> Flags:
-    """Where two columns are equal, or both null."""
-    return flags(pc.or_kleene(pc.equal(ours, theirs), pc.and_(pc.is_null(ours), pc.is_null(theirs))))

@@ -27,6 +27,16 @@ def flags(values: pa.Array) -> Flags:
     return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), bool)
 
 
+def any_true(values: pa.Array) -> bool:
+    """Whether any of the booleans is true."""
+    return bool(pc.any(values, min_count=0).as_py())
+
+
+def equal_or_null(ours: pa.Array, theirs: pa.Array) -> Flags:
+    """Where two columns are equal, or both null."""
+    return flags(pc.or_kleene(pc.equal(ours, theirs), pc.and_(pc.is_null(ours), pc.is_null(theirs))))
+
+
 def map_where(values: pa.Array, where: pa.Array, function: Callable[[str], str | None]) -> pa.Array:
     """Apply a Python function to the values where a condition holds."""
     where = pc.fill_null(where, False)
@@ -41,7 +51,7 @@ def normal(paths: pa.Array) -> pa.Array:
     keys = pc.replace_substring(paths, "\\", "/")
     keys = map_where(keys, pc.match_substring_regex(keys, "%[0-9A-Fa-f]{2}"), unquote)
     keys = pc.utf8_lower(nfc(keys))
-    if pc.any(pc.match_substring_regex(keys, r"(^|/)\.?/"), min_count=0).as_py():
+    if any_true(pc.match_substring_regex(keys, r"(^|/)\.?/")):
         keys = pc.replace_substring_regex(keys, r"/(?:\.?/)+", "/")
         keys = pc.replace_substring_regex(keys, r"^\./", "")
     return keys
@@ -105,8 +115,10 @@ def tokens(stems: pa.Array) -> pa.Array:
     What follows a dot belongs to the number: 17.3.1234 is neither a view of 17.3 nor the work 1234.
     """
     keys = normal(stems)
-    keys = pc.replace_substring_regex(keys, "([0-9]+)-([0-9]+)-([0-9]+)", r"\1·\2·\3")
-    for _ in range(2):  # each number is the end of one match and the beginning of the next
+    if any_true(pc.match_substring_regex(keys, "[0-9]-[0-9]+-[0-9]")):
+        keys = pc.replace_substring_regex(keys, "([0-9]+)-([0-9]+)-([0-9]+)", r"\1·\2·\3")
+    while any_true(pc.match_substring_regex(keys, r"[0-9]\.[0-9]")):
+        # Twice, since each number is the end of one match and the beginning of the next.
         keys = pc.replace_substring_regex(keys, r"([0-9])\.([0-9])", r"\1·\2")
     return pc.utf8_trim(pc.replace_substring_regex(keys, r"[^\pL\pN·]+", "_"), "_")
 

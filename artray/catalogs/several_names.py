@@ -53,7 +53,11 @@ def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addr
             comma after a suffix) are known without it, and so is a list as JSON writes it.
         addresses: The cells hold addresses: what separates is followed by `http`.
     """
-    candidate = flags(pc.match_substring_regex(cells, r"(?i)[,;|\s].*https?://" if addresses else _MAY_BE_SEVERAL))
+    mark = pc.match_substring_regex(cells, r"[,;|\s]" if addresses else r"[,;|\r\n\[]")  # cheap, and most have none
+    candidate = flags(mark)
+    if candidate.any():
+        pattern = r"(?i)[,;|\s].*https?://" if addresses else _MAY_BE_SEVERAL
+        candidate[candidate] = flags(pc.match_substring_regex(cells.filter(mark), pattern))
     if separator:
         candidate |= flags(pc.match_substring(cells, separator))
     at = np.flatnonzero(candidate)
