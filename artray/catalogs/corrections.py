@@ -10,7 +10,6 @@ will do.
 
 from __future__ import annotations
 
-import io
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from datetime import datetime, timezone
 import pyarrow as pa
 
 from artray import console
-from artray.catalogs.catalog import read_catalog
+from artray.catalogs.catalog import load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.matching import printable
 from artray.errors import InputError
@@ -84,7 +83,7 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
     latest: dict[tuple[str, str], tuple[datetime, str | None]] = {}
     problems = []
     for uri in uris:
-        catalog = read_catalog(io.BytesIO(uri.read_bytes()), str(uri))
+        catalog = load_catalog(uri)
         table = catalog.table
         problems += [f"{uri}: {problem}" for problem in catalog.problems]
         lacking = [name for name in _NEEDED if name not in table.column_names]

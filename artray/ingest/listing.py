@@ -18,6 +18,15 @@ _UNREADABLE_SUFFIX = r"\.(heic|heif|jxl|psd|psb|svg|dng|cr2|cr3|nef|arw|raf|exr|
 _PICTURE = re.compile(f"{IMAGE_SUFFIX}|{_UNREADABLE_SUFFIX}")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python shows bytes of a file's name that are not UTF-8
 
+# Folders in which systems keep thumbnails, what was deleted, or the other half of a file; hidden ones aside.
+_SYSTEM_FOLDERS = frozenset(
+    (
+        "@eadir", "@__thumb", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "__macosx",
+        "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
+        "network trash folder", "temporary items", "_vti_cnf", "_thumbs", ".thumbnails",
+    )
+)  # fmt: skip
+
 _SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.string()})
 _BATCH = 65_536
 
@@ -41,11 +50,16 @@ def list_pictures(images: Location) -> pa.Table:
     console.say(f"listing {images}")
     others: Counter[str] = Counter()
     unwritable: list[str] = []
+    system: Counter[str] = Counter()
+    hidden: list[str] = []
 
     def pictures() -> Iterator[tuple[str, int, str]]:
-        for info in images.list_files():
+        for info in images.list_files(hidden.append):
             path = images.relative(info.uri)
-            if _NOT_UTF8.search(path):
+            folder = next((part for part in path.split("/")[:-1] if part.lower() in _SYSTEM_FOLDERS), None)
+            if folder is not None:
+                system[folder] += 1
+            elif _NOT_UTF8.search(path):
                 unwritable.append(path)
             elif _PICTURE.search(path):
                 yield path, info.size, info.version
@@ -60,6 +74,12 @@ def list_pictures(images: Location) -> pa.Table:
         )
     if unwritable:  # Parquet's strings are UTF-8: such a name can stand in no table
         console.say(f"left out, names that are not UTF-8: {len(unwritable)} ({unwritable[0]!a}); rename them")
+    if system:
+        folders = ", ".join(f"{name} {number:,}" for name, number in system.most_common(5))
+        console.say(f"left out, in folders of the system: {system.total():,} ({folders})")
+    if hidden:
+        example = f"{hidden[0]}{', …' if len(hidden) > 1 else ''}"
+        console.say(f"left out, hidden files: {len(hidden):,} ({example!a})")
     shown = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common(5))
     if not batches:
         those = f"; it holds {others.total()} other files ({shown})" if others else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,19 +14,23 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from artray import console
-from artray.catalogs.catalog import read_catalog
 from artray.catalogs.columns import (
     Mapping,
     Task,
     attach_table,
+    guess_separator,
     guessed_mapping,
     named_mapping,
     path_columns,
+    ready_mappings,
     uppercase,
 )
 from artray.catalogs.corrections import correct, read_corrections
+from artray.catalogs.empty_words import without_nobody
 from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
 from artray.catalogs.matching import Match, match, printable
+from artray.catalogs.nested import objects_in_labels
+from artray.catalogs.options import CatalogOptions
 from artray.errors import InputError
 from artray.ingest.listing import list_pictures
 from artray.ingest.manifest import (
@@ -41,18 +44,20 @@ from artray.ingest.manifest import (
     works,
 )
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts, merge_groups, split_notes
-from artray.job import Counts, Options
+from artray.job import Counts
 from artray.storage import RUN, Location, keep_apart, refuse_other_job, refuse_other_rows
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 
 _JOB = "manifest"
 
 
-class IngestOptions(Options):
+class IngestOptions(CatalogOptions):
     """List the pictures of a collection, join its catalogue, write the manifest."""
 
     images: Location = Field(description="folder or s3:// prefix with the pictures", examples=["URI"])
-    catalog: Location | None = Field(None, description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
+    catalog: Location | None = Field(
+        None, description="CSV, TSV, XLSX, JSON (or a folder of it), JSON lines or Parquet", examples=["FILE"]
+    )
     attach: Location | None = Field(
         None, description="a second table on the same works, where the mapping says how", examples=["FILE"]
     )
@@ -63,6 +68,9 @@ class IngestOptions(Options):
     id_column: str | None = Field(None, description="the column with the works' numbers", examples=["COLUMN"])
     file_column: str | None = Field(None, description="the column with the pictures' names", examples=["COLUMN"])
     url_column: str | None = Field(None, description="the column with the pictures' addresses", examples=["COLUMN"])
+    title_column: str | None = Field(None, description="the column with the works' titles", examples=["COLUMN"])
+    artist_column: str | None = Field(None, description="the column with the works' makers", examples=["COLUMN"])
+    date_column: str | None = Field(None, description="the column with the works' dates", examples=["COLUMN"])
     separator: str | None = Field(None, description="what stands between several values of a cell")
     label: dict[str, str] = Field({}, description="the column of a task's labels", examples=["TASK=COLUMN"])
     vocabulary: dict[str, str] = Field(
@@ -183,32 +191,31 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
             groups = ", ".join(mapping.path_groups()) or "none"
             raise InputError(f"no column {column!r}: there is no --catalog, and the paths' columns are: {groups}")
         return pa.table({}), mapping
-    table = _read_catalog(options.catalog, "catalogue")
+    table = options.read_catalog(options.catalog)
     mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table)
     if options.attach:
         if mapping.attach is None:
             raise InputError(f"--attach {options.attach}: the mapping must say how, attach: {{file, column, to}}")
-        table, partners = attach_table(table, _read_catalog(options.attach, "attached"), mapping.attach)
+        table, partners = attach_table(table, options.read_attached(options.attach), mapping.attach)
         console.say(f"attached: {', '.join(f'{count:,} {what}' for what, count in partners.items())}")
     elif mapping.attach:
         console.say(f"without --attach {mapping.attach.file} the rows lack what it says of the works")
+    if options.mapping is None or options.mapping in ready_mappings():
+        mapping = mapping.without_described(table.column_names)
     mapping = _with_flags(mapping, options)
-    mapping.check(table.column_names)
+    table = mapping.complete(table)
+    if not (mapping.separator or options.mapping or mapping.description):
+        mapping = mapping.model_copy(update={"separator": guess_separator(table, list(mapping.labels.values()))})
     table = uppercase(table, mapping.uppercase)
+    table = without_nobody(table, mapping.artist)
+    for line in objects_in_labels(table, mapping.labels):
+        console.say(line)
     labels = [name for name in mapping.labels.values() if name in table.column_names]
     counted = mapping.counted or ([mapping.artist] if mapping.artist else []) + labels
     numbers = count_classes(table, [name for name in counted if name in table.column_names])
     for line in numbers + [line for name in labels for line in count_values(table, name)]:
         console.say(line)
     return table, mapping
-
-
-def _read_catalog(uri: Location, what: str) -> pa.Table:
-    catalog = read_catalog(io.BytesIO(uri.read_bytes()), str(uri))
-    console.say(f"{what}: {len(catalog.table):,} rows, {catalog.form}")
-    for problem in catalog.problems:
-        console.say(f"{what}: {problem}")
-    return catalog.table
 
 
 def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
@@ -228,6 +235,7 @@ def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
         size = options.min_class_size or task.min_class_size
         tasks[name] = task.model_copy(update={"only": only, "min_class_size": size})
     given = {"object_id": options.id_column, "file": options.file_column, "url": options.url_column}
+    given |= {"work_title": options.title_column, "artist": options.artist_column, "date": options.date_column}
     given["separator"] = options.separator
     changes: dict[str, Any] = {name: value for name, value in given.items() if value}
     return mapping.model_copy(update={**changes, "labels": labels, "tasks": tasks})
@@ -251,7 +259,8 @@ class _Rows:
     names: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, values: Any) -> None:
-        self.table = self.table.append_column(name, values if isinstance(values, pa.Array) else pa.array(values))
+        is_arrow = isinstance(values, (pa.Array, pa.ChunkedArray))
+        self.table = self.table.append_column(name, values if is_arrow else pa.array(values))
 
     def column(self, name: str, flag: str = "") -> pa.ChunkedArray:
         """A column by its name in the catalogue, the path or the manifest."""
@@ -279,12 +288,17 @@ def _join(
     rows = _Rows(pa.table([ids, pa.array(uris, pa.string()), sizes, versions], schema=PLACE), records.to_pylist())
     columns = {name: catalog[name].combine_chunks().take(records) for name in catalog.column_names}
     groups = path_columns(pa.array(paths, pa.string()), mapping.path) if mapping.path else {}
+    described = {role: name for role, name in mapping.described().items() if role not in mapping.labels}
+    kept = {*mapping.labels, *(role for role, name in described.items() if role != name)}
     for name, values in [*columns.items(), *groups.items()]:
         if name == mapping.object_id and name not in groups:
             rows.names[name] = "object_id"
         else:
-            rows.names[name] = free_name(name, rows.table.column_names, mapping.labels)
+            rows.names[name] = free_name(name, rows.table.column_names, kept)
             rows.add(rows.names[name], values)
+    for role, name in described.items():
+        if role not in rows.table.column_names:
+            rows.add(role, rows.column(name))
     return rows
 
 

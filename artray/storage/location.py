@@ -19,7 +19,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -231,11 +231,14 @@ class Location:
         fs, path = probe.filesystem()
         fs.rm_file(path)
 
-    def list_files(self) -> Iterator[FileInfo]:
+    def list_files(self, hidden: Callable[[str], None] | None = None) -> Iterator[FileInfo]:
         """All files below a folder or prefix, in the order of their names.
 
         Hidden files and those below a folder whose name begins with a dot are left out; so are links that lead to no
         file below the folder (and pipes, and the like), but these are said.
+
+        Args:
+            hidden: Is told the path below here of each hidden file.
 
         Raises:
             InputError: The folder or bucket is not there, or may not be read.
@@ -243,10 +246,10 @@ class Location:
         with explained(self):
             fs, root = self.filesystem()
             if self.is_s3:
-                return _infos(_find_s3(fs, root), root)
+                return _infos(_find_s3(fs, root), root, hidden)
             if not fs.isdir(root):
                 raise InputError(f"{self}: no such folder")
-            return _find_local(fs, root)
+            return _find_local(fs, root, hidden)
 
     # -- Parquet -------------------------------------------------------------------------------------------------------
 
@@ -342,11 +345,13 @@ def _reach(endpoint: str) -> None:
             return
 
 
-def _find_local(fs: LocalFileSystem, root: str) -> Iterator[FileInfo]:
+def _find_local(fs: LocalFileSystem, root: str, hidden: Callable[[str], None] | None) -> Iterator[FileInfo]:
     files = []
     refused = []
     for path, info in sorted(fs.find(root, detail=True).items()):
         if _is_hidden(path[len(root) :]):
+            if hidden:
+                hidden(path[len(root) :].lstrip("/"))
             continue
         if info["type"] == "other" and not _is_file_below(path, root):
             refused.append(path)
@@ -389,12 +394,14 @@ def _find_s3(fs: Any, root: str) -> pa.Table:
     return pa.concat_tables(found).sort_by("path")
 
 
-def _infos(objects: pa.Table, root: str) -> Iterator[FileInfo]:
+def _infos(objects: pa.Table, root: str, hidden: Callable[[str], None] | None) -> Iterator[FileInfo]:
     """One by one: five million at once would take 1.5 GB."""
     for batch in objects.to_batches():
         for path, size, etag in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if not _is_hidden(path[len(root) :]):
                 yield FileInfo(f"s3://{path}", size, etag)
+            elif hidden:
+                hidden(path[len(root) :].lstrip("/"))
 
 
 def is_read(path: str) -> bool:
