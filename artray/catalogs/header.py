@@ -67,11 +67,15 @@ def find_header(rows: Sequence[Row], lines: Sequence[int], said: int | None = No
             short,
             said=(*above, f"the header has a cell less than the rows: the first column is now {short[0]!r}"),
         )
-    data = _looks_like_data(names, body)
-    if data is None:
+    is_header, data = _looks_like(names, body)
+    if skip and not is_header:
+        again = next((name for place, name in enumerate(names) if name and name in _column(body, place)), None)
+        if data or again:
+            raise InputError(f"line {lines[skip]} looks like a record ({data or again}), not like a header: {_ASK}")
+        if _filled(rows[skip - 1]) > 1:
+            raise InputError(f"line {lines[skip - 1]} or line {lines[skip]} may be the header: {_ASK}")
+    if is_header or data is None:
         return Header(skip, said=above)
-    if skip:
-        raise InputError(f"line {lines[skip]} looks like a record ({data}), not like a header: {_ASK}")
     width = max(_width(row) for row in rows)
     said_so = f"no header: line {lines[0]} looks like a record ({data}); the columns are column_1 to column_{width}"
     return Header(0, _numbered(width), False, (f"{said_so} (--header-line {lines[0]} makes it the header)",))
@@ -163,15 +167,19 @@ _KINDS = {
 }
 
 
-def _looks_like_data(names: Sequence[str], body: Sequence[Row]) -> str | None:
-    """The cell that gives a record away, None for a header.
+def _column(body: Sequence[Row], place: int) -> list[str]:
+    return [cell for row in body if place < len(row) and (cell := row[place].strip())]
+
+
+def _looks_like(names: Sequence[str], body: Sequence[Row]) -> tuple[bool, str | None]:
+    """Whether a row must be a header, and else the cell that gives it away as a record, if one does.
 
     In a column of numbers, dates, addresses, names of pictures or numbers with letters (`h00`, `h01`) a header's cell
     is none, and a record's is one. One cell that speaks for a header decides.
     """
     given_away: str | None = None
     for place, name in enumerate(names):
-        cells = [cell for row in body if place < len(row) and (cell := row[place].strip())]
+        cells = _column(body, place)
         if not cells:
             continue
         kind = next(
@@ -181,14 +189,14 @@ def _looks_like_data(names: Sequence[str], body: Sequence[Row]) -> str | None:
             shapes = Counter(re.sub("[0-9]+", "9", cell) for cell in cells)
             (shape, count), *_ = shapes.most_common(1)
             if "9" in shape and count >= _MOST_SHARE * len(cells) and name and len(cells) > 1:
-                return None  # numbers with letters, and the name is none of them
+                return True, None  # numbers with letters, and the name is none of them
             continue
         if not name:
             continue
         if not kind.fullmatch(name):
-            return None
+            return True, None
         given_away = given_away or name
-    return given_away
+    return False, given_away
 
 
 def _share(kind: re.Pattern[str], cells: Sequence[str]) -> float:

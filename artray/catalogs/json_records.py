@@ -52,7 +52,7 @@ def documents(text: str, *, by_line: bool) -> list[Document]:
         if by_line or _RECORD_SEPARATOR in text[:16]:
             found = list(_lines(text))
             broken = sum(value is None for _, value in found)
-            return list(_sequence(text)) if broken * 2 > len(found) > 2 and _is_sequence(text) else found
+            return list(_sequence(text)) if broken * 2 > len(found) and _is_sequence(text) else found
         return [(1, parse(text.lstrip(_BLANK)))]
     except json.JSONDecodeError as error:
         if not by_line and error.msg == "Extra data":
@@ -143,8 +143,8 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
             found = list(enumerate(only, 1))
         elif not isinstance(only, dict):
             raise InputError("is neither a list of objects nor an object of lists")
-    else:  # files or lines, which may hold a list each
-        found = [(line, item) for line, value in found for item in (value if isinstance(value, list) else (value,))]
+    # Files, lines or answers may hold a list each.
+    found = [(line, item) for line, value in found for item in (value if isinstance(value, list) else (value,))]
     objects = [(line, value) for line, value in found if isinstance(value, dict)]
     others = [line for line, value in found if not isinstance(value, dict)]
     if others and not objects:
@@ -227,15 +227,10 @@ def _depth(path: str) -> int:
 
 def _single(content: dict[str, Any]) -> str:
     """Where the one record of an answer lies that holds no list."""
-    if (
-        any(not isinstance(value, (dict, list)) and value is not None for value in content.values())
-        and len(content) > 2
-    ):
-        return ""
     below = [key for key, value in content.items() if isinstance(value, dict) and _is_record(value)]
     if len(below) == 1:
         return below[0]
-    if not content or below or all(isinstance(value, (dict, list)) for value in content.values()):
+    if not content or all(isinstance(value, (dict, list)) for value in content.values()):
         raise InputError("is neither a list of objects nor an object of lists")
     return ""
 
@@ -260,7 +255,7 @@ def _lists_of_objects(value: Mapping[str, Any], above: str = "", depth: int = 0)
             continue
         if isinstance(below, list) and any(isinstance(item, dict) for item in below):
             yield path, below
-        elif isinstance(below, dict) and depth < _DEPTH:
+        elif isinstance(below, dict) and depth < _DEPTH and not _is_record(below):
             yield from _lists_of_objects(below, f"{path}.", depth + 1)
 
 
