@@ -26,7 +26,7 @@ from artray.catalogs.number_formats import shown_date, shown_number
 from artray.errors import InputError
 
 _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
-_MOST_CELLS = 200_000_000
+_MOST_CELLS = 100_000_000
 _MOST_TOTALS = 5
 
 Row = tuple[object, ...]

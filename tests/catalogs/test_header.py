@@ -69,7 +69,7 @@ def test_a_header_one_cell_short_as_r_writes_it(first: int) -> None:
     ],
 )
 def test_rows_longer_than_the_header_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="most rows have more cells .* than the header in line 1") as caught:
+    with pytest.raises(InputError, match=r"most rows have more cells .* than the header in line 1") as caught:
         read(text)
     assert "\n" not in str(caught.value)
 

@@ -132,8 +132,8 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     assert ids(catalog) == ALL
     assert catalog.form == "7 JSON files"
     assert [str(problem) for problem in catalog.problems] == ["files that are not JSON, left out (broken.json): 1"]
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="a folder as catalogue holds JSON files, and there are none"):
-        (tmp_path / "empty").mkdir()
         load_catalog(Location.parse(str(tmp_path / "empty")))
     with pytest.raises(InputError, match=r"nowhere\.json: not found"):
         load_catalog(Location.parse(str(tmp_path / "nowhere.json")))
