@@ -380,7 +380,8 @@ def _fields(works: list[Work]) -> list[str]:
     A field that says what one of these three says, in the museum's own word for it, is not shown twice.
     """
     seen = dict.fromkeys(name for work in works for name in work.record)
-    leading = [name for name in LEADING_FIELDS if name in seen and len(works) > 1]  # one work may say it by chance
+    # One value may be the same by chance.
+    leading = [name for name in LEADING_FIELDS if len({work.record.get(name) or "" for work in works} - {""}) > 1]
 
     def is_another_name(name: str) -> bool:
         return any(all(work.record.get(name) == work.record.get(first) for work in works) for first in leading)
