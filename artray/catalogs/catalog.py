@@ -33,6 +33,7 @@ from artray.storage.faults import ReadError
 MAX_BYTES = 4 << 30
 _PACKED_BYTES = 256 << 20  # a compressed file may always unpack to so many …
 _PACKED_RATIO = 100  # … and to so many times its size
+SAVE_ANEW = "where letters are wrong, save it as UTF-8"  # of files that no flag is about
 _LONG_CELL = 1 << 20
 _BATCH = 256  # files read at once
 
@@ -84,6 +85,7 @@ class Reading:
         header_line: The header's line, or row in a sheet; 0: there is none.
         max_bytes: The largest file read, after decompression; by default 4 GiB, and for a compressed file 256 MiB or
             100 times its size, whichever is more.
+        remedy: What to do where the encoding is not sure.
     """
 
     encoding: str | None = None
@@ -91,6 +93,7 @@ class Reading:
     records: str | None = None
     header_line: int | None = None
     max_bytes: int | None = None
+    remedy: str = "--encoding says otherwise"
 
 
 class _Problems:
@@ -199,11 +202,11 @@ def _refuse_foreign(suffix: str, name: str, reading: Reading) -> None:
 def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw:
     if suffix in _TEXT:
         text = read_delimited(data, problem, encoding=reading.encoding, header_line=reading.header_line)
-        _say_doubt(text.form.partition(",")[0], text.sure, problem)
+        _say_doubt(text.form.partition(",")[0], text.sure, problem, reading)
         return Raw(text.header, text.table.columns, text.lines, text.form)
     if suffix in _JSON:
         decoded = decode_text(data, reading.encoding)
-        _say_doubt(decoded.encoding, decoded.sure, problem)
+        _say_doubt(decoded.encoding, decoded.sure, problem, reading)
         return read_json(decoded, problem, by_line=suffix != ".json", path=reading.records)
     if suffix == ".xlsx":
         return read_workbook(
@@ -216,9 +219,9 @@ def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw
     return read_mat(data, problem) if suffix == ".mat" else read_parquet(data, problem)
 
 
-def _say_doubt(encoding: str, sure: bool, problem: AddProblem) -> None:
+def _say_doubt(encoding: str, sure: bool, problem: AddProblem, reading: Reading) -> None:
     if not sure:
-        problem(f"read as {encoding}, not sure; --encoding says otherwise")
+        problem(f"read as {encoding}, not sure; {reading.remedy}")
 
 
 def _unpacked(data: bytes, limit: int) -> bytes:

@@ -315,7 +315,7 @@ def guess_mapping(table: pa.Table) -> Guess:
         ready = max(fitting, key=lambda name: len(known[name].header))
         return Guess(known[ready], ready, (f"looks like {known[ready].description or ready}",))
 
-    folded = {name: re.sub(r"[^0-9a-z]", "", name.lower()) for name in names}
+    folded = {name: re.sub(r"[^0-9a-z]", "", name.lower().removesuffix(" link")) for name in names}
     head = table.slice(0, _LOOKED_AT)
     reasons: list[str] = []
     taken: dict[str, str] = {}

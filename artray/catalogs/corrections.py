@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 import pyarrow as pa
 
 from artray import console
-from artray.catalogs.catalog import load_catalog
+from artray.catalogs.catalog import SAVE_ANEW, Reading, load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.matching import printable
 from artray.errors import InputError
@@ -83,7 +83,7 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
     latest: dict[tuple[str, str], tuple[datetime, str | None]] = {}
     problems = []
     for uri in uris:
-        catalog = load_catalog(uri)
+        catalog = load_catalog(uri, Reading(remedy=SAVE_ANEW))
         table = catalog.table
         problems += [f"{uri}: {problem}" for problem in catalog.problems]
         lacking = [name for name in _NEEDED if name not in table.column_names]

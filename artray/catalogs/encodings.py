@@ -165,7 +165,7 @@ def _utf16_without_mark(data: bytes) -> str | None:
     if max(zeros) < 0.05 or min(zeros) > max(zeros) / 4:
         return None
     found = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-    # In Chinese few characters are ASCII: then all the others must have a meaning.
+    # In Chinese few characters are ASCII: then the ends of lines must be, and all others must have a meaning.
     return found if max(zeros) > 0.4 or _is_text(data[:65_536], found) else None
 
 
@@ -174,7 +174,8 @@ def _is_text(data: bytes, encoding: str) -> bool:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         return False
-    return all(
+    ends = text.count("\n") + text.count("\r")
+    return ends * 2 >= data.count(b"\n") + data.count(b"\r") and all(
         unicodedata.category(character) not in ("Cc", "Cn", "Co") or character in "\t\r\n\v\x1d" for character in text
     )
 

@@ -139,6 +139,8 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
         if isinstance(only, dict) and path is None and (columns := _columns(only)):
             lines = np.arange(1, len(next(iter(columns.values()))) + 1)
             return Raw(list(columns), list(columns.values()), lines, f"{form}, one list a column")
+        if isinstance(only, dict) and path is None and _is_keyed(only):
+            only = [{"key": key, **value} for key, value in only.items()]
         if isinstance(only, list):
             found = list(enumerate(only, 1))
         elif not isinstance(only, dict):
@@ -182,6 +184,14 @@ def _columns(content: Mapping[str, Any]) -> dict[str, Any] | None:
         if keys and keys == [str(place) for place in range(len(keys))] and all([*value] == keys for value in values):
             return {name: [*value.values()] for name, value in content.items()}
     return None
+
+
+def _is_keyed(content: Mapping[str, Any]) -> bool:
+    """Whether an object holds nothing but records, each under its number."""
+    values = list(content.values())
+    if len(values) < 2 or not all(isinstance(value, dict) and value for value in values):
+        return False
+    return all(map(_is_record, values)) or all(value.keys() == values[0].keys() for value in values)
 
 
 def _where(objects: Sequence[tuple[int, dict[str, Any]]]) -> str:
@@ -297,7 +307,8 @@ def _at(value: Any, path: str) -> Any:
 
 
 def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
-    """A record out of what search engines and the like put around it."""
+    """A record out of what search engines, SPARQL endpoints and the like put around it and its cells."""
+    row = {name: _plain_cell(cell) if isinstance(cell, dict) else cell for name, cell in row.items()}
     for name in _WRAPPERS:
         inner = row.get(name)
         if isinstance(inner, dict) and inner and not any(key in inner for key in row if key not in ("id", "type")):
@@ -308,6 +319,20 @@ def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
             ):
                 return rest | {key: value for key, value in inner.items() if key not in rest}
     return row
+
+
+def _plain_cell(cell: dict[str, Any]) -> Any:
+    if "value" in cell and cell.keys() <= {"type", "value", "xml:lang", "datatype"} and "type" in cell:  # SPARQL's
+        return cell["value"]
+    if len(cell) == 1 and next(iter(cell)) in (
+        "$oid",
+        "$date",
+        "$numberLong",
+        "$numberInt",
+        "$numberDouble",
+    ):  # MongoDB's
+        return next(iter(cell.values()))
+    return cell
 
 
 def read_json(decoded: Decoded, problem: AddProblem, *, by_line: bool, path: str | None = None) -> Raw:

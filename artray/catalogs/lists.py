@@ -47,9 +47,10 @@ def _joined(text: str) -> str:
         values = json.loads(text)
     except (ValueError, RecursionError):
         try:
-            values = ast.literal_eval(text)
+            # NumPy divides texts by spaces alone, and to Python such texts are one.
+            values = ast.literal_eval(re.sub(r"""(['"])\s+(['"])""", r"\1, \2", text))
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             return text
-    if isinstance(values, (list, tuple)) and all(isinstance(value, str) for value in values):
-        return LIST_SEPARATOR.join(value.strip() for value in values if value.strip())
+    if isinstance(values, (list, tuple)) and all(value is None or isinstance(value, str) for value in values):
+        return LIST_SEPARATOR.join(value.strip() for value in values if value and value.strip())
     return text

@@ -4,7 +4,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from artray import console
-from artray.catalogs.catalog import Catalog, Reading, load_catalog
+from artray.catalogs.catalog import SAVE_ANEW, Catalog, Reading, load_catalog
 from artray.catalogs.encodings import codec
 from artray.errors import InputError
 from artray.job import Options
@@ -59,7 +59,7 @@ class CatalogOptions(Options):
         Raises:
             InputError: It can't be read.
         """
-        return _said(load_catalog(place, Reading(max_bytes=self._limit())), "attached")
+        return _said(load_catalog(place, Reading(max_bytes=self._limit(), remedy=SAVE_ANEW)), "attached")
 
     def _limit(self) -> int | None:
         return None if self.max_catalog_mb is None else self.max_catalog_mb << 20

@@ -20,6 +20,7 @@ WORKS = [
     }
     for n in range(6)
 ]
+ALL = [str(work["id"]) for work in WORKS]
 
 
 def read(content: Any, name: str = "c.json", **options) -> Catalog:
@@ -29,9 +30,6 @@ def read(content: Any, name: str = "c.json", **options) -> Catalog:
 
 def ids(catalog: Catalog) -> list[str]:
     return catalog.table["id"].to_pylist()
-
-
-ALL = [str(work["id"]) for work in WORKS]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +48,9 @@ ALL = [str(work["id"]) for work in WORKS]
         [WORKS[:3], WORKS[3:]],
         {"columns": ["id", "title"], "index": [0], "data": [[work["id"], work["title"]] for work in WORKS]},
         {"id": {str(n): work["id"] for n, work in enumerate(WORKS)}},
+        {f"1915.{n}": work for n, work in enumerate(WORKS)},
+        {"head": {"vars": ["id"]}, "results": {"bindings": [{"id": {"type": "literal", "value": n}} for n in ALL]}},
+        [{"id": {"$oid": n}, "title": "x"} for n in ALL],
         WORKS,
     ],
 )

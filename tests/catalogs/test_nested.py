@@ -73,7 +73,8 @@ def test_a_label_column_of_objects_is_said() -> None:
     ("cells", "values"),
     [
         (["['Cubism', 'Fauvism']", "['Realism']", "[]", None], ["Cubism|Fauvism", "Realism", None, None]),
-        (['["A","B"]', '["C"]'], ["A|B", "C"]),
+        (['["A","B"]', '["C"]', '["D", null]'], ["A|B", "C", "D"]),
+        (["['Cubism' 'Pop Art']", "['Realism'\n 'Dada']"], ["Cubism|Pop Art", "Realism|Dada"]),
         (["('A', 'B')", "('C',)", "plain"], ["A|B", "C", "plain"]),
         (["['Dürer', \"L'Été\"]"] * 2, ["Dürer|L'Été"] * 2),
     ],
