@@ -26,6 +26,7 @@ _SAMPLE = 1 << 18  # bytes looked at to find the delimiter
 _MOST_ABOVE = 10  # lines above the header
 _MOST_TOTALS = 5
 _LONGEST_TOTAL = 1000
+_SPACED = re.compile(r'"[^"\n]*"(?: "[^"\n]*")+\r?\n')
 _SEPARATOR_HINT = re.compile(r'(?i)"?sep=(.)"?[ ;,\t]*\r?\n')  # Excel's own
 
 
@@ -52,7 +53,8 @@ def find_delimiter(text: str) -> str:
                     best, best_share, best_score = mark, share, score
         if best_share > 0.5:
             break
-    return best
+    # R's write.table divides by spaces, and puts names and texts into quotes.
+    return " " if not best_score and _SPACED.match(sample) else best
 
 
 def _head(text: str) -> str:
@@ -97,6 +99,7 @@ def read_delimited(
     """
     # The csv module's own limit of 128 KiB is global; museums' cells (transcribed inscriptions) are longer.
     csv.field_size_limit(2**31 - 1)
+    _refuse_other_formats(data)
     decoded = decode_text(data, encoding)
     text = decoded.text.lstrip("\ufeff")
     if "\r" in text and "\n" not in text:
@@ -129,8 +132,20 @@ def read_delimited(
             pc.replace_substring(pc.replace_substring(c, "\v", "\n"), "\x1d", LIST_SEPARATOR) for c in table.columns
         ]
         table = pa.table(columns, names=table.column_names)
-    name = {"\t": "tab"}.get(delimiter, repr(delimiter))
+    name = {"\t": "tab", " ": "space"}.get(delimiter, repr(delimiter))
     return DelimitedText(header, table, lines, f"{decoded.encoding}, cells separated by {name}", decoded.sure)
+
+
+def _refuse_other_formats(data: bytes) -> None:
+    start = data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"pk\x03\x04"):
+        raise InputError("is a zip archive, not text: a workbook's name ends in .xlsx")
+    if start.startswith(b"\x1f\x8b"):
+        raise InputError("is gzip data, not text: let its name end in .gz")
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError("is an old workbook (.xls), not text: save it as .xlsx")
+    if start.startswith((b"<html", b"<!doctype", b"<?xml", b"<table")):
+        raise InputError("is HTML or XML, not a table of text: export it as CSV or .xlsx")
 
 
 def _with_header(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> tuple[str, int]:

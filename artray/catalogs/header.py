@@ -36,13 +36,16 @@ class Header:
     said: tuple[str, ...] = ()
 
 
-def find_header(rows: Sequence[Row], lines: Sequence[int], said: int | None = None) -> Header:
+def find_header(
+    rows: Sequence[Row], lines: Sequence[int], said: int | None = None, *, is_sheet: bool = False
+) -> Header:
     """Find the header among a table's first rows.
 
     Args:
         rows: The first ones, blank ones left out.
         lines: Their lines in the file, or rows in the sheet.
         said: The header's line where the user says it; 0: there is none.
+        is_sheet: Whether cells stand in columns by themselves, and more of them than the header has mean nothing.
 
     Raises:
         InputError: It can't be told which row it is, or the line that the user says is none.
@@ -60,7 +63,7 @@ def find_header(rows: Sequence[Row], lines: Sequence[int], said: int | None = No
     names = [cell.strip() for cell in head]
     if not body:
         return Header(skip, said=above)
-    short = _one_short(names, body, lines[skip])
+    short = None if is_sheet else _one_short(names, body, lines[skip])
     if short is not None:
         return Header(
             skip,
@@ -135,7 +138,7 @@ def _one_short(names: Sequence[str], body: Sequence[Row], line: int) -> tuple[st
     width = _width(names)
     widths = Counter(_width(row) for row in body)
     longer = sum(count for size, count in widths.items() if size > width)
-    if longer <= len(body) / 2:
+    if longer <= len(body) / 2 or not width:
         return None
     longest = max(widths)
     wrong = InputError(
@@ -145,7 +148,7 @@ def _one_short(names: Sequence[str], body: Sequence[Row], line: int) -> tuple[st
     # An unquoted decimal comma makes a cell more as well, and would move each value under its neighbour's name.
     numbers = [[bool(_NUMBER.fullmatch(cell.strip())) for cell in row] for row in body]
     pairs = [{place for place in range(1, len(row) - 1) if row[place] and row[place + 1]} for row in numbers]
-    if longest != width + 1 or widths[longest] < _MOST_SHARE * len(body) or set.intersection(*pairs):
+    if len(body) < 2 or longest != width + 1 or widths[longest] < _MOST_SHARE * len(body) or set.intersection(*pairs):
         raise wrong
     first = [row[0].strip() for row in body]
     start = int(first[0]) if _NUMBER.fullmatch(first[0]) and len(first[0]) < 10 else -1

@@ -17,6 +17,7 @@ from artray.catalogs.cells import AddProblem, Number, Raw
 from artray.catalogs.encodings import Decoded
 from artray.errors import InputError
 
+_LOOKED_AT = 100  # records
 _DEPTH = 4  # levels below an answer in which its list is looked for
 _RECORD_SEPARATOR = "\x1e"  # before each text of a JSON text sequence (RFC 7464)
 _BLANK = " \t\r\n\ufeff\x1e"
@@ -32,7 +33,7 @@ def parse(text: str) -> Any:
         json.JSONDecodeError: It is none.
         RecursionError: It is nested too deeply.
     """
-    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=lambda _: None)
+    return _DECODER.decode(text)
 
 
 _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=lambda _: None)
@@ -155,7 +156,9 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     where = path if path is not None else _where(objects)
     if where:
         objects, form = _below(objects, where, problem), f"{form}, records in {where}"
-    rows = [_unwrapped(value) for _, value in objects]
+    rows = [value for _, value in objects]
+    if any(_unwrapped(row) != row for row in rows[:_LOOKED_AT]):
+        rows = [_unwrapped(row) for row in rows]
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = np.asarray([line for line, _ in objects], np.int64)
     return Raw(names, [[row.get(name) for row in rows] for name in names], lines, form)
@@ -202,7 +205,7 @@ def _where(objects: Sequence[tuple[int, dict[str, Any]]]) -> str:
     """
     values = [value for _, value in objects]
     single = len(values) == 1
-    if any(_is_record(value) for value in values[:100]):
+    if any(_is_record(value) for value in values[:_LOOKED_AT]):
         # A list of records with a title of its own.
         inner = [
             name

@@ -20,6 +20,8 @@ def shown_number(value: int | float, code: str) -> str:
         >>> shown_number(1956.1, "0.00"), shown_number(42, "000000"), shown_number(0.5, "0%")
         ('1956.10', '000042', '50%')
     """
+    if code == "General":
+        return _plain(value)
     pattern = _pattern(code, value < 0)
     if pattern is None:
         return _plain(value)

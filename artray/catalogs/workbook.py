@@ -186,7 +186,7 @@ def _table(rows: Rows, header_line: int | None, problem: AddProblem) -> tuple[li
     """The header's cells, and the records with their rows in the sheet."""
     lines, records = list(rows), list(rows.values())
     head = [[text_of(value) or "" for value in row] for row in records[:LOOKED_AT]]
-    found: Header = find_header(head, lines[:LOOKED_AT], header_line)
+    found: Header = find_header(head, lines[:LOOKED_AT], header_line, is_sheet=True)
     for what in found.said:
         problem(what)
     names: list[str | None] = [name or None for name in (found.names or head[found.skip])]

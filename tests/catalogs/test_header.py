@@ -50,10 +50,11 @@ def test_an_ordinary_header_is_left_alone() -> None:
     assert len(sparse.table) == 10
 
 
+@pytest.mark.parametrize("mark", [",", "\t", ";", " "])
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_header_one_cell_short_as_r_writes_it(first: int) -> None:
-    rows = "".join(f'"{first + n}","h{n:02d}","A title","Cubism"\n' for n in range(8))
-    catalog = read(f'"object_id","title","style"\n{rows}')
+def test_a_header_one_cell_short_as_r_writes_it(first: int, mark: str) -> None:
+    rows = [f'"{first + n}","h{n:02d}","A title","Cubism"' for n in range(8)]
+    catalog = read("\n".join(['"object_id","title","style"', *rows]).replace(",", mark) + "\n")
     assert catalog.table.column_names == ["row", "object_id", "title", "style"]
     assert catalog.table["object_id"].to_pylist()[0] == "h00"
     assert len(catalog.table) == 8
@@ -149,6 +150,12 @@ def test_a_header_in_the_middle_is_no_record() -> None:
     catalog = read("\n".join([HEADER, *ROWS[:6], HEADER, *ROWS[6:]]))
     assert len(catalog.table) == 12
     assert said(catalog) == "rows that repeat the header, left out: 1 (line 8)"
+
+
+@pytest.mark.parametrize("start", ["PK\x03\x04", "\x1f\x8b", "<!DOCTYPE html>", "<?xml version='1.0'?>", "  <html>"])
+def test_other_formats_under_a_name_of_text(start: str) -> None:
+    with pytest.raises(InputError, match=r"^c\.csv: is .*not (a table of )?text: "):
+        read_catalog(io.BytesIO(start.encode("latin-1") + b"x\ny,z\n"), "c.csv")
 
 
 def test_blank_lines_decimal_commas_and_the_separators_hint() -> None:

@@ -147,6 +147,13 @@ def test_the_first_sheet_that_is_seen_and_holds_a_table_is_read() -> None:
     assert read(change, sheet="old").table["id"].to_pylist() == ["1"]
 
 
+def test_columns_without_a_name_move_nothing() -> None:
+    def change(book: openpyxl.Workbook, sheet: Worksheet) -> None:
+        rows(sheet, ["id", "title"], [1, "Sea", "a note"], [2, "Lake", "another"])
+
+    assert read(change).table.to_pylist()[0] == {"id": "1", "title": "Sea", "column_3": "a note"}
+
+
 def test_the_header_can_be_said() -> None:
     def change(book: openpyxl.Workbook, sheet: Worksheet) -> None:
         rows(sheet, ["a", "b"], ["id", "title"], [1, "x"])
