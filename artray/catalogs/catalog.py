@@ -149,8 +149,17 @@ def load_catalog(place: Location, reading: Reading = Reading()) -> Catalog:
         InputError: It is not there, or can't be read as a catalogue.
     """
     if PurePosixPath(place.name).suffix.lower() in _SUFFIXES or not _is_folder(place):
+        _refuse_large(place, reading)
         return _read(place.read_bytes(), str(place), reading)
     return _read_folder(place, reading)
+
+
+def _refuse_large(place: Location, reading: Reading) -> None:
+    """Refuse a file before it is in memory; one that is not there is left to whoever reads it."""
+    fs, path = place.filesystem()
+    limit = reading.max_bytes or MAX_BYTES
+    if fs.exists(path) and (fs.size(path) or 0) > limit:
+        raise InputError(f"{place}: larger than {limit:,} bytes: --max-catalog-mb raises the limit")
 
 
 def _is_folder(place: Location) -> bool:
@@ -216,7 +225,9 @@ def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw
             header_line=reading.header_line,
             max_bytes=reading.max_bytes or MAX_BYTES,
         )
-    return read_mat(data, problem) if suffix == ".mat" else read_parquet(data, problem)
+    if suffix == ".parquet":
+        return read_parquet(data, problem, max_bytes=reading.max_bytes or MAX_BYTES)
+    return read_mat(data, problem)
 
 
 def _say_doubt(encoding: str, sure: bool, problem: AddProblem, reading: Reading) -> None:

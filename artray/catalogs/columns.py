@@ -342,6 +342,9 @@ def guess_mapping(table: pa.Table) -> Guess:
     if "file" not in taken and len(pictures) == 1:
         choose("file", (folded[pictures[0]],), pictures, "the only column that holds names of pictures")
     choose("url", _URL_NAMES, addresses, "it holds addresses")
+    if not {"file", "url"} & taken.keys() and (path := _address_inside(head)):
+        taken["url"] = path
+        reasons.append(f"url: {path!r} (it holds addresses)")
     choose("object_id", _ID_NAMES, [name for name in names if _is_key(table[name])], "filled in every row, none twice")
     choose_role("artist", roles.ARTISTS)
     labels: dict[str, str] = {}
@@ -369,7 +372,23 @@ def guess_separator(table: pa.Table, columns: Sequence[str]) -> str | None:
 
 
 # What an object that stands for a class, a person or a title calls its name, best first.
-_NAMES_INSIDE = ("name", "title", "label", "term", "displayname", "preflabel", "value", "text", "description")
+_NAMES_INSIDE = (
+    "name", "title", "label", "term", "displayname", "preflabel", "value", "text", "period", "date", "description",
+)  # fmt: skip
+_ADDRESSES_INSIDE = ("url", "uri", "src", "href", "imageurl", "baseimageurl", "iiifurl", "link")
+
+
+def _address_inside(table: pa.Table) -> str | None:
+    """The path to addresses of pictures in a column that holds objects, `images.web.url`."""
+    for column in table.column_names:
+        if not re.search("(?i)image|picture|photo|media|thumb|iiif", column):
+            continue
+        for path in paths_in(table, column):
+            if roles.folded(path.rpartition(".")[2]) in _ADDRESSES_INSIDE:
+                found = with_paths(table.slice(0, 200), [path])
+                if path in found.column_names and _share(found[path], r"(?i)^https?://[^|]+$") > 0.9:
+                    return path
+    return None
 
 
 def _name_inside(table: pa.Table, column: str) -> str | None:

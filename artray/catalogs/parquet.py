@@ -10,14 +10,20 @@ import pyarrow.parquet as pq
 from artray.catalogs.cells import AddProblem, Raw
 from artray.errors import InputError
 
+_MOST_CELLS = 2_000_000_000
 
-def read_parquet(data: bytes, problem: AddProblem) -> Raw:
+
+def read_parquet(data: bytes, problem: AddProblem, *, max_bytes: int) -> Raw:
     """Read all columns as text, or as Python values where they are nested.
 
     Raises:
-        InputError: It is no Parquet file.
+        InputError: It is no Parquet file, or unpacks to more than `max_bytes`.
     """
     try:
+        told = pq.read_metadata(pa.BufferReader(data))
+        size = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+        if size > max_bytes or told.num_rows * told.num_columns > _MOST_CELLS:
+            raise InputError(f"unpacks to more; larger than {max_bytes:,} bytes: --max-catalog-mb raises the limit")
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"is not a Parquet file that can be read: {str(error).splitlines()[0]}") from None

@@ -31,6 +31,11 @@ _SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.stri
 _BATCH = 65_536
 
 
+def _kept_name(name: str) -> str:
+    """A hidden file's name by which it is counted: by itself where all systems call it so."""
+    return name if name in (".DS_Store", ".directory", ".nomedia", ".picasa.ini", ".localized") else "others"
+
+
 def list_pictures(images: Location) -> pa.Table:
     """The pictures of a collection.
 
@@ -51,10 +56,15 @@ def list_pictures(images: Location) -> pa.Table:
     others: Counter[str] = Counter()
     unwritable: list[str] = []
     system: Counter[str] = Counter()
-    hidden: list[str] = []
+    hidden: Counter[str] = Counter()
+
+    def hide(path: str) -> None:
+        parts = path.split("/")
+        name = next((part for part in parts if part.startswith(".")), "")
+        hidden["._*" if parts[-1].startswith("._") else name if name != parts[-1] else _kept_name(name)] += 1
 
     def pictures() -> Iterator[tuple[str, int, str]]:
-        for info in images.list_files(hidden.append):
+        for info in images.list_files(hide):
             path = images.relative(info.uri)
             folder = next((part for part in path.split("/")[:-1] if part.lower() in _SYSTEM_FOLDERS), None)
             if folder is not None:
@@ -78,8 +88,8 @@ def list_pictures(images: Location) -> pa.Table:
         folders = ", ".join(f"{name} {number:,}" for name, number in system.most_common(5))
         console.say(f"left out, in folders of the system: {system.total():,} ({folders})")
     if hidden:
-        example = f"{hidden[0]}{', …' if len(hidden) > 1 else ''}"
-        console.say(f"left out, hidden files: {len(hidden):,} ({example!a})")
+        names = ", ".join(f"{name} {number:,}" for name, number in hidden.most_common(5))
+        console.say(f"left out, hidden files: {hidden.total():,} ({names})")
     shown = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common(5))
     if not batches:
         those = f"; it holds {others.total()} other files ({shown})" if others else ""

@@ -204,16 +204,16 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
         mapping = mapping.without_described(table.column_names)
     mapping = _with_flags(mapping, options)
     table = mapping.complete(table)
-    if not (mapping.separator or options.mapping or mapping.description):
-        mapping = mapping.model_copy(update={"separator": guess_separator(table, list(mapping.labels.values()))})
+    columns = list(mapping.labels.values())
+    if mapping.separator is None and ("[]" in "".join(columns) or not (options.mapping or mapping.description)):
+        mapping = mapping.model_copy(update={"separator": guess_separator(table, columns)})
     table = uppercase(table, mapping.uppercase)
     table = without_nobody(table, mapping.artist)
-    for line in objects_in_labels(table, mapping.labels):
-        console.say(line)
-    labels = [name for name in mapping.labels.values() if name in table.column_names]
+    labels = [name for name in columns if name in table.column_names]
     counted = mapping.counted or ([mapping.artist] if mapping.artist else []) + labels
-    numbers = count_classes(table, [name for name in counted if name in table.column_names])
-    for line in numbers + [line for name in labels for line in count_values(table, name)]:
+    lines = objects_in_labels(table, mapping.labels)
+    lines += count_classes(table, [name for name in counted if name in table.column_names])
+    for line in lines + [line for name in labels for line in count_values(table, name)]:
         console.say(line)
     return table, mapping
 

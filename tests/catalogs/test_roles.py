@@ -42,3 +42,15 @@ def test_folded() -> None:
         "annee",
         "objecttitle",
     ]
+
+
+@pytest.mark.parametrize("name", ["Künstler / Urheber", "Artist(s)", "Künstler (Name)", "Artiste, école"])
+def test_names_with_something_behind(name: str) -> None:
+    assert guess_mapping(pa.table({"x": ["1"], name: ["Monet"]})).mapping.artist == name
+
+
+def test_addresses_of_pictures_inside_objects() -> None:
+    images = ['{"web": {"url": "https://x.test/1.jpg", "width": "893"}}', '{"web": {"url": "https://x.test/2.jpg"}}']
+    assert guess_mapping(pa.table({"id": ["1", "2"], "images": images})).mapping.url == "images.web.url"
+    several = ['[{"url": "https://x.test/1.jpg"}, {"url": "https://x.test/2.jpg"}]'] * 2
+    assert guess_mapping(pa.table({"id": ["1", "2"], "images": several})).mapping.url is None

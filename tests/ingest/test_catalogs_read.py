@@ -117,9 +117,11 @@ def test_folders_of_systems_and_hidden_files_are_counted(tmp_path: Path, capsys:
     pictures(
         tmp_path, "a.jpg", "deep/b.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "deep/@eaDir/b.jpg", "#recycle/c.jpg"
     )
-    pictures(tmp_path, "._a.jpg", ".DS_Store", "__MACOSX/._a.jpg", "__MACOSX/a.jpg", ".thumbnails/a.jpg", "Thumbs.db")
+    pictures(
+        tmp_path, "._a.jpg", ".DS_Store", "__MACOSX/._a.jpg", "__MACOSX/a.jpg", ".thumbnails/a.jpg", "Thumbs.db", ".x"
+    )
     assert len(run(tmp_path, "")) == 2
     said = capsys.readouterr().err
     assert "left out, in folders of the system: 4 (@eaDir 2, #recycle 1, __MACOSX 1)" in said
-    assert "left out, hidden files: 4 (" in said
+    assert "left out, hidden files: 5 (._* 2, .DS_Store 1, .thumbnails 1, others 1)" in said
     assert "not pictures, left out: 1 (.db 1)" in said
