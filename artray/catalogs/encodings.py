@@ -271,5 +271,6 @@ def _oddity(text: str) -> float:
         elif kind[0] in "SN" and character not in _AFTER_LETTERS:
             odd += 1 if before.isalpha() or after.isalpha() else 0.3 * (kind != "Sc")
         elif before.isalpha():
-            odd += character in _NOT_AFTER_LETTERS or (after.isalpha() and character not in _BETWEEN_LETTERS)
+            within = after.isalpha() and character not in _BETWEEN_LETTERS
+            odd += character in _NOT_AFTER_LETTERS or within or 0.4 * (character in "…—" and not after.isalpha())
     return odd / count if count else 0.0
