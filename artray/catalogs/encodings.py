@@ -11,7 +11,6 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-import chardet
 import numpy as np
 import numpy.typing as npt
 
@@ -185,6 +184,8 @@ def _is_text(data: bytes, encoding: str) -> bool:
 
 def _find(data: bytes) -> tuple[str, bool]:
     """The codec of text that is not UTF-8, and whether that is sure."""
+    import chardet  # a tenth of a second that UTF-8 need not wait
+
     sample = _sample(data)
     ranked: dict[str, float] = {}
     for found in chardet.detect_all(

@@ -135,6 +135,7 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     Raises:
         InputError: There are none, or several lists that may hold them.
     """
+    alone = len(found) == 1 and isinstance(found[0][1], dict)
     if len(found) == 1:
         _, only = found[0]
         if isinstance(only, dict) and path is None and (columns := _columns(only)):
@@ -153,7 +154,7 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     if others and not objects:
         raise InputError("holds no JSON object")
     problem("entries that are not a JSON object, left out", others)
-    where = path if path is not None else _where(objects)
+    where = path if path is not None else _where(objects, alone=alone)
     if where:
         objects, form = _below(objects, where, problem), f"{form}, records in {where}"
     rows = [value for _, value in objects]
@@ -197,14 +198,18 @@ def _is_keyed(content: Mapping[str, Any]) -> bool:
     return all(map(_is_record, values)) or all(value.keys() == values[0].keys() for value in values)
 
 
-def _where(objects: Sequence[tuple[int, dict[str, Any]]]) -> str:
+def _where(objects: Sequence[tuple[int, dict[str, Any]]], *, alone: bool) -> str:
     """The path below answers of an API in which their records lie; empty where the objects are records themselves.
+
+    Args:
+        objects: The answers or records.
+        alone: Whether it is one object, in no list.
 
     Raises:
         InputError: There are several lists of objects, or an object is neither record nor answer.
     """
     values = [value for _, value in objects]
-    single = len(values) == 1
+    single = alone and len(values) == 1
     if any(_is_record(value) for value in values[:_LOOKED_AT]):
         # A list of records with a title of its own.
         inner = [
@@ -243,7 +248,10 @@ def _single(content: dict[str, Any]) -> str:
     below = [key for key, value in content.items() if isinstance(value, dict) and _is_record(value)]
     if len(below) == 1:
         return below[0]
-    if not content or all(isinstance(value, (dict, list)) for value in content.values()):
+    lists = any(
+        isinstance(value, list) and len(value) > 1 for value in content.values()
+    )  # of numbers, as searches give
+    if not content or lists or all(isinstance(value, (dict, list)) for value in content.values()):
         raise InputError("is neither a list of objects nor an object of lists")
     return ""
 

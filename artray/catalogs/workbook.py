@@ -23,6 +23,7 @@ from openpyxl.utils.escape import unescape
 from artray.catalogs.cells import AddProblem, Number, Raw, reason, text_of
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
 from artray.catalogs.number_formats import shown_date, shown_number
+from artray.catalogs.roles import DATES, folded
 from artray.errors import InputError
 
 _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
@@ -213,7 +214,8 @@ def _report_dates(name: str | None, column: Sequence[object], lines: Sequence[in
     """Say where a spreadsheet has made dates of what may have been numbers: `1912.5.3`."""
     dates = [line for line, value in zip(lines, column, strict=True) if isinstance(value, _Date)]
     filled = sum(value is not None for value in column)
-    if dates and (len(dates) < filled or (name and _NUMBERED.search(name))):
+    is_date = name is not None and folded(name) in DATES
+    if dates and not is_date and (len(dates) < filled or (name and _NUMBERED.search(name))):
         problem(f"column {name!r} holds dates, which may have been numbers; now as {_first_date(column)}", dates)
 
 

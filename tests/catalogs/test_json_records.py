@@ -98,10 +98,16 @@ def test_several_lists_are_asked_about() -> None:
         read("id\n1\n", "c.csv", records="a")
 
 
+def test_a_search_without_records_is_refused() -> None:
+    with pytest.raises(InputError, match="neither a list of objects nor an object of lists"):
+        read({"total": 3, "objectIDs": [1, 2, 3]})
+
+
 def test_lists_within_records_are_no_records() -> None:
     works = [{"file": f"{n}.jpg", "tags": [{"term": "a"}, {"term": "b"}]} for n in range(3)]
     assert read(works).table["file"].to_pylist() == ["0.jpg", "1.jpg", "2.jpg"]
     assert read("\n".join(map(json.dumps, works)), "c.jsonl").table.num_rows == 3
+    assert read([{"Bild": "a.jpg", "tags": ["x", "y"], "makers": [{"n": "A"}]}]).table["tags"].to_pylist() == ["x|y"]
 
 
 def test_what_is_left_out_is_counted() -> None:
