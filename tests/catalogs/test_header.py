@@ -1,8 +1,12 @@
 """Where records begin and end in a text file: titles above, no header, one cell short, totals below."""
 
+import csv
 import io
+import re
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from artray.catalogs.catalog import Catalog, read_catalog
 from artray.errors import InputError
@@ -180,3 +184,39 @@ def test_encoding_is_said_and_doubted() -> None:
     assert (catalog.form, catalog.problems) == ("cp1252, cells separated by ','", ())
     with pytest.raises(InputError, match=r"--encoding latin-1: c\.parquet is not text"):
         read_catalog(io.BytesIO(b""), "c.parquet", encoding="latin-1")
+
+
+cell = st.one_of(
+    st.sampled_from(["", "Cubism", "Total", "12", "1900", "a.jpg", "id", "x,y", "h01"]), st.text("ab1. ", max_size=4)
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.lists(cell, min_size=1, max_size=5), min_size=1, max_size=12),
+    st.lists(st.sampled_from(["Report", "", "By,me"]), max_size=2),
+    st.booleans(),
+)
+def test_every_row_is_kept_or_counted(rows: list[list[str]], above: list[str], header: bool) -> None:
+    """Whatever a file holds: no row is lost without a word, or nothing is read."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [*([line] for line in above), *([["id", "title", "style"]] if header else []), *rows]
+    )
+    filled = sum(any(cell.strip() for cell in row) for row in csv.reader(io.StringIO(text.getvalue())))
+    assume(filled)
+    try:
+        catalog = read(text.getvalue())
+    except InputError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        return
+    left_out = 0
+    is_header = 1
+    for problem in catalog.problems:
+        if problem.what.startswith(("line above", "lines above")):
+            left_out += int(re.search(r"left out: ([0-9]+)", problem.what)[1])
+        elif "left out" in problem.what and not problem.what.startswith("empty rows"):
+            left_out += problem.count
+        elif problem.what.startswith("no header"):
+            is_header = 0
+    assert len(catalog.table) + left_out + is_header == filled
