@@ -19,6 +19,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from artray import console
+from artray.catalogs import roles
+from artray.catalogs.cells import LIST_SEPARATOR
+from artray.catalogs.nested import holds_objects, paths_in, with_paths
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -75,11 +78,13 @@ class Mapping(BaseModel):
         file: The column with the picture's file name or path below the collection's folder.
         url: The column with the picture's address; its last part is taken as the file name.
         title: The column whose base64 (URL-safe, with padding) is the file name (system A1).
+        work_title: The column with the work's title; by default that of `title`.
         path: Regular expression (RE2) with named groups, searched in each picture's path; every group is a column.
         folder: Columns that say the same as a group of `path` (one row for all pictures of an artist, system A4).
         labels: Column of each task; the task names a vocabulary where there is one.
         tasks: How a task's labels are read, where not as they stand.
         artist: The column with the maker, for splits by artist.
+        date: The column with the date of the work.
         artwork: The column that pictures of one work share, for splits by work.
         separator: What stands between several values of one cell.
         uppercase: Columns written in capitals throughout (system A1).
@@ -97,11 +102,13 @@ class Mapping(BaseModel):
     file: str | None = None
     url: str | None = None
     title: str | None = None
+    work_title: str | None = None
     path: str | None = None
     folder: dict[str, str] = {}
     labels: dict[str, str] = {}
     tasks: dict[str, Task] = {}
     artist: str | None = None
+    date: str | None = None
     artwork: str | None = None
     separator: str | None = None
     uppercase: tuple[str, ...] = ()
@@ -125,11 +132,34 @@ class Mapping(BaseModel):
 
     def columns(self) -> list[str]:
         """The catalogue's columns that are meant, without those that come from the path."""
-        single = [self.object_id, self.file, self.url, self.title, self.artist, self.artwork]
+        single = [
+            self.object_id,
+            self.file,
+            self.url,
+            self.title,
+            self.work_title,
+            self.artist,
+            self.date,
+            self.artwork,
+        ]
         named = [name for name in single if name is not None]
         filters = [name for task in self.tasks.values() for name in task.only]
         rest = [*self.folder.values(), *self.labels.values(), *filters, *self.uppercase]
         return list(dict.fromkeys(name for name in [*named, *rest] if name not in self.path_groups()))
+
+    def described(self) -> dict[str, str]:
+        """The columns with title, artist and date, by the names that they have in every manifest."""
+        roles = {"title": self.work_title or self.title, "artist": self.artist, "date": self.date}
+        return {role: column for role, column in roles.items() if column is not None}
+
+    def without_described(self, names: Sequence[str]) -> "Mapping":
+        """The mapping without title and date where a table lacks these columns: one museum's exports differ in them."""
+        lacking = [
+            role
+            for role, column in (("work_title", self.work_title), ("date", self.date))
+            if column and not any(column == name or column.startswith((f"{name}.", f"{name}[]")) for name in names)
+        ]
+        return self.model_copy(update=dict.fromkeys(lacking))
 
     def path_groups(self) -> tuple[str, ...]:
         """The columns that come from the pictures' paths."""
@@ -144,6 +174,17 @@ class Mapping(BaseModel):
         return Mapping(
             description=self.description, path=self.path, labels=labels, tasks=tasks, artist=artist, artwork=artwork
         )
+
+    def complete(self, table: pa.Table) -> pa.Table:
+        """The table with a column for each path into a cell (`movements[].name`) that the mapping names.
+
+        Raises:
+            InputError: The catalogue lacks a column that the mapping names.
+        """
+        table = with_paths(table, self.columns())
+        if not set(self.columns()) <= set(table.column_names):
+            self.check([*table.column_names, *(path for name in table.column_names for path in paths_in(table, name))])
+        return table
 
     def check(self, names: Sequence[str]) -> None:
         """Raise InputError if the catalogue lacks a column that the mapping names."""
@@ -254,7 +295,6 @@ _FILE_NAMES = (
 )  # fmt: skip
 _FILE_WORDS = ("image", "picture", "photo", "foto", "bild", "file", "datei", "fichier", "scan", "media")
 _URL_NAMES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
-_ARTIST_NAMES = ("artist", "artistname", "artistdisplayname", "attribution", "creator", "maker", "painter", "author")
 _LABEL_NAMES = {
     "style": ("style", "styles", "movement", "movements", "artmovement", "period", "school"),
     "emotion": ("emotion", "emotions"),
@@ -263,7 +303,7 @@ _LABEL_NAMES = {
     "genre": ("genre", "genres"),
     "classification": ("classification", "objecttype", "worktype", "objectname"),
 }
-_LOOK_AT = 20_000  # rows
+_LOOKED_AT = 20_000  # rows
 
 
 def guess_mapping(table: pa.Table) -> Guess:
@@ -281,8 +321,8 @@ def guess_mapping(table: pa.Table) -> Guess:
         ready = max(fitting, key=lambda name: len(known[name].header))
         return Guess(known[ready], ready, (f"looks like {known[ready].description or ready}",))
 
-    folded = {name: folded_name(name) for name in names}
-    head = table.slice(0, _LOOK_AT)
+    folded = {name: roles.folded(name.lower().removesuffix(" link")) for name in names}
+    head = table.slice(0, _LOOKED_AT)
     reasons: list[str] = []
     taken: dict[str, str] = {}
 
@@ -292,12 +332,25 @@ def guess_mapping(table: pa.Table) -> Guess:
             taken[role] = min(candidates, key=lambda name: wanted.index(folded[name]))
             reasons.append(f"{role}: column {taken[role]!r} ({why})")
 
+    inside = {name: path for name in names if (path := _name_inside(head, name))}
+
+    def choose_role(role: str, wanted: Sequence[str]) -> None:
+        free = [
+            name for name in names if name not in taken.values() and (name in inside or not holds_objects(head[name]))
+        ]
+        if column := roles.first_of(free, wanted):
+            taken[role] = column
+            reasons.append(f"{role.removeprefix('work_')}: column {inside.get(column, column)!r} (by its name)")
+
     addresses = [name for name in names if _share(head[name], r"(?i)^https?://") > 0.9]
     pictures = [name for name in names if name not in addresses and _share(head[name], IMAGE_SUFFIX) > 0.9]
     choose("file", _FILE_NAMES, pictures, "it holds names of pictures")
     if "file" not in taken and len(pictures) == 1:
         choose("file", (folded[pictures[0]],), pictures, "the only column that holds names of pictures")
     choose("url", _URL_NAMES, addresses, "it holds addresses")
+    if not {"file", "url"} & taken.keys() and (path := _address_inside(head)):
+        taken["url"] = path
+        reasons.append(f"url: {path!r} (it holds addresses)")
     keys = {name: KeyCells.of(table[name]) for name in names if folded[name] in _ID_NAMES}
     choose("object_id", _ID_NAMES, [name for name in keys if keys[name].all_differ], "filled in every row, none twice")
     if "object_id" not in taken:
@@ -305,18 +358,56 @@ def guess_mapping(table: pa.Table) -> Guess:
     if "file" in taken or "url" in taken:
         repeated = [name for name in keys if keys[name].stand_for_few_rows]
         choose("artwork", _ID_NAMES, repeated, "rows that share it are pictures of one work")
-    choose("artist", _ARTIST_NAMES, names, "by its name")
+    choose_role("artist", roles.ARTISTS)
     labels: dict[str, str] = {}
     for task, wanted in _LABEL_NAMES.items():
         choose(f"label {task}", wanted, names, "by its name")
         if column := taken.get(f"label {task}"):
-            labels[task] = column
-    separators = [mark for mark in "|;" if any(_share(head[name], re.escape(mark)) > 0.02 for name in labels.values())]
-    separator = separators[0] if separators else None
+            labels[task] = inside.get(column, column)
+    choose_role("work_title", roles.TITLES)
+    choose_role("date", roles.DATES)
+    separator = guess_separator(with_paths(head, labels.values()), list(labels.values()))
     if separator:
         reasons.append(f"separator: {separator!r} (it stands in cells of the label columns)")
-    roles = {role: taken[role] for role in ("file", "url", "object_id", "artist", "artwork") if role in taken}
-    return Guess(Mapping(**roles, labels=labels, separator=separator), None, tuple(reasons))
+    given = ("file", "url", "object_id", "artist", "artwork", "work_title", "date")
+    found = {role: inside.get(taken[role], taken[role]) for role in given if role in taken}
+    return Guess(Mapping(**found, labels=labels, separator=separator), None, tuple(reasons))
+
+
+def guess_separator(table: pa.Table, columns: Sequence[str]) -> str | None:
+    """What stands between several values in cells of the label columns, None where nothing does."""
+    cells = [table[name].slice(0, _LOOKED_AT) for name in columns if name in table.column_names]
+    if any("[]" in name for name in columns):
+        return LIST_SEPARATOR
+    marks = (mark for mark in f"{LIST_SEPARATOR};\n" if any(_share(cell, re.escape(mark)) > 0.02 for cell in cells))
+    return next(marks, None)
+
+
+# What an object that stands for a class, a person or a title calls its name, best first.
+_NAMES_INSIDE = (
+    "name", "title", "label", "term", "displayname", "preflabel", "value", "text", "period", "date", "description",
+)  # fmt: skip
+_ADDRESSES_INSIDE = ("url", "uri", "src", "href", "imageurl", "baseimageurl", "iiifurl", "link")
+
+
+def _address_inside(table: pa.Table) -> str | None:
+    """The path to addresses of pictures in a column that holds objects, `images.web.url`."""
+    for column in table.column_names:
+        if not re.search("(?i)image|picture|photo|media|thumb|iiif", column):
+            continue
+        for path in paths_in(table, column):
+            if roles.folded(path.rpartition(".")[2]) in _ADDRESSES_INSIDE:
+                found = with_paths(table.slice(0, 200), [path])
+                if path in found.column_names and _share(found[path], r"(?i)^https?://[^|]+$") > 0.9:
+                    return path
+    return None
+
+
+def _name_inside(table: pa.Table, column: str) -> str | None:
+    """The path to the names of the objects that a column holds, None for a column of plain cells."""
+    paths = [path for path in paths_in(table, column) if roles.folded(path.rpartition(".")[2]) in _NAMES_INSIDE]
+    order = [(path.count("."), _NAMES_INSIDE.index(roles.folded(path.rpartition(".")[2]))) for path in paths]
+    return min(zip(order, paths, strict=True), default=(None, None))[1]
 
 
 def _share(column: pa.ChunkedArray, pattern: str) -> float:
@@ -361,17 +452,12 @@ class KeyCells:
 
 def joining_role(name: str, column: pa.ChunkedArray) -> Literal["file", "url", "object_id"]:
     """As what a column may name pictures: by its cells, or else by its own name."""
-    head = column.slice(0, _LOOK_AT)
+    head = column.slice(0, _LOOKED_AT)
     if _share(head, r"(?i)^https?://") > 0.5:
         return "url"
-    words = folded_name(name)
+    words = roles.folded(name)
     is_file = _share(head, IMAGE_SUFFIX) > 0.5 or words in _FILE_NAMES or any(word in words for word in _FILE_WORDS)
     return "file" if is_file else "object_id"
-
-
-def folded_name(name: str) -> str:
-    """A column's name as names are compared: lower case, letters and digits only."""
-    return re.sub(r"[^0-9a-z]", "", name.lower())
 
 
 def attach_table(table: pa.Table, other: pa.Table, attach: Attach) -> tuple[pa.Table, dict[str, int]]:

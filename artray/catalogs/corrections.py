@@ -10,7 +10,6 @@ spreadsheet may have been at the file: any encoding, separator or form of table 
 
 from __future__ import annotations
 
-import io
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from datetime import datetime, timezone
 import pyarrow as pa
 
 from artray import console
-from artray.catalogs.catalog import read_catalog
+from artray.catalogs.catalog import SAVE_ANEW, Reading, load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
 from artray.catalogs.targets import separate
@@ -85,7 +84,7 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
     latest: dict[tuple[str, str], tuple[datetime, str | None]] = {}
     problems = []
     for uri in uris:
-        catalog = read_catalog(io.BytesIO(uri.read_bytes()), str(uri))
+        catalog = load_catalog(uri, Reading(remedy=SAVE_ANEW))
         table = catalog.table
         problems += [f"{uri}: {problem}" for problem in catalog.problems]
         lacking = [name for name in _NEEDED if name not in table.column_names]

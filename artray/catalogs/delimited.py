@@ -7,109 +7,117 @@ the thousand rows up to the next quote.
 
 import csv
 import io
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from artray.catalogs.cells import LIST_SEPARATOR, AddProblem, Lines
+from artray.catalogs.encodings import REPLACEMENT, decode_text
+from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
 from artray.errors import InputError
 
 DELIMITERS = (",", "\t", ";", "|")
 _SAMPLE = 1 << 18  # bytes looked at to find the delimiter
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
-Lines = npt.NDArray[np.int64]
-
-
-# Where a reader reports what it met: what it was, and in which lines.
-AddProblem = Callable[[str, Lines | list[int]], None]
-
-
-def decode_text(data: bytes) -> tuple[str, str]:
-    """Text of a file in UTF-8 (with or without BOM), UTF-16, Windows-1252 or Latin-1.
-
-    Mostly valid UTF-8 stays UTF-8: a few damaged bytes become U+FFFD, because reading the whole file as Windows-1252
-    would spoil every accent in it.
-
-    Returns:
-        The text without its BOM, and the encoding's name.
-    """
-    if data.startswith(b"\xef\xbb\xbf"):
-        return data[3:].decode("utf-8", "replace"), "UTF-8 with BOM"
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace"), "UTF-16"
-    head = np.frombuffer(data[:4096], np.uint8)
-    zeros = [float(np.mean(head[parity::2] == 0)) if head.size > 1 else 0.0 for parity in (0, 1)]
-    if max(zeros) > 0.4 and min(zeros) < 0.1:
-        encoding = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-        return data.decode(encoding, "replace"), f"{encoding.upper()} without BOM"
-    try:
-        return data.decode("utf-8"), "UTF-8"
-    except UnicodeDecodeError:
-        pass
-    text = data.decode("utf-8", "replace")
-    replaced = text.count(_REPLACEMENT)
-    ascii_bytes = int(np.count_nonzero(np.frombuffer(data, np.uint8) < 0x80))
-    if len(text) - ascii_bytes - replaced > replaced:
-        return text, "UTF-8 with damaged bytes"
-    try:
-        return data.decode("cp1252"), "Windows-1252"
-    except UnicodeDecodeError:  # five bytes have no meaning there
-        return data.decode("latin-1"), "Latin-1"
+_MOST_ABOVE = 10  # lines above the header
+_MOST_TOTALS = 5
+_LONGEST_TOTAL = 1000
+_SPACED = re.compile(r'"[^"\n]*"(?: "[^"\n]*")+\r?\n')
+_SEPARATOR_HINT = re.compile(r'(?i)"?sep=(.)"?[ ;,\t]*\r?\n')  # Excel's own
 
 
 def find_delimiter(text: str) -> str:
     """The delimiter that cuts most records of the beginning into as many cells as the header has.
 
-    A delimiter that does not occur in the header is none, however often the cells hold it.
+    A delimiter that does not occur in the header is none, however often the cells hold it. Lines above the header (a
+    title, a date) are passed over where no delimiter fits the first line.
     """
-    sample = text[:_SAMPLE].replace("\0", _REPLACEMENT)  # at a NUL, Python 3.10's csv gives up
+    sample = _head(text)
+    widths = {
+        mark: [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=mark) if row][:LOOKED_AT]
+        for mark in DELIMITERS
+    }
+    best, best_share, best_score = ",", 0.0, 0.0
+    for above in range(_MOST_ABOVE):
+        for mark, sizes in widths.items():
+            header = next((place for place, size in enumerate(sizes) if size > 1), 0) if above else 0
+            below = sizes[max(above, header) :]
+            if below and below[0] > 1:
+                share = below.count(below[0]) / len(below)
+                score = share * share * below[0]  # many equal records count more than many cells
+                if score > best_score and (not above or len(below) > 1):
+                    best, best_share, best_score = mark, share, score
+        if best_share > 0.5:
+            break
+    # R's write.table divides by spaces, and puts names and texts into quotes.
+    return " " if not best_score and _SPACED.match(sample) else best
+
+
+def _head(text: str) -> str:
+    sample = text[:_SAMPLE].replace("\0", REPLACEMENT)  # at a NUL, Python 3.10's csv gives up
     if len(text) > _SAMPLE:
         sample = sample[: sample.rfind("\n") + 1] or sample
-    best, best_score = ",", 0.0
-    for delimiter in DELIMITERS:
-        widths = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if row][:200]
-        if widths and widths[0] > 1:
-            share = widths.count(widths[0]) / len(widths)
-            score = share * share * widths[0]  # many equal records count more than many cells
-            if score > best_score:
-                best, best_score = delimiter, score
-    return best
+    return sample
 
 
-def read_delimited(data: bytes, problem: AddProblem) -> tuple[list[str], pa.Table, Lines, str]:
-    """Read a delimited text file with a header.
+@dataclass(frozen=True, slots=True)
+class DelimitedText:
+    """What a delimited file holds.
+
+    Attributes:
+        header: As it stands.
+        table: All strings, columns "0", "1", …; empty cells are "".
+        lines: Each row's line in the file (1-based).
+        form: How it was read: encoding and delimiter.
+        sure: Whether the encoding is.
+    """
+
+    header: list[str]
+    table: pa.Table
+    lines: Lines
+    form: str
+    sure: bool
+
+
+def read_delimited(
+    data: bytes, problem: AddProblem, *, encoding: str | None = None, header_line: int | None = None
+) -> DelimitedText:
+    """Read a delimited text file.
 
     Args:
         data: The file's bytes.
         problem: Takes every damage met, by line.
-
-    Returns:
-        The header as it stands, the table (all strings, columns "0", "1", …; empty cells are ""), each row's line in
-        the file (1-based), and how it was read (encoding and delimiter).
+        encoding: Where the user has said it.
+        header_line: The header's line where the user has said it; 0: there is none.
 
     Raises:
-        InputError: There is no header.
+        InputError: There is no header, or it can't be told which line it is.
     """
     # The csv module's own limit of 128 KiB is global; museums' cells (transcribed inscriptions) are longer.
     csv.field_size_limit(2**31 - 1)
-    text, encoding = decode_text(data)
+    _refuse_other_formats(data)
+    decoded = decode_text(data, encoding)
+    text = decoded.text.lstrip("\ufeff")
     if "\r" in text and "\n" not in text:
         text = text.replace("\r", "\n")
+    hint = _SEPARATOR_HINT.match(text)
     first_line = 1
-    if text[:4].lower() == "sep=" and text[5:6] in ("\r", "\n"):  # Excel's own hint
-        delimiter, first_line = text[4], 2
-        text = text[text.index("\n") + 1 :]
+    if hint:
+        delimiter, first_line = hint[1], 2
+        text = text[hint.end() :]
     else:
         delimiter = find_delimiter(text)
     if "\0" in text:
-        problem(f"NUL characters, now {_REPLACEMENT}", _lines_with(text, "\0", first_line))
-        text = text.replace("\0", _REPLACEMENT)
-    elif _REPLACEMENT in text:
-        problem(f"unreadable characters, now {_REPLACEMENT}", _lines_with(text, _REPLACEMENT, first_line))
+        problem(f"NUL characters, now {REPLACEMENT}", _lines_with(text, "\0", first_line))
+        text = text.replace("\0", REPLACEMENT)
+    elif REPLACEMENT in text:
+        problem(f"unreadable characters, now {REPLACEMENT}", _lines_with(text, REPLACEMENT, first_line))
+    text, first_line = _with_header(text, delimiter, first_line, header_line, problem)
+    text = _without_totals(text, delimiter, first_line, problem)
 
     table_and_lines = _read_fast(text, delimiter)
     if table_and_lines is None:
@@ -118,8 +126,93 @@ def read_delimited(data: bytes, problem: AddProblem) -> tuple[list[str], pa.Tabl
     if not table.num_columns:
         raise InputError("the catalogue is empty: it has no header line")
     header = [column[0].as_py() for column in table.columns]
-    name = {"\t": "tab"}.get(delimiter, repr(delimiter))
-    return header, table.slice(1), lines[1:] + (first_line - 1), f"{encoding}, cells separated by {name}"
+    table, lines = _without_repeated_header(table, header, lines + (first_line - 1), problem)
+    if "\v" in text or "\x1d" in text:  # FileMaker's line end within a cell, and what divides a repeating field
+        columns = [
+            pc.replace_substring(pc.replace_substring(c, "\v", "\n"), "\x1d", LIST_SEPARATOR) for c in table.columns
+        ]
+        table = pa.table(columns, names=table.column_names)
+    name = {"\t": "tab", " ": "space"}.get(delimiter, repr(delimiter))
+    return DelimitedText(header, table, lines, f"{decoded.encoding}, cells separated by {name}", decoded.sure)
+
+
+def _refuse_other_formats(data: bytes) -> None:
+    start = data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"pk\x03\x04"):
+        raise InputError("is a zip archive, not text: a workbook's name ends in .xlsx")
+    if start.startswith(b"\x1f\x8b"):
+        raise InputError("is gzip data, not text: let its name end in .gz")
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError("is an old workbook (.xls), not text: save it as .xlsx")
+    if start.startswith((b"<html", b"<!doctype", b"<?xml", b"<table")):
+        raise InputError("is HTML or XML, not a table of text: export it as CSV or .xlsx")
+
+
+def _with_header(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> tuple[str, int]:
+    """The text from its header on, which may have to be put before it, and the line of the file in which it begins."""
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    physical = _head(text).split("\n")
+    at = 0
+    while at < len(physical) and len(rows) < LOOKED_AT:
+        row, used = _record(physical, at, delimiter, 0)
+        if row is None and not rows:
+            row = physical[at].rstrip("\r").split(delimiter)
+        if row is not None and any(cell.strip() for cell in row):  # where quotes are broken it says nothing
+            rows.append(row)
+            lines.append(at + first_line)
+        at += used
+    found: Header = find_header(rows, lines, said)
+    for what in found.said:
+        problem(what)
+    if not rows:
+        return text, first_line
+    start = 0
+    for _ in range(lines[found.skip] - first_line if found.is_row else 0):
+        start = text.index("\n", start) + 1
+    text, first_line = text[start:], lines[found.skip] if found.is_row else first_line
+    if not found.is_row:
+        return f"{delimiter.join(found.names or ())}\n{text}", first_line - 1
+    if found.names:
+        return f"{found.names[0]}{delimiter}{text}", first_line
+    return text, first_line
+
+
+def _without_totals(text: str, delimiter: str, first_line: int, problem: AddProblem) -> str:
+    """The text without lines below the records that count them."""
+    end = len(text)
+    taken: list[str] = []
+    for _ in range(_MOST_TOTALS):
+        stop = len(text[max(0, end - _LONGEST_TOTAL) : end].rstrip()) + max(0, end - _LONGEST_TOTAL)
+        start = max(text.rfind("\n", 0, stop), 0)
+        if not start:
+            break
+        row = next(csv.reader([text[start:stop].strip()], delimiter=delimiter), [])
+        columns = text.count(delimiter, 0, text.find("\n")) + 1
+        if not is_totals(row, columns):
+            break
+        taken.append(" ".join(filter(None, row)))
+        end = start + 1
+    if taken:
+        last = first_line + text.count("\n", 0, end)
+        problem(f"lines below the records, left out ({taken[-1][:60]!r})", list(range(last, last + len(taken))))
+    return text[:end]
+
+
+def _without_repeated_header(
+    table: pa.Table, header: list[str], lines: Lines, problem: AddProblem
+) -> tuple[pa.Table, Lines]:
+    """The rows below the header, without those that are it again, as files put together hold it."""
+    table, lines = table.slice(1), lines[1:]
+    same = np.ones(table.num_rows, bool)
+    for name, column in zip(header, table.columns, strict=True):
+        same &= np.asarray(pc.equal(column, name).to_numpy(), bool)
+        if not same.any():
+            return table, lines
+    if not any(name.strip() for name in header):
+        return table, lines
+    problem("rows that repeat the header, left out", lines[same])
+    return table.filter(pa.array(~same)), lines[~same]
 
 
 def _lines_with(text: str, character: str, first_line: int) -> Lines:
@@ -207,13 +300,20 @@ def _read_by_record(text: str, delimiter: str, first_line: int, problem: AddProb
         if not any(cells):
             continue
         width = width or len(cells)
-        if any(cells[width:]):  # a delimiter too many: the cells after it are not where they belong
+        if any(
+            cell.strip() for cell in cells[width:]
+        ):  # a delimiter too many: the cells after it are not where they belong
             long.append(line + first_line - 1)
             continue
         if len(cells) < width:
             short.append(line + first_line - 1)
         rows.append(cells[:width])
         lines.append(line)
+    if len(long) > max(1, len(rows) - 1):
+        raise InputError(
+            f"most rows have more cells than the header, which has {width}, the first in line {long[0]}: put cells "
+            f"that hold {delimiter!r} into quotes, or give the header a name for each column"
+        )
     problem("broken quotes, taken as letters", broken)
     problem("broken quotes that hide where the cells end, rows left out", hopeless)
     problem("rows with more cells than the header, left out", long)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from artray.catalogs.empty_words import says_nothing
 from artray.errors import InputError
 from artray.vocabulary import Vocabulary, fold
 
@@ -42,8 +43,9 @@ class Labels:
         labels: Strings, or lists of strings; null where a row has none.
         classes: The classes that occur, in the vocabulary's order (without one: alphabetically).
         counts: Rows of each of them.
-        dropped: Rows without a label, by reason: `empty`, `several values`, `not in the vocabulary`,
-            `not in the grouping`, `class not kept`, `class too small`.
+        dropped: Rows without a label, by reason: `empty` (or a word for that, NULL or unknown, where it is no class of
+            the vocabulary or named), `several values`, `not in the vocabulary`, `not in the grouping`,
+            `class not kept`, `class too small`.
     """
 
     labels: pa.Array
@@ -102,7 +104,12 @@ def read_labels(
     texts: list[str] = cells.dictionary.to_pylist()
     sizes = np.bincount(codes[codes >= 0], minlength=len(texts))
 
-    values = [_values(text, separator) for text in texts]
+    named = {*(merge or {}), *(name for parts in (merge or {}).values() for name in parts), *(keep or ())}
+    said = {fold(name) for name in named} | set(vocabulary.spellings() if vocabulary is not None else ())
+    values = [
+        [value for value in _values(text, separator) if fold(value) in said or not says_nothing(value)]
+        for text in texts
+    ]
     spellings = vocabulary.spellings() if vocabulary is not None else _spellings(values, sizes)
     order = list(vocabulary.names) if vocabulary is not None else sorted(set(spellings.values()))
     results = [_one_class(cell, spellings, several) for cell in values]

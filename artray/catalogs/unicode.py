@@ -1,9 +1,17 @@
-"""Unicode's normal form of many strings."""
+"""Unicode's normal form of many strings, and what a table of UTF-8 can hold."""
 
 import unicodedata
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_Text = TypeVar("_Text", str, str | None)
+
+
+def as_utf8(text: _Text) -> _Text:
+    """Text with `?` for what UTF-8, and so a table, can't hold: half a surrogate pair, as JSON's escapes can write."""
+    return text and text.encode("utf-8", "replace").decode()
 
 
 def nfc(strings: pa.Array) -> pa.Array:

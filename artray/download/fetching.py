@@ -35,7 +35,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 import artray
-from artray.catalogs.catalog import SECRET, as_utf8
+from artray.catalogs.catalog import SECRET
+from artray.catalogs.unicode import as_utf8
 from artray.download.addresses import is_public
 from artray.images.decoding import Status
 

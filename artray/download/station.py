@@ -39,12 +39,12 @@ from pydantic import Field
 
 from artray import cluster, console
 from artray.catalogs import columns
-from artray.catalogs.catalog import read_catalog
+from artray.catalogs.options import CatalogOptions
 from artray.download.connections import Connections
 from artray.download.fetching import USER_AGENT, Fetched, Fetcher, Gate, Manners, Rules
 from artray.errors import InputError
 from artray.images.decoding import decode
-from artray.job import Counts, Options
+from artray.job import Counts
 from artray.storage import RUN, Location, digest, keep_apart, passes, refuse_other_job
 
 PICTURES = "pictures"
@@ -74,7 +74,7 @@ _SUFFIX = {
 }  # fmt: skip
 
 
-class DownloadOptions(Options):
+class DownloadOptions(CatalogOptions):
     """Fetch the pictures that a catalogue names by address."""
 
     catalog: Location = Field(description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
@@ -140,15 +140,12 @@ def _refuse_others_pictures(out: Location) -> None:
 
 def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int]:
     """`object_id`, `image_uri` (where the picture is to lie, without suffix) and `url`; and how many rows have none."""
-    catalog = read_catalog(BytesIO(options.catalog.read_bytes()), str(options.catalog))
-    console.say(f"catalogue: {len(catalog.table):,} rows, {catalog.form}")
-    for problem in catalog.problems:
-        console.say(f"catalogue: {problem}")
-    mapping = _mapping(options, catalog.table)
+    table = options.read_catalog(options.catalog)
+    mapping = _mapping(options, table)
     if mapping.url is None:
         raise InputError(f"{options.catalog}: no column with addresses found; name it with --url-column")
-    mapping.check(catalog.table.column_names)
-    rows = catalog.table.filter(pc.is_valid(catalog.table[mapping.url]))
+    table = mapping.without_described(table.column_names).complete(table)
+    rows = table.filter(pc.is_valid(table[mapping.url]))
     if not len(rows):
         raise InputError(f"{options.catalog}: the column {mapping.url!r} is empty")
     urls = rows[mapping.url].to_pylist()
@@ -156,14 +153,14 @@ def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int
     titles = rows[mapping.title].to_pylist() if mapping.title else [None] * len(urls)
     wanted = dict(zip(object_ids(own, titles, urls), urls, strict=True))
     names = file_names(list(wanted))
-    table = pa.table(
+    asked = pa.table(
         {
             "object_id": pa.array(wanted.keys(), pa.string()),
             "image_uri": pa.array([str(pictures / name) for name in names], pa.string()),
             "url": pa.array(wanted.values(), pa.string()),
         }
     )
-    return table.take(_by_turns(table["url"])), len(catalog.table) - len(rows)
+    return asked.take(_by_turns(asked["url"])), len(table) - len(rows)
 
 
 def _mapping(options: DownloadOptions, table: pa.Table) -> columns.Mapping:

@@ -18,8 +18,29 @@ _UNREADABLE_SUFFIX = r"\.(heic|heif|jxl|psd|psb|svg|dng|cr2|cr3|nef|arw|raf|exr|
 _PICTURE = re.compile(f"{IMAGE_SUFFIX}|{_UNREADABLE_SUFFIX}")
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python shows bytes of a file's name that are not UTF-8
 
+# Folders in which systems keep thumbnails, what was deleted, or the other half of a file; hidden ones aside.
+_SYSTEM_FOLDERS = frozenset(
+    (
+        "@eadir", "@__thumb", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "__macosx",
+        "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
+        "network trash folder", "temporary items", "_vti_cnf", "_thumbs", ".thumbnails",
+    )
+)  # fmt: skip
+
 _SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.string()})
 _BATCH = 65_536
+
+
+def _kept_name(name: str) -> str:
+    """A hidden file's name by which it is counted: by itself where all systems call it so."""
+    return name if name in (".DS_Store", ".directory", ".nomedia", ".picasa.ini", ".localized") else "others"
+
+
+def _most(counts: Counter[str]) -> str:
+    """The five most frequent, of equal ones the first in the alphabet: folders are read in any order."""
+    return ", ".join(
+        f"{name} {number:,}" for name, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:5]
+    )
 
 
 def list_pictures(images: Location) -> pa.Table:
@@ -41,11 +62,21 @@ def list_pictures(images: Location) -> pa.Table:
     console.say(f"listing {images}")
     others: Counter[str] = Counter()
     unwritable: list[str] = []
+    system: Counter[str] = Counter()
+    hidden: Counter[str] = Counter()
+
+    def hide(path: str) -> None:
+        parts = path.split("/")
+        name = next((part for part in parts if part.startswith(".")), "")
+        hidden["._*" if parts[-1].startswith("._") else name if name != parts[-1] else _kept_name(name)] += 1
 
     def pictures() -> Iterator[tuple[str, int, str]]:
-        for info in images.list_files():
+        for info in images.list_files(hide):
             path = images.relative(info.uri)
-            if _NOT_UTF8.search(path):
+            folder = next((part for part in path.split("/")[:-1] if part.lower() in _SYSTEM_FOLDERS), None)
+            if folder is not None:
+                system[folder] += 1
+            elif _NOT_UTF8.search(path):
                 unwritable.append(path)
             elif _PICTURE.search(path):
                 yield path, info.size, info.version
@@ -60,7 +91,11 @@ def list_pictures(images: Location) -> pa.Table:
         )
     if unwritable:  # Parquet's strings are UTF-8: such a name can stand in no table
         console.say(f"left out, names that are not UTF-8: {len(unwritable)} ({unwritable[0]!a}); rename them")
-    shown = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common(5))
+    if system:
+        console.say(f"left out, in folders of the system: {system.total():,} ({_most(system)})")
+    if hidden:
+        console.say(f"left out, hidden files: {hidden.total():,} ({_most(hidden)})")
+    shown = _most(others)
     if not batches:
         those = f"; it holds {others.total()} other files ({shown})" if others else ""
         raise InputError(f"{images}: no pictures there{those}")

@@ -33,7 +33,8 @@ class Rows:
 
     def add(self, name: str, values: Any) -> None:
         """Add a column."""
-        self.table = self.table.append_column(name, values if isinstance(values, pa.Array) else pa.array(values))
+        is_arrow = isinstance(values, (pa.Array, pa.ChunkedArray))
+        self.table = self.table.append_column(name, values if is_arrow else pa.array(values))
 
     def column(self, name: str, flag: str = "") -> pa.ChunkedArray:
         """A column by its name in the catalogue, the path or the manifest.
@@ -70,12 +71,17 @@ def join_rows(
     )
     columns = {name: catalog[name].combine_chunks().take(records) for name in catalog.column_names}
     groups = path_columns(pa.array(paths, pa.string()), mapping.path) if mapping.path else {}
+    described = {role: name for role, name in mapping.described().items() if role not in mapping.labels}
+    kept = {*mapping.labels, *(role for role, name in described.items() if role != name)}
     for name, values in [*columns.items(), *groups.items()]:
         if name == mapping.object_id and name not in groups:
             rows.names[name] = "object_id"
         else:
-            rows.names[name] = free_name(name, rows.table.column_names, mapping.labels)
+            rows.names[name] = free_name(name, rows.table.column_names, kept)
             rows.add(rows.names[name], values)
+    for role, name in described.items():
+        if role not in rows.table.column_names:
+            rows.add(role, rows.column(name))
     return rows
 
 

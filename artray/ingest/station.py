@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -12,19 +11,23 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from artray import console
-from artray.catalogs.catalog import read_catalog
 from artray.catalogs.columns import (
     Mapping,
     Task,
     attach_table,
+    guess_separator,
     guessed_mapping,
     named_mapping,
+    ready_mappings,
     uppercase,
 )
 from artray.catalogs.corrections import correct, read_corrections
+from artray.catalogs.empty_words import without_nobody
 from artray.catalogs.join_columns import find_join
 from artray.catalogs.label_lists import each_label, rarest, read_task_labels
 from artray.catalogs.labels import count_classes, count_values, keep_rows
+from artray.catalogs.nested import objects_in_labels
+from artray.catalogs.options import CatalogOptions
 from artray.errors import InputError
 from artray.ingest.groups import columns_to_split_by, join_alike, large_group, work_groups
 from artray.ingest.listing import list_pictures
@@ -37,7 +40,7 @@ from artray.ingest.manifest import (
 )
 from artray.ingest.rows import Rows, join_rows
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts, split_notes
-from artray.job import Counts, Options
+from artray.job import Counts
 from artray.storage import Location, keep_apart, refuse_other_job, refuse_other_rows
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 
@@ -45,11 +48,13 @@ _JOB = "manifest"
 _COLUMNS = "columns"  # in the options of the split: what --split-by came to
 
 
-class IngestOptions(Options):
+class IngestOptions(CatalogOptions):
     """List the pictures of a collection, join its catalogue, write the manifest."""
 
     images: Location = Field(description="folder or s3:// prefix with the pictures", examples=["URI"])
-    catalog: Location | None = Field(None, description="CSV, TSV, XLSX, JSON, JSON lines or Parquet", examples=["FILE"])
+    catalog: Location | None = Field(
+        None, description="CSV, TSV, XLSX, JSON (or a folder of it), JSON lines or Parquet", examples=["FILE"]
+    )
     attach: Location | None = Field(
         None, description="a second table on the same works, where the mapping says how", examples=["FILE"]
     )
@@ -60,6 +65,9 @@ class IngestOptions(Options):
     id_column: str | None = Field(None, description="the column with the works' numbers", examples=["COLUMN"])
     file_column: str | None = Field(None, description="the column with the pictures' names", examples=["COLUMN"])
     url_column: str | None = Field(None, description="the column with the pictures' addresses", examples=["COLUMN"])
+    title_column: str | None = Field(None, description="the column with the works' titles", examples=["COLUMN"])
+    artist_column: str | None = Field(None, description="the column with the works' makers", examples=["COLUMN"])
+    date_column: str | None = Field(None, description="the column with the works' dates", examples=["COLUMN"])
     separator: str | None = Field(None, description="what stands between several values of a cell")
     label: dict[str, str] = Field({}, description="the column of a task's labels", examples=["TASK=COLUMN"])
     multilabel: list[str] = Field(
@@ -193,32 +201,31 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
             groups = ", ".join(mapping.path_groups()) or "none"
             raise InputError(f"no column {column!r}: there is no --catalog, and the paths' columns are: {groups}")
         return pa.table({}), mapping
-    table = _read_catalog(options.catalog, "catalogue")
+    table = options.read_catalog(options.catalog)
     mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table)
     if options.attach:
         if mapping.attach is None:
             raise InputError(f"--attach {options.attach}: the mapping must say how, attach: {{file, column, to}}")
-        table, partners = attach_table(table, _read_catalog(options.attach, "attached"), mapping.attach)
+        table, partners = attach_table(table, options.read_attached(options.attach), mapping.attach)
         console.say(f"attached: {', '.join(f'{count:,} {what}' for what, count in partners.items())}")
     elif mapping.attach:
         console.say(f"without --attach {mapping.attach.file} the rows lack what it says of the works")
+    if options.mapping is None or options.mapping in ready_mappings():
+        mapping = mapping.without_described(table.column_names)
     mapping = _with_flags(mapping, options)
-    mapping.check(table.column_names)
+    table = mapping.complete(table)
+    columns = list(mapping.labels.values())
+    if mapping.separator is None and ("[]" in "".join(columns) or not (options.mapping or mapping.description)):
+        mapping = mapping.model_copy(update={"separator": guess_separator(table, columns)})
     table = uppercase(table, mapping.uppercase)
-    labels = [name for name in mapping.labels.values() if name in table.column_names]
+    table = without_nobody(table, mapping.artist)
+    labels = [name for name in columns if name in table.column_names]
     counted = mapping.counted or ([mapping.artist] if mapping.artist else []) + labels
-    numbers = count_classes(table, [name for name in counted if name in table.column_names])
-    for line in numbers + [line for name in labels for line in count_values(table, name)]:
+    lines = objects_in_labels(table, mapping.labels)
+    lines += count_classes(table, [name for name in counted if name in table.column_names])
+    for line in lines + [line for name in labels for line in count_values(table, name)]:
         console.say(line)
     return table, mapping
-
-
-def _read_catalog(uri: Location, what: str) -> pa.Table:
-    catalog = read_catalog(io.BytesIO(uri.read_bytes()), str(uri))
-    console.say(f"{what}: {len(catalog.table):,} rows, {catalog.form}")
-    for problem in catalog.problems:
-        console.say(f"{what}: {problem}")
-    return catalog.table
 
 
 def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
@@ -242,6 +249,7 @@ def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
         size = options.min_class_size or task.min_class_size
         tasks[name] = task.model_copy(update={"only": only, "min_class_size": size})
     given = {"object_id": options.id_column, "file": options.file_column, "url": options.url_column}
+    given |= {"work_title": options.title_column, "artist": options.artist_column, "date": options.date_column}
     given["separator"] = options.separator
     changes: dict[str, Any] = {name: value for name, value in given.items() if value}
     return mapping.model_copy(update={**changes, "labels": labels, "tasks": tasks})

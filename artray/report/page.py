@@ -230,9 +230,18 @@ def _positions(overview: Overview, rows: list[int | None]) -> dict[str, list[int
 
 
 def _fields(works: list[Work]) -> list[str]:
-    """Every catalogue field that some work has: title, artist and date, then the catalogue's own order."""
+    """Every catalogue field that some work has: title, artist and date, then the catalogue's own order.
+
+    A field that says what one of these three says, in the museum's own word for it, is not shown twice.
+    """
     seen = dict.fromkeys(name for work in works for name in work.record)
-    return [*LEADING_FIELDS, *(name for name in seen if name not in LEADING_FIELDS)]
+    # One value may be the same by chance.
+    leading = [name for name in LEADING_FIELDS if len({work.record.get(name) or "" for work in works} - {""}) > 1]
+
+    def is_another_name(name: str) -> bool:
+        return any(all(work.record.get(name) == work.record.get(first) for work in works) for first in leading)
+
+    return [*LEADING_FIELDS, *(name for name in seen if name not in LEADING_FIELDS and not is_another_name(name))]
 
 
 def _tasks(works: list[Work], evaluations: list[dict[str, Any]], known: Models) -> list[dict[str, Any]]:

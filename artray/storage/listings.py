@@ -31,8 +31,12 @@ class FileInfo:
     version: str
 
 
-def find_files(root: str) -> Iterator[FileInfo]:
+def find_files(root: str, hidden: Callable[[str], None] | None = None) -> Iterator[FileInfo]:
     """All files below a folder, in the order of their paths.
+
+    Args:
+        root: The folder.
+        hidden: Is told the path below it of each hidden file.
 
     Raises:
         OSError: The folder itself can't be read.
@@ -45,7 +49,7 @@ def find_files(root: str) -> Iterator[FileInfo]:
         folder = folders.pop()
         try:
             with os.scandir(folder) as found:
-                entries = [entry for entry in found if not _is_hidden(entry.name)]
+                entries = list(found)
         except FileNotFoundError:
             if folder == root:
                 raise
@@ -56,7 +60,11 @@ def find_files(root: str) -> Iterator[FileInfo]:
             closed.append(folder)
             continue
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if _is_hidden(entry.name):
+                if hidden:
+                    for path in _files_of(entry):
+                        hidden(os.path.relpath(path, root))
+            elif entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
             elif not entry.is_file(follow_symlinks=False) and not _is_file_below(entry.path, root):
                 links.append(entry.path)
@@ -73,6 +81,14 @@ def find_files(root: str) -> Iterator[FileInfo]:
         if left_out:
             console.say(f"left out, {what}: {len(left_out):,} ({min(left_out)!a})")
     return iter(sorted(files, key=attrgetter("uri")))
+
+
+def _files_of(entry: os.DirEntry[str]) -> Iterator[str]:
+    """A hidden file, or those in a hidden folder as far as it may be read."""
+    if not entry.is_dir(follow_symlinks=False):
+        yield entry.path
+    for folder, _, names in os.walk(entry.path):
+        yield from (f"{folder}/{name}" for name in names)
 
 
 def _version(info: os.stat_result) -> str:
@@ -126,19 +142,26 @@ def _find_s3(fs: Any, root: str) -> pa.Table:
     return pa.concat_tables(found).sort_by("path")
 
 
-def find_objects(fs: Any, root: str) -> Iterator[FileInfo]:
+def find_objects(fs: Any, root: str, hidden: Callable[[str], None] | None = None) -> Iterator[FileInfo]:
     """All objects below a prefix, in the order of their paths, on a file system of `artray.storage.s3`.
+
+    Args:
+        fs: The file system.
+        root: Bucket and prefix.
+        hidden: Is told the path below it of each hidden object.
 
     Raises:
         InputError: There is no such bucket.
         OSError: The prefix may not be listed.
     """
-    return _infos(_find_s3(fs, root), root)
+    return _infos(_find_s3(fs, root), root, hidden)
 
 
-def _infos(objects: pa.Table, root: str) -> Iterator[FileInfo]:
+def _infos(objects: pa.Table, root: str, hidden: Callable[[str], None] | None) -> Iterator[FileInfo]:
     """One by one: five million at once would take 1.5 GB."""
     for batch in objects.to_batches():
         for path, size, etag in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if not _is_hidden(path[len(root) :]):
                 yield FileInfo(f"s3://{path}", size, etag)
+            elif hidden:
+                hidden(path[len(root) :].lstrip("/"))

@@ -17,7 +17,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -231,11 +231,14 @@ class Location:
         fs, path = probe.filesystem()
         fs.rm_file(path)
 
-    def list_files(self) -> Iterator[FileInfo]:
+    def list_files(self, hidden: Callable[[str], None] | None = None) -> Iterator[FileInfo]:
         """All files below a folder or prefix, in the order of their names.
 
         Hidden files and those below a folder whose name begins with a dot are left out; so are links that lead to no
         file below the folder (and pipes, and the like), and folders that may not be read, but these are said.
+
+        Args:
+            hidden: Is told the path below here of each hidden file.
 
         Raises:
             InputError: The folder or bucket is not there, or may not be read.
@@ -243,10 +246,10 @@ class Location:
         with explained(self):
             fs, root = self.filesystem()
             if self.is_s3:
-                return find_objects(fs, root)
+                return find_objects(fs, root, hidden)
             if not fs.isdir(root):
                 raise InputError(f"{self}: no such folder")
-            return find_files(root)
+            return find_files(root, hidden)
 
     # -- Parquet -------------------------------------------------------------------------------------------------------
 

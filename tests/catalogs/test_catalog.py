@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artray.catalogs.catalog import Catalog, read_catalog
-from artray.catalogs.delimited import _well_formed_records, decode_text, find_delimiter
+from artray.catalogs.delimited import _well_formed_records, find_delimiter
 from artray.errors import InputError
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -110,11 +110,6 @@ def test_encodings_and_delimiters(encoding: str, delimiter: str) -> None:
     csv.writer(text, delimiter=delimiter).writerows(rows)
     table = read(text.getvalue().encode(encoding)).table
     assert [table.column_names, *[list(row.values()) for row in table.to_pylist()]] == rows
-
-
-def test_windows_1252_or_latin_1() -> None:
-    assert decode_text("5 € “Œuvre”".encode("cp1252")) == ("5 € “Œuvre”", "Windows-1252")
-    assert decode_text(b"\x81\xe9")[1] == "Latin-1"  # 0x81 has no meaning in Windows-1252
 
 
 def test_a_damaged_byte_does_not_spoil_the_other_accents() -> None:
@@ -236,7 +231,7 @@ def test_decomposed_accents_are_composed() -> None:
     assert read("id,artist\n1,Du\u0308rer\n").table["artist"][0].as_py() == "Dürer"
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff\ufffd"), max_size=8)
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\v\x1d\ufeff\ufffd"), max_size=8)
 
 
 @pytest.mark.slow
@@ -282,8 +277,10 @@ def test_well_formed_as_the_csv_module_sees_it(text: str) -> None:
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         catalog = read(f"id,title\n{text}")
-    except InputError:
-        pytest.fail("a file with a header is always read")
+    except InputError as error:
+        if "most rows have more cells" in str(error) and str(error).isprintable():
+            return
+        raise
     assert len(catalog.lines) == catalog.table.num_rows
     assert all(2 <= line <= text.count("\n") + 2 for line in catalog.lines)
 

@@ -54,7 +54,8 @@ def empty(header: str) -> pa.Table:
 def test_published_headers_are_recognised(name: str) -> None:
     guess = guess_mapping(empty(HEADERS[name]))
     assert guess.ready == name
-    guess.mapping.check(HEADERS[name].split(","))
+    header = HEADERS[name].split(",")
+    guess.mapping.without_described(header).check(header)
     assert guess.mapping.description in guess.reasons[0]
 
 

@@ -794,7 +794,7 @@ def test_the_order_of_the_listing_does_not_matter(collection, monkeypatch):
     (collection.out / FILE).unlink()
     files = list(Location.parse(str(collection.images)).list_files())
     random.Random(1).shuffle(files)
-    monkeypatch.setattr(Location, "list_files", lambda self: iter(files))
+    monkeypatch.setattr(Location, "list_files", lambda self, hidden: iter(files))
     _, shuffled = collection.ingest()
     assert shuffled == rows
 

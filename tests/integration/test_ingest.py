@@ -185,7 +185,7 @@ def test_no_artist_and_no_near_duplicate_is_on_two_sides(
     random.Random(1).shuffle(files)
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "cpus", lambda: 1)
-        patch.setattr(Location, "list_files", lambda self: iter(files))
+        patch.setattr(Location, "list_files", lambda self, hidden: iter(files))
         assert split("second") == rows
 
 

@@ -180,6 +180,15 @@ def test_catalogue_palette_and_thumbnail_join_by_object_id(tmp_path):
     ]
 
 
+def test_the_museums_own_word_for_the_title_is_not_shown_twice(tmp_path):
+    labels = labels_table({"object_id": "a", "label": "Cubism"}, {"object_id": "b", "label": "Cubism"})
+    names = {"Titel": ["Meer", "Wald"], "Ort": ["Meer", "Köln"], "title": ["Meer", "Wald"]}
+    works = assemble_works(labels, pa.table({"object_id": ["a", "b"], **names}))
+    data = data_of(write_page(tmp_path, works))
+    assert data["fields"] == ["title", "artist", "date", "Ort"]
+    assert data["works"][1]["record"] == ["Wald", "", "", "Köln"]
+
+
 def test_failed_pictures_keep_their_reason_and_have_no_label(tmp_path):
     statuses = ["missing", "denied", "empty", "not_an_image", "truncated", "too_large", "unsupported", "failed"]
     rows = [{"object_id": status, "status": status, "error": f"why {status}"} for status in statuses]

@@ -1,0 +1,61 @@
+"""Words that stand in a cell where there is nothing to say: NULL, n/a, unbekannt."""
+
+import unicodedata
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray import console
+from artray.vocabulary import fold
+
+# What a database or a program writes for nothing …
+_NOTHING = frozenset(
+    (
+        "null", "none", "nil", "nan", "na", "n a", "<na>", "<null>", "(null)", "[null]", "\\n", "#n a", "", "?", "??",
+        "???", "…", "empty", "(empty)", "blank", "(blank)", "(leer)", "leer", "vide", "vuoto", "vacio",
+    )
+)  # fmt: skip
+# … and what a person writes who does not know.
+_UNKNOWN = frozenset(
+    (
+        "unknown", "(unknown)", "[unknown]", "unidentified", "undetermined", "undefined", "unspecified",
+        "not specified", "not known", "not assigned", "unassigned", "unclassified", "uncategorized", "not available",
+        "not applicable", "no data", "missing", "tbd", "tba", "to be determined", "indeterminate", "not recorded",
+        "no value", "unbekannt", "nicht bekannt", "unbestimmt", "nicht bestimmt", "keine angabe", "keine angaben",
+        "k a", "ohne angabe", "o a", "ungeklart", "nicht zugeordnet", "inconnu", "inconnue", "indetermine",
+        "indeterminee", "non determine", "non precise", "non renseigne", "non renseignee", "s o", "desconocido",
+        "desconocida", "sin datos", "sin determinar", "indeterminado", "sconosciuto", "sconosciuta", "ignoto",
+        "ignota", "non determinato", "indeterminato", "non identificato", "onbekend", "niet bekend",
+        "niet van toepassing", "n v t", "nvt", "okand", "okant", "ej angivet", "uppgift saknas", "ukjent", "ukendt",
+        "tuntematon", "desconhecido", "desconhecida", "nieznany", "nieznana", "nieznane", "neznamy", "neznama",
+        "ismeretlen", "неизвестно", "неизвестныи", "αγνωστο", "不明", "未知", "不详", "不詳", "미상",
+    )
+)  # fmt: skip
+
+
+@lru_cache(maxsize=65_536)
+def says_nothing(value: str) -> bool:
+    """Whether a label says that there is none, or that nobody knows it."""
+    word = _plain(value)
+    return word in _NOTHING or word in _UNKNOWN
+
+
+def without_nobody(table: pa.Table, artist: str | None) -> pa.Table:
+    """A catalogue in which NULL, n/a and the like are no artist, with a word on how many; `Unknown` stays one."""
+    if artist is None or artist not in table.column_names:
+        return table
+    encoded = pc.dictionary_encode(table[artist].combine_chunks())
+    texts = [None if _plain(text) in _NOTHING else text for text in encoded.dictionary.to_pylist()]
+    if None not in texts:
+        return table
+    named = pa.array(texts, pa.string()).take(encoded.indices)
+    nobody = named.null_count - table[artist].null_count
+    console.say(f"{artist}: NULL, n/a and the like, taken for no artist: {nobody:,}")
+    return table.set_column(table.column_names.index(artist), artist, pa.chunked_array([named]))
+
+
+def _plain(value: str) -> str:
+    """A word as it is compared: as labels are, and without accents."""
+    text = unicodedata.normalize("NFKD", fold(value))
+    return "".join(character for character in text if not unicodedata.combining(character))

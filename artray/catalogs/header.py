@@ -1,0 +1,230 @@
+"""Where a table's records begin and end: titles above the header, no header, a header one cell short, totals below.
+
+Looked for in the first rows alone, as they stand in a text file or a sheet. Where it can't be told without doubt, the
+file is refused with a line: a record must never be taken for a header, nor a header for a record, unsaid.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from artray.errors import InputError
+
+LOOKED_AT = 200  # rows
+_MOST_TITLE_LINES = 30
+_MOST_SHARE = 0.9
+_ASK = "say with --header-line which line is the header (0: there is none)"
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What was found.
+
+    Attributes:
+        skip: Rows above the header: a title, a date, blank lines.
+        names: Its cells, None where it is the row after `skip` as it stands; columns may have been named for it.
+        is_row: Whether a row of the file is the header; else the row after `skip` is a record.
+        said: What the user should know, a line each.
+    """
+
+    skip: int = 0
+    names: tuple[str, ...] | None = None
+    is_row: bool = True
+    said: tuple[str, ...] = ()
+
+
+def find_header(
+    rows: Sequence[Row], lines: Sequence[int], said: int | None = None, *, is_sheet: bool = False
+) -> Header:
+    """Find the header among a table's first rows.
+
+    Args:
+        rows: The first ones, blank ones left out.
+        lines: Their lines in the file, or rows in the sheet.
+        said: The header's line where the user says it; 0: there is none.
+        is_sheet: Whether cells stand in columns by themselves, and more of them than the header has mean nothing.
+
+    Raises:
+        InputError: It can't be told which row it is, or the line that the user says is none.
+    """
+    if said is not None:
+        return _said(rows, lines, said)
+    if not rows:
+        return Header()
+    skip = _title_rows(rows)
+    above = tuple(
+        f"{'line' if skip == 1 else 'lines'} above the header, left out: {skip} ({_shown(rows[0])})"
+        for _ in range(min(skip, 1))
+    )
+    head, body = rows[skip], rows[skip + 1 :]
+    names = [cell.strip() for cell in head]
+    if not body:
+        return Header(skip, said=above)
+    short = None if is_sheet else _one_short(names, body, lines[skip])
+    if short is not None:
+        return Header(
+            skip,
+            short,
+            said=(*above, f"the header has a cell less than the rows: the first column is now {short[0]!r}"),
+        )
+    is_header, data = _looks_like(names, body)
+    if skip and not is_header:
+        again = next((name for place, name in enumerate(names) if name and name in _column(body, place)), None)
+        if data or again:
+            raise InputError(f"line {lines[skip]} looks like a record ({data or again}), not like a header: {_ASK}")
+        if _filled(rows[skip - 1]) > 1:
+            raise InputError(f"line {lines[skip - 1]} or line {lines[skip]} may be the header: {_ASK}")
+    if is_header or data is None:
+        return Header(skip, said=above)
+    width = max(_width(row) for row in rows)
+    said_so = f"no header: line {lines[0]} looks like a record ({data}); the columns are column_1 to column_{width}"
+    return Header(0, _numbered(width), False, (f"{said_so} (--header-line {lines[0]} makes it the header)",))
+
+
+def _said(rows: Sequence[Row], lines: Sequence[int], said: int) -> Header:
+    if said == 0:
+        width = max((_width(row) for row in rows), default=0)
+        return Header(0, _numbered(width), False)
+    if said not in lines:
+        raise InputError(f"--header-line {said}: that line is blank, or not among the first {LOOKED_AT}")
+    return Header(list(lines).index(said))
+
+
+def _numbered(width: int) -> tuple[str, ...]:
+    return tuple(f"column_{number}" for number in range(1, width + 1))
+
+
+def _width(row: Row) -> int:
+    """Cells up to the last that is filled."""
+    return max((place for place, cell in enumerate(row, 1) if cell.strip()), default=0)
+
+
+def _filled(row: Row) -> int:
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def _title_rows(rows: Sequence[Row]) -> int:
+    """How many rows stand above the header: they fill few cells where all others fill many."""
+    usual = sorted(_filled(row) for row in rows)[len(rows) // 2]
+    width = sorted(_width(row) for row in rows)[len(rows) // 2]
+    if usual < 3 and not (usual == 2 and len(rows) > 4):
+        return 0
+    for place, row in enumerate(rows[: _MOST_TITLE_LINES + 1]):
+        names = [cell.strip() for cell in row if cell.strip()]
+        if len(names) > max(1, width // 2) and len(names) >= min(usual, width) // 2 + 1:
+            return place
+    return 0
+
+
+def _shown(row: Row) -> str:
+    text = " ".join(" ".join(row).split())
+    return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+# -- a cell less than the rows -----------------------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"[0-9]+")
+
+
+def _one_short(names: Sequence[str], body: Sequence[Row], line: int) -> tuple[str, ...] | None:
+    """The header's cells with one for the rows' numbers, as R writes a table; None where it is not short.
+
+    Raises:
+        InputError: Most rows have more cells than the header, and it is not that.
+    """
+    width = _width(names)
+    widths = Counter(_width(row) for row in body)
+    longer = sum(count for size, count in widths.items() if size > width)
+    if longer <= len(body) / 2 or not width:
+        return None
+    longest = max(widths)
+    wrong = InputError(
+        f"most rows have more cells ({longest}) than the header in line {line} ({width}): name the column that is "
+        "missing there, or put cells that hold the separator into quotes"
+    )
+    # An unquoted decimal comma makes a cell more as well, and would move each value under its neighbour's name.
+    numbers = [[bool(_NUMBER.fullmatch(cell.strip())) for cell in row] for row in body]
+    pairs = [{place for place in range(1, len(row) - 1) if row[place] and row[place + 1]} for row in numbers]
+    if len(body) < 2 or longest != width + 1 or widths[longest] < _MOST_SHARE * len(body) or set.intersection(*pairs):
+        raise wrong
+    first = [row[0].strip() for row in body]
+    start = int(first[0]) if _NUMBER.fullmatch(first[0]) and len(first[0]) < 10 else -1
+    if start not in (0, 1) or first != [str(start + place) for place in range(len(first))]:
+        raise wrong
+    name = "row"
+    while name in names:
+        name += "_"
+    return (name, *names[:width])
+
+
+# -- no header ---------------------------------------------------------------------------------------------------------
+
+_KINDS = {
+    "the name of a picture": re.compile(r"(?i).+\.(jpe?g|jpe|jfif|png|tiff?|webp|gif|bmp|jp2|j2k|avif)"),
+    "an address": re.compile(r"(?i)[a-z][a-z0-9+.-]*://.+"),
+    "a number": re.compile(r"[-+]?[0-9][0-9.,]*"),
+    "a date": re.compile(r"[0-9]{1,4}([-./])[0-9]{1,2}\1[0-9]{1,4}([T ].*)?"),
+}
+
+
+def _column(body: Sequence[Row], place: int) -> list[str]:
+    return [cell for row in body if place < len(row) and (cell := row[place].strip())]
+
+
+def _looks_like(names: Sequence[str], body: Sequence[Row]) -> tuple[bool, str | None]:
+    """Whether a row must be a header, and else the cell that gives it away as a record, if one does.
+
+    In a column of numbers, dates, addresses, names of pictures or numbers with letters (`h00`, `h01`) a header's cell
+    is none, and a record's is one. One cell that speaks for a header decides.
+    """
+    given_away: str | None = None
+    for place, name in enumerate(names):
+        cells = _column(body, place)
+        if not cells:
+            continue
+        kind = next(
+            (kind for kind in (*_KINDS.values(), _shape(name)) if kind and _share(kind, cells) >= _MOST_SHARE), None
+        )
+        if kind is None:
+            shapes = Counter(re.sub("[0-9]+", "9", cell) for cell in cells)
+            (shape, count), *_ = shapes.most_common(1)
+            if "9" in shape and count >= _MOST_SHARE * len(cells) and name and len(cells) > 1:
+                return True, None  # numbers with letters, and the name is none of them
+            continue
+        if not name:
+            continue
+        if not kind.fullmatch(name):
+            return True, None
+        given_away = given_away or name
+    return False, given_away
+
+
+def _share(kind: re.Pattern[str], cells: Sequence[str]) -> float:
+    return sum(bool(kind.fullmatch(cell)) for cell in cells) / len(cells)
+
+
+def _shape(name: str) -> re.Pattern[str] | None:
+    """What looks like a cell: the same letters and marks, other digits; None for a cell without digits."""
+    if not re.search("[0-9]", name) or len(name) > 100:
+        return None
+    return re.compile("[0-9]+".join(map(re.escape, re.split("[0-9]+", name))))
+
+
+# -- totals ------------------------------------------------------------------------------------------------------------
+
+_TOTALS = re.compile(
+    r"(?i)\s*(grand |sub-?|number of |report |)(total|totals|sum|summe|gesamt|gesamtzahl|gesamtsumme|insgesamt|anzahl|"
+    r"endsumme|totale|totaux|somme|nombre|suma|número total|totaal|aantal|som|summa|totalt|antal|count|records|rows|"
+    r"datensätze|end of (report|file|list)|page [0-9]+( (of|/) [0-9]+)?|printed (on|by)\b.*|exported (on|by)\b.*|"
+    r"[0-9]+ (records|rows|objects|items|works|datensätze|objekte|werke|enregistrements|objets|registros))\b"
+    r"\s*([:=(].*|[0-9.,]*\s*|(records|rows|objects|items|works|of records|of rows|of objects|of works).*)"
+)
+
+
+def is_totals(row: Row, columns: int) -> bool:
+    """Whether a table's last row counts its records ("Total: 12") and is none itself."""
+    first = next((cell for cell in row if cell.strip()), "")
+    return _filled(row) <= max(1, columns // 2) and columns > 1 and bool(_TOTALS.fullmatch(first))

@@ -1,0 +1,357 @@
+"""Records in JSON as museums' systems and APIs give it: a list, lines, one object, or answers that hold a list below.
+
+A document is one JSON value of a file. A document is a record, or it is an answer of an API: then its records are in
+the only list of objects below it, and all answers of a catalogue hold theirs in the same place. Where there are several
+such lists the user is asked.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from artray.catalogs.cells import AddProblem, Number, Raw
+from artray.catalogs.encodings import Decoded
+from artray.errors import InputError
+
+_LOOKED_AT = 100  # records
+_DEPTH = 4  # levels below an answer in which its list is looked for
+_RECORD_SEPARATOR = "\x1e"  # before each text of a JSON text sequence (RFC 7464)
+_BLANK = " \t\r\n\ufeff\x1e"
+
+Document = tuple[int, object]
+"""A JSON value and its line in the file, or its place in a list; None for what is no JSON."""
+
+
+def parse(text: str) -> Any:
+    """A JSON text's value, its numbers as they are written.
+
+    Raises:
+        json.JSONDecodeError: It is none.
+        RecursionError: It is nested too deeply.
+    """
+    return _DECODER.decode(text)
+
+
+_DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=lambda _: None)
+
+
+def documents(text: str, *, by_line: bool) -> list[Document]:
+    """The JSON values of a file: one, or many by line, one after the other, or as a JSON text sequence.
+
+    Args:
+        text: The file's.
+        by_line: What its name promises: a value a line. A damaged line is then a value less, not the end.
+
+    Raises:
+        InputError: It is no JSON.
+    """
+    try:
+        if by_line or _RECORD_SEPARATOR in text[:16]:
+            found = list(_lines(text))
+            broken = sum(value is None for _, value in found)
+            return list(_sequence(text)) if broken * 2 > len(found) and _is_sequence(text) else found
+        return [(1, parse(text.lstrip(_BLANK)))]
+    except json.JSONDecodeError as error:
+        if not by_line and error.msg == "Extra data":
+            lines = list(_lines(text))
+            if sum(value is None for _, value in lines) * 2 <= len(lines):
+                return lines
+            return list(_sequence(text))
+        raise InputError(f"is not JSON: {error.msg} (line {error.lineno})") from None
+    except RecursionError:
+        raise InputError("is nested too deeply") from None
+
+
+def _lines(text: str) -> Iterator[Document]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line := line.strip(_BLANK):
+            try:
+                yield number, parse(line)
+            except (json.JSONDecodeError, RecursionError):
+                yield number, None
+
+
+def _is_sequence(text: str) -> bool:
+    try:
+        return next(_sequence(text), None) is not None
+    except InputError:
+        return False
+
+
+def _sequence(text: str) -> Iterator[Document]:
+    """Values one after the other, each over as many lines as it likes."""
+    at, counted, line = 0, 0, 1
+    while True:
+        while at < len(text) and text[at] in _BLANK:
+            at += 1
+        if at == len(text):
+            return
+        line += text.count("\n", counted, at)
+        counted = at
+        try:
+            value, at = _DECODER.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            raise InputError(f"is not JSON: {error.msg} (line {error.lineno})") from None
+        except RecursionError:
+            raise InputError(f"is nested too deeply (line {line})") from None
+        yield line, value
+
+
+# -- records in documents ----------------------------------------------------------------------------------------------
+
+# Names as they are compared: lower case, letters and digits only.
+_OF_A_RECORD = frozenset(
+    (
+        "id", "objectid", "objectnumber", "inventorynumber", "accessionnumber", "acno", "identifier", "recordid",
+        "uuid", "uid", "title", "name", "titel", "titre", "titulo", "titolo", "filename", "file", "systemnumber",
+    )
+)  # fmt: skip
+_LISTS = frozenset(
+    (
+        "data", "records", "record", "results", "result", "objects", "items", "artworks", "artobjects", "rows",
+        "hits", "docs", "member", "members", "works", "features", "graph", "entries", "value", "values", "response",
+        "list", "collection", "ordereditems", "artobject", "elements", "content", "documents", "objectlist",
+        "itemlist",
+    )
+)  # fmt: skip
+_CERTAIN = frozenset(("data", "records", "results", "artworks", "artobjects", "objects"))
+_WRAPPERS = ("_source", "attributes", "properties", "fields")  # Elasticsearch, JSON:API, GeoJSON, Airtable
+_BESIDE = frozenset(("included", "facets", "aggregations", "links", "errors", "warnings", "shards", "facetcounts"))
+
+
+def records(found: Sequence[Document], form: str, problem: AddProblem, path: str | None = None) -> Raw:
+    """The records of documents, a row each.
+
+    Args:
+        found: The documents.
+        form: How they were read, in words.
+        problem: Takes what is left out.
+        path: Where the list of records lies in each document, `response.items`, if the user says so.
+
+    Raises:
+        InputError: There are none, or several lists that may hold them.
+    """
+    alone = len(found) == 1 and isinstance(found[0][1], dict)
+    if len(found) == 1:
+        _, only = found[0]
+        if isinstance(only, dict) and path is None and (columns := _columns(only)):
+            lines = np.arange(1, len(next(iter(columns.values()))) + 1)
+            return Raw(list(columns), list(columns.values()), lines, f"{form}, one list a column")
+        if isinstance(only, dict) and path is None and _is_keyed(only):
+            only = [{"key": key, **value} for key, value in only.items()]
+        if isinstance(only, list):
+            found = list(enumerate(only, 1))
+        elif not isinstance(only, dict):
+            raise InputError("is neither a list of objects nor an object of lists")
+    # Files, lines or answers may hold a list each.
+    found = [(line, item) for line, value in found for item in (value if isinstance(value, list) else (value,))]
+    objects = [(line, value) for line, value in found if isinstance(value, dict)]
+    others = [line for line, value in found if not isinstance(value, dict)]
+    if others and not objects:
+        raise InputError("holds no JSON object")
+    problem("entries that are not a JSON object, left out", others)
+    where = path if path is not None else _where(objects, alone=alone)
+    if where:
+        objects, form = _below(objects, where, problem), f"{form}, records in {where}"
+    rows = [value for _, value in objects]
+    if any(_unwrapped(row) != row for row in rows[:_LOOKED_AT]):
+        rows = [_unwrapped(row) for row in rows]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = np.asarray([line for line, _ in objects], np.int64)
+    return Raw(names, [[row.get(name) for row in rows] for name in names], lines, form)
+
+
+def _columns(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """An object of columns, each a list, or as pandas writes one; None for any other."""
+    values = list(content.values())
+    if set(content) >= {"columns", "data"} and all(isinstance(row, list) for row in content["data"] or [0]):
+        names, rows = content["columns"], content["data"]
+        if (
+            isinstance(names, list)
+            and all(isinstance(n, str) for n in names)
+            and {len(row) for row in rows} == {len(names)}
+        ):
+            return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    if values and all(isinstance(value, list) for value in values):
+        if any(isinstance(item, dict) for value in values for item in value):
+            return None
+        lengths = {len(value) for value in values}
+        if len(lengths) > 1:
+            raise InputError("its lists, one a column, have different lengths")
+        return dict(content) if len(content) > 1 or lengths != {0} else None
+    if values and all(isinstance(value, dict) for value in values):
+        keys = [*values[0]]
+        if keys and keys == [str(place) for place in range(len(keys))] and all([*value] == keys for value in values):
+            return {name: [*value.values()] for name, value in content.items()}
+    return None
+
+
+def _is_keyed(content: Mapping[str, Any]) -> bool:
+    """Whether an object holds nothing but records, each under its number."""
+    values = list(content.values())
+    if len(values) < 2 or not all(isinstance(value, dict) and value for value in values):
+        return False
+    return all(map(_is_record, values)) or all(value.keys() == values[0].keys() for value in values)
+
+
+def _where(objects: Sequence[tuple[int, dict[str, Any]]], *, alone: bool) -> str:
+    """The path below answers of an API in which their records lie; empty where the objects are records themselves.
+
+    Args:
+        objects: The answers or records.
+        alone: Whether it is one object, in no list.
+
+    Raises:
+        InputError: There are several lists of objects, or an object is neither record nor answer.
+    """
+    values = [value for _, value in objects]
+    single = alone and len(values) == 1
+    if any(_is_record(value) for value in values[:_LOOKED_AT]):
+        # A list of records with a title of its own.
+        inner = [
+            name
+            for name, items in (values[0].items() if single else ())
+            if _folded(name) in _CERTAIN
+            and isinstance(items, list)
+            and all(isinstance(i, dict) and _is_record(i) for i in items)
+        ]
+        return inner[0] if len(inner) == 1 and values[0][inner[0]] else ""
+    lists: dict[str, int] = {}
+    for value in values:
+        for path, items in _lists_of_objects(value):
+            lists[path] = lists.get(path, 0) + len(items)
+    if len(lists) > 1:
+        wanted = {path: size for path, size in lists.items() if path.count(".") == min(map(_depth, lists))}
+        if not single and not any(_folded(path.split(".")[0]) in _LISTS for path in lists):
+            return ""
+        if len(wanted) > 1 or not single:
+            shown = ", ".join(f"{path} ({size:,})" for path, size in islice(lists.items(), 8))
+            first = next(iter(lists))
+            raise InputError(f"holds {len(lists)} lists of objects: {shown}; --records says which (--records {first})")
+        lists = wanted
+    if not lists:
+        return "" if not single else _single(values[0])
+    (path,) = lists
+    return path if single or _folded(path.rpartition(".")[2]) in _LISTS else ""
+
+
+def _depth(path: str) -> int:
+    return path.count(".")
+
+
+def _single(content: dict[str, Any]) -> str:
+    """Where the one record of an answer lies that holds no list."""
+    below = [key for key, value in content.items() if isinstance(value, dict) and _is_record(value)]
+    if len(below) == 1:
+        return below[0]
+    lists = any(
+        isinstance(value, list) and len(value) > 1 for value in content.values()
+    )  # of numbers, as searches give
+    if not content or lists or all(isinstance(value, (dict, list)) for value in content.values()):
+        raise InputError("is neither a list of objects nor an object of lists")
+    return ""
+
+
+def _is_record(value: Mapping[str, Any]) -> bool:
+    """Whether an object is a work: it has a number or a title of its own."""
+    return any(
+        isinstance(cell, str) and cell and not (_folded(name) == "id" and "://" in cell)
+        for name, cell in value.items()
+        if _folded(name) in _OF_A_RECORD and not name.startswith("@")
+    )
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _lists_of_objects(value: Mapping[str, Any], above: str = "", depth: int = 0) -> Iterator[tuple[str, list[Any]]]:
+    for name, below in value.items():
+        path = f"{above}{name}"
+        if _folded(name) in _BESIDE:
+            continue
+        if isinstance(below, list) and any(isinstance(item, dict) for item in below):
+            yield path, below
+        elif isinstance(below, dict) and depth < _DEPTH and not _is_record(below):
+            yield from _lists_of_objects(below, f"{path}.", depth + 1)
+
+
+def _below(
+    objects: Iterable[tuple[int, dict[str, Any]]], path: str, problem: AddProblem
+) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of the lists at a path, by their place in all of them."""
+    items: list[tuple[int, dict[str, Any]]] = []
+    empty: list[int] = []
+    others: list[int] = []
+    place = 0
+    for line, value in objects:
+        list_or_object = _at(value, path)
+        if not list_or_object:
+            empty.append(line)
+        for item in list_or_object if isinstance(list_or_object, list) else [list_or_object]:
+            place += 1
+            if isinstance(item, dict):
+                items.append((place, item))
+            elif list_or_object:
+                others.append(place)
+    if not items:
+        raise InputError(f"--records {path}: there is no list of objects in that place")
+    problem(f"answers without records in {path}", empty)
+    problem("entries that are not a JSON object, left out", others)
+    return items
+
+
+def _at(value: Any, path: str) -> Any:
+    """What lies at a path; a name may hold a dot itself."""
+    path = path.replace("[]", "")
+    if isinstance(value, dict):
+        if path in value:
+            return value[path]
+        for name in value:
+            if path.startswith(f"{name}.") and (found := _at(value[name], path[len(name) + 1 :])) is not None:
+                return found
+    return None
+
+
+def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
+    """A record out of what search engines, SPARQL endpoints and the like put around it and its cells."""
+    row = {name: _plain_cell(cell) if isinstance(cell, dict) else cell for name, cell in row.items()}
+    for name in _WRAPPERS:
+        inner = row.get(name)
+        if isinstance(inner, dict) and inner and not any(key in inner for key in row if key not in ("id", "type")):
+            rest = {key: value for key, value in row.items() if key != name}
+            if all(
+                not isinstance(value, (dict, list)) or key in ("links", "relationships", "geometry", "sort")
+                for key, value in rest.items()
+            ):
+                return rest | {key: value for key, value in inner.items() if key not in rest}
+    return row
+
+
+def _plain_cell(cell: dict[str, Any]) -> Any:
+    if "value" in cell and cell.keys() <= {"type", "value", "xml:lang", "datatype"} and "type" in cell:  # SPARQL's
+        return cell["value"]
+    if len(cell) == 1 and next(iter(cell)) in (
+        "$oid",
+        "$date",
+        "$numberLong",
+        "$numberInt",
+        "$numberDouble",
+    ):  # MongoDB's
+        return next(iter(cell.values()))
+    return cell
+
+
+def read_json(decoded: Decoded, problem: AddProblem, *, by_line: bool, path: str | None = None) -> Raw:
+    """The records of one file; see `records` and `documents`.
+
+    Raises:
+        InputError: As there.
+    """
+    found = documents(decoded.text, by_line=by_line)
+    form = f"JSON{' lines' if by_line or len(found) > 1 else ''}, {decoded.encoding}"
+    return records(found, form, problem, path)

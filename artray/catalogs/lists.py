@@ -1,0 +1,56 @@
+"""Cells that hold a list written as text, in Python or JSON: `['Cubism', 'Fauvism']` is `Cubism|Fauvism`."""
+
+import ast
+import json
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray.catalogs.cells import LIST_SEPARATOR, AddProblem
+
+_LIST = r"""^[\[(]\s*(?:['"](?s:.*)['"]\s*,?\s*)?[\])]$"""  # RE2; `[1900]` is a date that the museum infers
+_FILLED = r"""^[\[(]\s*['"]"""
+_LEAST_SHARE = 0.5
+_LOOKED_AT = 2000
+
+
+def read_list_texts(table: pa.Table, problem: AddProblem) -> pa.Table:
+    """A table with the values of lists joined by `|`, in columns at least half of whose cells are lists of texts.
+
+    Args:
+        table: Strings.
+        problem: Is told which columns.
+    """
+    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        head = column.drop_null().slice(0, _LOOKED_AT)
+        if not len(head) or not pc.any(pc.match_substring_regex(head, _FILLED), min_count=0).as_py():
+            continue
+        if pc.mean(pc.match_substring_regex(head, _LIST)).as_py() < _LEAST_SHARE:
+            continue
+        encoded = pc.dictionary_encode(column.combine_chunks())
+        texts: list[str] = encoded.dictionary.to_pylist()
+        read = [_joined(text) for text in texts]
+        if sum(new != text for new, text in zip(read, texts, strict=True)) < len(texts) * _LEAST_SHARE:
+            continue
+        values = pa.array([text or None for text in read], pa.string()).take(encoded.indices)
+        table = table.set_column(place, name, pa.chunked_array([values]))
+        problem(f"column {name!r} holds lists written as text, their values are now joined by {LIST_SEPARATOR!r}")
+    return table
+
+
+def _joined(text: str) -> str:
+    """The values of a list of texts; any other text as it stands."""
+    if not re.match(r"""[\[(]\s*(['"\])])""", text):
+        return text
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            # NumPy divides texts by spaces alone, and to Python such texts are one.
+            values = ast.literal_eval(re.sub(r"""(['"])\s+(['"])""", r"\1, \2", text))
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return text
+    if isinstance(values, (list, tuple)) and all(value is None or isinstance(value, str) for value in values):
+        return LIST_SEPARATOR.join(value.strip() for value in values if value and value.strip())
+    return text

@@ -1,0 +1,63 @@
+"""What museums call the columns with title, maker and date, in the languages they write in."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+# As `folded` compares them, the likeliest first.
+TITLES = (
+    "title", "worktitle", "titles", "primarytitle", "dctitle", "itemlabel", "objecttitle", "displaytitle",
+    "preferredtitle", "titlename", "titletext", "titel", "werktitel", "objekttitel", "bildtitel", "haupttitel",
+    "bezeichnung", "titre", "titreoeuvre", "titredeloeuvre", "intitule", "titolo", "titoloopera", "titolodellopera",
+    "titulo", "titulodelaobra", "titulodaobra", "objecttitel", "verktitel", "tittel", "nimi", "teos", "nazwa",
+    "tytul", "nazev", "cim", "titlu", "baslik", "название", "наименование", "заглавие", "назва", "τιτλος", "标题",
+    "名称", "題名", "名稱", "作品名", "제목", "name", "objectname", "caption",
+)  # fmt: skip
+ARTISTS = (
+    "artist", "artistname", "artistdisplayname", "artisttitle", "artistdisplay", "primarymaker", "dccreator",
+    "creatorlabel", "artists", "allartists", "artistfullname", "attribution", "creator", "creators", "maker",
+    "makers", "makername", "principalmaker", "principalorfirstmaker", "painter", "author", "creatorname",
+    "artistmaker", "artistormaker", "displayartist", "constituent", "produceractor", "kunstler", "kuenstler",
+    "kuenstlerin", "kunstlerin", "kunstlername", "kunstlerinnen", "kunstlerindisplay", "urheber", "urheberin",
+    "maler", "hersteller", "schopfer", "beteiligteperson", "autor", "verfasser", "zuschreibung", "artiste", "auteur",
+    "auteurs", "auteurdeloeuvre", "createur", "peintre", "fabricant", "artistes", "artista", "artisti", "autore",
+    "autori", "pittore", "creatore", "autores", "creador", "pintor", "artistas", "kunstenaar", "kunstenaars",
+    "vervaardiger", "maker1", "schilder", "konstnar", "upphovsman", "konstnarer", "tillverkare", "malare", "kunstner",
+    "kunstnere", "ophavsmand", "opphavsperson", "taiteilija", "tekija", "artysta", "tworca", "malarz", "umelec",
+    "muvesz", "alkoto", "sanatci", "художник", "автор", "митець", "καλλιτεχνης", "δημιουργος", "作者", "艺术家",
+    "藝術家", "作家", "작가",
+)  # fmt: skip
+DATES = (
+    "date", "objectdate", "displaydate", "primarydate", "dcdate", "inception", "millesimedecreation", "datetext",
+    "dated", "dating", "datecreated", "creationdate", "productiondate", "dateofproduction", "datemade", "datedisplay",
+    "dateofwork", "workdate", "year", "yearcreated", "yearmade", "period", "datierung", "entstehungszeit",
+    "entstehungsdatum", "entstehungsjahr", "datum", "jahr", "herstellungsdatum", "zeit", "datedecreation", "datation",
+    "datecreation", "annee", "anneedecreation", "millesime", "epoque", "datederealisation", "data", "datazione",
+    "anno", "cronologia", "datadicreazione", "annodicreazione", "fecha", "datacion", "ano", "fechadecreacion",
+    "datacao", "datering", "vervaardigingsdatum", "jaar", "productiejaar", "periode", "tillverkningsar", "ar",
+    "artal", "tillkomsttid", "dato", "arstall", "vuosi", "ajoitus", "datowanie", "rok", "datace", "datalas", "tarih",
+    "дата", "датировка", "год", "χρονολογια", "年代", "日期", "制作年", "制作年代", "연대",
+)  # fmt: skip
+
+_LETTERS = str.maketrans({"ł": "l", "ø": "o", "œ": "oe", "æ": "ae", "ß": "ss", "đ": "d", "ı": "i"})
+
+
+def folded(name: str) -> str:
+    """A column's name as it is compared: letters and digits only, lower case, without accents.
+
+    Example:
+        >>> folded("Künstler/in (Name)")
+        'kunstlerinname'
+    """
+    text = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
+    text = "".join(character for character in text if not unicodedata.combining(character))
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", text))
+
+
+def first_of(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The column whose name stands first among the wanted ones; `Titel (deutsch)` and `Titel / Serie` are `Titel`."""
+    for short in (folded, lambda name: folded(re.split(r"[(\[/,:]", name)[0])):
+        found = [name for name in names if short(name) in wanted]
+        if found:
+            return min(found, key=lambda name: wanted.index(short(name)))
+    return None

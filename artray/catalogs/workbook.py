@@ -1,0 +1,325 @@
+"""A sheet of a workbook (.xlsx) as a person sees it.
+
+Numbers by their formats, links by their targets, merged cells in each of their rows.
+"""
+
+import html
+import posixpath
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from io import BytesIO
+from itertools import zip_longest
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import openpyxl
+from openpyxl.utils import range_boundaries
+from openpyxl.utils.escape import unescape
+
+from artray.catalogs.cells import AddProblem, Number, Raw, reason, text_of
+from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
+from artray.catalogs.number_formats import shown_date, shown_number
+from artray.catalogs.roles import DATES, folded
+from artray.errors import InputError
+
+_EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
+_MOST_CELLS = 100_000_000
+_MOST_TOTALS = 5
+
+Row = tuple[object, ...]
+Rows = dict[int, Row]
+"""The filled rows by their numbers; texts, `Number`s and what is neither."""
+
+
+class _Date(str):
+    """A cell that is a date, as text."""
+
+    __slots__ = ()
+
+
+def read_workbook(
+    data: bytes, problem: AddProblem, *, sheet: str | None = None, header_line: int | None = None, max_bytes: int
+) -> Raw:
+    """Read one sheet.
+
+    Args:
+        data: The file's bytes.
+        problem: Takes what was left out or looks wrong, by row.
+        sheet: Its title; by default the first that is not hidden and holds a table.
+        header_line: The header's row where the user has said it; 0: there is none.
+        max_bytes: The most its parts may hold when unpacked.
+
+    Raises:
+        InputError: It is no workbook, has no such sheet, or unpacks to more.
+    """
+    if not openpyxl.DEFUSEDXML:
+        raise InputError("to read .xlsx safely the package defusedxml is needed")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # openpyxl's, about parts of a workbook that hold no cells
+            return _read(data, problem, sheet, header_line, max_bytes=max_bytes)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged part shows as KeyError, ValueError, ParseError, EntitiesForbidden, …
+        raise InputError(f"is not a workbook that can be read ({reason(error)})") from None
+
+
+def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int | None, *, max_bytes: int) -> Raw:
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+        if size > max_bytes:
+            raise InputError(f"unpacks to {size:,} bytes, more than {max_bytes:,}: --max-catalog-mb raises the limit")
+        workbook = openpyxl.load_workbook(BytesIO(data), read_only=True, data_only=True)
+        title, rows = _sheet(workbook, sheet, problem)
+        part = _parts(archive).get(title, "")
+        xml = archive.read(part) if part in archive.namelist() else b""
+        links = _links(archive, part, xml)
+        _fill_merged(rows, xml, problem)
+    formulas = _formulas(data, title) if re.search(rb"<(\w+:)?f[ >/]", xml) else {}
+    stored = [line for (line, place), _ in formulas.items() if _cell(rows, line, place) is not None]
+    problem("formulas, their stored values taken", stored)
+    problem("formulas without a stored value, left empty", [line for line, _ in formulas if line not in set(stored)])
+    links |= {at: target for at, formula in formulas.items() if (target := _hyperlink(formula))}
+
+    header, lines, records = _table(rows, header_line, problem)
+    errors = [line for line, row in zip(lines, records, strict=True) if any(_is_error(value) for value in row)]
+    problem("cells with a spreadsheet error, left empty", errors)
+    columns: list[Sequence[object]] = list(zip_longest(*records)) if records else []
+    if errors:
+        columns = [tuple(None if _is_error(value) else value for value in column) for column in columns]
+    columns += [[None] * len(lines)] * (len(header) - len(columns))
+    header += [None] * (len(columns) - len(header))
+    for name, column in zip(header, columns, strict=True):
+        _report_dates(name, column, lines, problem)
+    for place, (name, column) in list(enumerate(zip(header, columns, strict=True))):
+        targets = [links.get((line, place)) for line in lines]
+        shown = zip(targets, column, strict=True)
+        if any(target and target != text for target, text in shown):
+            header.append(f"{name or f'column_{place + 1}'} link")
+            columns.append(targets)
+            problem(
+                f"column {name!r} holds links, their targets are column {header[-1]!r}: {sum(map(bool, targets)):,}"
+            )
+    return Raw(header, columns, np.asarray(lines, np.int64), f"workbook, sheet {title!r}")
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, str) and value in _EXCEL_ERRORS
+
+
+def _cell(rows: Rows, line: int, place: int) -> object:
+    row = rows.get(line, ())
+    return row[place] if place < len(row) else None
+
+
+def _sheet(workbook: openpyxl.Workbook, wanted: str | None, problem: AddProblem) -> tuple[str, Rows]:
+    """The sheet that is asked for, or else the first that is seen and holds a table."""
+    sheets: list[Any] = workbook.worksheets
+    titles = [sheet.title for sheet in sheets]
+    if wanted is not None:
+        if wanted not in titles:
+            raise InputError(f"has no sheet {wanted!r}, but {', '.join(map(repr, titles))}")
+        candidates = [wanted]
+    else:
+        hidden = {sheet.title for sheet in sheets if sheet.sheet_state != "visible"}
+        candidates = sorted(titles, key=lambda title: title in hidden)
+    first: tuple[str, Rows] | None = None
+    for title in candidates:
+        rows = dict(_filled_rows(_cells(workbook, title)))
+        if rows and first is None:
+            first = title, rows
+        if wanted or (len(rows) > 1 and sum(_filled(row) > 1 for row in rows.values()) > 1):
+            first = (title, rows) if rows else None
+            break
+    if first is None:
+        raise InputError("has no sheet with a cell in it" if wanted is None else f"sheet {wanted!r} is empty")
+    others = [title for title in titles if title != first[0]]
+    if others:
+        problem(f"sheets not read ({', '.join(map(repr, others))})", [1] * len(others))
+    return first
+
+
+def _filled(row: Row) -> int:
+    return sum(value is not None for value in row)
+
+
+def _cells(workbook: openpyxl.Workbook, title: str) -> Iterable[tuple[Any, ...]]:
+    worksheet: Any = workbook[title]
+    worksheet.reset_dimensions()  # what the file says of its size may be wrong
+    rows: Iterable[tuple[Any, ...]] = worksheet.iter_rows()
+    return rows
+
+
+def _filled_rows(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Row]]:
+    count = 0
+    for line, row in enumerate(rows, 1):
+        values = [_shown(cell) for cell in row]
+        while values and values[-1] is None:
+            values.pop()
+        if values:
+            count += len(values)
+            if count > _MOST_CELLS:
+                raise InputError(f"has more than {_MOST_CELLS:,} cells: save the sheet as CSV")
+            yield line, tuple(values)
+
+
+def _shown(cell: Any) -> object:
+    """What is seen in a cell."""
+    value = cell.value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return unescape(value) if "_x" in value else value
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)):
+        return Number(shown_number(value, cell.number_format))
+    if isinstance(value, (date, datetime, time, timedelta)):
+        return _Date(shown_date(value, cell.number_format))
+    return str(value)
+
+
+def _table(rows: Rows, header_line: int | None, problem: AddProblem) -> tuple[list[str | None], list[int], list[Row]]:
+    """The header's cells, and the records with their rows in the sheet."""
+    lines, records = list(rows), list(rows.values())
+    head = [[text_of(value) or "" for value in row] for row in records[:LOOKED_AT]]
+    found: Header = find_header(head, lines[:LOOKED_AT], header_line, is_sheet=True)
+    for what in found.said:
+        problem(what)
+    names: list[str | None] = [name or None for name in (found.names or head[found.skip])]
+    if found.is_row:
+        lines, records = lines[found.skip + 1 :], records[found.skip + 1 :]
+    below: list[int] = []
+    while records and len(below) < _MOST_TOTALS and is_totals([text_of(v) or "" for v in records[-1]], len(names)):
+        below.append(lines.pop())
+        records.pop()
+    problem("rows below the records, left out", below[::-1])
+    again = [place for place, row in enumerate(records) if found.is_row and row and list(map(text_of, row)) == names]
+    problem("rows that repeat the header, left out", [lines[place] for place in again])
+    for place in reversed(again):
+        del lines[place], records[place]
+    return names, lines, records
+
+
+_NUMBERED = re.compile(
+    r"(?i)\b(id|no|nr|num|number|inv|inventory|accession|acc|object|identifier|signatur|numéro)\b|nummer|número"
+)
+
+
+def _report_dates(name: str | None, column: Sequence[object], lines: Sequence[int], problem: AddProblem) -> None:
+    """Say where a spreadsheet has made dates of what may have been numbers: `1912.5.3`."""
+    dates = [line for line, value in zip(lines, column, strict=True) if isinstance(value, _Date)]
+    filled = sum(value is not None for value in column)
+    is_date = name is not None and folded(name) in DATES
+    if dates and not is_date and (len(dates) < filled or (name and _NUMBERED.search(name))):
+        problem(f"column {name!r} holds dates, which may have been numbers; now as {_first_date(column)}", dates)
+
+
+def _first_date(column: Sequence[object]) -> str:
+    return next(value for value in column if isinstance(value, _Date))
+
+
+def _formulas(data: bytes, title: str) -> dict[tuple[int, int], str]:
+    """Formulas by row and column (the latter from 0)."""
+    workbook = openpyxl.load_workbook(BytesIO(data), read_only=True)
+    return {
+        (line, place): str(cell.value)
+        for line, row in enumerate(_cells(workbook, title), 1)
+        for place, cell in enumerate(row)
+        if cell.data_type == "f"
+    }
+
+
+# -- what openpyxl leaves out where it reads row by row ----------------------------------------------------------------
+
+_ATTRIBUTE = re.compile(rb"""([\w:]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+
+
+def _elements(xml: bytes, name: bytes) -> Iterator[dict[str, str]]:
+    """The attributes of elements; by letters, since an element of a sheet's end needs no tree of its million cells."""
+    for found in re.finditer(rb"<(?:\w+:)?" + name + rb"\s([^>]*)>", xml):
+        yield {
+            key.decode().rpartition(":")[2]: html.unescape((double or single).decode("utf-8", "replace"))
+            for key, double, single in _ATTRIBUTE.findall(found[1])
+        }
+
+
+def _parts(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The part of the archive in which each sheet lies."""
+    names = set(archive.namelist())
+    if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
+        return {}
+    targets = _targets(archive.read("xl/_rels/workbook.xml.rels"))
+    sheets = _elements(archive.read("xl/workbook.xml"), b"sheet")
+    return {
+        sheet["name"]: posixpath.normpath(posixpath.join("/xl", targets.get(sheet.get("id", ""), ""))).lstrip("/")
+        for sheet in sheets
+        if "name" in sheet
+    }
+
+
+def _targets(xml: bytes) -> dict[str, str]:
+    return {item["Id"]: item["Target"] for item in _elements(xml, b"Relationship") if {"Id", "Target"} <= item.keys()}
+
+
+def _links(archive: zipfile.ZipFile, part: str, xml: bytes) -> dict[tuple[int, int], str]:
+    """Targets outside the workbook by row and column (the latter from 0)."""
+    folder, name = posixpath.split(part)
+    relations = f"{folder}/_rels/{name}.rels"
+    tail = xml[xml.rfind(b"sheetData>") :]
+    if b"hyperlink" not in tail or relations not in archive.namelist():
+        return {}
+    targets = _targets(archive.read(relations))
+    links = {}
+    for item in _elements(tail, b"hyperlink"):
+        target = _target(targets.get(item.get("id", ""), ""))
+        if target and "ref" in item:
+            left, top, right, bottom = _area(item["ref"])
+            for line in range(top, min(bottom, top + 1000) + 1):
+                for column in range(left, min(right, left + 100) + 1):
+                    links[line, column - 1] = target
+    return links
+
+
+def _area(reference: str) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of `B2:D4`, from 1."""
+    left, top, right, bottom = range_boundaries(reference)
+    return left or 1, top or 1, right or 1, bottom or 1
+
+
+def _hyperlink(formula: str) -> str:
+    found = re.match(r'(?i)=HYPERLINK\(\s*"((?:[^"]|"")+)"', formula)
+    return _target(found[1].replace('""', '"')) if found else ""
+
+
+def _target(target: str) -> str:
+    if target.lower().startswith(("mailto:", "#", "javascript:")):
+        return ""
+    if target.lower().startswith("file:///"):
+        return unquote(target[len("file:///") :])
+    return target
+
+
+def _fill_merged(rows: Rows, xml: bytes, problem: AddProblem) -> None:
+    """Write the value of cells merged over several rows into each of them, as one reads it."""
+    tail = xml[xml.rfind(b"sheetData>") :]
+    if b"mergeCell" not in tail:
+        return
+    filled: list[int] = []
+    for item in _elements(tail, b"mergeCell"):
+        left, top, _, bottom = _area(item.get("ref", ""))
+        value = _cell(rows, top, left - 1)
+        if bottom == top or value is None:
+            continue
+        for line in range(top + 1, min(bottom, max(rows)) + 1):
+            row = rows.get(line)
+            if row is not None and _cell(rows, line, left - 1) is None:
+                cells = [*row, *[None] * (left - len(row))]
+                cells[left - 1] = value
+                rows[line] = tuple(cells)
+                filled.append(line)
+    problem("merged cells, their value taken for each of their rows", filled)

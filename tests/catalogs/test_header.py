@@ -1,0 +1,222 @@
+"""Where records begin and end in a text file: titles above, no header, one cell short, totals below."""
+
+import csv
+import io
+import re
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from artray.catalogs.catalog import Catalog, read_catalog
+from artray.errors import InputError
+
+ROWS = [f"19{n:02d}.{n},Maker {n % 4},{'Cubism' if n % 2 else 'Fauvism'},19{n:02d}.{n}.jpg" for n in range(12)]
+HEADER = "Accession No.,Artist,Style,Image file"
+
+
+def read(text: str, name: str = "c.csv", **options) -> Catalog:
+    return read_catalog(io.BytesIO(text.encode()), name, **options)
+
+
+def said(catalog: Catalog) -> str:
+    return " / ".join(map(str, catalog.problems))
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        ['"Collection report"', '"Printed on 03/02/2021, by Registrar"', ""],
+        ["Collection report,,,", ",,,"],
+        ["Report:,works on paper,,"],
+        ["Museum of X", "", "12 objects"],
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_titles_above_the_header(above: list[str], end: str) -> None:
+    catalog = read(end.join([*above, HEADER, *ROWS]) + end)
+    assert catalog.table.column_names == HEADER.split(",")
+    assert len(catalog.table) == 12
+    assert catalog.lines[0] == len(above) + 2
+    assert "above the header, left out" in said(catalog)
+
+
+def test_titles_above_cells_divided_by_semicolons() -> None:
+    catalog = read("Collection report, 2021\n\n" + "\n".join([HEADER, *ROWS]).replace(",", ";"))
+    assert catalog.table.column_names == HEADER.split(",")
+
+
+def test_an_ordinary_header_is_left_alone() -> None:
+    catalog = read("\n".join([HEADER, *ROWS]))
+    assert (len(catalog.table), catalog.problems) == (12, ())
+    sparse = read("id,title,artist,note\n" + "".join(f"{n},,,\n" for n in range(9)) + "9,a,b,c\n")
+    assert sparse.table.column_names == ["id", "title", "artist", "note"]
+    assert len(sparse.table) == 10
+
+
+@pytest.mark.parametrize("mark", [",", "\t", ";", " "])
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_header_one_cell_short_as_r_writes_it(first: int, mark: str) -> None:
+    rows = [f'"{first + n}","h{n:02d}","A title","Cubism"' for n in range(8)]
+    catalog = read("\n".join(['"object_id","title","style"', *rows]).replace(",", mark) + "\n")
+    assert catalog.table.column_names == ["row", "object_id", "title", "style"]
+    assert catalog.table["object_id"].to_pylist()[0] == "h00"
+    assert len(catalog.table) == 8
+    assert "the first column is now 'row'" in said(catalog)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,title,price\n" + "".join(f"{n},A,12,5\n" for n in range(1, 9)),  # decimal commas
+        "id,title,style\n" + "".join(f"h{n},A,Cubism,x\n" for n in range(8)),
+        "id,title,x\n" + "".join(f"h{n},A,B,C,D\n" for n in range(8)),
+    ],
+)
+def test_rows_longer_than_the_header_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"most rows have more cells .* than the header in line 1") as caught:
+        read(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,title\n" + "".join(f"{n},A,B,C,D\n" for n in range(8)),
+        "id,title\n" + "".join(f"{m},{m}a,{m}b,Cubism,x\n" for m in ("Monet", "Manet", "Morisot", "Matisse")),
+        "id,title\n" + "".join(f"{m},{m}a,{m}b,{m}c,{m}d\n" for m in ("Monet", "Manet", "Morisot", "Matisse")),
+    ],
+)
+def test_a_record_is_not_taken_for_a_header_below_titles(text: str) -> None:
+    with pytest.raises(InputError, match="say with --header-line which line is the header"):
+        read(text)
+
+
+def test_records_without_a_header() -> None:
+    catalog = read("".join(f'"h{n:02d}","Maker {n}","Cubism","h{n:02d}.jpg"\n' for n in range(10)))
+    assert catalog.table.column_names == ["column_1", "column_2", "column_3", "column_4"]
+    assert catalog.table["column_4"].to_pylist()[0] == "h00.jpg"
+    assert catalog.lines.tolist() == list(range(1, 11))
+    assert "no header: line 1 looks like a record (h00)" in said(catalog)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1001,Sea\n1002,Lake\n1003,Wood\n", "a.jpg\nb.jpg\n", "Monet,https://x.test/1\nManet,https://x.test/2\n"],
+)
+def test_first_lines_that_are_records(text: str) -> None:
+    assert len(read(text).table) == text.count("\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1001,2\n",
+        "id,year\na1,1900\na2,1901\n",
+        "year,Monet\n1900,x\n1901,y\n",
+        "Title,Artist\nSea,Monet\nLake,Manet\n",
+    ],
+)
+def test_first_lines_that_are_none(text: str) -> None:
+    assert len(read(text).table) == text.count("\n") - 1
+
+
+def test_the_user_has_the_last_word() -> None:
+    numbers = "1001,Sea\n1002,Lake\n"
+    assert read(numbers, header_line=1).table.column_names == ["1001", "Sea"]
+    plain = "Sea,Monet\nLake,Manet\n"
+    assert read(plain, header_line=0).table.to_pylist()[0] == {"column_1": "Sea", "column_2": "Monet"}
+    assert read("a,b\nid,title\n1,x\n", header_line=2).table.to_pylist() == [{"id": "1", "title": "x"}]
+    with pytest.raises(InputError, match="--header-line 9: that line is blank, or not among the first 200"):
+        read(plain, header_line=9)
+    with pytest.raises(InputError, match=r"--header-line 1: x\.json has no header"):
+        read("[]", "x.json", header_line=1)
+
+
+@pytest.mark.parametrize(
+    "total", ['"Total records: 12"', "Total,,,12", "Summe: 12;", "12 Datensätze", "Page 1 of 1", "Total"]
+)
+def test_totals_below_are_no_records(total: str) -> None:
+    catalog = read("\n".join([HEADER, *ROWS, "", total]) + "\n")
+    assert len(catalog.table) == 12
+    assert "lines below the records, left out" in said(catalog)
+    assert catalog.problems[-1].lines == (15,)
+
+
+@pytest.mark.parametrize(
+    "last", ["Total eclipse,Maker,Cubism,x.jpg", "Sum,Maker 1,,x.jpg", "1912.9,,,", '"a\nTotal: 3",b,c,d']
+)
+def test_records_that_look_like_totals_stay(last: str) -> None:
+    assert len(read("\n".join([HEADER, *ROWS, last]) + "\n").table) == 13
+
+
+def test_a_header_in_the_middle_is_no_record() -> None:
+    catalog = read("\n".join([HEADER, *ROWS[:6], HEADER, *ROWS[6:]]))
+    assert len(catalog.table) == 12
+    assert said(catalog) == "rows that repeat the header, left out: 1 (line 8)"
+
+
+@pytest.mark.parametrize("start", ["PK\x03\x04", "\x1f\x8b", "<!DOCTYPE html>", "<?xml version='1.0'?>", "  <html>"])
+def test_other_formats_under_a_name_of_text(start: str) -> None:
+    with pytest.raises(InputError, match=r"^c\.csv: is .*not (a table of )?text: "):
+        read_catalog(io.BytesIO(start.encode("latin-1") + b"x\ny,z\n"), "c.csv")
+
+
+def test_blank_lines_decimal_commas_and_the_separators_hint() -> None:
+    catalog = read('"sep=;"\r\nid;breite\r\n\r\n1;12,5\r\n\r\n2;13,5\r\n')
+    assert catalog.table.to_pylist() == [{"id": "1", "breite": "12,5"}, {"id": "2", "breite": "13,5"}]
+    assert catalog.lines.tolist() == [4, 6]
+
+
+@pytest.mark.parametrize("name", ["c.tab", "c.txt", "c.tsv"])
+def test_filemaker(name: str) -> None:
+    text = "Inventar\tTitel\tStil\r" + "".join(f"f{n}\tErste\vzweite öl\tKubismus\x1dFauvismus\r" for n in range(8))
+    catalog = read_catalog(io.BytesIO(text.encode("mac_roman")), name)
+    assert catalog.form == "Mac Roman, cells separated by tab"
+    assert catalog.table.to_pylist()[0] == {"Inventar": "f0", "Titel": "Erste\nzweite öl", "Stil": "Kubismus|Fauvismus"}
+    assert len(catalog.table) == 8
+
+
+def test_encoding_is_said_and_doubted() -> None:
+    data = "id,x\n1,Café\n".encode("cp1252")
+    assert "read as Windows-1252, not sure; --encoding says otherwise" in said(read_catalog(io.BytesIO(data), "c.csv"))
+    catalog = read_catalog(io.BytesIO(data), "c.csv", encoding="cp1252")
+    assert (catalog.form, catalog.problems) == ("cp1252, cells separated by ','", ())
+    with pytest.raises(InputError, match=r"--encoding latin-1: c\.parquet is not text"):
+        read_catalog(io.BytesIO(b""), "c.parquet", encoding="latin-1")
+
+
+cell = st.one_of(
+    st.sampled_from(["", "Cubism", "Total", "12", "1900", "a.jpg", "id", "x,y", "h01"]), st.text("ab1. ", max_size=4)
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.lists(cell, min_size=1, max_size=5), min_size=1, max_size=12),
+    st.lists(st.sampled_from(["Report", "", "By,me"]), max_size=2),
+    st.booleans(),
+)
+def test_every_row_is_kept_or_counted(rows: list[list[str]], above: list[str], header: bool) -> None:
+    """Whatever a file holds: no row is lost without a word, or nothing is read."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [*([line] for line in above), *([["id", "title", "style"]] if header else []), *rows]
+    )
+    filled = sum(any(cell.strip() for cell in row) for row in csv.reader(io.StringIO(text.getvalue())))
+    assume(filled)
+    try:
+        catalog = read(text.getvalue())
+    except InputError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        return
+    left_out = 0
+    is_header = 1
+    for problem in catalog.problems:
+        if problem.what.startswith(("line above", "lines above")):
+            left_out += int(re.search(r"left out: ([0-9]+)", problem.what)[1])
+        elif "left out" in problem.what and not problem.what.startswith("empty rows"):
+            left_out += problem.count
+        elif problem.what.startswith("no header"):
+            is_header = 0
+    assert len(catalog.table) + left_out + is_header == filled
