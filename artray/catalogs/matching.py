@@ -205,7 +205,8 @@ class _Matching:
             self._join("id, whole number", stems, ids, reuse=True)
             stems, _ = self._left(stems, ids)
         # 1939/1/2 is 1939-1-2 in a file's name.
-        names, stems, keys = stems, flat(stems), flat(ids)
+        names = normal(stems)
+        stems, keys = flat(names), flat(ids)
         self._join("id, other spelling", stems, keys, reuse=True, same=ids)
         stems, _ = self._left(stems, keys)
         if any_true(pc.is_valid(numbers := number(stems))):

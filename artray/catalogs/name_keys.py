@@ -99,8 +99,7 @@ def depth(keys: pa.Array) -> Indices:
 
 def parent(keys: pa.Array, level: int) -> pa.Array:
     """The folder that a picture lies in (level 1), the one above it (level 2) and so on; null where there is none."""
-    pattern = r"^(?:.*/)?([^/]+)" + "/[^/]+" * level + "$"
-    return _where(keys, pc.match_substring_regex(keys, pattern), pc.replace_substring_regex(keys, pattern, r"\1"))
+    return _where_found(keys, r"^(?:.*/)?([^/]+)" + "/[^/]+" * level + "$", r"\1")
 
 
 def flat(values: pa.Array) -> pa.Array:
@@ -110,29 +109,29 @@ def flat(values: pa.Array) -> pa.Array:
 
 
 def tokens(stems: pa.Array) -> pa.Array:
-    """Names as `flat` has them, but numbers with dots in them, or several hyphens, are one token: `1915·500_web`.
+    """Normal names as `flat` has them, but numbers with dots in them, or two hyphens, are one token: `1915·500_web`.
 
     What follows a dot belongs to the number: 17.3.1234 is neither a view of 17.3 nor the work 1234.
     """
-    keys = normal(stems)
+    keys = stems
     if any_true(pc.match_substring_regex(keys, "[0-9]-[0-9]+-[0-9]")):
         keys = pc.replace_substring_regex(keys, "([0-9]+)-([0-9]+)-([0-9]+)", r"\1·\2·\3")
-    while any_true(pc.match_substring_regex(keys, r"[0-9]\.[0-9]")):
-        # Twice, since each number is the end of one match and the beginning of the next.
-        keys = pc.replace_substring_regex(keys, r"([0-9])\.([0-9])", r"\1·\2")
+    if any_true(pc.match_substring_regex(keys, r"(^|[^0-9])\.|\.([^0-9]|$)")):
+        for _ in range(2):  # each number is the end of one match and the beginning of the next
+            keys = pc.replace_substring_regex(keys, r"([0-9])\.([0-9])", r"\1·\2")
+    else:
+        keys = pc.replace_substring(keys, ".", "·")
     return pc.utf8_trim(pc.replace_substring_regex(keys, r"[^\pL\pN·]+", "_"), "_")
 
 
 def number(keys: pa.Array) -> pa.Array:
     """Of flat keys that are one number, perhaps after letters, the number without zeros in front; null for others."""
-    pattern = r"^([^0-9_]*)_?0*([0-9]+)$"
-    return _where(keys, pc.match_substring_regex(keys, pattern), pc.replace_substring_regex(keys, pattern, r"\1\2"))
+    return _where_found(keys, r"^([^0-9_]*)_?0*([0-9]+)$", r"\1\2")
 
 
 def before_letter(keys: pa.Array) -> pa.Array:
     """What stands before the letter in flat keys that end in a number and a letter, as views do (15a); else null."""
-    pattern = r"^(.*[0-9])[a-z]$"
-    return _where(keys, pc.match_substring_regex(keys, pattern), pc.replace_substring_regex(keys, pattern, r"\1"))
+    return _where_found(keys, r"^(.*[0-9])[a-z]$", r"\1")
 
 
 def may_be_chance(keys: pa.Array) -> pa.Array:
@@ -141,5 +140,9 @@ def may_be_chance(keys: pa.Array) -> pa.Array:
     return pc.or_(pc.invert(told), pc.match_substring_regex(keys, "^(1[0-9]|20)[0-9]{2}$"))
 
 
-def _where(keys: pa.Array, where: pa.Array, values: pa.Array) -> pa.Array:
-    return pc.if_else(where, values, pa.scalar(None, keys.type))
+def _where_found(keys: pa.Array, pattern: str, replacement: str) -> pa.Array:
+    """The keys in which a pattern is found, replaced; null for others."""
+    found = pc.match_substring_regex(keys, pattern)
+    if not any_true(found):
+        return pa.nulls(len(keys), keys.type)
+    return pc.replace_substring_regex(pc.if_else(found, keys, pa.scalar(None, keys.type)), pattern, replacement)

@@ -38,17 +38,23 @@ def columns_to_split_by(mapping: Mapping, split_by: Sequence[str]) -> list[str]:
     return list(split_by) or [name for name in (mapping.artist or mapping.artwork,) if name]
 
 
-def work_groups(rows: Rows, mapping: Mapping, split_by: Sequence[str]) -> tuple[list[str], NDArray[np.bool_]]:
+def work_groups(
+    rows: Rows, mapping: Mapping, split_by: Sequence[str], *, views: bool = True
+) -> tuple[list[str], NDArray[np.bool_]]:
     """Each row's work, or what is asked for: a maker's works, those of two columns' values; and which rows have that.
 
-    Several views of a work are one work: the pictures of one record, of records with one number, and those that are
-    called so.
+    Several views of a work are one work: the pictures of one record, of records with one number, and with `views`
+    those that are called so.
     """
     ids = rows.table["object_id"].to_pylist()
     # Where rows of the catalogue are makers and not works, pictures of one row are still works of their own.
     own = ids if mapping.folder else works(ids, rows.records)
     numbers = pa.nulls(len(ids), pa.string()) if mapping.folder else rows.numbers
-    ties = [view_ties(rows.paths, numbers), equal_ties(numbers)]
+    ties = [equal_ties(numbers)]
+    if views:
+        ties.append(view_ties(rows.paths, numbers))
+        if line := _views_told(ties[-1], own, rows.paths):
+            console.say(f"split: {line}")
     if mapping.artwork:
         ties.append(equal_ties(rows.column(mapping.artwork, "artwork")))
     by = columns_to_split_by(mapping, split_by)
@@ -148,7 +154,7 @@ def untie_placeholders(
     Returns:
         Shape (n,): as `alike`, each placeholder a group of its own; and lines that name them.
     """
-    codes = np.asarray(pc.dictionary_encode(pa.array(groups, pa.string())).indices.to_numpy(), np.int64)
+    codes = _codes(groups)
     makers = _different(alike, codes, has_maker)
     works = _different(alike, codes, has_record | has_maker)
     placeholders = np.flatnonzero((makers > MOST_MAKERS) | (works > MOST_WORKS))
@@ -192,6 +198,24 @@ def two_labels(alike: NDArray[np.int64], labels: pa.ChunkedArray, ids: pa.Chunke
     return len(different), f"one picture with two labels: {len(different):,} ({'; '.join(shown)}{more})"
 
 
+def _views_told(views: NDArray[np.int64], own: Sequence[str], paths: pa.Array) -> str | None:
+    """A line on the works that only the pictures' names say are one."""
+    works_of = _different(views, _codes(own), np.ones(len(own), bool))
+    several = np.flatnonzero(works_of > 1)
+    if not len(several):
+        return None
+    shown = ", ".join(_names(paths, np.flatnonzero(views == several[0])))
+    count = int(np.bincount(views, minlength=len(views))[several].sum())
+    return (
+        f"views of one work, by their names: {len(several):,} works with {count:,} pictures ({shown}; …); --no-views "
+        "takes each for a work"
+    )
+
+
+def _codes(values: Sequence[str]) -> NDArray[np.int64]:
+    return np.asarray(pc.dictionary_encode(pa.array(values, pa.string())).indices.to_numpy(), np.int64)
+
+
 def large_group(groups: Sequence[str]) -> str | None:
     """A line on the largest group, if it holds more than a quarter of the rows."""
     counts = pc.value_counts(pa.array(groups, pa.string()))
@@ -213,5 +237,5 @@ def _different(alike: NDArray[np.int64], codes: NDArray[np.int64], counted: NDAr
     return np.bincount(pairs // (codes.max(initial=0) + 1), minlength=len(alike))
 
 
-def _names(ids: pa.ChunkedArray, rows: NDArray[np.int64]) -> list[str]:
+def _names(ids: pa.ChunkedArray | pa.Array, rows: NDArray[np.int64]) -> list[str]:
     return [printable(name) for name in ids.take(pa.array(rows[:_SHOWN])).to_pylist()]

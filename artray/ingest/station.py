@@ -97,6 +97,9 @@ class IngestOptions(CatalogOptions):
         examples=["TASK=COLUMN"],
     )
     near_duplicates: bool = Field(True, description="keep pictures that look alike on one side of the split")
+    views: bool = Field(
+        True, description="keep pictures that are called as views of one work (w1_front, w1_back) on one side"
+    )
     split_by: list[str] = Field(
         [], description="columns whose values a split must not divide; default: artist, else work", examples=["COLUMN"]
     )
@@ -163,7 +166,7 @@ def ingest(options: IngestOptions) -> Counts:
     for task in mapping.labels:
         counts.setdefault("labelled", {})[task] = _add_labels(rows, task, mapping)
     given_test = _given_test(rows, options.test_from) if options.test_from else None
-    groups, has_maker = work_groups(rows, mapping, options.split_by)
+    groups, has_maker = work_groups(rows, mapping, options.split_by, views=options.views)
     if options.near_duplicates:
         from artray.ingest.perceptual_hashes import read_perceptual_hashes  # needs Ray, which nothing else here does
 
@@ -339,6 +342,7 @@ def _split_options(options: IngestOptions, mapping: Mapping) -> dict[str, Any]:
         "--folds": options.folds,
         "--seed": options.seed,
         "--near-duplicates": "on" if options.near_duplicates else "off",
+        "--views": "on" if options.views else "off",
         _COLUMNS: sorted(set(columns_to_split_by(mapping, options.split_by))),
     }
 

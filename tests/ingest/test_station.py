@@ -950,12 +950,18 @@ def test_pictures_of_one_object_are_on_one_side(collection, capsys):
     assert "split: no column says who made a work" in said
 
 
-def test_views_by_name_and_rows_of_one_number_are_on_one_side(collection):
+def test_views_by_name_and_rows_of_one_number_are_on_one_side(collection, capsys):
     rows = [{"file": f"w{n}_{view}.jpg", "style": "Dada"} for n in range(20) for view in ("front", "back")]
     collection.add(*(row["file"] for row in rows))
     collection.describe(rows)
     _, written = collection.ingest()
     assert len({row["group"] for row in written}) == 20
+    said = capsys.readouterr().err
+    assert "split: views of one work, by their names: 20 works with 40 pictures (w0_back.jpg, w0_front.jpg; …)" in said
+    with pytest.raises(InputError, match=r"--views: .* was split with on, not off"):
+        collection.ingest(views=False)
+    _, written = collection.ingest(views=False, new_split=True)
+    assert len({row["group"] for row in written}) == 40
 
     rows = [{"id": f"d{n % 19}", "file": f"x{n}.jpg"} for n in range(20)]
     collection.add(*(row["file"] for row in rows))

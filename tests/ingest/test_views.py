@@ -27,6 +27,7 @@ def tied(paths: list[str], numbers: list[str | None] | None = None) -> list[int]
         ["37.1a.jpg", "37.1b.jpg"],
         ["1915.500_web.jpg", "1915.500_print.tif"],
         ["recto_37.jpg", "verso_37.jpg"],
+        ["w12_detail1.jpg", "w12_detail_2.jpg", "w12.jpg"],
     ],
 )
 def test_views_of_one_work(paths: list[str]) -> None:
@@ -48,7 +49,8 @@ def test_views_of_one_work(paths: list[str]) -> None:
         ["37b.jpg", "37d.jpg"],
         ["gc-01.jpg", "gc-02.jpg"],
         [f"detail_{n}.jpg" for n in range(40)],
-        [f"album_detail{n}.jpg" for n in range(40)],
+        [f"portrait_face_{n}.jpg" for n in range(20)],
+        [f"album1_detail{n}.jpg" for n in range(40)],
     ],
 )
 def test_works_that_are_only_called_alike(paths: list[str]) -> None:
