@@ -300,7 +300,9 @@ def _read_by_record(text: str, delimiter: str, first_line: int, problem: AddProb
         if not any(cells):
             continue
         width = width or len(cells)
-        if any(cell.strip() for cell in cells[width:]):  # a delimiter too many: the cells after it are not where they belong
+        if any(
+            cell.strip() for cell in cells[width:]
+        ):  # a delimiter too many: the cells after it are not where they belong
             long.append(line + first_line - 1)
             continue
         if len(cells) < width:
