@@ -9,7 +9,6 @@ import codecs
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -140,14 +139,12 @@ def codec(name: str) -> str:
     shown = {people.casefold(): python for python, people in _NAMES.items()}
     wanted = shown.get(name.strip().casefold(), name.strip().replace(" ", "_"))
     try:
-        info: Any = codecs.lookup(wanted)
+        b"a\xe9b".decode(wanted, "replace")  # refuses what makes no text of any bytes, as base64
+        return codecs.lookup(wanted).name
     except (LookupError, ValueError):
-        info = None
-    if info is None or not info._is_text_encoding:
         known = ["utf-8", "utf-16", *_NAMES]
         near = did_you_mean(name, known) or f"; there is {', '.join(known[:6])}, …"
-        raise InputError(f"--encoding {name}: there is no such encoding{near}")
-    return str(info.name)
+        raise InputError(f"--encoding {name}: there is no such encoding{near}") from None
 
 
 def _without_marks(text: str) -> str:
