@@ -129,8 +129,8 @@ def label_catalog(options: LabelOptions) -> Counts:
     started = datetime.now(timezone.utc)
     out = options.out
     datasets = {"--manifest": options.manifest, "--features": options.features}
-    keep_apart(out, {"--model": options.model, "--detector": options.detector}, datasets)
     models = _load(options.model)
+    keep_apart(out, {"--model": options.model, "--detector": options.detector}, datasets)
     published = read_published(out)
     refuse_other_job(out, "labels")
     pictures = read_manifest(options.manifest)
