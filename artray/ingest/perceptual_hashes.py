@@ -20,7 +20,8 @@ from artray.images.pictures import DecodeSize, read_pictures
 from artray.storage import SIZE_IN_VERSION, Location, list_column, stack_lists
 from artray.storage.passes import run_pass
 
-FILE = "_fingerprints/hashes.pq"
+FOLDER = "_fingerprints"
+FILE = "hashes.pq"
 _OLD_FILE = "_fingerprints.parquet"  # of 0.1: beside the manifest, where DuckDB's `*.parquet` finds it
 _WORK = "_fingerprinting"
 _SETTINGS = {"fingerprint_version": HASH_VERSION, "decode_version": DECODE_VERSION, "size": 224}
@@ -56,7 +57,7 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
         "fingerprint": list_column(found),
     }
     stored = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(_SETTINGS)})
-    (out / FILE).write_table(stored)
+    (out / FOLDER / FILE).write_table(stored)
     (out / _OLD_FILE).remove()
     (out / _WORK).remove()
 
@@ -81,7 +82,7 @@ def _with_sizes(known: dict[_Key, npt.NDArray[np.uint64]], pictures: pa.Table) -
 
 def _known(out: Location) -> dict[_Key, npt.NDArray[np.uint64]]:
     """The hashes of earlier runs; those made in another way can't be compared."""
-    uri = next((out / name for name in (FILE, _OLD_FILE) if (out / name).exists()), None)
+    uri = next((file for file in (out / FOLDER / FILE, out / _OLD_FILE) if file.exists()), None)
     if uri is None:
         return {}
     table = uri.dataset().to_table()

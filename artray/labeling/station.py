@@ -133,8 +133,8 @@ def label_catalog(options: LabelOptions) -> Counts:
     started = datetime.now(timezone.utc)
     out = options.out
     datasets = {"--manifest": options.manifest, "--features": options.features}
-    keep_apart(out, {"--model": options.model, "--detector": options.detector}, datasets)
     models = _load(options.model)
+    keep_apart(out, {"--model": options.model, "--detector": options.detector}, datasets)
     for model in models:
         if model.bundle.doubt:
             console.say(f"{model.bundle.task}: {model.bundle.doubt}")

@@ -46,10 +46,10 @@ def test_each_picture_is_hashed_once_and_no_reader_of_the_manifest_sees_it(tmp_p
 def test_the_file_of_an_earlier_release_is_read_and_gone(tmp_path, hashed):
     out = Location.parse(tmp_path)
     read_perceptual_hashes(ROWS, out)
-    table = (out / perceptual_hashes.FILE).dataset().to_table()
+    table = (out / perceptual_hashes.FOLDER / perceptual_hashes.FILE).dataset().to_table()
     old = table.set_column(1, "version", pa.array(["mtime:1.000000", "mtime:9.000000"]))  # which said no size
     (out / "_fingerprints.parquet").write_table(old)
-    (out / perceptual_hashes.FILE).remove()
+    (out / perceptual_hashes.FOLDER / perceptual_hashes.FILE).remove()
     read_perceptual_hashes(ROWS, out)
     assert hashed == [["a", "b"], ["b"]]
     assert not (tmp_path / "_fingerprints.parquet").exists()
