@@ -44,6 +44,7 @@ def s3_client() -> object:
 HOLDERS = {
     "Optimizer._all_reduce_sum_gradients": keras_optimizer,
     "KerasTensor._keras_history": keras_tensor,
+    "Image._getdecoder": lambda: import_module("PIL.Image"),
     "Image._size": lambda: small_picture("PNG"),
     "TiffImageFile._tile_size": lambda: small_picture("TIFF"),
     "PIL._imaging": lambda: import_module("PIL"),

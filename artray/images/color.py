@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
 # A display profile is some kilobytes, a printing one seldom more than 2 MB: what is larger is not worth its memory.
@@ -25,8 +27,7 @@ def to_8bit(im: Image.Image) -> Image.Image:
     """Bring a loaded picture to 8 bits a channel in a mode that can be resized.
 
     16-bit grey keeps its high byte (as Pillow does for 16-bit colour), where `Image.convert` would clip it at 255.
-    32-bit integers and floats have no agreed white: white is the first of 1 (floats only), 255, 65535 and 2**32 - 1
-    that no value exceeds; with values outside of that, black is the lowest and white the highest. NaN is black.
+    For 32-bit integers and floats see `spread`.
 
     Args:
         im: A picture in any mode that Pillow's decoders give.
@@ -137,8 +138,26 @@ def _spread(im: Image.Image) -> Image.Image:
     values = np.array(im)
     if im.mode == "I" and _tiff_tag(im, _TIFF_SAMPLE_FORMAT, 1) == 1:
         values = values.view(np.uint32)  # Pillow's I is signed, and so wraps the upper half
+    gray = spread(values)
+    if _tiff_tag(im, _TIFF_PHOTOMETRIC, 1) == 0:
+        np.invert(gray, out=gray)
+    return Image.fromarray(gray)
+
+
+def spread(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Bring numbers without an agreed white to 0..255.
+
+    White is the first of 1 (floats only), 255, 65535 and 2**32 - 1 that no value exceeds; with values outside of that,
+    black is the lowest and white the highest. NaN is black.
+
+    Args:
+        values: Integers or floats, of any shape. Floats may be overwritten.
+
+    Returns:
+        In the same shape.
+    """
     whites = [255, 65535, 2**32 - 1]
-    if im.mode == "F":
+    if values.dtype.kind == "f":
         np.nan_to_num(values, copy=False)
         whites.insert(0, 1)
     low, high = values.min(), values.max()
@@ -146,10 +165,9 @@ def _spread(im: Image.Image) -> Image.Image:
     black, span = (0.0, float(white)) if white else (float(low), float(high) - float(low))
     factor = 255 / span if span else 0.0
     # Scaled before shifted: the difference of two large floats could overflow.
-    scaled = values.astype(np.float32, copy=False)
+    scaled: npt.NDArray[np.floating[Any]] = values.astype(
+        np.float32 if values.itemsize <= 4 else np.float64, copy=False
+    )
     scaled *= factor
     scaled -= black * factor
-    gray = scaled.round(out=scaled).clip(0, 255, out=scaled).astype(np.uint8)
-    if _tiff_tag(im, _TIFF_PHOTOMETRIC, 1) == 0:
-        np.invert(gray, out=gray)
-    return Image.fromarray(gray)
+    return scaled.round(out=scaled).clip(0, 255, out=scaled).astype(np.uint8)

@@ -548,7 +548,6 @@ def test_what_is_unsupported_is_named():
     for data, words in (
         (bytes(twelve), "12-bit"),
         (lzma, "compression 34712"),
-        (tiff(np.zeros((4, 4, 3), np.float32), photometric="rgb"), "pixel mode"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"8BPS\0\1" + bytes(30), "Photoshop"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
