@@ -1,8 +1,7 @@
 """JPEG files: what Pillow needs of their headers, and whether the pixels are all there.
 
-libjpeg fills what is missing with grey and says nothing that Pillow hands on. So the end marker is kept back from it
-until it has been seen that the decoder wants no more pixels: what it then reads, it skips at once, as it looks for a
-marker; a decoder in the middle of a block keeps it.
+libjpeg fills what is missing with grey once it sees the end marker, and says nothing that Pillow hands on. So that
+marker is kept back until the decoder has shown that it wants no more pixels.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ _SOF_HUFFMAN = {0xC0, 0xC1, 0xC2}  # whose decoder can wait for more data
 _SOF_ARITHMETIC = {0xC9, 0xCA}
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xCA}
-_SOI, _EOI, _SOS, _DRI = 0xD8, 0xD9, 0xDA, 0xDD
+_EOI, _SOS = 0xD9, 0xDA
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a segment
 _END = b"\xff\xd9"
+_ZEROS = bytes(16)  # in place of what was never written
 # Ones, which are no code: a missing block takes four bytes of them. The last block of a whole picture needs up to eight
 # bytes after it, because the decoder reads ahead.
 _PAD = b"\xff\0"
 _PADS = 10
 _PROBES = 4
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\0\xff\xd0-\xd7]", re.DOTALL)
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _BLOCK = 65536
 _GAP = 1.5  # so many times the size wanted is left by the decoder
 
@@ -44,19 +43,15 @@ class Header:
         cleaned: The file as far, without comments and without what Pillow can't make sense of.
         scan: Where in the file the scan's data begin.
         frame: The number of the frame's marker (192 for baseline), 0 where there is none.
-        components: For each its id and its sampling, horizontal and vertical.
-        size: Width and height.
-        restart: Blocks between two restart markers, 0 without.
-        first_scan: The parameters of the first scan, see `_Scan`.
+        components: Their ids.
+        first_scan: The parameters of the first scan.
         exif: EXIF data, as they come after their identifier.
     """
 
     cleaned: bytes
     scan: int
     frame: int
-    components: tuple[tuple[int, int, int], ...]
-    size: tuple[int, int]
-    restart: int
+    components: bytes
     first_scan: bytes
     exif: bytes | None
 
@@ -73,8 +68,7 @@ def read_header(data: bytes) -> Header:
         Refused: The file ends before the pixels begin.
     """
     kept, at = [data[:2]], 2
-    frame, restart = 0, 0
-    body, exif = b"", None
+    frame, body, exif = 0, b"", None
     while True:
         at = data.find(b"\xff", at)  # junk between segments is skipped, as libjpeg does
         if at < 0 or at + 4 > len(data):
@@ -103,20 +97,14 @@ def read_header(data: bytes) -> Header:
             kept.append(data[at:end])
         if marker in _SOF and not frame:
             frame, body = marker, segment
-        elif marker == _DRI and len(segment) >= 2:
-            restart = struct.unpack_from(">H", segment)[0]
         elif marker == _SOS:
             if len(segment) < 4 or len(body) < 6:
                 raise Refused("failed", "JPEG: no frame before its pixels")
-            parts = tuple((body[i], body[i + 1] >> 4, body[i + 1] & 15) for i in range(6, len(body) - 2, 3))
-            size = (int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big"))
             return Header(
                 cleaned=b"".join(kept),
                 scan=end,
                 frame=frame,
-                components=parts,
-                size=size,
-                restart=restart,
+                components=body[6::3][: body[5]],
                 first_scan=segment,
                 exif=exif,
             )
@@ -157,22 +145,37 @@ class JpegReader(Reader):
 
     def load(self) -> Image.Image:
         """Decode the pixels, and see that they are all there."""
-        im, header, data = self.im, self._header, self.source.getvalue()
-        end, scans = _end_of_scans(data, header)
-        tile = im.tile[0]
+        header, data = self._header, self.source.getvalue()
+        if header.several_scans:
+            end, scans = _end_of_scans(data, header)
+            self._decode(end)
+            if header.frame in _SOF_HUFFMAN and not _all_covered(header, scans, refined=end == len(data)):
+                raise Refused("truncated", "JPEG: scans are missing")
+        else:
+            # From behind it is found at once; but another picture may follow this one, or a marker cut it short.
+            end = data.rfind(_END, header.scan)
+            if end < 0 and data.endswith(_ZEROS):
+                raise Refused("truncated", "JPEG: its data end in zeros")
+            end = end if end >= 0 else len(data)
+            if self._decode(end):
+                marker = _MARKER_IN_SCAN.search(data, header.scan)
+                if marker and marker.start() < end:
+                    self._decode(marker.start())
+        self.im.tile = []
+        return self.im
+
+    def _decode(self, end: int) -> bool:
+        """Decode what there is before a marker; whether the decoder was ready before it."""
+        im, tile = self.im, self.im.tile[0]
         im.load_prepare()
         decoder = Image._getdecoder(im.mode, tile.codec_name, tile.args, im.decoderconfig)
         try:
             decoder.setimage(im.im, tile.extents)
-            self._feed(_Feed(decoder), end)
+            return self._feed(_Feed(decoder), end)
         finally:
             decoder.cleanup()
-        if header.frame in _SOF_HUFFMAN and not _all_covered(header, scans):
-            raise Refused("truncated", "JPEG: scans are missing")
-        im.tile = []
-        return im
 
-    def _feed(self, feed: _Feed, end: int) -> None:
+    def _feed(self, feed: _Feed, end: int) -> bool:
         header, data = self._header, self.source.getvalue()
         if header.frame in _SOF_ARITHMETIC:  # whose decoder can't wait
             self.source.check()
@@ -183,49 +186,63 @@ class JpegReader(Reader):
             for at in range(header.scan, end, block):
                 self.source.check()
                 feed(data[at : min(at + block, end)])
-        if not feed.done and header.frame in _SOF_HUFFMAN:
-            feed(_PAD * _PADS)
-            if not all(feed(_PAD) for _ in range(_PROBES)) or _restarts_missing(data, header, end):
-                raise Refused("truncated", "JPEG: its data end before the picture does")
+        if feed.done():
+            return True
+        if header.frame in _SOF_HUFFMAN and not _wants_no_more(feed, header):
+            raise Refused("truncated", "JPEG: its data end before the picture does")
         feed(_END)
-        if not feed.done:
+        if not feed.done():
             raise cut_short("JPEG")
+        return False
+
+
+def _wants_no_more(feed: _Feed, header: Header) -> bool:
+    """Whether a decoder that has got all data is not in the middle of them.
+
+    That of a single scan is ready with its last row. That of several is ready at the end marker, but after a scan it
+    takes at once what is no marker, where a block would wait for more.
+    """
+    feed(_PAD * _PADS)
+    if not header.several_scans:
+        return feed.done()
+    for _ in range(_PROBES):
+        feed(_PAD)
+        if feed.left:
+            return False
+    return True
 
 
 class _Feed:
     """Gives data to a decoder, and again what it left.
 
     Attributes:
-        done: Whether it has all it needs.
+        left: What it didn't take.
     """
 
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
-        self._left = b""
-        self.done = False
+        self._done = False
+        self.left = b""
 
-    def __call__(self, part: bytes) -> bool:
-        """Feed it; whether it took all."""
-        if self.done:
-            return True
-        part = self._left + part if self._left else part
+    def done(self) -> bool:
+        """Whether it has all it needs."""
+        return self._done
+
+    def __call__(self, part: bytes) -> None:
+        """Feed it, until it has all it needs."""
+        if self._done:
+            return
+        part = self.left + part if self.left else part
         taken, error = self._decoder.decode(part)
-        if taken < 0:
-            if error < 0:
-                raise OSError("broken data stream")
-            self.done = True
-            return True
-        self._left = part[taken:]
-        return not self._left
+        if taken < 0 and error < 0:
+            raise OSError("broken data stream")
+        self._done = taken < 0
+        self.left = part[taken:] if taken >= 0 else b""
 
 
 def _end_of_scans(data: bytes, header: Header) -> tuple[int, list[bytes]]:
     """Where the last scan's data end, and the parameters of all scans."""
-    scans = [header.first_scan]
-    if not header.several_scans:
-        end = data.find(_END, header.scan)
-        return (end if end >= 0 else len(data)), scans
-    at = header.scan
+    scans, at = [header.first_scan], header.scan
     while found := _MARKER_IN_SCAN.search(data, at):
         at = found.start()
         marker = data[at + 1]
@@ -235,39 +252,22 @@ def _end_of_scans(data: bytes, header: Header) -> tuple[int, list[bytes]]:
             at += 2
             continue
         length = struct.unpack_from(">H", data, at + 2)[0]
+        if at + 2 + length > len(data):
+            raise cut_short("JPEG")
         if marker == _SOS and length >= 6:
             scans.append(data[at + 4 : at + 2 + length])
         at += 2 + max(length, 2)
     return len(data), scans
 
 
-def _restarts_missing(data: bytes, header: Header, end: int) -> bool:
-    """Whether restart markers are missing at the end: a decoder that waits for one skips all else.
-
-    One may be lost on the way: libjpeg goes on at the next.
-    """
-    if not header.restart or header.several_scans:
-        return False
-    across = max((h for _, h, _ in header.components), default=1) if len(header.components) > 1 else 1
-    down = max((v for _, _, v in header.components), default=1) if len(header.components) > 1 else 1
-    units = -(-header.size[0] // (8 * across)) * -(-header.size[1] // (8 * down))
-    expected = -(-units // header.restart) - 1
-    found = _RESTART.findall(data, header.scan, end)
-    if len(found) >= expected:
-        return False
-    return len(found) < expected - 1 or not found or found[-1][1] & 7 != (expected - 1) & 7
-
-
-def _all_covered(header: Header, scans: list[bytes]) -> bool:
-    """Whether each component's coefficients come in some scan; later refinements may be left out."""
-    if not header.several_scans:
-        return True
-    seen: dict[int, set[int]] = {identity: set() for identity, _, _ in header.components}
+def _all_covered(header: Header, scans: list[bytes], *, refined: bool) -> bool:
+    """Whether each component's coefficients come in some scan; with all their bits, or at least the first ones."""
+    missing = {identity: set(range(64)) for identity in header.components}
     for scan in scans:
         count = scan[0]
-        if len(scan) < 4 + 2 * count:
-            continue
-        first, last = scan[1 + 2 * count], scan[2 + 2 * count]
-        for i in range(count):
-            seen.get(scan[1 + 2 * i], set()).update(range(first, min(last, 63) + 1))
-    return all(len(coefficients) == 64 for coefficients in seen.values())
+        if len(scan) >= 4 + 2 * count:
+            first, last, bits = scan[1 + 2 * count : 4 + 2 * count]
+            for identity in scan[1 : 1 + 2 * count : 2]:
+                if identity in missing and not (refined and bits & 15):
+                    missing[identity] -= set(range(first, last + 1))
+    return not any(missing.values())
