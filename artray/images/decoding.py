@@ -49,8 +49,11 @@ from artray.images.reading import Limits, Reader, Refused, Source, Status
 
 Fit = Literal["stretch", "inside"]
 
-DECODE_VERSION = 2
+DECODE_VERSION = 3
 """Raised whenever the same bytes may give other pixels, so that a model bundle can tell what it was trained on."""
+
+USABLE_VERSIONS = frozenset({2, 3})
+"""What was made with one of these can be used on: but for files that 2 refused or got plainly wrong, 3 sees the same."""
 
 _MEAN_GAP = 3.0  # so many times the size wanted is left by the mean filter, for the bicubic one
 _LONGEST_SIDE = 2**31 - 1

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.images.decoding import DECODE_VERSION
+from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.images.perceptual_hash import HASH_VERSION, perceptual_hash
 from artray.images.pictures import DecodeSize, read_pictures
 from artray.storage import Location, list_column, stack_lists
@@ -22,7 +22,8 @@ from artray.storage.passes import run_pass
 
 FILE = "_fingerprints.parquet"
 _WORK = "_fingerprinting"
-_SETTINGS = {"fingerprint_version": HASH_VERSION, "decode_version": DECODE_VERSION, "size": 224}
+_TODAY = {"decode_version": DECODE_VERSION}
+_SETTINGS = {"fingerprint_version": HASH_VERSION, "size": 224, **_TODAY}
 _METADATA_KEY = b"artray"
 _WORDS = 4
 
@@ -74,7 +75,8 @@ def _known(out: Location) -> dict[_Key, npt.NDArray[np.uint64]]:
     if not uri.exists():
         return {}
     table = uri.dataset().to_table()
-    if json.loads((table.schema.metadata or {}).get(_METADATA_KEY, b"{}")) != _SETTINGS:
+    settings = json.loads((table.schema.metadata or {}).get(_METADATA_KEY, b"{}"))
+    if settings.get("decode_version") not in USABLE_VERSIONS or settings | _TODAY != _SETTINGS:
         return {}
     return _by_key(table)
 
