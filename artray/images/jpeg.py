@@ -149,7 +149,7 @@ class JpegReader(Reader):
         if header.several_scans:
             end, scans = _end_of_scans(data, header)
             self._decode(end)
-            if header.frame in _SOF_HUFFMAN and not _all_covered(header, scans, refined=end == len(data)):
+            if header.frame in _SOF_HUFFMAN and not _complete(header, scans):
                 raise Refused("truncated", "JPEG: scans are missing")
         else:
             # From behind it is found at once; but another picture may follow this one, or a marker cut it short.
@@ -260,14 +260,14 @@ def _end_of_scans(data: bytes, header: Header) -> tuple[int, list[bytes]]:
     return len(data), scans
 
 
-def _all_covered(header: Header, scans: list[bytes], *, refined: bool) -> bool:
-    """Whether each component's coefficients come in some scan; with all their bits, or at least the first ones."""
+def _complete(header: Header, scans: list[bytes]) -> bool:
+    """Whether each component's coefficients come down to their last bit in some scan."""
     missing = {identity: set(range(64)) for identity in header.components}
     for scan in scans:
         count = scan[0]
         if len(scan) >= 4 + 2 * count:
             first, last, bits = scan[1 + 2 * count : 4 + 2 * count]
             for identity in scan[1 : 1 + 2 * count : 2]:
-                if identity in missing and not (refined and bits & 15):
+                if identity in missing and not bits & 15:
                     missing[identity] -= set(range(first, last + 1))
     return not any(missing.values())

@@ -58,10 +58,12 @@ class Jpeg2000Reader(Reader):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source, Jpeg2KImagePlugin.Jpeg2KImageFile)
+        self._stream = stream = read_codestream(source.getvalue())
+        self.im._size = stream.width, stream.height  # this is decoded, whatever the file's header says of it
 
     def plan(self, target: tuple[int, int], limits: Limits) -> None:
         """As of any reader."""
-        stream = read_codestream(self.source.getvalue())  # this is decoded, whatever the file's header says of it
+        stream = self._stream
         ratio = min(stream.width // (_GAP * target[0]), stream.height // (_GAP * target[1]))
         halvings = min(stream.levels, int(math.log2(max(1, ratio)))) if stream.plain else 0
         size = -(-stream.width >> halvings), -(-stream.height >> halvings)
