@@ -53,7 +53,7 @@ DECODE_VERSION = 3
 """Raised whenever the same bytes may give other pixels, so that a model bundle can tell what it was trained on."""
 
 USABLE_VERSIONS = frozenset({2, 3})
-"""What was made with one of these can be used on: but for files that 2 refused or got plainly wrong, 3 sees the same."""
+"""What was made with one of these can be used on: 3 sees what 2 saw, where that was no plain mistake."""
 
 _MEAN_GAP = 3.0  # so many times the size wanted is left by the mean filter, for the bicubic one
 _LONGEST_SIDE = 2**31 - 1

@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin
 
-from artray.images.reading import PROGRESSIVE_BLOCK, Limits, Reader, Refused, Source, cut_short
+from artray.images.reading import PROGRESSIVE_BLOCK, Limits, Reader, Refused, Source, cut_short, lacking
 
 _SOF_HUFFMAN = {0xC0, 0xC1, 0xC2}  # whose decoder can wait for more data
 _SOF_ARITHMETIC = {0xC9, 0xCA}
@@ -189,7 +189,7 @@ class JpegReader(Reader):
         if feed.done():
             return True
         if header.frame in _SOF_HUFFMAN and not _wants_no_more(feed, header):
-            raise Refused("truncated", "JPEG: its data end before the picture does")
+            raise lacking("JPEG")
         feed(_END)
         if not feed.done():
             raise cut_short("JPEG")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from PIL import Image, PngImagePlugin
 
-from artray.images.reading import Limits, Reader, Refused, Source
+from artray.images.reading import Limits, Reader, Source, lacking
 
 _SIGNATURE = 8
 _FRAME = 12  # bytes of a chunk around its content
@@ -79,7 +79,7 @@ class PngReader(Reader):
             im.im.paste(mark.im, (0, row, width, row + 1))
         im.load()
         if any(_row(im, row) == mark.tobytes() for row in rows) and not _holds_all_rows(self.source):
-            raise Refused("truncated", "PNG: its data end before the picture does")
+            raise lacking("PNG")
         return im
 
 

@@ -38,6 +38,11 @@ def cut_short(kind: str) -> Refused:
     return Refused("truncated", f"{kind}: the file ends before the picture does")
 
 
+def lacking(kind: str) -> Refused:
+    """The refusal of a file that has an end, but too little before it."""
+    return Refused("truncated", f"{kind}: its data end before the picture does")
+
+
 class Source(io.BytesIO):
     """The file's bytes; reading them fails past the deadline, and is remembered if it went past the end.
 

@@ -8,7 +8,7 @@ import sys
 from PIL import Image, ImagePalette, TiffImagePlugin
 
 from artray.images import tiff_directory as tiff
-from artray.images.reading import Limits, Reader, Refused, Source
+from artray.images.reading import Limits, Reader, Refused, Source, cut_short, lacking
 from artray.images.tiff_directory import Directory, picture_directory
 from artray.images.tiff_samples import color_map, read_samples, readable
 
@@ -65,12 +65,12 @@ class TiffReader(Reader):
         """Decode the pixels, where they are all there."""
         page = self._page
         if page.lacks_pixels():
-            raise Refused("truncated", "TIFF: its data end before the picture does")
+            raise lacking("TIFF")
         try:
             return read_samples(page, self._limits.full_pixels) if self._by_samples else self._by_pillow()
         except OSError as error:
             if page.ends_early():
-                raise Refused("truncated", "TIFF: the file ends before the picture does") from error
+                raise cut_short("TIFF") from error
             raise OSError(f"{error} ({page.describe()})") from error
 
     def _by_pillow(self) -> Image.Image:
@@ -104,7 +104,7 @@ def _is_misread(page: Directory) -> bool:
 
 def _unreadable(page: Directory, error: Exception) -> Refused:
     if page.lacks_pixels():
-        return Refused("truncated", "TIFF: its data end before the picture does")
+        return lacking("TIFF")
     if isinstance(error.__cause__, KeyError) or "unknown" in str(error) or "Invalid value for samples" in str(error):
         return Refused("unsupported", f"TIFF: {page.describe()} can't be read")
     return Refused("failed", f"TIFF: {' '.join(str(error).split()) or type(error).__name__}")

@@ -203,7 +203,6 @@ def _picture(page: Directory, inks: Bytes, alpha: int | None) -> Image.Image:
     if page.photometric == tiff.WHITE_IS_ZERO:
         inks[..., 0] = ~inks[..., 0]
     elif page.photometric == tiff.LAB:
-        inks[..., 1:3] ^= 128  # Pillow counts a* and b* from the middle
         inks, alpha = inks[..., :3], None
     elif page.photometric == tiff.CMYK and alpha:
         # No mode has both inks and alpha: over white is less ink. Associated inks are less already.

@@ -62,14 +62,14 @@ def tiff_page(tags: dict[int, Any], body: bytes, *, order: str = "<", at: int = 
         values = [value] if isinstance(value, int) else list(value)
         if values[:1] == ["I"]:
             letter, values = "I", values[1:]
-        if isinstance(value, int) and value > 65535:
+        if tag in (273, 324) or (isinstance(value, int) and value > 65535):
             letter = "I"
         packed[tag] = letter, values
     room = sum(len(v) * struct.calcsize(c) for c, v in packed.values() if len(v) * struct.calcsize(c) > 4)
     start = place + room + room % 2
     for tag, (letter, values) in sorted(packed.items()):
         if tag in (273, 324):
-            letter, values = "I", [start + value for value in values]
+            values = [start + value for value in values]
         content = struct.pack(f"{order}{len(values)}{letter}", *values)
         if len(content) > 4:
             pointer = struct.pack(order + "I", place + len(beyond))
