@@ -37,7 +37,7 @@ from yarl import URL
 
 import artray
 from artray.catalogs.catalog import SECRET, as_utf8
-from artray.images.decoding import Status
+from artray.images.reading import Status
 
 USER_AGENT = f"artray/{artray.__version__}"
 

@@ -19,7 +19,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from artray.images.decoding import Decoded, Status, decode
+from artray.images.decoding import Decoded, decode
+from artray.images.reading import Status
 from tests.images import profiles
 from tests.tools.fuzz_decoding import SIZE, damage, flaw, seed_files
 
