@@ -12,6 +12,7 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
     Raises:
         struct.error: A box's header is cut.
     """
+    end = min(end, len(data))
     while start + 8 <= end:
         length, name = struct.unpack_from(">I4s", data, start)
         head = 8

@@ -252,6 +252,8 @@ def read_directory(data: bytes, offset: int | None = None) -> Directory:
     word = "Q" if big else "I"
     if offset is None:
         offset = struct.unpack_from(order + word, data, 8 if big else 4)[0]
+    if offset > len(data):
+        raise struct.error("the directory begins after the file")
     count = struct.unpack_from(order + ("Q" if big else "H"), data, offset)[0]
     at, step, inline = offset + (8 if big else 2), (20 if big else 12), (8 if big else 4)
     end = at + count * step

@@ -8,6 +8,8 @@ any of the lossless compressions began with, and NumPy makes samples of them.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from artray.images import tiff_directory as tiff
-from artray.images.color import spread
+from artray.images.color import ends_of, spread
 from artray.images.reading import Refused, cut_short
 from artray.images.tiff_directory import Directory
 
@@ -79,17 +81,19 @@ def read_samples(page: Directory, max_pixels: int) -> Image.Image:
     alpha = _alpha(page, colors)
     used = [*range(colors), *([alpha[0]] if alpha else [])]
     if page.planar:
-        samples = np.concatenate([_samples(page, _unpacked(page, channel), 1) for channel in used], axis=-1)
+        parts = (_samples(page, _unpacked(page, channel), 1) for channel in used)
+        if page.photometric == tiff.PALETTE:
+            inks = [color_map(page)[next(parts)[..., 0]]]
+        else:
+            inks = _levels(page, islice(parts, colors))
+        inks += _levels(page, parts)
     else:
         samples = _samples(page, _unpacked(page, 0), page.channels)
-        samples = samples if page.channels == len(used) else samples[..., used]
-    if page.photometric == tiff.PALETTE:
-        inks = color_map(page)[samples[..., 0]]
-    else:
-        inks = _levels(page, samples[..., :colors])
-    if alpha:
-        inks = np.concatenate([inks, _levels(page, samples[..., colors:])], axis=-1)
-    return _picture(page, inks, alpha[1] if alpha else None)
+        known = samples[..., :colors]
+        inks = [color_map(page)[known[..., 0]]] if page.photometric == tiff.PALETTE else _levels(page, [known])
+        if alpha:
+            inks += _levels(page, [samples[..., alpha[0], np.newaxis]])
+    return _picture(page, inks[0] if len(inks) == 1 else np.concatenate(inks, axis=-1), alpha[1] if alpha else None)
 
 
 def _alpha(page: Directory, wanted: int) -> tuple[int, int] | None:
@@ -151,7 +155,7 @@ def _by_libtiff(page: Directory, offsets: tuple[int, ...], counts: tuple[int, ..
     im = TiffImagePlugin.TiffImageFile(io.BytesIO(file))
     im.im = Image.new("L", size, None).im  # its own allocation would apply the process-wide limit
     im.load()
-    return np.array(im)  # as NumPy may write it
+    return np.asarray(im)
 
 
 def _samples(page: Directory, plain: Bytes, channels: int) -> Samples:
@@ -188,14 +192,16 @@ def _of_odd_depth(plain: Bytes, count: int, bits: int) -> npt.NDArray[np.uint16]
     return values
 
 
-def _levels(page: Directory, samples: Samples) -> Bytes:
-    """Numbers to 0..255; those that have no agreed white are spread over all channels in common."""
+def _levels(page: Directory, parts: Iterable[Samples]) -> list[Bytes]:
+    """Numbers to 0..255; those that have no agreed white are spread over all parts in common."""
     bits = page.bits[0]
     if page.form == tiff.UNSIGNED and bits < 8:
-        return np.asarray(samples * 255 // (2**bits - 1), np.uint8)
+        return [np.asarray(part * 255 // (2**bits - 1), np.uint8) for part in parts]
     if bits <= 16 and (page.form == tiff.UNSIGNED or (page.form == tiff.SIGNED and page.photometric == tiff.LAB)):
-        return (samples >> (bits - 8)).astype(np.uint8) if bits > 8 else samples.astype(np.uint8, copy=False)
-    return spread(samples)
+        return [part.astype(np.uint8) if bits == 8 else (part >> (bits - 8)).astype(np.uint8) for part in parts]
+    held = list(parts)
+    ends = ends_of(held) if held else (0.0, 0.0)
+    return [spread(part, ends) for part in held]
 
 
 def _picture(page: Directory, inks: Bytes, alpha: int | None) -> Image.Image:

@@ -295,6 +295,11 @@ def test_wrong_byte_counts_are_no_fault():
         assert error(tiff_of(PICTURE, 2, t279=["I", count]), PICTURE) == 0
 
 
+def test_a_directory_after_the_file():
+    for offset in (10**6, 2**63, 2**64 - 1):
+        assert decode(b"MM\0+" + struct.pack(">HHQ", 8, 0, offset) + bytes(50), None).status == "truncated"
+
+
 def test_cut_short():
     for planar, compression in itertools.product((False, True), (RAW, DEFLATE)):
         data = tiff_of(of_type(SHARES, np.uint16), 2, planar=planar, rows=7, compression=compression)
