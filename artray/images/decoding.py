@@ -1,16 +1,17 @@
 """A picture file's bytes to RGB at the size wanted; never an exception, always a status.
 
 `decode` is the one way by which pictures enter artray, in training and in labelling. It reads JPEG, PNG, TIFF, WebP,
-GIF, BMP, JPEG 2000 and AVIF (of several pages or frames the first), turns them upright (EXIF), lays them over white
-(alpha) and converts them to sRGB (ICC). JPEG and JPEG 2000 are scaled while decoding, to no less than twice the size
+GIF, BMP, JPEG 2000 and AVIF (of several frames the first, of several pages the first that is no preview), turns them
+upright (EXIF, not XMP), lays them over white (alpha) and converts them to sRGB (ICC). Broken metadata are ignored; a
+picture of which a part is missing is none. JPEG and JPEG 2000 are scaled while decoding, to no less than twice the size
 wanted (JPEG 2000: four times); a mean filter then brings any picture to no less than three times, and a bicubic one to
 that size.
 
 What is promised about a hostile or broken file:
 
 - Size. The pixel count is read from the header and held against the limits before a pixel is decoded. A pixel decoded
-  in full takes 4 to 10 bytes, in WebP and JPEG 2000 about 20, so that with the default limits the worst picture takes
-  4 GB; a usual JPEG brought to 224 pixels takes some MB.
+  in full takes 4 to 10 bytes, in WebP, JPEG 2000 and a TIFF of floats in colour about 20, so that with the default
+  limits the worst picture takes 4 GB; a usual JPEG brought to 224 pixels takes some MB.
 - Time. The decoder gets its bytes from a source that looks at the clock at every read, which works in any thread, where
   signals don't. JPEG, PNG, GIF and BMP are read in small blocks, and end within about a second of the limit. TIFF,
   WebP, AVIF and JPEG 2000 are decoded by one call that can't be interrupted: for them the pixel limit is the only bound

@@ -60,6 +60,7 @@ class TiffReader(Reader):
         """As of any reader."""
         self._limits = limits
         super().plan(target, limits)
+        limits.check(self._page.tile)  # libtiff has room for a whole one, however little of it is in the picture
 
     def load(self) -> Image.Image:
         """Decode the pixels, where they are all there."""

@@ -326,23 +326,28 @@ def integers(order: str, values: Sequence[int]) -> Entry:
     return 4, len(values), struct.pack(f"{order}{len(values)}I", *values)
 
 
+def _classic_entries(directory: Directory) -> dict[int, Entry]:
+    """A directory's tags in types that a classic TIFF knows.
+
+    Raises:
+        struct.error: A number has more than 32 bits.
+    """
+    entries = dict(directory.entries)
+    for tag, (kind, count, _) in directory.entries.items():
+        if kind in _CLASSIC:
+            letter = _TYPES[_CLASSIC[kind]]
+            packed = struct.pack(f"{directory.order}{count}{letter}", *directory.values(tag))
+            entries[tag] = _CLASSIC[kind], count, packed
+    return entries
+
+
 def classic(directory: Directory) -> bytes:
     """The page as a classic TIFF, which Pillow reads in either byte order; strips and tiles stay where they are.
 
     Raises:
         struct.error: The file is larger than 4 GB.
     """
-    entries = {
-        tag: (
-            _CLASSIC[kind],
-            count,
-            struct.pack(f"{directory.order}{count}{_TYPES[_CLASSIC[kind]]}", *directory.values(tag)),
-        )
-        if kind in _CLASSIC
-        else (kind, count, content)
-        for tag, (kind, count, content) in directory.entries.items()
-    }
-    return write_tiff(directory.order, entries, directory.data[8:])
+    return write_tiff(directory.order, _classic_entries(directory), directory.data[8:])
 
 
 def beginning_with(directory: Directory) -> bytes:
@@ -362,7 +367,7 @@ def deflated(directory: Directory) -> bytes:
     starts = [8]
     for part in parts:
         starts.append(starts[-1] + len(part))
-    entries = {tag: entry for tag, entry in directory.entries.items() if entry[0] not in _CLASSIC}
+    entries = _classic_entries(directory)
     entries[COMPRESSION] = integers(order, [8])
     entries[TILES if directory.tiled else STRIPS] = integers(order, starts[:-1])
     entries[TILE_BYTES if directory.tiled else STRIP_BYTES] = integers(order, [len(part) for part in parts])

@@ -307,6 +307,12 @@ def test_cut_short():
         assert decode(data[:20], None).status == "truncated"
 
 
+def test_tiles_larger_than_any_picture():
+    for planar in (False, True):
+        data = tiff_of(PICTURE, 2, planar=planar, tile=(48, 64), compression=DEFLATE, t323=2**24)
+        assert decode(data, None).status == "too_large"
+
+
 def test_samples_have_a_limit_of_their_own():
     data = tiff_of(of_type(SHARES, np.float64), 2)  # 24 bytes a pixel
     assert decode(data, None, max_full_pixels=2000 * 4).status == "ok"
