@@ -21,7 +21,7 @@ class AvifReader(Reader):
 
     def __init__(self, source: Source) -> None:
         data = source.getvalue()
-        super().__init__(source, AvifImagePlugin.AvifImageFile)
+        super().__init__(source, _open)
         try:
             self._crop = clean_aperture(data, self.im.size)
         except (struct.error, IndexError, ZeroDivisionError):
@@ -40,6 +40,20 @@ class AvifReader(Reader):
             return self.im
         left, top, right, bottom = self._crop
         return Image.fromarray(np.asarray(self.im)[top:bottom, left:right])  # `crop` has the process-wide limit
+
+
+def _open(source: Source) -> AvifImagePlugin.AvifImageFile:
+    """Open an AVIF file; without its EXIF where Pillow can't make sense of that (turns are in properties of AVIF's)."""
+    try:
+        return AvifImagePlugin.AvifImageFile(source)
+    except (SyntaxError, ValueError):
+        data = source.getvalue()
+        meta = next(((start, end) for name, start, end in boxes(data, 0, len(data)) if name == b"meta"), (0, 0))
+        items = data[slice(*meta)]
+        if b"Exif" not in items:
+            raise
+        source.replace(data[: meta[0]] + items.replace(b"Exif", b"none") + data[meta[1] :])
+        return AvifImagePlugin.AvifImageFile(source)
 
 
 def clean_aperture(data: bytes, size: tuple[int, int]) -> Crop | None:

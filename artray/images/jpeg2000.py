@@ -13,6 +13,8 @@ from artray.images.reading import Box, Limits, Reader, Refused, Source
 
 _GAP = 4  # halves are sharper than means, and alias when brought down by little: so many times the size wanted is left
 _STREAM = b"\xff\x4f\xff\x51"
+_TILE = b"\xff\x90\0\x0a"
+_END = b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,26 @@ def read_codestream(data: bytes) -> Codestream:
     return Codestream(right - left, bottom - top, data[at + 9], plain)
 
 
+def _end_of_tiles(data: bytes) -> int:
+    """Where the last tile of a codestream ends by its own length; -1 where none says it."""
+    at = data.find(_TILE, data.find(_STREAM))
+    while at >= 0 and data.startswith(_TILE, at):
+        length = int.from_bytes(data[at + 6 : at + 10], "big")
+        if length < 12:  # 0: up to the end
+            return -1
+        at += length
+    return at
+
+
 class Jpeg2000Reader(Reader):
     """JPEG 2000, scaled while it is decoded."""
 
     im: Jpeg2KImagePlugin.Jpeg2KImageFile
 
     def __init__(self, source: Source) -> None:
+        data = source.getvalue()
+        if not data.endswith(_END) and _end_of_tiles(data) == len(data):
+            source.replace(data + _END)  # OpenJPEG insists on it
         super().__init__(source, Jpeg2KImagePlugin.Jpeg2KImageFile)
         self._stream = stream = read_codestream(source.getvalue())
         self.im._size = stream.width, stream.height  # this is decoded, whatever the file's header says of it

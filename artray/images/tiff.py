@@ -30,7 +30,9 @@ class TiffReader(Reader):
             return
         if page.order == ">" and page.big:
             source.replace(tiff.classic(page))
-        elif page.compression == 1 and page.photometric == tiff.YCBCR and page.subsampling != (1, 1):
+        elif (
+            page.compression == 1 and page.photometric == tiff.YCBCR and page.subsampling != (1, 1) and not page.planar
+        ):
             source.replace(tiff.deflated(page))
         elif page.offset != tiff.read_directory(page.data).offset:
             source.replace(tiff.beginning_with(page))
@@ -69,9 +71,11 @@ class TiffReader(Reader):
             raise lacking("TIFF")
         try:
             return read_samples(page, self._limits.full_pixels) if self._by_samples else self._by_pillow()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if page.ends_early():
                 raise cut_short("TIFF") from error
+            if "raw mode" in str(error):
+                raise _unreadable(page, error) from error
             raise OSError(f"{error} ({page.describe()})") from error
 
     def _by_pillow(self) -> Image.Image:

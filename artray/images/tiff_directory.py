@@ -18,6 +18,7 @@ _KIND, _OLD_KIND, _CHILDREN = 254, 255, 330
 _MOST_PAGES = 1000  # looked at for one that is no preview
 
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+_UNDEFINED = 4
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB = 0, 1, 2, 3, 5, 6, 8
 _PHOTOMETRICS = {
     WHITE_IS_ZERO: "white-is-zero grey",
@@ -121,7 +122,7 @@ class Directory:
     @cached_property
     def channels(self) -> int:
         """Samples a pixel."""
-        return self.value(SAMPLES, 1)
+        return self.value(SAMPLES, len(self.values(BITS)) or 1)
 
     @cached_property
     def bits(self) -> tuple[int, ...]:
@@ -132,7 +133,8 @@ class Directory:
     @cached_property
     def form(self) -> int:
         """What the first channel's samples are: UNSIGNED, SIGNED, FLOAT, or another number."""
-        return self.value(SAMPLE_FORMAT, UNSIGNED)
+        form = self.value(SAMPLE_FORMAT, UNSIGNED)
+        return UNSIGNED if form == _UNDEFINED else form
 
     @cached_property
     def planar(self) -> bool:

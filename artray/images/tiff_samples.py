@@ -32,9 +32,13 @@ _DEPTHS = {
     tiff.SIGNED: {8, 16, 32, 64},
     tiff.FLOAT: {16, 32, 64},
 }
-_COLORS = {tiff.WHITE_IS_ZERO: 1, tiff.BLACK_IS_ZERO: 1, tiff.RGB: 3, tiff.PALETTE: 1, tiff.CMYK: 4, tiff.LAB: 3}
+_COLORS = {tiff.WHITE_IS_ZERO: 1, tiff.BLACK_IS_ZERO: 1, tiff.RGB: 3, tiff.PALETTE: 1, tiff.CMYK: 4} | {
+    tiff.YCBCR: 3,
+    tiff.LAB: 3,
+}
 _MODES = {tiff.WHITE_IS_ZERO: "L", tiff.BLACK_IS_ZERO: "L", tiff.RGB: "RGB", tiff.CMYK: "CMYK"} | {
     tiff.PALETTE: "RGB",
+    tiff.YCBCR: "YCbCr",
     tiff.LAB: "LAB",
 }
 _ASSOCIATED, _UNASSOCIATED = 1, 2
@@ -53,6 +57,7 @@ def readable(page: Directory) -> bool:
         and page.photometric in _COLORS
         and page.channels >= _COLORS[page.photometric]
         and page.value(tiff.PREDICTOR, 1) in (1, 2 if depth in (8, 16, 32, 64) else 1, 3 if page.form == 3 else 1)
+        and (page.photometric != tiff.YCBCR or page.subsampling == (1, 1))
         and (page.photometric != tiff.PALETTE or (page.form == tiff.UNSIGNED and depth <= 16))
         and min(page.width, page.height, *page.tile) > 0
     )
@@ -208,7 +213,7 @@ def _picture(page: Directory, inks: Bytes, alpha: int | None) -> Image.Image:
     mode = _MODES[page.photometric]
     if page.photometric == tiff.WHITE_IS_ZERO:
         inks[..., 0] = ~inks[..., 0]
-    elif page.photometric == tiff.LAB:
+    elif page.photometric in (tiff.LAB, tiff.YCBCR):
         inks, alpha = inks[..., :3], None
     elif page.photometric == tiff.CMYK and alpha:
         # No mode has both inks and alpha: over white is less ink. Associated inks are less already.

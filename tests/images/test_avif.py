@@ -63,6 +63,16 @@ def test_clean_aperture(values, left, top, width, height):
     assert error(with_aperture(values, exif=exif), np.rot90(seen, -1)) < 2
 
 
+def test_exif_that_is_none():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "described"
+    data = encode(Image.fromarray(PICTURE), format="AVIF", quality=100, subsampling="4:4:4", speed=10, exif=exif)
+    at = data.index(b"described") - 60
+    at = data.index(b"II*\0", at) if b"II*\0" in data[at:] else data.index(b"MM\0*", at)
+    assert error(data[:at] + b"junk" + data[at + 4 :], np.rot90(PICTURE, -1)) < 2
+
+
 @pytest.mark.parametrize(
     "values",
     [(100, 1, 24, 1, 0, 1, 0, 1), (31, 1, 24, 1, 0, 1, 0, 1), (32, 0, 24, 1, 0, 1, 0, 1), (32, 1, 24, 1, 40, 1, 0, 1)],

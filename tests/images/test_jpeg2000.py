@@ -53,6 +53,15 @@ def test_offsets_and_tiles(where, bare, size):
     assert error(encode(PICTURE, format="JPEG2000", no_jp2=bare, **where), expected(size), size) < 1.5
 
 
+@pytest.mark.parametrize("bare", [False, True], ids=["jp2", "codestream"])
+def test_no_end_marker(bare):
+    data = encode(PICTURE, format="JPEG2000", no_jp2=bare, tile_size=(128, 128))
+    assert error(data[:-2], expected(100), 100) < 1.5
+    assert error(data + b"more", expected(100), 100) < 1.5
+    for end in (b"", b"\xff\xd9"):
+        assert decode(data[:-500] + end, 100).status in ("truncated", "failed")
+
+
 def test_a_header_that_claims_more():
     stream = encode(PICTURE, format="JPEG2000", no_jp2=True)
     assert decode(jp2(stream, (320, 240), 16), 32).status == "ok"

@@ -93,6 +93,22 @@ def test_lab_apart():
         assert error(tiff_of(samples.astype(np.uint16) << 8, 8, planar=planar), PICTURE) < 1.5
 
 
+@pytest.mark.parametrize("compression", [RAW, DEFLATE])
+def test_ycbcr_apart(compression):
+    ycc = np.asarray(Image.fromarray(PICTURE).convert("YCbCr"))
+    assert error(tiff_of(ycc, 6, planar=True, compression=compression, t530=[1, 1]), PICTURE) < 1.5
+    assert error(tiff_of(ycc.astype(np.uint16) << 8, 6, compression=compression, t530=[1, 1]), PICTURE) < 1.5
+
+
+def test_tags_that_are_left_out_or_say_nothing():
+    deep = of_type(SHARES, np.uint16)
+    assert error(tiff_of(deep, 2, order=">", t339=[4, 4, 4]), PICTURE) < 1
+    for samples in (PICTURE, deep):
+        tags, body = tiff_tags(samples, 2)
+        del tags[277], tags[278], tags[279], tags[284], tags[317], tags[339]
+        assert error(tiff_file(tags, body), PICTURE) < 1
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("compression", [RAW, DEFLATE])
 @pytest.mark.parametrize("order", "<>")
@@ -263,9 +279,10 @@ def test_sound_pixels_behind_odd_tags(name):
         (tiff_of(PICTURE[..., :1], 32803), ["colour filter array (photometric 32803)", "1 channel of 8 bits"]),
         (tiff_of(PICTURE, 2, t258=[5, 6, 5]), ["5/6/5 bits"]),
         (tiff_of(PICTURE, 10, planar=True), ["ITULab (photometric 10)", "planar"]),
+        (tiff_of(PICTURE, 6, planar=True, t530=[2, 2]), ["YCbCr (photometric 6)", "planar"]),
         (tiff_of(PICTURE.astype(np.int16), 2, t339=[6, 6, 6]), ["16 bits format 6"]),
     ],
-    ids=["compression", "raw camera", "mixed depths", "ITULab", "complex"],
+    ids=["compression", "raw camera", "mixed depths", "ITULab", "YCbCr", "complex"],
 )
 def test_the_reason_names_the_layout(data, words):
     result = decode(data, None)
