@@ -53,6 +53,7 @@ HOLDERS = {
     "DataParallelTrainer._create_default_callbacks": ray_trainer,
     "Optimizer._all_reduce_sum_gradients": keras_optimizer,
     "KerasTensor._keras_history": keras_tensor,
+    "Image._getdecoder": lambda: import_module("PIL.Image"),
     "Image._size": lambda: small_picture("PNG"),
     "TiffImageFile._tile_size": lambda: small_picture("TIFF"),
     "PIL._imaging": lambda: import_module("PIL"),

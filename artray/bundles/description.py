@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from artray.errors import InputError
-from artray.images.decoding import DECODE_VERSION
+from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.storage import Location
 
 HISTORY = "history.json"
@@ -92,7 +92,7 @@ def read_description(uri: Location, file: str, bundle_type: type[BundleT], kind:
         where = ".".join(map(str, fault["loc"])) or "the file"
         reason = fault["msg"].removeprefix("Value error, ")
         raise InputError(f"{uri}: not a {kind} bundle of this release: {file}: {where}: {reason}") from error
-    if bundle.decode_version != DECODE_VERSION:
+    if bundle.decode_version not in USABLE_VERSIONS:
         raise InputError(
             f"{uri}: was trained on pictures of decode version {bundle.decode_version}, this release has "
             f"{DECODE_VERSION}: train it again"

@@ -38,7 +38,7 @@ import artray
 from artray.catalogs.catalog import SECRET
 from artray.catalogs.unicode import as_utf8
 from artray.download.addresses import is_public
-from artray.images.decoding import Status
+from artray.images.reading import Status
 
 USER_AGENT = f"artray/{artray.__version__}"
 

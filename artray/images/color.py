@@ -10,14 +10,18 @@ Three steps, in the order in which `artray.images.decoding` calls them:
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
 # A display profile is some kilobytes, a printing one seldom more than 2 MB: what is larger is not worth its memory.
 _MAX_PROFILE_BYTES = 8 * 1024 * 1024
 _MODES_OF_SPACE = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+_BLOCK = 1 << 20  # values
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 
 
@@ -25,8 +29,7 @@ def to_8bit(im: Image.Image) -> Image.Image:
     """Bring a loaded picture to 8 bits a channel in a mode that can be resized.
 
     16-bit grey keeps its high byte (as Pillow does for 16-bit colour), where `Image.convert` would clip it at 255.
-    32-bit integers and floats have no agreed white: white is the first of 1 (floats only), 255, 65535 and 2**32 - 1
-    that no value exceeds; with values outside of that, black is the lowest and white the highest. NaN is black.
+    For 32-bit integers and floats see `ends_of`.
 
     Args:
         im: A picture in any mode that Pillow's decoders give.
@@ -134,22 +137,54 @@ def _high_byte(im: Image.Image) -> Image.Image:
 
 
 def _spread(im: Image.Image) -> Image.Image:
-    values = np.array(im)
+    values = np.asarray(im)
     if im.mode == "I" and _tiff_tag(im, _TIFF_SAMPLE_FORMAT, 1) == 1:
         values = values.view(np.uint32)  # Pillow's I is signed, and so wraps the upper half
-    whites = [255, 65535, 2**32 - 1]
-    if im.mode == "F":
-        np.nan_to_num(values, copy=False)
-        whites.insert(0, 1)
-    low, high = values.min(), values.max()
-    white = next((white for white in whites if low >= 0 and high <= white), None)
-    black, span = (0.0, float(white)) if white else (float(low), float(high) - float(low))
-    factor = 255 / span if span else 0.0
-    # Scaled before shifted: the difference of two large floats could overflow.
-    scaled = values.astype(np.float32, copy=False)
-    scaled *= factor
-    scaled -= black * factor
-    gray = scaled.round(out=scaled).clip(0, 255, out=scaled).astype(np.uint8)
+    gray = spread(values, ends_of([values]))
     if _tiff_tag(im, _TIFF_PHOTOMETRIC, 1) == 0:
         np.invert(gray, out=gray)
     return Image.fromarray(gray)
+
+
+def ends_of(parts: Sequence[npt.NDArray[Any]]) -> tuple[float, float]:
+    """Black, and how far white is from it, of numbers without an agreed white.
+
+    White is the first of 1 (floats only), 255, 65535 and 2**32 - 1 that no value exceeds; with values outside of that,
+    black is the lowest and white the highest. NaN is 0.
+
+    Args:
+        parts: Integers or floats, of any shape with rows.
+    """
+    blocks = [_finite(block) for part in parts for block in _blocks(part)]
+    low, high = min(low for low, _ in blocks), max(high for _, high in blocks)
+    whites = [*([1] if parts[0].dtype.kind == "f" else []), 255, 65535, 2**32 - 1]
+    white = next((white for white in whites if low >= 0 and high <= white), None)
+    return (0.0, float(white)) if white else (low, high - low)
+
+
+def spread(values: npt.NDArray[Any], ends: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Bring numbers to 0..255, in the same shape, by their `ends_of`."""
+    black, span = ends
+    factor = 255 / span if span else 0.0
+    levels = np.empty(values.shape, np.uint8)
+    precision = np.float32 if values.itemsize <= 4 else np.float64
+    for block, out in zip(_blocks(values), _blocks(levels), strict=True):
+        scaled: npt.NDArray[np.floating[Any]] = np.nan_to_num(block.astype(precision), copy=False)
+        # Scaled before shifted: the difference of two large floats could overflow.
+        scaled *= factor
+        scaled -= black * factor
+        out[...] = scaled.round(out=scaled).clip(0, 255, out=scaled)
+    return levels
+
+
+def _blocks(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Some rows at a time, so that floats are there twice for these only."""
+    rows = max(1, _BLOCK * len(values) // max(1, values.size))
+    return (values[start : start + rows] for start in range(0, len(values), rows))
+
+
+def _finite(block: npt.NDArray[Any]) -> tuple[float, float]:
+    """The lowest and the highest value; infinite ones are the type's last."""
+    if block.dtype.kind == "f":
+        block = np.nan_to_num(block)
+    return float(block.min()), float(block.max())

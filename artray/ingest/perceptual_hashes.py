@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.images.decoding import DECODE_VERSION
+from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.images.perceptual_hash import HASH_VERSION, perceptual_hash
 from artray.images.pictures import DecodeSize, read_pictures
 from artray.storage import SIZE_IN_VERSION, Location, list_column, stack_lists
@@ -24,7 +24,8 @@ FOLDER = "_fingerprints"
 FILE = "hashes.pq"
 _OLD_FILE = "_fingerprints.parquet"  # of 0.1: beside the manifest, where DuckDB's `*.parquet` finds it
 _WORK = "_fingerprinting"
-_SETTINGS = {"fingerprint_version": HASH_VERSION, "decode_version": DECODE_VERSION, "size": 224}
+_TODAY = {"decode_version": DECODE_VERSION}
+_SETTINGS = {"fingerprint_version": HASH_VERSION, "size": 224, **_TODAY}
 _METADATA_KEY = b"artray"
 _WORDS = 4
 
@@ -86,7 +87,8 @@ def _known(out: Location) -> dict[_Key, npt.NDArray[np.uint64]]:
     if uri is None:
         return {}
     table = uri.dataset().to_table()
-    if json.loads((table.schema.metadata or {}).get(_METADATA_KEY, b"{}")) != _SETTINGS:
+    settings = json.loads((table.schema.metadata or {}).get(_METADATA_KEY, b"{}"))
+    if settings.get("decode_version") not in USABLE_VERSIONS or settings | _TODAY != _SETTINGS:
         return {}
     return _by_key(table)
 

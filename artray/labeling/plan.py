@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from artray.errors import InputError
-from artray.images.decoding import DECODE_VERSION
+from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.labeling.published import Published, TaskLabels
 from artray.storage import SIZE_IN_VERSION, Location
 from artray.storage.passes import read_run
@@ -192,7 +192,7 @@ class FeatureTable:
         arguments = run.get("arguments", {})
         if "features" not in arguments:
             raise InputError(f"{uri}: not a feature table of extract_features")
-        if arguments["decode_version"] != DECODE_VERSION:
+        if arguments["decode_version"] not in USABLE_VERSIONS:
             raise InputError(
                 f"{uri}: is of decode version {arguments['decode_version']}, this release has {DECODE_VERSION}: "
                 "extract the features again"

@@ -24,7 +24,7 @@ from artray.bundles.classifier import (
 from artray.bundles.description import read_history
 from artray.bundles.keras_files import keras_file
 from artray.errors import InputError
-from artray.images.decoding import DECODE_VERSION
+from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.models.classifiers import calibrated, classifier
 from artray.storage import Location, digest
 
@@ -180,6 +180,12 @@ def test_pictures_decoded_otherwise(tmp_path):
         load_bundle(Location.parse(tmp_path))
     line = one_line(raised)
     assert f"decode version {DECODE_VERSION + 1}, this release has {DECODE_VERSION}: train it again" in line
+
+
+@pytest.mark.parametrize("version", sorted(USABLE_VERSIONS))
+def test_pictures_decoded_alike(tmp_path, version):
+    (tmp_path / BUNDLE).write_text(describe(decode_version=version).model_dump_json())
+    assert load_bundle(Location.parse(tmp_path)).decode_version == version
 
 
 def test_a_replaced_model(tmp_path):

@@ -7,10 +7,12 @@ import tempfile
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artray.images.decoding import DECODE_VERSION
+from artray.errors import InputError
+from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.labeling.plan import FeatureTable, make_plan, read_features, read_manifest
 from artray.labeling.published import Published, TaskLabels
 from artray.storage import Location
@@ -45,6 +47,17 @@ def publish(out: str, tasks: dict[str, tuple[str, Places, dict[str, str]]]) -> P
             run_id="r", model_id=name, source=source, rows=len(states), labels=labels, pictures=pictures
         )
     return Published(run_id="r", tasks=entries)
+
+
+@pytest.mark.parametrize("version", [*sorted(USABLE_VERSIONS), DECODE_VERSION + 1])
+def test_feature_tables_of_other_versions(tmp_path, version):
+    arguments = {"features": [SPEC], "decode_version": version}
+    (tmp_path / "_run.json").write_text(json.dumps({"arguments": arguments, "fingerprint": "f", "finished_at": "x"}))
+    if version in USABLE_VERSIONS:
+        assert FeatureTable(Location.parse(tmp_path)).specs == [SPEC]
+    else:
+        with pytest.raises(InputError, match="extract the features again"):
+            FeatureTable(Location.parse(tmp_path))
 
 
 @settings(max_examples=60, deadline=None)

@@ -50,6 +50,7 @@ def seed_files() -> dict[str, bytes]:
     icc = srgb.replace(b"rXYZ", b"swap").replace(b"gXYZ", b"rXYZ").replace(b"swap", b"gXYZ")
     exif = Image.Exif()
     exif[0x0112] = 6
+    deep = pixels.astype(np.uint16).transpose(2, 0, 1) * 257
 
     def saved(im: Image.Image, **options: object) -> bytes:
         file = io.BytesIO()
@@ -84,6 +85,14 @@ def seed_files() -> dict[str, bytes]:
         "TIFF/16-bit": tiff(pixels.astype(np.uint16) * 257, photometric="rgb"),
         "TIFF/tiled": tiff(pixels, photometric="rgb", tile=(64, 64), compression="zlib"),
         "TIFF/planar": tiff(pixels.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
+        "TIFF/16-bit planar": tiff(
+            deep, photometric="rgb", planarconfig="separate", rowsperstrip=30, compression="zlib"
+        ),
+        "TIFF/float colour": tiff((pixels / 255).astype(np.float32), photometric="rgb", byteorder=">"),
+        "TIFF/big-endian big": tiff(pixels, photometric="rgb", bigtiff=True, byteorder=">"),
+        "TIFF/colour map": tiff(
+            pixels[..., 0], photometric="palette", colormap=np.tile(np.arange(256, dtype="H"), (3, 1))
+        ),
         "WebP/lossy": saved(rgb, format="WEBP", exif=exif, icc_profile=icc),
         "WebP/lossless": saved(rgba, format="WEBP", lossless=True),
         "WebP/animated": saved(rgb, format="WEBP", save_all=True, append_images=[rgb.rotate(9)], duration=40),
