@@ -50,13 +50,15 @@ def work_groups(
     # Where rows of the catalogue are makers and not works, pictures of one row are still works of their own.
     own = ids if mapping.folder else works(ids, rows.records)
     numbers = pa.nulls(len(ids), pa.string()) if mapping.folder else rows.numbers
-    ties = [equal_ties(numbers)]
+    same_work = [equal_ties(numbers)]
+    if mapping.artwork:
+        same_work.append(equal_ties(rows.column(mapping.artwork, "artwork")))
+    own = merge_groups(own, *same_work)
+    ties = []
     if views:
         ties.append(view_ties(rows.paths, numbers))
         if line := _views_told(ties[-1], own, rows.paths):
             console.say(f"split: {line}")
-    if mapping.artwork:
-        ties.append(equal_ties(rows.column(mapping.artwork, "artwork")))
     by = columns_to_split_by(mapping, split_by)
     columns = [rows.column(name, f"--split-by {name}") for name in by]
     has_maker = np.zeros(len(ids), bool)

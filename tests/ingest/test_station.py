@@ -948,6 +948,7 @@ def test_pictures_of_one_object_are_on_one_side(collection, capsys):
     said = capsys.readouterr().err
     assert "artwork: column 'ObjectID' (rows that share it are pictures of one work)" in said
     assert "split: no column says who made a work" in said
+    assert "views of one work" not in said  # the catalogue says so
 
 
 def test_views_by_name_and_rows_of_one_number_are_on_one_side(collection, capsys):
