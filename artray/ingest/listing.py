@@ -31,6 +31,12 @@ _SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.stri
 _BATCH = 65_536
 
 
+def _most(counts: Counter[str]) -> str:
+    """The five largest counts with their names; of equal ones in the order of their names, however a folder is read."""
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {number:,}" for name, number in order[:5])
+
+
 def _kept_name(name: str) -> str:
     """A hidden file's name by which it is counted: by itself where all systems call it so."""
     return name if name in (".DS_Store", ".directory", ".nomedia", ".picasa.ini", ".localized") else "others"
@@ -85,11 +91,9 @@ def list_pictures(images: Location) -> pa.Table:
     if unwritable:  # Parquet's strings are UTF-8: such a name can stand in no table
         console.say(f"left out, names that are not UTF-8: {len(unwritable)} ({unwritable[0]!a}); rename them")
     if system:
-        folders = ", ".join(f"{name} {number:,}" for name, number in system.most_common(5))
-        console.say(f"left out, in folders of the system: {system.total():,} ({folders})")
+        console.say(f"left out, in folders of the system: {system.total():,} ({_most(system)})")
     if hidden:
-        names = ", ".join(f"{name} {number:,}" for name, number in hidden.most_common(5))
-        console.say(f"left out, hidden files: {hidden.total():,} ({names})")
+        console.say(f"left out, hidden files: {hidden.total():,} ({_most(hidden)})")
     shown = ", ".join(f"{suffix} {number}" for suffix, number in others.most_common(5))
     if not batches:
         those = f"; it holds {others.total()} other files ({shown})" if others else ""
