@@ -31,16 +31,15 @@ _SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.stri
 _BATCH = 65_536
 
 
+def _most(counts: Counter[str]) -> str:
+    """The five largest counts with their names; of equal ones in the order of their names, however a folder is read."""
+    order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} {number:,}" for name, number in order[:5])
+
+
 def _kept_name(name: str) -> str:
     """A hidden file's name by which it is counted: by itself where all systems call it so."""
     return name if name in (".DS_Store", ".directory", ".nomedia", ".picasa.ini", ".localized") else "others"
-
-
-def _most(counts: Counter[str]) -> str:
-    """The five most frequent, of equal ones the first in the alphabet: folders are read in any order."""
-    return ", ".join(
-        f"{name} {number:,}" for name, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:5]
-    )
 
 
 def list_pictures(images: Location) -> pa.Table:
