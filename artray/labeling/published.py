@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -50,6 +51,9 @@ PICTURES = "_pictures.parquet"
 LABELS_FILE = "labels.parquet"
 
 _File = Annotated[str, Field(pattern=rf"^{RUNS}/\w[^/]*/\w[^/]*$")]  # below OUT, whoever wrote the `_run.json`
+
+
+_OWN = re.compile(rf"{RUNS}/[^/]+/[^/]+\.parquet")
 
 
 class TaskLabels(BaseModel):
@@ -254,15 +258,16 @@ def _replace(source: Location, target: Location) -> None:
 
 
 def _tidy(out: Location, published: Published | None) -> None:
-    """Remove what neither the current run nor the one before names: older runs, and what killed ones left."""
+    """Remove what neither the current run nor the one before names: older runs' tables, and what killed ones left."""
     keep = {*published.files(), *published.previous} if published else set()
     fs, path = (out / RUNS).filesystem()
     if not fs.exists(path):
         return
     for file in fs.find(path):
-        if file[len(path) - len(RUNS) :] not in keep:
+        name = file[len(path) - len(RUNS) :]
+        if name not in keep and _OWN.fullmatch(name):
             fs.rm_file(file)
     if isinstance(fs, LocalFileSystem):
         for folder in Path(path).iterdir():
-            if not any(folder.iterdir()):
+            if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

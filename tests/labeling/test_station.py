@@ -643,3 +643,10 @@ def test_a_run_that_fails_leaves_its_files_on_s3_only_if_it_may_be_committed_yet
     (out / "_runs" / "run" / "style.parquet").write_bytes(b"labels")
     discard(out, "run", committing=committing)
     assert (out / "_runs" / "run" / "style.parquet").exists() == committing
+
+
+def test_a_users_notes_beside_the_runs_stay(tmp_path):
+    for name in ("_runs/notes.txt", "_runs/old/notes.txt", "_runs/old/style.parquet"):
+        Location.parse(tmp_path / name).write_bytes(b"a")
+    published.settle(Location.parse(tmp_path), None)
+    assert sorted(file.name for file in tmp_path.rglob("*") if file.is_file()) == ["notes.txt", "notes.txt"]
