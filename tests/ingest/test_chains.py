@@ -72,7 +72,7 @@ def chained(draw: st.DrawFn) -> np.ndarray:
     return hashes[rng.permutation(len(hashes))]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(chained(), st.randoms(use_true_random=False))
 def test_groups_are_parts_of_chains_within_the_spread_in_any_order(hashes: np.ndarray, random) -> None:
     chain = near_duplicate_groups(hashes)
