@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from functools import cached_property
 
 from PIL import Image, ImagePalette, TiffImagePlugin
 
@@ -53,7 +54,7 @@ class TiffReader(Reader):
         """As of any reader."""
         return self._page.entries.get(tiff.PROFILE, (0, 0, None))[2]
 
-    @property
+    @cached_property
     def orientation(self) -> int:
         """As of any reader. Pillow turns a picture while it loads it, and says 1 then."""
         return self._page.value(tiff.ORIENTATION, 1) if self._by_samples else super().orientation
