@@ -182,10 +182,11 @@ class JpegReader(Reader):
             feed(header.cleaned + data[header.scan : end] + _END)
         else:
             block = PROGRESSIVE_BLOCK if header.several_scans else _BLOCK
-            feed(header.cleaned)
-            for at in range(header.scan, end, block):
+            head = header.cleaned
+            for at in range(header.scan, max(end, header.scan + 1), block):
                 self.source.check()
-                feed(data[at : min(at + block, end)])
+                feed(head + data[at : min(at + block, end)])
+                head = b""
         if feed.done():
             return True
         if header.frame in _SOF_HUFFMAN and not _wants_no_more(feed, header):

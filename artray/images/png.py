@@ -71,8 +71,9 @@ class PngReader(Reader):
     def load(self) -> Image.Image:
         """Decode the pixels, and see that the header names no more rows than there are."""
         im, (width, height) = self.im, self.size
-        rows = {height - 1, max(0, height - 2)}  # of an interlaced picture the one may be there without the other
-        mark = Image.frombytes(im.mode, (width, 1), _pattern(im, width))
+        # Of an interlaced picture the last row may be there without the one before it.
+        rows = {height - 1, max(0, height - 2)} if "interlace" in im.info else {height - 1}
+        mark = Image.frombytes(im.mode, (width, 1), _pattern(im.mode, width))
         # Its own allocation, so that it can be seen afterwards what was not written.
         im.im = Image.new(im.mode, im.size, None).im
         for row in rows:
@@ -126,8 +127,8 @@ def _row(im: Image.Image, row: int) -> bytes:
     return strip.tobytes()
 
 
-def _pattern(im: Image.Image, width: int) -> bytes:
-    length = len(Image.new(im.mode, (width, 1)).tobytes())
+def _pattern(mode: str, width: int) -> bytes:
+    length = {"1": -(-width // 8), "I;16": 2 * width}.get(mode, Image.getmodebands(mode) * width)
     return (_MARK * (length // len(_MARK) + 1))[:length]
 
 

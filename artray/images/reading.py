@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from PIL import Image, ImageFile
@@ -139,7 +140,7 @@ class Reader:
         """The ICC profile."""
         return self.im.info.get("icc_profile")
 
-    @property
+    @cached_property
     def orientation(self) -> int:
         """EXIF orientation, 1 to 8, of what `load` gave."""
         # One in XMP alone is heeded by Pillow, but by no browser: programs that turn pictures leave it behind.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 import sys
+from functools import cached_property
 
 from PIL import Image, ImagePalette, TiffImagePlugin
 
 from artray.images import tiff_directory as tiff
 from artray.images.reading import Limits, Reader, Refused, Source, cut_short, lacking
 from artray.images.tiff_directory import Directory, picture_directory
-from artray.images.tiff_samples import color_map, read_samples, readable
+from artray.images.tiff_samples import color_map, is_lossless, read_samples, readable
 
 _NATIVE = "<" if sys.byteorder == "little" else ">"
 
@@ -28,12 +29,12 @@ class TiffReader(Reader):
         self._by_samples = _is_misread(page) and readable(page)
         if self._by_samples:
             return
-        if page.order == ">" and page.big:
-            source.replace(tiff.classic(page))
-        elif (
-            page.compression == 1 and page.photometric == tiff.YCBCR and page.subsampling != (1, 1) and not page.planar
-        ):
+        if _is_raw_ycbcr(page) and not page.planar:
             source.replace(tiff.deflated(page))
+        elif _is_misread(page) and is_lossless(page):
+            raise lacking("TIFF") if page.lacks_pixels() else _unsupported(page)
+        elif page.order == ">" and page.big:
+            source.replace(tiff.classic(page))
         elif page.offset != tiff.read_directory(page.data).offset:
             source.replace(tiff.beginning_with(page))
         try:
@@ -53,7 +54,7 @@ class TiffReader(Reader):
         """As of any reader."""
         return self._page.entries.get(tiff.PROFILE, (0, 0, None))[2]
 
-    @property
+    @cached_property
     def orientation(self) -> int:
         """As of any reader. Pillow turns a picture while it loads it, and says 1 then."""
         return self._page.value(tiff.ORIENTATION, 1) if self._by_samples else super().orientation
@@ -71,11 +72,9 @@ class TiffReader(Reader):
             raise lacking("TIFF")
         try:
             return read_samples(page, self._limits.full_pixels) if self._by_samples else self._by_pillow()
-        except (OSError, ValueError) as error:
+        except OSError as error:
             if page.ends_early():
                 raise cut_short("TIFF") from error
-            if "raw mode" in str(error):
-                raise _unreadable(page, error) from error
             raise OSError(f"{error} ({page.describe()})") from error
 
     def _by_pillow(self) -> Image.Image:
@@ -102,14 +101,24 @@ def _is_misread(page: Directory) -> bool:
     """Whether Pillow may give wrong pixels of such a page and not say so."""
     if page.planar or (page.form == tiff.SIGNED and 8 in page.bits):
         return True
+    if _is_raw_ycbcr(page):
+        return True
     # libtiff brings compressed samples to the machine's byte order; Pillow takes some for the file's.
     swapped = page.compression != 1 and page.order != _NATIVE
     return swapped and page.channels == 1 and page.bits[0] > 8 and (page.form != tiff.UNSIGNED or page.bits[0] > 16)
+
+
+def _is_raw_ycbcr(page: Directory) -> bool:
+    return page.photometric == tiff.YCBCR and page.compression == 1 and page.channels == 3
+
+
+def _unsupported(page: Directory) -> Refused:
+    return Refused("unsupported", f"TIFF: {page.describe()} can't be read")
 
 
 def _unreadable(page: Directory, error: Exception) -> Refused:
     if page.lacks_pixels():
         return lacking("TIFF")
     if isinstance(error.__cause__, KeyError) or "unknown" in str(error) or "Invalid value for samples" in str(error):
-        return Refused("unsupported", f"TIFF: {page.describe()} can't be read")
+        return _unsupported(page)
     return Refused("failed", f"TIFF: {' '.join(str(error).split()) or type(error).__name__}")

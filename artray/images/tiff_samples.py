@@ -45,6 +45,11 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2
 _REVERSED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
 
 
+def is_lossless(page: Directory) -> bool:
+    """Whether the page's bytes can be unpacked without knowing what they are."""
+    return page.compression in {_RAW, *_LOSSLESS}
+
+
 def readable(page: Directory) -> bool:
     """Whether `read_samples` knows the page's layout."""
     bits = set(page.bits)
@@ -52,7 +57,7 @@ def readable(page: Directory) -> bool:
     return (
         len(bits) == 1
         and len(page.bits) == page.channels
-        and page.compression in {_RAW, *_LOSSLESS}
+        and is_lossless(page)
         and depth in _DEPTHS.get(page.form, ())
         and page.photometric in _COLORS
         and page.channels >= _COLORS[page.photometric]

@@ -22,6 +22,7 @@ from PIL import Image, ImageFile, ImageOps
 from artray.images.decoding import Decoded, decode
 from artray.images.reading import Status
 from tests.images import profiles
+from tests.images.files import box, encode
 from tests.tools.fuzz_decoding import SIZE, damage, flaw, seed_files
 
 # pytest takes the module's own filter away (see `test_nothing_is_said…`, which runs without pytest).
@@ -32,12 +33,6 @@ PHOTO = Image.fromarray(skimage.data.astronaut()).resize((1201, 903), Image.Resa
 QUADRANTS = np.kron(
     np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8), np.ones((16, 24, 1), np.uint8)
 )
-
-
-def encode(im, **options):
-    file = io.BytesIO()
-    im.save(file, **options)
-    return file.getvalue()
 
 
 def tiff(data, **options):
@@ -353,10 +348,6 @@ def test_only_the_first_page_or_frame():
 
 
 # Refusals
-
-
-def box(name, data):
-    return struct.pack(">I", 8 + len(data)) + name + data
 
 
 def codestream(width, height):

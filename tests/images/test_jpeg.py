@@ -40,7 +40,6 @@ def with_segment(marker, content, length=None):
     return JPEG[:2] + segment + JPEG[2:]
 
 
-@pytest.mark.parametrize("marker", [0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE])
 @pytest.mark.parametrize(
     "content",
     [
@@ -58,14 +57,15 @@ def with_segment(marker, content, length=None):
         b"http://ns.adobe.com/xap/1.0/\0",
     ],
 )
-def test_short_segments(marker, content):
-    assert error(with_segment(marker, content), PICTURE) < 2
+def test_short_segments(content):
+    for marker in (0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF, 0xFE):
+        assert error(with_segment(marker, content), PICTURE) < 2, marker
 
 
-@pytest.mark.parametrize("marker", [0xE0, 0xE1, 0xEE, 0xFE])
 @pytest.mark.parametrize("length", [0, 1])
-def test_segments_of_impossible_length(marker, length):
-    assert error(with_segment(marker, b"", length), PICTURE) < 2
+def test_segments_of_impossible_length(length):
+    for marker in (0xE0, 0xE1, 0xEE, 0xFE):
+        assert error(with_segment(marker, b"", length), PICTURE) < 2, marker
 
 
 def test_junk_between_segments_and_after_the_end():
