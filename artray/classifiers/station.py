@@ -12,7 +12,7 @@ import ray
 from pydantic import Field
 
 from artray import cluster, console
-from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, read_evaluation, read_predictions
+from artray.bundles.classifier import BUNDLE, MODEL, Bundle, load_bundle, read_evaluation, read_predictions
 from artray.bundles.description import made_from, read_history
 from artray.bundles.thresholds import doubt_of
 from artray.classifiers.baseline import Baseline, fit_baseline
@@ -98,7 +98,12 @@ def train(options: TrainOptions) -> Counts:
     if options.folds is not None:
         return _train_folds(options, config, out, source)
     evaluated = earlier_bundle(
-        out, load_bundle, lambda bundle: made_from(bundle, config, source), file=BUNDLE, overwrite=options.overwrite
+        out,
+        load_bundle,
+        lambda bundle: made_from(bundle, config, source),
+        file=BUNDLE,
+        network=MODEL,
+        overwrite=options.overwrite,
     )
     if evaluated is not None:
         finalized = evaluated.metrics.get("finalized", False)
@@ -142,7 +147,15 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     def is_the_same(bundle: Bundle) -> bool:
         return bundle.metrics.get("fold_ensemble") == options.folds and made_from(bundle, config, source)
 
-    if earlier_bundle(out, load_bundle, is_the_same, file=BUNDLE, overwrite=options.overwrite) is not None:
+    found = earlier_bundle(
+        out,
+        load_bundle,
+        is_the_same,
+        file=BUNDLE,
+        network=None if (out / "folds").exists() else MODEL,
+        overwrite=options.overwrite,
+    )
+    if found is not None:
         console.say(f"{out} holds this model already")
         return _summary(out, config)
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from artray import console
+from artray.engine.worker_group import TRAINING
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -18,6 +19,7 @@ def earlier_bundle(
     is_the_same: Callable[[BundleT], bool],
     *,
     file: str,
+    network: str | None,
     overwrite: bool,
 ) -> BundleT | None:
     """The bundle that is there already, where it is what this training would make.
@@ -27,14 +29,20 @@ def earlier_bundle(
         load: Reads one.
         is_the_same: Whether it is what this config makes of these data.
         file: The file that says that a bundle is there.
+        network: The file with its network; None where it may be what a killed training has left.
         overwrite: One that is there is to be replaced, whatever it is.
 
     Returns:
         None where there is none, or where it is to be replaced.
 
     Raises:
-        InputError: It is another, and not to be replaced.
+        InputError: It is another, and not to be replaced; or a network is there that no training has put there.
     """
+    begun = (out / file).exists() or (out / TRAINING).exists()
+    if network and not begun and (out / network).exists():
+        raise InputError(
+            f"{out}: holds {network}, which artray has not written and does not replace; give another --out"
+        )
     if overwrite or not (out / file).exists():
         return None
     bundle = load(out)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.description import made_from, read_history
-from artray.bundles.generator import ANIMATION, BUNDLE, load_generator_bundle
+from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.gans.config import read_config
@@ -65,6 +65,7 @@ def train_gan(options: GanOptions) -> Counts:
         load_generator_bundle,
         lambda bundle: made_from(bundle, config, source),
         file=BUNDLE,
+        network=GENERATOR,
         overwrite=options.overwrite,
     )
     if earlier is not None:
