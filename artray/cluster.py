@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -35,7 +36,10 @@ def connect() -> None:
     if not verbose:  # Ray gave its loggers levels of its own if it was imported after `quiet`
         for name in CHATTERERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-    if not ray.is_initialized():
+    if ray.is_initialized():
+        # Of a pass that failed in this process Ray's frames, which refer to each other, still hold actors and CPUs.
+        gc.collect()
+    else:
         heeded = is_sigterm_heeded()  # which Ray undoes as it starts
         if not may_grow():
             for name, value in _NOT_LOCALLY.items():

@@ -1,10 +1,13 @@
 import json
+import time
 
 import pyarrow as pa
 import pytest
+import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from artray import cluster
 from artray.errors import ArtrayError, InputError
 from artray.storage import Location, passes
 from artray.storage.chunks import BATCH, cut_chunks
@@ -62,6 +65,13 @@ def test_what_a_worker_says_is_the_jobs_last_line(ray_session, tmp_path):
     with pytest.raises(ArtrayError) as raised:
         passes.run_pass("labels", Location.parse(f"{tmp_path}/manifest"), Location.parse(f"{tmp_path}/out"), Worker, {})
     assert (type(raised.value), str(raised.value)) == (InputError, "part-000000.parquet: permission denied")
+    del raised
+    # What failed leaves no CPU to wait for.
+    cluster.connect()
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU", 0) < ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 GROUPS = [{"file": "manifest.parquet", "group": 0, "count": 500}]
