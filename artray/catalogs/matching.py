@@ -19,6 +19,7 @@ from artray.catalogs.addresses import IIIF_REQUEST, UNUSABLE_URL, telling_parame
 from artray.catalogs.base64_names import CUT_NAME, decode_title, title_of_cut
 from artray.catalogs.catalog import mask_secrets
 from artray.catalogs.columns import Mapping, path_columns
+from artray.catalogs.file_names import UNUSABLE_FILE, refuse
 from artray.catalogs.match_report import NAME_MAX, Report, Sample, printable
 from artray.catalogs.name_keys import (
     Flags,
@@ -40,6 +41,7 @@ from artray.catalogs.name_keys import (
     tokens,
     without_suffix,
 )
+from artray.catalogs.object_numbers import other_forms, parts_of_sets
 from artray.catalogs.several_names import Names, split_names
 
 _EXAMPLES = 5
@@ -85,17 +87,6 @@ def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
     return _Matching(pictures, catalog, mapping).run()
 
 
-# -- what is refused ---------------------------------------------------------------------------------------------------
-
-# In the order in which they are looked for; a name is refused for the first that fits.
-_UNUSABLE_FILE = {
-    "control characters": r"[\x00-\x1f\x7f]",
-    "an address, not a file": r"^[A-Za-z][A-Za-z0-9+.-]*://",
-    "absolute": r"^(/|[A-Za-z]:/|~)",
-    "leaves the folder": r"(^|/)\.\.(/|$)",
-}
-
-
 class _Matching:
     """The state while ways of matching are tried, strictest first."""
 
@@ -120,7 +111,7 @@ class _Matching:
     def run(self) -> Match:
         mapping = self.mapping
         if mapping.file is not None:
-            self._begin(self._usable(mapping.file, _UNUSABLE_FILE))
+            self._begin(self._usable(mapping.file, UNUSABLE_FILE))
             self._by_file()
         if mapping.url is not None:
             self._begin(self._usable(mapping.url, UNUSABLE_URL))
@@ -200,10 +191,11 @@ class _Matching:
         if self._all_found():
             return
         stems, _ = self._left(stems, ids)
-        if len(ids) > ids.null_count and pc.all(pc.match_substring_regex(ids, r"^[0-9]+\.0$")).as_py():
-            ids = pc.replace_substring_regex(ids, r"\.0$", "")  # numbers that a program took for decimal fractions
-            self._join("id, whole number", stems, ids, reuse=True)
+        for method, other_ids in other_forms(ids):
+            self._join(method, stems, other_ids, reuse=True, same=ids)
             stems, _ = self._left(stems, ids)
+            if method == "id, whole number":
+                ids = other_ids
         # 1939/1/2 is 1939-1-2 in a file's name.
         names = normal(stems)
         stems, keys = flat(names), flat(ids)
@@ -239,7 +231,19 @@ class _Matching:
         stems, _ = self._left(stems, keys)
         if not any_true(pc.is_valid(before_letter(keys))):  # where ids themselves end in letters, 15a is no view of 15
             self._join("id and a letter", before_letter(stems), long_keys, reuse=True, same=ids)
+        self._by_part_of_set(ids)
         self._by_parent(keys, ids)
+
+    def _by_part_of_set(self, ids: pa.Array) -> None:
+        """Pictures of the parts of a set that the catalogue has under one number."""
+        places, parts = parts_of_sets(normal(ids))
+        if len(parts):
+            whole = self.names
+            self.names = Names.of(parts, whole.rows[places])
+            stems = flat(last_part(without_suffix(normal(self.paths))))
+            self._join("id of a set, one of its parts", stems, flat(parts), reuse=True, same=parts)
+            whole.used[places[self.names.used]] = True
+            self.names = whole
 
     def _by_parent(self, keys: pa.Array, ids: pa.Array) -> None:
         """Pictures in folders that are called by the ids, if most of the folders are.
@@ -395,15 +399,10 @@ class _Matching:
             self.mapping.separator,
             addresses=unusable is UNUSABLE_URL,
         )
-        values = names.values
-        # What is hidden by back-slashes or percent-encoding is looked for too.
-        plain = pc.replace_substring(values, "\\", "/")
-        plain = map_where(plain, pc.match_substring_regex(plain, "%[0-9A-Fa-f]{2}"), unquote)
+        values, reasons = refuse(names.values, unusable)
         bad = np.zeros(len(values), bool)
-        for reason, pattern in unusable.items():
-            hit = flags(pc.match_substring_regex(plain, pattern)) & ~bad
-            if hit.any():
-                self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
+        for reason, hit in reasons.items():
+            self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
             bad |= hit
         self.names_picture[names.rows[~bad & flags(pc.is_valid(values))]] = True
         names.values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)

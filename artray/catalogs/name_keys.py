@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from artray.catalogs.columns import IMAGE_SUFFIX
 from artray.catalogs.unicode import nfc
 
+_WIDE = r"[\x{3000}\x{ff01}-\x{ff5e}]"  # letters, digits and marks as East Asian programs write them
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
+
 Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -47,9 +50,11 @@ def map_where(values: pa.Array, where: pa.Array, function: Callable[[str], str |
 
 
 def normal(paths: pa.Array) -> pa.Array:
-    """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no `./` in front."""
+    """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no full width, no `./` in front."""
     keys = pc.replace_substring(paths, "\\", "/")
     keys = map_where(keys, pc.match_substring_regex(keys, "%[0-9A-Fa-f]{2}"), unquote)
+    if any_true(pc.match_substring_regex(keys, _WIDE)):
+        keys = map_where(keys, pc.match_substring_regex(keys, _WIDE), lambda key: key.translate(_NARROW))
     keys = pc.utf8_lower(nfc(keys))
     if any_true(pc.match_substring_regex(keys, r"(^|/)\.?/")):
         keys = pc.replace_substring_regex(keys, r"/(?:\.?/)+", "/")

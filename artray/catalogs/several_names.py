@@ -13,11 +13,13 @@ from artray.catalogs.name_keys import Flags, Indices, flags, last_part, normal, 
 
 _SUFFIX = IMAGE_SUFFIX.removeprefix("(?i)").removesuffix("$")
 # A comma belongs to many names, and so may any mark: where there are suffixes, only what follows one separates.
-_AFTER_SUFFIX = re.compile(rf"(?i)({_SUFFIX})[\"']?\s*[,;|\r\n]\s*")
+_AFTER_SUFFIX = re.compile(rf"(?i)({_SUFFIX})[\"']?\s*[,;|^\r\n]+\s*")
 _HAS_SUFFIX = re.compile(rf"(?i){_SUFFIX}(?![a-z0-9])")
-_MARKS = re.compile(r"\s*[;|\r\n]+\s*")
-_ADDRESSES = re.compile(r"(?i)[\s\"']*[,;|\s]\s*[\"']?(?=https?://)")
-_MAY_BE_SEVERAL = rf"(?i)[;|\r\n]|{_SUFFIX}[\"']?\s*,|^\[.*\]$"
+_MARKS = re.compile(r"\s*(?:[;|\r\n]|\^\^)+\s*")
+_ADDRESSES = re.compile(r"(?i)[\s\"']*[,;|^\s]+[\"']?(?=https?://)")  # Omeka writes ^^
+_MAY_BE_SEVERAL = rf"(?i)[;|^\r\n]|{_SUFFIX}[\"']?\s*,|^\[.*\]$"
+# Marks that belong to names as well: they separate only where each part is a picture's name.
+_DOUBTFUL = tuple(re.compile(mark) for mark in (r"\s*,\s*", r"\s*[&+]\s*", r"\s+"))
 
 
 @dataclass(slots=True)
@@ -49,17 +51,22 @@ def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addr
     Args:
         cells: One a row.
         paths: The pictures'.
-        separator: What stands between several values of a cell, tried first. The usual marks (`;`, `|`, a new line, a
-            comma after a suffix) are known without it, and so is a list as JSON writes it.
+        separator: What stands between several values of a cell, tried first. The usual marks (`;`, `|`, `^^`, a new
+            line, a comma after a suffix) are known without it, and so is a list as JSON writes it. Commas, `&`, `+`
+            and spaces separate where all parts are names of pictures.
         addresses: The cells hold addresses: what separates is followed by `http`.
     """
-    mark = pc.match_substring_regex(cells, r"[,;|\s]" if addresses else r"[,;|\r\n\[]")  # cheap, and most have none
+    # Cheap, and most cells have none.
+    mark = pc.match_substring_regex(cells, r"[,;|^\s]" if addresses else r"[,;|^&+\s\[]")
     candidate = flags(mark)
     if candidate.any():
-        pattern = r"(?i)[,;|\s].*https?://" if addresses else _MAY_BE_SEVERAL
+        pattern = r"(?i)[,;|^\s].*https?://" if addresses else _MAY_BE_SEVERAL
         candidate[candidate] = flags(pc.match_substring_regex(cells.filter(mark), pattern))
     if separator:
         candidate |= flags(pc.match_substring(cells, separator))
+    if not addresses:
+        doubtful = _of_pictures(cells, np.flatnonzero(flags(mark) & ~candidate), paths)
+        candidate[list(doubtful)] = True
     at = np.flatnonzero(candidate)
     if not len(at):
         return Names.of(cells)
@@ -68,7 +75,11 @@ def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addr
     keys = without_suffix(normal(texts))
     whole = pc.or_(pc.is_in(keys, value_set=stems), pc.is_in(keys, value_set=last_part(stems)))
     at, texts = at[~flags(whole)], texts.filter(pc.invert(whole))
-    parts = [_parts(text, separator, addresses) for text in texts.to_pylist()]
+    known: dict[int, list[str]] = {} if addresses else doubtful
+    parts = [
+        known.get(place) or _parts(text, separator, addresses)
+        for place, text in zip(at.tolist(), texts.to_pylist(), strict=True)
+    ]
     counts = np.ones(len(cells), np.int64)
     counts[at] = [len(of_cell) for of_cell in parts]
     rows = np.repeat(np.arange(len(cells)), counts)
@@ -77,6 +88,33 @@ def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addr
     split[at] = True
     several = pa.array([name for of_cell in parts for name in of_cell], cells.type)
     return Names.of(pc.replace_with_mask(values, pa.array(split[rows]), several), rows)
+
+
+def _of_pictures(cells: pa.Array, at: Indices, paths: pa.Array) -> dict[int, list[str]]:
+    """The names in those cells that a doubtful mark cuts into names of pictures only."""
+    if not len(at):
+        return {}
+    stems = without_suffix(normal(paths))
+    texts = cells.take(pa.array(at))
+    keys = without_suffix(normal(texts))
+    first = pc.replace_substring_regex(normal(texts), r"[,&+\s].*$", "")  # whole columns tell most cells: titles
+    known = pc.unique(pa.concat_arrays([stems, last_part(stems)]))
+    may_be = flags(pc.is_in(without_suffix(first), value_set=known)) & ~flags(pc.is_in(keys, value_set=known))
+    at, texts = at[may_be], texts.filter(pa.array(may_be))
+    found: dict[int, list[str]] = {}
+    cut = [[mark.split(text) for mark in _DOUBTFUL] for text in texts.to_pylist()]
+    parts = [part for of_cell in cut for names in of_cell for part in names]
+    there = set(
+        pc.filter(
+            pa.array(parts, cells.type),
+            pc.is_in(without_suffix(normal(pa.array(parts, cells.type))), value_set=known),
+        ).to_pylist()
+    )
+    for place, ways in zip(at.tolist(), cut, strict=True):
+        names = next((names for names in ways if len(names) > 1 and there.issuperset(names)), None)
+        if names:
+            found[place] = list(dict.fromkeys(names))
+    return found
 
 
 def _parts(text: str, separator: str | None, addresses: bool) -> list[str | None]:

@@ -119,6 +119,19 @@ def test_names_that_must_not_be_followed(file: str, reason: str) -> None:
     assert all(character.isprintable() for line in found.report.lines() for character in line)
 
 
+@pytest.mark.parametrize(
+    "root", ["R:\\Scans\\", "\\\\server\\scans\\", "/mnt/scans/", "file:///C:/scans/", "../scans/", "~/"]
+)
+def test_a_root_that_all_names_have_is_another_machines(root: str) -> None:
+    paths = [f"1900/{n}.jpg" for n in range(4)]
+    found = by_file(paths, [f"{root}1900\\{n}.tif" for n in range(5)])
+    assert joined(found) == {path: n for n, path in enumerate(paths)}
+    assert not found.report.refused
+    (missing,) = found.missing["value"].to_pylist()
+    assert missing.endswith("1900/4.tif")
+    assert not missing.startswith(("/", ".", "~", "R:"))
+
+
 def test_dots_in_names_are_no_way_out() -> None:
     assert joined(by_file(["a..b.jpg", "x/...jpg"], ["a..b.jpg", "x/...jpg"])) == {"a..b.jpg": 0, "x/...jpg": 1}
 
@@ -269,6 +282,54 @@ def test_several_files_in_a_cell(cell: str, separator: str | None) -> None:
     assert found.table["row"].to_pylist() == [1, 1, 0]
     assert found.report.rows_shared.count == 1
     assert found.missing.num_rows == 0
+
+
+@pytest.mark.parametrize("mark", [", ", ",", " ", " & ", "^^", "\n", ";"])
+@pytest.mark.parametrize("suffix", ["", ".jpg"])
+def test_names_between_doubtful_marks_that_are_all_pictures(mark: str, suffix: str) -> None:
+    paths = [f"IMG_{n}.jpg" for n in range(6)]
+    found = by_file(paths, [f"IMG_{n}{suffix}{mark}IMG_{n + 1}{suffix}" for n in (0, 2, 4)])
+    assert joined(found) == {path: n // 2 for n, path in enumerate(paths)}
+    assert found.missing.num_rows == 0
+
+
+def test_doubtful_marks_stay_in_names() -> None:
+    paths = ["a, b.jpg", "x.jpg", "y.jpg", "Rose & Blue.jpg", "Rose.jpg"]
+    assert joined(by_file(paths, ["a, b.jpg", "x, gone.jpg", "Rose & Blue"])) == {"a, b.jpg": 0, "Rose & Blue.jpg": 2}
+
+
+def test_addresses_between_carets() -> None:
+    table = rows(url=["https://o.test/a.jpg^^https://o.test/b.jpg", "https://o.test/c.jpg"])
+    assert joined(match(pictures("a.jpg", "b.jpg", "c.jpg"), table, Mapping(url="url"))) == {
+        "a.jpg": 0, "b.jpg": 0, "c.jpg": 1
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ids", "paths"),
+    [
+        (["1,230", "12", "1,234,567"], ["1230.jpg", "12.jpg", "1234567.jpg"]),
+        (["1.230", "12", "13"], ["1230.jpg", "12.jpg", "13.jpg"]),
+        (["1\u00a0230", "12", "13"], ["1230.jpg", "12.jpg", "13.jpg"]),
+        (["/9/RP_1", "/9/RP_2", "/10/X"], ["RP_1.jpg", "RP_2.jpg", "X.jpg"]),
+        (["Ａ－００１", "Ａ－００２", "Ａ－００３"], ["A-001.jpg", "a_002.jpg", "A-003.JPG"]),
+    ],
+)
+def test_ids_in_other_forms(ids: list[str | None], paths: list[str]) -> None:
+    found = match(pictures(*paths), rows(id=ids), Mapping(object_id="id"))
+    assert joined(found) == {path: n for n, path in enumerate(paths)}
+
+
+@pytest.mark.parametrize("ids", [["1.230", "1.2"], ["/9/a", "/10/a"], ["1915.500", "x"]])
+def test_ids_in_other_forms_that_say_too_little(ids: list[str | None]) -> None:
+    assert joined(match(pictures("1230.jpg", "a.jpg", "1915500.jpg"), rows(id=ids), Mapping(object_id="id"))) == {}
+
+
+def test_the_parts_of_a_set_under_one_number() -> None:
+    ids: list[str | None] = ["1985.20.15a-c", "1985.20.16", "1985.20.17A–B", "1985.20.19a", "1985.20.1"]
+    paths = ["1985.20.15a.jpg", "1985-20-15c.jpg", "1985.20.15d.jpg", "1985.20.17b.jpg", "1985.20.19a.jpg"]
+    found = match(pictures(*paths), rows(id=ids), Mapping(object_id="id"))
+    assert joined(found) == {paths[0]: 0, paths[1]: 0, paths[3]: 2, paths[4]: 3}
 
 
 def test_of_several_files_those_that_are_not_there_are_named() -> None:

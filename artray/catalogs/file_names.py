@@ -1,0 +1,56 @@
+"""Names of files that a catalogue holds: which are not followed, and those of another machine."""
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from artray.catalogs.name_keys import Flags, flags, map_where
+
+# In the order in which they are looked for; a name is refused for the first that fits.
+UNUSABLE_FILE = {
+    "control characters": r"[\x00-\x1f\x7f]",
+    "an address, not a file": r"^[A-Za-z][A-Za-z0-9+.-]*://",
+    "absolute": r"^(/|[A-Za-z]:/|~)",
+    "leaves the folder": r"(^|/)\.\.(/|$)",
+}
+"""What is refused: why, and the pattern that says so."""
+
+_ROOT = r"^(?:(?i:file):/+(?:[A-Za-z]:/+)?|[A-Za-z]:/+|~?/+|(?:\./)*(?:\.\./)+)"
+_SHARE = 0.9
+_LEAST = 3
+
+
+def refuse(names: pa.Array, unusable: Mapping[str, str]) -> tuple[pa.Array, dict[str, Flags]]:
+    r"""Which names are not followed, and why.
+
+    A collection system writes `R:\Scans\12.tif` or `\\server\scans\12.tif` into every row: folders of another
+    machine, as in names that begin with other folders, and so the root is taken away. A single such name among others
+    says that something is wrong.
+
+    Args:
+        names: Of files or addresses, null for none.
+        unusable: A pattern for each reason, `UNUSABLE_FILE` for one.
+
+    Returns:
+        The names, without a root that all have; and for each reason that is met which of them it concerns.
+    """
+    # What is hidden by back-slashes or percent-encoding is looked for too.
+    plain = pc.replace_substring(names, "\\", "/")
+    plain = map_where(plain, pc.match_substring_regex(plain, "%[0-9A-Fa-f]{2}"), unquote)
+    if unusable is UNUSABLE_FILE:
+        rooted = pc.match_substring_regex(plain, _ROOT)
+        count = int(np.count_nonzero(flags(rooted)))
+        if count >= max(_LEAST, _SHARE * (len(plain) - plain.null_count)):
+            plain = pc.replace_substring_regex(plain, _ROOT, "")
+            names = pc.if_else(rooted, plain, names)
+    bad = np.zeros(len(names), bool)
+    reasons: dict[str, Flags] = {}
+    for reason, pattern in unusable.items():
+        hit = flags(pc.match_substring_regex(plain, pattern)) & ~bad
+        if hit.any():
+            reasons[reason] = hit
+        bad |= hit
+    return names, reasons
