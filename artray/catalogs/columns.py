@@ -295,14 +295,6 @@ _FILE_NAMES = (
 )  # fmt: skip
 _FILE_WORDS = ("image", "picture", "photo", "foto", "bild", "file", "datei", "fichier", "scan", "media")
 _URL_NAMES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
-_LABEL_NAMES = {
-    "style": ("style", "styles", "movement", "movements", "artmovement", "period", "school"),
-    "emotion": ("emotion", "emotions"),
-    "valence": ("valence",),
-    "medium": ("handorcode",),
-    "genre": ("genre", "genres"),
-    "classification": ("classification", "objecttype", "worktype", "objectname"),
-}
 _LOOKED_AT = 20_000  # rows
 
 
@@ -360,7 +352,7 @@ def guess_mapping(table: pa.Table) -> Guess:
         choose("artwork", _ID_NAMES, repeated, "rows that share it are pictures of one work")
     choose_role("artist", roles.ARTISTS)
     labels: dict[str, str] = {}
-    for task, wanted in _LABEL_NAMES.items():
+    for task, wanted in roles.LABELS.items():
         choose(f"label {task}", wanted, names, "by its name")
         if column := taken.get(f"label {task}"):
             labels[task] = inside.get(column, column)

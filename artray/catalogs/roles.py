@@ -1,17 +1,17 @@
-"""What museums call the columns with title, maker and date, in the languages they write in."""
+"""What museums call the columns with title, maker, date and labels, in the languages they write in."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-# As `folded` compares them, the likeliest first.
+# As `folded` compares them (its Greek has no other sigma at the end of a word), the likeliest first.
 TITLES = (
     "title", "worktitle", "titles", "primarytitle", "dctitle", "itemlabel", "objecttitle", "displaytitle",
     "preferredtitle", "titlename", "titletext", "titel", "werktitel", "objekttitel", "bildtitel", "haupttitel",
     "bezeichnung", "titre", "titreoeuvre", "titredeloeuvre", "intitule", "titolo", "titoloopera", "titolodellopera",
     "titulo", "titulodelaobra", "titulodaobra", "objecttitel", "verktitel", "tittel", "nimi", "teos", "nazwa",
-    "tytul", "nazev", "cim", "titlu", "baslik", "название", "наименование", "заглавие", "назва", "τιτλος", "标题",
-    "名称", "題名", "名稱", "作品名", "제목", "name", "objectname", "caption",
+    "tytul", "nazev", "cim", "titlu", "baslik", "название", "наименование", "заглавие", "назва", "τιτλοσ", "标题",
+    "名称", "題名", "名稱", "作品名", "제목", "작품명", "כותרת", "name", "objectname", "caption",
 )  # fmt: skip
 ARTISTS = (
     "artist", "artistname", "artistdisplayname", "artisttitle", "artistdisplay", "primarymaker", "dccreator",
@@ -24,8 +24,8 @@ ARTISTS = (
     "autori", "pittore", "creatore", "autores", "creador", "pintor", "artistas", "kunstenaar", "kunstenaars",
     "vervaardiger", "maker1", "schilder", "konstnar", "upphovsman", "konstnarer", "tillverkare", "malare", "kunstner",
     "kunstnere", "ophavsmand", "opphavsperson", "taiteilija", "tekija", "artysta", "tworca", "malarz", "umelec",
-    "muvesz", "alkoto", "sanatci", "художник", "автор", "митець", "καλλιτεχνης", "δημιουργος", "作者", "艺术家",
-    "藝術家", "作家", "작가",
+    "muvesz", "alkoto", "sanatci", "художник", "автор", "митець", "καλλιτεχνησ", "δημιουργοσ", "作者", "艺术家",
+    "藝術家", "作家", "작가", "אמן",
 )  # fmt: skip
 DATES = (
     "date", "objectdate", "displaydate", "primarydate", "dcdate", "inception", "millesimedecreation", "datetext",
@@ -38,6 +38,23 @@ DATES = (
     "artal", "tillkomsttid", "dato", "arstall", "vuosi", "ajoitus", "datowanie", "rok", "datace", "datalas", "tarih",
     "дата", "датировка", "год", "χρονολογια", "年代", "日期", "制作年", "制作年代", "연대",
 )  # fmt: skip
+
+# By the tasks that they are guessed for.
+LABELS = {
+    "style": (
+        "style", "styles", "movement", "movements", "artmovement", "period", "school", "stil", "kunststil",
+        "stilrichtung", "stile", "estilo", "estilos", "stijl", "mouvement", "mouvementartistique", "tyyli", "styl",
+        "стиль",
+    ),
+    "emotion": ("emotion", "emotions"),
+    "valence": ("valence",),
+    "medium": ("handorcode",),
+    "genre": ("genre", "genres", "bildgattung", "genere", "genero", "жанр"),
+    "classification": (
+        "classification", "objecttype", "worktype", "objectname", "objektart", "objekttyp", "gattung", "sachgruppe",
+        "typeobjet", "typedobjet", "tipodeobjeto", "tipoobjeto",
+    ),
+}  # fmt: skip
 
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "œ": "oe", "æ": "ae", "ß": "ss", "đ": "d", "ı": "i"})
 

@@ -120,21 +120,28 @@ def _sheet(workbook: openpyxl.Workbook, wanted: str | None, problem: AddProblem)
     """The sheet that is asked for, or else the first that is seen and holds a table."""
     sheets: list[Any] = workbook.worksheets
     titles = [sheet.title for sheet in sheets]
+    hidden = {sheet.title for sheet in sheets if sheet.sheet_state != "visible"}
     if wanted is not None:
         if wanted not in titles:
             raise InputError(f"has no sheet {wanted!r}, but {', '.join(map(repr, titles))}")
         candidates = [wanted]
     else:
-        hidden = {sheet.title for sheet in sheets if sheet.sheet_state != "visible"}
         candidates = sorted(titles, key=lambda title: title in hidden)
     first: tuple[str, Rows] | None = None
+    narrow: tuple[str, Rows] | None = None
     for title in candidates:
+        if narrow and wanted is None and title in hidden:
+            break
         rows = dict(_filled_rows(_cells(workbook, title)))
         if rows and first is None:
             first = title, rows
-        if wanted or (len(rows) > 1 and sum(_filled(row) > 1 for row in rows.values()) > 1):
-            first = (title, rows) if rows else None
-            break
+        # Two columns may be a cover sheet, "Exported by | …": only where no other sheet holds a wider table.
+        wide = sum(_filled(row) > 2 for row in rows.values()) > 1
+        if wanted or wide or (narrow is None and sum(_filled(row) > 1 for row in rows.values()) > 1):
+            narrow = (title, rows) if rows else None
+            if wanted or wide:
+                break
+    first = narrow or first
     if first is None:
         raise InputError("has no sheet with a cell in it" if wanted is None else f"sheet {wanted!r} is empty")
     others = [title for title in titles if title != first[0]]

@@ -19,6 +19,7 @@ _WORDS = (
 )
 _MOST = 12  # views of one work by number or letter; more are a count of works
 _MOST_BY_WORD = 30
+_FEW_BASES, _MANY_EACH = 10, 8  # class1_1 to class3_10: a few names of many pictures each are classes, not works
 _MAY_BE_VIEW = (
     rf"(?i)(?:^|[ _.(/-])(?:{_WORDS})[ _-]?[0-9]{{0,2}}(?:[ _.)-]|$)"
     r"|[0-9][^/]*(?:[ _-][0-9]{1,2}|\([0-9]{1,2}\))$|[0-9][ _-]?[a-hrv]$"
@@ -112,4 +113,7 @@ def _counts_views(bases: pa.Array, views: pa.Array, base_is_there: Flags) -> Fla
     letters = np.zeros(count, bool)
     letters[codes] = ~is_number
     good = (in_order | (sides & letters)) & ((number > 1) | there) & (number <= _MOST)
+    by_number = good & ~letters & (number > 1)
+    if 0 < by_number.sum() < _FEW_BASES and number[by_number].mean() >= _MANY_EACH:
+        good &= ~by_number
     return np.asarray(good[codes], bool)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from artray.catalogs.columns import guess_mapping
-from artray.catalogs.roles import folded
+from artray.catalogs.roles import ARTISTS, DATES, LABELS, TITLES, folded
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,17 @@ def test_addresses_of_pictures_inside_objects() -> None:
     assert guess_mapping(pa.table({"id": ["1", "2"], "images": images})).mapping.url == "images.web.url"
     several = ['[{"url": "https://x.test/1.jpg"}, {"url": "https://x.test/2.jpg"}]'] * 2
     assert guess_mapping(pa.table({"id": ["1", "2"], "images": several})).mapping.url is None
+
+
+def test_all_names_are_as_they_are_compared() -> None:
+    labels = [name for names in LABELS.values() for name in names]
+    assert [name for name in (*TITLES, *ARTISTS, *DATES, *labels) if folded(name) != name] == []
+
+
+@pytest.mark.parametrize(
+    ("column", "task"),
+    [("Stil", "style"), ("Estilo", "style"), ("Stile", "style"), ("Género", "genre"), ("Objektart", "classification")],
+)
+def test_labels_by_their_names(column: str, task: str) -> None:
+    table = pa.table({"Nr": ["1", "2"], column: ["a", "b"]})
+    assert guess_mapping(table).mapping.labels == {task: column}

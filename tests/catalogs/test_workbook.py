@@ -147,6 +147,14 @@ def test_the_first_sheet_that_is_seen_and_holds_a_table_is_read() -> None:
     assert read(change, sheet="old").table["id"].to_pylist() == ["1"]
 
 
+def test_a_cover_sheet_of_two_columns_is_passed_over() -> None:
+    def change(book: openpyxl.Workbook, sheet: Worksheet) -> None:
+        rows(sheet, ["Exported by", "NN"], ["Records", "2"], ["Query", "all"])
+        rows(book.create_sheet("works"), ["id", "title", "maker"], ["1", "a", "b"], ["2", "c", "d"])
+
+    assert read(change).form == "workbook, sheet 'works'"
+
+
 def test_columns_without_a_name_move_nothing() -> None:
     def change(book: openpyxl.Workbook, sheet: Worksheet) -> None:
         rows(sheet, ["id", "title"], [1, "Sea", "a note"], [2, "Lake", "another"])

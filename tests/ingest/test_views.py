@@ -43,6 +43,7 @@ def test_views_of_one_work(paths: list[str]) -> None:
         ["scan-2020-1.jpg", "scan-2020-2.jpg"],
         ["w12_3.jpg", "w12_7.jpg"],
         [f"album12_{n}.jpg" for n in range(1, 30)],
+        [f"class{c}_{n}.jpg" for c in (1, 2, 3) for n in range(1, 11)],
         ["x/w0_front.jpg", "y/w0_back.jpg"],
         ["front.jpg", "back.jpg"],
         ["37.15.jpg", "37.16.jpg"],
