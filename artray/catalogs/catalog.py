@@ -86,6 +86,7 @@ class Reading:
         max_bytes: The largest file read, after decompression; by default 4 GiB, and for a compressed file 256 MiB or
             100 times its size, whichever is more.
         remedy: What to do where the encoding is not sure.
+        list_texts: Lists written as text, `['a', 'b']`, become values joined by `|`; else they stay as they are.
     """
 
     encoding: str | None = None
@@ -94,6 +95,7 @@ class Reading:
     header_line: int | None = None
     max_bytes: int | None = None
     remedy: str = "--encoding says otherwise"
+    list_texts: bool = True
 
 
 class _Problems:
@@ -189,7 +191,7 @@ def _read(data: bytes, name: str, reading: Reading) -> Catalog:
         elif len(data) > limit:
             raise InputError(f"larger than {limit:,} bytes: --max-catalog-mb raises the limit")
         raw = _raw(data, suffix, problems, replace(reading, max_bytes=limit))
-        return _catalog(raw, problems)
+        return _catalog(raw, problems, list_texts=reading.list_texts)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -288,7 +290,7 @@ def _files(uris: Sequence[str]) -> Iterator[tuple[str, bytes | ReadError]]:
 # -- from raw cells to the table ---------------------------------------------------------------------------------------
 
 
-def _catalog(raw: Raw, problems: _Problems) -> Catalog:
+def _catalog(raw: Raw, problems: _Problems, *, list_texts: bool = True) -> Catalog:
     columns = {
         column_name: column
         if isinstance(column, pa.ChunkedArray)
@@ -296,7 +298,9 @@ def _catalog(raw: Raw, problems: _Problems) -> Catalog:
         for column_name, column in zip(_column_names(raw.header, problems), raw.columns, strict=True)
     }
     table, lines = _normalize(pa.table(columns), raw.lines, problems)
-    return Catalog(read_list_texts(table, problems), lines, raw.form, tuple(problems.found))
+    if list_texts:
+        table = read_list_texts(table, problems)
+    return Catalog(table, lines, raw.form, tuple(problems.found))
 
 
 def _column_names(header: Sequence[str | None], problem: AddProblem) -> list[str]:

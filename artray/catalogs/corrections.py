@@ -84,7 +84,7 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
     latest: dict[tuple[str, str], tuple[datetime, str | None]] = {}
     problems = []
     for uri in uris:
-        catalog = load_catalog(uri, Reading(remedy=SAVE_ANEW))
+        catalog = load_catalog(uri, Reading(remedy=SAVE_ANEW, list_texts=False))  # see `targets.separate`
         table = catalog.table
         problems += [f"{uri}: {problem}" for problem in catalog.problems]
         lacking = [name for name in _NEEDED if name not in table.column_names]

@@ -160,3 +160,12 @@ def test_several_labels_for_training(tmp_path):
     table = pa.table({"object_id": ["a", "b"], "style": pa.array([["river"], None], pa.large_list(pa.string()))})
     file = Location.parse(save(tmp_path / "c.csv", [row("b", "sky;river")]))
     assert corrected(table, "style", "style", [file])["style"].to_pylist() == [["river"], ["sky", "river"]]
+
+
+def test_a_name_with_a_semicolon_stays_whole(tmp_path):
+    """Written as a JSON list, which in a catalogue would be values joined by a mark."""
+    (tmp_path / "c.csv").write_text('object_id,task,label\na,motif,"[""river"",""boat; sail""]"\nb,motif,river; sky\n')
+    found = read_corrections([Location.parse(tmp_path / "c.csv")]).labels["motif"]
+    table = pa.table({"object_id": ["a", "b"], "motif": pa.array([["x"], ["x"]], pa.list_(pa.string()))})
+    result = correct(table, "motif", found)
+    assert result.labels.to_pylist() == [["river", "boat; sail"], ["river", "sky"]]
