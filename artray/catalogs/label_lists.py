@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.columns import Task
-from artray.catalogs.labels import Labels, read_labels
+from artray.catalogs.labels import Labels, read_labels, values_of
 from artray.vocabulary import Vocabulary
 
 
@@ -28,26 +29,16 @@ def read_task_labels(
     Raises:
         InputError: A class or grouping that `how` names does not exist.
     """
+    given: dict[str, Any] = {
+        "separator": separator,
+        "grouping": how.grouping,
+        "merge": how.merge,
+        "keep": how.keep,
+        "min_class_size": how.min_class_size,
+    }
     if how.several == "all":
-        return read_label_lists(
-            column,
-            vocabulary,
-            separator=separator,
-            grouping=how.grouping,
-            merge=how.merge,
-            keep=how.keep,
-            min_class_size=how.min_class_size,
-        )
-    return read_labels(
-        column,
-        vocabulary,
-        separator=separator,
-        several=how.several,
-        grouping=how.grouping,
-        merge=how.merge,
-        keep=how.keep,
-        min_class_size=how.min_class_size,
-    )
+        return read_label_lists(column, vocabulary, **given)
+    return read_labels(column, vocabulary, several=how.several, **given)
 
 
 def read_label_lists(
@@ -80,7 +71,7 @@ def read_label_lists(
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     cells = pc.dictionary_encode(array)
-    values = [_values(text, separator) for text in cells.dictionary.to_pylist()]
+    values = [values_of(text, separator) or [""] for text in cells.dictionary.to_pylist()]
     # One row a value: those of each different cell, of which an empty one has none.
     number = np.array([*map(len, values), 1])
     code = np.asarray(pc.fill_null(cells.indices, len(values)))
@@ -107,11 +98,6 @@ def read_label_lists(
     lists = labels.take(pa.array(np.arange(len(array)), mask=each == 0))
     counted = {item["values"]: item["counts"] for item in table["label"].value_counts().to_pylist()}
     return replace(found, labels=lists, counts={name: counted[name] for name in found.classes})
-
-
-def _values(text: str, separator: str | None) -> list[str]:
-    parts = text.split(separator) if separator else [text]
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip())) or [""]
 
 
 def each_label(labels: pa.ChunkedArray | pa.Array) -> tuple[list[int], list[str | None]]:

@@ -107,7 +107,7 @@ def read_labels(
     named = {*(merge or {}), *(name for parts in (merge or {}).values() for name in parts), *(keep or ())}
     said = {fold(name) for name in named} | set(vocabulary.spellings() if vocabulary is not None else ())
     values = [
-        [value for value in _values(text, separator) if fold(value) in said or not says_nothing(value)]
+        [value for value in values_of(text, separator) if fold(value) in said or not says_nothing(value)]
         for text in texts
     ]
     spellings = vocabulary.spellings() if vocabulary is not None else _spellings(values, sizes)
@@ -154,7 +154,7 @@ def keep_rows(column: pa.ChunkedArray | pa.Array, values: Sequence[str], separat
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     cells = pc.dictionary_encode(array)
-    folded = [{fold(value) for value in _values(text, separator)} for text in cells.dictionary.to_pylist()]
+    folded = [{fold(value) for value in values_of(text, separator)} for text in cells.dictionary.to_pylist()]
     wanted = {fold(value): value for value in values}
     for value in wanted.keys() - set().union(*folded):
         known = Counter(text for cell in folded for text in cell).most_common(8)
@@ -171,7 +171,8 @@ class _Result:
     why: str | None
 
 
-def _values(text: str, separator: str | None) -> list[str]:
+def values_of(text: str, separator: str | None) -> list[str]:
+    """The different values of a cell, in its order."""
     parts = text.split(separator) if separator else [text]
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
