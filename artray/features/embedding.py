@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from artray.errors import InputError
-from artray.models import DEFAULT_BACKBONE
+from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.models.batches import predict
 from artray.storage import list_column
 
@@ -28,7 +28,7 @@ class Embedding:
         size: The pictures' height and width in pixels.
         weights: "imagenet", None, or a path, as in `backbone`.
         statistics: Whether the means and standard deviations of every block's output come too (B6, second form;
-            EfficientNet-Lite0 only).
+            EfficientNet-Lite only).
         batch_size: How many pictures go through the model at once (see `artray.models.batches.predict`).
     """
 
@@ -69,13 +69,13 @@ class Embedding:
         import keras
 
         from artray.models.backbones import backbone
-        from artray.models.efficientnet_lite0 import style_statistics
+        from artray.models.efficientnet_lite import style_statistics
 
         model = backbone(self.backbone, self.size, self.weights)
         if not self.statistics:
             return keras.Model(model.inputs, {"embedding": model.outputs[0]})
-        if self.backbone != DEFAULT_BACKBONE:
-            raise InputError(f"style statistics need the backbone {DEFAULT_BACKBONE}, not {self.backbone}")
+        if self.backbone not in EMBEDDED:
+            raise InputError(f"style statistics need the backbone {', '.join(EMBEDDED)}, not {self.backbone}")
         outputs = style_statistics(model).output
         return keras.Model(model.inputs, {"embedding": outputs["embedding"], "style_statistics": outputs["statistics"]})
 

@@ -20,7 +20,7 @@ from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import STATE, DecodeSize, read_pictures
 from artray.ingest.manifest import make_room
 from artray.job import Counts, Options
-from artray.models import DEFAULT_BACKBONE
+from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.storage import Location, keep_apart
 from artray.storage.passes import actor_cpus, run_pass
 
@@ -42,11 +42,18 @@ class FeatureOptions(Options):
     detector: Location | None = Field(
         None, description="a TensorFlow SavedModel of the Object Detection API; adds objects", examples=["DIR"]
     )
-    size: int = Field(224, ge=16, le=2048, description="side in pixels at which pictures are decoded")
+    size: int | None = Field(
+        None,
+        ge=16,
+        le=2048,
+        description="side in pixels at which pictures are decoded; default: what an embedded backbone was trained with "
+        "(efficientnet-lite0: 224, lite1: 240, lite2: 260), else 224",
+    )
     colors: int = Field(20, ge=1, le=256, description="how many colours a palette has")
     backbone: str = Field(
         DEFAULT_BACKBONE,
-        description="of the embedding: also any keras.applications name, or a .keras file",
+        description="of the embedding: also efficientnet-lite1 or -lite2 (extra `lite`), any keras.applications name, or a "
+        ".keras file",
         examples=["NAME|FILE"],
     )
     weights: str | None = Field("imagenet", description="of the backbone: imagenet, none or a file", examples=["NAME"])
@@ -102,7 +109,7 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
         )
     spec: dict[str, Any] = {"name": name}
     if name not in ("texture", "objects"):  # these two have a decode size of their own
-        spec["size"] = options.size
+        spec["size"] = options.size or EMBEDDED.get(options.backbone, 224)
     if name == "palette":
         spec["n"] = options.colors
     if name == "objects":

@@ -14,15 +14,15 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from artray.errors import InputError
-from artray.models import DEFAULT_BACKBONE
-from artray.models.efficientnet_lite0 import efficientnet_lite0
+from artray.models import DEFAULT_BACKBONE, EMBEDDED
+from artray.models.efficientnet_lite import efficientnet_lite
 
 _DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer
 
 
 def backbone_names() -> list[str]:
-    """The names that `backbone` knows: the default one, then those of `keras.applications`."""
-    return [DEFAULT_BACKBONE, *sorted(_applications())]
+    """The names that `backbone` knows: the embedded ones, then those of `keras.applications`."""
+    return [*EMBEDDED, *sorted(_applications())]
 
 
 def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None = "imagenet") -> keras.Model:
@@ -51,8 +51,8 @@ def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None 
     if weights not in ("imagenet", None) and not Path(weights).is_file():
         raise InputError(f"weights {weights}: no such file (known are 'imagenet' and paths)")
     initial: Literal["imagenet"] | None = "imagenet" if weights == "imagenet" else None
-    if name == DEFAULT_BACKBONE:
-        model = efficientnet_lite0(initial, size=size)
+    if name in EMBEDDED:
+        model = efficientnet_lite(name, weights=initial, size=size)
     elif name in _applications():
         model = _application(name, size, initial)
     else:

