@@ -52,8 +52,8 @@ class FeatureOptions(Options):
     colors: int = Field(20, ge=1, le=256, description="how many colours a palette has")
     backbone: str = Field(
         DEFAULT_BACKBONE,
-        description="of the embedding: also efficientnet-lite1 or -lite2 (extra `lite`), any keras.applications name, or "
-        "a .keras file",
+        description="of the embedding: also efficientnet-lite1 and -lite2 (extra `lite`), any keras.applications name, "
+        "or a .keras file",
         examples=["NAME|FILE"],
     )
     weights: str | None = Field("imagenet", description="of the backbone: imagenet, none or a file", examples=["NAME"])

@@ -95,7 +95,7 @@ def test_another_backbone():
 
 
 def test_statistics_need_an_embedded_backbone():
-    with pytest.raises(InputError, match="style statistics need the backbone efficientnet-lite0, .*, not MobileNet"):
+    with pytest.raises(InputError, match=r"style statistics need the backbone efficientnet-lite0, .*, not MobileNet"):
         Embedding("MobileNet", size=SIZE, weights=None, statistics=True)(PICTURES)
 
 
