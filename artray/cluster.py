@@ -111,6 +111,13 @@ def cpus() -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
+def object_store_bytes() -> int:
+    """The room in the object store of the machine that has least of it, of those that work."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    working = [node for node in nodes if node.get("CPU", 0) >= 1] or nodes
+    return int(min((node.get("object_store_memory", 0) for node in working), default=0))
+
+
 def other_nodes() -> dict[str, str]:
     """The cluster's machines but this one: their ids, and a name and address of each for people."""
     here = ray.get_runtime_context().get_node_id()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artray import console
 from artray.catalogs.catalog import SAVE_ANEW, Reading, load_catalog
@@ -124,6 +125,13 @@ def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location])
     for line in (*found.problems, *result.lines()):
         console.say(line)
     return table.set_column(table.column_names.index(column), column, result.labels)
+
+
+def has_correction(ids: pa.ChunkedArray, corrections: Corrections, task: str) -> pa.ChunkedArray:
+    """Which rows have a correction of a task, by their `object_id`: at least those to which `correct` gives one."""
+    wanted = corrections.labels.get(task, {})
+    folded = pc.utf8_trim_whitespace(pc.utf8_normalize(ids, form="NFC"))
+    return pc.is_in(folded, value_set=pa.array([_folded(object_id) for object_id in wanted], ids.type))
 
 
 def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> Corrected:

@@ -6,9 +6,13 @@ import json
 import math
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artray.errors import InputError
 
@@ -16,6 +20,93 @@ Labels: TypeAlias = Literal["one", "multilabel", "soft"]
 """What a cell holds: a label; several, each true or not for itself; or shares of labels, which sum to 1."""
 
 SEPARATOR = ";"
+_ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The labels of many rows, in arrays: a million rows are no million dictionaries.
+
+    Row `r` has the labels `names[codes[i]]`, each with `shares[i]`, for `i` from `offsets[r]` to `offsets[r + 1]`.
+
+    Attributes:
+        names: All labels that occur, sorted.
+        offsets: (rows + 1,)
+        codes: (entries,) labels as indices into `names`.
+        shares: (entries,) 1, or of soft labels the shares of a row, which sum to 1.
+    """
+
+    names: list[str]
+    offsets: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int64]
+    shares: npt.NDArray[np.float64]
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(entries,) whose label each entry is."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(rows,) how many labels each row has."""
+        return np.diff(self.offsets)
+
+    def main(self) -> npt.NDArray[np.int64]:
+        """(rows,) each row's label with the largest share, of equal ones the last by name; -1 where it has none."""
+        found = np.full(len(self.offsets) - 1, -1, np.int64)
+        order = np.lexsort((self.codes, self.shares, self.rows))
+        found[self.rows[order]] = self.codes[order]  # of several the last stays
+        return found
+
+
+def encode_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str) -> Targets:
+    """What `read_targets` says of a column, in arrays; each different text is read once.
+
+    Args:
+        column: As there.
+        labels: Likewise.
+        name: Likewise.
+
+    Raises:
+        InputError: As there.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not pa.types.is_nested(column.type):
+        different = pc.unique(column)
+        read = _encoded(read_targets(different, labels, name))
+        return _taken(read, pc.index_in(column, value_set=different).to_numpy().astype(np.int64))
+    found: list[dict[str, float]] = []
+    place: list[npt.NDArray[np.int64]] = []
+    number: dict[tuple[tuple[str, float], ...], int] = {}
+    for start in range(0, len(column), _ROWS_AT_ONCE):
+        cells = read_targets(column.slice(start, _ROWS_AT_ONCE), labels, name)
+        rows = np.empty(len(cells), np.int64)
+        for row, cell in enumerate(cells):
+            rows[row] = number.setdefault(tuple(cell.items()), len(found))
+            if rows[row] == len(found):
+                found.append(cell)
+        place.append(rows)
+    return _taken(_encoded(found), np.concatenate(place or [np.empty(0, np.int64)]))
+
+
+def _encoded(cells: list[dict[str, float]]) -> Targets:
+    names = sorted({label for cell in cells for label in cell})
+    code = {label: number for number, label in enumerate(names)}
+    return Targets(
+        names,
+        np.cumsum([0, *map(len, cells)]),
+        np.array([code[label] for cell in cells for label in cell], np.int64),
+        np.array([share for cell in cells for share in cell.values()], np.float64),
+    )
+
+
+def _taken(targets: Targets, rows: npt.NDArray[np.int64]) -> Targets:
+    """The labels of some rows, which may be there several times."""
+    counts = targets.counts[rows]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    entries = np.arange(offsets[-1]) + np.repeat(targets.offsets[rows] - offsets[:-1], counts)
+    return Targets(targets.names, offsets, targets.codes[entries], targets.shares[entries])
 
 
 def read_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str) -> list[dict[str, float]]:

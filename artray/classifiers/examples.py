@@ -1,30 +1,36 @@
-"""Labelled examples: a table of who they are, and their inputs in Ray's object store (see `engine.examples`)."""
+"""Labelled examples: a table of who they are, and their inputs (see `engine.examples`).
+
+Who is an example is decided on columns, of which only labelled rows are kept; then only examples are read or decoded.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import ray
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from artray.bundles.description import refuse_bad_names
 from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInput, PictureInput
-from artray.catalogs.corrections import corrected
-from artray.catalogs.targets import read_targets
+from artray.catalogs.corrections import Corrections, corrected, has_correction, read_corrections
+from artray.catalogs.targets import Targets, encode_targets
 from artray.classifiers.config import ExamplesConfig
-from artray.engine.examples import decode_images
+from artray.classifiers.feature_inputs import Moments, read_color_maps, read_features
+from artray.engine.examples import Inputs
+from artray.engine.order import Indices
+from artray.engine.shards import Decoded, ExampleCache, decode_examples
 from artray.errors import InputError
 from artray.features.colormaps import learn_color_maps
-from artray.features.columns import matrix
 from artray.ingest.splits import PARTS, assign_folds
-from artray.storage import Location
+from artray.storage import Location, dataset_digest
+from artray.storage.located_rows import LocatedRows, read_rows
 from artray.storage.passes import read_run
 
 
@@ -37,11 +43,12 @@ class Examples:
         classes: The labels in the order of the model's outputs.
         targets: (n, classes) float32: one-hot, shares that sum to 1, or, with several labels, 1 for each.
         shape: Of one example's input.
-        blocks: References to arrays (rows, *shape) of inputs.
+        blocks: References to arrays (rows, *shape) of inputs in Ray's object store, or shards.
         place: (n, 2): in which block an example lies, and where in it.
         widths: For features, each column's width in the input, in order; empty for pictures.
         input: What an example's input is, and how the bundle's readers get the same from a work.
         dropped: What was left out, counted by reason.
+        moments: Of the training part's features; None for pictures.
     """
 
     table: pa.Table
@@ -53,16 +60,28 @@ class Examples:
     widths: dict[str, int]
     input: BundleInput
     dropped: dict[str, int]
+    moments: Moments | None = None
 
     def part(self, name: str) -> npt.NDArray[np.int64]:
         """Indices of the examples of one part."""
         return np.flatnonzero(np.asarray(self.table["part"]) == name)
+
+    @property
+    def example_bytes(self) -> int:
+        """Of one example's input."""
+        return int(np.prod(self.shape)) * (1 if len(self.shape) == 3 else 4)
+
+    @property
+    def inputs(self) -> Inputs:
+        """The inputs, as a worker takes them."""
+        return Inputs(self.blocks, self.place)
 
 
 def load_examples(
     config: ExamplesConfig,
     data: Location,
     *,
+    cache: ExampleCache | None = None,
     all_for_training: bool = False,
     corrections: Sequence[Location] = (),
     decoded: dict[Any, Any] | None = None,
@@ -72,12 +91,15 @@ def load_examples(
     Args:
         config: Which are wanted.
         data: The data set's URI.
+        cache: Where what is decoded is kept, and how much of it in memory; None: nothing is decoded, and all that is
+            read lies in memory.
         all_for_training: Every part becomes training, for the last fit of a model that has been evaluated.
         corrections: Files with labels of curators, which count for more than the target column's.
         decoded: Keeps decoded pictures for later calls that need the same of this data set.
 
     Raises:
         InputError: Columns are missing, a part is empty or there is only one class.
+        ArtrayError: The disk is full.
     """
     dataset = data.dataset()
     features = list(dict.fromkeys([*config.columns, *([COLOR_MAP] if config.colormaps else [])]))
@@ -87,36 +109,37 @@ def load_examples(
         if name not in dataset.schema.names:
             raise InputError(f"{data}: {_no_column(name, config, dataset.schema)}")
     known = [name for name in ("group", "fold", "image_uri") if name in dataset.schema.names]
-    needed = list(dict.fromkeys([*needed, *known]))
-    if config.input == "features":
-        table = dataset.to_table(columns=needed)
-        if corrections:
-            table = corrected(table, config.target, config.task, corrections)
-        chosen = _label(config, data, table, all_for_training)
-        return _with_features(config, data, table, chosen)
-    decoded = {} if decoded is None else decoded
-    key = config.input, config.size, *needed
-    if config.input == "patches":
-        if key not in decoded:
-            decoded[key] = decode_images(dataset, "patches", needed, config.size)
-        given: BundleInput = _patch_input(data, config.size)
-    else:
-        if key not in decoded:
-            decoded[key] = decode_images(dataset, "pictures", needed, config.size)
-        given = PictureInput(size=config.size)
-    table, blocks, place = decoded[key]
+    columns = [name for name in dict.fromkeys([*needed, *known]) if name not in features or name == config.target]
+    given = read_corrections(corrections) if corrections else None
+    rows = read_rows(dataset, columns, lambda table: _may_be_labelled(table, config, given))
     if corrections:
-        table = corrected(table, config.target, config.task, corrections)
-    chosen = _label(config, data, table, all_for_training)
+        rows = replace(rows, table=corrected(rows.table, config.target, config.task, corrections))
+    labelled = _Labelled(config, data, rows, all_for_training)
+    if config.input == "features":
+        return _with_features(config, data, rows, labelled.choose(), cache)
+    labelled.choose()  # before pictures are decoded: whether there would be enough if all of them could be read
+    assert cache is not None
+    candidates = labelled.candidates
+    source = dataset_digest(dataset)
+    wanted = rows.take(candidates)
+    table = wanted.addresses() if config.input == "patches" else wanted.table.select(["object_id", "image_uri"])
+    decoded = {} if decoded is None else decoded
+    key = config.input, config.size, candidates.tobytes()
+    if key not in decoded:
+        decoded[key] = decode_examples(table, cache, data=data, kind=config.input, size=config.size, source=source)
+    found: Decoded = decoded[key]
+    chosen = labelled.choose(found.status)
+    number = np.empty(len(rows.table), np.int64)
+    number[candidates] = np.arange(len(candidates))
     return Examples(
         table=chosen.table,
         classes=chosen.classes,
         targets=chosen.targets,
         shape=(config.size, config.size, 3),
-        blocks=blocks,
-        place=place[chosen.rows],
+        blocks=found.blocks,
+        place=found.place[number[chosen.rows]],
         widths={},
-        input=given,
+        input=_patch_input(data, config.size) if config.input == "patches" else PictureInput(size=config.size),
         dropped=chosen.dropped,
     )
 
@@ -151,78 +174,136 @@ def _no_column(name: str, config: ExamplesConfig, schema: pa.Schema) -> str:
     return f"has no column {name!r} {there}"
 
 
+def _may_be_labelled(table: pa.Table, config: ExamplesConfig, corrections: Corrections | None) -> pa.ChunkedArray:
+    """Which rows may have a label: those with a value in the target column, or with a correction."""
+    filled = pc.is_valid(table[config.target])
+    if corrections is None:
+        return filled
+    return pc.or_(filled, has_correction(table["object_id"], corrections, config.task))
+
+
 @dataclass(frozen=True)
 class _Chosen:
     """The rows of a table that are examples."""
 
-    rows: npt.NDArray[np.int64]
+    rows: Indices
     table: pa.Table
     classes: list[str]
     targets: npt.NDArray[np.float32]
     dropped: dict[str, int]
 
 
-def _label(config: ExamplesConfig, data: Location, table: pa.Table, all_for_training: bool) -> _Chosen:
-    labels = read_targets(table[config.target], config.labels, config.target)
-    status = table["status"].to_pylist()
-    parts = _parts(config, table, labels, all_for_training)
-    present = {
-        label
-        for shares, part, state in zip(labels, parts, status, strict=True)
-        if part == "train" and state == "ok"
-        for label in shares
-    }
-    classes = config.classes or sorted(present)
-    index = {name: number for number, name in enumerate(classes)}
-    dropped = {"unreadable": 0, "unlabelled": 0, "other label": 0}
-    keep = []
-    for row, (shares, state) in enumerate(zip(labels, status, strict=True)):
-        if state != "ok":
-            dropped["unreadable"] += 1
-        elif not shares:
-            dropped["unlabelled"] += 1
-        elif not shares.keys() & index.keys():
-            dropped["other label"] += 1
+class _Labelled:
+    """The rows that may be labelled, and which of them are examples.
+
+    Args:
+        config: Which are wanted.
+        data: The data set, for messages.
+        rows: The rows, with the status of each if the data set knows it.
+        all_for_training: Every part becomes training.
+    """
+
+    def __init__(self, config: ExamplesConfig, data: Location, rows: LocatedRows, all_for_training: bool):
+        self._config, self._data, self._rows, self._all = config, data, rows, all_for_training
+        self._table = table = rows.table
+        self._labels = labels = encode_targets(table[config.target], config.labels, config.target)
+        self._part = _parts(config, table, labels, all_for_training)
+        self._has_label = labels.counts > 0
+        if config.classes is not None:
+            wanted = np.isin(np.array(labels.names, object), config.classes)
+            self._has_wanted = np.bincount(labels.rows[wanted[labels.codes]], minlength=len(table)) > 0
         else:
-            keep.append(row)
-    unreadable = _Unreadable(table, labels, parts)
-    absent = [name for name in classes if name not in present]
-    if absent:
-        raise InputError(
-            f"{data}: no training example of {', '.join(absent)} in column {config.target!r}{unreadable.told('train')}"
-        )
-    if len(classes) < 2:
-        labels_there = f"only {classes[0]!r}" if classes else "no label"
-        why = unreadable.told("train") or "; two classes are needed"
-        raise InputError(f"{data}: the training part of column {config.target!r} has {labels_there}{why}")
-    refuse_bad_names(classes, data, config.target)
-    ids = table["object_id"].to_pylist()
-    numbers = table["patch"].to_pylist() if "patch" in table.column_names else [0] * len(ids)
-    rows = np.array(sorted(keep, key=lambda row: (ids[row], numbers[row])), np.int64)
-    targets = np.zeros((len(rows), len(classes)), np.float32)
-    for place, row in enumerate(rows):
-        for label in labels[row].keys() & index.keys():
-            targets[place, index[label]] = labels[row][label]
-    if config.labels == "soft":
-        targets /= targets.sum(axis=1, keepdims=True)
-    part = np.array(parts, object)[rows]
-    for name in ("train",) if all_for_training else PARTS:
-        if name not in part:
-            raise InputError(f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}")
-    known = [name for name in ("object_id", "patch", "image_uri") if name in table.column_names]
-    kept = table.select(known).take(rows)
-    return _Chosen(rows, kept.append_column("part", pa.array(part, pa.string())), classes, targets, dropped)
+            self._has_wanted = self._has_label
+        self._status = np.full(len(table), "ok", object)
+        if "status" in table.column_names:
+            self._status = table["status"].to_numpy()
+
+    @property
+    def candidates(self) -> Indices:
+        """The rows that have to be decoded, in the order in which they are stored.
+
+        The same for each fold. Pictures in the order of their ids, patches as they lie in their files.
+        """
+        found = np.flatnonzero(self._has_wanted & (self._status == "ok"))
+        if self._config.input == "patches":
+            return found
+        return found[self._order(found)]
+
+    def choose(self, status: npt.NDArray[Any] | None = None) -> _Chosen:
+        """The examples.
+
+        Args:
+            status: Of each candidate, where it is known.
+
+        Raises:
+            InputError: A part is empty or there is only one class.
+        """
+        config, data, labels, part = self._config, self._data, self._labels, self._part
+        state = self._status
+        if status is not None:
+            state = state.copy()
+            state[self.candidates] = status
+        readable = state == "ok"
+        of = labels.rows
+        learned = np.zeros(len(labels.names), bool)
+        learned[labels.codes[(readable & (part == "train"))[of]]] = True
+        present = {name for name, there in zip(labels.names, learned.tolist(), strict=True) if there}
+        classes = config.classes or sorted(present)
+        index = {name: number for number, name in enumerate(classes)}
+        column = np.array([index.get(name, -1) for name in labels.names], np.int64)[labels.codes]
+        has_class = np.bincount(of[column >= 0], minlength=len(part)) > 0
+        kept = readable & has_class
+        known = int((self._status == "ok").sum())  # to be readable, as far as the data set says
+        dropped = {
+            "unreadable": self._rows.unreadable + known - int(readable.sum()),
+            "unlabelled": self._rows.readable - known + int((readable & ~self._has_label).sum()),
+            "other label": int((readable & self._has_label & ~has_class).sum()),
+        }
+        unreadable = _Unreadable(state[self._has_label], part[self._has_label])
+        absent = [name for name in classes if name not in present]
+        if absent:
+            told = f"no training example of {', '.join(absent)} in column {config.target!r}"
+            raise InputError(f"{data}: {told}{unreadable.told('train')}")
+        if len(classes) < 2:
+            labels_there = f"only {classes[0]!r}" if classes else "no label"
+            why = unreadable.told("train") or "; two classes are needed"
+            raise InputError(f"{data}: the training part of column {config.target!r} has {labels_there}{why}")
+        refuse_bad_names(classes, data, config.target)
+        rows = np.flatnonzero(kept)
+        rows = rows[self._order(rows)]
+        number = np.full(len(part), -1, np.int64)
+        number[rows] = np.arange(len(rows))
+        entries = kept[of] & (column >= 0)
+        targets = np.zeros((len(rows), len(classes)), np.float32)
+        targets[number[of[entries]], column[entries]] = labels.shares[entries]
+        if config.labels == "soft":
+            targets /= targets.sum(axis=1, keepdims=True)
+        found = part[rows]
+        for name in ("train",) if self._all else PARTS:
+            if name not in found:
+                raise InputError(
+                    f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}"
+                )
+        known = [name for name in ("object_id", "patch", "image_uri") if name in self._table.column_names]
+        table = self._table.select(known).take(rows).append_column("part", pa.array(found, pa.string()))
+        return _Chosen(rows, table, classes, targets, dropped)
+
+    def _order(self, rows: Indices) -> Indices:
+        """Some rows by their ids, and patches by their number."""
+        keys = [name for name in ("object_id", "patch") if name in self._table.column_names]
+        ids = self._table.select(keys).take(rows)
+        order: Indices = pc.sort_indices(ids, sort_keys=[(key, "ascending") for key in keys]).to_numpy()
+        return order.astype(np.int64)
 
 
 class _Unreadable:
     """Labelled rows whose pictures can't be read, by part."""
 
-    def __init__(self, table: pa.Table, labels: Sequence[Mapping[str, float]], parts: Sequence[str]):
-        status = table["status"].to_pylist()
+    def __init__(self, status: npt.NDArray[Any], part: npt.NDArray[Any]):
+        bad = status != "ok"
         self._states: dict[str, Counter[str]] = {}
-        for shares, part, state in zip(labels, parts, status, strict=True):
-            if shares and state != "ok":
-                self._states.setdefault(part, Counter())[state] += 1
+        for name, state in zip(part[bad].tolist(), status[bad].tolist(), strict=True):
+            self._states.setdefault(name, Counter())[state] += 1
 
     def told(self, part: str) -> str:
         """The end of a message about a part that lacks examples; nothing where its pictures are not at fault."""
@@ -236,28 +317,25 @@ class _Unreadable:
         )
 
 
-def _parts(
-    config: ExamplesConfig, table: pa.Table, labels: Sequence[Mapping[str, float]], all_for_training: bool
-) -> list[str]:
+def _parts(config: ExamplesConfig, table: pa.Table, labels: Targets, all_for_training: bool) -> npt.NDArray[Any]:
     """Each row's part: the column `split`, unless the config wants one of some folds for validation.
 
     Ingest's folds (column `fold`) are taken where there are as many; else they are dealt here.
     """
-    parts: list[str] = table["split"].to_pylist()
     if all_for_training:
-        return ["train"] * len(parts)
+        return np.full(len(table), "train", object)
+    parts: npt.NDArray[Any] = table["split"].to_numpy().copy()
     if config.folds is None:
         return parts
-    groups = table["group" if "group" in table.column_names else "object_id"].to_pylist()
-    rows = [row for row, part in enumerate(parts) if part != "test" and labels[row]]
-    main = [max((share, label) for label, share in labels[row].items())[1] for row in rows]
-    given = table["fold"].to_pylist() if "fold" in table.column_names else []
-    if len({fold for fold in given if fold is not None}) == config.folds:
-        folds = [given[row] for row in rows]
+    rows = np.flatnonzero((parts != "test") & (labels.counts > 0))
+    given = table["fold"].drop_null().unique() if "fold" in table.column_names else []
+    if len(given) == config.folds:
+        folds = table["fold"].take(rows).to_pylist()
     else:  # the same for every seed: models of several seeds are compared, or put together, fold by fold
-        folds = assign_folds([groups[row] for row in rows], main, config.folds)
-    for row, fold in zip(rows, folds, strict=True):
-        parts[row] = "validation" if fold == config.fold else "train"
+        groups = table["group" if "group" in table.column_names else "object_id"].take(rows).to_pylist()
+        main = [labels.names[code] for code in labels.main()[rows].tolist()]
+        folds = assign_folds(groups, main, config.folds)
+    parts[rows] = np.where(np.array(folds, object) == config.fold, "validation", "train")
     return parts
 
 
@@ -269,35 +347,30 @@ def _patch_input(data: Location, size: int) -> PatchInput:
         raise InputError(f"{data}: not patches that make_patches has made") from error
 
 
-def _with_features(config: ExamplesConfig, data: Location, table: pa.Table, chosen: _Chosen) -> Examples:
-    # Filtered, not taken: that would put the lists together, which Arrow can't with more than 2³¹ numbers.
-    wanted = np.zeros(len(table), bool)
-    wanted[chosen.rows] = True
-    table = table.filter(pa.array(wanted))
-    row = (np.cumsum(wanted) - 1)[chosen.rows]  # of each example in what is left
+def _with_features(
+    config: ExamplesConfig, data: Location, rows: LocatedRows, chosen: _Chosen, cache: ExampleCache | None
+) -> Examples:
+    located = rows.take(chosen.rows)
+    training = np.asarray(chosen.table["part"]) == "train"
     color_maps = None
     if config.colormaps:
-        training = np.flatnonzero(np.asarray(chosen.table["part"]) == "train")
-        color_maps = _reference_maps(
-            matrix(table[COLOR_MAP], COLOR_MAP)[row[training]], chosen.targets[training], chosen.classes
-        )
+        maps = read_color_maps(data, located.take(np.flatnonzero(training)))
+        color_maps = _reference_maps(maps, chosen.targets[training], chosen.classes)
     given = FeatureInput(
         features=read_run(data)["arguments"]["features"], columns=config.columns, color_maps=color_maps
     )
-    groups = given.groups({name: table[name] for name in table.column_names})
-    values = np.concatenate(list(groups.values()), axis=1)
-    place = np.stack([np.zeros(len(values), np.int64), row], axis=1)
-    widths = {name: group.shape[1] for name, group in groups.items()}
+    found = read_features(data, located, given, training, cache)
     return Examples(
         table=chosen.table,
         classes=chosen.classes,
         targets=chosen.targets,
-        shape=values.shape[1:],
-        blocks=[ray.put(values)],
-        place=place,
-        widths=widths,
+        shape=(sum(found.widths.values()),),
+        blocks=found.blocks,
+        place=found.place,
+        widths=found.widths,
         input=given,
         dropped=chosen.dropped,
+        moments=found.moments,
     )
 
 

@@ -58,7 +58,7 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
     bundles = [load_bundle(uri) for uri in members]
     _check(members, bundles)
     models = [load_model(uri, bundle) for uri, bundle in zip(members, bundles, strict=True)]
-    examples, inputs = training.examples, Inputs(training.examples.blocks, training.examples.place)
+    examples, inputs = training.examples, training.examples.inputs
     model = averaged(models)
     test = examples.part("test")
     scores = np.zeros(examples.targets.shape, np.float32)

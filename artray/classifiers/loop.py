@@ -21,8 +21,8 @@ from artray.classifiers.examples import Examples
 from artray.classifiers.metrics import from_tallies, tallies
 from artray.engine.augmentation import augment, minority
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
-from artray.engine.examples import Inputs
 from artray.engine.optimizers import optimizer
+from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
 from artray.engine.worker_group import in_worker
@@ -59,7 +59,7 @@ class ClassifierTraining:
 
     Attributes:
         config: What is trained.
-        examples: From what; inputs are references to Ray's object store.
+        examples: From what; inputs are in Ray's object store, or in shards.
         standardize: Mean and variance of each feature over the training part.
         baseline: What a simple classifier says of the same works.
         out: Where the bundle goes.
@@ -125,7 +125,7 @@ class _Run:
         self._baseline, self._out, self._source = training.baseline, training.out, training.source
         self._rank, self._checkpoints, self._reporter = rank, checkpoints, Reporter(training.progress, rank)
         config, examples = training.config, training.examples
-        self._inputs = Inputs(examples.blocks, examples.place)
+        self._inputs = examples.inputs
         self._training = examples.part("train")
         self._validation = examples.part("validation")
         self._epochs = training.refit.epochs if training.refit else config.epochs
@@ -210,6 +210,7 @@ class _Run:
                 x = augment(x, indices, config.augment, config.seed, epoch, minority=self._small[indices])
             return x, self._examples.targets[indices], self._weights[indices]
 
+        self._inputs.follow(batches[position.step :], self._trainer.share)
         started, first = time.monotonic(), position.step
 
         def so_far() -> dict[str, Any]:
@@ -270,8 +271,11 @@ class _Run:
             batch = _FEATURE_BATCH
         else:
             batch = max(1, self._config.batch_size // self._config.accumulate)
+        batches = np.array_split(indices, range(batch, len(indices), batch))
+        self._inputs.follow(batches, self._trainer.share)
         logits = self._trainer.predict(self._inputs.take, indices, batch)
         if flip:
+            self._inputs.follow(batches, self._trainer.share)
             mirrored = self._trainer.predict(lambda rows: self._inputs.take(rows)[:, :, ::-1], indices, batch)
             logits = (logits + mirrored) / 2
         return np.asarray(logits, np.float32)
@@ -360,7 +364,7 @@ def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = Fals
     chance = np.random.default_rng([seed, epoch])
     training = examples.part("train")
     if not balanced:
-        return chance.permutation(training)
+        return shuffled(chance, training, examples.place, examples.example_bytes)
     classes = examples.targets[training].argmax(axis=1)
     drawn = []
     for number, wanted in enumerate(
@@ -370,7 +374,7 @@ def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = Fals
         if len(members):
             rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
             drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
-    return chance.permutation(np.concatenate(drawn))
+    return shuffled(chance, np.concatenate(drawn), examples.place, examples.example_bytes)
 
 
 def validation_metrics(

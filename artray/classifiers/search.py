@@ -31,6 +31,7 @@ from artray.classifiers.loop import ClassifierTraining, train_worker
 from artray.classifiers.station import baseline_features, standardization
 from artray.engine.grids import grid_values, readable, write_results
 from artray.engine.progress import begin_progress
+from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, cache_of
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
@@ -81,6 +82,11 @@ class SearchOptions(Options):
         "for each --data; default: --data, where it is one",
         examples=["URI"],
     )
+    baseline: bool = Field(
+        True, description="fit a logistic regression to the same works, to compare with; --no-baseline: don't"
+    )
+    cache: Location | None = CACHE
+    in_memory: float = IN_MEMORY
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ def search(options: SearchOptions) -> Counts:
     todo = [trial for run, trial in trials.items() if not (run / BUNDLE).exists()]
     console.say(f"{len(settings)} combinations, {len(trials)} trials; {len(trials) - len(todo)} done before")
     failed = _train(options, todo, sources) if todo else {}
+    (out / EXAMPLES).remove()
     trained = [run for run in trials if run not in failed]
     if not trained:
         raise ArtrayError(f"not one of {len(trials)} trials could be trained: {next(iter(failed.values()))}")
@@ -205,8 +212,8 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
     """Train; returns why those trials failed that did, by their run."""
     cluster.connect()
     check_nodes(options.data, [options.out])
-    read = _Reader(options, sources)
-    read.decode(trials)
+    read = _Reader(options, sources, trials)
+    read.decode()
     free = _workers(options, len(trials))
     failed: dict[Location, str] = {}
     running: dict[Any, tuple[_Worker, Location]] = {}
@@ -276,26 +283,31 @@ def _examples_key(config: ExamplesConfig) -> str:
 class _Reader:
     """Reads what trials share, once: pictures, examples, the baseline."""
 
-    def __init__(self, options: SearchOptions, sources: Sequence[str]):
+    def __init__(self, options: SearchOptions, sources: Sequence[str], trials: Sequence[_Trial]):
         self._options, self._sources = options, sources
+        # A trial of each set of pictures; the sets share the memory.
+        sets = {(trial.data, trial.config.input, trial.config.size, trial.config.target): trial for trial in trials}
+        self._pictures = [trial for key, trial in sorted(sets.items()) if trial.config.input != "features"]
+        share = options.in_memory / max(1, len(self._pictures))
+        self._cache = cache_of(options.cache, options.out, options.data, share)
         self._decoded: list[dict[Any, Any]] = [{} for _ in sources]
         self._baselines: dict[tuple[int, str], Baseline | None] = {}
         self._last: tuple[tuple[int, str], ClassifierTraining] | None = None
 
-    def decode(self, trials: Sequence[_Trial]) -> None:
+    def decode(self) -> None:
         """Decode the pictures of all trials: it needs CPUs, and the trials' processes will have taken all of them."""
-        for _, trial in sorted(
-            {(trial.data, trial.config.input, trial.config.size): trial for trial in trials}.items()
-        ):
-            if trial.config.input != "features":
-                self.training(trial)
+        for trial in self._pictures:
+            self.training(trial)
 
     def training(self, trial: _Trial) -> ClassifierTraining:
         """A trial's training, still without a place to write to."""
         key = trial.data, _examples_key(trial.config.examples)
         if self._last is None or self._last[0] != key:
             examples = load_examples(
-                trial.config.examples, self._options.data[trial.data], decoded=self._decoded[trial.data]
+                trial.config.examples,
+                self._options.data[trial.data],
+                cache=self._cache,
+                decoded=self._decoded[trial.data],
             )
             baseline = self._baseline(trial, examples)
             training = ClassifierTraining(
@@ -311,6 +323,8 @@ class _Reader:
 
     def _baseline(self, trial: _Trial, examples: Examples) -> Baseline | None:
         config, options = trial.config, self._options
+        if not options.baseline:
+            return None
         given = options.features[trial.data] if options.features else None
         features = baseline_features(given, options.data[trial.data], config)
         if features is None:

@@ -23,6 +23,7 @@ from artray.classifiers.fold_ensemble import write_fold_ensemble
 from artray.classifiers.loop import ClassifierTraining, Refit, train_worker
 from artray.classifiers.metrics import one_hot
 from artray.engine.outputs import earlier_bundle, say_left_out
+from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, ExampleCache, cache_of
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
@@ -70,6 +71,11 @@ class TrainOptions(Options):
     finalize: bool = Field(
         False, description="then fit again on all parts, test included, for as many epochs as were best"
     )
+    baseline: bool = Field(
+        True, description="fit a logistic regression to the same works, to compare with; --no-baseline: don't"
+    )
+    cache: Location | None = CACHE
+    in_memory: float = IN_MEMORY
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     corrections: list[Location] = Field(
         [], description="the curator's corrections from the page, on top of the target column", examples=["FILE"]
@@ -95,8 +101,9 @@ def train(options: TrainOptions) -> Counts:
     if options.corrections:
         files = [uri.read_bytes() for uri in options.corrections]
         source = digest(source.encode(), *files)
+    cache = cache_of(options.cache, out, [options.data], options.in_memory)
     if options.folds is not None:
-        return _train_folds(options, config, out, source)
+        return _train_folds(options, config, cache, source)
     evaluated = earlier_bundle(
         out,
         load_bundle,
@@ -115,7 +122,7 @@ def train(options: TrainOptions) -> Counts:
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     if evaluated is None:
         console.say(f"reading examples from {options.data}")
-        examples = load_examples(config.examples, options.data, corrections=options.corrections)
+        examples = load_examples(config.examples, options.data, cache=cache, corrections=options.corrections)
         _show(config, examples)
         baseline = _baseline(options, config, examples)
         if (out / BUNDLE).exists():  # removed only now that the data can be used
@@ -133,13 +140,15 @@ def train(options: TrainOptions) -> Counts:
         )
     if options.finalize:
         console.say("fitting again on all parts")
-        _refit(options, config, out, source)
+        _refit(options, config, cache, source)
     (out / TRAINING).remove()
+    (out / EXAMPLES).remove()
     return _summary(out, config)
 
 
-def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, source: str) -> Counts:
+def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache, source: str) -> Counts:
     """A model a fold, each a bundle below `out/folds/`, and their mean as the bundle in `out`."""
+    out = options.out
     if options.finalize or config.folds is not None or config.colormaps:
         raise InputError("--folds: goes neither with --finalize nor with the config's `folds` or `colormaps`")
     config = config.model_copy(update={"folds": options.folds})
@@ -161,9 +170,8 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading examples from {options.data}")
     decoded: dict[Any, Any] = {}
-    examples = load_examples(
-        replace(config.examples, folds=None), options.data, corrections=options.corrections, decoded=decoded
-    )
+    read = partial(load_examples, data=options.data, cache=cache, corrections=options.corrections, decoded=decoded)
+    examples = read(replace(config.examples, folds=None))
     _show(config, examples)
     baseline = _baseline(options, config, examples)
     if (out / BUNDLE).exists():
@@ -176,7 +184,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
                 console.say(f"fold {fold}: done before")
                 continue
             remove_written(member, _WRITTEN)
-        dealt = load_examples(told.examples, options.data, corrections=options.corrections, decoded=decoded)
+        dealt = read(told.examples)
         _fit(
             options,
             ClassifierTraining(
@@ -191,12 +199,15 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
         training = ClassifierTraining(config=config, examples=examples, baseline=baseline, out=out, source=source)
         ray.get(task.remote(members, training))
     folds = read_evaluation(out)["folds"]
+    (out / EXAMPLES).remove()
     rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in folds["figures"].items()]
     console.table(f"{config.task}: each of {options.folds} folds, on its validation part", ["", "mean", "spread"], rows)
     return _summary(out, config) | {"folds": folds["figures"]}
 
 
 def _baseline(options: TrainOptions, config: TrainConfig, examples: Examples) -> Baseline | None:
+    if not options.baseline:
+        return None
     features = baseline_features(options.features, options.data, config)
     return fit_baseline(examples, features, config.columns, config.multilabel)
 
@@ -206,13 +217,15 @@ def baseline_features(features: Location | None, data: Location, config: TrainCo
     return features or (data if config.input == "features" else None)
 
 
-def _refit(options: TrainOptions, config: TrainConfig, out: Location, source: str) -> None:
+def _refit(options: TrainOptions, config: TrainConfig, cache: ExampleCache, source: str) -> None:
     """Replace the evaluated model in `out` by one that has learned from the test part too; the evaluation stays."""
+    out = options.out
     bundle = load_bundle(out)
     classes = [item.name for item in bundle.classes]
     examples = load_examples(
         replace(config.examples, classes=classes),
         options.data,
+        cache=cache,
         all_for_training=True,
         corrections=options.corrections,
     )
@@ -271,11 +284,10 @@ def _summaries(options: TrainOptions, training: ClassifierTraining) -> Location 
 
 def standardization(examples: Examples) -> tuple[list[float], list[float]] | None:
     """Mean and variance of each feature over the training part; pictures are scaled by their model."""
-    if len(examples.shape) != 1:
+    if examples.moments is None:
         return None
-    matrix = ray.get(examples.blocks[0])[examples.place[examples.part("train"), 1]]
-    variance = matrix.var(axis=0)
-    return matrix.mean(axis=0).tolist(), np.where(variance > 1e-8, variance, 1.0).tolist()
+    variance = examples.moments.variance
+    return examples.moments.mean.tolist(), np.where(variance > 1e-8, variance, 1.0).tolist()
 
 
 def _show(config: TrainConfig, examples: Examples) -> None:

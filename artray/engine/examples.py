@@ -1,36 +1,110 @@
-"""Examples in Ray's object store: decoded once, seen by every worker.
+"""Training examples, as a worker takes them: any of them, by index, from memory or from shards.
 
-Every worker sees all examples (on one node they share the memory), so a global batch can be the same set of examples
-for any number of workers.
+Every worker can take every example, so a global batch can be the same set of examples for any number of workers.
+Examples that fit lie in Ray's object store, where all workers of a node read the same memory. Others are shards: files
+of plain numbers, of which a worker reads what it is about to take, a window ahead (see `engine.order`).
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
-from typing import Any, Literal
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
-from PIL import Image
 
-from artray import cluster
-from artray.images.pictures import DecodeSize, read_pictures
-from artray.patches.squares import resized
+from artray.engine.order import Indices, window_of
+from artray.errors import ArtrayError
+from artray.storage import Location, read_error
+
+_READERS = 8  # threads that read at once
+_READ_BYTES = 4 << 20  # of examples in one read
+_GAP_BYTES = {False: 16 << 10, True: 512 << 10}  # on S3: cheaper to be read and thrown away than to be asked for anew
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Examples in a file: their numbers one after the other, in C order, and nothing else.
+
+    Attributes:
+        file: Where.
+        rows: How many.
+        shape: Of each.
+        dtype: NumPy's name of the numbers' type.
+    """
+
+    file: Location
+    rows: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def example_bytes(self) -> int:
+        """What an example has."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def read(self, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Some examples, (stop - start, *shape).
+
+        Raises:
+            ArtrayError: They can't be read: the file has gone, or is not whole.
+        """
+        stop = self.rows if stop is None else stop
+        wanted = (stop - start) * self.example_bytes
+        try:
+            fs, path = self.file.filesystem()
+            data = fs.cat_file(path, start=start * self.example_bytes, end=stop * self.example_bytes)
+        except Exception as error:
+            raise ArtrayError(f"{self.file}: {read_error(error).message}; {_AGAIN}") from error
+        if len(data) != wanted:
+            raise ArtrayError(f"{self.file}: is not whole; {_AGAIN}")
+        return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape)
+
+
+_AGAIN = "run the same command again: it makes anew what is missing of the decoded examples, and goes on"
 
 
 class Inputs:
-    """A worker's view of the inputs: any examples, by index."""
+    """A worker's view of the inputs: any examples, by index.
 
-    def __init__(self, blocks: Sequence[Any], place: npt.NDArray[np.int64]):
-        self._blocks = ray.get(list(blocks))  # zero-copy: arrays in the node's shared memory
+    Args:
+        blocks: References to arrays (rows, *shape) in Ray's object store, or shards.
+        place: (n, 2): in which block an example lies, and where in it.
+    """
+
+    def __init__(self, blocks: Sequence[Any], place: Indices):
         self._place = place
+        self._shards = [block for block in blocks if isinstance(block, Shard)]
+        # Zero-copy: arrays in the node's shared memory.
+        self._blocks = [] if self._shards else ray.get(list(blocks))
+        self._ahead = _Ahead(self._shards, place) if self._shards else None
 
-    def take(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """The inputs of some examples, (len(indices), *shape)."""
+    def follow(self, batches: Sequence[Indices], share: Callable[[Indices], Indices]) -> None:
+        """Say what will be taken, so that shards are read ahead; nothing but time depends on it.
+
+        Args:
+            batches: The examples of each global batch, in the order in which they are taken from now on.
+            share: From a batch to what this worker takes of it.
+        """
+        if self._ahead is None or not len(batches):
+            return
+        order = np.concatenate([share(batch) for batch in batches])
+        whole = window_of(self._shards[0].example_bytes)
+        self._ahead.follow(order, math.ceil(whole * len(order) / sum(map(len, batches))))
+
+    def take(self, indices: Indices) -> npt.NDArray[Any]:
+        """The inputs of some examples, (len(indices), *shape).
+
+        Raises:
+            ArtrayError: A shard can't be read.
+        """
+        if self._ahead is not None:
+            return self._ahead.take(indices)
         block, row = self._place[indices].T
         first = self._blocks[block[0]]
         if len(self._blocks) == 1:
@@ -42,58 +116,63 @@ class Inputs:
         return taken
 
 
-def decode_images(
-    dataset: Any, kind: Literal["pictures", "patches"], columns: Sequence[str], size: int
-) -> tuple[pa.Table, list[Any], npt.NDArray[np.int64]]:
-    """Decode all pictures of a manifest, or patches, once, in Ray tasks; the arrays stay in the object store.
+class _Ahead:
+    """Shards, read a window ahead of what is taken."""
 
-    Args:
-        dataset: As from `storage.dataset`.
-        kind: What it holds.
-        columns: Which of its columns are wanted; `image_uri` of a manifest, `status` of patches among them.
-        size: Side in pixels.
+    def __init__(self, shards: Sequence[Shard], place: Indices):
+        self._shards, self._place = shards, place
+        self._readers = ThreadPoolExecutor(_READERS, "shards")
+        self._reader = ThreadPoolExecutor(1, "window")
+        self._waiting: deque[Indices] = deque()
+        self._windows: deque[tuple[Indices, Future[npt.NDArray[Any]]]] = deque()
 
-    Returns:
-        The columns, with `status`; references to uint8 arrays (rows, size, size, 3); and (rows, 2): in which array a
-        row's picture lies, and where in it. It is black where the status is not ok.
-    """
-    decode = {"pictures": _decode_pictures, "patches": _decode_patches}[kind]
-    remote = ray.remote(num_returns=2)(decode)
-    fs = dataset.filesystem
-    groups = [(fragment.path, group.id) for fragment in dataset.get_fragments() for group in fragment.row_groups]
-    started = [remote.remote(fs, path, group, list(columns), size) for path, group in groups]
-    with cluster.unwrapped_errors():
-        tables = ray.get([table for table, _ in started])
-    place = np.concatenate(
-        [np.stack([np.full(len(table), block), np.arange(len(table))], axis=1) for block, table in enumerate(tables)]
-    ).astype(np.int64)
-    return pa.concat_tables(tables), [block for _, block in started], place
+    def follow(self, order: Indices, window: int) -> None:
+        for _, coming in self._windows:
+            coming.cancel()
+        self._windows.clear()
+        self._waiting = deque(order[start : start + window] for start in range(0, len(order), window))
+        self._begin()
 
+    def take(self, indices: Indices) -> npt.NDArray[Any]:
+        first = self._shards[0]
+        taken = np.empty((len(indices), *first.shape), first.dtype)
+        left = np.arange(len(indices))
+        for number in range(len(self._windows)):
+            examples, coming = self._windows[number]
+            at = np.minimum(np.searchsorted(examples, indices[left]), len(examples) - 1)
+            here = examples[at] == indices[left]
+            if here.any():
+                taken[left[here]] = coming.result()[at[here]]
+                left = left[~here]
+                if number:  # what was before is done with
+                    for _ in range(number):
+                        self._windows.popleft()
+                    self._begin()
+                    break
+            if not len(left):
+                break
+        if len(left):  # nobody has said that these would be taken now
+            taken[left] = self._read(indices[left])
+        return taken
 
-def _read_group(fs: Any, path: str, group: int, columns: Sequence[str]) -> pa.Table:
-    with fs.open_input_file(path) as source:
-        return pq.ParquetFile(source).read_row_group(group, columns=list(columns))
+    def _begin(self) -> None:
+        while self._waiting and len(self._windows) < 2:
+            examples = np.unique(self._waiting.popleft())
+            self._windows.append((examples, self._reader.submit(self._read, examples)))
 
+    def _read(self, indices: Indices) -> npt.NDArray[Any]:
+        first = self._shards[0]
+        taken = np.empty((len(indices), *first.shape), first.dtype)
+        block, row = self._place[indices].T
+        order = np.lexsort((row, block))
+        gap = 1 + _GAP_BYTES[first.file.is_s3] // max(1, first.example_bytes)
+        cuts = np.flatnonzero((np.diff(block[order]) != 0) | (np.diff(row[order]) > gap)) + 1
 
-def _decode_patches(fs: Any, path: str, group: int, columns: list[str], size: int) -> tuple[pa.Table, Any]:
-    table = _read_group(fs, path, group, [*columns, "image"])
-    images = np.zeros((len(table), size, size, 3), np.uint8)
-    for row, image in enumerate(table["image"].to_pylist()):
-        if image is not None:
-            images[row] = resized(np.asarray(Image.open(io.BytesIO(image["bytes"])).convert("RGB")), size)
-    return table.drop_columns(["image"]), images
+        def fill(places: Indices) -> None:
+            begin, end = int(row[places[0]]), int(row[places[-1]]) + 1
+            taken[places] = self._shards[block[places[0]]].read(begin, end)[row[places] - begin]
 
-
-def _decode_pictures(fs: Any, path: str, group: int, columns: list[str], size: int) -> tuple[pa.Table, Any]:
-    table = _read_group(fs, path, group, columns)
-    images = np.zeros((len(table), size, size, 3), np.uint8)
-    state = []
-    start = 0
-    decode_size = DecodeSize(size)
-    for pictures in read_pictures(table, [decode_size]):
-        for row, image in zip(pictures.readable, pictures.images[decode_size], strict=True):
-            images[start + row] = image
-        state.append(pictures.state["status"])
-        start += len(pictures.rows)
-    status = pa.chunked_array([chunk for column in state for chunk in column.chunks])
-    return table.append_column("status", status), images
+        most = max(1, _READ_BYTES // max(1, first.example_bytes))
+        runs = [run[start : start + most] for run in np.split(order, cuts) for start in range(0, len(run), most)]
+        list(self._readers.map(fill, runs))
+        return taken

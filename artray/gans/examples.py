@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artray.bundles.description import refuse_bad_names
-from artray.catalogs.targets import read_targets
-from artray.engine.examples import decode_images
+from artray.catalogs.targets import encode_targets
+from artray.engine.examples import Inputs
+from artray.engine.shards import Decoded, ExampleCache, decode_examples
 from artray.errors import InputError
 from artray.gans.config import GanConfig
 from artray.storage import Location, dataset_digest
+from artray.storage.located_rows import LocatedRows, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,7 @@ class Pictures:
         ids: Each one's `object_id`; of patches, those of their works.
         classes: The labels in the order of the networks' input; empty without a target.
         labels: (n, classes) float32, one-hot.
-        blocks: References to uint8 arrays (rows, size, size, 3) in Ray's object store.
+        blocks: References to uint8 arrays (rows, size, size, 3) in Ray's object store, or shards.
         place: (n, 2): in which block a picture lies, and where in it.
         source: Fingerprint of the data set.
         dropped: What was left out, counted by reason.
@@ -39,16 +43,23 @@ class Pictures:
     source: str
     dropped: dict[str, int]
 
+    @property
+    def inputs(self) -> Inputs:
+        """The pictures, as a worker takes them."""
+        return Inputs(self.blocks, self.place)
 
-def load_pictures(config: GanConfig, data: Location) -> Pictures:
-    """Read the readable pictures of the training part; where the data have no column `split`, of all.
+
+def load_pictures(config: GanConfig, data: Location, cache: ExampleCache) -> Pictures:
+    """Decode the pictures of the training part; where the data have no column `split`, of all.
 
     Args:
         config: Its `input`, `size`, `target`, `classes` and `batch_size`.
         data: The data set's URI.
+        cache: Where what is decoded is kept, and how much of it in memory.
 
     Raises:
         InputError: Columns are missing, there are fewer pictures than a batch holds, or there is no picture of a class.
+        ArtrayError: The disk is full.
     """
     dataset = data.dataset()
     names = dataset.schema.names
@@ -60,58 +71,113 @@ def load_pictures(config: GanConfig, data: Location) -> Pictures:
             raise InputError(f"{data}: has no column {name!r}{hint} (it has {', '.join(names)})")
     if "split" in names and "split" not in needed:
         needed.append("split")
-    table, blocks, place = decode_images(dataset, config.input, needed, config.size)
-    status = table["status"].to_pylist()
-    parts = table["split"].to_pylist() if "split" in names else ["train"] * len(table)
-    labels = _labels(config, table)
-    dropped = {"unreadable": 0, "unlabelled": 0, "other label": 0}
-    keep = []
-    for row, (state, part, label) in enumerate(zip(status, parts, labels, strict=True)):
-        if part != "train":
-            continue
-        if state != "ok":
-            dropped["unreadable"] += 1
-        elif config.target is not None and label is None:
-            dropped["unlabelled"] += 1
-        elif config.classes is not None and label not in config.classes:
-            dropped["other label"] += 1
-        else:
-            keep.append(row)
-    if len(keep) < config.batch_size:
-        of = " of the part train" if "split" in names else ""
-        pictures = {0: "no picture", 1: "one picture"}.get(len(keep), f"{len(keep)} pictures")
-        left = ", ".join(f"{number} {reason}" for reason, number in dropped.items() if number)
-        raise InputError(
-            f"{data}: has {pictures}{of} to learn from{f' ({left})' if left else ''}, fewer than a batch "
-            f"(batch_size: {config.batch_size})"
-            + ("; if the pictures have moved, run ingest again where they are now" if dropped["unreadable"] else "")
-        )
-    classes = config.classes or sorted({label for label in map(labels.__getitem__, keep) if label is not None})
-    if config.target is not None and len(classes) < 2:
-        raise InputError(f"{data}: column {config.target!r} has only {classes[0]!r}; without target: all are learned")
-    refuse_bad_names(classes, data, config.target)
-    ids = table["object_id"].to_pylist()
-    numbers = table["patch"].to_pylist() if config.input == "patches" else [0] * len(ids)
-    rows = np.array(sorted(keep, key=lambda row: (ids[row], numbers[row])), np.int64)
-    one_hot = np.zeros((len(rows), len(classes)), np.float32)
-    if classes:
-        index = {name: number for number, name in enumerate(classes)}
-        one_hot[np.arange(len(rows)), [index[str(labels[row])] for row in rows]] = 1
-        for name in np.array(classes)[one_hot.sum(axis=0) == 0]:
-            raise InputError(f"{data}: no picture of {name} in column {config.target!r}")
+    rows = read_rows(dataset, needed, partial(_is_of_training, "split" in names))
+    ids = rows.table.select([name for name in ("object_id", "patch") if name in rows.table.column_names])
+    order = pc.sort_indices(ids, sort_keys=[(name, "ascending") for name in ids.column_names])
+    rows = rows.take(order.to_numpy().astype(np.int64))
+    chosen = _Chosen(config, data, rows)
+    chosen.check(few=False)  # before anything is decoded
+    candidates = rows.take(chosen.rows)
     source = dataset_digest(dataset)
+    stored = np.arange(len(chosen.rows))
+    if config.input == "patches":  # as they lie in their files
+        stored = candidates.stored()
+        table = candidates.take(stored).addresses()
+    else:
+        table = candidates.table.select(["object_id", "image_uri"])
+    found = Decoded(np.empty(0, object), [], np.empty((0, 2), np.int64))
+    if len(table):
+        found = decode_examples(table, cache, data=data, kind=config.input, size=config.size, source=source)
+    place, status = np.empty_like(found.place), np.empty_like(found.status)
+    place[stored], status[stored] = found.place, found.status
+    chosen.leave_out(status)
+    chosen.check(few=True)
+    one_hot = np.zeros((len(chosen.rows), len(chosen.classes)), np.float32)
+    if chosen.classes:
+        index = {name: number for number, name in enumerate(chosen.classes)}
+        one_hot[np.arange(len(chosen.rows)), [index[str(label)] for label in chosen.labels]] = 1
+        for name in np.array(chosen.classes)[one_hot.sum(axis=0) == 0]:
+            raise InputError(f"{data}: no picture of {name} in column {config.target!r}")
     return Pictures(
-        ids=[ids[row] for row in rows],
-        classes=classes,
+        ids=rows.table["object_id"].take(chosen.rows).to_pylist(),
+        classes=chosen.classes,
         labels=one_hot,
-        blocks=blocks,
-        place=place[rows],
+        blocks=found.blocks,
+        place=place[status == "ok"],
         source=source,
-        dropped=dropped,
+        dropped=chosen.dropped,
     )
 
 
-def _labels(config: GanConfig, table: pa.Table) -> list[str | None]:
-    if config.target is None:
-        return [None] * len(table)
-    return [next(iter(shares), None) for shares in read_targets(table[config.target], "one", config.target)]
+def _is_of_training(has_parts: bool, table: pa.Table) -> pa.ChunkedArray:
+    if has_parts:
+        return pc.equal(table["split"], "train")
+    return pa.chunked_array([pa.array(np.ones(len(table), bool))])
+
+
+class _Chosen:
+    """Which rows of the training part are learned from.
+
+    Attributes:
+        rows: Their numbers.
+        labels: Their labels, None without a target.
+        dropped: What was left out, counted by reason.
+    """
+
+    def __init__(self, config: GanConfig, data: Location, rows: LocatedRows):
+        self._config, self._data = config, data
+        table = rows.table
+        self._of = " of the part train" if "split" in table.column_names else ""
+        labels = np.full(len(table), None, object)
+        if config.target is not None:
+            read = encode_targets(table[config.target], "one", config.target)
+            names = np.array([*read.names, None], object)
+            labels = names[read.main()]  # -1: None, the last
+        readable = np.ones(len(table), bool)
+        if "status" in table.column_names:
+            readable = np.asarray(pc.equal(table["status"], "ok"))
+        labelled = labels != np.array(None) if config.target is not None else np.ones(len(table), bool)
+        wanted = np.ones(len(table), bool)
+        if config.classes is not None:
+            wanted = np.isin(labels.astype(str), config.classes)
+        self.dropped = {
+            "unreadable": int((~readable).sum()),
+            "unlabelled": int((readable & ~labelled).sum()),
+            "other label": int((readable & labelled & ~wanted).sum()),
+        }
+        self.rows = np.flatnonzero(readable & labelled & wanted)
+        self.labels = labels[self.rows].tolist()
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels in the order of the networks' input."""
+        return self._config.classes or sorted({label for label in self.labels if label is not None})
+
+    def leave_out(self, status: npt.NDArray[Any]) -> None:
+        """Leave out what can't be read, by the status of each row."""
+        readable = status == "ok"
+        self.dropped["unreadable"] += int((~readable).sum())
+        self.rows = self.rows[readable]
+        self.labels = [label for label, good in zip(self.labels, readable.tolist(), strict=True) if good]
+
+    def check(self, *, few: bool) -> None:
+        """See that there is enough to learn from.
+
+        Args:
+            few: Whether a batch must be full: asked when it is known what can be read.
+        """
+        config, data, number = self._config, self._data, len(self.rows)
+        if few and number < config.batch_size:
+            pictures = {0: "no picture", 1: "one picture"}.get(number, f"{number} pictures")
+            left = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items() if count)
+            moved = "; if the pictures have moved, run ingest again where they are now"
+            raise InputError(
+                f"{data}: has {pictures}{self._of} to learn from{f' ({left})' if left else ''}, fewer than a batch "
+                f"(batch_size: {config.batch_size}){moved if self.dropped['unreadable'] else ''}"
+            )
+        classes = self.classes
+        if config.target is not None and classes and len(classes) < 2:
+            raise InputError(
+                f"{data}: column {config.target!r} has only {classes[0]!r}; without target: all are learned"
+            )
+        refuse_bad_names(classes, data, config.target)

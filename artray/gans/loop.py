@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from artray.engine.augmentation import augment
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
-from artray.engine.examples import Inputs
 from artray.engine.optimizers import optimizer
+from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
 from artray.engine.worker_group import TRAINING, in_worker
 from artray.errors import ArtrayError, InputError
@@ -35,7 +35,7 @@ class GanTraining:
 
     Attributes:
         config: What is trained.
-        pictures: From what; references to Ray's object store.
+        pictures: From what; they are in Ray's object store, or in shards.
         out: Where the bundle goes.
         progress: The actor that the driver watches.
         summaries: Folder or prefix for TensorBoard's logs, None for none.
@@ -94,7 +94,7 @@ class _Run:
         self._rank, self._checkpoints, self._reporter = rank, checkpoints, Reporter(training.progress, rank)
         self._names = METRICS
         config, pictures = training.config, training.pictures
-        self._inputs = Inputs(pictures.blocks, pictures.place)
+        self._inputs = pictures.inputs
         model = config.model
         classes, settings = len(pictures.classes), model.settings()
         self._generator = partial(
@@ -144,7 +144,8 @@ class _Run:
     def _epoch(self) -> None:
         config, position = self._config, self._position
         epoch = position.epoch
-        order = np.random.default_rng([config.seed, epoch]).permutation(len(self._pictures.ids))
+        pictures, chance = self._pictures, np.random.default_rng([config.seed, epoch])
+        order = shuffled(chance, np.arange(len(pictures.ids)), pictures.place, 3 * config.size**2)
         number = len(order) // config.batch_size
         batches = [order[step * config.batch_size : (step + 1) * config.batch_size] for step in range(number)]
         rates = [self._rates(epoch + (step + 0.5) / number) for step in range(number)]
@@ -153,6 +154,7 @@ class _Run:
             x = augment(self._inputs.take(indices), indices, config.augment, config.seed, epoch)
             return x, self._pictures.labels[indices]
 
+        self._inputs.follow(batches[position.step :], self._trainer.share)
         while position.step < number:
             steps = until_checkpoint(position.step, number, config.checkpoint_steps)
             began = time.perf_counter()

@@ -11,6 +11,7 @@ from artray import console
 from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
 from artray.engine.outputs import earlier_bundle, say_left_out
+from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, cache_of
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.gans.config import read_config
 from artray.gans.examples import Pictures, load_pictures
@@ -41,6 +42,8 @@ class GanOptions(Options):
     out: Location = Field(description="folder or s3:// prefix for the generator bundle", examples=["URI"])
     workers: Workers = 1
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
+    cache: Location | None = CACHE
+    in_memory: float = IN_MEMORY
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
     overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
@@ -59,6 +62,7 @@ def train_gan(options: GanOptions) -> Counts:
     keep_apart(out, {}, {"--data": options.data})
     refuse_other_job(out, "generator")
     out.ensure_writable()
+    cache = cache_of(options.cache, out, [options.data], options.in_memory)
     source = dataset_digest(options.data.dataset())
     earlier = earlier_bundle(
         out,
@@ -73,7 +77,7 @@ def train_gan(options: GanOptions) -> Counts:
         return _summary(out)
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading pictures from {options.data}")
-    pictures = load_pictures(config, options.data)
+    pictures = load_pictures(config, options.data, cache)
     _show(pictures)
     if (out / BUNDLE).exists():  # removed only now that the data can be used
         remove_written(out, _WRITTEN)
@@ -91,6 +95,7 @@ def train_gan(options: GanOptions) -> Counts:
     training = GanTraining(config=config, pictures=pictures, out=out, summaries=summaries)
     group.run(train_worker, training)
     (out / TRAINING).remove()
+    (out / EXAMPLES).remove()
     return _summary(out)
 
 

@@ -10,7 +10,6 @@ import pytest
 from artray.bundles.inputs import FeatureInput
 from artray.classifiers.config import ExamplesConfig, TrainConfig
 from artray.classifiers.examples import load_examples
-from artray.engine.examples import Inputs
 from artray.errors import InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
 from artray.storage import Location
@@ -50,7 +49,7 @@ def test_examples_of_a_feature_table(tmp_path: Path) -> None:
     assert found.dropped == {"unreadable": 1, "unlabelled": 1, "other label": 1}
     assert found.widths == {"brightness": 1, "embedding": 2}
     assert found.targets[:2].tolist() == [[1, 0], [0, 1]]
-    taken = Inputs(found.blocks, found.place).take(np.array([1, 0]))
+    taken = found.inputs.take(np.array([1, 0]))
     assert taken.tolist() == [[2, 4, 5], [1, 2, 3]]
 
 
@@ -94,7 +93,7 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
     for name, reference in learned.items():
         assert np.allclose(found.input.color_maps[name], reference, atol=1e-3)
     assert found.widths == {"brightness": 1, "color_map_distances": 2}
-    taken = Inputs(found.blocks, found.place).take(np.arange(12))
+    taken = found.inputs.take(np.arange(12))
     assert np.allclose(taken[:, 1:], color_map_distances(maps, learned), atol=1e-4)
     # The same from the bundle's `input`, as JSON keeps it.
     again = FeatureInput.model_validate_json(found.input.model_dump_json())

@@ -11,10 +11,10 @@ from PIL import Image
 
 from artray.bundles.classifier import load_keras
 from artray.bundles.generator import BUNDLE, DISCRIMINATOR, load_generator, load_generator_bundle
-from artray.engine.examples import Inputs
+from artray.engine.shards import ExampleCache
 from artray.errors import ArtrayError, InputError
-from artray.gans.config import read_config
-from artray.gans.examples import load_pictures
+from artray.gans.config import GanConfig, read_config
+from artray.gans.examples import Pictures, load_pictures
 from artray.gans.latents import draw_latents
 from artray.gans.station import GanOptions, train_gan
 from artray.storage import Location
@@ -63,6 +63,10 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
 def run(manifest: str, out: Path, workers: int = 1, **changes: str) -> dict[str, object]:
     options = GanOptions(config=CONFIG, data=manifest, out=str(out), workers=workers, set={**SMALL, **changes})
     return train_gan(options)
+
+
+def read(config: GanConfig, data: str, folder: Path) -> Pictures:
+    return load_pictures(config, Location.parse(data), ExampleCache(Location.parse(folder / "examples")))
 
 
 def curves(out: Path) -> list[dict[str, float]]:
@@ -134,9 +138,11 @@ def test_a_loss_that_is_no_number_is_one_line(manifest: str, tmp_path: Path) -> 
         ({"input": "patches"}, "has no column 'status'"),
     ],
 )
-def test_data_that_does_not_fit_the_config(manifest: str, changes: dict[str, str], message: str) -> None:
+def test_data_that_does_not_fit_the_config(
+    manifest: str, changes: dict[str, str], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=message):
-        load_pictures(read_config(CONFIG, {**SMALL, **changes}), Location.parse(manifest))
+        read(read_config(CONFIG, {**SMALL, **changes}), manifest, tmp_path)
 
 
 def test_one_picture_is_too_few_and_without_parts_all_are_learned(manifest: str, tmp_path: Path) -> None:
@@ -144,11 +150,11 @@ def test_one_picture_is_too_few_and_without_parts_all_are_learned(manifest: str,
     config = read_config(CONFIG, {"size": "32", "batch_size": "8"})
     for name, rows in (("all", table), ("one", table.slice(0, 1))):
         Location.parse(f"{tmp_path}/{name}/part-000000.parquet").write_table(rows)
-    found = load_pictures(config, Location.parse(f"{tmp_path}/all"))
+    found = read(config, f"{tmp_path}/all", tmp_path)
     assert len(found.ids) == TRAIN + 5
     assert found.classes == []
-    grey = Inputs(found.blocks, found.place).take(np.array([0, 5]))
+    grey = found.inputs.take(np.array([0, 5]))
     assert grey.shape == (2, 32, 32, 3)
     assert np.array_equal(grey[..., 0], grey[..., 2])
     with pytest.raises(InputError, match=r"has one picture to learn from, fewer than a batch \(batch_size: 8\)"):
-        load_pictures(config, Location.parse(f"{tmp_path}/one"))
+        read(config, f"{tmp_path}/one", tmp_path)

@@ -1,0 +1,157 @@
+"""The inputs of examples that are features: read block by block, by those who work; the driver never holds them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ray
+
+from artray import cluster
+from artray.bundles.inputs import COLOR_MAP, FeatureInput
+from artray.engine.examples import Shard
+from artray.engine.shards import ExampleCache
+from artray.errors import InputError
+from artray.features.columns import matrix
+from artray.storage import Location, digest
+from artray.storage.located_rows import LocatedRows
+
+_BLOCK_ROWS = 8192
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of some examples' features.
+
+    Attributes:
+        count: How many examples.
+        mean: (width,) float64.
+        squares: (width,) float64, sums of squared deviations from the mean.
+    """
+
+    count: int
+    mean: npt.NDArray[np.float64]
+    squares: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, values: npt.NDArray[Any]) -> Moments:
+        """Those of (n, width) values."""
+        mean = values.mean(axis=0, dtype=np.float64) if len(values) else np.zeros(values.shape[1])
+        return cls(len(values), mean, ((values - mean) ** 2).sum(axis=0))
+
+    def __add__(self, other: Moments) -> Moments:
+        """Those of both sets (Chan, Golub and LeVeque 1979)."""
+        count = self.count + other.count
+        if not count:
+            return self
+        apart = other.mean - self.mean
+        squares = self.squares + other.squares + apart**2 * (self.count * other.count / count)
+        return Moments(count, self.mean + apart * (other.count / count), squares)
+
+    @property
+    def variance(self) -> npt.NDArray[np.float64]:
+        """Of each feature, (width,)."""
+        return self.squares / max(self.count, 1)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What was read.
+
+    Attributes:
+        blocks: As `Inputs` takes them.
+        place: Likewise.
+        widths: Of each group of numbers, in their order.
+        moments: Of the training part.
+    """
+
+    blocks: list[Any]
+    place: Indices
+    widths: dict[str, int]
+    moments: Moments
+
+
+def read_features(
+    data: Location, rows: LocatedRows, given: FeatureInput, training: npt.NDArray[np.bool_], cache: ExampleCache | None
+) -> Features:
+    """Read examples' features into blocks, of which each is in memory or, where all don't fit, a shard.
+
+    Args:
+        data: The feature table.
+        rows: The examples.
+        given: How their inputs come out of the table.
+        training: (n,) which are of the training part.
+        cache: Where shards go; None: all are in memory.
+
+    Raises:
+        InputError: A column is not numeric, or holds values that are not finite.
+        ArtrayError: The disk is full.
+    """
+    order = rows.stored()
+    parts = [order[start : start + _BLOCK_ROWS] for start in range(0, len(order), _BLOCK_ROWS)]
+    place = np.empty((len(order), 2), np.int64)
+    for number, part in enumerate(parts):
+        place[part, 0], place[part, 1] = number, np.arange(len(part))
+    if len(parts) == 1:  # few: a task would only take longer
+        values, widths, moments = _read(data, rows.take(order), given, training[order])
+        return Features([ray.put(values)], place, widths, moments)
+    tasks = []
+    _, widths, _ = _read(data, rows.take(order[:1]), given, training[order[:1]])
+    shape = (sum(widths.values()),)
+    folder = None
+    if cache is not None and not cache.holds(len(order) * shape[0] * 4):
+        key = digest(given.model_dump_json().encode(), rows.file.tobytes(), rows.row.tobytes(), str(data).encode())
+        folder = cache.place / f"features-{key[:16]}"
+    read = ray.remote(num_returns=3)(_read_block)
+    for number, part in enumerate(parts):
+        file = folder and folder / f"{number:06d}.raw"
+        tasks.append(read.remote(data, rows.take(part).alone(), given, training[part], file))
+    with cluster.unwrapped_errors():
+        found = [ray.get(list(task[:2])) for task in tasks]
+    moments = found[0][1]
+    for widths_there, _ in found:
+        if widths_there != widths:
+            raise InputError(f"{data}: {_different(widths, widths_there)}")
+    for _, more in found[1:]:
+        moments = moments + more
+    blocks = [task[2] for task in tasks]
+    if folder is not None:
+        blocks = [Shard(folder / f"{number:06d}.raw", len(part), shape, "float32") for number, part in enumerate(parts)]
+    return Features(blocks, place, widths, moments)
+
+
+def read_color_maps(data: Location, rows: LocatedRows) -> npt.NDArray[np.float32]:
+    """The colour maps of some examples, (n, colours · 3)."""
+    table = rows.read(data, [COLOR_MAP])
+    return matrix(table[COLOR_MAP], COLOR_MAP)
+
+
+def _different(one: Mapping[str, int], other: Mapping[str, int]) -> str:
+    name = next(name for name in one if one[name] != other[name])
+    return f"column {name!r} holds lists of different lengths"
+
+
+def _read(
+    data: Location, rows: LocatedRows, given: FeatureInput, training: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float32], dict[str, int], Moments]:
+    columns = list(dict.fromkeys([*given.columns, *([COLOR_MAP] if given.color_maps else [])]))
+    table = rows.read(data, columns)
+    groups = given.groups({name: table[name] for name in columns})
+    values = np.concatenate(list(groups.values()), axis=1)
+    return values, {name: group.shape[1] for name, group in groups.items()}, Moments.of(values[training])
+
+
+def _read_block(
+    data: Location, rows: LocatedRows, given: FeatureInput, training: npt.NDArray[np.bool_], file: Location | None
+) -> tuple[dict[str, int], Moments, npt.NDArray[np.float32] | None]:
+    """A task: a block into memory, or into a shard."""
+    values, widths, moments = _read(data, rows, given, training)
+    if file is None:
+        return widths, moments, values
+    file.write_bytes(values.tobytes())
+    return widths, moments, None

@@ -1,0 +1,329 @@
+"""Pictures and patches decoded once, by a pass over the examples, into shards that training reads.
+
+A pass (see `storage.passes`) goes over a small table of the examples on all CPUs of the cluster. Each of its chunks
+writes one shard of uint8 pictures, whole or not at all, and then its part: who is in the shard, and why some are not.
+So a job that was killed decodes what is missing. The folder is called by what is in it, so that a later run of the same
+examples finds it.
+
+Pixels are kept, not the files' bytes: a picture of 224 by 224 is read back in 0.03 ms, a JPEG of that size is decoded
+in 1 ms, one of 12 megapixels in 20 ms, in each epoch again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import ray
+from PIL import Image
+from pydantic import Field
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError
+
+from artray import cluster, console
+from artray.engine.examples import Shard
+from artray.engine.order import Indices
+from artray.errors import InputError
+from artray.images.decoding import DECODE_VERSION
+from artray.images.pictures import DecodeSize, Picture, read_pictures
+from artray.patches.squares import resized
+from artray.storage import Location, digest, keep_apart
+from artray.storage.passes import Worker, run_pass
+
+EXAMPLES = "_examples"
+"""Where below a job's place its decoded examples lie until it is done, unless it is told another."""
+
+SHARE = 0.3
+"""Which part of a machine's object store examples may fill by default."""
+
+_BLOCK_BYTES = 64 << 20  # of an array in the object store
+_ROWS_AT_ONCE = 1 << 16
+_STATE = pa.schema(
+    [
+        ("object_id", pa.string()),
+        ("number", pa.int64()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("first", pa.int64()),
+        ("count", pa.int32()),
+        ("row", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class ExampleCache:
+    """Where decoded examples are kept.
+
+    Attributes:
+        place: The folder or s3:// prefix for shards.
+        share: Which part of each machine's object store examples may fill; larger sets are streamed from the shards.
+    """
+
+    place: Location
+    share: float = SHARE
+
+    def holds(self, size: int) -> bool:
+        """Whether examples of so many bytes in all fit into memory."""
+        return size <= self.share * cluster.object_store_bytes()
+
+
+CACHE = Field(
+    None,
+    description="folder or s3:// prefix where decoded pictures are kept for later runs that see the same; default: "
+    "below --out, until all is done",
+    examples=["URI"],
+)
+"""The option `--cache`."""
+
+IN_MEMORY = Field(
+    SHARE,
+    ge=0,
+    le=1,
+    description="which part of each machine's object store the examples may fill; if they need more, they are streamed",
+)
+"""The option `--in-memory`."""
+
+
+def cache_of(cache: Location | None, out: Location, data: Sequence[Location], share: float) -> ExampleCache:
+    """Where a job keeps its examples.
+
+    Args:
+        cache: What the user says.
+        out: The job's own place.
+        data: From where the examples are.
+        share: As in `ExampleCache`.
+
+    Raises:
+        InputError: The user's place is one of the data, or can't be written to.
+    """
+    if cache is None:
+        return ExampleCache(out / EXAMPLES, share)
+    try:
+        keep_apart(cache, {}, {"--data": data})
+    except InputError as error:
+        raise InputError(str(error).replace("--out", "--cache", 1)) from error
+    cache.ensure_writable()
+    return ExampleCache(cache, share)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Examples that were decoded.
+
+    Attributes:
+        status: (n,) of each one, `ok` or why it has no picture.
+        blocks: As `Inputs` takes them.
+        place: Likewise; (-1, -1) where there is no picture.
+    """
+
+    status: npt.NDArray[Any]
+    blocks: list[Any]
+    place: Indices
+
+
+def decode_examples(
+    rows: pa.Table, cache: ExampleCache, *, data: Location, kind: Literal["pictures", "patches"], size: int, source: str
+) -> Decoded:
+    """Decode examples, or find that it was done, and load what fits into memory.
+
+    Args:
+        rows: `object_id`, and of pictures `image_uri`; of patches `file` and `row`: where in the data set each lies. In
+            the order in which they are to be stored.
+        cache: Where to.
+        data: The data set.
+        kind: What it holds.
+        size: Side in pixels.
+        source: Fingerprint of the data set.
+
+    Raises:
+        InputError: The place can't be written to.
+        ArtrayError: The disk is full.
+    """
+    place = cache.place / f"{kind}-{size}-{_key(rows, kind, size, source)}"
+    manifest = place / "_rows" / "rows.parquet"
+    if not manifest.exists():  # else it is this one, as the folder's name says
+        numbered = rows.append_column("number", pa.array(np.arange(len(rows)), pa.int64()))
+        if "image_uri" not in rows.column_names:
+            numbered = numbered.append_column("image_uri", pa.nulls(len(rows), pa.string()))
+        manifest.write_table(numbered)
+    worker: type[Worker] = _PictureDecoder if kind == "pictures" else _PatchDecoder
+    arguments = {"place": str(place), "data": str(data), "size": size, "decode_version": DECODE_VERSION}
+    run_pass("examples", manifest, place, worker, arguments, overwrite=True)
+    if _remove_parts_without_shard(place, size):
+        run_pass("examples", manifest, place, worker, arguments, overwrite=True)
+    state = place.dataset().to_table(columns=["number", "status", "first", "count", "row"]).sort_by("number")
+    shards, where = _shards(place, state, size)
+    status = state["status"].to_numpy()
+    if cache.holds(sum(shard.rows * shard.example_bytes for shard in shards)):
+        try:
+            return Decoded(status, *_loaded(shards, where))
+        except (ObjectStoreFullError, OutOfDiskError):
+            console.say("Ray's object store is full: the examples are read from their shards (--in-memory 0 does so)")
+    return Decoded(status, list(shards), where)
+
+
+def _key(rows: pa.Table, kind: str, size: int, source: str) -> str:
+    """Of the examples and how they are decoded."""
+    slices = (rows.slice(start, _ROWS_AT_ONCE) for start in range(0, len(rows), _ROWS_AT_ONCE))
+    contents = [digest(json.dumps(each.to_pydict()).encode()) for each in slices]
+    return digest(*(part.encode() for part in (source, kind, str(size), str(DECODE_VERSION), *contents)))[:16]
+
+
+def _file(place: Location, first: int, count: int) -> Location:
+    return place / f"{first:09d}-{count:04d}.raw"
+
+
+def _shards(place: Location, state: pa.Table, size: int) -> tuple[list[Shard], Indices]:
+    """The shards of a finished pass, and where in them each example lies."""
+    first, count = state["first"].to_numpy(), state["count"].to_numpy()
+    readable = pc.is_valid(state["row"]).to_numpy()
+    where = np.full((len(state), 2), -1, np.int64)
+    where[readable, 1] = state["row"].drop_null().to_numpy()
+    shards = []
+    firsts, begin = np.unique(first[readable], return_index=True)
+    of = np.searchsorted(firsts, first[readable])
+    where[readable, 0] = of
+    for number, (index, rows) in enumerate(zip(begin.tolist(), np.bincount(of).tolist(), strict=True)):
+        counts = int(count[readable][index])
+        shards.append(Shard(_file(place, int(firsts[number]), counts), rows, (size, size, 3), "uint8"))
+    return shards, where
+
+
+def _remove_parts_without_shard(place: Location, size: int) -> int:
+    """Let the pass do again what has lost its shard; how many parts that were."""
+    dataset = place.dataset()
+    state = dataset.to_table(columns=["number", "status", "first", "count", "row", "__filename"]).sort_by("number")
+    there = {info.uri: info.size for info in place.list_files()}
+    shards, where = _shards(place, state, size)
+    lost = [
+        number for number, shard in enumerate(shards) if there.get(str(shard.file)) != shard.rows * shard.example_bytes
+    ]
+    parts = pc.unique(state["__filename"].filter(pa.array(np.isin(where[:, 0], lost)))).to_pylist() if lost else []
+    for part in parts:
+        (place / part.rpartition("/")[2]).remove()
+    return len(parts)
+
+
+def _loaded(shards: Sequence[Shard], where: Indices) -> tuple[list[Any], Indices]:
+    """The shards as arrays in the object store, put there by the machines that work, several shards in each."""
+    bundles: list[list[Shard]] = []
+    block, offset = np.empty(len(shards) + 1, np.int64), np.zeros(len(shards) + 1, np.int64)
+    block[-1] = -1  # of an example without a picture
+    filled = 0
+    for number, shard in enumerate(shards):
+        if not bundles or filled + shard.rows * shard.example_bytes > _BLOCK_BYTES:
+            bundles.append([])
+            filled = 0
+        block[number], offset[number] = len(bundles) - 1, sum(item.rows for item in bundles[-1])
+        bundles[-1].append(shard)
+        filled += shard.rows * shard.example_bytes
+    load = ray.remote(num_returns=2)(_load)
+    started = [load.remote(bundle) for bundle in bundles]
+    with cluster.unwrapped_errors():
+        ray.get([done for done, _ in started])
+    place = np.stack([block[where[:, 0]], where[:, 1] + offset[where[:, 0]]], axis=1)
+    return [array for _, array in started], place
+
+
+def _load(shards: Sequence[Shard]) -> tuple[bool, npt.NDArray[Any]]:
+    first = shards[0]
+    whole = np.empty((sum(shard.rows for shard in shards), *first.shape), first.dtype)
+    start = 0
+    for shard in shards:
+        whole[start : start + shard.rows] = shard.read()
+        start += shard.rows
+    return True, whole
+
+
+def _write(
+    place: Location, rows: pa.Table, pictures: Mapping[int, Picture], status: Sequence[str], error: Sequence[str | None]
+) -> pa.Table:
+    """Write the shard of a chunk; returns the chunk's part."""
+    first = rows["number"][0].as_py()
+    if pictures:
+        _file(place, first, len(rows)).write_bytes(b"".join(pictures[row].tobytes() for row in sorted(pictures)))
+    row_of = dict(zip(sorted(pictures), range(len(pictures)), strict=True))
+    return pa.table(
+        {
+            "object_id": rows["object_id"].cast(pa.string()),
+            "number": rows["number"],
+            "status": status,
+            "error": error,
+            "first": [first] * len(rows),
+            "count": [len(rows)] * len(rows),
+            "row": [row_of.get(row) for row in range(len(rows))],
+        },
+        schema=_STATE,
+    )
+
+
+class _PictureDecoder:
+    """Decodes the pictures of a chunk."""
+
+    def __init__(self, place: str, data: str, size: int, decode_version: int):
+        self._place, self._size = Location(place), DecodeSize(size)
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        found: dict[int, Picture] = {}
+        status: list[str] = []
+        error: list[str | None] = []
+        for pictures in read_pictures(rows, [self._size]):
+            for row, image in zip(pictures.readable, pictures.images[self._size], strict=True):
+                found[len(status) + row] = image
+            error += pictures.state["error"].to_pylist()
+            status += pictures.state["status"].to_pylist()
+        return _write(self._place, rows, found, status, error)
+
+
+class _PatchDecoder:
+    """Decodes the patches of a chunk, and no others of their file."""
+
+    def __init__(self, place: str, data: str, size: int, decode_version: int):
+        self._place, self._data, self._size = Location(place), Location(data), size
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        found: dict[int, Picture] = {}
+        error: list[str | None] = [None] * len(rows)
+        for file in pc.unique(rows["file"]).to_pylist():
+            here = np.flatnonzero(pc.equal(rows["file"], file).to_numpy())
+            wanted = dict(zip(rows["row"].to_numpy()[here].tolist(), here.tolist(), strict=True))
+            for row, image in self._images(file, wanted):
+                try:
+                    patch = np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+                    found[wanted[row]] = resized(patch, self._size)
+                except Exception as reason:  # a row with a status
+                    error[wanted[row]] = str(reason)[:300]
+        status = ["ok" if row in found else "failed" for row in range(len(rows))]
+        return _write(self._place, rows, found, status, error)
+
+    def _images(self, file: str, wanted: Mapping[int, int]) -> Any:
+        """The bytes of some rows of a file, with the rows."""
+        fs, _ = self._data.arrow_filesystem()
+        last = max(wanted)
+        with fs.open_input_file(file) as source:
+            parquet = pq.ParquetFile(source)
+            start = 0
+            for group in range(parquet.num_row_groups):
+                number = parquet.metadata.row_group(group).num_rows
+                if not any(start <= row < start + number for row in wanted):
+                    start += number
+                    continue
+                for batch in parquet.iter_batches(_PATCHES_AT_ONCE, row_groups=[group], columns=["image"]):
+                    column = batch.column(0)
+                    for row in range(start, start + len(column)):
+                        if row in wanted:
+                            yield row, column[row - start]["bytes"].as_py()
+                    start += len(column)
+                    if start > last:
+                        return
+
+
+_PATCHES_AT_ONCE = 64
