@@ -38,6 +38,25 @@ def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0
     return logits(x, classes, kernel_initializer="zeros", kernel_regularizer=decay)
 
 
+def lda(features: keras.KerasTensor, classes: int, *, shrinkage: float | None = None) -> Any:
+    """The linear layer of a discriminant analysis, whose weights are solved for (see `classifiers.closed_form`).
+
+    d + 1 parameters a class.
+
+    Args:
+        features: (n, d), standardised.
+        classes: Number of classes.
+        shrinkage: How far the classes' covariance is drawn towards a ball, above 0 and at most 1; None: chosen by the
+            validation part.
+
+    Returns:
+        (n, classes) logits.
+    """
+    if shrinkage is not None and not 0 < shrinkage <= 1:
+        raise ValueError("shrinkage: must be above 0 and at most 1")
+    return logits(features, classes, kernel_initializer="zeros")
+
+
 def cv_fc(features: keras.KerasTensor, classes: int, *, dense: int = 4) -> Any:
     """CV+FC (C7): a few hand-made features, four hidden units.
 
