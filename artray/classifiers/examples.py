@@ -284,8 +284,8 @@ class _Labelled:
                 raise InputError(
                     f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}"
                 )
-        known = [name for name in ("object_id", "patch", "image_uri") if name in self._table.column_names]
-        table = self._table.select(known).take(rows).append_column("part", pa.array(found, pa.string()))
+        names = [name for name in ("object_id", "patch", "image_uri") if name in self._table.column_names]
+        table = self._table.select(names).take(rows).append_column("part", pa.array(found, pa.string()))
         return _Chosen(rows, table, classes, targets, dropped)
 
     def _order(self, rows: Indices) -> Indices:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -97,31 +99,33 @@ def read_features(
     place = np.empty((len(order), 2), np.int64)
     for number, part in enumerate(parts):
         place[part, 0], place[part, 1] = number, np.arange(len(part))
-    if len(parts) == 1:  # few: a task would only take longer
-        values, widths, moments = _read(data, rows.take(order), given, training[order])
-        return Features([ray.put(values)], place, widths, moments)
-    tasks = []
+    # Of the first example, to know how much there will be.
     _, widths, _ = _read(data, rows.take(order[:1]), given, training[order[:1]])
     shape = (sum(widths.values()),)
-    folder = None
+    files: list[Location | None] = [None] * len(parts)
     if cache is not None and not cache.holds(len(order) * shape[0] * 4):
         key = digest(given.model_dump_json().encode(), rows.file.tobytes(), rows.row.tobytes(), str(data).encode())
         folder = cache.place / f"features-{key[:16]}"
-    read = ray.remote(num_returns=3)(_read_block)
-    for number, part in enumerate(parts):
-        file = folder and folder / f"{number:06d}.raw"
-        tasks.append(read.remote(data, rows.take(part).alone(), given, training[part], file))
-    with cluster.unwrapped_errors():
-        found = [ray.get(list(task[:2])) for task in tasks]
-    moments = found[0][1]
-    for widths_there, _ in found:
-        if widths_there != widths:
-            raise InputError(f"{data}: {_different(widths, widths_there)}")
-    for _, more in found[1:]:
-        moments = moments + more
-    blocks = [task[2] for task in tasks]
-    if folder is not None:
-        blocks = [Shard(folder / f"{number:06d}.raw", len(part), shape, "float32") for number, part in enumerate(parts)]
+        files = [folder / f"{number:06d}.raw" for number in range(len(parts))]
+    tasks = [
+        (data, rows.take(part).alone(), given, training[part], file) for part, file in zip(parts, files, strict=True)
+    ]
+    if len(parts) == 1:  # few: a task would only take longer
+        widths, moments, values = _read_block(*tasks[0])
+        blocks = [None if values is None else ray.put(values)]
+    else:
+        read = ray.remote(num_returns=3)(_read_block)
+        started = [read.remote(*task) for task in tasks]
+        with cluster.unwrapped_errors():
+            found = [ray.get(list(task[:2])) for task in started]
+        for there, _ in found:
+            if there != widths:
+                raise InputError(f"{data}: {_different(widths, there)}")
+        moments = reduce(operator.add, (each for _, each in found))
+        blocks = [task[2] for task in started]
+    for number, (part, file) in enumerate(zip(parts, files, strict=True)):
+        if file is not None:
+            blocks[number] = Shard(file, len(part), shape, "float32")
     return Features(blocks, place, widths, moments)
 
 

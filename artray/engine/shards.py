@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +36,7 @@ from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.patches.squares import resized
 from artray.storage import Location, digest, keep_apart
+from artray.storage.chunks import LARGEST
 from artray.storage.passes import Worker, run_pass
 
 EXAMPLES = "_examples"
@@ -43,6 +45,7 @@ EXAMPLES = "_examples"
 SHARE = 0.3
 """Which part of a machine's object store examples may fill by default."""
 
+_FEW = 1024  # examples that are decoded without a pass
 _BLOCK_BYTES = 64 << 20  # of an array in the object store
 _ROWS_AT_ONCE = 1 << 16
 _STATE = pa.schema(
@@ -72,7 +75,7 @@ class ExampleCache:
 
     def holds(self, size: int) -> bool:
         """Whether examples of so many bytes in all fit into memory."""
-        return size <= self.share * cluster.object_store_bytes()
+        return self.share > 0 and size <= self.share * cluster.object_store_bytes()
 
 
 CACHE = Field(
@@ -148,17 +151,15 @@ def decode_examples(
         ArtrayError: The disk is full.
     """
     place = cache.place / f"{kind}-{size}-{_key(rows, kind, size, source)}"
-    manifest = place / "_rows" / "rows.parquet"
-    if not manifest.exists():  # else it is this one, as the folder's name says
-        numbered = rows.append_column("number", pa.array(np.arange(len(rows)), pa.int64()))
-        if "image_uri" not in rows.column_names:
-            numbered = numbered.append_column("image_uri", pa.nulls(len(rows), pa.string()))
-        manifest.write_table(numbered)
+    rows = rows.append_column("number", pa.array(np.arange(len(rows)), pa.int64()))
+    if "image_uri" not in rows.column_names:
+        rows = rows.append_column("image_uri", pa.nulls(len(rows), pa.string()))
     worker: type[Worker] = _PictureDecoder if kind == "pictures" else _PatchDecoder
     arguments = {"place": str(place), "data": str(data), "size": size, "decode_version": DECODE_VERSION}
-    run_pass("examples", manifest, place, worker, arguments, overwrite=True)
+    decode = _decode_here if len(rows) <= _FEW else _decode_by_pass
+    decode(rows, place, worker, arguments)
     if _remove_parts_without_shard(place, size):
-        run_pass("examples", manifest, place, worker, arguments, overwrite=True)
+        decode(rows, place, worker, arguments)
     state = place.dataset().to_table(columns=["number", "status", "first", "count", "row"]).sort_by("number")
     shards, where = _shards(place, state, size)
     status = state["status"].to_numpy()
@@ -168,6 +169,24 @@ def decode_examples(
         except (ObjectStoreFullError, OutOfDiskError):
             console.say("Ray's object store is full: the examples are read from their shards (--in-memory 0 does so)")
     return Decoded(status, list(shards), where)
+
+
+def _decode_by_pass(rows: pa.Table, place: Location, worker: type[Worker], arguments: Mapping[str, Any]) -> None:
+    manifest = place / "_rows" / "rows.parquet"
+    if not manifest.exists():  # else it is this one, as the folder's name says
+        manifest.write_table(rows)
+    run_pass("examples", manifest, place, worker, arguments, overwrite=True)
+
+
+def _decode_here(rows: pa.Table, place: Location, worker: Callable[..., Worker], arguments: Mapping[str, Any]) -> None:
+    """Few examples are decoded sooner than a pass begins; what is whole stays here too where the job is killed."""
+    work = worker(**arguments, threads=os.cpu_count() or 1)
+    with console.bar("examples", len(rows)) as bar:
+        for start in range(0, len(rows), LARGEST):
+            part, chunk = place / f"part-{start // LARGEST:06d}.parquet", rows.slice(start, LARGEST)
+            if not part.exists():
+                part.write_table(work(chunk))
+            bar.advance(len(chunk))
 
 
 def _key(rows: pa.Table, kind: str, size: int, source: str) -> str:
@@ -268,14 +287,14 @@ def _write(
 class _PictureDecoder:
     """Decodes the pictures of a chunk."""
 
-    def __init__(self, place: str, data: str, size: int, decode_version: int):
-        self._place, self._size = Location(place), DecodeSize(size)
+    def __init__(self, place: str, data: str, size: int, decode_version: int, threads: int = 1):
+        self._place, self._size, self._threads = Location(place), DecodeSize(size), threads
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         found: dict[int, Picture] = {}
         status: list[str] = []
         error: list[str | None] = []
-        for pictures in read_pictures(rows, [self._size]):
+        for pictures in read_pictures(rows, [self._size], threads=self._threads):
             for row, image in zip(pictures.readable, pictures.images[self._size], strict=True):
                 found[len(status) + row] = image
             error += pictures.state["error"].to_pylist()
@@ -286,7 +305,7 @@ class _PictureDecoder:
 class _PatchDecoder:
     """Decodes the patches of a chunk, and no others of their file."""
 
-    def __init__(self, place: str, data: str, size: int, decode_version: int):
+    def __init__(self, place: str, data: str, size: int, decode_version: int, threads: int = 1):
         self._place, self._data, self._size = Location(place), Location(data), size
 
     def __call__(self, rows: pa.Table) -> pa.Table:

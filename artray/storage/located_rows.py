@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +46,7 @@ class LocatedRows:
 
     def take(self, rows: Indices) -> LocatedRows:
         """Some of them, in this order."""
-        return LocatedRows(
-            self.table.take(rows), self.files, self.file[rows], self.row[rows], self.readable, self.unreadable
-        )
+        return replace(self, table=self.table.take(rows), file=self.file[rows], row=self.row[rows])
 
     def addresses(self) -> pa.Table:
         """`object_id`, and as `file` and `row` where each lies."""
@@ -147,6 +145,6 @@ def read_rows(
         files,
         np.concatenate([none, *file]),
         np.concatenate([none, *row]),
-        readable,
-        total - readable,
+        readable=readable,
+        unreadable=total - readable,
     )

@@ -1,0 +1,79 @@
+"""Examples in shards are taken as from memory, whatever was said of the order in which they would be."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artray.engine import examples, order
+from artray.engine.examples import Inputs, Shard
+from artray.errors import ArtrayError
+from artray.storage import Location
+
+COUNT, SHAPE = 90, (2, 2, 3)
+VALUES = np.random.default_rng(0).integers(0, 256, (COUNT, *SHAPE), np.uint8)
+PLACE = np.stack([np.arange(COUNT) // 20, np.arange(COUNT) % 20], axis=1)[np.random.default_rng(1).permutation(COUNT)]
+
+
+@pytest.fixture
+def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Shard]:
+    """Windows of 16 examples, read four at a time."""
+    monkeypatch.setattr(order, "BLOCK_BYTES", 48)
+    monkeypatch.setattr(order, "WINDOW_BYTES", 4 * 48)
+    monkeypatch.setattr(examples, "_READ_BYTES", 48)
+    made = []
+    for number in range(5):
+        here = np.flatnonzero(PLACE[:, 0] == number)
+        rows = VALUES[here[np.argsort(PLACE[here, 1])]]
+        (tmp_path / f"{number}.raw").write_bytes(rows.tobytes())
+        made.append(Shard(Location.parse(tmp_path / f"{number}.raw"), len(rows), SHAPE, "uint8"))
+    return made
+
+
+def third(batch: np.ndarray) -> np.ndarray:
+    return batch[len(batch) // 3 : 2 * len(batch) // 3]
+
+
+@pytest.mark.parametrize("share", [lambda batch: batch, third], ids=["all", "a third"])
+def test_an_epoch_read_ahead(shards, share):
+    inputs = Inputs(shards, PLACE)
+    for epoch in range(2):
+        indices = np.random.default_rng(epoch).integers(0, COUNT, 130)  # as balanced sampling: some more than once
+        batches = np.array_split(indices, range(7, 130, 7))
+        inputs.follow(batches, share)
+        assert np.array_equal(inputs.take(batches[0][:1]), VALUES[batches[0][:1]])  # to see what one is like
+        for batch in map(share, batches):
+            assert np.array_equal(inputs.take(batch), VALUES[batch])
+
+
+def test_what_nobody_announced(shards):
+    inputs = Inputs(shards, PLACE)
+    assert np.array_equal(inputs.take(np.array([80, 3, 3])), VALUES[[80, 3, 3]])
+    inputs.follow([np.arange(10), np.arange(10, 20)], lambda batch: batch)
+    anything = np.random.default_rng(2).permutation(COUNT)
+    assert np.array_equal(inputs.take(anything), VALUES[anything])
+    assert np.array_equal(inputs.take(np.arange(10, 20)), VALUES[10:20])
+
+
+def test_each_window_is_read_once(shards, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Shard, "read", lambda *args, read=Shard.read: asked.append(args[2] - args[1]) or read(*args))
+    monkeypatch.setattr(examples, "_GAP_BYTES", {False: 0, True: 0})
+    batches = np.array_split(np.random.default_rng(0).permutation(COUNT), range(6, COUNT, 6))
+    inputs = Inputs(shards, PLACE)
+    inputs.follow(batches, lambda batch: batch)
+    for batch in batches:
+        inputs.take(batch)
+    assert sum(asked) == COUNT
+
+
+def test_a_shard_that_has_gone_or_is_not_whole_is_one_line(shards):
+    file = Path(shards[3].file)
+    inputs = Inputs(shards, PLACE)
+    file.write_bytes(file.read_bytes()[:30])
+    with pytest.raises(ArtrayError, match=r"3\.raw: is not whole; run the same command again"):
+        inputs.take(np.arange(COUNT))
+    file.unlink()
+    inputs.follow([np.arange(COUNT)], lambda batch: batch)
+    with pytest.raises(ArtrayError, match=r"3\.raw: not found; run the same command again"):
+        inputs.take(np.arange(COUNT))
