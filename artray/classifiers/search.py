@@ -27,10 +27,11 @@ from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
 from artray.classifiers.config import ExamplesConfig, TrainConfig, read_config
 from artray.classifiers.evaluation import metric
 from artray.classifiers.examples import Examples, load_examples
-from artray.classifiers.loop import ClassifierTraining, train_worker
+from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.station import baseline_features, standardization
 from artray.engine.grids import grid_values, readable, write_results
 from artray.engine.progress import begin_progress
+from artray.engine.worker_group import run_trainings
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
@@ -217,8 +218,8 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
             while waiting and free:
                 trial = waiting.pop()
                 worker = free.pop()
-                training = replace(read.training(trial), out=trial.run, progress=worker.progress)
-                running[worker.trials.train.remote(training)] = worker, trial.run
+                training = replace(read.training(trial), out=trial.run)
+                running[worker.trials.train.remote(training, worker.progress)] = worker, trial.run
             done = ray.wait(list(running))[0][0]
             worker, run = running.pop(done)
             free.append(worker)
@@ -228,7 +229,8 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
             except RayError as lost:  # the process died; Ray starts another
                 error = " ".join(str(lost).split())[:200]
             if not (run / BUNDLE).exists():
-                failed[run] = error or str(ray.get(worker.progress.error.remote()) or "ended without a bundle")
+                told = ray.get(worker.progress.error.remote(forget=True))
+                failed[run] = error or str(told or "ended without a bundle")
             bar.advance(note=f"{len(failed)} failed" if failed else "")
     return failed
 
@@ -259,14 +261,10 @@ def _workers(options: SearchOptions, trials: int) -> list[_Worker]:
 class _Trials:
     """A process that trains one trial after the other."""
 
-    def train(self, training: ClassifierTraining) -> None:
-        import keras
-
-        keras.utils.clear_session()  # the last trial's graphs
+    def train(self, training: ClassifierTraining, progress: Any) -> None:
+        config = {"trainings": [training], "progress": progress}
         # No workers: Ray Train runs the loop here, in this process.
-        DataParallelTrainer(
-            train_worker, train_loop_config={"training": training}, scaling_config=ScalingConfig(num_workers=0)
-        ).fit()
+        DataParallelTrainer(run_trainings, train_loop_config=config, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
 def _examples_key(config: ExamplesConfig) -> str:
