@@ -219,7 +219,8 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
                 trial = waiting.pop()
                 worker = free.pop()
                 training = replace(read.training(trial), out=trial.run)
-                running[worker.trials.train.remote(training, worker.progress)] = worker, trial.run
+                started = worker.trials.train.remote(training, worker.progress, options.gpus_per_worker)
+                running[started] = worker, trial.run
             done = ray.wait(list(running))[0][0]
             worker, run = running.pop(done)
             free.append(worker)
@@ -261,8 +262,8 @@ def _workers(options: SearchOptions, trials: int) -> list[_Worker]:
 class _Trials:
     """A process that trains one trial after the other."""
 
-    def train(self, training: ClassifierTraining, progress: Any) -> None:
-        config = {"trainings": [training], "progress": progress}
+    def train(self, training: ClassifierTraining, progress: Any, gpus: int) -> None:
+        config = {"trainings": [training], "progress": progress, "gpus": gpus}
         # No workers: Ray Train runs the loop here, in this process.
         DataParallelTrainer(run_trainings, train_loop_config=config, scaling_config=ScalingConfig(num_workers=0)).fit()
 

@@ -5,7 +5,6 @@ The classifiers' and the GANs' trainings are run by it; what a worker does is th
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from artray import cluster, console
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.progress import begin_progress, watch
 from artray.engine.tensorflow_cluster import TensorflowTrainer
+from artray.engine.worker_resources import check_gpus, use_own_cores, worker_resources
 from artray.errors import ArtrayError, InputError
 from artray.storage import Location
 from artray.storage.nodes import check_nodes
@@ -113,11 +113,9 @@ class WorkerGroup:
         progress = begin_progress()
         fewest, most = worker_range(self.workers)
         fs, path = (self.out / TRAINING).arrow_filesystem()
-        resources: dict[str, float] = {"CPU": min(1.0, cluster.cpus() / most)}
-        if self.gpus:
-            resources["GPU"] = self.gpus
         # By reference, so that a worker reads each when its turn comes.
-        config = {"trainings": [ray.put(training) for training in trainings], "progress": progress}
+        references = [ray.put(training) for training in trainings]
+        config = {"trainings": references, "progress": progress, "gpus": self.gpus}
 
         def trainer() -> TensorflowTrainer:
             return TensorflowTrainer(
@@ -126,7 +124,9 @@ class WorkerGroup:
                 scaling_config=ScalingConfig(
                     num_workers=most if fewest == most else (fewest, most),
                     use_gpu=self.gpus > 0,
-                    resources_per_worker=resources,
+                    resources_per_worker=worker_resources(fewest, most, self.gpus),
+                    # GPUs of one machine are near to each other; CPUs of one would be shared.
+                    placement_strategy="PACK" if self.gpus else "SPREAD",
                 ),
                 run_config=RunConfig(
                     name=self.name,
@@ -167,7 +167,7 @@ def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -
     wanted = worker_range(workers)[0] * gpus
     available = int(ray.cluster_resources().get("GPU", 0))
     # GPUs that a local Ray does not have would be waited for for ever; a cluster may be about to add some.
-    if wanted > available and not os.environ.get("RAY_ADDRESS"):
+    if wanted > available and not cluster.may_grow():
         raise InputError(f"--gpus-per-worker {gpus}: {wanted} GPUs are needed, there are {available}")
 
 
@@ -187,7 +187,7 @@ def _run_while_it_gets_further(trainer: Callable[[], TensorflowTrainer], progres
 
 
 def run_trainings(config: Mapping[str, Any]) -> None:
-    """One worker's whole life, as Ray Train calls it: trainings, one after the other, with its share of the CPUs.
+    """One worker's whole life, as Ray Train calls it: trainings, one after the other.
 
     TensorFlow is loaded once for all of them, and Keras forgets one before the next: what comes out is what each would
     give in a process of its own.
@@ -196,15 +196,16 @@ def run_trainings(config: Mapping[str, Any]) -> None:
     driver, and not to Ray, which would start the workers anew.
 
     Args:
-        config: `trainings`: each a `Training`, or a reference to one; `progress`: the actor that the driver watches.
+        config: `trainings`: each a `Training`, or a reference to one; `progress`: the actor that the driver watches;
+            `gpus`: how many the worker has asked for.
     """
     cluster.quicken_keras()
     context, progress = train.get_context(), config["progress"]
-    threads = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    use_own_cores()
     if ray.get(progress.failures.remote()):  # in one worker, and Ray has started all of them anew
         return
     try:
+        check_gpus(config["gpus"])
         for number, training in enumerate(config["trainings"]):
             _run_training(number, training, context.get_world_rank(), progress)
     except ArtrayError as error:

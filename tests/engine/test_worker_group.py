@@ -1,3 +1,4 @@
+import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -47,15 +48,14 @@ def worker(monkeypatch):
     monkeypatch.setattr(worker_group.ray, "get", lambda value: value)
     monkeypatch.setattr(worker_group, "broadcast_from_rank_zero", lambda value: value)
     monkeypatch.setattr(worker_group, "_SECONDS_BETWEEN_FAILURES", 0.0)
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # to be restored
+    monkeypatch.setattr(worker_group, "use_own_cores", lambda: None)
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(utils=SimpleNamespace(clear_session=lambda: None)))
     told = Progress()
 
     def live(trainings, workers=1):
-        context = SimpleNamespace(
-            get_local_world_size=lambda: workers, get_world_size=lambda: workers, get_world_rank=lambda: 0
-        )
+        context = SimpleNamespace(get_world_size=lambda: workers, get_world_rank=lambda: 0)
         monkeypatch.setattr(worker_group.train, "get_context", lambda: context)
-        run_trainings({"trainings": trainings, "progress": LocalActor(told)})
+        run_trainings({"trainings": trainings, "progress": LocalActor(told), "gpus": 0})
         return told
 
     return live
