@@ -11,7 +11,6 @@ from ray import train
 from artray import cluster
 from artray.errors import InputError
 
-_FREE_FROM = 2.0  # of larger shares a CPU is left for what runs beside the worker
 _ROUNDED = 10_000  # Ray counts CPUs in ten-thousandths
 
 
@@ -31,17 +30,17 @@ def worker_resources(fewest: int, most: int, gpus: int) -> dict[str, float]:
 def cpu_share(
     nodes: Sequence[Mapping[str, float]], fewest: int, most: int, *, gpus: int = 0, grows: bool = False
 ) -> float:
-    """How many CPUs each worker asks for: as many as it can have while all find room, on the machines that are there.
+    """How many CPUs each worker asks for: one, or the largest part of one for which the machines have room.
 
-    A worker uses all cores that it shares with no other worker, whatever it asks for. Asking for them keeps workers on
-    machines of their own, also on machines that an autoscaler begins for them.
+    A worker uses all cores that it shares with no other worker (see `use_own_cores`). It does not ask for them: where a
+    machine is lost and no other comes, its worker goes on beside another's.
 
     Args:
         nodes: The resources of each machine, `CPU` and `GPU`.
         fewest: Workers that training needs.
         most: Workers that it can use.
         gpus: Of each.
-        grows: It is a cluster, which may get more machines. Else it is this machine, and one CPU will do.
+        grows: There may be more machines later.
     """
     rooms = []  # the CPUs of a machine, and for how many workers it has room
     for node in nodes:
@@ -56,14 +55,10 @@ def cpu_share(
 
     wanted = min(most, sum(room for _, room in rooms))
     shares = (cpus / number for cpus, room in rooms for number in range(1, min(room, most) + 1))
-    share = max(share for share in shares if workers(share) >= wanted)
+    share = min(1.0, max(share for share in shares if workers(share) >= wanted))
     if share < 1 and grows and fewest < most and workers(1.0) >= fewest:
         return 1.0  # the others begin as machines come
-    if share < 1:
-        return int(share * _ROUNDED) / _ROUNDED
-    if not grows:
-        return 1.0
-    return float(int(share) - 1 if share > _FREE_FROM else int(share))
+    return int(share * _ROUNDED) / _ROUNDED
 
 
 def use_own_cores() -> None:
