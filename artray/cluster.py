@@ -29,6 +29,10 @@ _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working d
 # rented machine will be taken away, and reports how it is used to its makers.
 _NOT_LOCALLY = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
+# Of every process on the cluster. The newest Ray would show all GPUs of a machine to a process that asked for none, and
+# TensorFlow would take their whole memory in each process that sees them. The user's own settings count for more.
+_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+
 
 def connect() -> None:
     """Join the cluster in `RAY_ADDRESS` (set by `ray job submit`), else start a local one; once a process."""
@@ -45,15 +49,18 @@ def connect() -> None:
             for name, value in _NOT_LOCALLY.items():
                 os.environ.setdefault(name, value)
         _ask_for_token()
+        # Ray refuses what the job's own runtime environment sets too; this process has that in its variables.
+        given = {name: value for name, value in _GPUS.items() if name not in os.environ}
+        os.environ.update(given)
         # A local cluster's processes have this one's variables. Given as a runtime environment, each would start twice.
-        silence = {"env_vars": QUIET} if may_grow() and not verbose else None
+        environment = {"env_vars": {**given, **({} if verbose else QUIET)}} if may_grow() else None
         local = {} if may_grow() else {"address": "local", "include_dashboard": False}
         # Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised.
         with nullcontext() if verbose else console.silent_stderr():
             ray.init(
                 log_to_driver=verbose,
                 logging_level=logging.INFO if verbose else logging.CRITICAL,
-                runtime_env=silence,
+                runtime_env=environment,
                 **local,
             )
         if heeded:

@@ -8,6 +8,7 @@ import pytest
 
 from artray import cluster
 
+GPU_SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 LOADED = "import sys; import keras; print(any(name.startswith('sklearn.') for name in sys.modules))"
 
 
@@ -54,6 +55,38 @@ def test_rays_token_mode_is_asked_for(begun, monkeypatch, tmp_path, address, mod
     cluster.connect()
     assert begun == [wanted]
     assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+@pytest.fixture
+def given(begun, monkeypatch):
+    """The runtime environments that Ray is begun with."""
+    found = []
+    for name in GPU_SETTINGS:
+        monkeypatch.setenv(name, "")  # to be restored
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(cluster.ray, "init", lambda **options: found.append(options["runtime_env"]))
+    return found
+
+
+def test_no_process_of_this_machine_sees_a_gpu_that_it_has_not_asked_for_or_takes_all_its_memory(given):
+    cluster.connect()
+    assert given == [None]  # they have this one's
+    assert GPU_SETTINGS.items() <= os.environ.items()
+
+
+def test_nor_does_one_of_a_cluster(given, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    cluster.connect()
+    assert GPU_SETTINGS.items() <= given[0]["env_vars"].items()
+
+
+def test_what_the_jobs_environment_says_of_gpus_counts_for_more(given, monkeypatch):
+    """It reaches all processes by itself, and Ray takes no name twice."""
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    cluster.connect()
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
+    assert GPU_SETTINGS.keys() & given[0]["env_vars"].keys() == {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"}
 
 
 def test_where_no_token_can_be_kept_one_is_made_for_this_run(begun, monkeypatch, tmp_path):

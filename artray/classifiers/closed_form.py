@@ -18,10 +18,9 @@ from artray.classifiers.config import TrainConfig
 from artray.classifiers.discriminant import SHRINKAGES, Discriminant, Floats
 from artray.classifiers.evaluation import evaluation_of, true_classes
 from artray.classifiers.examples import Examples
-from artray.classifiers.loop import ClassifierTraining, validation_metrics
+from artray.classifiers.loop import ClassifierTraining, Refit, validation_metrics
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.progress import Reporter
-from artray.engine.worker_group import in_worker
 from artray.errors import InputError
 
 CLOSED_FORM = ("lda",)
@@ -32,37 +31,40 @@ _BLOCK = 4096  # examples read at once
 Indices = npt.NDArray[np.int64]
 
 
-def check_closed_form(config: TrainConfig) -> None:
-    """See that a config fits a classifier that is solved for.
+def training_class(config: TrainConfig) -> type[ClassifierTraining]:
+    """By steps, or solved for.
 
     Raises:
-        InputError: It does not look at features, or a work may have several labels.
+        InputError: A classifier that is solved for does not look at features, or a work may have several labels.
     """
     name = config.model.name
+    if name not in CLOSED_FORM:
+        return ClassifierTraining
     if config.input != "features":
         raise InputError(f"model.name: {name} takes features: the config's `input` must say so")
     if config.multilabel:
         raise InputError(f"model.name: {name} gives a work one label; for labels: multilabel take another (lite0_head)")
+    return ClosedFormTraining
 
 
-def fit_worker(config: dict[str, Any]) -> None:
-    """One worker's whole run, as Ray Train calls it; of several the first does it all.
+class ClosedFormTraining(ClassifierTraining):
+    """A training whose model is solved for: of several workers the first does it all."""
 
-    Args:
-        config: `training`: a ClassifierTraining whose model is one of `CLOSED_FORM`.
-    """
-    training: ClassifierTraining = config["training"]
+    @property
+    def length(self) -> int:
+        """Each example is looked at once."""
+        return len(self.examples.part("train"))
 
-    def run(rank: int, _: Checkpoints) -> None:
+    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+        """Solve and write the bundle, in rank 0."""
         if rank == 0:
-            fit(training)
-
-    in_worker(run, training.progress)
+            fit(self, Reporter(progress, rank))
 
 
-def fit(training: ClassifierTraining) -> None:
+def fit(training: ClassifierTraining, reporter: Reporter) -> None:
     """Solve, choose the shrinkage by the validation part's log loss, evaluate, and write the bundle."""
-    examples, config, refit = training.examples, training.config, training.refit
+    examples, config = training.examples, training.config
+    refit = Refit.of(training.out) if training.refit else None
     features = _Features(training)
     learned, validation = examples.part("train"), examples.part("validation")
     discriminant = Discriminant(lambda: features.blocks(learned))
@@ -70,19 +72,23 @@ def fit(training: ClassifierTraining) -> None:
         found = refit.history[0]
         weights, bias = discriminant.fit(found["shrinkage"])
         weights, bias = weights / found["scale"], bias / found["scale"]
-    else:
-        found, weights, bias = _choose(discriminant, features, validation, config.model.settings().get("shrinkage"))
-    Reporter(training.progress, 0).epoch({**found, "seen": len(learned) * config.epochs, "rate": float(len(learned))})
-    if refit:
         temperature, evaluation, predictions = refit.temperature, refit.evaluation, refit.predictions
     else:
+        found, weights, bias = _choose(discriminant, features, validation, config.model.settings().get("shrinkage"))
         logits = features.logits(np.arange(len(examples.table)), weights, bias)
         temperature = fit_temperature(true_classes(examples.targets[validation], False), logits[validation])
         evaluation, predictions = evaluation_of(
             examples, logits, temperature, task=config.task, labels=config.labels, baseline=training.baseline
         )
+    reporter.epoch({**found, "seen": len(learned), "rate": float(len(learned))})
     _write(
-        training, weights, bias, temperature=temperature, evaluation=evaluation, predictions=predictions, found=found
+        training,
+        weights,
+        bias,
+        temperature=temperature,
+        evaluation=evaluation,
+        predictions=predictions,
+        found=found,
     )
 
 

@@ -8,7 +8,7 @@ the one model speaks that had not seen it (`predictions.parquet` calls these wor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
+from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.evaluation import METRICS, evaluation_of, metric
 from artray.classifiers.loop import ClassifierTraining
+from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
 from artray.errors import InputError
 from artray.models.batches import predict
@@ -43,6 +44,43 @@ def averaged(models: Sequence[Any]) -> Any:
         model.name = f"fold_{number}"
     scores = keras.layers.Average(name="scores")([model(inputs) for model in models])
     return keras.Model(inputs, scores, name="fold_ensemble")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldEnsemble:
+    """The folds' mean, as the last thing that the workers do which trained them.
+
+    Attributes:
+        members: The folds' bundles, in order.
+        training: As for `write_fold_ensemble`.
+    """
+
+    members: Sequence[Location]
+    training: ClassifierTraining
+
+    @property
+    def name(self) -> str:
+        """It has no checkpoints."""
+        return "fold ensemble"
+
+    @property
+    def title(self) -> str:
+        """What tells it from the folds."""
+        return "the mean of all folds"
+
+    @property
+    def length(self) -> int:
+        """No example is trained on."""
+        return 0
+
+    def is_done(self) -> bool:
+        """Whether the bundle is there."""
+        return (self.training.out / BUNDLE).exists()
+
+    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+        """Write the bundle, in one of the workers."""
+        if rank == 0:
+            write_fold_ensemble(self.members, self.training)
 
 
 def write_fold_ensemble(members: Sequence[Location], training: ClassifierTraining) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artray.bundles.classifier import BUNDLE, load_bundle, read_evaluation, read_predictions
+from artray.bundles.description import read_history
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.calibration import fit_temperature, log_loss, sigmoid, softmax
@@ -25,9 +27,8 @@ from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
-from artray.engine.worker_group import in_worker
 from artray.errors import ArtrayError
-from artray.storage import Location
+from artray.storage import Location, digest
 
 _FEATURE_BATCH = 4096
 
@@ -52,6 +53,18 @@ class Refit:
     evaluation: dict[str, Any]
     predictions: pa.Table
 
+    @classmethod
+    def of(cls, out: Location) -> Refit:
+        """The last fit of the model that has been evaluated in `out`."""
+        bundle, evaluation = load_bundle(out), read_evaluation(out)
+        return cls(
+            epochs=bundle.metrics["best_epoch"],
+            history=read_history(out),
+            temperature=bundle.temperature,
+            evaluation={name: value for name, value in evaluation.items() if name != "model_id"},
+            predictions=read_predictions(out),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierTraining:
@@ -64,9 +77,8 @@ class ClassifierTraining:
         baseline: What a simple classifier says of the same works.
         out: Where the bundle goes.
         source: Fingerprint of the data set.
-        progress: The actor that the driver watches; None if nobody does.
         summaries: Folder or prefix for TensorBoard's logs, None for none.
-        refit: Set for the last fit on all parts.
+        refit: This is the last fit on all parts, of the model that is in `out`.
     """
 
     config: TrainConfig
@@ -75,9 +87,35 @@ class ClassifierTraining:
     baseline: Baseline | None = None
     out: Location
     source: str
-    progress: Any = None
     summaries: Location | None = None
-    refit: Refit | None = None
+    refit: bool = False
+
+    @property
+    def name(self) -> str:
+        """It finds the checkpoints of an interrupted run."""
+        return digest(self.config.model_dump_json().encode(), self.source.encode(), str(self.refit).encode())
+
+    @property
+    def title(self) -> str:
+        """What tells it from the others of one command."""
+        if self.refit:
+            return "again on all parts"
+        return "" if self.config.folds is None else f"fold {self.config.fold}"
+
+    @property
+    def length(self) -> int:
+        """How many examples are gone through at most."""
+        return self.config.epochs * len(self.examples.part("train"))
+
+    def is_done(self) -> bool:
+        """Whether the bundle is there."""
+        if not (self.out / BUNDLE).exists():
+            return False
+        return not self.refit or bool(load_bundle(self.out).metrics.get("finalized"))
+
+    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+        """One worker's whole training; rank 0 writes the bundle."""
+        _Run(self, rank, checkpoints, Reporter(progress, rank)).run()
 
 
 @dataclass(kw_only=True)
@@ -99,20 +137,10 @@ class _Position:
     best: dict[str, Any] | None = None
 
 
-def train_worker(config: dict[str, Any]) -> None:
-    """One worker's whole run, as Ray Train calls it.
-
-    Args:
-        config: `training`: a ClassifierTraining.
-    """
-    training: ClassifierTraining = config["training"]
-    in_worker(lambda rank, checkpoints: _Run(training, rank, checkpoints).run(), training.progress)
-
-
 class _Run:
     """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
 
-    def __init__(self, training: ClassifierTraining, rank: int, checkpoints: Checkpoints):
+    def __init__(self, training: ClassifierTraining, rank: int, checkpoints: Checkpoints, reporter: Reporter):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
@@ -121,14 +149,15 @@ class _Run:
         from artray.engine.supervised import SupervisedTrainer
         from artray.models.classifiers import classifier
 
-        self._config, self._examples, self._refit = training.config, training.examples, training.refit
+        self._config, self._examples = training.config, training.examples
+        self._refit = Refit.of(training.out) if training.refit else None
         self._baseline, self._out, self._source = training.baseline, training.out, training.source
-        self._rank, self._checkpoints, self._reporter = rank, checkpoints, Reporter(training.progress, rank)
+        self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
         config, examples = training.config, training.examples
         self._inputs = examples.inputs
         self._training = examples.part("train")
         self._validation = examples.part("validation")
-        self._epochs = training.refit.epochs if training.refit else config.epochs
+        self._epochs = self._refit.epochs if self._refit else config.epochs
 
         multilabel = config.multilabel
         targets = examples.targets[self._training]

@@ -24,14 +24,16 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
+from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import ExamplesConfig, TrainConfig, read_config
 from artray.classifiers.evaluation import metric
 from artray.classifiers.examples import Examples, load_examples
-from artray.classifiers.loop import ClassifierTraining, train_worker
+from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.station import baseline_features, standardization
 from artray.engine.grids import grid_values, readable, write_results
 from artray.engine.progress import begin_progress
 from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, cache_of
+from artray.engine.worker_group import run_trainings
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
@@ -224,8 +226,9 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
             while waiting and free:
                 trial = waiting.pop()
                 worker = free.pop()
-                training = replace(read.training(trial), out=trial.run, progress=worker.progress)
-                running[worker.trials.train.remote(training)] = worker, trial.run
+                training = replace(read.training(trial), out=trial.run)
+                started = worker.trials.train.remote(training, worker.progress, options.gpus_per_worker)
+                running[started] = worker, trial.run
             done = ray.wait(list(running))[0][0]
             worker, run = running.pop(done)
             free.append(worker)
@@ -235,7 +238,8 @@ def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[s
             except RayError as lost:  # the process died; Ray starts another
                 error = " ".join(str(lost).split())[:200]
             if not (run / BUNDLE).exists():
-                failed[run] = error or str(ray.get(worker.progress.error.remote()) or "ended without a bundle")
+                told = ray.get(worker.progress.error.remote(forget=True))
+                failed[run] = error or str(told or "ended without a bundle")
             bar.advance(note=f"{len(failed)} failed" if failed else "")
     return failed
 
@@ -266,14 +270,10 @@ def _workers(options: SearchOptions, trials: int) -> list[_Worker]:
 class _Trials:
     """A process that trains one trial after the other."""
 
-    def train(self, training: ClassifierTraining) -> None:
-        import keras
-
-        keras.utils.clear_session()  # the last trial's graphs
+    def train(self, training: ClassifierTraining, progress: Any, gpus: int) -> None:
+        config = {"trainings": [training], "progress": progress, "gpus": gpus}
         # No workers: Ray Train runs the loop here, in this process.
-        DataParallelTrainer(
-            train_worker, train_loop_config={"training": training}, scaling_config=ScalingConfig(num_workers=0)
-        ).fit()
+        DataParallelTrainer(run_trainings, train_loop_config=config, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
 def _examples_key(config: ExamplesConfig) -> str:
@@ -292,7 +292,7 @@ class _Reader:
         self._cache = cache_of(options.cache, options.out, options.data, share)
         self._decoded: list[dict[Any, Any]] = [{} for _ in sources]
         self._baselines: dict[tuple[int, str], Baseline | None] = {}
-        self._last: tuple[tuple[int, str], ClassifierTraining] | None = None
+        self._last: tuple[tuple[int, str], dict[str, Any]] | None = None
 
     def decode(self) -> None:
         """Decode the pictures of all trials: it needs CPUs, and the trials' processes will have taken all of them."""
@@ -310,16 +310,17 @@ class _Reader:
                 decoded=self._decoded[trial.data],
             )
             baseline = self._baseline(trial, examples)
-            training = ClassifierTraining(
-                config=trial.config,
-                examples=examples,
-                standardize=standardization(examples),
-                baseline=baseline,
-                out=self._options.out,
-                source=self._sources[trial.data],
+            self._last = (
+                key,
+                {
+                    "examples": examples,
+                    "standardize": standardization(examples),
+                    "baseline": baseline,
+                    "out": self._options.out,
+                    "source": self._sources[trial.data],
+                },
             )
-            self._last = key, training
-        return replace(self._last[1], config=trial.config)
+        return training_class(trial.config)(config=trial.config, **self._last[1])
 
     def _baseline(self, trial: _Trial, examples: Examples) -> Baseline | None:
         config, options = trial.config, self._options

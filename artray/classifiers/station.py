@@ -8,23 +8,23 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import ray
 from pydantic import Field
 
-from artray import cluster, console
-from artray.bundles.classifier import BUNDLE, MODEL, Bundle, load_bundle, read_evaluation, read_predictions
-from artray.bundles.description import made_from, read_history
+from artray import console
+from artray.bundles.classifier import BUNDLE, MODEL, Bundle, load_bundle, read_evaluation
+from artray.bundles.description import made_from
 from artray.bundles.thresholds import doubt_of
 from artray.classifiers.baseline import Baseline, fit_baseline
+from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import metric, true_classes
 from artray.classifiers.examples import Examples, load_examples
-from artray.classifiers.fold_ensemble import write_fold_ensemble
-from artray.classifiers.loop import ClassifierTraining, Refit, train_worker
+from artray.classifiers.fold_ensemble import FoldEnsemble
+from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, ExampleCache, cache_of
-from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
+from artray.engine.worker_group import TRAINING, Training, WorkerGroup, Workers, join_cluster
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
@@ -93,6 +93,7 @@ def train(options: TrainOptions) -> Counts:
         ArtrayError: Training failed.
     """
     config = read_config(options.config, options.set, options.task)
+    training_class(config)  # a model that can't be learned so is said at once
     out = options.out
     keep_apart(out, {}, {"--data": options.data, "--features": options.features})
     refuse_other_job(out, "model")
@@ -120,27 +121,23 @@ def train(options: TrainOptions) -> Counts:
             console.say(f"{out} holds this model already")
             return _summary(out, config)
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
+    console.say(f"reading examples from {options.data}")
+    read = partial(load_examples, data=options.data, cache=cache, corrections=options.corrections, decoded={})
+    trainings: list[ClassifierTraining] = []
     if evaluated is None:
-        console.say(f"reading examples from {options.data}")
-        examples = load_examples(config.examples, options.data, cache=cache, corrections=options.corrections)
+        examples = read(config.examples)
         _show(config, examples)
         baseline = _baseline(options, config, examples)
         if (out / BUNDLE).exists():  # removed only now that the data can be used
             remove_written(out, _WRITTEN)
-        _fit(
-            options,
-            ClassifierTraining(
-                config=config,
-                examples=examples,
-                standardize=standardization(examples),
-                baseline=baseline,
-                out=out,
-                source=source,
-            ),
-        )
+        trainings.append(_training(options, config, examples, out, source=source, baseline=baseline))
+        classes = examples.classes
+    else:
+        classes = [item.name for item in evaluated.classes]
     if options.finalize:
-        console.say("fitting again on all parts")
-        _refit(options, config, cache, source)
+        everything = read(replace(config.examples, classes=classes), all_for_training=True)
+        trainings.append(_training(options, config, everything, out, source=source, refit=True))
+    _group(options, config, out, source).run(trainings)
     (out / TRAINING).remove()
     (out / EXAMPLES).remove()
     return _summary(out, config)
@@ -177,6 +174,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
     if (out / BUNDLE).exists():
         remove_written(out, _WRITTEN)
     members = [out / "folds" / str(fold) for fold in range(config.folds or 0)]
+    trainings: list[Training] = []
     for fold, member in enumerate(members):
         told = config.model_copy(update={"fold": fold, "classes": examples.classes})
         if (member / BUNDLE).exists():
@@ -185,19 +183,12 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
                 continue
             remove_written(member, _WRITTEN)
         dealt = read(told.examples)
-        _fit(
-            options,
-            ClassifierTraining(
-                config=told, examples=dealt, standardize=standardization(dealt), out=member, source=source
-            ),
-        )
-        (member / TRAINING).remove()
-    with cluster.unwrapped_errors():
-        task = ray.remote(write_fold_ensemble).options(
-            num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker
-        )
-        training = ClassifierTraining(config=config, examples=examples, baseline=baseline, out=out, source=source)
-        ray.get(task.remote(members, training))
+        # The same examples, dealt otherwise: their inputs need not lie in memory once for each fold.
+        dealt = replace(dealt, blocks=examples.blocks, place=examples.place)
+        trainings.append(_training(options, told, dealt, member, source=source))
+    whole = _training(options, config, examples, out, source=source, baseline=baseline)
+    _group(options, config, out, source).run([*trainings, FoldEnsemble(members=members, training=whole)])
+    (out / TRAINING).remove()
     folds = read_evaluation(out)["folds"]
     (out / EXAMPLES).remove()
     rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in folds["figures"].items()]
@@ -217,54 +208,39 @@ def baseline_features(features: Location | None, data: Location, config: TrainCo
     return features or (data if config.input == "features" else None)
 
 
-def _refit(options: TrainOptions, config: TrainConfig, cache: ExampleCache, source: str) -> None:
-    """Replace the evaluated model in `out` by one that has learned from the test part too; the evaluation stays."""
-    out = options.out
-    bundle = load_bundle(out)
-    classes = [item.name for item in bundle.classes]
-    examples = load_examples(
-        replace(config.examples, classes=classes),
-        options.data,
-        cache=cache,
-        all_for_training=True,
-        corrections=options.corrections,
-    )
-    evaluation = read_evaluation(out)
-    refit = Refit(
-        epochs=bundle.metrics["best_epoch"],
-        history=read_history(out),
-        temperature=bundle.temperature,
-        evaluation={name: value for name, value in evaluation.items() if name != "model_id"},
-        predictions=read_predictions(out),
-    )
-    _fit(
-        options,
-        ClassifierTraining(
-            config=config,
-            examples=examples,
-            standardize=standardization(examples),
-            out=out,
-            source=source,
-            refit=refit,
-        ),
+def _training(
+    options: TrainOptions,
+    config: TrainConfig,
+    examples: Examples,
+    out: Location,
+    *,
+    source: str,
+    baseline: Baseline | None = None,
+    refit: bool = False,
+) -> ClassifierTraining:
+    """What workers are told of one training."""
+    return training_class(config)(
+        config=config,
+        examples=examples,
+        standardize=standardization(examples),
+        baseline=baseline,
+        out=out,
+        source=source,
+        summaries=out / "tensorboard" / ("refit" if refit else "training") if options.tensorboard else None,
+        refit=refit,
     )
 
 
-def _fit(options: TrainOptions, training: ClassifierTraining) -> None:
-    """Run the workers until the bundle is written."""
-    config, refitted = training.config, training.refit is not None
-    epochs = training.refit.epochs if training.refit else config.epochs
-    group = WorkerGroup(
+def _group(options: TrainOptions, config: TrainConfig, out: Location, source: str) -> WorkerGroup:
+    """The workers for all trainings of one command."""
+    return WorkerGroup(
         workers=options.workers,
         gpus=options.gpus_per_worker,
-        out=training.out,
-        bundle=BUNDLE,
-        name=digest(config.model_dump_json().encode(), training.source.encode(), str(refitted).encode()),
+        out=out,
+        name=digest(config.model_dump_json().encode(), source.encode(), str(False).encode()),
         title=config.task,
-        examples=epochs * len(training.examples.part("train")),
         note=partial(_note, monitor=config.monitor),
     )
-    group.run(train_worker, replace(training, summaries=_summaries(options, training)))
 
 
 def _note(metrics: Mapping[str, Any], monitor: str) -> str:
@@ -274,12 +250,6 @@ def _note(metrics: Mapping[str, Any], monitor: str) -> str:
         shown = "validation_accuracy" if monitor == "validation_loss" else monitor
         note += f"  {shown.removeprefix('validation_').replace('_', ' ')} {metrics[shown]:.2f}"
     return f"{note}  {metrics['rate']:,.0f} examples/s"
-
-
-def _summaries(options: TrainOptions, training: ClassifierTraining) -> Location | None:
-    if not options.tensorboard:
-        return None
-    return training.out / "tensorboard" / ("refit" if training.refit else "training")
 
 
 def standardization(examples: Examples) -> tuple[list[float], list[float]] | None:

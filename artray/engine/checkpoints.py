@@ -15,6 +15,7 @@ from ray.train.collective import broadcast_from_rank_zero
 
 _STATE = "state.npz"
 _NOTES = "notes.json"
+_TRAINING = "training"
 _SECONDS = 10.0
 
 
@@ -24,9 +25,14 @@ def until_checkpoint(step: int, steps: int, every: int | None) -> slice:
 
 
 class Checkpoints:
-    """The checkpoints of a run. All workers call its methods at the same places."""
+    """The checkpoints of one training of a group's. All workers call its methods at the same places.
 
-    def __init__(self) -> None:
+    Args:
+        training: The training's name: a group keeps one row of checkpoints for all of its trainings.
+    """
+
+    def __init__(self, training: str) -> None:
+        self._training = training
         self._saved = time.monotonic()
 
     def due(self) -> bool:
@@ -41,13 +47,15 @@ class Checkpoints:
                 np.savez(Path(folder) / _STATE, **values)
                 (Path(folder) / _NOTES).write_text(json.dumps(notes))
                 checkpoint = train.Checkpoint.from_directory(folder)
+                checkpoint.set_metadata({_TRAINING: self._training})
             train.report({name: notes[name] for name in ("epoch", "step")}, checkpoint=checkpoint)
         self._saved = time.monotonic()
 
     def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The arrays and notes of the last one."""
+        """The arrays and notes of the last one; None if it is another training's, or there is none."""
         checkpoint = train.get_checkpoint()
-        if checkpoint is None:
+        # Those of before hold no name: a group had one training.
+        if checkpoint is None or checkpoint.get_metadata().get(_TRAINING, self._training) != self._training:
             return None
         with checkpoint.as_directory() as folder:
             return dict(np.load(Path(folder) / _STATE)), json.loads((Path(folder) / _NOTES).read_text())

@@ -6,9 +6,10 @@ longer than all that it does.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -23,9 +24,15 @@ class Progress:
     """Takes what rank 0 says, so that the driver can show it; an actor."""
 
     def __init__(self) -> None:
+        self._training = 0
         self._epochs: dict[int, dict[str, Any]] = {}
         self._step: dict[str, Any] | None = None
-        self._error: Exception | None = None
+        self._errors: list[Exception] = []
+
+    def begin(self, training: int) -> None:
+        """A training begins, or goes on; they are numbered in their order."""
+        if training != self._training:
+            self._training, self._epochs, self._step = training, {}, None
 
     def add(self, metrics: dict[str, Any]) -> None:
         """An epoch is done."""
@@ -37,16 +44,29 @@ class Progress:
         self._step = values
 
     def fail(self, error: Exception) -> None:
-        """Training can't go on, and would fail again."""
-        self._error = error
+        """A worker can't go on, and would fail again."""
+        self._errors.append(error)
 
-    def error(self) -> Exception | None:
-        """What `fail` was told."""
-        return self._error
+    def failures(self) -> int:
+        """How many workers have called `fail`."""
+        return len(self._errors)
 
-    def news(self, epoch: int) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-        """The epochs after this one, and how far the running one is."""
-        return [self._epochs[number] for number in sorted(self._epochs) if number > epoch], self._step
+    def error(self, forget: bool = False) -> Exception | None:
+        """What `fail` was told first; forgotten where another training is to follow all the same."""
+        error = self._errors[0] if self._errors else None
+        if forget:
+            self._errors = []
+        return error
+
+    def position(self) -> tuple[int, int]:
+        """The training that runs, and how many epochs of it are done."""
+        return self._training, max(self._epochs, default=0)
+
+    def news(self, training: int, epoch: int) -> tuple[int, list[dict[str, Any]], dict[str, Any] | None]:
+        """The training that runs, its epochs after this one of that training, and how far the running one is."""
+        after = epoch if training == self._training else 0
+        epochs = [self._epochs[number] for number in sorted(self._epochs) if number > after]
+        return self._training, epochs, self._step
 
 
 class Reporter:
@@ -80,27 +100,40 @@ def begin_progress() -> Any:
     return ray.remote(Progress).options(num_cpus=0, scheduling_strategy=here).remote()
 
 
-def watch(progress: Any, bar: console.Bar, note: Callable[[Mapping[str, Any]], str], stop: threading.Event) -> None:
+def watch(
+    progress: Any,
+    bar: console.Bar,
+    trainings: Sequence[tuple[str, int]],
+    note: Callable[[Mapping[str, Any]], str],
+    stop: threading.Event,
+) -> None:
     """Show what a Progress actor knows on a bar of examples, until told to stop.
 
     Args:
-        progress: The actor. It knows of each epoch, and of the running one's last step, `epoch` (done, from 0) and
-            `seen` examples of it.
-        bar: Of examples.
+        progress: The actor. It knows which training runs, of each of its epochs, and of the running one's last step,
+            `epoch` (done, from 0) and `seen` examples of it.
+        bar: Of the examples of all trainings.
+        trainings: What each is called, and how many examples are gone through in it at most.
         note: What to say beside the bar, of an epoch's metrics or a step's, whose `epoch` counts from 1.
         stop: Set when training is over.
     """
-    epoch = shown = whole = 0
+    starts = list(itertools.accumulate((examples for _, examples in trainings), initial=0))
+    training = epoch = shown = 0
+
+    def show(done: int, metrics: Mapping[str, Any]) -> int:
+        bar.advance(max(done - shown, 0), note=f"{trainings[training][0]}  {note(metrics)}".strip())
+        return max(done, shown)
+
+    whole = 0
     while True:
         last = stop.wait(0.3)
-        epochs, step = ray.get(progress.news.remote(epoch))
+        running, epochs, step = ray.get(progress.news.remote(training, epoch))
+        if running != training:
+            training, epoch, whole = running, 0, starts[running]
         for metrics in epochs:
-            epoch, whole = metrics["epoch"], metrics["epoch"] * metrics["seen"]
-            bar.advance(whole - shown, note=note(metrics))
-            shown = whole
+            epoch, whole = metrics["epoch"], starts[training] + metrics["epoch"] * metrics["seen"]
+            shown = show(whole, metrics)
         if step is not None and step["epoch"] == epoch:
-            done = max(whole + step["seen"], shown)
-            bar.advance(done - shown, note=note({**step, "epoch": epoch + 1}))
-            shown = done
+            shown = show(whole + step["seen"], {**step, "epoch": epoch + 1})
         if last:
             return

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import keras
@@ -208,9 +209,14 @@ def _worker() -> tuple[int, int]:
     return len(config.get("cluster", {}).get("worker", [])) or 1, config.get("task", {}).get("index", 0)
 
 
+@cache  # trainings that share a process share it: each strategy would number its collectives anew
 def _strategy(workers: int) -> tf.distribute.Strategy:
     if workers > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        kinds = tf.distribute.experimental.CommunicationImplementation
+        # Physical devices: logical ones can't be asked for before the workers have found each other.
+        kind = kinds.NCCL if tf.config.list_physical_devices("GPU") else kinds.AUTO
+        options = tf.distribute.experimental.CommunicationOptions(implementation=kind)
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
     return tf.distribute.get_strategy()  # one device: nothing to mirror, and nothing to pay for it

@@ -1,25 +1,28 @@
-"""A group of workers at one training: how many, started, watched, begun again where they die.
+"""A group of workers at one training after the other: how many, started, watched, begun again where they die.
 
 The classifiers' and the GANs' trainings are run by it; what a worker does is theirs.
 """
 
 from __future__ import annotations
 
-import os
+import sys
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
 
 import ray
 from pydantic import AfterValidator, Field
 from ray import train
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.collective import broadcast_from_rank_zero
 
 from artray import cluster, console
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.progress import begin_progress, watch
 from artray.engine.tensorflow_cluster import TensorflowTrainer
+from artray.engine.worker_resources import check_gpus, use_own_cores, worker_resources
 from artray.errors import ArtrayError, InputError
 from artray.storage import Location
 from artray.storage.nodes import check_nodes
@@ -28,6 +31,7 @@ TRAINING = "_training"
 """Where below a bundle's place the checkpoints of a run lie until it is done."""
 
 _FAILURES_WITHOUT_PROGRESS = 3
+_SECONDS_BETWEEN_FAILURES = 5.0
 
 
 def worker_range(value: int | str) -> tuple[int, int]:
@@ -54,56 +58,75 @@ Workers = Annotated[
 """The option `--workers`."""
 
 
+class Training(Protocol):
+    """One thing for a group to do, sent to every worker: it must hold all that it needs."""
+
+    @property
+    def name(self) -> str:
+        """The same name finds the checkpoints of an interrupted run."""
+
+    @property
+    def title(self) -> str:
+        """What tells it from the group's others, beside the progress bar."""
+
+    @property
+    def length(self) -> int:
+        """How many examples are gone through at most."""
+
+    def is_done(self) -> bool:
+        """Whether what it makes is there; asked of one worker."""
+
+    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+        """One worker's whole part in it; `progress` is the actor that the driver watches."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkerGroup:
-    """How a training is run.
+    """How trainings are run: one after the other, in workers that are started once.
 
     Attributes:
         workers: As the option says.
         gpus: Of each worker.
-        out: Where the bundle goes.
-        bundle: The file that says that it is there.
+        out: Below this place the checkpoints lie until all is done.
         name: The run's; the same name finds the checkpoints of an interrupted run.
         title: What the progress bar says.
-        examples: How many examples are gone through in all.
         note: What stands beside the bar, of the metrics of an epoch.
     """
 
     workers: int | str
     gpus: int
     out: Location
-    bundle: str
     name: str
     title: str
-    examples: int
     note: Callable[[Mapping[str, Any]], str]
 
-    def run(self, work: Callable[[dict[str, Any]], None], training: Any) -> None:
-        """Run the workers until the bundle is written; begun again where they die, while they get further each time.
+    def run(self, trainings: Sequence[Training]) -> None:
+        """Run the workers until all is done; begun again where they die, while they get further each time.
 
-        Args:
-            work: What each worker does, with `training` in a dictionary; see `in_worker`.
-            training: A dataclass with an attribute `progress`, which is set here.
+        Begun again, they leave out what is done, and go on with the next at its last checkpoint.
 
         Raises:
-            ArtrayError: Training failed.
+            ArtrayError: A training failed; those after it were not begun.
         """
+        if not trainings:
+            return
         progress = begin_progress()
-        training = replace(training, progress=progress)
         fewest, most = worker_range(self.workers)
         fs, path = (self.out / TRAINING).arrow_filesystem()
-        resources: dict[str, float] = {"CPU": min(1.0, cluster.cpus() / most)}
-        if self.gpus:
-            resources["GPU"] = self.gpus
+        # By reference, so that a worker reads each when its turn comes.
+        references = [ray.put(training) for training in trainings]
+        config = {"trainings": references, "progress": progress, "gpus": self.gpus}
 
         def trainer() -> TensorflowTrainer:
             return TensorflowTrainer(
-                work,
-                train_loop_config={"training": training},
+                run_trainings,
+                train_loop_config=config,
                 scaling_config=ScalingConfig(
                     num_workers=most if fewest == most else (fewest, most),
                     use_gpu=self.gpus > 0,
-                    resources_per_worker=resources,
+                    resources_per_worker=worker_resources(fewest, most, self.gpus),
+                    # GPUs of one machine are near to each other; CPUs of one would be shared.
+                    placement_strategy="PACK" if self.gpus else "SPREAD",
                 ),
                 run_config=RunConfig(
                     name=self.name,
@@ -115,8 +138,10 @@ class WorkerGroup:
             )
 
         stop = threading.Event()
-        with console.bar(self.title, self.examples, note=f"starting {self.workers} worker(s)") as bar:
-            watcher = threading.Thread(target=watch, args=(progress, bar, self.note, stop), daemon=True)
+        shown = [(training.title, training.length) for training in trainings]
+        total = sum(length for _, length in shown)
+        with console.bar(self.title, total, note=f"starting {self.workers} worker(s)") as bar:
+            watcher = threading.Thread(target=watch, args=(progress, bar, shown, self.note, stop), daemon=True)
             watcher.start()
             try:
                 with cluster.unwrapped_errors():
@@ -127,7 +152,7 @@ class WorkerGroup:
         error = ray.get(progress.error.remote())
         if error is not None:
             raise error
-        if not (self.out / self.bundle).exists():
+        if not all(training.is_done() for training in trainings):
             raise ArtrayError("training ended without a bundle (-v shows the workers' logs)")
 
 
@@ -142,41 +167,71 @@ def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -
     wanted = worker_range(workers)[0] * gpus
     available = int(ray.cluster_resources().get("GPU", 0))
     # GPUs that a local Ray does not have would be waited for for ever; a cluster may be about to add some.
-    if wanted > available and not os.environ.get("RAY_ADDRESS"):
+    if wanted > available and not cluster.may_grow():
         raise InputError(f"--gpus-per-worker {gpus}: {wanted} GPUs are needed, there are {available}")
 
 
 def _run_while_it_gets_further(trainer: Callable[[], TensorflowTrainer], progress: Any) -> None:
     """Ray gives up after a number of failures, however far apart they are; a long run on many machines has many."""
-    reached = -1
+    reached = (0, 0)
     while True:
         try:
             trainer().fit()
         except TrainingFailedError:
-            epochs, _ = ray.get(progress.news.remote(reached))
-            if not epochs:
+            position = ray.get(progress.position.remote())
+            if position <= reached:
                 raise
-            reached = epochs[-1]["epoch"]
+            reached = position
         else:
             return
 
 
-def in_worker(run: Callable[[int, Checkpoints], None], progress: Any) -> None:
-    """One worker's whole run, with its share of the CPUs.
+def run_trainings(config: Mapping[str, Any]) -> None:
+    """One worker's whole life, as Ray Train calls it: trainings, one after the other.
+
+    TensorFlow is loaded once for all of them, and Keras forgets one before the next: what comes out is what each would
+    give in a process of its own.
 
     What is wrong with the data, the config or the loss is so in every worker, and would be again: it is told to the
     driver, and not to Ray, which would start the workers anew.
 
     Args:
-        run: The run, of the worker's rank and the checkpoints.
-        progress: The actor that the driver watches.
+        config: `trainings`: each a `Training`, or a reference to one; `progress`: the actor that the driver watches;
+            `gpus`: how many the worker has asked for.
     """
     cluster.quicken_keras()
-    context = train.get_context()
-    threads = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    context, progress = train.get_context(), config["progress"]
+    use_own_cores()
+    if ray.get(progress.failures.remote()):  # in one worker, and Ray has started all of them anew
+        return
     try:
-        run(context.get_world_rank(), Checkpoints())
+        check_gpus(config["gpus"])
+        for number, training in enumerate(config["trainings"]):
+            _run_training(number, training, context.get_world_rank(), progress)
     except ArtrayError as error:
-        if context.get_world_rank() == 0:
-            ray.get(progress.fail.remote(error))
+        ray.get(progress.fail.remote(error))
+        _wait_for_failures(progress, context.get_world_size(), error)
+
+
+def _run_training(number: int, given: Any, rank: int, progress: Any) -> None:
+    training: Training = ray.get(given) if isinstance(given, ray.ObjectRef) else given
+    # All wait here for the first, which writes what the one before has made.
+    if broadcast_from_rank_zero(rank == 0 and training.is_done()):
+        return
+    if rank == 0:
+        progress.begin.remote(number)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+    training.work(rank, Checkpoints(training.name), progress)
+
+
+def _wait_for_failures(progress: Any, workers: int, error: ArtrayError) -> None:
+    """Wait a little until all workers have failed; what only some of them met is raised.
+
+    The others would wait for this one for ever. So Ray ends them.
+    """
+    deadline = time.monotonic() + _SECONDS_BETWEEN_FAILURES
+    while ray.get(progress.failures.remote()) < workers:
+        if time.monotonic() > deadline:
+            raise error
+        time.sleep(0.1)

@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from artray.bundles.generator import BUNDLE
 from artray.engine.augmentation import augment
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
-from artray.engine.worker_group import TRAINING, in_worker
+from artray.engine.worker_group import TRAINING
 from artray.errors import ArtrayError, InputError
 from artray.gans.bundling import write_generator_bundle
 from artray.gans.config import GanConfig
 from artray.gans.examples import Pictures
 from artray.gans.latents import draw_latents
 from artray.gans.sample_sheets import Diversity, Picture, to_pictures, warning, write_animation, write_sheet
-from artray.storage import Location
+from artray.storage import Location, digest
 
 Indices = npt.NDArray[np.int64]
 
@@ -37,15 +38,39 @@ class GanTraining:
         config: What is trained.
         pictures: From what; they are in Ray's object store, or in shards.
         out: Where the bundle goes.
-        progress: The actor that the driver watches.
+        source: Fingerprint of the data set.
         summaries: Folder or prefix for TensorBoard's logs, None for none.
     """
 
     config: GanConfig
     pictures: Pictures
     out: Location
-    progress: Any = None
+    source: str
     summaries: Location | None = None
+
+    @property
+    def name(self) -> str:
+        """It finds the checkpoints of an interrupted run."""
+        return digest(self.config.model_dump_json().encode(), self.source.encode())
+
+    @property
+    def title(self) -> str:
+        """Nothing: the progress bar names the model."""
+        return ""
+
+    @property
+    def length(self) -> int:
+        """How many pictures are gone through."""
+        size = self.config.batch_size
+        return self.config.epochs * (len(self.pictures.ids) // size) * size
+
+    def is_done(self) -> bool:
+        """Whether the bundle is there."""
+        return (self.out / BUNDLE).exists()
+
+    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+        """One worker's whole training; rank 0 writes the bundle."""
+        _Run(self, rank, checkpoints, Reporter(progress, rank)).run()
 
 
 @dataclass(kw_only=True)
@@ -69,20 +94,10 @@ class _Position:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def train_worker(config: dict[str, Any]) -> None:
-    """One worker's whole run, as Ray Train calls it.
-
-    Args:
-        config: `training`: a GanTraining.
-    """
-    training: GanTraining = config["training"]
-    in_worker(lambda rank, checkpoints: _Run(training, rank, checkpoints).run(), training.progress)
-
-
 class _Run:
     """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
 
-    def __init__(self, training: GanTraining, rank: int, checkpoints: Checkpoints):
+    def __init__(self, training: GanTraining, rank: int, checkpoints: Checkpoints, reporter: Reporter):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
@@ -91,7 +106,7 @@ class _Run:
         from artray.models.gans import discriminator, generator
 
         self._out, self._config, self._pictures = training.out, training.config, training.pictures
-        self._rank, self._checkpoints, self._reporter = rank, checkpoints, Reporter(training.progress, rank)
+        self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
         self._names = METRICS
         config, pictures = training.config, training.pictures
         self._inputs = pictures.inputs

@@ -15,10 +15,10 @@ from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, cache_of
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.gans.config import read_config
 from artray.gans.examples import Pictures, load_pictures
-from artray.gans.loop import GanTraining, train_worker
+from artray.gans.loop import GanTraining
 from artray.gans.sampling import WRITTEN
 from artray.job import Counts, Options
-from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
+from artray.storage import Location, dataset_digest, keep_apart, refuse_other_job, remove_written
 
 # The bundle's own file first: a folder without it holds no bundle, whatever else is left where the job is killed.
 _WRITTEN = (
@@ -81,19 +81,17 @@ def train_gan(options: GanOptions) -> Counts:
     _show(pictures)
     if (out / BUNDLE).exists():  # removed only now that the data can be used
         remove_written(out, _WRITTEN)
+    summaries = out / "tensorboard" if options.tensorboard else None
+    training = GanTraining(config=config, pictures=pictures, out=out, source=source, summaries=summaries)
     group = WorkerGroup(
         workers=options.workers,
         gpus=options.gpus_per_worker,
         out=out,
-        bundle=BUNDLE,
-        name=digest(config.model_dump_json().encode(), source.encode()),
+        name=training.name,
         title=config.model.name,
-        examples=config.epochs * (len(pictures.ids) // config.batch_size) * config.batch_size,
         note=_note,
     )
-    summaries = out / "tensorboard" if options.tensorboard else None
-    training = GanTraining(config=config, pictures=pictures, out=out, summaries=summaries)
-    group.run(train_worker, training)
+    group.run([training])
     (out / TRAINING).remove()
     (out / EXAMPLES).remove()
     return _summary(out)

@@ -3,13 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.gradients import gradients
 from artray.engine.summaries import Summaries
 from artray.engine.supervised import SupervisedTrainer
-from artray.engine.trainer import Trainer
+from artray.engine.trainer import Trainer, _strategy
 from artray.storage import Location
 from tests.engine.processes import on_replicas
 from tests.engine.supervised_on_replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
@@ -24,6 +25,23 @@ def replica_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str
 
 def of(run: dict[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
     return {name.partition("/")[2]: value for name, value in run.items() if name.partition("/")[0] == case}
+
+
+@pytest.mark.parametrize(("gpus", "kind"), [(0, "AUTO"), (2, "NCCL")])
+def test_workers_with_gpus_sum_by_nccl(monkeypatch, gpus, kind):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: ["gpu"] * gpus)
+    made = []
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", lambda **options: made.append(options) or "made")
+    assert _strategy.__wrapped__(3) == "made"
+    (options,) = made
+    assert options["communication_options"].implementation.name == kind
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 2])
+def test_a_worker_with_several_gpus_mirrors_on_them(monkeypatch, gpus):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda _: ["gpu"] * gpus)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: "mirrored")
+    assert (_strategy.__wrapped__(1) == "mirrored") == (gpus > 1)
 
 
 @pytest.mark.parametrize("case", CASES)

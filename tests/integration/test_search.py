@@ -111,7 +111,7 @@ def test_folds_make_an_ensemble_and_go_on_where_they_were(features: str, tmp_pat
     for name in mine:
         Location.parse(f"{tmp_path}/{name}").write_bytes(name.encode())
     given = {"config": CONFIG, "data": features, "out": str(tmp_path), "tensorboard": True}
-    options = TrainOptions(**given, folds=2, set={"epochs": "2"})
+    options = TrainOptions(**given, folds=2, set={"epochs": "2", "model.dropout": "0.3"})
     result = train(options)
     uri = str(tmp_path)
     members = [f"{uri}/folds/{fold}" for fold in range(2)]
