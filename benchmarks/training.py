@@ -32,9 +32,10 @@ from rich.table import Table
 
 from artray import cluster
 from artray.classifiers.losses import CrossEntropy
-from artray.engine.augmentation import Augmentation, augment
+from artray.engine.augmentation import Augmentation
 from artray.engine.examples import Inputs
 from artray.engine.supervised import SupervisedTrainer
+from artray.engine.views import augment
 from artray.models.classifiers import classifier
 from artray.storage import Location, list_column
 

@@ -22,6 +22,7 @@ from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import write_fold_ensemble
 from artray.classifiers.loop import ClassifierTraining, Refit, train_worker
 from artray.classifiers.metrics import one_hot
+from artray.engine.arithmetic import Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
 from artray.errors import InputError
@@ -70,6 +71,11 @@ class TrainOptions(Options):
     finalize: bool = Field(
         False, description="then fit again on all parts, test included, for as many epochs as were best"
     )
+    precision: Precision | None = Field(
+        None,
+        description="compute in this precision; default: the config's, which is auto unless it says another",
+    )
+    compile: Compile | None = Field(None, description="have XLA compile the training's steps; default: the config's")
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     corrections: list[Location] = Field(
         [], description="the curator's corrections from the page, on top of the target column", examples=["FILE"]
@@ -86,7 +92,7 @@ def train(options: TrainOptions) -> Counts:
             a place of data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set, options.task)
+    config = read_config(options.config, options.set | told(options.precision, options.compile), options.task)
     out = options.out
     keep_apart(out, {}, {"--data": options.data, "--features": options.features})
     refuse_other_job(out, "model")

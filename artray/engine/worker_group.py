@@ -161,6 +161,11 @@ def _run_while_it_gets_further(trainer: Callable[[], TensorflowTrainer], progres
             return
 
 
+def own_cpus() -> int:
+    """How many of its machine's CPUs are this worker's; see `in_worker`."""
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1)
+
+
 def in_worker(run: Callable[[int, Checkpoints], None], progress: Any) -> None:
     """One worker's whole run, with its share of the CPUs.
 
