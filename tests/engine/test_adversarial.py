@@ -30,6 +30,25 @@ def test_the_number_of_replicas_does_not_change_the_result(runs, case):
         assert np.allclose(value, many[name], rtol=1e-3, atol=1e-4, equal_nan=True), name
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_a_compiled_step_is_the_step(runs, case):
+    """With the same random numbers, augmentation's and the penalty's too."""
+    settings = CASES[case]
+    compiled = trainer(case, compile="on", **settings)
+    metrics = fit(compiled, range(4), settings.get("labelled", False))
+    assert np.allclose(metrics, runs[1][f"{case}/metrics"], rtol=1e-3, atol=1e-4, equal_nan=True)
+    for name, value in compiled.state().items():
+        assert np.allclose(value, runs[1][f"{case}/{name}"], rtol=1e-3, atol=1e-4), name
+
+
+def test_half_precision_learns_nearly_the_same():
+    exact, rounded = (trainer("hinge", precision=precision, **CASES["hinge"]) for precision in ("float32", "bfloat16"))
+    metrics = [fit(trained, range(4)) for trained in (exact, rounded)]
+    assert np.allclose(*metrics, rtol=0.2, atol=0.1)
+    assert not np.array_equal(*metrics)
+    assert {value.dtype.name for name, value in rounded.state().items() if name[:3] != "ste"} <= {"float32", "int64"}
+
+
 def test_the_generator_learns_in_every_second_step_only(runs):
     metrics = runs[1]["ns/metrics"]
     learns = np.isfinite(metrics[:, METRICS.index("generator_loss")])
