@@ -56,6 +56,6 @@ def test_auto_compiles_nothing_on_a_cpu():
 
 
 def test_on_says_in_one_line_that_xla_can_not():
-    with pytest.raises(InputError, match="^--compile on: XLA can't compile this model; use auto or off: ") as raised:
+    with pytest.raises(InputError, match=r"^--compile on: XLA can't compile this model; use auto or off: ") as raised:
         Compiled(by_python, "on")(tf.constant([1.0, 2.0]))
     assert "\n" not in str(raised.value)

@@ -1,3 +1,4 @@
+import itertools
 import threading
 
 import numpy as np
@@ -16,7 +17,7 @@ def test_calls_hold_all_batches_in_their_order_those_of_one_size_together(sizes,
     for call in calls:
         assert len({len(batch) for batch in batches[call]}) == 1
         assert call.stop - call.start <= max(1, min(32, most_bytes // batch_bytes))
-    for before, after in zip(calls[:-1], calls[1:], strict=True):  # no call is smaller than it need be
+    for before, after in itertools.pairwise(calls):  # no call is smaller than it need be
         full = before.stop - before.start == max(1, min(32, most_bytes // batch_bytes))
         assert full or len(batches[before.start]) != len(batches[after.start])
 
