@@ -9,8 +9,10 @@ step     Milliseconds of a step: one update of the discriminator, one of the gen
            tf.function, once   the plain loop of TensorFlow's DCGAN tutorial: both updates from one run of the
                                generator, against the discriminator as it was before
            … jit_compile       both, compiled by XLA
+           ours, bfloat16      the trainer's step in half precision; on a GPU
            PyTorch             the loop of its DCGAN example, in a process of its own that rests meanwhile, in both
-                               memory layouts; where `torch` is installed
+                               memory layouts, on the same device as ours; on a GPU in bfloat16 and by torch.compile
+                               too; where `torch` is installed
 feeding  A short training with train_gan on pictures that are drawn for it: for which share of its time the step waits
          for pictures.
 """
@@ -25,9 +27,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from artray.console import quiet
 from artray.storage import Location
@@ -52,7 +56,13 @@ def pictures(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
 
 
-def ours() -> Steps:
+def on_gpu() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def ours(precision: Literal["float32", "bfloat16"] = "float32", compile: Literal["auto", "off"] = "auto") -> Steps:
     import keras
 
     from artray.engine.adversarial import AdversarialTrainer
@@ -65,6 +75,8 @@ def ours() -> Steps:
         lambda: discriminator("dcgan", SIZE),
         [lambda: keras.optimizers.Adam(RATE, beta_1=BETA)] * 2,
         lambda step, number: draw_latents(number, LATENT_SIZE, "normal", (0, step)),
+        precision=precision,
+        compile=compile,
     )
     check(trainer.generator.count_params(), trainer.discriminator.count_params())
     state = {"step": 0}
@@ -135,7 +147,21 @@ def plain(once: bool, jit_compile: bool) -> Steps:
     return run
 
 
-def torch_loop(channels_last: bool) -> tuple[Callable[[int], None], list[int]]:
+@dataclass(frozen=True)
+class Torch:
+    """How PyTorch computes."""
+
+    device: Literal["cpu", "cuda"]
+    channels_last: bool = False
+    bfloat16: bool = False
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        words = [self.channels_last * "channels last", self.bfloat16 * "bfloat16", self.compiled * "torch.compile"]
+        return ", ".join(["PyTorch", *filter(None, words)])
+
+
+def torch_loop(how: Torch) -> tuple[Callable[[int], None], list[int]]:
     """The loop of PyTorch's DCGAN example, and the two networks' parameters; runs in a process of its own."""
     import torch
     from torch import nn
@@ -157,33 +183,44 @@ def torch_loop(channels_last: bool) -> tuple[Callable[[int], None], list[int]]:
         leaky = nn.LeakyReLU(0.2, inplace=True)
         layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), *normalized(after, leaky)]
     discriminator = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * maps[0], 1))
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    generator, discriminator = generator.to(memory_format=layout), discriminator.to(memory_format=layout)
+    layout = torch.channels_last if how.channels_last else torch.contiguous_format
+    networks = [network.to(how.device, memory_format=layout) for network in (generator, discriminator)]
+    parameters = [sum(one.numel() for one in network.parameters()) for network in networks]
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")  # as TensorFlow does on a GPU that has TF32
+    generator, discriminator = [torch.compile(network) for network in networks] if how.compiled else networks
     make = torch.optim.Adam(generator.parameters(), lr=RATE, betas=(BETA, 0.999))
     judge = torch.optim.Adam(discriminator.parameters(), lr=RATE, betas=(BETA, 0.999))
     entropy = nn.BCEWithLogitsLoss()
-    ones, zeros = torch.ones(BATCH, 1), torch.zeros(BATCH, 1)
+    ones, zeros = torch.ones(BATCH, 1, device=how.device), torch.zeros(BATCH, 1, device=how.device)
     x = torch.from_numpy(pictures(10 * BATCH)).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+
+    half = partial(torch.autocast, how.device, torch.bfloat16, enabled=how.bfloat16)
 
     def run(steps: int) -> None:
         for number in range(steps):
-            real = x[number % 10 * BATCH :][:BATCH].to(torch.float32).div(127.5).sub(1)
+            real = x[number % 10 * BATCH :][:BATCH].to(how.device).to(torch.float32).div(127.5).sub(1)
             judge.zero_grad()
-            judged = entropy(discriminator(real), ones)
+            with half():
+                judged = entropy(discriminator(real), ones)
+                fake = generator(torch.randn(BATCH, LATENT_SIZE, device=how.device))
             judged.backward()
-            fake = generator(torch.randn(BATCH, LATENT_SIZE))
-            entropy(discriminator(fake.detach()), zeros).backward()
+            with half():
+                refused = entropy(discriminator(fake.detach()), zeros)
+            refused.backward()
             judge.step()
             make.zero_grad()
-            entropy(discriminator(fake), ones).backward()
+            with half():
+                made = entropy(discriminator(fake), ones)
+            made.backward()
             make.step()
         judged.item()
 
-    return run, [sum(one.numel() for one in network.parameters()) for network in (generator, discriminator)]
+    return run, parameters
 
 
-def serve(channels_last: bool, pipe: Connection) -> None:
-    run, parameters = torch_loop(channels_last)
+def serve(how: Torch, pipe: Connection) -> None:
+    run, parameters = torch_loop(how)
     pipe.send(parameters)
     with suppress(EOFError):  # when the benchmark ends
         while steps := pipe.recv():
@@ -191,9 +228,9 @@ def serve(channels_last: bool, pipe: Connection) -> None:
             pipe.send(None)
 
 
-def in_process(channels_last: bool, learned: list[int]) -> Steps:
+def in_process(how: Torch, learned: list[int]) -> Steps:
     here, there = multiprocessing.Pipe()
-    multiprocessing.get_context("spawn").Process(target=serve, args=(channels_last, there), daemon=True).start()
+    multiprocessing.get_context("spawn").Process(target=serve, args=(how, there), daemon=True).start()
     parameters = here.recv()
     if parameters != learned:
         raise SystemExit(f"not the same networks: {parameters} parameters, ours have {learned}")
@@ -225,9 +262,19 @@ def step(repeats: int, steps: int) -> Table:
         "tf.function, twice, jit_compile": plain(False, True),
         "tf.function, once, jit_compile": plain(True, True),
     }
+    device: Literal["cpu", "cuda"] = "cuda" if on_gpu() else "cpu"
+    torches = [Torch(device), Torch(device, channels_last=True)]
+    if on_gpu():
+        runs = {
+            "ours": runs.pop("ours"),
+            "ours, bfloat16": ours("bfloat16"),
+            "ours, no XLA": ours(compile="off"),
+            **runs,
+        }
+        torches += [Torch(device, channels_last=True, compiled=True, bfloat16=half) for half in (False, True)]
+        torches += [Torch(device, channels_last=True, bfloat16=True)]
     if importlib.util.find_spec("torch"):
-        runs["PyTorch"] = in_process(False, learned_parameters())
-        runs["PyTorch, channels last"] = in_process(True, learned_parameters())
+        runs |= {str(how): in_process(how, learned_parameters()) for how in torches}
     for run in runs.values():
         run(2)
     times: dict[str, list[float]] = {name: [] for name in runs}
@@ -242,7 +289,7 @@ def step(repeats: int, steps: int) -> Table:
     table = Table("", "ms a step, median", "from", "to", "ours is … times as fast")
     for name, median in medians.items():
         ratio = "" if name == "ours" else f"{median / medians['ours']:.2f}"
-        table.add_row(name, f"{median:.0f}", f"{min(times[name]):.0f}", f"{max(times[name]):.0f}", ratio)
+        table.add_row(name, f"{median:.1f}", f"{min(times[name]):.1f}", f"{max(times[name]):.1f}", ratio)
     return table
 
 

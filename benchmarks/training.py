@@ -1,11 +1,16 @@
 """What training costs beside the model's own arithmetic.
 
-    python benchmarks/training.py [--parts step,feeding,head] [--repeats 5] [--seconds 4]
+    python benchmarks/training.py [--parts step,feeding,feed,precision,head] [--repeats 5] [--seconds 4]
 
 step     Updates a second on one worker, ours against Keras' `fit`: same model, optimizer, batch size and data in
          memory. The runs alternate; the best of each counts.
 feeding  Pictures a second with pictures taken from Ray's object store, shuffled and augmented, against the same step
          on arrays that are ready.
+feed     Pictures a second through a network that costs nothing (one number of the mean of a picture): what taking,
+         changing and sending a batch costs from step to step.
+precision
+         Milliseconds of a step in float32 and bfloat16, by XLA and without, of networks as they are trained; on the
+         GPU where there is one.
 head     Seconds of the whole station (`train`) for a linear head on 1,000 works' embeddings, 50 epochs: what 49 of
          them add to a run of one.
 """
@@ -13,9 +18,11 @@ head     Seconds of the whole station (`train`) for a linear head on 1,000 works
 # ruff: noqa: E402 - TensorFlow's and Ray's chatter is turned off before they are imported
 import argparse
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from artray.console import quiet
@@ -32,9 +39,10 @@ from rich.table import Table
 
 from artray import cluster
 from artray.classifiers.losses import CrossEntropy
-from artray.engine.augmentation import Augmentation, augment
+from artray.engine.augmentation import Augmentation, draw
 from artray.engine.examples import Inputs
 from artray.engine.supervised import SupervisedTrainer
+from artray.engine.views import Views
 from artray.models.classifiers import classifier
 from artray.storage import Location, list_column
 
@@ -62,10 +70,25 @@ def examples(shape: tuple[int, ...], classes: int, count: int) -> tuple[npt.NDAr
     return x, np.eye(classes, dtype=np.float32)[rng.integers(0, classes, count)]
 
 
-def trainer_of(name: str, shape: tuple[int, ...], classes: int) -> SupervisedTrainer:
+def trainer_of(
+    name: str, shape: tuple[int, ...], classes: int, settings: dict[str, Any] | None = None, **options: Any
+) -> SupervisedTrainer:
     return SupervisedTrainer(
-        lambda: classifier(name, shape, classes, {}), lambda: keras.optimizers.Adam(1e-3), CrossEntropy()
+        lambda: classifier(name, shape, classes, settings or {}),
+        lambda: keras.optimizers.Adam(1e-3),
+        CrossEntropy(),
+        **{"precision": "float32", **options},
     )
+
+
+def views_of(how: Augmentation) -> dict[str, Any]:
+    """Options of a trainer that changes its pictures so."""
+    return {"views": Views(how, os.cpu_count() or 1) if how else None}
+
+
+def draws(how: Augmentation) -> Callable[..., Any]:
+    """What the feed asks how pictures are to be changed."""
+    return lambda rows: draw(rows, how, 0, 0)
 
 
 def epoch_of(count: int, batch: int, seed: int) -> list[npt.NDArray[np.int64]]:
@@ -132,18 +155,19 @@ def feeding(repeats: int, seconds: float) -> Table:
         place = np.concatenate(
             [np.stack([np.full(len(rows), block), np.arange(len(rows))], 1) for block, rows in enumerate(pieces)]
         )
-        inputs, ones, trainer = Inputs(blocks, place), np.ones(count, np.float32), trainer_of(name, shape, classes)
+        inputs, ones = Inputs(blocks, place), np.ones(count, np.float32)
         batches = epoch_of(count, batch, 0)
         ready = [
             np.arange(start, start + len(rows)) for start, rows in zip(range(0, count, batch), batches, strict=True)
         ]
         for words, how in AUGMENTATIONS.items():
+            trainer = trainer_of(name, shape, classes, **views_of(how))
 
-            def train(batches: Any, take: Callable[..., Any], trainer: SupervisedTrainer = trainer) -> None:
-                list(trainer.train(take, batches, [1e-3] * len(batches)))
+            def train(batches: Any, take: Callable[..., Any], draws: Any, trainer: Any = trainer) -> None:
+                list(trainer.train(take, batches, [1e-3] * len(batches), draws))
 
-            def fed(rows: Any, inputs: Any = inputs, how: Any = how, y: Any = y, ones: Any = ones) -> Any:
-                return augment(inputs.take(rows), rows, how, 0, 0), y[rows], ones[rows]
+            def fed(rows: Any, inputs: Any = inputs, y: Any = y, ones: Any = ones) -> Any:
+                return inputs.take(rows), y[rows], ones[rows]
 
             def given(rows: Any, x: Any = x, y: Any = y, ones: Any = ones) -> Any:
                 part = slice(rows[0], rows[-1] + 1)
@@ -151,8 +175,8 @@ def feeding(repeats: int, seconds: float) -> Table:
 
             best = best_of(
                 {
-                    "ready": lambda train=train, ready=ready, given=given: train(ready, given),
-                    "fed": lambda train=train, batches=batches, fed=fed: train(batches, fed),
+                    "ready": lambda train=train, ready=ready, given=given: train(ready, given, None),
+                    "fed": lambda train=train, batches=batches, fed=fed, how=how: train(batches, fed, draws(how)),
                 },
                 repeats,
                 seconds,
@@ -161,6 +185,61 @@ def feeding(repeats: int, seconds: float) -> Table:
             table.add_row(
                 name, words, f"{rate['ready']:,.0f}", f"{rate['fed']:,.0f}", f"{rate['fed'] / rate['ready']:.2f}"
             )
+    return table
+
+
+def feed(repeats: int, seconds: float) -> Table:
+    table = Table("picture", "batch", "augmentation", "pictures/s")
+    for size, count in ((64, 4096), (224, 512)):
+        x, y = examples((size, size, 3), 2, count)
+        ones, batches = np.ones(count, np.float32), epoch_of(count, 64, 0)
+
+        def mean_of(size: int = size) -> keras.Model:
+            picture = keras.Input((size, size, 3))
+            mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(picture))
+            return keras.Model(picture, keras.layers.Dense(2)(mean))
+
+        for words, how in AUGMENTATIONS.items():
+            trainer = SupervisedTrainer(
+                mean_of, lambda: keras.optimizers.SGD(1e-3), CrossEntropy(), precision="float32", **views_of(how)
+            )
+
+            def run(trainer: Any, take: Callable[..., Any], batches: Any, how: Augmentation) -> None:
+                list(trainer.train(take, batches, [1e-3] * len(batches), draws(how)))
+
+            def take(rows: Any, x: Any = x, y: Any = y, ones: Any = ones) -> Any:
+                return x[rows], y[rows], ones[rows]
+
+            best = best_of({"feed": partial(run, trainer, take, batches, how)}, repeats, seconds)["feed"]
+            table.add_row(f"{size}x{size}", "64", words, f"{count / best:,.0f}")
+    return table
+
+
+def precision(repeats: int, seconds: float) -> Table:
+    import tensorflow as tf
+
+    devices = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    title = ", ".join(device.get("device_name", "a GPU") for device in devices) or "CPU"
+    table = Table("model", "batch", "precision", "without XLA, ms a step", "by XLA, ms a step", title=title)
+    styles = {"filters": [32, 64, 128, 128], "dense": 512, "dropout": 0.4}
+    for name, shape, settings, batch, count in (
+        ("baseline_cnn", (200, 200, 3), styles, 32, 128),
+        ("transfer", (224, 224, 3), {}, 64, 128),
+    ):
+        x, y = examples(shape, 6, count)
+        ones, batches = np.ones(count, np.float32), epoch_of(count, batch, 0)
+        for said in ("float32", "bfloat16"):
+            runs = {}
+            for how in ("off", "on"):
+                trainer = trainer_of(name, shape, 6, settings, precision=said, compile=how)
+
+                def run(trainer: Any = trainer, x: Any = x, y: Any = y, ones: Any = ones, of: Any = batches) -> None:
+                    list(trainer.train(lambda rows: (x[rows], y[rows], ones[rows]), of, [1e-3] * len(of)))
+
+                runs[how] = run
+            best = best_of(runs, repeats, seconds)
+            each = [f"{1e3 * best[how] / len(batches):.2f}" for how in ("off", "on")]
+            table.add_row(name, str(batch), said, *each)
     return table
 
 
@@ -207,13 +286,15 @@ def head(repeats: int) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="step,feeding,head")
+    parser.add_argument("--parts", default="step,feeding,feed,head")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of one repeat")
     options = parser.parse_args()
     for part in options.parts.split(","):
         found = {
             "step": lambda: step(options.repeats, options.seconds),
+            "feed": lambda: feed(options.repeats, options.seconds),
+            "precision": lambda: precision(options.repeats, options.seconds),
             "feeding": lambda: feeding(options.repeats, options.seconds),
             "head": lambda: head(options.repeats),
         }[part]()

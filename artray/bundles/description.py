@@ -15,6 +15,8 @@ from artray.storage import Location
 
 HISTORY = "history.json"
 
+_COMPUTED = ("precision", "compile")  # keys of a config that say how
+
 TASK = r"^[a-z0-9][a-z0-9_-]*$"
 """What a task may be called: it becomes a part of files' and folders' names."""
 
@@ -106,11 +108,17 @@ def write_description(uri: Location, file: str, bundle: AnyBundle) -> None:
 
 
 def made_from(bundle: AnyBundle, config: BaseModel, source: str) -> bool:
-    """Whether a bundle is what this config makes of the data set with this digest."""
+    """Whether a bundle is what this config makes of the data set with this digest.
+
+    How it was computed is no difference where one of the two leaves it to the machine (`auto`).
+    """
     try:
-        return type(config).model_validate(bundle.config) == config and bundle.data["source"] == source
+        earlier = type(config).model_validate(bundle.config)
     except ValidationError:  # the config of another release
         return False
+    left = {key: "auto" for key in _COMPUTED if "auto" in (getattr(config, key, None), getattr(earlier, key, None))}
+    same = earlier.model_copy(update=left) == config.model_copy(update=left)
+    return same and bundle.data["source"] == source
 
 
 def read_history(uri: Location) -> list[dict[str, Any]]:

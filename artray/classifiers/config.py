@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from artray.bundles.description import TASK
 from artray.catalogs.targets import Labels
+from artray.engine.arithmetic import Compile, Precision
 from artray.engine.augmentation import Augmentation
 from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule, Shape
@@ -121,8 +122,13 @@ class TrainConfig(Options):
     )
     clip_norm: float | None = Field(None, gt=0, description="the longest that the gradient of a batch may be")
     epochs: int = Field(20, ge=1)
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
-        "float32", description="of the computation; weights are float32 always"
+    precision: Precision = Field(
+        "auto",
+        description="of the computation; weights are float32 always. auto: bfloat16 on GPUs that compute it fast, else "
+        "float32",
+    )
+    compile: Compile = Field(
+        "auto", description="whether XLA compiles the steps of the training. auto: on one GPU, if it can"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: ClassWeights = Field(

@@ -21,12 +21,14 @@ from artray.classifiers.config import TrainConfig
 from artray.classifiers.evaluation import evaluation_of, true_classes
 from artray.classifiers.examples import Examples
 from artray.classifiers.metrics import from_tallies, tallies
-from artray.engine.augmentation import augment, minority
+from artray.engine.augmentation import draw, minority
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
+from artray.engine.views import Views
+from artray.engine.worker_resources import own_cpus
 from artray.errors import ArtrayError
 from artray.storage import Location, digest
 
@@ -193,6 +195,8 @@ class _Run:
             clip_norm=config.clip_norm,
             ema=config.ema,
             precision=config.precision,
+            compile=config.compile,
+            views=Views(config.augment, own_cpus()) if len(examples.shape) == 3 and config.augment else None,
         )
         self._position = self._restore()
         self._summaries = None
@@ -234,10 +238,10 @@ class _Run:
         rates = [schedule.rate(epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
 
         def take(indices: Indices) -> tuple[Any, Any, Any]:
-            x = self._inputs.take(indices)
-            if len(self._examples.shape) == 3 and config.augment:
-                x = augment(x, indices, config.augment, config.seed, epoch, minority=self._small[indices])
-            return x, self._examples.targets[indices], self._weights[indices]
+            return self._inputs.take(indices), self._examples.targets[indices], self._weights[indices]
+
+        def changes(indices: Indices) -> npt.NDArray[np.float32]:
+            return draw(indices, config.augment, config.seed, epoch, minority=self._small[indices])
 
         self._inputs.follow(batches[position.step :], self._trainer.share)
         started, first = time.monotonic(), position.step
@@ -249,7 +253,7 @@ class _Run:
 
         while position.step < len(batches):
             steps = until_checkpoint(position.step, len(batches), config.checkpoint_steps)
-            for losses in self._trainer.train(take, batches[steps], rates[steps]):
+            for losses in self._trainer.train(take, batches[steps], rates[steps], changes):
                 position.losses += losses.tolist()
                 position.step += len(losses)
                 if not np.isfinite(losses).all():

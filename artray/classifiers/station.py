@@ -22,6 +22,7 @@ from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import FoldEnsemble
 from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
+from artray.engine.arithmetic import Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, ExampleCache, cache_of
 from artray.engine.worker_group import TRAINING, Training, WorkerGroup, Workers, join_cluster
@@ -76,6 +77,11 @@ class TrainOptions(Options):
     )
     cache: Location | None = CACHE
     in_memory: float = IN_MEMORY
+    precision: Precision | None = Field(
+        None,
+        description="compute in this precision; default: the config's, which is auto unless it says another",
+    )
+    compile: Compile | None = Field(None, description="have XLA compile the training's steps; default: the config's")
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     corrections: list[Location] = Field(
         [], description="the curator's corrections from the page, on top of the target column", examples=["FILE"]
@@ -92,7 +98,7 @@ def train(options: TrainOptions) -> Counts:
             a place of data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set, options.task)
+    config = read_config(options.config, options.set | told(options.precision, options.compile), options.task)
     training_class(config)  # a model that can't be learned so is said at once
     out = options.out
     keep_apart(out, {}, {"--data": options.data, "--features": options.features})

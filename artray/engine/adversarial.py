@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from artray.engine import feed
+from artray.engine.arithmetic import Compile, Precision, computed_in, policy
+from artray.engine.compilation import Compiled, Jit, as_it_is
 from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, numbered, synchronize
+from artray.engine.views import Views
 from artray.models.gans.augment import NUMBERS, diff_augment
 from artray.models.gans.losses import LOSSES, around, between, convergence, next_balance, reconstruction, unit_slope
 
@@ -26,6 +30,48 @@ METRICS = (
 of reconstruction errors; gradients are norms. The generator's are NaN in steps in which it does not learn."""
 
 _SLOPE, _AUGMENT = range(2)
+
+
+class _Shares(NamedTuple):
+    """A replica's shares of some global batches of one size; arrays or tensors.
+
+    Attributes:
+        x: (batches, share, …) real examples.
+        changes: (batches, share, n) numbers that say how they are to be changed, none where nothing is.
+        y: (batches, share, classes) their labels.
+        latents: (batches, share, updates, latent size).
+    """
+
+    x: Any
+    changes: Any
+    y: Any
+    latents: Any
+
+
+class _Steps(NamedTuple):
+    """What steers the steps of these batches, the same in all replicas; arrays or tensors.
+
+    Attributes:
+        rates: (batches, 2) the generator's and the discriminator's learning rate.
+        first: The first step's number.
+        size: Examples in a global batch.
+    """
+
+    rates: Any
+    first: Any
+    size: Any
+
+
+class _Chance(NamedTuple):
+    """A replica's random numbers of a step.
+
+    Attributes:
+        augment: (share, NUMBERS) for each time that examples are changed before the discriminator sees them.
+        slope: (share, …) for the places where the gradient penalty looks.
+    """
+
+    augment: tuple[Any, ...]
+    slope: tuple[Any, ...]
 
 
 class AdversarialTrainer(Trainer):
@@ -52,6 +98,9 @@ class AdversarialTrainer(Trainer):
         ema: Momentum of the generator's moving average.
         seed: Of random numbers other than latents.
         unit: How much of the examples' scale is 1 of the generator's; 127.5 for RGB.
+        precision: As `engine.arithmetic` has it; not float16, whose gradients would have to be scaled.
+        compile: Whether XLA compiles the step; see `engine.compilation`.
+        views: As for `Trainer`.
         strategy: As for `Trainer`.
     """
 
@@ -70,16 +119,20 @@ class AdversarialTrainer(Trainer):
         ema: float | None = None,
         seed: int = 0,
         unit: float = 127.5,
+        precision: Precision = "float32",
+        compile: Compile = "auto",
+        views: Views | None = None,
         strategy: tf.distribute.Strategy | None = None,
     ):
-        super().__init__(strategy)
+        super().__init__(strategy, views)
         self._loss = LOSSES[loss]
         self._constants = {"label_smoothing": 0.0, "clip": 0.01, "penalty": 10.0, "noise": 0.5, "balance": 0.5}
         self._constants |= {"gain": 0.001, **(constants or {})}
         self._latents, self._changes, self._seed, self._unit = latents, tuple(changes), seed, unit
         self._every, self._updates_a_step = discriminator_steps, generator_steps
         with self.strategy.scope():
-            self.generator, self.discriminator = generator(), discriminator()
+            with computed_in(policy(precision)):
+                self.generator, self.discriminator = generator(), discriminator()
             if self.count > 1:
                 synchronize(self.generator)
                 synchronize(self.discriminator)
@@ -90,7 +143,7 @@ class AdversarialTrainer(Trainer):
         self._generator_optimizer = self.optimizer(unbuilt[0], self.generator.trainable_variables)
         self._discriminator_optimizer = self.optimizer(unbuilt[1], self.discriminator.trainable_variables)
         self._labelled = isinstance(self.generator.input, list)
-        self._train = tf.function(self._steps, reduce_retracing=True)
+        self._train = Compiled(self._steps, compile, self.count)
 
     @property
     def balance(self) -> float:
@@ -116,6 +169,7 @@ class AdversarialTrainer(Trainer):
         batches: Sequence[Indices],
         first: int,
         rates: Sequence[tuple[float, float]],
+        draw: Callable[[Indices], Array] | None = None,
     ) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
         """Train on global batches, a step each.
 
@@ -126,48 +180,63 @@ class AdversarialTrainer(Trainer):
                 worker.
             first: The number of the first step, from 0 at the beginning of the run.
             rates: The generator's and the discriminator's learning rate in each step.
+            draw: How some examples are to be changed, as `augmentation.draw` says; called as `take` is.
 
         Yields:
             `METRICS` of the steps that are done since the last time, (steps, 6), and the seconds for which examples had
-            to be waited for.
+            to be waited for. The next ones have been begun by then: variables hold what the metrics tell of only when
+            all of them have come.
         """
         if not len(batches):
             return
-        x, _ = take(batches[0][:1])
-        calls = self.calls(batches, x[0].nbytes)
 
-        def fetch(call: slice) -> tuple[Array, ...]:
-            sizes = [len(batch) for batch in batches[call]]
-            shares = [self.share(batch) for batch in batches[call]]
-            x, y = take(np.concatenate(shares))
-            steps = range(first + call.start, first + call.stop)
+        def fetch(call: slice) -> tuple[_Shares, _Steps]:
+            some, size = batches[call], len(batches[call.start])
+            examples = np.concatenate([self.share(batch) for batch in some])
+            x, y = take(examples)
+            x, changes = self.view_here(x, examples, draw)
+            rows = self.share(np.arange(size))
             latents = [
-                self._latents(step, size * self._updates_a_step).reshape(size, self._updates_a_step, -1)[
-                    self.share(np.arange(size))
-                ]
-                for step, size in zip(steps, sizes, strict=True)
+                self._latents(step, size * self._updates_a_step).reshape(size, self._updates_a_step, -1)[rows]
+                for step in range(first + call.start, first + call.stop)
             ]
-            starts = np.cumsum([0, *map(len, shares[:-1])])
-            numbers = np.stack([steps, sizes, starts], axis=1).astype(np.int64)
-            return x, np.asarray(y, np.float32), np.concatenate(latents), numbers, np.asarray(rates[call], np.float32)
+            values = (x, changes, np.asarray(y, np.float32), np.concatenate(latents))
+            shares = [_Shares(*share) for share in zip(*(self.shares(array, size) for array in values), strict=True)]
+            steps = _Steps(np.asarray(rates[call], np.float32), np.int64(first + call.start), np.int64(size))
+            return self.put(shares), self.put_here(steps)
 
-        for tensors, waited in self.feed(fetch, calls):
-            yield self._train(*tensors).numpy(), waited
+        def metrics() -> Iterator[tuple[Any, float]]:
+            size = int(np.prod(self.generator.output_shape[1:]))
+            for tensors, waited in self.feed(fetch, self.calls(batches, size)):
+                yield self._train(*tensors), waited
 
-    def _steps(self, x: Any, y: Any, latents: Any, numbers: Any, rates: Any) -> Any:
-        metrics = tf.TensorArray(tf.float32, size=tf.shape(rates)[0], element_shape=[len(METRICS)])
-        for step in tf.range(tf.shape(rates)[0]):
-            self._generator_optimizer.learning_rate.assign(rates[step, 0])
-            self._discriminator_optimizer.learning_rate.assign(rates[step, 1])
-            metrics = metrics.write(step, self._step(x, y, latents, numbers[step]))
+        for done, waited in feed.behind(metrics()):
+            yield done.numpy(), waited
+
+    def _steps(self, shares: _Shares, steps: _Steps, jit: Jit) -> Any:
+        # Sums over replicas are nothing for XLA. Random numbers are drawn before: XLA's own would be others.
+        one = (jit if self.count == 1 else as_it_is)(self._step)
+        number = tf.shape(steps.rates)[0]
+        metrics = tf.TensorArray(tf.float32, size=number, element_shape=[len(METRICS)])
+        for step in tf.range(number):
+            current = steps.first + tf.cast(step, tf.int64)
+            batch = self.strategy.run(_batch, args=(shares, step))
+            chance = self.strategy.run(self._chance, args=(batch, current, steps.size))
+            metrics = metrics.write(step, one(batch, chance, _Steps(steps.rates[step], current, steps.size)))
         return metrics.stack()
 
-    def _step(self, x: Any, y: Any, latents: Any, numbers: Any) -> Any:
-        batch = x, y, latents, numbers
+    def _step(self, batch: _Shares, chance: _Chance, step: _Steps) -> Any:
+        self._generator_optimizer.learning_rate.assign(step.rates[0])
+        self._discriminator_optimizer.learning_rate.assign(step.rates[1])
+        scale = 1 / tf.cast(step.size, tf.float32)
         if self._every == 1:
-            metrics = self._both(batch)
+            metrics = self._both(batch, chance, scale)
         else:
-            metrics = tf.cond((numbers[0] + 1) % self._every == 0, lambda: self._both(batch), lambda: self._one(batch))
+            metrics = tf.cond(
+                (step.first + 1) % self._every == 0,
+                lambda: self._both(batch, chance, scale),
+                lambda: self._one(batch, chance, scale),
+            )
         if self._loss.discriminator is None:
             constants = self._constants
             self._balance.assign(
@@ -175,52 +244,44 @@ class AdversarialTrainer(Trainer):
             )
         return metrics
 
-    def _both(self, batch: tuple[Any, ...]) -> Any:
-        metrics = self.strategy.run(self._play, args=batch)
+    def _both(self, *share: Any) -> Any:
+        metrics = self.strategy.run(self._play, args=share)
         self._updates.assign_add(self._updates_a_step)
         if self._average is not None:
             self._average.update(self._updates)
         return self.strategy.experimental_local_results(metrics)[0]
 
-    def _one(self, batch: tuple[Any, ...]) -> Any:
-        metrics = self.strategy.run(self._discriminate, args=batch)
+    def _one(self, *share: Any) -> Any:
+        metrics = self.strategy.run(self._discriminate, args=share)
         return self.strategy.experimental_local_results(metrics)[0]
 
-    def _share(self, x: Any, y: Any, latents: Any, numbers: Any) -> tuple[Any, ...]:
-        """This replica's examples, labels and latents, its rows in the global batch, and what an example counts."""
-        step, size, start = tf.unstack(numbers)
-        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
-        begin, end = replica * size // self.count, (replica + 1) * size // self.count
-        here = start - self._first * size // self.count
-        with tf.device("CPU:0"):  # cut there, so that no GPU is sent another's share
-            rows = slice(here + begin, here + end)
-            real, labels, latents = x[rows], y[rows], latents[rows]
-        seen = slice(begin, end)
-        return tf.cast(real, tf.float32), labels, latents, (step, size, seen), 1 / tf.cast(size, tf.float32)
+    def _seen(self, batch: _Shares) -> tuple[Any, Any, Any]:
+        """Real examples as they are shown, their labels, and latents."""
+        return tf.cast(self.view(batch.x, batch.changes), tf.float32), batch.y, batch.latents
 
-    def _discriminate(self, *batch: Any) -> Any:
-        real, labels, latents, rows, scale = self._share(*batch)
+    def _discriminate(self, batch: _Shares, chance: _Chance, scale: Any) -> Any:
+        real, labels, latents = self._seen(batch)
         fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
         nothing = tf.fill([2], np.float32(np.nan))
-        return tf.concat([self._train_discriminator(real, fake, labels, rows, scale), nothing], 0)
+        return tf.concat([self._train_discriminator(real, fake, labels, chance, scale), nothing], 0)
 
-    def _play(self, *batch: Any) -> Any:
-        real, labels, latents, rows, scale = self._share(*batch)
+    def _play(self, batch: _Shares, chance: _Chance, scale: Any) -> Any:
+        real, labels, latents = self._seen(batch)
         with tf.GradientTape() as tape:
             fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
-        metrics = self._train_discriminator(real, fake, labels, rows, scale)
-        learned = self._train_generator(tape, fake, labels, rows, scale, update=0)
+        metrics = self._train_discriminator(real, fake, labels, chance, scale)
+        learned = self._train_generator(tape, fake, labels, chance, scale, update=0)
         for update in range(1, self._updates_a_step):
             with tf.GradientTape() as tape:
                 fake = self.generator(self._labeled(latents[:, update], labels), training=True)
-            learned = self._train_generator(tape, fake, labels, rows, scale, update=update)
+            learned = self._train_generator(tape, fake, labels, chance, scale, update=update)
         return tf.concat([metrics, learned], 0)
 
-    def _train_discriminator(self, real: Any, fake: Any, labels: Any, rows: Any, scale: Any) -> Any:
+    def _train_discriminator(self, real: Any, fake: Any, labels: Any, chance: _Chance, scale: Any) -> Any:
         loss, constants = self._loss, self._constants
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as tape:
-            seen_real, seen_fake = self._changed(real, rows, 0), self._changed(fake, rows, 1)
+            seen_real, seen_fake = self._changed(real, chance, 0), self._changed(fake, chance, 1)
             real_score, fake_score = self._judge(seen_real, labels), self._judge(seen_fake, labels)
             if loss.discriminator is None:
                 real_score = reconstruction(seen_real, real_score, self._unit)
@@ -231,7 +292,7 @@ class AdversarialTrainer(Trainer):
             else:
                 losses = loss.discriminator(real_score, fake_score)
             if loss.slope is not None:
-                points = self._points(seen_real, seen_fake, rows)
+                points = self._points(seen_real, seen_fake, chance)
                 losses += constants["penalty"] * unit_slope(self._slopes(points, labels), self._unit)
             # A penalty on the weights is the same in every replica.
             whole = tf.reduce_sum(losses) * scale + sum(self.discriminator.losses) / self.count
@@ -244,13 +305,13 @@ class AdversarialTrainer(Trainer):
         return tf.stack([total, *rest[:2], tf.linalg.global_norm(rest[2:])])
 
     def _train_generator(
-        self, tape: tf.GradientTape, fake: Any, labels: Any, rows: Any, scale: Any, *, update: int
+        self, tape: tf.GradientTape, fake: Any, labels: Any, chance: _Chance, scale: Any, *, update: int
     ) -> Any:
         variables = self.generator.trainable_variables
         # The gradient in two parts: first down to the examples, past the discriminator's weights, which it leaves out.
         with tf.GradientTape(watch_accessed_variables=False) as last:
             last.watch(fake)
-            seen = self._changed(fake, rows, 2 + update)
+            seen = self._changed(fake, chance, 2 + update)
             score = self._judge(seen, labels)
             if self._loss.generator is None:
                 losses = reconstruction(seen, score, self._unit)
@@ -271,21 +332,16 @@ class AdversarialTrainer(Trainer):
         return [values, labels] if self._labelled else values
 
     def _judge(self, examples: Any, labels: Any) -> Any:
-        return self.discriminator(self._labeled(examples, labels), training=True)
+        return tf.cast(self.discriminator(self._labeled(examples, labels), training=True), tf.float32)
 
-    def _changed(self, examples: Any, rows: Any, part: int) -> Any:
-        if not self._changes:
-            return examples
-        return diff_augment(
-            examples, self._random(tf.random.stateless_uniform, rows, (NUMBERS,), _AUGMENT, part), self._changes
-        )
+    def _changed(self, examples: Any, chance: _Chance, part: int) -> Any:
+        return diff_augment(examples, chance.augment[part], self._changes) if self._changes else examples
 
-    def _points(self, real: Any, fake: Any, rows: Any) -> Any:
+    def _points(self, real: Any, fake: Any, chance: _Chance) -> Any:
         """Where the gradient penalty looks."""
         if self._loss.slope == "between":
-            return between(real, fake, self._random(tf.random.stateless_uniform, rows, (), _SLOPE, 0))
-        noise = self._random(tf.random.stateless_normal, rows, real.shape[1:], _SLOPE, 0)
-        return around(real, noise, self._constants["noise"])
+            return between(real, fake, chance.slope[0])
+        return around(real, chance.slope[0], self._constants["noise"])
 
     def _slopes(self, points: Any, labels: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -293,12 +349,25 @@ class AdversarialTrainer(Trainer):
             scores = self._judge(points, labels)
         return tape.gradient(scores, points)
 
-    def _random(self, draw: Callable[..., Any], rows: Any, shape: Sequence[int], purpose: int, part: int) -> Any:
-        """Random numbers for this replica's rows of the global batch."""
-        step, size, here = rows
-        kind = purpose + 2 * part
-        seed = tf.stack([tf.cast(self._seed, tf.int64), step * (2 * (2 + self._updates_a_step)) + kind])
-        return draw(tf.concat([[size], tf.cast(shape, tf.int64)], 0), seed)[here]
+    def _chance(self, batch: _Shares, step: Any, size: Any) -> _Chance:
+        """This replica's random numbers: those of its rows of the global batch."""
+        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
+        here = slice(replica * size // self.count, (replica + 1) * size // self.count)
+
+        def random(draw: Callable[..., Any], shape: Sequence[int], purpose: int, part: int) -> Any:
+            number = step * (2 * (2 + self._updates_a_step)) + purpose + 2 * part
+            seed = tf.stack([tf.cast(self._seed, tf.int64), number])
+            found = draw(tf.concat([[size], tf.cast(shape, tf.int64)], 0), seed)[here]
+            return tf.ensure_shape(found, [batch.x.shape[0], *shape])
+
+        parts = range(2 + self._updates_a_step if self._changes else 0)
+        augment = [random(tf.random.stateless_uniform, (NUMBERS,), _AUGMENT, part) for part in parts]
+        slope = []
+        if self._loss.slope == "between":
+            slope = [random(tf.random.stateless_uniform, (), _SLOPE, 0)]
+        elif self._loss.slope is not None:
+            slope = [random(tf.random.stateless_normal, batch.x.shape[1:], _SLOPE, 0)]
+        return _Chance(tuple(augment), tuple(slope))
 
     def _clip(self, strategy: tf.distribute.Strategy) -> None:
         most = self._constants["clip"]
@@ -318,3 +387,8 @@ class AdversarialTrainer(Trainer):
             "step": [self._updates, self._balance],
         }
         return numbered(groups)
+
+
+def _batch(shares: _Shares, step: Any) -> _Shares:
+    """One of the batches, in a replica."""
+    return _Shares(*(values[step] for values in shares))

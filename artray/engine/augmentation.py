@@ -3,21 +3,23 @@
 Never blur: texture carries what a work is. Flips and turns move pixels without touching them; rotation and crop
 resample once, by cubic interpolation. What happens to an example follows from the seed, the epoch and the example, so a
 run that is resumed, or shared by another number of workers, sees the same pictures.
+
+How an example is changed is drawn here, for all of a batch at once; `views` does it.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-_LUMA = (0.299, 0.587, 0.114)
-_YIQ = np.array([_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+LUMA = (0.299, 0.587, 0.114)
+_YIQ = np.array([LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
 _RGB = np.linalg.inv(_YIQ)
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Distortion(BaseModel):
@@ -84,19 +86,48 @@ def minority(targets: npt.NDArray[Any], training: npt.NDArray[np.int64]) -> npt.
     return np.asarray((has & small).any(axis=1))
 
 
-def augment(
-    images: npt.NDArray[np.uint8],
+class Changes(NamedTuple):
+    """How some pictures are changed, in this order; arrays or tensors.
+
+    Attributes:
+        matrix: (n, 2, 2) from a place in the result to the one in the picture, both (across, down) from the middle.
+        shift: (n, 2) what is added to that, in sides of the picture.
+        color: (n, 3, 3) from RGB to RGB.
+        lift: (n,) what is added, in parts of the picture's mean grey.
+        moves: (n, 3) 1 to mirror left and right, 1 to mirror up and down; quarters of a turn to the left.
+    """
+
+    matrix: Any
+    shift: Any
+    color: Any
+    lift: Any
+    moves: Any
+
+
+_WIDTHS = (4, 2, 9, 1, 3)
+_SHAPES = ((2, 2), (2,), (3, 3), (), (3,))
+
+
+def unpacked(numbers: Any, reshape: Callable[[Any, tuple[int, ...]], Any] = np.reshape) -> Changes:
+    """What `draw` drew, by its names; `reshape` is that of the numbers' library."""
+    parts, start = [], 0
+    for width, shape in zip(_WIDTHS, _SHAPES, strict=True):
+        parts.append(reshape(numbers[:, start : start + width], (-1, *shape)))
+        start += width
+    return Changes(*parts)
+
+
+def draw(
     examples: npt.NDArray[np.int64],
     how: Augmentation,
     seed: int,
     epoch: int,
     *,
     minority: npt.NDArray[np.bool_] | None = None,
-) -> npt.NDArray[np.uint8]:
-    """Change pictures at random.
+) -> npt.NDArray[np.float32]:
+    """Draw how pictures are changed.
 
     Args:
-        images: (n, size, size, 3) RGB.
         examples: (n,) who they are.
         how: What may happen.
         seed: Of the run.
@@ -104,67 +135,69 @@ def augment(
         minority: (n,) which of them are of a smaller class, where only those are distorted.
 
     Returns:
-        Pictures of the same shape and type.
+        (n, 19) numbers, which `unpacked` names; (n, 0) where nothing may happen.
     """
+    count = len(examples)
     if not how:
-        return images
-    changed = np.empty_like(images)
-    for row, (image, example) in enumerate(zip(images, examples.tolist(), strict=True)):
-        chance = np.random.default_rng([seed, epoch, example])
-        view = _resampled(image, how, chance) if how.rotate or how.crop else image
-        distort = how.distort
-        # Drawn for every example: what one gets does not depend on the classes' sizes.
-        if (
-            distort is not None
-            and chance.random() < distort.share
-            and (not distort.minority or minority is None or minority[row])
-        ):
-            view = _distorted(view, distort, chance)
-        changed[row] = _moved(view, how, chance)
-    return changed
+        return np.zeros((count, 0), np.float32)
+    # Each has its column, whatever is asked for: what one gets does not depend on the rest.
+    columns = _even(seed, epoch, examples, 12).T
+    angle, crop, right, down, share, brightness, contrast, saturation, hue, turn, mirror, upside_down = columns
+    angle = np.radians(how.rotate) * (2 * angle - 1)
+    part = 1 - how.crop * crop
+    cosine, sine = np.cos(angle) * part, np.sin(angle) * part
+    room = (1 - part) / 2
+    turned = np.where(how.turn, np.floor(4 * turn), 0)
+    moves = [(mirror < 0.5) & (how.flip or how.turn), (upside_down < 0.5) & how.flip_vertical, turned]
+    matrix, lift = np.broadcast_to(np.eye(3), (count, 3, 3)), np.zeros(count)
+    if how.distort is not None:
+        distorted = share < how.distort.share
+        if how.distort.minority and minority is not None:
+            distorted &= minority
+        found, lifts = _color(how.distort, np.stack([brightness, contrast, saturation, hue]))
+        matrix = np.where(distorted[:, None, None], found, matrix)
+        lift = np.where(distorted, lifts, lift)
+    parts = [
+        np.stack([cosine, sine, -sine, cosine], axis=1),
+        np.stack([room * (2 * right - 1), room * (2 * down - 1)], axis=1),
+        matrix.reshape(count, 9),
+        lift[:, None],
+        np.stack(moves, axis=1),
+    ]
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def _resampled(image: npt.NDArray[np.uint8], how: Augmentation, chance: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Rotation and crop as one affine map from the result's pixels to the picture's."""
-    size = image.shape[0]
-    angle = math.radians(chance.uniform(-how.rotate, how.rotate))
-    part = 1 - chance.uniform(0, how.crop)
-    shift = chance.uniform(-1, 1, 2) * (1 - part) * size / 2
-    cosine, sine = math.cos(angle) * part, math.sin(angle) * part
-    # How far the corners lie outside the picture; two pixels more are for the interpolation.
-    reach = (abs(cosine) + abs(sine)) * size / 2 + np.abs(shift).max() - size / 2
-    margin = max(0, math.ceil(reach)) + 2
-    padded = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")
-    middle = size / 2
-    across, down = (
-        middle + margin + move - middle * (cosine + sign * sine) for move, sign in zip(shift, (1, -1), strict=True)
-    )
-    matrix = (cosine, sine, across, -sine, cosine, down)
-    view = Image.fromarray(padded).transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
-    return np.asarray(view)
+def _color(how: Distortion, even: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """All changes of colour as one linear map of RGB, and what is added in parts of the mean grey.
+
+    Args:
+        how: Their ranges.
+        even: (4, n) from 0 to 1: for brightness, contrast, saturation and hue.
+    """
+    reach = np.array([[how.brightness], [how.contrast], [how.saturation], [np.radians(how.hue)]])
+    brightness, contrast, saturation, hue = reach * (2 * even - 1) + np.array([[1], [1], [1], [0]])
+    cosine, sine = saturation * np.cos(hue), saturation * np.sin(hue)
+    linear = np.zeros((even.shape[1], 3, 3))
+    linear[:, 0, 0] = 1
+    linear[:, 1, 1] = linear[:, 2, 2] = cosine
+    linear[:, 1, 2], linear[:, 2, 1] = -sine, sine
+    return (brightness * contrast)[:, None, None] * (_RGB @ linear @ _YIQ), brightness * (1 - contrast)
 
 
-def _distorted(image: npt.NDArray[np.uint8], how: Distortion, chance: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """All changes of colour as one linear map of RGB."""
-    brightness, contrast, saturation = (
-        1 + chance.uniform(-reach, reach) for reach in (how.brightness, how.contrast, how.saturation)
-    )
-    turn = math.radians(chance.uniform(-how.hue, how.hue))
-    chroma = saturation * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    linear = np.zeros((3, 3))
-    linear[0, 0] = 1
-    linear[1:, 1:] = chroma
-    matrix = brightness * contrast * (_RGB @ linear @ _YIQ)
-    grey = brightness * float(image.reshape(-1, 3).mean(axis=0) @ _LUMA)
-    offset = np.full((3, 1), grey * (1 - contrast))
-    view = Image.fromarray(image).convert("RGB", tuple(np.hstack([matrix, offset]).ravel()))
-    return np.asarray(view)
+def _even(seed: int, epoch: int, examples: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.float64]:
+    """Numbers even from 0 to below 1, (n, columns), of which a row follows from seed, epoch and example alone.
+
+    SplitMix64 (Steele et al. 2014), each row a sequence of its own: NumPy's generators would need an object a row.
+    """
+    state = np.zeros(len(examples), np.uint64)
+    for number in (seed, epoch, examples):
+        state = _mixed(state + _GAMMA) + np.asarray(number).astype(np.uint64)
+    steps = np.arange(1, columns + 1, dtype=np.uint64) * _GAMMA
+    found = _mixed(_mixed(state)[:, None] + steps) >> np.uint64(11)
+    return found.astype(np.float64) * 2.0**-53
 
 
-def _moved(image: npt.NDArray[np.uint8], how: Augmentation, chance: np.random.Generator) -> npt.NDArray[np.uint8]:
-    turns = int(chance.integers(4)) if how.turn else 0
-    if (how.flip or how.turn) and chance.integers(2):
-        image = image[:, ::-1]
-    if how.flip_vertical and chance.integers(2):
-        image = image[::-1]
-    return np.rot90(image, turns)
+def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

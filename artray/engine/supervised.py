@@ -11,32 +11,46 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from artray.engine import feed
+from artray.engine.arithmetic import Compile, Precision, computed_in, policy
+from artray.engine.compilation import Compiled, Jit, as_it_is
 from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, numbered, synchronize
+from artray.engine.views import Views
 
 _FIRST_SCALE = 2.0**15
 _SCALE_GROWS_AFTER = 2_000
 
 
-class _Batches(NamedTuple):
-    """This worker's shares of some global batches, or of one; arrays or tensors.
+class _Shares(NamedTuple):
+    """A replica's shares of some global batches of one size; arrays or tensors.
 
     Attributes:
-        x: Inputs of all examples, batch after batch.
-        y: Their targets.
-        weights: Their weights.
-        bounds: (batches, local replicas, pieces + 1) where in them each replica's pieces begin and end.
-        pieces: (batches,) in how many pieces a replica computes its share.
-        scale: (batches,) what an example's loss counts in a replica.
-        rates: (batches,) learning rates.
+        x: (batches, share, …) inputs.
+        changes: (batches, share, n) numbers that say how they are to be changed, none where nothing is.
+        y: (batches, share, classes) targets.
+        weights: (batches, share).
+        cuts: (pieces + 1,) where its pieces begin and end in a share.
     """
 
     x: Any
+    changes: Any
     y: Any
     weights: Any
-    bounds: Any
-    pieces: Any
-    scale: Any
+    cuts: Any
+
+
+class _Steps(NamedTuple):
+    """What steers the steps of these batches, the same in all replicas; arrays or tensors.
+
+    Attributes:
+        rates: (batches,) learning rates.
+        scale: What an example's loss counts in a replica.
+        pieces: In how many pieces a replica computes its share.
+    """
+
     rates: Any
+    scale: Any
+    pieces: Any
 
 
 class SupervisedTrainer(Trainer):
@@ -50,7 +64,9 @@ class SupervisedTrainer(Trainer):
         accumulate: In how many pieces a replica computes its share of a batch.
         clip_norm: The longest that the gradient of a batch may be.
         ema: Momentum of the weights' moving average; see `averaged`.
-        precision: Keras' name of the computation's precision.
+        precision: As `engine.arithmetic` has it.
+        compile: Whether XLA compiles the step; see `engine.compilation`.
+        views: As for `Trainer`.
         strategy: As for `Trainer`.
     """
 
@@ -64,39 +80,44 @@ class SupervisedTrainer(Trainer):
         accumulate: int = 1,
         clip_norm: float | None = None,
         ema: float | None = None,
-        precision: str = "float32",
+        precision: Precision = "float32",
+        compile: Compile = "auto",
+        views: Views | None = None,
         strategy: tf.distribute.Strategy | None = None,
     ):
-        super().__init__(strategy)
+        super().__init__(strategy, views)
+        self.precision = policy(precision)
+        self._compile = compile
         self._loss = loss
         self._accumulate = accumulate
         self._clip_norm = clip_norm
         with self.strategy.scope():
-            with _precision(precision):
+            with computed_in(self.precision):
                 self.model = build()
-            if self.count > 1:
-                synchronize(self.model)
+            self._synchronized = self.count > 1 and synchronize(self.model)
             self._learning = trainable(self.model) if trainable else list(self.model.trainable_variables)
             unbuilt = optimizer()
             self._average = MovingAverage(self.strategy, self._learning, ema) if ema else None
             self._updates = tf.Variable(0, dtype=tf.int64, trainable=False)
             # Half floats end at 6e-8: gradients are computed of a larger loss, as large as it can be.
-            self._scaling = precision == "mixed_float16"
+            self._scaling = self.precision == "mixed_float16"
             self._scale = tf.Variable(_FIRST_SCALE, trainable=False)
             self._finite_steps = tf.Variable(0, trainable=False)
         self._optimizer = self.optimizer(unbuilt, self._learning)
+        self._largest = 0  # of all batches until now
         self.compile()
 
     def compile(self) -> None:
         """To be called when other layers are trainable than before."""
-        self._train = tf.function(self._steps, reduce_retracing=True)
-        self._predict = tf.function(self._outputs, reduce_retracing=True)
+        self._train = Compiled(self._steps, self._compile, self.count)
+        self._predict = Compiled(self._outputs, self._compile, self.count)
 
     def train(
         self,
         take: Callable[[Indices], tuple[Array, Array, Array]],
         batches: Sequence[Indices],
         rates: Sequence[float],
+        draw: Callable[[Indices], Array] | None = None,
     ) -> Iterator[npt.NDArray[np.float32]]:
         """Train on global batches, one update each.
 
@@ -105,49 +126,62 @@ class SupervisedTrainer(Trainer):
                 share only.
             batches: The examples of each global batch; the same on every worker.
             rates: The learning rate of each.
+            draw: How some examples are to be changed, as `augmentation.draw` says; called as `take` is.
 
         Yields:
-            The mean losses of the batches that are done since the last time, at least one.
+            The mean losses of the batches that are done since the last time, at least one. The next ones have been
+            begun by then: variables hold what these losses tell of only when all of them have come.
         """
         if not len(batches):
             return
-        x, y, _ = take(batches[0][:1])
-        calls = self.calls(batches, x[0].nbytes + y[0].nbytes)
 
-        def fetch(call: slice) -> _Batches:
-            shares = [self.share(batch) for batch in batches[call]]
-            x, y, weights = take(np.concatenate(shares))
-            starts = np.cumsum([0, *map(len, shares[:-1])])
-            sizes = np.array([len(batch) for batch in batches[call]])
-            pieces = np.array([self.pieces(size, self._accumulate) for size in sizes])
-            bounds = np.zeros((len(sizes), self._here, self._accumulate + 1), np.int64)
-            for step, (size, number, start) in enumerate(zip(sizes, pieces, starts, strict=True)):
-                bounds[step, :, : number + 1] = self.bounds(size, number) + start
-            scale = np.array([self.weight(size) / size for size in sizes], np.float32)
-            return _Batches(
-                x=x,
-                y=y,
-                weights=weights,
-                bounds=bounds,
-                pieces=pieces,
-                scale=scale,
+        def fetch(call: slice) -> tuple[int, _Shares, _Steps]:
+            some, size = batches[call], len(batches[call.start])
+            examples = np.concatenate([self.share(batch) for batch in some])
+            x, y, weights = take(examples)
+            x, changes = self.view_here(x, examples, draw)
+            pieces = self.pieces(size, self._accumulate)
+            cuts = np.zeros((self._here, self._accumulate + 1), np.int32)
+            bounds = self.bounds(size, pieces)
+            cuts[:, : pieces + 1] = bounds - bounds[:, :1]
+            values = [self.shares(array, size) for array in (x, changes, y, weights)]
+            shares = [_Shares(*share) for share in zip(*values, cuts, strict=True)]
+            steps = _Steps(
                 rates=np.asarray(rates[call], np.float32),
+                scale=np.float32(self.weight(size) / size),
+                pieces=np.int32(pieces),
             )
+            return size, self.put(shares), self.put_here(steps)
 
-        for tensors, _ in self.feed(fetch, calls):
-            yield self._train(_Batches(*tensors)).numpy()
+        def losses() -> Iterator[Any]:
+            for (size, shares, steps), _ in self.feed(fetch, self.calls(batches, self._row_bytes())):
+                self._largest = max(self._largest, size)
+                yield self._train(shares, steps, often=size == self._largest)
 
-    def _steps(self, batches: _Batches) -> Any:
-        number = tf.shape(batches.rates)[0]
-        losses = tf.TensorArray(tf.float32, size=number)
+        for done in feed.behind(losses()):
+            yield done.numpy()
+
+    def _row_bytes(self) -> int:
+        shape = self.model.input_shape[1:]
+        return int(np.prod(shape)) * (1 if len(shape) == 3 else 4)  # pictures are bytes
+
+    def _steps(self, shares: _Shares, steps: _Steps, jit: Jit) -> Any:
+        def update(batch: _Shares, step: _Steps) -> Any:
+            return self._step(batch, step, as_it_is if whole else jit)
+
+        # Sums over replicas are nothing for XLA: where there are several, it gets what each does for itself.
+        whole = self.count == 1 and self._accumulate == 1
+        one = jit(update) if whole else update
+        number = tf.shape(steps.rates)[0]
+        losses = tf.TensorArray(tf.float32, size=number, element_shape=[])
         for step in tf.range(number):
-            batch = _Batches(*batches[:3], *(values[step] for values in batches[3:]))
-            losses = losses.write(step, self._step(batch))
+            batch = self.strategy.run(_batch, args=(shares, step))
+            losses = losses.write(step, one(batch, _Steps(steps.rates[step], steps.scale, steps.pieces)))
         return losses.stack()
 
-    def _step(self, batch: _Batches) -> Any:
-        self._optimizer.learning_rate.assign(batch.rates)
-        loss, gradients = self.strategy.run(self._gradients, args=(batch,))
+    def _step(self, batch: _Shares, step: _Steps, jit: Jit) -> Any:
+        self._optimizer.learning_rate.assign(step.rates)
+        loss, gradients = self.strategy.run(self._gradients, args=(batch, step, jit))
         if self._scaling:
             finite = self.strategy.experimental_local_results(self.strategy.run(_finite, args=(gradients,)))[0]
             tf.cond(finite, lambda: self._update(gradients), lambda: None)
@@ -156,42 +190,44 @@ class SupervisedTrainer(Trainer):
             self._update(gradients)
         return self.strategy.experimental_local_results(loss)[0]
 
-    def _gradients(self, batch: _Batches) -> tuple[Any, list[Any]]:
+    def _gradients(self, batch: _Shares, step: _Steps, jit: Jit) -> tuple[Any, list[Any]]:
         """The loss of the whole batch and its gradient, in a replica: the same in all of them."""
-        x, y, weights, bounds, pieces, scale, _ = batch
         variables = self.model.trainable_variables
-        cuts = bounds[self.replica()]
-
-        def piece(number: Any) -> tuple[Any, ...]:
-            with tf.device("CPU:0"):  # cut there, so that no GPU is sent another's share
-                rows = slice(cuts[number], cuts[number + 1])
-                inputs, targets, weight = x[rows], y[rows], weights[rows]
-            with tf.GradientTape() as tape:
-                logits = self.model(inputs, training=True)
-                loss = tf.reduce_sum(self._loss(targets, logits) * weight) * scale
-                # A penalty on the weights is the same in every replica and piece, and their sum is what is minimised.
-                penalty = sum(self.model.losses) / tf.cast(self.count * pieces, tf.float32)
-                whole = (loss + penalty) * (self._scale if self._scaling else 1.0)
-            gradients = tape.gradient(whole, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            return loss, *gradients
-
+        jit = as_it_is if self._synchronized else jit
+        piece = jit(self._piece)
         if self._accumulate == 1:
-            sums = piece(0)
+            sums = piece(*batch[:4], step)
         else:
             none = (tf.constant(0.0), *(tf.zeros(variable.shape, variable.dtype) for variable in variables))
+
+            def one_more(number: Any, sums: Any) -> Any:
+                rows = slice(batch.cuts[number], batch.cuts[number + 1])
+                found = piece(*(values[rows] for values in batch[:4]), step)
+                return number + 1, tuple(a + b for a, b in zip(sums, found, strict=True))
+
             _, sums = tf.while_loop(
-                lambda number, _: number < pieces,
-                lambda number, sums: (
-                    number + 1,
-                    tuple(a + b for a, b in zip(sums, piece(number), strict=True)),
-                ),
-                (tf.zeros_like(pieces), none),
+                lambda number, _: number < step.pieces,
+                one_more,
+                (tf.zeros_like(step.pieces), none),
                 parallel_iterations=1,  # one piece at a time in memory is what pieces are for
             )
         loss, *gradients = self.total(sums)
         if self._scaling:
             gradients = [gradient / self._scale for gradient in gradients]
         return loss, gradients
+
+    def _piece(self, x: Any, changes: Any, y: Any, weights: Any, step: _Steps) -> tuple[Any, ...]:
+        """A piece's part in the loss and its gradient."""
+        variables = self.model.trainable_variables
+        inputs = self.view(x, changes)
+        with tf.GradientTape() as tape:
+            logits = self.model(inputs, training=True)
+            loss = tf.reduce_sum(self._loss(y, logits) * weights) * step.scale
+            # A penalty on the weights is the same in every replica and piece, and their sum is what is minimised.
+            penalty = sum(self.model.losses) / tf.cast(self.count * step.pieces, tf.float32)
+            whole = (loss + penalty) * (self._scale if self._scaling else 1.0)
+        gradients = tape.gradient(whole, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, *gradients
 
     def _update(self, gradients: Any) -> None:
         self.strategy.run(self._apply, args=(gradients,))
@@ -213,22 +249,34 @@ class SupervisedTrainer(Trainer):
         self._finite_steps.assign(tf.where(grow, 0, steps))
 
     def predict(self, take: Callable[[Indices], Array], indices: Indices, batch: int) -> Array:
-        """The model's logits for some examples, in their order, computed by all replicas together."""
-        share = -(-min(batch, max(len(indices), 1)) // self.count)
-        outputs = []
-        for start in range(0, len(indices), share * self.count):
-            wanted = indices[start : start + share * self.count]
-            filled = np.resize(wanted, share * self.count)  # every replica gives equally many rows
-            logits = self._predict(tf.constant(take(self.share(filled))), tf.constant(self.bounds(len(filled))))
-            outputs.append(self.gathered(logits)[: len(wanted)])
-        return np.concatenate(outputs)
+        """The model's logits for some examples, in their order, computed by all replicas together.
 
-    def _outputs(self, x: Any, bounds: Any) -> Any:
-        def outputs(x: Any, bounds: Any) -> Any:
-            begin, end = tf.unstack(bounds[self.replica()])
-            return tf.cast(self.model(x[begin:end], training=False), tf.float32)
+        Args:
+            take: Inputs of some examples; called in a thread, for this worker's share only.
+            indices: The examples.
+            batch: How many are computed at a time.
+        """
+        # Every replica gives equally many rows: the last batch is filled up.
+        size = -(-min(batch, max(len(indices), 1)) // self.count) * self.count
+        starts = range(0, len(indices), size)
 
-        return self.strategy.run(outputs, args=(x, bounds))
+        def fetch(call: slice) -> Any:
+            start = starts[call.start]
+            x = take(self.share(np.resize(indices[start : start + size], size)))
+            return self.put([share[0] for share in self.shares(x, size)])
+
+        def logits() -> Iterator[Any]:
+            for x, _ in self.feed(fetch, [slice(number, number + 1) for number in range(len(starts))]):
+                yield self._predict(x)
+
+        found = [self.gathered(some) for some in feed.behind(logits())]
+        return np.concatenate(found)[: len(indices)]
+
+    def _outputs(self, x: Any, jit: Jit) -> Any:
+        return self.strategy.run(jit(self._logits), args=(x,))
+
+    def _logits(self, x: Any) -> Any:
+        return tf.cast(self.model(x, training=False), tf.float32)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -250,15 +298,11 @@ class SupervisedTrainer(Trainer):
         return numbered(groups)
 
 
+def _batch(shares: _Shares, step: Any) -> _Shares:
+    """One of the batches, in a replica."""
+    x, changes, y, weights = (values[step] for values in shares[:4])
+    return _Shares(x, changes, y, weights, shares.cuts)
+
+
 def _finite(gradients: list[Any]) -> Any:
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
-
-
-@contextmanager
-def _precision(name: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from artray.engine import feed
+from artray.engine.views import Views
+
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
-_CALL_BYTES = 4 << 20
-_CALL_STEPS = 32
+T = TypeVar("T")
+
+# What goes to TensorFlow at a time, and how many calls are fetched ahead. Beyond a CPU's cache nothing is gained; a
+# GPU's memory is its own, and the next calls should lie there before it asks for them (the size is not measured).
+_CALL_BYTES, _DEPTH = 4 << 20, 2
+_GPU_CALL_BYTES, _GPU_DEPTH = 32 << 20, 3
 
 
 class Trainer(ABC):
@@ -38,14 +43,17 @@ class Trainer(ABC):
 
     Args:
         strategy: Default: the one that fits the environment (`TF_CONFIG`) and the GPUs.
+        views: Makes other views of the examples, if any are wanted: on the GPU where there is one, else beforehand.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy | None = None):
+    def __init__(self, strategy: tf.distribute.Strategy | None = None, views: Views | None = None):
         workers, worker = _worker()
         self.strategy = strategy or _strategy(workers)
         self.count = int(self.strategy.num_replicas_in_sync)
         self._here = self.count // workers
         self._first = worker * self._here
+        self.on_gpu = bool(tf.config.list_logical_devices("GPU"))
+        self._views, self._view_on_device = views, self.on_gpu
 
     def optimizer(self, optimizer: keras.optimizers.Optimizer, variables: Sequence[Any]) -> keras.optimizers.Optimizer:
         """Build an optimizer for variables; it is to be given gradients that `total` has summed."""
@@ -105,38 +113,79 @@ class Trainer(ABC):
         return np.asarray(self.strategy.gather(values, axis=0))
 
     def calls(self, batches: Sequence[Indices], row_bytes: int) -> list[slice]:
-        """Which batches go to TensorFlow together.
+        """Which batches go to TensorFlow together; `row_bytes` is what one example needs."""
+        share = -(-len(batches[0]) // max(1, self.count // self._here))
+        return feed.calls(batches, share * row_bytes, _GPU_CALL_BYTES if self.on_gpu else _CALL_BYTES)
 
-        Small ones go several at a time: what a step costs beside its arithmetic is paid once for all of them.
+    def feed(self, fetch: Callable[[slice], T], calls: Sequence[slice]) -> Iterator[tuple[T, float]]:
+        """What `fetch` gives for each call, and for how many seconds it had to be waited for.
+
+        It is called in a thread, for the next calls while one is worked on; what it gives should be on its device.
+        """
+        return feed.ahead(fetch, calls, _GPU_DEPTH if self.on_gpu else _DEPTH)
+
+    def shares(self, values: Array, examples: int) -> list[Array]:
+        """Each local replica's part of a value of the `share` of some batches of equal size.
 
         Args:
-            batches: The examples of each global batch.
-            row_bytes: What one example needs.
-        """
-        calls = []
-        start = size = 0
-        for number, batch in enumerate(batches):
-            size += row_bytes * -(-len(batch) // max(1, self.count // self._here))
-            if number - start + 1 == _CALL_STEPS or size >= _CALL_BYTES or number + 1 == len(batches):
-                calls.append(slice(start, number + 1))
-                start, size = number + 1, 0
-        return calls
+            values: (batches · share, …).
+            examples: Of each of the global batches.
 
-    def feed(
-        self, fetch: Callable[[slice], tuple[Array, ...]], calls: Sequence[slice]
-    ) -> Iterator[tuple[list[Any], float]]:
-        """What `fetch` gives for each call, as tensors, and for how many seconds it had to be waited for.
-
-        It is called in a thread, for the next call while one is worked on.
+        Returns:
+            (batches, a replica's examples, …) for each replica; views.
         """
-        with ThreadPoolExecutor(1) as fetcher:
-            coming = [fetcher.submit(fetch, call) for call in calls[:2]]
-            for number in range(len(calls)):
-                began = time.perf_counter()
-                arrays = coming.pop(0).result()
-                waited = time.perf_counter() - began
-                coming += [fetcher.submit(fetch, later) for later in calls[number + 2 : number + 3]]
-                yield [tf.constant(array) for array in arrays], waited
+        bounds = self.bounds(examples)
+        share = int(bounds[-1, -1])
+        batches = values.reshape(len(values) // share, share, *values.shape[1:])
+        return [batches[:, begin:end] for begin, end in bounds]
+
+    def put(self, values: Sequence[Any]) -> Any:
+        """A value for each local replica, each sent to its device and to no other, as `strategy.run` takes them.
+
+        Args:
+            values: Arrays, or tuples of arrays, one for each replica here.
+        """
+
+        def sent(replica: int, device: str) -> Any:
+            with tf.device(device):
+                return tf.nest.map_structure(tf.constant, values[replica])
+
+        if self.count == 1:
+            return sent(0, "GPU:0" if self.on_gpu else "CPU:0")
+        devices = self.strategy.extended.worker_devices
+
+        def of_replica(context: Any) -> Any:
+            replica = context.replica_id_in_sync_group - self._first
+            return sent(replica, devices[replica])
+
+        return self.strategy.experimental_distribute_values_from_function(of_replica)
+
+    def put_here(self, values: Any) -> Any:
+        """Arrays that steer a step, the same for all replicas, as tensors in this machine's memory."""
+        with tf.device("CPU:0"):
+            return tf.nest.map_structure(tf.constant, values)
+
+    def view_here(
+        self, x: Array, examples: Indices, draw: Callable[[Indices], Array] | None
+    ) -> tuple[Array, npt.NDArray[np.float32]]:
+        """Inputs as they go to the device, and the numbers by which `view` changes them there, (n, 0) if it does not.
+
+        Args:
+            x: (n, …) inputs of these examples.
+            examples: (n,).
+            draw: Gives the numbers; None where nothing is to be changed.
+        """
+        nothing = np.zeros((len(x), 0), np.float32)
+        if draw is None or self._views is None:
+            return x, nothing
+        numbers = draw(examples)
+        return (x, numbers) if self._view_on_device else (self._views.on_host(x, numbers), nothing)
+
+    def view(self, x: Any, numbers: Any) -> Any:
+        """Tensors that `view_here` gave, on the device: inputs as the network sees them."""
+        if numbers.shape[-1] == 0 or self._views is None:
+            return x
+        return self._views.on_device(x, numbers)
 
     @abstractmethod
     def variables(self) -> dict[str, Any]:
@@ -194,13 +243,15 @@ def numbered(groups: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return {f"{kind}/{index}": variable for kind, some in groups.items() for index, variable in enumerate(some)}
 
 
-def synchronize(model: keras.Model) -> None:
-    """Let every BatchNormalization of a model take its statistics from the global batch."""
+def synchronize(model: keras.Model) -> bool:
+    """Let every BatchNormalization of a model take its statistics from the global batch; whether there is one."""
+    found = False
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
+            layer.synchronized = found = True
         elif hasattr(layer, "layers"):
-            synchronize(layer)
+            found |= synchronize(layer)
+    return found
 
 
 def _worker() -> tuple[int, int]:

@@ -70,6 +70,11 @@ def use_own_cores() -> None:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, threads)))
 
 
+def own_cpus() -> int:
+    """How many of its machine's CPUs are this worker's."""
+    return int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1)
+
+
 def check_gpus(gpus: int) -> None:
     """See that TensorFlow can use the GPUs that Ray gave this process; without, it would train on the CPU.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray.bundles.generator import Distribution
+from artray.engine.arithmetic import Compile, Precision
 from artray.engine.augmentation import Augmentation
 from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule
@@ -124,6 +125,14 @@ class GanConfig(Options):
     ema: float | None = Field(
         None, gt=0, lt=1, description="watch and keep the generator's moving average, with this momentum (0.999)"
     )
+    precision: Precision = Field(
+        "float32",
+        description="of the computation: float32, bfloat16, or auto (bfloat16 on GPUs that compute it fast); weights "
+        "are float32 always",
+    )
+    compile: Compile = Field(
+        "auto", description="whether XLA compiles the steps of the training. auto: on one GPU, if it can"
+    )
     samples: int = Field(64, ge=2, le=400, description="pictures on the sheet that is made after an epoch")
     sample_epochs: int = Field(1, ge=1, description="after every how many epochs")
     checkpoint_steps: int | None = Field(
@@ -141,6 +150,8 @@ class GanConfig(Options):
 
     @model_validator(mode="after")
     def _fits_together(self) -> GanConfig:
+        if self.precision == "float16":
+            raise ValueError("precision: float16 is for classifiers; a GAN's half precision is bfloat16")
         if self.classes is not None and self.target is None:
             raise ValueError("classes: needs a target column")
         if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from artray.bundles.generator import BUNDLE
-from artray.engine.augmentation import augment
+from artray.engine.augmentation import draw
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
+from artray.engine.views import Views
 from artray.engine.worker_group import TRAINING
+from artray.engine.worker_resources import own_cpus
 from artray.errors import ArtrayError, InputError
 from artray.gans.bundling import write_generator_bundle
 from artray.gans.config import GanConfig
@@ -134,6 +136,9 @@ class _Run:
             generator_steps=config.generator_steps,
             ema=config.ema,
             seed=config.seed,
+            precision=config.precision,
+            compile=config.compile,
+            views=Views(config.augment, own_cpus()) if config.augment else None,
         )
         if self._trainer.count > config.batch_size:
             raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")
@@ -166,15 +171,17 @@ class _Run:
         rates = [self._rates(epoch + (step + 0.5) / number) for step in range(number)]
 
         def take(indices: Indices) -> tuple[Any, Any]:
-            x = augment(self._inputs.take(indices), indices, config.augment, config.seed, epoch)
-            return x, self._pictures.labels[indices]
+            return self._inputs.take(indices), self._pictures.labels[indices]
+
+        def changes(indices: Indices) -> npt.NDArray[np.float32]:
+            return draw(indices, config.augment, config.seed, epoch)
 
         self._inputs.follow(batches[position.step :], self._trainer.share)
         while position.step < number:
             steps = until_checkpoint(position.step, number, config.checkpoint_steps)
             began = time.perf_counter()
             first = epoch * number + position.step
-            for metrics, waited in self._trainer.train(take, batches[steps], first, rates[steps]):
+            for metrics, waited in self._trainer.train(take, batches[steps], first, rates[steps], changes):
                 self._check(metrics, epoch * number + position.step)
                 position.metrics += metrics.tolist()
                 position.step += len(metrics)

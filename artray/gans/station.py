@@ -10,6 +10,7 @@ from pydantic import Field
 from artray import console
 from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
+from artray.engine.arithmetic import Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, cache_of
 from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
@@ -44,6 +45,8 @@ class GanOptions(Options):
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
     cache: Location | None = CACHE
     in_memory: float = IN_MEMORY
+    precision: Precision | None = Field(None, description="compute in this precision; default: the config's")
+    compile: Compile | None = Field(None, description="have XLA compile the training's steps; default: the config's")
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
     overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
@@ -57,7 +60,7 @@ def train_gan(options: GanOptions) -> Counts:
             the place of the data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set)
+    config = read_config(options.config, options.set | told(options.precision, options.compile))
     out = options.out
     keep_apart(out, {}, {"--data": options.data})
     refuse_other_job(out, "generator")

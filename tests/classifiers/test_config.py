@@ -179,7 +179,7 @@ def test_sets_add_up(file):
         ("label_smoothing", "1", ["label_smoothing", "less than 1"]),
         ("model", "linear_head", ["model"]),
         ("task.name", "x", ["--set task.name", "task is not a mapping"]),
-        ("precision", "float16", ["precision", "'mixed_float16'"]),
+        ("precision", "half", ["precision", "'bfloat16'"]),
         ("monitor", "accuracy", ["monitor", "'validation_accuracy'"]),
         (
             "early_stopping",

@@ -13,7 +13,9 @@ import tensorflow as tf
 from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
+from artray.engine.augmentation import Augmentation, draw
 from artray.engine.supervised import SupervisedTrainer
+from artray.engine.views import Views
 from tests.engine.processes import on_one_and_three
 
 EXAMPLES = 35
@@ -22,6 +24,7 @@ rng = np.random.default_rng(0)
 X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
 Y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, EXAMPLES)]
 MULTILABEL = (rng.random((EXAMPLES, 3)) < 0.4).astype(np.float32)
+MOVES = Augmentation(flip=True, turn=True)
 WEIGHTS = rng.uniform(0.5, 2, EXAMPLES).astype(np.float32)
 
 
@@ -52,6 +55,9 @@ CASES = {
         "optimizer": lambda: keras.optimizers.AdamW(0.01),
         "accumulate": 3,
     },
+    # Mirrored and turned pictures, the numbers drawn with the batch: by Pillow beforehand, and by each device.
+    "pillow": {"views": Views(MOVES)},
+    "device": {"views": Views(MOVES)},
     "half": {"clip_norm": 0.3, "ema": 0.9, "precision": "mixed_float16"},
 }
 
@@ -60,26 +66,29 @@ def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, n
     keras.utils.set_random_seed(3)
     settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
     y = settings.pop("y", Y)
+    draws = (lambda rows: draw(rows, MOVES, 0, 0)) if "views" in case else None
     trainer = SupervisedTrainer(
         settings.pop("build"), settings.pop("optimizer"), settings.pop("loss"), strategy=strategy, **settings
     )
+    trainer._view_on_device = trainer.on_gpu or case is CASES["device"]
     results = {}
     losses = []
     for epoch in range(2):
         order = np.random.default_rng(epoch).permutation(EXAMPLES)
         batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
-        for some in trainer.train(lambda rows: (X[rows], y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)):
+        take = lambda rows: (X[rows], y[rows], WEIGHTS[rows])  # noqa: E731
+        for some in trainer.train(take, batches, [0.01] * len(batches), draws):
             losses += some.tolist()
     with trainer.averaged():
         results["logits"] = trainer.predict(lambda rows: X[rows], np.arange(EXAMPLES), 16)
+    placed = trainer.put([np.zeros(1, np.float32)] * trainer.count)
+    results["places"] = np.array([value.device for value in trainer.strategy.experimental_local_results(placed)])
     return results | {"losses": np.array(losses)} | trainer.state()
 
 
 def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
     """What came of each case, by `CASE/NAME`."""
-    return {
-        f"{name}/{key}": value for name, case in CASES.items() for key, value in run_case(strategy, dict(case)).items()
-    }
+    return {f"{name}/{key}": value for name, case in CASES.items() for key, value in run_case(strategy, case).items()}
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The step of two networks: any number of replicas, every loss, and that it learns."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from artray.engine.adversarial import METRICS, AdversarialTrainer
+from artray.engine.adversarial import METRICS, AdversarialTrainer, _Shares
 from artray.gans.latents import draw_latents
 from artray.models.gans.residual import SpectralDense
 from tests.engine.adversarial_on_replicas import BATCH, CASES, LATENT_SIZE, X, fit, trainer
@@ -26,6 +28,25 @@ def test_the_number_of_replicas_does_not_change_the_result(runs, case):
     assert one.keys() == many.keys()
     for name, value in one.items():
         assert np.allclose(value, many[name], rtol=1e-3, atol=1e-4, equal_nan=True), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_compiled_step_is_the_step(runs, case):
+    """With the same random numbers, augmentation's and the penalty's too."""
+    settings = CASES[case]
+    compiled = trainer(case, compile="on", **settings)
+    metrics = fit(compiled, range(4), settings.get("labelled", False))
+    assert np.allclose(metrics, runs[1][f"{case}/metrics"], rtol=1e-3, atol=1e-4, equal_nan=True)
+    for name, value in compiled.state().items():
+        assert np.allclose(value, runs[1][f"{case}/{name}"], rtol=1e-3, atol=1e-4), name
+
+
+def test_half_precision_learns_nearly_the_same():
+    exact, rounded = (trainer("hinge", precision=precision, **CASES["hinge"]) for precision in ("float32", "bfloat16"))
+    metrics = [fit(trained, range(4)) for trained in (exact, rounded)]
+    assert np.allclose(*metrics, rtol=0.2, atol=0.1)
+    assert not np.array_equal(*metrics)
+    assert {value.dtype.name for name, value in rounded.state().items() if name[:3] != "ste"} <= {"float32", "int64"}
 
 
 def test_the_generator_learns_in_every_second_step_only(runs):
@@ -111,8 +132,7 @@ def test_a_gradient_penalty_is_what_finite_differences_say():
     real = X[:BATCH].astype(np.float32)
     latents = draw_latents(BATCH, LATENT_SIZE, "normal", (5, 0))
     fake = penalized.generator(latents, training=True).numpy()
-    rows = (np.int64(0), np.int64(BATCH), slice(0, BATCH))
-    points = penalized._points(real, fake, rows).numpy()
+    points = penalized._points(real, fake, chance(penalized, real, 0)).numpy()
     share = ((points - fake) / (real - fake)).reshape(BATCH, -1)
     assert np.allclose(share, np.median(share, axis=1, keepdims=True), atol=1e-2)  # on the line between the two
     assert np.ptp(np.median(share, axis=1)) > 0.1
@@ -132,13 +152,18 @@ def test_a_gradient_penalty_is_what_finite_differences_say():
 def test_dragan_looks_around_the_pictures():
     penalized = trainer("dragan")
     real = X[:BATCH].astype(np.float32)
-    rows = (np.int64(3), np.int64(BATCH), slice(2, 5))
-    away = penalized._points(real[2:5], real[2:5], rows).numpy() - real[2:5]
-    expected = 0.5 * real[2:5].reshape(3, -1).std(axis=1)
-    assert np.allclose(away.reshape(3, -1).std(axis=1), expected, rtol=0.15)
-    whole = penalized._points(real, real, (np.int64(3), np.int64(BATCH), slice(0, BATCH))).numpy() - real
-    assert np.allclose(whole[2:5], away)  # a picture's noise does not depend on who computes it
+    away = penalized._points(real, real, chance(penalized, real, 3)).numpy() - real
+    expected = 0.5 * real.reshape(BATCH, -1).std(axis=1)
+    assert np.allclose(away.reshape(BATCH, -1).std(axis=1), expected, rtol=0.15)
     assert np.isfinite(fit_once(penalized, real)).all()
+
+
+def chance(trained: AdversarialTrainer, real: np.ndarray, step: int) -> Any:
+    """The random numbers of a step."""
+    import tensorflow as tf
+
+    batch = _Shares(x=tf.constant(real), changes=None, y=None, latents=None)
+    return trained._chance(batch, tf.constant(step, tf.int64), tf.constant(len(real), tf.int64))
 
 
 def fit_once(trained: AdversarialTrainer, real: np.ndarray) -> np.ndarray:

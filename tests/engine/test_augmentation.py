@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from skimage.color import rgb2gray
 from skimage.transform import rotate
 
-from artray.engine.augmentation import Augmentation, Distortion, augment, minority
+from artray.engine.augmentation import Augmentation, Distortion, minority
+from artray.engine.views import augment
 
 shares = st.floats(0, 1)
 distortions = st.builds(

@@ -1,0 +1,77 @@
+"""Steps compiled by XLA, where that is faster and can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+from artray.engine.arithmetic import Compile
+from artray.errors import InputError
+
+Jit: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""From a function of tensors to the same function, compiled or not."""
+
+# What XLA says of an operation that it lacks, of a shape that it can't know, or of a machine without its tools.
+_REFUSALS = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.UnimplementedError,
+    tf.errors.InternalError,
+    tf.errors.UnknownError,
+    tf.errors.NotFoundError,
+)
+
+
+class Compiled:
+    """A function of tensors, as a graph; what it hands to `jit` is compiled by XLA, where that can be.
+
+    Where XLA can't compile it, `auto` goes on without, once and for all: that shows before a variable has changed.
+
+    Args:
+        function: Takes tensors, and `jit`: from a function of tensors to the same one, compiled or not.
+        how: on, off, or auto: on one GPU. With several replicas XLA was tried on CPUs only.
+        replicas: How many there are of the function's network, in all processes.
+    """
+
+    def __init__(self, function: Callable[..., Any], how: Compile, replicas: int = 1):
+        self._plain = tf.function(partial(function, jit=as_it_is), reduce_retracing=True)
+        self._fast = None
+        if how == "on" or (how == "auto" and replicas == 1 and tf.config.list_logical_devices("GPU")):
+            self._fast = tf.function(partial(function, jit=_by_xla), reduce_retracing=True)
+        self._must, self._proved = how == "on", False
+
+    def __call__(self, *tensors: Any, often: bool = True) -> Any:
+        """The function's result.
+
+        Args:
+            tensors: Its arguments.
+            often: Whether tensors of these shapes come so often that they are worth compiling for.
+
+        Raises:
+            InputError: XLA can't compile it, and must.
+        """
+        if self._fast is None or not often:
+            return self._plain(*tensors)
+        try:
+            result = self._fast(*tensors)
+        except _REFUSALS as error:
+            if self._proved:
+                raise
+            if self._must:
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(f"--compile on: XLA can't compile this model; use auto or off: {reason}") from error
+            self._fast = None
+            return self._plain(*tensors)
+        self._proved = True
+        return result
+
+
+def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The `Jit` that compiles nothing."""
+    return function
+
+
+def _by_xla(function: Callable[..., Any]) -> Callable[..., Any]:
+    return tf.function(function, jit_compile=True)  # type: ignore[no-any-return]

@@ -1,0 +1,87 @@
+"""Changed pictures on the device that trains, all of a batch at once, in keras.ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from artray.engine.augmentation import LUMA, Augmentation, unpacked
+
+
+def changed(images: Any, numbers: Any, how: Augmentation) -> Any:
+    """Change pictures as `views_by_pillow.changed` does, to a grey level or two; moved pixels are the same.
+
+    Args:
+        images: (n, size, size, 3) RGB.
+        numbers: As `augmentation.draw` draws them for these pictures.
+        how: What may happen.
+
+    Returns:
+        Pictures of the same shape: whole numbers from 0 to 255 in float32, or of the same type if pixels only move.
+    """
+    changes = unpacked(numbers, ops.reshape)
+    if how.rotate or how.crop:
+        images = _resampled(images, changes.matrix, changes.shift)
+    if how.distort is not None:
+        images = _distorted(ops.cast(images, "float32"), changes.color, changes.lift)
+    if how.flip or how.turn:
+        images = _where(changes.moves[:, 0], ops.flip(images, 2), images)
+    if how.flip_vertical:
+        images = _where(changes.moves[:, 1], ops.flip(images, 1), images)
+    if how.turn:
+        turns = ops.cast(changes.moves[:, 2], "int32")
+        images = _where(turns % 2, ops.flip(ops.transpose(images, (0, 2, 1, 3)), 1), images)
+        images = _where(turns // 2, ops.flip(ops.flip(images, 1), 2), images)
+    return images
+
+
+def _where(condition: Any, then: Any, otherwise: Any) -> Any:
+    return ops.where(ops.reshape(condition > 0, (-1, 1, 1, 1)), then, otherwise)
+
+
+def _resampled(images: Any, matrix: Any, shift: Any) -> Any:
+    """Cubic interpolation of four by four pixels, of the picture mirrored at its edges."""
+    size = int(images.shape[1])
+    places = ops.arange(size, dtype="float32") + 0.5 - size / 2
+    across, down = places[None, None, :], places[None, :, None]
+    entry = ops.reshape(matrix, (-1, 4, 1, 1))
+    move = ops.reshape(shift * size, (-1, 2, 1, 1))
+    x = entry[:, 0] * across + entry[:, 1] * down + move[:, 0] + (size - 1) / 2
+    y = entry[:, 2] * across + entry[:, 3] * down + move[:, 1] + (size - 1) / 2
+    columns, column_weights = _taps(x, size)
+    rows, row_weights = _taps(y, size)
+    # One gather of whole pixels from all pictures, as one long row of them.
+    count = ops.shape(images)[0]
+    first = ops.reshape(ops.arange(count, dtype="int32") * (size * size), (-1, 1, 1))
+    pixels = ops.reshape(images, (-1, 3))
+    total = 0.0
+    for row, row_weight in zip(rows, row_weights, strict=True):
+        line = 0.0
+        for column, weight in zip(columns, column_weights, strict=True):
+            found = ops.take(pixels, first + row * size + column, axis=0)
+            line = line + ops.cast(found, "float32") * weight[..., None]
+        total = total + line * row_weight[..., None]
+    return ops.floor(ops.clip(total, 0.0, 255.0))  # Pillow cuts off here what it rounds below
+
+
+def _taps(places: Any, size: int) -> tuple[list[Any], list[Any]]:
+    """Four pixels along an axis and their weights, as Pillow's `transform` weighs them: cubic convolution, a = -1."""
+    low = ops.floor(places)
+    part = places - low
+    low = ops.cast(low, "int32")
+    pixels = []
+    for tap in range(-1, 3):
+        place = ops.mod(low + tap, 2 * size)
+        pixels.append(ops.minimum(place, 2 * size - 1 - place))
+    rest = 1 - part
+    weights = [-part * rest * rest, 1 - part * part * (2 - part), 1 - rest * rest * (2 - rest), -part * part * rest]
+    return pixels, weights
+
+
+def _distorted(images: Any, color: Any, lift: Any) -> Any:
+    luma = ops.convert_to_tensor(LUMA, "float32")
+    grey = ops.sum(ops.mean(images, axis=(1, 2)) * luma, axis=1)
+    # One pixel is a row of three: times a matrix for each picture.
+    turned = ops.einsum("nyxc,ndc->nyxd", images, color)
+    return ops.round(ops.clip(turned + ops.reshape(grey * lift, (-1, 1, 1, 1)), 0.0, 255.0))
