@@ -5,6 +5,8 @@ A process of its own, because TensorFlow divides a CPU into devices only before 
 """
 
 import os
+import sys
+from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
@@ -13,7 +15,9 @@ import tensorflow as tf
 from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
+from artray.engine.examples import Inputs, Shard
 from artray.engine.supervised import SupervisedTrainer
+from artray.storage import Location
 from tests.engine.processes import on_one_and_three
 
 EXAMPLES = 35
@@ -52,26 +56,42 @@ CASES = {
         "optimizer": lambda: keras.optimizers.AdamW(0.01),
         "accumulate": 3,
     },
+    "streamed": {"clip_norm": 0.3, "ema": 0.9, "streamed": True},
     "half": {"clip_norm": 0.3, "ema": 0.9, "precision": "mixed_float16"},
 }
+
+
+def shards() -> Inputs:
+    """X in files of four examples."""
+    folder = Location.parse(Path(sys.argv[1]) / "shards")
+    made = []
+    for start in range(0, EXAMPLES, 4):
+        rows, file = X[start : start + 4], folder / f"{start}.raw"
+        file.write_bytes(rows.tobytes())
+        made.append(Shard(file, len(rows), X.shape[1:], "uint8"))
+    return Inputs(made, np.stack([np.arange(EXAMPLES) // 4, np.arange(EXAMPLES) % 4], axis=1))
 
 
 def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.ndarray]:
     keras.utils.set_random_seed(3)
     settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
     y = settings.pop("y", Y)
+    inputs = shards() if settings.pop("streamed", False) else None
     trainer = SupervisedTrainer(
         settings.pop("build"), settings.pop("optimizer"), settings.pop("loss"), strategy=strategy, **settings
     )
+    take = X.__getitem__ if inputs is None else inputs.take
     results = {}
     losses = []
     for epoch in range(2):
         order = np.random.default_rng(epoch).permutation(EXAMPLES)
         batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
-        for some in trainer.train(lambda rows: (X[rows], y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)):
+        if inputs is not None:
+            inputs.follow(batches, trainer.share)
+        for some in trainer.train(lambda rows: (take(rows), y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)):
             losses += some.tolist()
     with trainer.averaged():
-        results["logits"] = trainer.predict(lambda rows: X[rows], np.arange(EXAMPLES), 16)
+        results["logits"] = trainer.predict(take, np.arange(EXAMPLES), 16)
     return results | {"losses": np.array(losses)} | trainer.state()
 
 
