@@ -16,6 +16,9 @@ WINDOW_BYTES = 128 << 20
 BLOCK_BYTES = 512 << 10
 """Neighbours that stay in one window. A window has 256 of them, from everywhere, so its examples are a mixed lot."""
 
+SHARE = 0.3
+"""Which part of a machine's object store examples may fill by default, before they are streamed."""
+
 Indices = npt.NDArray[np.int64]
 
 
