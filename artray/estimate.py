@@ -132,7 +132,7 @@ def estimate(options: EstimateOptions) -> Counts:
         f"{number:,} {name.upper()} × {rates.requests[name]:g} $/1000" for name, number in asked.items()
     )
     lines.append(_Line("requests to S3", formula, f"{requests:,.2f} $"))
-    room = {}
+    room: dict[str, float] = {}
     if options.work == "train":
         room, more = _training_room(pictures, options.size)
         lines += more

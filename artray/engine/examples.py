@@ -27,6 +27,10 @@ _READ_BYTES = 4 << 20  # of examples in one read
 _GAP_BYTES = {False: 16 << 10, True: 512 << 10}  # on S3: cheaper to be read and thrown away than to be asked for anew
 
 
+class ShardError(ArtrayError):
+    """Examples can't be read any more: by one worker it may be, while others can read theirs."""
+
+
 @dataclass(frozen=True)
 class Shard:
     """Examples in a file: their numbers one after the other, in C order, and nothing else.
@@ -52,7 +56,7 @@ class Shard:
         """Some examples, (stop - start, *shape).
 
         Raises:
-            ArtrayError: They can't be read: the file has gone, or is not whole.
+            ShardError: They can't be read: the file has gone, or is not whole.
         """
         stop = self.rows if stop is None else stop
         wanted = (stop - start) * self.example_bytes
@@ -60,9 +64,9 @@ class Shard:
             fs, path = self.file.filesystem()
             data = fs.cat_file(path, start=start * self.example_bytes, end=stop * self.example_bytes)
         except Exception as error:
-            raise ArtrayError(f"{self.file}: {read_error(error).message}; {_AGAIN}") from error
+            raise ShardError(f"{self.file}: {read_error(error).message}; {_AGAIN}") from error
         if len(data) != wanted:
-            raise ArtrayError(f"{self.file}: is not whole; {_AGAIN}")
+            raise ShardError(f"{self.file}: is not whole; {_AGAIN}")
         return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape)
 
 
@@ -101,7 +105,7 @@ class Inputs:
         """The inputs of some examples, (len(indices), *shape).
 
         Raises:
-            ArtrayError: A shard can't be read.
+            ShardError: A shard can't be read.
         """
         if self._ahead is not None:
             return self._ahead.take(indices)

@@ -18,6 +18,7 @@ from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig,
 
 from artray import cluster, console
 from artray.engine.checkpoints import Checkpoints
+from artray.engine.examples import ShardError
 from artray.engine.progress import begin_progress, watch
 from artray.engine.tensorflow_cluster import TensorflowTrainer
 from artray.errors import ArtrayError, InputError
@@ -165,7 +166,8 @@ def in_worker(run: Callable[[int, Checkpoints], None], progress: Any) -> None:
     """One worker's whole run, with its share of the CPUs.
 
     What is wrong with the data, the config or the loss is so in every worker, and would be again: it is told to the
-    driver, and not to Ray, which would start the workers anew.
+    driver, and not to Ray, which would start the workers anew. What only one worker may have met is told to both: the
+    workers that Ray starts then end at once.
 
     Args:
         run: The run, of the worker's rank and the checkpoints.
@@ -175,8 +177,15 @@ def in_worker(run: Callable[[int, Checkpoints], None], progress: Any) -> None:
     context = train.get_context()
     threads = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    alone = context.get_world_size() == 1
+    if not alone and ray.get(progress.error.remote()) is not None:
+        return  # begun again because one worker could not go on: none of them can
     try:
         run(context.get_world_rank(), Checkpoints())
+    except ShardError as error:
+        ray.get(progress.fail.remote(error))
+        if not alone:
+            raise  # the others wait for this one: Ray ends them
     except ArtrayError as error:
         if context.get_world_rank() == 0:
             ray.get(progress.fail.remote(error))
