@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray import console
+from artray.engine.order import SHARE, WINDOW_BYTES
 from artray.errors import InputError
 from artray.features.embedding import Embedding
 from artray.features.specs import DEFAULT_FEATURES
@@ -29,8 +30,13 @@ MEGABYTES_A_MEGAPIXEL = 0.16
 COMPUTED = {
     "features": DEFAULT_FEATURES,
     "label": (Embedding.name,),
+    "train": (),
 }
-"""What each job computes once it has a picture."""
+"""What each job computes once it has a picture; of training only how its pictures are decoded is estimated."""
+STORE_SHARE = 0.3
+"""Of a machine's memory: Ray's object store."""
+TRAINING_GIGABYTES = 2.5
+"""What a machine needs to train beside examples: Ray, a worker's TensorFlow, a small model. Measured."""
 
 
 class Machine(BaseModel):
@@ -58,11 +64,14 @@ class Rates(BaseModel):
 class EstimateOptions(Options):
     """Estimate how long a collection takes on which machines, and what it costs."""
 
-    work: str = Field("label", pattern="^(features|label)$", description="features or label", examples=["NAME"])
+    work: str = Field(
+        "label", pattern="^(features|label|train)$", description="features, label or train", examples=["NAME"]
+    )
     pictures: int | None = Field(None, ge=1, description="how many; or --manifest")
     manifest: Location | None = Field(None, description="count the pictures and their bytes there", examples=["URI"])
     megapixels: float = Field(12.0, gt=0, description="of a picture, on average")
     megabytes: float | None = Field(None, gt=0, description="of its file; default: a JPEG's of that size")
+    size: int = Field(224, ge=8, le=1024, description="side at which a model that is trained sees them")
     machines: dict[str, int] = Field({"m7i.4xlarge": 4}, description="which and how many", examples=["KIND=N"])
     spot: float = Field(1.0, gt=0, le=1, description="what spot machines cost of the on-demand price, such as 0.4")
     gpu_rate: float | None = Field(
@@ -123,6 +132,10 @@ def estimate(options: EstimateOptions) -> Counts:
         f"{number:,} {name.upper()} × {rates.requests[name]:g} $/1000" for name, number in asked.items()
     )
     lines.append(_Line("requests to S3", formula, f"{requests:,.2f} $"))
+    room: dict[str, float] = {}
+    if options.work == "train":
+        room, more = _training_room(pictures, options.size)
+        lines += more
     console.table(
         f"{options.work}: {pictures:,} pictures of {options.megapixels:g} megapixels",
         ["", "formula", ""],
@@ -138,7 +151,33 @@ def estimate(options: EstimateOptions) -> Counts:
         "dollars_machines": round(computing, 2),
         "dollars_requests": round(requests, 2),
         "requests": asked,
+        **room,
     }
+
+
+def _training_room(pictures: int, size: int) -> tuple[dict[str, float], list[_Line]]:
+    """What training on so many pictures needs of disk and memory; the model's own memory is not in it."""
+    disk = pictures * size**2 * 3 / 1e9
+    windows = 2 * WINDOW_BYTES / 1e9
+    whole = disk / (SHARE * STORE_SHARE)
+    lines = [
+        _Line("disk, below --out or --cache", f"{pictures:,} × {size}² × 3 bytes", f"{disk:,.1f} GB"),
+        _Line(
+            "memory of a machine, streamed",
+            f"{TRAINING_GIGABYTES:g} + 2 windows of {WINDOW_BYTES / 1e9:.2f} GB, and the model's own",
+            f"{TRAINING_GIGABYTES + windows:,.1f} GB",
+        ),
+        _Line(
+            "memory to hold all",
+            f"{disk:,.1f} GB / (--in-memory {SHARE:g} × {STORE_SHARE:g} of the memory)",
+            f"{max(whole, TRAINING_GIGABYTES):,.1f} GB",
+        ),
+    ]
+    return {
+        "disk_gb": round(disk, 2),
+        "memory_gb_streamed": round(TRAINING_GIGABYTES + windows, 2),
+        "memory_gb_whole": round(max(whole, TRAINING_GIGABYTES), 2),
+    }, lines
 
 
 def _cpu_time(options: EstimateOptions, rates: Rates, with_model: bool) -> tuple[float, _Line]:

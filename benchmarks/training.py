@@ -1,6 +1,6 @@
 """What training costs beside the model's own arithmetic.
 
-    python benchmarks/training.py [--parts step,feeding,feed,precision,head] [--repeats 5] [--seconds 4]
+    python benchmarks/training.py [--parts step,feeding,feed,precision,head,memory] [--repeats 5] [--seconds 4]
 
 step     Updates a second on one worker, ours against Keras' `fit`: same model, optimizer, batch size and data in
          memory. The runs alternate; the best of each counts.
@@ -13,16 +13,23 @@ precision
          GPU where there is one.
 head     Seconds of the whole station (`train`) for a linear head on 1,000 works' embeddings, 50 epochs: what 49 of
          them add to a run of one.
+memory   Peak memory of the whole station on pictures of 64 pixels, in all its processes and the object store: streamed
+         from 4,000 and from 20,000 examples, and from 2,000 that are alone or among a million rows without a label.
 """
 
 # ruff: noqa: E402 - TensorFlow's and Ray's chatter is turned off before they are imported
 import argparse
 import json
 import os
+import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from artray.console import quiet
@@ -34,6 +41,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import ray
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -284,6 +292,93 @@ def head(repeats: int) -> Table:
     return table
 
 
+def write_pictures(folder: Path, works: int, rows: int) -> Path:
+    """A manifest of labelled pictures, and of rows without a label or a picture."""
+    rng = np.random.default_rng(0)
+    files = []
+    for number in range(works):
+        file = folder / "pictures" / f"{number // 1000:03d}" / f"{number:06d}.jpg"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64)).save(file)
+        files.append(str(file))
+    manifest = folder / f"manifest-{works}-{rows}"
+    labelled = np.arange(rows) % (rows // works) == 0
+    uris = np.array([f"/scans/of/a/large/collection/{number:08d}.jpg" for number in range(rows)], object)
+    uris[labelled] = files
+    table = pa.table(
+        {
+            "object_id": [f"work-{number:08d}" for number in range(rows)],
+            "image_uri": pa.array(uris, pa.string()),
+            "kind": pa.array(
+                [("a", "b")[number // (rows // works) % 2] if there else None for number, there in enumerate(labelled)],
+                pa.string(),
+            ),
+            "split": rng.choice(["train", "validation", "test"], rows, p=[0.6, 0.2, 0.2]),
+        }
+    )
+    Location.parse(manifest / "part-000000.parquet").write_table(table)
+    return manifest
+
+
+def peak_of(command: list[str]) -> tuple[float, float]:
+    """The most memory, in MB, that a command and all processes below it had at once, and its seconds.
+
+    Pages that several processes share, as those of the object store, count once (PSS).
+    """
+    peak, started = 0, time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as job:
+        while job.poll() is None:
+            peak = max(peak, sum(map(_proportional, _family(job.pid))))
+            time.sleep(0.3)
+        assert job.returncode == 0, job.stderr and job.stderr.read()[-2000:]
+    return peak / 1e3, time.perf_counter() - started
+
+
+def _family(root: int) -> set[int]:
+    """A process and all below it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            children.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found, new = {root}, [root]
+    while new:
+        new = [child for parent in new for child in children.get(parent, [])]
+        found.update(new)
+    return found
+
+
+def _proportional(process: int) -> int:
+    """Its memory in kB."""
+    with suppress(OSError):
+        found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
+        return int(found[1]) if found else 0
+    return 0
+
+
+def memory() -> Table:
+    table = Table("labelled", "rows", "in memory", "peak, MB", "seconds", "of the smaller")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        config = folder / "config.yaml"
+        model = "{name: one_block_vgg, filters: 8, dense: 8}"
+        config.write_text(f"task: kind\ntarget: kind\ninput: pictures\nsize: 64\nepochs: 2\nmodel: {model}\n")
+        before = 0.0
+        for works, rows, share in [
+            (4000, 4000, 0.001),
+            (20000, 20000, 0.001),
+            (2000, 2000, 0.3),
+            (2000, 1_000_000, 0.3),
+        ]:
+            manifest, out = write_pictures(folder, works, rows), folder / f"model-{works}-{rows}"
+            command = [sys.executable, "-m", "artray", "train", "--config", str(config), "--data", str(manifest)]
+            peak, seconds = peak_of([*command, "--out", str(out), "--in-memory", str(share)])
+            ratio = f"{peak / before:.2f}" if before else ""
+            table.add_row(f"{works:,}", f"{rows:,}", f"{share:g}", f"{peak:,.0f}", f"{seconds:.0f}", ratio)
+            before = 0.0 if before else peak
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="step,feeding,feed,head")
@@ -297,6 +392,7 @@ def main() -> None:
             "precision": lambda: precision(options.repeats, options.seconds),
             "feeding": lambda: feeding(options.repeats, options.seconds),
             "head": lambda: head(options.repeats),
+            "memory": memory,
         }[part]()
         Console(width=120).print(found)
 

@@ -115,6 +115,15 @@ def test_wrong_use(options, message):
         of(**options)
 
 
+def test_room_to_train(capsys):
+    found = of(work="train", pictures=100_000, size=224)
+    assert found["disk_gb"] == pytest.approx(100_000 * 224 * 224 * 3 / 1e9, abs=0.01)
+    assert found["memory_gb_whole"] == pytest.approx(found["disk_gb"] / 0.09, rel=1e-3)
+    assert found["memory_gb_streamed"] == of(work="train", pictures=10_000_000, size=224)["memory_gb_streamed"]
+    assert found["pictures_per_second"] > of(work="label", pictures=100_000)["pictures_per_second"]
+    assert "100,000 × 224² × 3 bytes" in capsys.readouterr().err
+
+
 def test_a_table_with_a_mistake(tmp_path):
     table = table_of(tmp_path / "table.yaml", "machines: {mine: {cpus: none, gbit: 1, speed: 1, dollars: 1}}")
     with pytest.raises(InputError, match=r"table\.yaml: machines\.mine\.cpus: Input should be a valid integer"):

@@ -22,12 +22,14 @@ from artray.classifiers.examples import Examples
 from artray.errors import InputError
 from artray.features.columns import matrix
 from artray.storage import Location
+from artray.storage.located_rows import read_rows
 
 Floats = npt.NDArray[np.floating[Any]]
 
 EMBEDDING = "embedding"
 PENALTIES = np.geomspace(1, 1e-5, 11)
 """Tried from strong to weak, until the validation part says enough."""
+_MOST = 16_384  # works learned from, and in memory at once: 80 MB of embeddings
 _STEPS = 500
 _TOLERANCE = 1e-9
 
@@ -41,12 +43,14 @@ class Baseline:
         penalty: Its regularisation, in `loss + penalty / 2 · |weights|²` on features scaled to a length of about 1.
         object_ids: The works.
         scores: (works, classes) probabilities.
+        learned: From how many works of the training part, drawn by lot; None: from all.
     """
 
     columns: list[str]
     penalty: float
     object_ids: list[str]
     scores: Floats
+    learned: int | None = None
 
     def scores_of(self, object_ids: Sequence[str]) -> Floats:
         """The scores of some works, in their order."""
@@ -55,7 +59,8 @@ class Baseline:
 
     def about(self) -> dict[str, Any]:
         """What it is, as JSON."""
-        return {"name": "logistic regression", "columns": self.columns, "penalty": self.penalty}
+        about = {"name": "logistic regression", "columns": self.columns, "penalty": self.penalty}
+        return about if self.learned is None else {**about, "learned": self.learned}
 
 
 def fit_baseline(
@@ -82,23 +87,76 @@ def fit_baseline(
     for name in ("object_id", "status", *columns):
         if name not in dataset.schema.names:
             raise InputError(f"{features}: has no column {name!r} to compare with a logistic regression")
-    table = dataset.to_table(columns=["object_id", "status", *columns])
-    table = table.filter(pc.equal(table["status"], "ok"))
-    owners = examples.table["object_id"].to_pylist()
-    first = {owner: row for row, owner in reversed(list(enumerate(owners)))}
-    where = pc.index_in(pa.array(list(first)), table["object_id"].combine_chunks())
+    owners = examples.table["object_id"].combine_chunks()
+    works = pc.unique(owners)
+    found = read_rows(dataset, ["object_id", "status"], lambda table: _is_readable_work(table, works))
+    where = pc.index_in(works, value_set=found.table["object_id"].combine_chunks())
     if where.null_count:
-        raise InputError(f"{features}: lacks {where.null_count} of the {len(first)} works, as do its readable pictures")
-    x = np.concatenate([matrix(table[name], name) for name in columns], axis=1)[where.to_numpy()]
-    rows = list(first.values())
-    part = np.asarray(examples.table["part"])[rows]
-    penalty, scores = choose(x, examples.targets[rows], part == "train", part == "validation", multilabel)
-    return Baseline(columns, penalty, list(first), scores)
+        raise InputError(f"{features}: lacks {where.null_count} of the {len(works)} works, as do its readable pictures")
+    rows = found.take(where.to_numpy().astype(np.int64))
+    first = pc.index_in(works, value_set=owners).to_numpy()
+    part, targets = np.asarray(examples.table["part"])[first], examples.targets[first]
+    learned, judged = _some(part == "train", _MOST), _some(part == "validation", _MOST // 2)
+    fitted = np.sort(np.concatenate([learned, judged]))
+
+    def read(some: npt.NDArray[np.int64]) -> Floats:
+        if whole is not None:
+            return whole[some]
+        table = rows.take(some).read(features, columns)
+        return np.concatenate([matrix(table[name], name) for name in columns], axis=1)
+
+    whole: Floats | None = None
+    if len(works) <= _MOST:
+        whole = read(np.arange(len(works)))
+    model = choose(read(fitted), targets[fitted], np.isin(fitted, learned), np.isin(fitted, judged), multilabel)
+    scores = np.empty(targets.shape)
+    order = rows.stored()
+    for start in range(0, len(order), _MOST):
+        some = order[start : start + _MOST]
+        scores[some] = model.scores(read(some))
+    sampled = len(learned) if len(learned) < (part == "train").sum() else None
+    return Baseline(columns, model.penalty, works.to_pylist(), scores, sampled)
+
+
+def _is_readable_work(table: pa.Table, works: pa.Array) -> pa.ChunkedArray:
+    return pc.and_(pc.equal(table["status"], "ok"), pc.is_in(table["object_id"], value_set=works))
+
+
+def _some(wanted: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.int64]:
+    """The numbers of what is wanted, or of so many of them, drawn by lot."""
+    rows = np.flatnonzero(wanted)
+    return rows if len(rows) <= most else np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
 def baseline_columns(features: Location, columns: Sequence[str]) -> list[str]:
     """The columns of a feature table that the baseline sees: the embedding, or these where there is none."""
     return [EMBEDDING] if EMBEDDING in features.dataset().schema.names else list(columns)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A fitted logistic regression.
+
+    Attributes:
+        penalty: Its regularisation.
+        mean: (d,) subtracted from features.
+        scale: (d,) by which they are then divided.
+        weights: (d, classes).
+        bias: (classes,).
+        multilabel: Whether classes don't exclude each other.
+    """
+
+    penalty: float
+    mean: Floats
+    scale: Floats
+    weights: Floats
+    bias: Floats
+    multilabel: bool
+
+    def scores(self, x: Floats) -> Floats:
+        """The probabilities (n, classes) of features (n, d)."""
+        logits = (np.asarray(x, np.float32) - self.mean) / self.scale @ self.weights + self.bias
+        return sigmoid(logits) if self.multilabel else softmax(logits)
 
 
 def choose(
@@ -107,7 +165,7 @@ def choose(
     training: npt.NDArray[np.bool_],
     validation: npt.NDArray[np.bool_],
     multilabel: bool = False,
-) -> tuple[float, Floats]:
+) -> Chosen:
     """Fit on the training part with the penalty that the validation part likes best.
 
     Args:
@@ -116,28 +174,23 @@ def choose(
         training: (n,) which are learned from.
         validation: (n,) which choose the penalty.
         multilabel: An example may have several classes.
-
-    Returns:
-        The penalty, and all examples' scores (n, classes).
     """
     x = np.asarray(x, np.float32)
-    deviation = x[training].std(axis=0)
+    mean, deviation = x[training].mean(axis=0), x[training].std(axis=0)
     scale = np.where(deviation > 1e-6, deviation, 1) * x.shape[1] ** 0.5
-    x = (x - x[training].mean(axis=0)) / scale
-    model = LogisticRegression(x[training], targets[training], multilabel)
+    model = LogisticRegression((x[training] - mean) / scale, targets[training], multilabel)
     truth = (targets[validation] >= 0.5).astype(np.int64) if multilabel else targets[validation].argmax(axis=1)
-    best: tuple[float, float, Floats] | None = None
+    best: tuple[float, Chosen] | None = None
     for worse, penalty in enumerate(PENALTIES.tolist()):
         weights, bias = model.fit(penalty)
-        logits = x @ weights + bias
-        scores = sigmoid(logits) if multilabel else softmax(logits)
-        loss = log_loss(truth, scores[validation])
+        fitted = Chosen(penalty, mean, scale, weights=weights, bias=bias, multilabel=multilabel)
+        loss = log_loss(truth, fitted.scores(x[validation]))
         if best is None or loss < best[0]:
-            best, last = (loss, penalty, scores), worse
+            best, last = (loss, fitted), worse
         elif worse >= last + 2:  # along this path the validation loss falls, then rises
             break
     assert best is not None
-    return best[1], best[2]
+    return best[1]
 
 
 class LogisticRegression:

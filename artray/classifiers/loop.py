@@ -24,7 +24,7 @@ from artray.classifiers.metrics import from_tallies, tallies
 from artray.engine.augmentation import draw, minority
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
-from artray.engine.order import shuffled
+from artray.engine.order import as_stored, shuffled
 from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
 from artray.engine.views import Views
@@ -304,6 +304,8 @@ class _Run:
             batch = _FEATURE_BATCH
         else:
             batch = max(1, self._config.batch_size // self._config.accumulate)
+        order = as_stored(np.arange(len(indices)), self._examples.place[indices])
+        indices = indices[order]
         batches = np.array_split(indices, range(batch, len(indices), batch))
         self._inputs.follow(batches, self._trainer.share)
         logits = self._trainer.predict(self._inputs.take, indices, batch)
@@ -311,7 +313,9 @@ class _Run:
             self._inputs.follow(batches, self._trainer.share)
             mirrored = self._trainer.predict(lambda rows: self._inputs.take(rows)[:, :, ::-1], indices, batch)
             logits = (logits + mirrored) / 2
-        return np.asarray(logits, np.float32)
+        found = np.empty(logits.shape, np.float32)
+        found[order] = logits
+        return found
 
     def _finish(self) -> None:
         config, examples, best = self._config, self._examples, self._position.best

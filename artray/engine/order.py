@@ -16,6 +16,9 @@ WINDOW_BYTES = 128 << 20
 BLOCK_BYTES = 512 << 10
 """Neighbours that stay in one window. A window has 256 of them, from everywhere, so its examples are a mixed lot."""
 
+SHARE = 0.3
+"""Which part of a machine's object store examples may fill by default, before they are streamed."""
+
 Indices = npt.NDArray[np.int64]
 
 
@@ -36,11 +39,15 @@ def shuffled(chance: np.random.Generator, examples: Indices, place: Indices, exa
     window = window_of(example_bytes)
     if len(examples) <= window:
         return chance.permutation(examples)
-    examples = np.sort(examples)
-    stored = examples[np.lexsort(place[examples].T[::-1])]
+    stored = as_stored(np.sort(examples), place)
     blocks = np.split(stored, range(_block_of(example_bytes), len(stored), _block_of(example_bytes)))
     mixed = np.concatenate([blocks[number] for number in chance.permutation(len(blocks))])
     return np.concatenate([chance.permutation(mixed[start : start + window]) for start in range(0, len(mixed), window)])
+
+
+def as_stored(examples: Indices, place: Indices) -> Indices:
+    """Some examples in the order in which they are stored; arguments as those of `shuffled`."""
+    return examples[np.lexsort(place[examples].T[::-1])]
 
 
 def _block_of(example_bytes: int) -> int:

@@ -30,7 +30,7 @@ from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 
 from artray import cluster, console
 from artray.engine.examples import Shard
-from artray.engine.order import Indices
+from artray.engine.order import SHARE, Indices
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import DecodeSize, Picture, read_pictures
@@ -41,9 +41,6 @@ from artray.storage.passes import Worker, run_pass
 
 EXAMPLES = "_examples"
 """Where below a job's place its decoded examples lie until it is done, unless it is told another."""
-
-SHARE = 0.3
-"""Which part of a machine's object store examples may fill by default."""
 
 _FEW = 1024  # examples that are decoded without a pass
 _BLOCK_BYTES = 64 << 20  # of an array in the object store

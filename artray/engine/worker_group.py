@@ -193,7 +193,8 @@ def run_trainings(config: Mapping[str, Any]) -> None:
     give in a process of its own.
 
     What is wrong with the data, the config or the loss is so in every worker, and would be again: it is told to the
-    driver, and not to Ray, which would start the workers anew.
+    driver, and not to Ray, which would start the workers anew. What only some of them met is told to both: the
+    workers that Ray starts then end at once.
 
     Args:
         config: `trainings`: each a `Training`, or a reference to one; `progress`: the actor that the driver watches;

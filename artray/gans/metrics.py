@@ -17,6 +17,7 @@ NEIGHBOURS = 3
 """k of `precision_and_recall`, as in its paper."""
 
 _BLOCK = 2048
+_WORKS = 16_384  # embeddings in float64 at once
 
 
 def frechet_distance(first: Floats, second: Floats) -> float:
@@ -87,27 +88,34 @@ def precision_and_recall(real: Floats, generated: Floats, neighbours: int = NEIG
     return _share_within(two, one, neighbours), _share_within(one, two, neighbours)
 
 
-def nearest(queries: Floats, works: Floats, *, themselves: bool = False) -> tuple[npt.NDArray[np.int64], Floats]:
+def nearest(
+    queries: Floats, works: Floats, *, themselves: bool | npt.NDArray[np.int64] = False
+) -> tuple[npt.NDArray[np.int64], Floats]:
     """For each query the work most like it, and the cosine distance to it, 0..2.
 
     Args:
         queries: (n, d).
         works: (m, d).
-        themselves: The queries are the works, and each one's nearest other work is asked for.
+        themselves: The queries are the works, or those in these rows (n,), and each one's nearest other is asked for.
 
     Returns:
         The works' rows (n,) and the distances (n,).
     """
-    one, two = _unit(queries), _unit(works)
-    places, distances = np.empty(len(one), np.int64), np.empty(len(one))
-    for start in range(0, len(one), _BLOCK):
-        alike = one[start : start + _BLOCK] @ two.T
-        rows = np.arange(len(alike))
-        if themselves:
-            alike[rows, start + rows] = -np.inf
-        places[start + rows] = alike.argmax(axis=1)
-        distances[start + rows] = np.maximum(1 - alike.max(axis=1), 0)
-    return places, distances
+    own = np.arange(len(queries)) if themselves is True else themselves
+    places, likeness = np.zeros(len(queries), np.int64), np.full(len(queries), -np.inf)
+    for start in range(0, len(queries), _BLOCK):
+        one = _unit(queries[start : start + _BLOCK])
+        rows = start + np.arange(len(one))
+        for begin in range(0, len(works), _WORKS):
+            alike = one @ _unit(works[begin : begin + _WORKS]).T
+            if own is not False:
+                here = (own[rows] >= begin) & (own[rows] < begin + _WORKS)
+                alike[here, own[rows[here]] - begin] = -np.inf
+            most = alike.max(axis=1)
+            better = most > likeness[rows]
+            places[rows[better]] = begin + alike[better].argmax(axis=1)
+            likeness[rows[better]] = most[better]
+    return places, np.maximum(1 - likeness, 0)
 
 
 def share_closer(samples: Floats, works: Floats) -> float:

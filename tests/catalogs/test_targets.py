@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pyarrow as pa
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artray.catalogs.targets import read_targets
+from artray.catalogs.targets import encode_targets, read_targets
 from artray.errors import InputError
 
 labels = st.text(st.characters(blacklist_characters=";:{}[]\"'\\", blacklist_categories=["C", "Z"]), min_size=1)
@@ -66,3 +67,32 @@ def test_labels_with_semicolons_stand_in_a_json_list():
     column = pa.array(['["oil; varnished", "ink", null, " "]', "[sic]; ink", "[1"])
     expected = [{"oil; varnished": 1, "ink": 1}, {"[sic]": 1, "ink": 1}, {"[1": 1}]
     assert read_targets(column, "multilabel", "style") == expected
+
+
+def as_rows(targets):
+    ends = targets.offsets.tolist()
+    pairs = list(zip([targets.names[code] for code in targets.codes], targets.shares.tolist(), strict=True))
+    return [dict(pairs[start:end]) for start, end in itertools.pairwise(ends)]
+
+
+@given(st.lists(st.lists(labels, max_size=4), max_size=6), st.sampled_from(["multilabel", "soft"]))
+def test_encoded_they_say_the_same(rows, kind):
+    for column in (
+        pa.array([*("; ".join(row) for row in rows), None, "; ".join(rows[0]) if rows else ""], pa.string()),
+        pa.chunked_array([pa.array([*rows, None, []], pa.list_(pa.string())), pa.array(rows, pa.list_(pa.string()))]),
+    ):
+        assert as_rows(encode_targets(column, kind, "mood")) == read_targets(column, kind, "mood")
+
+
+def test_encoded_one_label_and_the_main_one():
+    for column in (pa.array(["b", None, "", "a", "b"]), pa.array(["b", None, "", "a", "b"]).dictionary_encode()):
+        found = encode_targets(column, "one", "style")
+        assert found.names == ["a", "b"]
+        assert found.counts.tolist() == [1, 0, 0, 1, 1]
+        assert found.main().tolist() == [1, -1, -1, 0, 1]
+    assert encode_targets(pa.nulls(2), "one", "style").counts.tolist() == [0, 0]
+    assert encode_targets(pa.array([3, None]), "one", "style").names == ["3"]
+    shares = encode_targets(pa.array(["a: 3; b: 1", "b: 1; a: 1", None]), "soft", "mood")
+    assert shares.main().tolist() == [0, 1, -1]  # of equal ones the last by name
+    with pytest.raises(InputError, match="set labels to multilabel"):
+        encode_targets(pa.array([["a"]]), "one", "style")

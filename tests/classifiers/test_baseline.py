@@ -1,12 +1,17 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression as Oracle
 from sklearn.multiclass import OneVsRestClassifier
 
-from artray.classifiers.baseline import PENALTIES, LogisticRegression, choose
+from artray.bundles.inputs import FeatureInput
+from artray.classifiers import baseline
+from artray.classifiers.baseline import PENALTIES, LogisticRegression, choose, fit_baseline
 from artray.classifiers.calibration import log_loss, softmax
+from artray.classifiers.examples import Examples
+from artray.storage import Location, list_column
 
 
 def blobs(n, d, classes, seed=0, spread=0.3):
@@ -75,10 +80,11 @@ def test_choose_takes_the_penalty_of_the_lowest_validation_loss():
     x, true = blobs(300, 40, 3, spread=0.2)
     targets = np.eye(3)[true]
     part = np.arange(300) % 3
-    penalty, scores = choose(x * 7 + 3, targets, part == 0, part == 1)  # scale and place of the features don't matter
+    chosen = choose(x * 7 + 3, targets, part == 0, part == 1)  # scale and place of the features don't matter
+    penalty, scores = chosen.penalty, chosen.scores(x * 7 + 3)
     again = choose(x, targets, part == 0, part == 1)
-    assert penalty == again[0]
-    assert np.allclose(scores, again[1], atol=1e-4)
+    assert penalty == again.penalty
+    assert np.allclose(scores, again.scores(x), atol=1e-4)
     standard = (x - x[part == 0].mean(axis=0)) / x[part == 0].std(axis=0) / 40**0.5
     losses = []
     for candidate in PENALTIES.tolist():
@@ -93,7 +99,7 @@ def test_constant_features_and_faultless_classes_are_no_trouble():
     x = np.column_stack([np.ones(30), np.arange(30) >= 15, np.zeros(30)]).astype(float)
     targets = np.eye(2)[(np.arange(30) >= 15).astype(int)]
     even = np.arange(30) % 2 == 0
-    _, scores = choose(x, targets, even, ~even)
+    scores = choose(x, targets, even, ~even).scores(x)
     assert np.isfinite(scores).all()
     assert (scores.argmax(axis=1) == targets.argmax(axis=1)).all()
 
@@ -101,5 +107,37 @@ def test_constant_features_and_faultless_classes_are_no_trouble():
 def test_noise_gives_about_the_shares_of_the_classes():
     rng = np.random.default_rng(0)
     true = (rng.random(400) < 0.25).astype(int)
-    _, scores = choose(rng.normal(size=(400, 200)), np.eye(2)[true], np.arange(400) < 200, np.arange(400) >= 200)
+    x = rng.normal(size=(400, 200))
+    scores = choose(x, np.eye(2)[true], np.arange(400) < 200, np.arange(400) >= 200).scores(x)
     assert log_loss(true[200:], scores[200:]) <= log_loss(true[200:], softmax(np.zeros((200, 2))))
+
+
+def test_of_many_works_some_are_learned_from_and_all_are_judged(tmp_path, monkeypatch):
+    """Rows of a table in another order than the examples, some of them of other works, or unreadable."""
+    x, true = blobs(120, 4, 2, spread=2.0)
+    part = np.array(["train", "validation", "test"])[np.arange(120) % 3]
+    table = pa.table({"object_id": [f"w{row:03d}" for row in range(120)], "part": part})
+    examples = Examples(
+        table=table,
+        classes=["a", "b"],
+        targets=np.eye(2, dtype=np.float32)[true],
+        shape=(4,),
+        blocks=[],
+        place=np.zeros((120, 2), np.int64),
+        widths={},
+        input=FeatureInput(features=[], columns=["embedding"]),
+        dropped={},
+    )
+    order = np.random.default_rng(3).permutation(120)
+    ids = [*(f"w{row:03d}" for row in order), "other", "w000"]
+    columns = {"object_id": ids, "status": ["ok"] * 121 + ["missing"], "embedding": list_column(x[[*order, 0, 0]])}
+    features = Location.parse(tmp_path / "features")
+    (features / "part-000000.parquet").write_table(pa.table(columns), 50)
+    whole = fit_baseline(examples, features, ["embedding"])
+    assert whole.about().keys() == {"name", "columns", "penalty"}
+    monkeypatch.setattr(baseline, "_MOST", 30)
+    some = fit_baseline(examples, features, ["embedding"])
+    assert some.about()["learned"] == 30
+    assert whole.object_ids == some.object_ids == table["object_id"].to_pylist()
+    right = [(fitted.scores.argmax(axis=1) == true)[part == "test"].mean() for fitted in (whole, some)]
+    assert right[1] >= right[0] - 0.1 > 0.7

@@ -5,6 +5,8 @@ A process of its own, because TensorFlow divides a CPU into devices only before 
 """
 
 import os
+import sys
+from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
@@ -14,8 +16,10 @@ from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, draw
+from artray.engine.examples import Inputs, Shard
 from artray.engine.supervised import SupervisedTrainer
 from artray.engine.views import Views
+from artray.storage import Location
 from tests.engine.processes import on_one_and_three
 
 EXAMPLES = 35
@@ -58,8 +62,20 @@ CASES = {
     # Mirrored and turned pictures, the numbers drawn with the batch: by Pillow beforehand, and by each device.
     "pillow": {"views": Views(MOVES)},
     "device": {"views": Views(MOVES)},
+    "streamed": {"clip_norm": 0.3, "ema": 0.9, "streamed": True},
     "half": {"clip_norm": 0.3, "ema": 0.9, "precision": "mixed_float16"},
 }
+
+
+def shards() -> Inputs:
+    """X in files of four examples."""
+    folder = Location.parse(Path(sys.argv[1]) / "shards")
+    made = []
+    for start in range(0, EXAMPLES, 4):
+        rows, file = X[start : start + 4], folder / f"{start}.raw"
+        file.write_bytes(rows.tobytes())
+        made.append(Shard(file, len(rows), X.shape[1:], "uint8"))
+    return Inputs(made, np.stack([np.arange(EXAMPLES) // 4, np.arange(EXAMPLES) % 4], axis=1))
 
 
 def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, np.ndarray]:
@@ -67,20 +83,24 @@ def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, n
     settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
     y = settings.pop("y", Y)
     draws = (lambda rows: draw(rows, MOVES, 0, 0)) if "views" in case else None
+    inputs = shards() if settings.pop("streamed", False) else None
     trainer = SupervisedTrainer(
         settings.pop("build"), settings.pop("optimizer"), settings.pop("loss"), strategy=strategy, **settings
     )
     trainer._view_on_device = trainer.on_gpu or case is CASES["device"]
+    x = X.__getitem__ if inputs is None else inputs.take
     results = {}
     losses = []
     for epoch in range(2):
         order = np.random.default_rng(epoch).permutation(EXAMPLES)
         batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
-        take = lambda rows: (X[rows], y[rows], WEIGHTS[rows])  # noqa: E731
+        if inputs is not None:
+            inputs.follow(batches, trainer.share)
+        take = lambda rows: (x(rows), y[rows], WEIGHTS[rows])  # noqa: E731
         for some in trainer.train(take, batches, [0.01] * len(batches), draws):
             losses += some.tolist()
     with trainer.averaged():
-        results["logits"] = trainer.predict(lambda rows: X[rows], np.arange(EXAMPLES), 16)
+        results["logits"] = trainer.predict(x, np.arange(EXAMPLES), 16)
     placed = trainer.put([np.zeros(1, np.float32)] * trainer.count)
     results["places"] = np.array([value.device for value in trainer.strategy.experimental_local_results(placed)])
     return results | {"losses": np.array(losses)} | trainer.state()

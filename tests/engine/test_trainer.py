@@ -67,6 +67,15 @@ def test_views_made_on_the_device_are_those_made_beforehand(replica_runs, replic
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
+def test_examples_in_shards_change_nothing(replica_runs, replicas):
+    """Float by float."""
+    memory, streamed = of(replica_runs[replicas], "adam"), of(replica_runs[replicas], "streamed")
+    assert memory.keys() == streamed.keys()
+    for name, value in memory.items():
+        assert np.array_equal(value, streamed[name]), name
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
 def test_pieces_add_up_to_the_whole(replica_runs, replicas):
     whole, pieces = of(replica_runs[replicas], "whole"), of(replica_runs[replicas], "pieces")
     for name, value in whole.items():

@@ -133,10 +133,15 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = metrics.precision_and_recall(one, two), metrics.share_closer(one, two)
     places, distances = metrics.nearest(two, two, themselves=True)
     monkeypatch.setattr(metrics, "_BLOCK", 7)
+    monkeypatch.setattr(metrics, "_WORKS", 9)
     assert (metrics.precision_and_recall(one, two), metrics.share_closer(one, two)) == whole
     again = metrics.nearest(two, two, themselves=True)
     assert (again[0] == places).all()
     assert again[1] == pytest.approx(distances, abs=1e-15)
+    some = np.array([3, 30, 8])
+    again = metrics.nearest(two[some], two, themselves=some)
+    assert (again[0] == places[some]).all()
+    assert again[1] == pytest.approx(distances[some], abs=1e-15)
 
 
 def test_copies_are_closer_than_works_are_and_new_works_as_close() -> None:
