@@ -1,6 +1,6 @@
 """Does training survive? Kills its workers, or the job itself, at random moments, and compares what comes out.
 
-    python -m tests.tools.kill_training [--gan] [--kills 20] [--driver 2] [--workers 2] [--seed 0]
+    python -m tests.tools.kill_training [--gan | --folds 3] [--kills 20] [--driver 2] [--workers 2] [--seed 0]
 
 Trains a small network on made features, or a small GAN on made pictures: first undisturbed, twice; then once for each
 kill (SIGKILL), at a moment drawn evenly from the life of an undisturbed run's workers. A killed job is begun again with
@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -213,12 +213,15 @@ class Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gan", action="store_true", help="train a GAN, not a classifier")
+    parser.add_argument("--folds", type=int, help="train so many, and their mean")
     parser.add_argument("--kills", type=int, default=20, help="of workers")
     parser.add_argument("--driver", type=int, default=2, help="kills of the job itself")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     job = JOBS[options.gan]
+    if options.folds:
+        job = replace(job, command=(*job.command, "--folds", str(options.folds)))
     chance = random.Random(options.seed)
     rows: list[list[object]] = []
     bad = 0
