@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
+from artray.storage.chunks import BATCH, LARGEST
+
 _fitting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """Of models for which a batch was too large once: the size that fits a GPU's memory."""
+
+
+_turn = Lock()
+"""Of those who call models: two at once would take a GPU's memory twice."""
+
+_PICTURE = 32 * 2**20
+"""Bytes that a picture of 224 by 224 may take in a GPU's memory: VGG's largest activations, in and out."""
+
+
+def batch_of(gpu_memory: int) -> int:
+    """How many pictures of 224 by 224 go through a model at once.
+
+    Args:
+        gpu_memory: The GPU's, in bytes; half of it is counted on. 0: there is none, and a batch is `chunks.BATCH`.
+
+    Returns:
+        A power of two, no more than a chunk has rows.
+    """
+    fitting = gpu_memory // 2 // _PICTURE
+    return min(max(BATCH, 1 << fitting.bit_length() - 1 if fitting else 0), LARGEST)
 
 
 def largest_batch(batch: int, side: int) -> int:
@@ -26,7 +49,7 @@ def predict(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
     """A Keras model's output, in batches that are all filled up to one size.
 
     So there is one compiled function, and no output depends on how many others were asked for with it. Where a GPU's
-    memory is too small for a batch, it is halved until it fits.
+    memory is too small for a batch, it is halved until it fits. Threads take turns.
 
     Args:
         model: With one input.
@@ -57,10 +80,13 @@ def _in_batches(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
             own[:] = np.asarray(part)[: len(own)]
         return whole
 
+    # Keras would have XLA compile the model on a GPU: many seconds, which a pass over few pictures never gets back.
+    model.jit_compile = False
     outputs = []
     for start in range(0, len(inputs), batch):
         part = inputs[start : start + batch]
         if len(part) < batch:
             part = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
-        outputs.append(model.predict_on_batch(part))
+        with _turn:
+            outputs.append(model.predict_on_batch(part))
     return tree.map_structure(joined, outputs[0] if outputs else model.output, *outputs)
