@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -91,9 +91,9 @@ class _Prepared:
     rows: pa.Table
     chosen: list[int]
     readable: list[int]
-    columns: dict[str, pa.Table]
-    images: dict[DecodeSize, Picture]
-    inputs: dict[str, npt.NDArray[Any]]
+    columns: dict[str, pa.Table] = field(default_factory=dict)
+    images: dict[DecodeSize, Picture] = field(default_factory=dict)
+    inputs: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 class LabelWorker(StagedWorker):
@@ -193,10 +193,7 @@ class LabelWorker(StagedWorker):
         for name in state.column_names:
             table = table.append_column(name, state[name])
         readable = [row for row, status in enumerate(state["status"].to_pylist()) if status == "ok"]
-        columns: dict[str, pa.Table] = {}
-        shown: dict[DecodeSize, Picture] = {}
-        inputs: dict[str, npt.NDArray[Any]] = {}
-        brought = _Prepared(rows=table, chosen=chosen, readable=readable, columns=columns, images=shown, inputs=inputs)
+        brought = _Prepared(table, chosen, readable)
         if not readable:
             return brought
         known: dict[str, Columns] = {}
@@ -207,21 +204,23 @@ class LabelWorker(StagedWorker):
         works = Works(ids, images, self._extractors, known)
         for model in [self._models[number] for number in chosen]:
             if model.ready is not None:
-                if model.ready not in inputs:
-                    inputs[model.ready] = model.bundle.input.prepare(works)
+                if model.ready not in brought.inputs:
+                    brought.inputs[model.ready] = model.bundle.input.prepare(works)
                 continue
             for key, spec in model.specs.items():
                 if key in known or not needs_model(spec):
-                    columns[key] = pa.table(dict(works.columns(spec)))
+                    brought.columns[key] = pa.table(dict(works.columns(spec)))
                 else:
                     decode_size = DecodeSize(decode_size_of(spec))
-                    shown.setdefault(decode_size, np.stack(images[decode_size]))
+                    brought.images.setdefault(decode_size, np.stack(images[decode_size]))
         return brought
 
     def _scored(self, work: _Prepared) -> pa.Table:
         table = work.rows
         ids = table["object_id"].take(pa.array(work.readable, pa.int64())).to_pylist()
-        known = {key: {name: found[name] for name in found.column_names} for key, found in work.columns.items()}
+        known: dict[str, Columns] = {
+            key: dict(zip(found.column_names, found.columns, strict=True)) for key, found in work.columns.items()
+        }
         works = Works(ids, work.images, self._extractors, known)
         for number, model in enumerate(self._models):
             column = pa.nulls(len(table), pa.list_(pa.float32()))

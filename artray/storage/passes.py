@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property, partial
+from inspect import signature
 from threading import Lock
 from typing import Any, Protocol
 
@@ -56,6 +57,8 @@ _PART = re.compile(r"part-\d{6,}\.parquet")
 _TALLY = "artray.statuses"
 _PLAN_ID = "artray.plan"
 _PLAN_HEAD = 512  # bytes of `_plan.json` in which its id stands
+# Before it was an argument of the pool, it was one of the actor, which new versions warn of.
+_NEW_POOLS = "max_concurrent_calls_per_actor" in signature(ray.data.ActorPoolStrategy).parameters
 _ROUNDS = 3  # how often parts are done again that another run has written over
 
 
@@ -301,27 +304,34 @@ def _run(
     if not chunks:
         return
     actors, resources = _actors(gpus)
-    if "num_gpus" in resources:
-        resources["max_concurrency"] = lanes(int(resources["num_cpus"]))
+    calls = lanes(int(resources["num_cpus"])) if "num_gpus" in resources else 1
     summaries = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
         _ChunkActor,
         fn_constructor_args=(errand, worker, dict(arguments)),
         batch_size=1,
         batch_format="pyarrow",
-        compute=_pool(min(actors, len(chunks)), len(chunks)),
+        compute=_pool(min(actors, len(chunks)), len(chunks), calls),
         **resources,
+        **({} if calls == 1 or _NEW_POOLS else {"max_concurrency": calls}),
     )
     with cluster.unwrapped_errors():
         yield from summaries.iter_rows()
 
 
-def _pool(actors: int, chunks: int) -> ray.data.ActorPoolStrategy:
-    """So many actors; on a cluster that others began more of them, as soon as its autoscaler makes room."""
+def _pool(actors: int, chunks: int, calls: int = 1) -> ray.data.ActorPoolStrategy:
+    """So many actors; on a cluster that others began more of them, as soon as its autoscaler makes room.
+
+    Args:
+        actors: How many.
+        chunks: The most there can be.
+        calls: How many chunks each works on at once, in threads.
+    """
+    how: dict[str, Any] = {"enable_true_multi_threading": True} if calls > 1 else {}
+    if calls > 1 and _NEW_POOLS:
+        how["max_concurrent_calls_per_actor"] = calls
     if not cluster.may_grow():
-        return ray.data.ActorPoolStrategy(size=actors, enable_true_multi_threading=True)
-    return ray.data.ActorPoolStrategy(
-        min_size=1, initial_size=actors, max_size=chunks, enable_true_multi_threading=True
-    )
+        return ray.data.ActorPoolStrategy(size=actors, **how)
+    return ray.data.ActorPoolStrategy(min_size=1, initial_size=actors, max_size=chunks, **how)
 
 
 def _actors(gpus: bool) -> tuple[int, dict[str, float]]:
