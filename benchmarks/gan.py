@@ -9,10 +9,8 @@ step     Milliseconds of a step: one update of the discriminator, one of the gen
            tf.function, once   the plain loop of TensorFlow's DCGAN tutorial: both updates from one run of the
                                generator, against the discriminator as it was before
            … jit_compile       both, compiled by XLA
-           ours, bfloat16      the trainer's step in half precision; on a GPU
            PyTorch             the loop of its DCGAN example, in a process of its own that rests meanwhile, in both
-                               memory layouts, on the same device as ours; on a GPU in bfloat16 and by torch.compile
-                               too; where `torch` is installed
+                               memory layouts, on a GPU also in bfloat16 and compiled; where `torch` is installed
 feeding  A short training with train_gan on pictures that are drawn for it: for which share of its time the step waits
          for pictures.
 """
@@ -28,11 +26,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from inspect import signature
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from artray import console
 from artray.console import quiet
 from artray.storage import Location
 
@@ -56,13 +55,8 @@ def pictures(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
 
 
-def on_gpu() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
-def ours(precision: Literal["float32", "bfloat16"] = "float32", compile: Literal["auto", "off"] = "auto") -> Steps:
+def ours(**options: Any) -> Steps:
+    """The trainer's step; `options` are the trainer's."""
     import keras
 
     from artray.engine.adversarial import AdversarialTrainer
@@ -75,8 +69,7 @@ def ours(precision: Literal["float32", "bfloat16"] = "float32", compile: Literal
         lambda: discriminator("dcgan", SIZE),
         [lambda: keras.optimizers.Adam(RATE, beta_1=BETA)] * 2,
         lambda step, number: draw_latents(number, LATENT_SIZE, "normal", (0, step)),
-        precision=precision,
-        compile=compile,
+        **options,
     )
     check(trainer.generator.count_params(), trainer.discriminator.count_params())
     state = {"step": 0}
@@ -148,20 +141,24 @@ def plain(once: bool, jit_compile: bool) -> Steps:
 
 
 @dataclass(frozen=True)
-class Torch:
+class TorchKind:
     """How PyTorch computes."""
 
-    device: Literal["cpu", "cuda"]
     channels_last: bool = False
-    bfloat16: bool = False
+    gpu: bool = False
+    half: bool = False
     compiled: bool = False
 
-    def __str__(self) -> str:
-        words = [self.channels_last * "channels last", self.bfloat16 * "bfloat16", self.compiled * "torch.compile"]
-        return ", ".join(["PyTorch", *filter(None, words)])
+
+def torch_kinds(gpu: bool) -> dict[str, TorchKind]:
+    kinds = {"PyTorch": TorchKind(gpu=gpu), "PyTorch, channels last": TorchKind(True, gpu)}
+    if gpu:
+        kinds["PyTorch, channels last, bfloat16"] = TorchKind(True, gpu, True)
+        kinds["PyTorch, channels last, bfloat16, compiled"] = TorchKind(True, gpu, True, True)
+    return kinds
 
 
-def torch_loop(how: Torch) -> tuple[Callable[[int], None], list[int]]:
+def torch_loop(kind: TorchKind) -> tuple[Callable[[int], None], list[int]]:
     """The loop of PyTorch's DCGAN example, and the two networks' parameters; runs in a process of its own."""
     import torch
     from torch import nn
@@ -183,31 +180,35 @@ def torch_loop(how: Torch) -> tuple[Callable[[int], None], list[int]]:
         leaky = nn.LeakyReLU(0.2, inplace=True)
         layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), *normalized(after, leaky)]
     discriminator = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * maps[0], 1))
-    layout = torch.channels_last if how.channels_last else torch.contiguous_format
-    networks = [network.to(how.device, memory_format=layout) for network in (generator, discriminator)]
+    device = torch.device("cuda" if kind.gpu else "cpu")
+    layout = torch.channels_last if kind.channels_last else torch.contiguous_format
+    networks = [network.to(device, memory_format=layout) for network in (generator, discriminator)]
+    make, judge = (torch.optim.Adam(network.parameters(), lr=RATE, betas=(BETA, 0.999)) for network in networks)
     parameters = [sum(one.numel() for one in network.parameters()) for network in networks]
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")  # as TensorFlow does on a GPU that has TF32
-    generator, discriminator = [torch.compile(network) for network in networks] if how.compiled else networks
-    make = torch.optim.Adam(generator.parameters(), lr=RATE, betas=(BETA, 0.999))
-    judge = torch.optim.Adam(discriminator.parameters(), lr=RATE, betas=(BETA, 0.999))
+    if kind.compiled:
+        networks = [torch.compile(network) for network in networks]
+    generator, discriminator = networks
     entropy = nn.BCEWithLogitsLoss()
-    ones, zeros = torch.ones(BATCH, 1, device=how.device), torch.zeros(BATCH, 1, device=how.device)
+    ones, zeros = torch.ones(BATCH, 1, device=device), torch.zeros(BATCH, 1, device=device)
     x = torch.from_numpy(pictures(10 * BATCH)).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    if kind.gpu:
+        x = x.pin_memory()
+        torch.backends.cudnn.benchmark = True
 
-    half = partial(torch.autocast, how.device, torch.bfloat16, enabled=how.bfloat16)
+    def half() -> Any:
+        return torch.autocast(device.type, torch.bfloat16, enabled=kind.half)
 
     def run(steps: int) -> None:
         for number in range(steps):
-            real = x[number % 10 * BATCH :][:BATCH].to(how.device).to(torch.float32).div(127.5).sub(1)
+            real = x[number % 10 * BATCH :][:BATCH].to(device, non_blocking=True).to(torch.float32).div(127.5).sub(1)
             judge.zero_grad()
             with half():
                 judged = entropy(discriminator(real), ones)
-                fake = generator(torch.randn(BATCH, LATENT_SIZE, device=how.device))
             judged.backward()
             with half():
-                refused = entropy(discriminator(fake.detach()), zeros)
-            refused.backward()
+                fake = generator(torch.randn(BATCH, LATENT_SIZE, device=device))
+                made_up = entropy(discriminator(fake.detach()), zeros)
+            made_up.backward()
             judge.step()
             make.zero_grad()
             with half():
@@ -219,8 +220,8 @@ def torch_loop(how: Torch) -> tuple[Callable[[int], None], list[int]]:
     return run, parameters
 
 
-def serve(how: Torch, pipe: Connection) -> None:
-    run, parameters = torch_loop(how)
+def serve(kind: TorchKind, pipe: Connection) -> None:
+    run, parameters = torch_loop(kind)
     pipe.send(parameters)
     with suppress(EOFError):  # when the benchmark ends
         while steps := pipe.recv():
@@ -228,9 +229,10 @@ def serve(how: Torch, pipe: Connection) -> None:
             pipe.send(None)
 
 
-def in_process(how: Torch, learned: list[int]) -> Steps:
+def in_process(kind: TorchKind, learned: list[int]) -> Steps:
     here, there = multiprocessing.Pipe()
-    multiprocessing.get_context("spawn").Process(target=serve, args=(how, there), daemon=True).start()
+    multiprocessing.get_context("spawn").Process(target=serve, args=(kind, there), daemon=True).start()
+    there.close()  # so that a process that dies is seen
     parameters = here.recv()
     if parameters != learned:
         raise SystemExit(f"not the same networks: {parameters} parameters, ours have {learned}")
@@ -254,29 +256,39 @@ def check(*counts: int) -> None:
         raise SystemExit(f"these networks are too small to be DCGAN's: {counts} parameters")
 
 
-def step(repeats: int, steps: int) -> Table:
-    runs: dict[str, Steps] = {
-        "ours": ours(),
-        "tf.function, twice": plain(False, False),
-        "tf.function, once": plain(True, False),
-        "tf.function, twice, jit_compile": plain(False, True),
-        "tf.function, once, jit_compile": plain(True, True),
+def step_times(repeats: int, steps: int) -> dict[str, list[float]]:
+    """Milliseconds of a step by run, in each repeat; a run that fails is said and left out."""
+    import tensorflow as tf
+
+    from artray.engine.adversarial import AdversarialTrainer
+
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    begin: dict[str, Callable[[], Steps]] = {
+        "ours": ours,
+        "tf.function, twice": lambda: plain(False, False),
+        "tf.function, once": lambda: plain(True, False),
+        "tf.function, twice, jit_compile": lambda: plain(False, True),
+        "tf.function, once, jit_compile": lambda: plain(True, True),
     }
-    device: Literal["cpu", "cuda"] = "cuda" if on_gpu() else "cpu"
-    torches = [Torch(device), Torch(device, channels_last=True)]
-    if on_gpu():
-        runs = {
-            "ours": runs.pop("ours"),
-            "ours, bfloat16": ours("bfloat16"),
-            "ours, no XLA": ours(compile="off"),
-            **runs,
-        }
-        torches += [Torch(device, channels_last=True, compiled=True, bfloat16=half) for half in (False, True)]
-        torches += [Torch(device, channels_last=True, bfloat16=True)]
+    if gpu and "precision" in signature(AdversarialTrainer).parameters:
+        begin["ours, bfloat16"] = lambda: ours(precision="bfloat16")
     if importlib.util.find_spec("torch"):
-        runs |= {str(how): in_process(how, learned_parameters()) for how in torches}
-    for run in runs.values():
-        run(2)
+        learned = learned_parameters()
+        for name, kind in torch_kinds(gpu).items():
+            begin[name] = lambda kind=kind: in_process(kind, learned)
+    else:
+        console.say("PyTorch is not installed, and left out")
+    runs: dict[str, Steps] = {}
+    for name, build in begin.items():
+        try:
+            run = build()
+            run(2)
+        except Exception as error:
+            if name == "ours":
+                raise
+            console.say(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            continue
+        runs[name] = run
     times: dict[str, list[float]] = {name: [] for name in runs}
     gc.disable()
     for _ in range(repeats):
@@ -285,6 +297,11 @@ def step(repeats: int, steps: int) -> Table:
             run(steps)
             times[name].append(1e3 * (time.perf_counter() - started) / steps)
     gc.enable()
+    return times
+
+
+def step(repeats: int, steps: int) -> Table:
+    times = step_times(repeats, steps)
     medians = {name: statistics.median(values) for name, values in times.items()}
     table = Table("", "ms a step, median", "from", "to", "ours is … times as fast")
     for name, median in medians.items():
@@ -293,7 +310,8 @@ def step(repeats: int, steps: int) -> Table:
     return table
 
 
-def feeding(works: int, epochs: int) -> Table:
+def fed(works: int, epochs: int, gpus: int = 0) -> list[dict[str, Any]]:
+    """The epochs of a short training with train_gan on pictures that are drawn for it."""
     from artray.bundles.description import read_history
     from artray.gans.station import GanOptions, train_gan
     from artray.ingest.station import IngestOptions, ingest
@@ -313,16 +331,22 @@ def feeding(works: int, epochs: int) -> Table:
             )
         )
         train_gan(
-            GanOptions(config=CONFIG, data=f"{folder}/manifest", out=f"{folder}/gan", set={"epochs": str(epochs)})
+            GanOptions(
+                config=CONFIG,
+                data=f"{folder}/manifest",
+                out=f"{folder}/gan",
+                gpus_per_worker=gpus,
+                set={"epochs": str(epochs)},
+            )
         )
-        history: Any = read_history(Location.parse(f"{folder}/gan"))
+        history = [dict(epoch) for epoch in read_history(Location.parse(f"{folder}/gan"))]
+    return [epoch | {"rate": works // BATCH * BATCH / epoch["seconds"]} for epoch in history]
+
+
+def feeding(works: int, epochs: int) -> Table:
     table = Table("epoch", "pictures a second", "waiting for pictures, % of the time")
-    for epoch in history:
-        table.add_row(
-            str(epoch["epoch"]),
-            f"{works // BATCH * BATCH / epoch['seconds']:.0f}",
-            f"{100 * epoch['data_wait']:.2f}",
-        )
+    for epoch in fed(works, epochs):
+        table.add_row(str(epoch["epoch"]), f"{epoch['rate']:.0f}", f"{100 * epoch['data_wait']:.2f}")
     return table
 
 

@@ -137,10 +137,10 @@ def ours(uris: Sequence[str]) -> list[float]:
         class Logged(LabelWorker):
             """Writes down when each batch was done."""
 
-            def _scored(self, rows: pa.Table, *arguments: Any) -> pa.Table:
-                labelled = super()._scored(rows, *arguments)
+            def finish(self, prepared: Sequence[Any]) -> pa.Table:
+                labelled = super().finish(prepared)
                 with log.open("a") as file:
-                    file.write(f"{time.time()} {len(rows)}\n")
+                    file.write(f"{time.time()} {len(labelled)}\n")
                 return labelled
 
         station.LabelWorker = Logged  # type: ignore[misc]
@@ -149,8 +149,13 @@ def ours(uris: Sequence[str]) -> list[float]:
         station.LabelWorker = LabelWorker  # type: ignore[misc]
         if counts["failed"]:
             raise SystemExit(f"not all pictures can be read: {counts['statuses']}")
-        done = [line.split() for line in log.read_text().splitlines()]
-        return [float(when) for when, rows in done for _ in range(int(rows))]
+        return times_of(log)
+
+
+def times_of(log: Path) -> list[float]:
+    """When each picture was done, by lines of a time and a number of pictures."""
+    done = [line.split() for line in log.read_text().splitlines()]
+    return [float(when) for when, rows in done for _ in range(int(rows))]
 
 
 # -- the floor ---------------------------------------------------------------------------------------------------------
@@ -285,13 +290,13 @@ def alone(uris: Sequence[str], result: str) -> None:
     Path(result).write_text(f"{1 / rates.steady[0]} {1 / rates.with_startup[0]}")
 
 
-def start(paths: Sequence[str], repeats: int) -> Table:
-    """Seconds from the command to the first labels on disk, Ray's and TensorFlow's start included."""
+def first_labels(paths: Sequence[str], times_more: int) -> list[float]:
+    """Seconds from the command to the first labels on disk, Ray's and TensorFlow's start included; again and again."""
     times = []
     with tempfile.TemporaryDirectory() as folder, console.silent_stderr():
         bundles = write_bundles(Path(folder))
         write_manifest(f"{folder}/manifest", paths)
-        for number in range(repeats + 1):  # the first one warms the machine
+        for number in range(times_more + 1):
             command = [sys.executable, str(JOB), "--manifest", f"{folder}/manifest", "--out", f"{folder}/out-{number}"]
             command += [part for uri in bundles for part in ("--model", uri)]
             begun = time.monotonic()
@@ -302,6 +307,11 @@ def start(paths: Sequence[str], repeats: int) -> Table:
             times.append(time.monotonic() - begun)
             if job.wait():
                 raise SystemExit(job.returncode)
+    return times
+
+
+def start(paths: Sequence[str], repeats: int) -> Table:
+    times = first_labels(paths, repeats)  # the first one warms the machine
     table = Table("", "seconds")
     table.add_row("from the command to the first labels", f"{statistics.median(times[1:]):.1f}")
     return table

@@ -248,15 +248,18 @@ def museum_pictures(folder: Path, count: int) -> list[str]:
     return [str(paths[index % DIFFERENT]) for index in range(count)]
 
 
-def write_museum_picture(path: Path, seed: int) -> None:
+def write_museum_picture(
+    path: Path, seed: int, *, long_side: int | None = None, grain: int = 3, quality: int = 75
+) -> None:
+    """A painting of the sample, enlarged, with a scan's grain."""
     sources = sorted(SAMPLE.glob("*.jpg"))
     with Image.open(sources[seed % len(sources)]) as source:
-        scale = LONG_SIDES[seed % len(LONG_SIDES)] / max(source.size)
+        scale = (long_side or LONG_SIDES[seed % len(LONG_SIDES)]) / max(source.size)
         size = round(source.width * scale), round(source.height * scale)
         pixels = np.asarray(source.convert("RGB").resize(size, Image.Resampling.BICUBIC), np.int16)
-    grain = np.random.default_rng(seed).integers(-3, 4, pixels.shape[:2], np.int16)
+    noise = np.random.default_rng(seed).integers(-grain, grain + 1, pixels.shape[:2], np.int16)
     scratch = path.with_suffix(".part")
-    Image.fromarray((pixels + grain[..., None]).clip(0, 255).astype(np.uint8)).save(scratch, "JPEG", quality=75)
+    Image.fromarray((pixels + noise[..., None]).clip(0, 255).astype(np.uint8)).save(scratch, "JPEG", quality=quality)
     scratch.replace(path)
 
 

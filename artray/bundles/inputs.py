@@ -40,7 +40,7 @@ class Works:
     def __init__(
         self,
         ids: Sequence[str],
-        images: Mapping[DecodeSize, Sequence[Picture]],
+        images: Mapping[DecodeSize, Sequence[Picture] | Picture],
         extractors: Extractors | None = None,
         known: Mapping[str, Columns] | None = None,
     ):
@@ -48,7 +48,7 @@ class Works:
 
         Args:
             ids: The works' object_ids.
-            images: Their pictures in each of the decode sizes that are asked for.
+            images: Their pictures in each of the decode sizes that are asked for, also as arrays (n, height, width, 3).
             extractors: What computes features, kept from batch to batch; None where no model asks for any.
             known: Columns that need not be computed, by `spec_key`.
         """
@@ -63,8 +63,13 @@ class Works:
         if key not in self._columns:
             assert self._extractors is not None
             feature = self._extractors[spec]
-            self._columns[key] = feature(np.stack(self.images[DecodeSize(decode_size_of(spec))]))
+            self._columns[key] = feature(_stacked(self.images[DecodeSize(decode_size_of(spec))]))
         return self._columns[key]
+
+
+def _stacked(images: Sequence[Picture] | Picture) -> Picture:
+    """Pictures of one size as (n, height, width, 3); such an array as it is."""
+    return images if isinstance(images, np.ndarray) else np.stack(images)
 
 
 class _Input(BaseModel, ABC):
@@ -223,7 +228,7 @@ class PictureInput(_Input):
     def prepare(self, works: Works) -> npt.NDArray[np.uint8]:
         """(works, size, size, 3) uint8."""
         (decode_size,) = self.decode_sizes()
-        return np.stack(works.images[decode_size])
+        return _stacked(works.images[decode_size])
 
 
 BundleInput: TypeAlias = Annotated[FeatureInput | PatchInput | PictureInput, Field(discriminator="kind")]

@@ -64,6 +64,11 @@ def build_feature(spec: Spec) -> Feature:
     return feature
 
 
+def needs_model(spec: Spec) -> bool:
+    """Whether a spec's feature is a network's output: what a GPU makes faster."""
+    return spec["name"] in (Embedding.name, Objects.name)
+
+
 def decode_size_of(spec: Spec) -> int:
     """The side at which a spec's feature wants pictures, without building its model."""
     return int(spec.get("size") or FEATURES[spec["name"]].size)  # type: ignore[attr-defined]

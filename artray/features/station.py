@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,25 @@ from pydantic import Field
 from artray import console
 from artray.errors import InputError, did_you_mean
 from artray.features.embedding import Embedding
-from artray.features.objects import Objects
-from artray.features.specs import DEFAULT_FEATURES, FEATURES, Spec, build_feature
+from artray.features.specs import (
+    DEFAULT_FEATURES,
+    FEATURES,
+    Feature,
+    Spec,
+    build_feature,
+    columns_of,
+    needs_model,
+)
 from artray.images.decoding import DECODE_VERSION
-from artray.images.pictures import STATE, DecodeSize, read_pictures
+from artray.images.pictures import STATE, DecodeSize, Picture, read_pictures, spread
 from artray.ingest.manifest import make_room
 from artray.job import Counts, Options
 from artray.models import DEFAULT_BACKBONE, EMBEDDED
+from artray.models.batches import batch_of, largest_batch
 from artray.storage import Location, keep_apart
-from artray.storage.passes import actor_cpus, run_pass
-
-_MODELS = (Embedding.name, Objects.name)
-"""Features that a GPU makes faster."""
+from artray.storage.chunks import BATCH
+from artray.storage.gpus import StagedWorker, gpu_memory
+from artray.storage.passes import run_pass
 
 
 class FeatureOptions(Options):
@@ -93,7 +101,7 @@ def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *
         _FeatureWorker,
         {"features": list(specs), "decode_version": DECODE_VERSION},
         overwrite=overwrite,
-        gpus=any(spec["name"] in _MODELS for spec in specs),
+        gpus=any(map(needs_model, specs)),
     )
 
 
@@ -121,23 +129,71 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
     return spec
 
 
-class _FeatureWorker:
+@dataclass(frozen=True)
+class _Prepared:
+    """Rows as far as CPUs bring them.
+
+    Attributes:
+        rows: Of the manifest, with their state and the columns of the features that need no model.
+        readable: Which rows have a picture.
+        images: Those pictures for the features that need a model, by side: (n, side, side, 3).
+    """
+
+    rows: pa.Table
+    readable: list[int]
+    images: dict[int, Picture]
+
+
+class _FeatureWorker(StagedWorker):
+    """Computes features; those that are a model's output where the model is (see `artray.storage.gpus`)."""
+
     def __init__(self, features: list[dict[str, Any]], decode_version: int):
+        self._specs = features
         self._features = [build_feature(spec) for spec in features]
         self._views = list(dict.fromkeys(DecodeSize(feature.size) for feature in self._features))
+        self._computed = [name for spec in features for name in columns_of(spec)]
+        self.batch = batch_of(gpu_memory())
+        for feature in self._features:
+            if isinstance(feature, Embedding) and self.batch > BATCH:
+                feature.batch_size = largest_batch(self.batch, feature.size)
 
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        tables = []
-        written = [*STATE.names, *(field.name for feature in self._features for field in feature.fields)]
-        for pictures in read_pictures(make_room(rows, written), self._views, threads=actor_cpus()):
+    def prepare(self, rows: pa.Table) -> Iterator[_Prepared]:
+        """State, features without model, and the pictures for the others."""
+        for pictures in read_pictures(make_room(rows, [*STATE.names, *self._computed]), self._views):
             table = pictures.rows
             for name in pictures.state.column_names:
                 table = table.append_column(name, pictures.state[name])
-            for feature in self._features:
-                images = pictures.images[DecodeSize(feature.size)]
-                values = feature(np.stack(images)) if images else {}
+            images = {view.size: np.stack(found) for view, found in pictures.images.items() if found}
+            for feature in self._chosen(model=False):
+                values = feature(images[feature.size]) if images else {}
                 for field in feature.fields:
                     column = pictures.spread(values[field.name]) if images else pa.nulls(len(table), field.type)
                     table = table.append_column(field, column)
-            tables.append(table)
-        return pa.concat_tables(tables)
+            wanted = {feature.size for feature in self._chosen(model=True)}
+            shown = {side: stack for side, stack in images.items() if side in wanted}
+            yield _Prepared(table, pictures.readable, shown)
+
+    def warm(self) -> None:
+        """One picture through each model."""
+        for feature in self._chosen(model=True):
+            feature(np.zeros((1, feature.size, feature.size, 3), np.uint8))
+
+    def finish(self, prepared: Sequence[_Prepared]) -> pa.Table:
+        """All columns, in the features' order."""
+        table = pa.concat_tables([one.rows for one in prepared])
+        starts = np.cumsum([0, *(len(one.rows) for one in prepared)]).tolist()
+        readable = [start + row for start, one in zip(starts, prepared, strict=False) for row in one.readable]
+        for feature in self._chosen(model=True):
+            images = [one.images[feature.size] for one in prepared if one.readable]
+            values = feature(images[0] if len(images) == 1 else np.concatenate(images)) if images else {}
+            for field in feature.fields:
+                column = (
+                    spread(values[field.name], readable, len(table)) if images else pa.nulls(len(table), field.type)
+                )
+                table = table.append_column(field, column)
+        return table.select([*(name for name in table.column_names if name not in self._computed), *self._computed])
+
+    def _chosen(self, *, model: bool) -> list[Feature]:
+        return [
+            feature for spec, feature in zip(self._specs, self._features, strict=True) if needs_model(spec) == model
+        ]

@@ -27,8 +27,10 @@ from artray.images.encoding import png
 from artray.images.pictures import Picture
 from artray.ingest.manifest import FILE, PLACE
 from artray.job import Counts, Options
+from artray.models.batches import batch_of, largest_batch, predict
 from artray.storage import RUN, Location, digest, keep_apart, refuse_other_job, remove_written
 from artray.storage.chunks import BATCH
+from artray.storage.gpus import gpu_memory
 from artray.storage.passes import run_pass
 
 PICTURES = "pictures"
@@ -84,14 +86,16 @@ class GeneratorModel:
 
     Args:
         uri: The generator bundle.
+        batch: How many pictures of 224 by 224, or smaller ones, it makes at once.
 
     Raises:
         InputError: As `load_generator_bundle` and `load_generator`.
     """
 
-    def __init__(self, uri: Location):
+    def __init__(self, uri: Location, batch: int = BATCH):
         self.bundle = load_generator_bundle(uri)
         self._model = load_generator(uri, self.bundle)
+        self._batch = largest_batch(batch, self.bundle.size)
 
     def __call__(self, latents: npt.NDArray[np.float32], classes: Sequence[int] | None = None) -> Picture:
         """Pictures of latents.
@@ -104,18 +108,13 @@ class GeneratorModel:
             RGB (n, size, size, 3), 0..255.
         """
         size, number = self.bundle.size, len(self.bundle.classes)
-        pictures = np.empty((len(latents), size, size, 3), np.uint8)
-        for start in range(0, len(latents), BATCH):
-            part = latents[start : start + BATCH]
-            # Always as many: there is one compiled function, and a picture does not depend on its neighbours.
-            inputs: list[npt.NDArray[np.float32]] = [np.resize(part, (BATCH, part.shape[1]))]
-            if number:
-                assert classes is not None  # a generator with classes makes nothing without one
-                labels = np.resize(np.asarray(classes)[start : start + BATCH], BATCH)
-                inputs.append(np.eye(number, dtype=np.float32)[labels])
-            values = self._model.predict_on_batch(inputs if number else inputs[0])
-            pictures[start : start + len(part)] = to_pictures(np.asarray(values)[: len(part)])
-        return pictures
+        if not len(latents):
+            return np.empty((0, size, size, 3), np.uint8)
+        inputs: list[npt.NDArray[np.float32]] = [latents]
+        if number:
+            assert classes is not None  # a generator with classes makes nothing without one
+            inputs.append(np.eye(number, dtype=np.float32)[np.asarray(classes)])
+        return to_pictures(predict(self._model, inputs if number else latents, self._batch))
 
     def numbered(
         self,
@@ -307,7 +306,7 @@ class _Drawer:
     """Makes the pictures of planned rows and writes them."""
 
     def __init__(self, model: str, seed: int, truncation: float | None):
-        self._generator = GeneratorModel(Location(model))
+        self._generator = GeneratorModel(Location(model), batch_of(gpu_memory()))
         self._seed, self._truncation = seed, truncation
 
     def __call__(self, rows: pa.Table) -> pa.Table:

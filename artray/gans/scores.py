@@ -47,10 +47,12 @@ from artray.gans.metrics import (
 from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import png
-from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures
+from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures, spread
+from artray.models.batches import batch_of
 from artray.patches.squares import resized
 from artray.storage import Location, dataset_digest
 from artray.storage.chunks import BATCH
+from artray.storage.gpus import StagedWorker, gpu_memory
 from artray.storage.passes import run_pass
 
 METRICS = ("fid", "kid", "precision", "recall", "closer")
@@ -325,24 +327,37 @@ def _mean_picture(works: pa.Table, size: int) -> bytes:
     return png(np.rint(total / max(count, 1)).astype(np.uint8))
 
 
-class _WorkEmbedder:
+class _WorkEmbedder(StagedWorker):
     """Embeds real works, and noise where a row is of that kind."""
 
     def __init__(self, size: int, decode_version: int):
         self._size = size
-        self._embed = _Embedder()
+        self.batch = batch_of(gpu_memory())
+        self._embed = _Embedder(self.batch)
 
-    def __call__(self, rows: pa.Table) -> pa.Table:
+    def prepare(self, rows: pa.Table) -> Iterator[tuple[pa.Table, list[int], Picture]]:
+        """Rows with their status, which of them are readable, and the pictures of those at the embedding's size."""
         decode_size = DecodeSize(self._size)
-        tables = []
         for kind in ("work", "mean", "noise"):
             part = rows.filter(pc.equal(rows["kind"], kind))
             for pictures in _read(part, decode_size):
                 table = pictures.rows.append_column("status", pictures.state["status"])
-                embeddings = pictures.spread(self._embed(pictures.images[decode_size]))
-                tables.append(table.append_column("embedding", embeddings))
-        whole = pa.concat_tables(tables)
-        return whole.drop_columns([name for name in ("data",) if name in whole.column_names])
+                table = table.drop_columns([name for name in ("data",) if name in table.column_names])
+                yield table, pictures.readable, self._embed.enlarged(pictures.images[decode_size])
+
+    def warm(self) -> None:
+        """One picture."""
+        self._embed(self._embed.enlarged([np.zeros((1, 1, 3), np.uint8)]))
+
+    def finish(self, prepared: Sequence[tuple[pa.Table, list[int], Picture]]) -> pa.Table:
+        """The rows with `status` and `embedding`."""
+        embeddings = self._embed(np.concatenate([images for _, _, images in prepared]))
+        tables, start = [], 0
+        for rows, readable, images in prepared:
+            own = embeddings.slice(start, len(images))
+            tables.append(rows.append_column("embedding", spread(own, readable, len(rows))))
+            start += len(images)
+        return pa.concat_tables(tables)
 
 
 def _read(rows: pa.Table, decode_size: DecodeSize) -> Iterator[Pictures]:
@@ -367,31 +382,41 @@ class _SampleEmbedder:
     """Embeds pictures that a generator makes."""
 
     def __init__(self, model: str, sha: str, seed: int):
-        self._generator = GeneratorModel(Location(model))
-        self._embed = _Embedder()
+        batch = batch_of(gpu_memory())
+        self._generator = GeneratorModel(Location(model), batch)
+        self._embed = _Embedder(batch)
         self._seed = seed
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
         pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes)
         table = rows.append_column("status", pa.array(["ok"] * len(rows), pa.string()))
-        return table.append_column("embedding", self._embed(list(pictures)))
+        return table.append_column("embedding", self._embed(self._embed.enlarged(pictures)))
 
 
 class _Embedder:
     """The embedding feature on pictures of any size."""
 
-    def __init__(self) -> None:
-        self._feature = Embedding()
+    def __init__(self, batch: int) -> None:
+        self._feature = Embedding(batch_size=batch)
 
-    def __call__(self, pictures: Sequence[Picture]) -> pa.Array:
-        if not pictures:
+    def enlarged(self, pictures: Sequence[Picture] | Picture) -> Picture:
+        """Pictures at the feature's size, (n, side, side, 3), as Parmar et al. advise.
+
+        "On Aliased Resizing and Surprising Subtleties in GAN Evaluation" (2022).
+        """
+        side = self._feature.size
+        whole = np.empty((len(pictures), side, side, 3), np.uint8)
+        for place, picture in enumerate(pictures):
+            whole[place] = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+        return whole
+
+    def __call__(self, pictures: Picture) -> pa.Array:
+        """The embeddings of what `enlarged` gave."""
+        if not len(pictures):
             (field,) = self._feature.fields
             return pa.nulls(0, field.type)
-        size = self._feature.size
-        # Enlarged as Parmar et al., "On Aliased Resizing and Surprising Subtleties in GAN Evaluation" (2022), advise.
-        images = [Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC) for picture in pictures]
-        return self._feature(np.stack([np.asarray(image) for image in images]))["embedding"]
+        return self._feature(pictures)["embedding"]
 
 
 def _noise(name: str, size: int) -> Picture:

@@ -57,8 +57,13 @@ class Pictures:
 
     def spread(self, values: pa.Array) -> pa.Array:
         """Values of the readable rows as a column for all rows, null elsewhere."""
-        position = dict(zip(self.readable, range(len(self.readable)), strict=True))
-        return values.take(pa.array([position.get(row) for row in range(len(self.rows))], pa.int64()))
+        return spread(values, self.readable, len(self.rows))
+
+
+def spread(values: pa.Array, readable: Sequence[int], rows: int) -> pa.Array:
+    """Values of the readable ones among so many rows as a column for all rows, null elsewhere."""
+    position = dict(zip(readable, range(len(readable)), strict=True))
+    return values.take(pa.array([position.get(row) for row in range(rows)], pa.int64()))
 
 
 STATE = pa.schema(
@@ -66,32 +71,26 @@ STATE = pa.schema(
 )
 
 
-def read_pictures(
-    rows: pa.Table, decode_sizes: Sequence[DecodeSize], batch: int = BATCH, threads: int = 1
-) -> Iterator[Pictures]:
+def read_pictures(rows: pa.Table, decode_sizes: Sequence[DecodeSize], batch: int = BATCH) -> Iterator[Pictures]:
     """Fetch and decode the pictures of manifest rows; the next batch is fetched while one is worked on.
 
     Args:
         rows: Rows with `image_uri` (null: no picture).
         decode_sizes: The sizes wanted; each decodes on its own, so that one's pixels never depend on another's.
-        batch: How many pictures are in memory at once, decoded; twice as many with several threads.
-        threads: With more than one, so many decode, and the next batch too is decoded while one is worked on.
+        batch: How many pictures are in memory at once, decoded.
 
     Raises:
         InputError: The S3 server refuses the keys: that is no picture's fault.
     """
     slices = [rows.slice(start, batch) for start in range(0, len(rows), batch)]
     decode_all = partial(_decode_all, decode_sizes=decode_sizes)
-    with ThreadPoolExecutor(1) as fetcher, ThreadPoolExecutor(threads) as decoders:
+    with ThreadPoolExecutor(1) as fetcher:
         coming = deque(fetcher.submit(_fetch, part) for part in slices[:2])
         rest = iter(slices[2:])
-        ahead: deque[Iterator[Found]] = deque()
         for part in slices:
-            while coming and len(ahead) < (2 if threads > 1 else 1):
-                data = coming.popleft().result()
-                coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
-                ahead.append(decoders.map(decode_all, data) if threads > 1 else map(decode_all, data))
-            yield _collect(part, ahead.popleft(), decode_sizes)
+            data = coming.popleft().result()
+            coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
+            yield _collect(part, map(decode_all, data), decode_sizes)
 
 
 Found = ReadError | list[Decoded]

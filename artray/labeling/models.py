@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import ray
 
 from artray.bundles.classifier import Bundle, load_bundle, load_model
 from artray.bundles.inputs import Works
 from artray.errors import InputError
-from artray.features.specs import Columns, Extractors, columns_of, spec_key
-from artray.images.pictures import DecodeSize, Picture, read_pictures
+from artray.features.specs import Columns, Extractors, columns_of, decode_size_of, needs_model, spec_key
+from artray.images.pictures import DecodeSize, Picture, read_pictures, spread
 from artray.labeling.plan import read_features
-from artray.models.batches import predict
+from artray.models.batches import batch_of, predict
 from artray.storage import Location, digest, list_column
 from artray.storage.chunks import BATCH
-from artray.storage.passes import actor_cpus
-
-_GPU_BATCH = 256
+from artray.storage.gpus import StagedWorker, gpu_memory
 
 Scores = npt.NDArray[np.float32]
 
@@ -40,34 +40,70 @@ class BundleModel:
 
     Attributes:
         bundle: What the bundle says of itself.
-        features: Those it needs, by `spec_key`.
+        specs: Of the features it needs, by `spec_key`.
         decode_sizes: How it wants pictures decoded.
+        ready: What tells its input from other models', where CPUs bring it about alone; None where a feature is a
+            model's output.
     """
 
     def __init__(self, uri: Location, batch: int):
-        """Load a bundle.
+        """Read a bundle's description; its model is loaded at its first use.
 
         Args:
             uri: The bundle.
             batch: How many inputs go through the model at once, if they are pictures of 224 by 224 or smaller.
         """
         self.bundle: Bundle = load_bundle(uri)
-        self.features = frozenset(map(spec_key, self.bundle.input.specs()))
-        self.decode_sizes = self.bundle.input.decode_sizes()
-        self._model = load_model(uri, self.bundle)
-        self._batch = self.bundle.input.batch_size(batch)
-
-    def scores(self, works: Works) -> Scores:
-        """Scores of works, (n, classes)."""
         given = self.bundle.input
-        return given.by_work(predict(self._model, given.prepare(works), self._batch))
+        self.specs = {spec_key(spec): spec for spec in given.specs()}
+        self.decode_sizes = given.decode_sizes()
+        self.ready = None if any(map(needs_model, self.specs.values())) else given.model_dump_json()
+        self._uri = uri
+        self._batch = given.batch_size(batch)
+
+    @cached_property
+    def _model(self) -> Any:
+        return load_model(self._uri, self.bundle)
+
+    def warm(self) -> None:
+        """Load the model, and let it run once."""
+        kind = np.float32 if self.bundle.input.kind == "features" else np.uint8
+        predict(self._model, np.zeros((1, *self._model.input_shape[1:]), kind), self._batch)
+
+    def scores(self, inputs: npt.NDArray[Any]) -> Scores:
+        """Scores of works, (n, classes), from what the bundle's input has prepared of them."""
+        return self.bundle.input.by_work(predict(self._model, inputs, self._batch))
 
 
-class LabelWorker:
+@dataclass(frozen=True)
+class _Prepared:
+    """Rows of a run's work that need the same models, as far as CPUs bring them.
+
+    Attributes:
+        rows: `object_id`, `image_uri`, `models`, `status`, `error`.
+        chosen: Which models.
+        readable: Which rows could be read; all else has a row for each of these.
+        columns: Features, by `spec_key`.
+        images: The pictures that the other features are computed from, (n, side, side, 3).
+        inputs: Models' inputs that are ready, by `BundleModel.ready`.
+    """
+
+    rows: pa.Table
+    chosen: list[int]
+    readable: list[int]
+    columns: dict[str, pa.Table] = field(default_factory=dict)
+    images: dict[DecodeSize, Picture] = field(default_factory=dict)
+    inputs: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+class LabelWorker(StagedWorker):
     """Labels chunks of a run's work with several bundles: each picture is fetched once, and decoded once for each size.
 
     Its rows hold all of a picture's scores (`scores_0` for the first bundle, …; null where that model has nothing to
     do), so that a picture is either done for every task or for none.
+
+    Attributes:
+        batch: How many pictures go through a model at once.
     """
 
     def __init__(
@@ -77,7 +113,7 @@ class LabelWorker:
         decode_version: int,
         detector: str | None = None,
     ):
-        """Load the bundles.
+        """Read what the bundles say of themselves.
 
         Args:
             models: `uri`, `identity` and `task` of each.
@@ -88,39 +124,54 @@ class LabelWorker:
         Raises:
             InputError: A bundle can't be used, or is not the one that the run began with.
         """
-        batch = _GPU_BATCH if ray.is_initialized() and ray.get_gpu_ids() else BATCH
-        self._extractors = Extractors(batch, Location(detector) if detector else None)
-        self._models = [BundleModel(Location(model["uri"]), batch) for model in models]
+        self.batch = batch_of(gpu_memory())
+        self._extractors = Extractors(self.batch, Location(detector) if detector else None)
+        self._models = [BundleModel(Location(model["uri"]), self.batch) for model in models]
         for model, loaded in zip(models, self._models, strict=True):
             if identity(loaded.bundle) != model["identity"]:
                 raise InputError(f"{model['uri']}: was replaced while it was labelling; run the same command again")
-        self._batch = batch
         self._table = Location(features["uri"]) if features else None
-        needed = {key for model in self._models for key in model.features}
+        needed = {key for model in self._models for key in model.specs}
         self._stored = [spec for spec in (features["specs"] if features else []) if spec_key(spec) in needed]
 
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        """Rows of the work to rows with `status`, `error` and each bundle's scores."""
-        return pa.concat_tables(
-            [table for models, part, group in _alike(rows) for table in self._label(models, part, group)]
-        )
+    def prepare(self, rows: pa.Table) -> Iterator[_Prepared]:
+        """State, features without model or from the table, models' inputs, and the pictures for all else."""
+        for models, part, group in _alike(rows):
+            yield from self._prepare(models, part, group)
 
-    def _label(self, needed: int, part: str | None, rows: pa.Table) -> Iterator[pa.Table]:
+    def warm(self) -> None:
+        """Some inputs through each model that this run needs."""
+        stored = {spec_key(spec) for spec in self._stored}
+        for model in self._models:
+            for key, spec in model.specs.items():
+                if needs_model(spec) and key not in stored:
+                    side = decode_size_of(spec)
+                    self._extractors[spec](np.zeros((1, side, side, 3), np.uint8))
+            model.warm()
+
+    def finish(self, prepared: Sequence[_Prepared]) -> pa.Table:
+        """Rows of the work with `status`, `error` and each bundle's scores."""
+        tables = []
+        for _, alike in groupby(prepared, key=lambda one: (one.chosen, one.columns.keys(), bool(one.readable))):
+            tables.append(self._scored(_joined(list(alike))))
+        return pa.concat_tables(tables)
+
+    def _prepare(self, needed: int, part: str | None, rows: pa.Table) -> Iterator[_Prepared]:
         """Rows that need the same models and whose features are in the same part of the feature table."""
         chosen = [number for number in range(len(self._models)) if needed >> number & 1]
         stored = self._read_stored(part, rows) if part else None
         at_hand = {spec_key(spec) for spec in self._stored} if part else set()
         models = [self._models[number] for number in chosen]
-        looking = [model for model in models if not model.features or model.features - at_hand]
+        looking = [model for model in models if not model.specs or model.specs.keys() - at_hand]
         decode_sizes = list(dict.fromkeys(decode_size for model in looking for decode_size in model.decode_sizes))
         if stored is not None and not decode_sizes:
-            yield self._scored(rows, stored.select(["status", "error"]), {}, chosen, stored)
+            yield self._brought(rows, stored.select(["status", "error"]), {}, chosen, stored)
             return
         start = 0
-        for pictures in read_pictures(rows, decode_sizes, self._batch, actor_cpus()):
+        for pictures in read_pictures(rows, decode_sizes, BATCH):
             near = stored.slice(start, len(pictures.rows)) if stored is not None else None
             state = pictures.state.select(["status", "error"])
-            yield self._scored(pictures.rows, state, pictures.images, chosen, near)
+            yield self._brought(pictures.rows, state, pictures.images, chosen, near)
             start += len(pictures.rows)
 
     def _read_stored(self, part: str, rows: pa.Table) -> pa.Table:
@@ -129,33 +180,72 @@ class LabelWorker:
         assert self._table is not None  # rows have a part only where there is a table
         return read_features(self._table, part, places, ids, list(columns))
 
-    def _scored(
+    def _brought(
         self,
         rows: pa.Table,
         state: pa.Table,
         images: Mapping[DecodeSize, Sequence[Picture]],
-        chosen: Sequence[int],
+        chosen: list[int],
         stored: pa.Table | None,
-    ) -> pa.Table:
+    ) -> _Prepared:
+        """What CPUs can do for a batch of rows whose pictures are there."""
         table = rows.select(["object_id", "image_uri", "models"])
         for name in state.column_names:
             table = table.append_column(name, state[name])
         readable = [row for row, status in enumerate(state["status"].to_pylist()) if status == "ok"]
+        brought = _Prepared(table, chosen, readable)
+        if not readable:
+            return brought
         known: dict[str, Columns] = {}
         if stored is not None:
             rows_at_hand = stored.take(pa.array(readable, pa.int64()))
             known = {spec_key(spec): {name: rows_at_hand[name] for name in columns_of(spec)} for spec in self._stored}
         ids = table["object_id"].take(pa.array(readable, pa.int64())).to_pylist()
         works = Works(ids, images, self._extractors, known)
-        position = dict(zip(readable, range(len(readable)), strict=True))
-        places = pa.array([position.get(row) for row in range(len(rows))], pa.int64())
+        for model in [self._models[number] for number in chosen]:
+            if model.ready is not None:
+                if model.ready not in brought.inputs:
+                    brought.inputs[model.ready] = model.bundle.input.prepare(works)
+                continue
+            for key, spec in model.specs.items():
+                if key in known or not needs_model(spec):
+                    brought.columns[key] = pa.table(dict(works.columns(spec)))
+                else:
+                    decode_size = DecodeSize(decode_size_of(spec))
+                    brought.images.setdefault(decode_size, np.stack(images[decode_size]))
+        return brought
+
+    def _scored(self, work: _Prepared) -> pa.Table:
+        table = work.rows
+        ids = table["object_id"].take(pa.array(work.readable, pa.int64())).to_pylist()
+        known: dict[str, Columns] = {
+            key: dict(zip(found.column_names, found.columns, strict=True)) for key, found in work.columns.items()
+        }
+        works = Works(ids, work.images, self._extractors, known)
         for number, model in enumerate(self._models):
             column = pa.nulls(len(table), pa.list_(pa.float32()))
-            if number in chosen and readable:
-                scores = model.scores(works)
-                column = list_column(scores).take(places)
+            if number in work.chosen and work.readable:
+                ready = work.inputs.get(model.ready) if model.ready else None
+                scores = model.scores(model.bundle.input.prepare(works) if ready is None else ready)
+                column = spread(list_column(scores), work.readable, len(table))
             table = table.append_column(f"scores_{number}", column)
         return table
+
+
+def _joined(parts: list[_Prepared]) -> _Prepared:
+    """Batches that need the same models as one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    starts = np.cumsum([0, *(len(part.rows) for part in parts)]).tolist()
+    return _Prepared(
+        rows=pa.concat_tables([part.rows for part in parts]),
+        chosen=first.chosen,
+        readable=[start + row for start, part in zip(starts, parts, strict=False) for row in part.readable],
+        columns={key: pa.concat_tables([part.columns[key] for part in parts]) for key in first.columns},
+        images={size: np.concatenate([part.images[size] for part in parts]) for size in first.images},
+        inputs={key: np.concatenate([part.inputs[key] for part in parts]) for key in first.inputs},
+    )
 
 
 def _alike(rows: pa.Table) -> Iterator[tuple[int, str | None, pa.Table]]:

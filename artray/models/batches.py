@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from threading import Lock
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
+from artray.storage.chunks import BATCH, LARGEST
+
+Inputs: TypeAlias = npt.NDArray[Any] | list[npt.NDArray[Any]]
+
 _fitting: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """Of models for which a batch was too large once: the size that fits a GPU's memory."""
+
+
+_turn = Lock()
+"""Of those who call models: two at once would take a GPU's memory twice."""
+
+_PICTURE = 32 * 2**20
+"""Bytes that a picture of 224 by 224 may take in a GPU's memory: VGG's largest activations, in and out."""
+
+
+def batch_of(gpu_memory: int) -> int:
+    """How many pictures of 224 by 224 go through a model at once.
+
+    Args:
+        gpu_memory: The GPU's, in bytes; half of it is counted on. 0: there is none, and a batch is `chunks.BATCH`.
+
+    Returns:
+        A power of two, no more than a chunk has rows.
+    """
+    fitting = gpu_memory // 2 // _PICTURE
+    return min(max(BATCH, 1 << fitting.bit_length() - 1 if fitting else 0), LARGEST)
 
 
 def largest_batch(batch: int, side: int) -> int:
@@ -22,15 +47,15 @@ def largest_batch(batch: int, side: int) -> int:
     return max(1, batch // max(1, side // 224) ** 2)
 
 
-def predict(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
+def predict(model: Any, inputs: Inputs, batch: int) -> Any:
     """A Keras model's output, in batches that are all filled up to one size.
 
     So there is one compiled function, and no output depends on how many others were asked for with it. Where a GPU's
-    memory is too small for a batch, it is halved until it fits.
+    memory is too small for a batch, it is halved until it fits. Threads take turns.
 
     Args:
-        model: With one input.
-        inputs: (n, *shape).
+        model: The model.
+        inputs: (n, *shape), or a list of such arrays for a model with several inputs.
         batch: How many go through the model at once.
 
     Returns:
@@ -47,20 +72,31 @@ def predict(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
             _fitting[model] = batch // 2
 
 
-def _in_batches(model: Any, inputs: npt.NDArray[Any], batch: int) -> Any:
+def _in_batches(model: Any, inputs: Inputs, batch: int) -> Any:
     from keras import tree
 
+    several = isinstance(inputs, list)
+    arrays = inputs if isinstance(inputs, list) else [inputs]
+    number = len(arrays[0])
+
     def joined(output: Any, *parts: Any) -> npt.NDArray[np.float32]:
-        whole = np.empty((len(inputs), *output.shape[1:]), np.float32)
-        for number, part in enumerate(parts):
-            own = whole[number * batch : (number + 1) * batch]
+        whole = np.empty((number, *output.shape[1:]), np.float32)
+        for place, part in enumerate(parts):
+            own = whole[place * batch : (place + 1) * batch]
             own[:] = np.asarray(part)[: len(own)]
         return whole
 
+    # Keras would have XLA compile the model on a GPU: many seconds, which a pass over few pictures never gets back.
+    model.jit_compile = False
     outputs = []
-    for start in range(0, len(inputs), batch):
-        part = inputs[start : start + batch]
-        if len(part) < batch:
-            part = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
-        outputs.append(model.predict_on_batch(part))
+    for start in range(0, number, batch):
+        parts = [_filled(array[start : start + batch], batch) for array in arrays]
+        with _turn:
+            outputs.append(model.predict_on_batch(parts if several else parts[0]))
     return tree.map_structure(joined, outputs[0] if outputs else model.output, *outputs)
+
+
+def _filled(part: npt.NDArray[Any], batch: int) -> npt.NDArray[Any]:
+    if len(part) == batch:
+        return part
+    return np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])

@@ -18,11 +18,13 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property, partial
+from inspect import signature
+from threading import Lock
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -46,6 +48,7 @@ from artray.storage import (
     remove_written,
 )
 from artray.storage.chunks import cut_chunks
+from artray.storage.gpus import Pipeline, StagedWorker, has_gpu, lanes
 from artray.storage.nodes import check_nodes
 
 # The plan last: where there are parts, it says of what.
@@ -54,6 +57,8 @@ _PART = re.compile(r"part-\d{6,}\.parquet")
 _TALLY = "artray.statuses"
 _PLAN_ID = "artray.plan"
 _PLAN_HEAD = 512  # bytes of `_plan.json` in which its id stands
+# Before it was an argument of the pool, it was one of the actor, which new versions warn of.
+_NEW_POOLS = "max_concurrent_calls_per_actor" in signature(ray.data.ActorPoolStrategy).parameters
 _ROUNDS = 3  # how often parts are done again that another run has written over
 
 
@@ -94,7 +99,8 @@ def run_pass(
         arguments: JSON values. They are the settings of the run: a folder that was begun with others is refused.
         overwrite: Remove what the pass has written there before instead of refusing it.
         gpus: Whether the work goes faster on a GPU. Where the cluster has some, each gets one actor with a share of its
-            machine's CPUs (see `actor_cpus`); else each CPU gets one.
+            machine's CPUs, which calls the worker from several threads; of a `StagedWorker` the CPUs' part is done by
+            so many processes beside it (see `artray.storage.gpus`). Else each CPU gets an actor.
 
     Returns:
         Counts: `rows` of the manifest, `ok` and `failed` rows of the output, `statuses`, `resumed` rows that were
@@ -111,7 +117,7 @@ def run_pass(
     cluster.connect()
     check_nodes([manifest], [out])
     settings = {"manifest": str(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
-    plan = _plan(title, out, settings, chunks, overwrite)
+    plan = _plan(title, out, settings, chunks, overwrite, gpus=gpus)
     plan_id = plan.get("id")
     done = _finished_parts(out, plan)
     todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
@@ -185,7 +191,13 @@ def _manifest_rows(manifest: Location) -> tuple[list[dict[str, Any]], str]:
 
 
 def _plan(
-    title: str, out: Location, settings: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], overwrite: bool
+    title: str,
+    out: Location,
+    settings: Mapping[str, Any],
+    groups: Sequence[Mapping[str, Any]],
+    overwrite: bool,
+    *,
+    gpus: bool = False,
 ) -> dict[str, Any]:
     """The plan in the output folder if it is for the same run, else a new one."""
     uri = out / PLAN
@@ -204,7 +216,8 @@ def _plan(
                 f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
             )
         remove_written(out, _WRITTEN)
-    chunks = cut_chunks(groups, cluster.cpus())
+    # Few actors have GPUs, and all of an actor's CPUs work on the same chunks.
+    chunks = cut_chunks(groups, _actors(gpus)[0])
     plan = {
         "job": title,
         "id": secrets.token_hex(8),  # among the first: see `_check_plan`
@@ -291,45 +304,66 @@ def _run(
     if not chunks:
         return
     actors, resources = _actors(gpus)
+    calls = lanes(int(resources["num_cpus"])) if "num_gpus" in resources else 1
     summaries = ray.data.from_items(chunks, override_num_blocks=len(chunks)).map_batches(
         _ChunkActor,
         fn_constructor_args=(errand, worker, dict(arguments)),
         batch_size=1,
         batch_format="pyarrow",
-        compute=_pool(min(actors, len(chunks)), len(chunks)),
+        compute=_pool(min(actors, len(chunks)), len(chunks), calls),
         **resources,
+        **({} if calls == 1 or _NEW_POOLS else {"max_concurrency": calls}),
     )
     with cluster.unwrapped_errors():
         yield from summaries.iter_rows()
 
 
-def _pool(actors: int, chunks: int) -> ray.data.ActorPoolStrategy:
-    """So many actors; on a cluster that others began more of them, as soon as its autoscaler makes room."""
+def _pool(actors: int, chunks: int, calls: int = 1) -> ray.data.ActorPoolStrategy:
+    """So many actors; on a cluster that others began more of them, as soon as its autoscaler makes room.
+
+    Args:
+        actors: How many.
+        chunks: The most there can be.
+        calls: How many chunks each works on at once, in threads.
+    """
+    how: dict[str, Any] = {"enable_true_multi_threading": True} if calls > 1 else {}
+    if calls > 1 and _NEW_POOLS:
+        how["max_concurrent_calls_per_actor"] = calls
     if not cluster.may_grow():
-        return ray.data.ActorPoolStrategy(size=actors)
-    return ray.data.ActorPoolStrategy(min_size=1, initial_size=actors, max_size=chunks)
+        return ray.data.ActorPoolStrategy(size=actors, **how)
+    return ray.data.ActorPoolStrategy(min_size=1, initial_size=actors, max_size=chunks, **how)
 
 
 def _actors(gpus: bool) -> tuple[int, dict[str, float]]:
     """How many actors, and what each asks for."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) >= 1]
-    if not gpus or not nodes:
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]] if gpus else []
+    nodes = [node for node in alive if node.get("GPU", 0) >= 1]
+    if not nodes:
         return cluster.cpus(), {"num_cpus": 1}
     share = min(int(node.get("CPU", 0) // node["GPU"]) for node in nodes)
     return sum(int(node["GPU"]) for node in nodes), {"num_cpus": max(1, share), "num_gpus": 1}
 
 
 class _ChunkActor:
-    """Reads a chunk's rows, has them worked on, writes the part and answers with what became of the pictures."""
+    """Reads a chunk's rows, has them worked on, writes the part and answers with what became of the pictures.
+
+    With a GPU it is called by several threads.
+    """
 
     def __init__(self, errand: _Errand, worker: type[Worker], arguments: Mapping[str, Any]):
         # Threads of TensorFlow's own would only fight over the other actors' cores.
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(actor_cpus()))
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(actor_cpus()))
+        # Without it TensorFlow takes a GPU's whole memory for itself.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         cluster.quicken_keras()
         self._errand = errand
+        self._making = Lock()
         # Not made here: Ray would try a constructor that fails again and again, and hide why.
-        self._make = partial(worker, **arguments)
+        self._make: Callable[[], Worker] = partial(worker, **arguments)
+        if has_gpu() and issubclass(worker, StagedWorker):
+            pipeline = Pipeline(worker, arguments, actor_cpus())  # which begins to prepare meanwhile
+            self._make = lambda: pipeline
         # Ray's dashboard and its Prometheus endpoint show it.
         self._pictures = Meter("artray_pictures", "Pictures worked on.", tag_keys=("job", "status"))
         self._pictures.set_default_tags({"job": errand.title})
@@ -343,7 +377,9 @@ class _ChunkActor:
         fs, _ = self._errand.manifest.arrow_filesystem()
         with fs.open_input_file(chunk["file"]) as source:
             group = pq.ParquetFile(source).read_row_group(chunk["group"])
-        result = self._work(group.slice(chunk["start"], chunk["count"]))
+        with self._making:
+            work = self._work
+        result = work(group.slice(chunk["start"], chunk["count"]))
         # By picture: of a picture's patches one tells its status.
         tally = Counter(dict(zip(result["object_id"].to_pylist(), result["status"].to_pylist(), strict=True)).values())
         notes = {**(result.schema.metadata or {}), _TALLY: json.dumps(tally)}

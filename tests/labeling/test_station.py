@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -372,6 +373,27 @@ def test_features_that_are_there_are_not_computed_again(label, bundles, table, d
     assert len(decoded) == ROWS  # the other model looks at them
     found = rows(tmp_path / "third")
     assert of([row for row in found if row["task"] == "features"], *names) == of(expected, *names)
+
+
+def test_what_is_prepared_elsewhere_and_finished_together_is_the_same(label, bundles, table, tmp_path, monkeypatch):
+    """As beside a GPU."""
+    models_of_all = [bundles[kind] for kind in ("features", "patches", "pictures")]
+    label(*models_of_all, features=table)
+    expected = rows(tmp_path / "out")
+
+    def staged(self: models.LabelWorker, work: pa.Table) -> pa.Table:
+        parts = [part for start in range(0, len(work), 3) for part in self.prepare(work.slice(start, 3))]
+        self.warm()
+        return self.finish(pickle.loads(pickle.dumps(parts)))
+
+    monkeypatch.setattr(models.LabelWorker, "__call__", staged)
+    label(*models_of_all, features=table, out=f"{tmp_path}/other")
+    found = rows(tmp_path / "other")
+    assert of(found, "task", "object_id", "label", "status", "error") == of(
+        expected, "task", "object_id", "label", "status", "error"
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert dict(one["scores"] or []) == pytest.approx(dict(other["scores"] or []), abs=1e-6)
 
 
 def test_stale_features_are_not_used(label, bundles, table, collection, manifest, decoded, tmp_path):
