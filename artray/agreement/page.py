@@ -105,7 +105,7 @@ def _strong(figure: Figure) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}".replace("-0.00", "0.00")
+    return "–" if value is None else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def _range(figure: Figure) -> str:
@@ -124,7 +124,7 @@ def _figures(told: Figures) -> str:
     rows = []
     for level in told.all.alpha:
         figures = [group.alpha[level] for _, group in groups]
-        rows.append([f"Krippendorff's alpha, {_LEVELS[level]}", *_cells(figures)])
+        rows.append([f"Krippendorff's alpha ({_LEVELS[level]})", *_cells(figures)])
     rows.append(["Fleiss' kappa", *_cells([group.fleiss for _, group in groups])])
     for what, numbers in (
         ("annotators", [group.annotators for _, group in groups]),
@@ -278,7 +278,7 @@ def _works(told: Figures, works: Sequence[int], titles: Mapping[str, str], pictu
             f'<li>{picture}<div class="text"><p class="name" dir="auto">{escape(titles.get(name, name))}</p>'
             f"{_votes(told, work)}{_said(told, work)}</div></li>"
         )
-    hint = "Those of which any two people said different things most often come first."
+    hint = "First those about which any two people differ most often."
     if told.used.sum() < len(told.used):
         hint += " Only the consistent annotators count."
     return section("works", "Works that people disagree on most", hint, f'<ul class="errors">{"".join(items)}</ul>')
@@ -310,7 +310,8 @@ def _said(told: Figures, work: int) -> str:
     if consensus.label[work] == consensus.majority[work]:
         return f'<p class="verdict">taken as <bdi>{escape(label)}</bdi></p>'
     sure = consensus.model.classes[work].max()
-    return f'<p class="verdict">taken as <bdi>{escape(label)}</bdi>, by who said it ({sure:.0%})</p>'
+    told_by = f"by Dawid and Skene's model ({sure:.0%})"
+    return f'<p class="verdict">taken as <bdi>{escape(label)}</bdi>, {told_by}</p>'
 
 
 def _left_out(told: Figures) -> str:
