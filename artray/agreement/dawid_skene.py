@@ -25,8 +25,7 @@ class DawidSkene:
     Attributes:
         classes: (works, classes): each work's probabilities; a work without annotations has the shares of all works.
         shares: (classes,): of all works.
-        errors: (annotators, classes, classes): the probability of saying the second of a work of the first; rows of a
-            class that an annotator has not met are even.
+        errors: (annotators, classes, classes): the probability of saying the second of a work of the first.
         rounds: Of EM.
         converged: Whether they ended because nothing changed any more.
         log_likelihood: Of the annotations at the end.
@@ -47,6 +46,7 @@ def dawid_skene(
     shape: tuple[int, int, int],
     *,
     known: Integers | None = None,
+    trust: float = 1.0,
     smoothing: float = 0.01,
     rounds: int = 200,
     tolerance: float = 1e-6,
@@ -59,8 +59,10 @@ def dawid_skene(
         label: (n,): which class it is.
         shape: Numbers of works, annotators and classes.
         known: (works,): the classes known to be right, -1 where none is.
-        smoothing: Added to each count of errors, so that what never happened is unlikely, not impossible; 0 is the
-            paper's maximum likelihood.
+        trust: How many works of each class everybody is taken to have labelled rightly beforehand: of somebody with few
+            works nothing is believed that a single one of them says. With 0 and `smoothing` 0 it is the paper's
+            maximum likelihood.
+        smoothing: Added to each count of errors, so that what never happened is unlikely, not impossible.
         rounds: At most; 1 or more.
         tolerance: EM ends where no probability of a class moves by more.
     """
@@ -72,11 +74,12 @@ def dawid_skene(
         fixed = np.flatnonzero(known >= 0)
         certain = np.eye(width)[known[fixed]]
     classes[fixed] = certain
+    beforehand = smoothing + trust * np.eye(width)
     labelled = np.bincount(work, minlength=works) > 0
     labelled[fixed] = True
     converged, done = False, 0
     while not converged and done < rounds:
-        shares, errors = _errors(classes[labelled], classes, said, annotators, smoothing)
+        shares, errors = _errors(classes[labelled], classes, said, annotators, beforehand)
         new, likelihood = _expected(said, works, shares, errors)
         new[fixed] = certain
         converged = bool(np.abs(new - classes).max(initial=0) < tolerance)
@@ -94,7 +97,7 @@ def _first_guess(work: Integers, label: Integers, works: int, width: int) -> Flo
 
 
 def _errors(
-    labelled: Floats, classes: Floats, said: tuple[Integers, Integers, Integers], annotators: int, smoothing: float
+    labelled: Floats, classes: Floats, said: tuple[Integers, Integers, Integers], annotators: int, beforehand: Floats
 ) -> tuple[Floats, Floats]:
     """The M step: shares of the classes, and errors, from the works' classes."""
     work, annotator, label = said
@@ -103,7 +106,7 @@ def _errors(
     for true in range(width):
         weights = classes[work, true]
         counts[:, true] = np.bincount(annotator * width + label, weights, annotators * width).reshape(annotators, width)
-    counts += smoothing
+    counts += beforehand
     totals = counts.sum(axis=2, keepdims=True)
     errors = np.where(totals > 0, counts / np.where(totals > 0, totals, 1), 1 / width)
     return np.maximum(labelled.mean(axis=0), _LEAST), np.maximum(errors, _LEAST)

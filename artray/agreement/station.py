@@ -40,6 +40,7 @@ from artray.job import Counts
 from artray.storage import RUN, Location, keep_apart, refuse_other_file, refuse_other_job
 
 _JOB = "agreement"
+_FILES = ("annotators.csv", "pairs.csv", "labels.csv", "soft_labels.csv", "consensus.parquet", "errors.parquet")
 _OBJECT = "object_id"
 _EXAMPLES = 3
 
@@ -101,6 +102,8 @@ def agreement(options: AgreementOptions) -> Counts:
     """
     out = options.out
     keep_apart(out, {"--annotations": options.annotations, "--gold": options.gold}, {"--manifest": options.manifest})
+    for name in _FILES:
+        keep_apart(out / name, {"--annotations": options.annotations, "--gold": options.gold})
     refuse_other_job(out, _JOB)
     refuse_other_file(out, "agreement.json", b'"job": "agreement"')
     out.ensure_writable()
@@ -222,10 +225,10 @@ def _figures(options: AgreementOptions, rows: Rows, task: str) -> Figures:
     for who, group in (("all annotators", told.all), ("consistent ones", told.consistent)):
         if group is not None:
             figure = group.alpha[found.level]
-            low, high = figure.interval or (None, None)
-            cells = [f"{value:.3f}" if value is not None else "–" for value in (figure.value, low, high)]
+            alpha = "–" if figure.value is None else f"{figure.value:.3f}"
+            bounds = "" if figure.interval is None else f"{figure.interval[0]:.3f} to {figure.interval[1]:.3f}"
             fleiss = "–" if group.fleiss.value is None else f"{group.fleiss.value:.3f}"
-            lines.append((who, group.annotators, group.works, cells[0], f"{cells[1]} to {cells[2]}", fleiss))
+            lines.append((who, group.annotators, group.works, alpha, bounds, fleiss))
     header = ["", "annotators", "works", f"alpha, {found.level}", "95 %", "Fleiss' kappa"]
     console.table(f"{task}: agreement", header, lines)
     return told

@@ -16,15 +16,20 @@ from artray.catalogs.cells import LIST_SEPARATOR
 from artray.errors import InputError, did_you_mean
 
 
-def column(table: pa.Table, name: str, flag: str) -> pa.Array:
+def column(table: pa.Table, name: str, asked: str) -> pa.Array:
     """A column of text.
 
+    Args:
+        table: Which has it.
+        name: Its name.
+        asked: How the user asked for it, for the message.
+
     Raises:
-        InputError: There is none of that name; the line names the flag.
+        InputError: There is none of that name.
     """
     if name not in table.column_names:
         hint = did_you_mean(name, table.column_names)
-        raise InputError(f"{flag} {name}: there is no such column{hint} (there is: {', '.join(table.column_names)})")
+        raise InputError(f"{asked}: there is no such column{hint} (there is: {', '.join(table.column_names)})")
     return table[name].combine_chunks()
 
 
@@ -43,8 +48,8 @@ def read_long(
     Raises:
         InputError: There is no such column, or no such annotator.
     """
-    people = column(table, annotator_column, "--annotator")
-    columns = {f"label {task}": plain(column(table, name, f"--label {task}")) for task, name in labels.items()}
+    people = column(table, annotator_column, f"--annotator {annotator_column}")
+    columns = {f"label {task}": plain(column(table, name, f"--label {task}={name}")) for task, name in labels.items()}
     is_gold = np.zeros(len(table), bool)
     if gold is not None:
         is_gold = np.asarray(pc.fill_null(pc.equal(people, gold), False))
@@ -52,7 +57,7 @@ def read_long(
             known = pc.unique(people.drop_null()).to_pylist()
             shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
             raise InputError(f"--gold-annotator {gold}: there is none{did_you_mean(gold, known)} (there is: {shown})")
-    objects = column(table, object_column, "--object")
+    objects = column(table, object_column, f"--object {object_column}")
     return Rows(
         pa.table({"object": objects, "annotator": people, **columns}),
         is_gold,
@@ -75,10 +80,10 @@ def read_wide(
     Raises:
         InputError: There is no such column.
     """
-    objects = column(table, object_column, "--object")
-    given = {name: column(table, name, "--annotators") for name in annotators if name != gold}
+    objects = column(table, object_column, f"--object {object_column}")
+    given = {name: column(table, name, f"--annotators {name}") for name in annotators if name != gold}
     if gold is not None:
-        given[gold] = column(table, gold, "--gold-annotator")
+        given[gold] = column(table, gold, f"--gold-annotator {gold}")
     if len(given) < 2:
         raise InputError("--annotators: agreement needs the columns of two annotators or more")
     rows = pa.table(
@@ -126,11 +131,11 @@ def with_gold(rows: Rows, gold: pa.Table, object_column: str, labels: Mapping[st
     Raises:
         InputError: There is no such column.
     """
-    objects = column(gold, object_column, "--object")
+    objects = column(gold, object_column, f"--object {object_column}")
     missing = pa.nulls(len(gold), pa.string())
     more = {"object": objects, "annotator": missing}
     for task, name in rows.tasks.items():
-        more[name] = plain(column(gold, labels[task], "--gold")) if task in labels else missing
+        more[name] = plain(column(gold, labels[task], f"--gold: {labels[task]}")) if task in labels else missing
     table = pa.concat_tables([rows.table, pa.table(more)])
     return Rows(table, np.concatenate([rows.gold, np.ones(len(gold), bool)]), rows.tasks, rows.left_out)
 
