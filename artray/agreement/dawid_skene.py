@@ -86,7 +86,14 @@ def dawid_skene(
         classes, done = new, done + 1
     likelihood[fixed] += np.log(np.maximum(certain, _LEAST))
     of_works = np.logaddexp.reduce(likelihood[labelled], axis=1)
-    return DawidSkene(classes, shares, errors, done, converged, float(of_works.sum()))
+    return DawidSkene(
+        classes=classes,
+        shares=shares,
+        errors=errors,
+        rounds=done,
+        converged=converged,
+        log_likelihood=float(of_works.sum()),
+    )
 
 
 def _first_guess(work: Integers, label: Integers, works: int, width: int) -> Floats:
