@@ -43,6 +43,13 @@ STATIONS = {
         "List the pictures of a collection, join its catalogue, write the manifest.",
         "--images scans --catalog catalog.csv --label style=style --split-by artist --out work/manifest",
     ),
+    "agreement": Station(
+        "artray.agreement.station",
+        "AgreementOptions",
+        "agreement",
+        "Compare the labels that several people gave to the same works, and bring them together.",
+        "--annotations annotations.csv --label emotion=emotion --out work/agreement",
+    ),
     "extract-features": Station(
         "artray.features.station",
         "FeatureOptions",

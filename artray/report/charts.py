@@ -116,6 +116,50 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str], 
         rows: What the rows are.
         columns: What the columns are.
     """
+    cells = []
+    for row, counts in enumerate(matrix):
+        total = max(sum(counts), 1)
+        cells.append(
+            [
+                Cell(
+                    f"{names[row]}, {columns} {names[column]}: {count} ({count / total:.0%})",
+                    str(count) if count else "",
+                    count / total,
+                    outlined=row == column,
+                )
+                for column, count in enumerate(counts)
+            ]
+        )
+    return square(title, cells, names, rows, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a square.
+
+    Attributes:
+        told: What it says in words.
+        text: What stands in it, if there is room.
+        shade: How dark it is, 0..1.
+        outlined: Whether it has a frame.
+    """
+
+    told: str
+    text: str
+    shade: float
+    outlined: bool = False
+
+
+def square(title: str, cells: Sequence[Sequence[Cell | None]], names: Sequence[str], rows: str, columns: str) -> str:
+    """A square of shaded cells.
+
+    Args:
+        title: What a reader who does not see the chart is told.
+        cells: By row; None leaves a gap.
+        names: Of the rows and of the columns.
+        rows: What the rows are.
+        columns: What the columns are.
+    """
     cell = max(14.0, min(58.0, 560 / len(names)))
     shown = [name if len(name) <= _NAME else f"{name[: _NAME - 1]}…" for name in names]
     room = 20 + 7.2 * max(map(len, shown))
@@ -137,20 +181,21 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str], 
             else f'x="{left + middle:.1f}" y="{top - 7:.1f}" text-anchor="middle"'
         )
         parts.append(f'<text class="tick" {turned}>{full}</text>')
-    for row, counts in enumerate(matrix):
-        total = max(sum(counts), 1)
-        for column, count in enumerate(counts):
-            x, y, share = left + column * cell, top + row * cell, count / total
-            told = f"{names[row]}, {columns} {names[column]}: {count} ({share:.0%})"
+    for row, line in enumerate(cells):
+        for column, item in enumerate(line):
+            if item is None:
+                continue
+            x, y = left + column * cell, top + row * cell
+            place = f'x="{x:.1f}" y="{y:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}"'
             parts.append(
-                f'<g><title>{escape(told)}</title><rect class="cell" x="{x:.1f}" y="{y:.1f}" width="{cell - 2:.1f}" '
-                f'height="{cell - 2:.1f}"/><rect class="heat{" right" if row == column else ""}" x="{x:.1f}" '
-                f'y="{y:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}" fill-opacity="{0.85 * share:.3f}"/>'
+                f'<g><title>{escape(item.told)}</title><rect class="cell" {place}/>'
+                f'<rect class="heat{" right" if item.outlined else ""}" {place} '
+                f'fill-opacity="{0.85 * item.shade:.3f}"/>'
             )
-            if cell >= 26 and count:
+            if cell >= 26 and item.text:
                 parts.append(
-                    f'<text class="count{" strong" if share > 0.65 else ""}" x="{x + cell / 2 - 1:.1f}" '
-                    f'y="{y + cell / 2 - 1:.1f}" dy=".32em" text-anchor="middle">{count}</text>'
+                    f'<text class="count{" strong" if item.shade > 0.65 else ""}" x="{x + cell / 2 - 1:.1f}" '
+                    f'y="{y + cell / 2 - 1:.1f}" dy=".32em" text-anchor="middle">{escape(item.text)}</text>'
                 )
             parts.append("</g>")
     parts.append("</svg>")
