@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from artray.catalogs.cells import AddProblem, Lines, Raw, text_column
 from artray.catalogs.delimited import read_delimited
 from artray.catalogs.encodings import Decoded, codec, decode_text
+from artray.catalogs.formulas import seen
 from artray.catalogs.json_records import Document, documents, read_json, records
 from artray.catalogs.lists import read_list_texts
 from artray.catalogs.matlab import read_mat
@@ -214,7 +215,7 @@ def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw
     if suffix in _TEXT:
         text = read_delimited(data, problem, encoding=reading.encoding, header_line=reading.header_line)
         _say_doubt(text.form.partition(",")[0], text.sure, problem, reading)
-        return Raw(text.header, text.table.columns, text.lines, text.form)
+        return _as_seen(Raw(text.header, text.table.columns, text.lines, text.form), problem)
     if suffix in _JSON:
         decoded = decode_text(data, reading.encoding)
         _say_doubt(decoded.encoding, decoded.sure, problem, reading)
@@ -230,6 +231,23 @@ def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw
     if suffix == ".parquet":
         return read_parquet(data, problem, max_bytes=reading.max_bytes or MAX_BYTES)
     return read_mat(data, problem)
+
+
+def _as_seen(raw: Raw, problem: AddProblem) -> Raw:
+    """A text file's cells without formulas that only write links and texts; a column more for links' targets."""
+    header: list[str | None] = list(raw.header)
+    columns = list(raw.columns)
+    for place, column in enumerate(raw.columns):
+        assert isinstance(column, pa.ChunkedArray)
+        columns[place], targets, written = seen(column)
+        name = header[place] or f"column_{place + 1}"
+        problem(f'column {name!r} holds texts written as formulas (="…"), read as texts', raw.lines[written])
+        if targets is not None and targets.null_count < len(targets):
+            header.append(f"{name} link")
+            columns.append(pa.chunked_array([targets]))
+            count = len(targets) - targets.null_count
+            problem(f"column {name!r} holds links, their targets are column {header[-1]!r}: {count:,}")
+    return Raw(header, columns, raw.lines, raw.form)
 
 
 def _say_doubt(encoding: str, sure: bool, problem: AddProblem, reading: Reading) -> None:

@@ -129,6 +129,32 @@ def test_depth_is_bounded(name: str) -> None:
         assert catalog.table.num_rows == 1
 
 
+def test_rows_of_a_data_set_as_its_viewer_answers() -> None:
+    features = [
+        {"feature_idx": 0, "name": "file", "type": {"dtype": "string", "_type": "Value"}},
+        {"feature_idx": 1, "name": "style", "type": {"names": ["Cubism", "Fauvism"], "_type": "ClassLabel"}},
+    ]
+
+    def answer(*numbers: int) -> dict[str, Any]:
+        rows = [
+            {"row_idx": n, "row": {"file": f"{n}.jpg", "style": n % 2}, "truncated_cells": ["file"] if n == 3 else []}
+            for n in numbers
+        ]
+        return {"features": features, "rows": rows, "num_rows_total": 9, "partial": False}
+
+    catalog = read(answer(0, 1, 2))
+    assert catalog.table.to_pydict() == {
+        "file": ["0.jpg", "1.jpg", "2.jpg"],
+        "style": ["Cubism", "Fauvism", "Cubism"],
+    }
+    assert catalog.problems == ()
+    pages = read("\n".join(json.dumps(answer(*page)) for page in ((0, 1), (2, 3))), "c.jsonl")
+    assert pages.table["style"].to_pylist() == ["Cubism", "Fauvism"] * 2
+    assert [*map(str, pages.problems)] == [
+        "rows with cells that the server has cut short (truncated_cells): 1 (line 4)"
+    ]
+
+
 def test_a_folder_of_files(tmp_path: Path) -> None:
     for work in WORKS:
         (tmp_path / "a").mkdir(exist_ok=True)
