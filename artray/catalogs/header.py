@@ -1,4 +1,4 @@
-"""Where a table's records begin and end: titles above the header, no header, a header one cell short, totals below.
+"""Where a table's records begin and end: titles above, a header of two rows, none, one a cell short, totals below.
 
 Looked for in the first rows alone, as they stand in a text file or a sheet. Where it can't be told without doubt, the
 file is refused with a line: a record must never be taken for a header, nor a header for a record, unsaid.
@@ -25,7 +25,8 @@ class Header:
 
     Attributes:
         skip: Rows above the header: a title, a date, blank lines.
-        names: Its cells, None where it is the row after `skip` as it stands; columns may have been named for it.
+        names: Its cells, None where it is the row after `skip` as it stands: columns may have been named for it, or
+            named by two rows.
         is_row: Whether a row of the file is the header; else the row after `skip` is a record.
         said: What the user should know, a line each.
     """
@@ -63,6 +64,11 @@ def find_header(
     names = [cell.strip() for cell in head]
     if not body:
         return Header(skip, said=above)
+    if not skip or not _is_group_row(rows[skip - 1]) or lines[skip - 1] + 1 != lines[skip]:
+        groups = _groups_over(names, body, lines[skip])
+        if groups:
+            put = f"lines {lines[skip]} and {lines[skip + 1]} are the header, put together: {_shown(groups)}"
+            return Header(skip + 1, groups, said=(*above, put))
     short = None if is_sheet else _one_short(names, body, lines[skip])
     if short is not None:
         return Header(
@@ -71,6 +77,11 @@ def find_header(
             said=(*above, f"the header has a cell less than the rows: the first column is now {short[0]!r}"),
         )
     is_header, data = _looks_like(names, body)
+    if is_header and skip and _is_group_row(rows[skip - 1]) and lines[skip - 1] + 1 == lines[skip]:
+        both = _put_together(rows[skip - 1], names)
+        if both != tuple(names):
+            put = f"lines {lines[skip - 1]} and {lines[skip]} are the header, put together: {_shown(both)}"
+            return Header(skip, both, said=(*(above if skip > 1 else ()), put))
     if skip and not is_header:
         again = next((name for place, name in enumerate(names) if name and name in _column(body, place)), None)
         if data or again:
@@ -122,6 +133,61 @@ def _title_rows(rows: Sequence[Row]) -> int:
 def _shown(row: Row) -> str:
     text = " ".join(" ".join(row).split())
     return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+# -- two rows of names ------------------------------------------------------------------------------------------------
+
+
+def _is_group_row(row: Row) -> bool:
+    return _filled(row) > 1
+
+
+def _put_together(groups: Row, names: Row) -> tuple[str, ...]:
+    """Columns' names of two rows: the lower row's, the upper one's where there is none, both where names stand twice.
+
+    A group's name stands over the first of its columns, or over each.
+    """
+    width = max(_width(groups), _width(names))
+    upper, lower = ([*(cell.strip() for cell in row), *[""] * width][:width] for row in (groups, names))
+    twice = {name for name, count in Counter(lower).items() if name and count > 1}
+    found, group = [], ""
+    for above, name in zip(upper, lower, strict=True):
+        group = above or group
+        found.append(f"{group} {name}".strip() if name in twice and group != name else name or above)
+    return tuple(" ".join(name.split()) for name in found)
+
+
+def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[str, ...] | None:
+    """The names of columns where a row that was taken for the header names groups, and the row below it the columns.
+
+    Raises:
+        InputError: It may be so, and can't be told.
+    """
+    names = [cell.strip() for cell in body[0]]
+    filled = {place for place, name in enumerate(names) if name}
+    cells = [*head, *[""] * len(names)]
+    again = [place for place in filled if place and cells[place] and cells[place] == cells[place - 1]]
+    grouped = again or any(not cells[place] for place in filled)
+    if len(body) < 4 or len(filled) < 2 or not _is_group_row(head) or not grouped or names == cells[: len(names)]:
+        return None
+    if any(kind.fullmatch(name) for name in names for kind in _KINDS.values()):
+        return None  # a record: its number, picture or date says so
+    columns = {place: _column(body[1:], place) for place in filled}
+    if any(names[place] in column for place, column in columns.items()):
+        return None
+    # Of the columns that are mostly filled some must say that it is no record, and none that it is one.
+    full = [(names[place], column) for place, column in columns.items() if 2 * len(column) > len(body)]
+    votes = [_looks_like([name], [[cell] for cell in column]) for name, column in full]
+    if any(record for _, record in votes):
+        return None
+    told = any(is_header for is_header, _ in votes)
+    if not told:
+        # No column of the records is of a kind that a name is not: only how the names stand speaks.
+        if 2 * len(set(filter(None, head))) <= len(filled) and len(filled) > 3 and again:
+            alike = f"line {line} names several columns alike ({cells[again[0]]})"
+            raise InputError(f"{alike}, and line {line + 1} may hold their names: {_ASK}")
+        return None
+    return _put_together(head, names)
 
 
 # -- a cell less than the rows -----------------------------------------------------------------------------------------

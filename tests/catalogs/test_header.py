@@ -219,4 +219,44 @@ def test_every_row_is_kept_or_counted(rows: list[list[str]], above: list[str], h
             left_out += problem.count
         elif problem.what.startswith("no header"):
             is_header = 0
+        elif "are the header, put together" in problem.what:
+            is_header = 2
     assert len(catalog.table) + left_out + is_header == filled
+
+
+NAMES = ["Inv.Nr.", "Title", "Artist Name", "Artist Life", "Image File", "Image Name"]
+GROUPED = [f"19{n:02d}.{n},W{n},Maker {n},18{n:02d},{n}.jpg,Picture {n}" for n in range(8)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["Inv.Nr.,Title,Artist,,Image,", ",,Name,Life,File,Name"],
+        ["Inv.Nr.,,Artist,,Image,", ",Title,Name,Life,File,Name"],
+        ["Inv.Nr.,Title,Artist,Artist,Image,Image", "Inv.Nr.,Title,Name,Life,File,Name"],
+        [",Work,Artist,,Image,", "Inv.Nr.,Title,Name,Life,File,Name"],
+        [",,Artist,,Image,", "Inv.Nr.,Title,Name,Life,File,Name"],
+        ["Collection report,,,,,", "Inv.Nr.,Title,Artist,,Image,", ",,Name,Life,File,Name"],
+    ],
+)
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_a_header_of_two_rows(rows: list[str], mark: str) -> None:
+    catalog = read("\n".join([*rows, *GROUPED]).replace(",", mark))
+    names = catalog.table.column_names
+    # What stands once keeps its own name.
+    assert names == ["Inv.Nr.", "Title", "Artist Name", "Life", "File", "Image Name"]
+    assert len(catalog.table) == 8
+    assert catalog.table["Inv.Nr."].to_pylist() == [f"19{n:02d}.{n}" for n in range(8)]
+    assert catalog.lines.tolist() == list(range(len(rows) + 1, len(rows) + 9))
+    assert f"lines {len(rows) - 1} and {len(rows)} are the header, put together" in said(catalog)
+    second = read("\n".join([*rows, *GROUPED]).replace(",", mark), header_line=len(rows))
+    assert len(second.table) == 8
+
+
+def test_rows_that_are_no_second_header() -> None:
+    rows = ["Nr,Title,Title,", *(f"{n},a{n} x,b{n} x,{'?' if n < 2 else n}" for n in range(9))]
+    assert len(read("\n".join(rows)).table) == 9  # names that stand twice or are missing are an ordinary header's
+    texts = ["Work,Work,Person,Person", "Title,Medium,Name,Place", *("a,b,c,d" for _ in range(4))]
+    with pytest.raises(InputError, match=r"line 1 names several columns alike \(Work\), and line 2 may"):
+        read("\n".join(texts))
+    assert len(read("\n".join(texts), header_line=2).table) == 4
