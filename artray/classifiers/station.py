@@ -23,7 +23,7 @@ from artray.classifiers.fold_ensemble import write_fold_ensemble
 from artray.classifiers.loop import ClassifierTraining, Refit, train_worker
 from artray.classifiers.metrics import one_hot
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
+from artray.engine.worker_group import CHECKPOINTS, WorkerGroup, Workers, join_cluster, remove_checkpoints
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
@@ -35,7 +35,7 @@ _WRITTEN = (
     r"folds/\d+/bundle\.json",
     r"(folds/\d+/)?(model\.keras|evaluation\.json|history\.json|predictions\.parquet)",
     r"(folds/\d+/)?tensorboard/(training|refit)/events\.out\.tfevents\.[^/]+",
-    rf"(folds/\d+/)?{TRAINING}/.+",
+    rf"(folds/\d+/)?{CHECKPOINTS}",
 )
 
 
@@ -134,7 +134,7 @@ def train(options: TrainOptions) -> Counts:
     if options.finalize:
         console.say("fitting again on all parts")
         _refit(options, config, out, source)
-    (out / TRAINING).remove()
+    remove_checkpoints(out)
     return _summary(out, config)
 
 
@@ -183,7 +183,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, out: Location, sour
                 config=told, examples=dealt, standardize=standardization(dealt), out=member, source=source
             ),
         )
-        (member / TRAINING).remove()
+        remove_checkpoints(member)
     with cluster.unwrapped_errors():
         task = ray.remote(write_fold_ensemble).options(
             num_cpus=min(1, cluster.cpus()), num_gpus=options.gpus_per_worker

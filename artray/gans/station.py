@@ -11,11 +11,11 @@ from artray import console
 from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
+from artray.engine.worker_group import CHECKPOINTS, WorkerGroup, Workers, join_cluster, remove_checkpoints
 from artray.gans.config import read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import GanTraining, train_worker
-from artray.gans.sampling import WRITTEN
+from artray.gans.sampling import EMBEDDED, WRITTEN
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
 
@@ -28,7 +28,8 @@ _WRITTEN = (
     r"page/((page|evaluation|gan)\.css|index\.html)",
     r"page/pictures/(epoch-\d+|nearest-\d+-(generated|work)|interpolation|arithmetic|classes|samples)\.(png|webp)",
     r"tensorboard/events\.out\.tfevents\.[^/]+",
-    rf"({TRAINING}|_scores)/.+",
+    CHECKPOINTS,
+    *(rf"_scores/(works|samples)/{name}" for name in EMBEDDED),
     *(f"generated/{name}" for name in WRITTEN),
 )
 
@@ -90,7 +91,7 @@ def train_gan(options: GanOptions) -> Counts:
     summaries = out / "tensorboard" if options.tensorboard else None
     training = GanTraining(config=config, pictures=pictures, out=out, summaries=summaries)
     group.run(train_worker, training)
-    (out / TRAINING).remove()
+    remove_checkpoints(out)
     return _summary(out)
 
 
