@@ -18,7 +18,8 @@ from datetime import datetime, timezone
 import pyarrow as pa
 
 from artray import console
-from artray.catalogs.catalog import SAVE_ANEW, Reading, load_catalog
+from artray.catalogs.catalog import SAVE_ANEW, Reading
+from artray.catalogs.folder import load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
 from artray.catalogs.targets import separate

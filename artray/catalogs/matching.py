@@ -19,7 +19,7 @@ from artray.catalogs.addresses import IIIF_REQUEST, UNUSABLE_URL, telling_parame
 from artray.catalogs.base64_names import CUT_NAME, decode_title, title_of_cut
 from artray.catalogs.catalog import mask_secrets
 from artray.catalogs.columns import Mapping, path_columns
-from artray.catalogs.file_names import UNUSABLE_FILE, refuse
+from artray.catalogs.file_names import UNUSABLE_FILE, beside_records, refuse
 from artray.catalogs.match_report import NAME_MAX, Report, Sample, printable
 from artray.catalogs.name_keys import (
     Flags,
@@ -65,7 +65,7 @@ class Match:
     report: Report
 
 
-def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
+def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, folders: pa.Array | None = None) -> Match:
     """Find each picture's row.
 
     Ways, each for the pictures that still have no row, those that the mapping allows: `file` (the path below the
@@ -79,21 +79,24 @@ def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
         pictures: One row a picture with `path` (string, below the collection's folder, separated by `/`).
         catalog: Strings only, as `read_catalog` gives it.
         mapping: Which column says what.
+        folders: For each row the folder that its file lies in, below that of the pictures: its names of files may be
+            those there.
 
     Raises:
         InputError: The catalogue lacks a column that the mapping names.
     """
     mapping.check(catalog.column_names)
-    return _Matching(pictures, catalog, mapping).run()
+    return _Matching(pictures, catalog, mapping, folders).run()
 
 
 class _Matching:
     """The state while ways of matching are tried, strictest first."""
 
-    def __init__(self, pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> None:
+    def __init__(self, pictures: pa.Table, catalog: pa.Table, mapping: Mapping, folders: pa.Array | None) -> None:
         self.pictures = pictures
         self.catalog = catalog
         self.mapping = mapping
+        self.folders = folders
         self.paths = strings(pictures["path"])
         self.row = np.full(pictures.num_rows, _NONE, np.int64)  # each picture's row, or _NONE, or _CONFLICT
         self.method = np.full(pictures.num_rows, -1, np.int16)
@@ -102,7 +105,7 @@ class _Matching:
         self.names_picture = np.zeros(catalog.num_rows, bool)  # rows with a usable file or url
         self.disputing = np.zeros(catalog.num_rows, bool)  # rows of a picture that others claim with other labels
         self.refused: dict[str, Sample] = {}
-        self.followed: dict[str, Names] = {}  # by column, the names that may be followed
+        self.followed: list[tuple[tuple[str, ...], Names]] = []  # by columns, the names that may be followed
         self.names = Names.of(pa.array([], pa.large_string()))  # those that are looked for now
         self.disputed: list[int] = []
         self.shared: list[int] = []
@@ -111,10 +114,10 @@ class _Matching:
     def run(self) -> Match:
         mapping = self.mapping
         if mapping.file is not None:
-            self._begin(self._usable(mapping.file, UNUSABLE_FILE))
+            self._begin(self._usable((mapping.file, *mapping.more_files), UNUSABLE_FILE))
             self._by_file()
         if mapping.url is not None:
-            self._begin(self._usable(mapping.url, UNUSABLE_URL))
+            self._begin(self._usable((mapping.url, *mapping.more_urls), UNUSABLE_URL))
             self._by_url()
         if mapping.object_id is not None:
             self._begin(Names.of(strings(self.catalog[mapping.object_id])))
@@ -391,23 +394,23 @@ class _Matching:
 
     # Around them
 
-    def _usable(self, column: str, unusable: dict[str, str]) -> Names:
-        """A column's names without those that must not be followed; these are counted."""
-        names = split_names(
-            strings(self.catalog[column]),
-            self.paths,
-            self.mapping.separator,
-            addresses=unusable is UNUSABLE_URL,
-        )
-        values, reasons = refuse(names.values, unusable)
-        bad = np.zeros(len(values), bool)
-        for reason, hit in reasons.items():
-            self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
-            bad |= hit
-        self.names_picture[names.rows[~bad & flags(pc.is_valid(values))]] = True
-        names.values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
-        self.followed[column] = names
-        return names
+    def _usable(self, columns: tuple[str, ...], unusable: dict[str, str]) -> Names:
+        """The names in columns without those that must not be followed; these are counted."""
+        each, is_url = [], unusable is UNUSABLE_URL
+        for column in columns:
+            names = split_names(strings(self.catalog[column]), self.paths, self.mapping.separator, addresses=is_url)
+            values, reasons = refuse(names.values, unusable)
+            bad = np.zeros(len(values), bool)
+            for reason, hit in reasons.items():
+                self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
+                bad |= hit
+            self.names_picture[names.rows[~bad & flags(pc.is_valid(values))]] = True
+            names.values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+            if self.folders is not None and not is_url:
+                names.values = beside_records(names.values, self.folders.take(pa.array(names.rows)), self.paths)
+            each.append(names)
+        self.followed.append((columns, Names.together(each)))
+        return self.followed[-1][1]
 
     def _sample(self, values: pa.Array, at: Indices) -> Sample:
         shown = mask_secrets(values.take(pa.array(at[:_EXAMPLES])).cast(pa.string())).to_pylist()
@@ -465,12 +468,12 @@ class _Matching:
         """The names of rows without a picture, and those of rows with several names that found none."""
         rows, columns, values = [], [], []
         open_rows = without.copy()
-        for column, names in self.followed.items():
+        for of, names in self.followed:
             named = flags(pc.is_valid(names.values)) & ~names.used & ~names.disputed
             several = np.bincount(names.rows, minlength=len(without)) > 1 if len(names.rows) > len(without) else without
             at = np.flatnonzero(named & (open_rows | (several & ~without))[names.rows])
             rows.append(names.rows[at])
-            columns += [column] * len(at)
+            columns += [of[place] for place in names.column[at].tolist()]
             values.append(names.values.take(pa.array(at)).cast(pa.string()))
             open_rows[names.rows[at]] = False
         row = np.concatenate([np.empty(0, np.int64), *rows])

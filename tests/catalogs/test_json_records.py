@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from artray.catalogs.catalog import Catalog, load_catalog, read_catalog
+from artray.catalogs.catalog import Catalog, read_catalog
+from artray.catalogs.folder import load_catalog
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -166,7 +167,7 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     assert catalog.form == "7 JSON files"
     assert [str(problem) for problem in catalog.problems] == ["files that are not JSON, left out (broken.json): 1"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="a folder as catalogue holds JSON files, and there are none"):
+    with pytest.raises(InputError, match="a folder as catalogue holds JSON files or tables, and there are none"):
         load_catalog(Location.parse(str(tmp_path / "empty")))
     with pytest.raises(InputError, match=r"nowhere\.json: not found"):
         load_catalog(Location.parse(str(tmp_path / "nowhere.json")))
