@@ -188,9 +188,9 @@ def described(folder: Path, form: str) -> None:
 @pytest.mark.parametrize("form", ["csv", "jsonl", "sidecars"])
 @pytest.mark.parametrize("place", ["pics", ".", "pics/test"])
 def test_names_are_relative_to_their_own_files_folder(tmp_path: Path, form: str, place: str) -> None:
-    described(tmp_path, form)
-    (tmp_path / "pics" / "notes.csv").write_text("a,b\n1,2\n")  # no metadata
-    rows = run(tmp_path, place)
+    described(tmp_path / "data", form)
+    (tmp_path / "data" / "pics" / "notes.csv").write_text("a,b\n1,2\n")  # no metadata
+    rows = run(tmp_path, f"data/{place}", images=str(tmp_path / "data" / "pics"))
     told = {row["image_uri"].split("/pics/")[1]: row["label"] for row in rows}
     for path, label in told.items():
         part, number = path[:-4].split("/000")
