@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.cells import AddProblem, Lines, Raw, text_column
+from artray.catalogs.continued_rows import fill_down
 from artray.catalogs.delimited import read_delimited
 from artray.catalogs.encodings import codec, decode_text
 from artray.catalogs.formulas import seen
@@ -196,7 +197,7 @@ def read_bytes(data: bytes, name: str, reading: Reading) -> Catalog:
         elif len(data) > limit:
             raise InputError(f"larger than {limit:,} bytes: --max-catalog-mb raises the limit")
         raw = _raw(data, suffix, problems, replace(reading, max_bytes=limit))
-        return as_catalog(raw, problems, list_texts=reading.list_texts)
+        return as_catalog(raw, problems, list_texts=reading.list_texts, rows_go_on=suffix in _TEXT | {".xlsx"})
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
@@ -273,8 +274,14 @@ def _unpacked(data: bytes, limit: int) -> bytes:
 # -- from raw cells to the table ---------------------------------------------------------------------------------------
 
 
-def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True) -> Catalog:
+def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go_on: bool = False) -> Catalog:
     """The table of what a reader of a format hands on.
+
+    Args:
+        raw: That.
+        problems: Takes what was repaired or left out.
+        list_texts: See `Reading`.
+        rows_go_on: Rows may go on with the record above.
 
     Raises:
         InputError: A value is nested too deeply.
@@ -286,6 +293,8 @@ def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True) -> Cata
         for column_name, column in zip(_column_names(raw.header, problems), raw.columns, strict=True)
     }
     table, lines = _normalize(pa.table(columns), raw.lines, problems)
+    if rows_go_on:
+        table = fill_down(table, lines, problems)
     if list_texts:
         table = read_list_texts(table, problems)
     return Catalog(table, lines, raw.form, tuple(problems.found))

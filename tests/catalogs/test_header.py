@@ -260,3 +260,28 @@ def test_rows_that_are_no_second_header() -> None:
     with pytest.raises(InputError, match=r"line 1 names several columns alike \(Work\), and line 2 may"):
         read("\n".join(texts))
     assert len(read("\n".join(texts), header_line=2).table) == 4
+
+
+def test_rows_that_go_on_with_the_record_above() -> None:
+    rows = ["id,title,artist,file,view"]
+    for n in range(6):
+        rows += [f"k{n},T{n},Maker {n},k{n}_1.jpg,front", f",,,k{n}_2.jpg,back"]
+    rows.append(",,,k5_3.jpg,")
+    catalog = read("\n".join(rows))
+    assert catalog.table["title"].to_pylist() == [*(f"T{n}" for n in range(6) for _ in "ab"), "T5"]
+    assert catalog.table["id"][-1].as_py() == "k5"
+    assert catalog.table["view"].null_count == 1
+    told = "rows with 'file', 'view' alone go on with the record above, its cells taken for them: 7 (line 3, 5, 7"
+    assert told in said(catalog)
+
+
+@pytest.mark.parametrize("name", ["IMG_{n}.jpg", "{n}.jpg", "https://m.test/scan?n={n}"])
+def test_rows_that_may_be_pictures_nobody_has_described_are_said(name: str) -> None:
+    rows = ["id,title,artist,file"]
+    for n in range(6):
+        rows += [f"k{n},T{n},Maker {n},{name.format(n=2 * n + 20)}", f",,,{name.format(n=2 * n + 21)}"]
+    catalog = read("\n".join(rows))
+    assert catalog.table["title"].null_count == 6
+    assert "rows with 'file' alone may go on with the record above; write its cells into them if so: 6" in said(catalog)
+    subjects = ["id,title,subject", *(row for n in range(5) for row in (f"{n},T{n},sea", ",,ship"))]
+    assert "rows with 'subject' alone may go on with the record above" in said(read("\n".join(subjects)))
