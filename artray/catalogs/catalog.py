@@ -27,6 +27,7 @@ from artray.catalogs.json_records import read_json
 from artray.catalogs.lists import read_list_texts
 from artray.catalogs.matlab import read_mat
 from artray.catalogs.parquet import read_parquet
+from artray.catalogs.spoilt_numbers import report_spoilt
 from artray.catalogs.unicode import as_utf8, nfc
 from artray.catalogs.workbook import read_workbook
 from artray.errors import InputError
@@ -281,7 +282,7 @@ def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go
         raw: That.
         problems: Takes what was repaired or left out.
         list_texts: See `Reading`.
-        rows_go_on: Rows may go on with the record above.
+        rows_go_on: It is of people: a spreadsheet may have spoilt numbers, and rows may go on with the record above.
 
     Raises:
         InputError: A value is nested too deeply.
@@ -294,6 +295,7 @@ def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go
     }
     table, lines = _normalize(pa.table(columns), raw.lines, problems)
     if rows_go_on:
+        report_spoilt(table, lines, problems)
         table = fill_down(table, lines, problems)
     if list_texts:
         table = read_list_texts(table, problems)

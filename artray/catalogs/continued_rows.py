@@ -59,10 +59,10 @@ def _keys(table: pa.Table, empty: dict[str, Flags]) -> list[str]:
     """Columns that may tell records apart: the first row has a value, some have none, and no value stands twice."""
     found: list[str] = []
     for name, none in empty.items():
-        if len(none) > 2 and not none[0] and none.any() and len(found) < _KEYS:
-            # Most columns are told by their first rows.
-            if all(_all_differ(column) for column in (table[name].slice(0, 1000), table[name])):
-                found.append(name)
+        may_be = len(none) > 2 and not none[0] and none.any() and len(found) < _KEYS
+        # Most columns are told by their first rows.
+        if may_be and _all_differ(table[name].slice(0, 1000)) and _all_differ(table[name]):
+            found.append(name)
     return found
 
 

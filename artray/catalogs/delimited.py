@@ -104,6 +104,7 @@ def read_delimited(
     text = decoded.text.lstrip("\ufeff")
     if "\r" in text and "\n" not in text:
         text = text.replace("\r", "\n")
+    text = text.replace("\n\ufeff", "\n")  # of files that were put one behind the other
     hint = _SEPARATOR_HINT.match(text)
     first_line = 1
     if hint:

@@ -99,6 +99,9 @@ def _read_jsons(place: Location, uris: Sequence[str], reading: Reading) -> Catal
         except InputError:
             broken.append(place.relative(uri))
             continue
+        if len(of_file) == 1 and isinstance(of_file[0][1], dict) and _NAME not in of_file[0][1]:
+            own = re.sub(r"(?i)\.(json|jsonl|ndjson)$", "", uri.rpartition("/")[2])
+            of_file = [(line, {**value, _NAME: own}) for line, value in of_file if isinstance(value, dict)]
         if several:
             of_file = [(line, _with_folder(value, place.relative(uri.rpartition("/")[0]))) for line, value in of_file]
         found += [(len(found) + number, value) for number, (_, value) in enumerate(of_file, 1)]
@@ -117,6 +120,7 @@ def _read_jsons(place: Location, uris: Sequence[str], reading: Reading) -> Catal
     return replace(catalog, folders=pa.array(told, pa.string()).filter(pa.array(kept)))
 
 
+_NAME = "record_file"  # a record's own file may be called as its picture
 _FOLDER = "\0folder"  # in records as they go from their files to a table
 
 

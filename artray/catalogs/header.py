@@ -89,7 +89,7 @@ def find_header(
         if _filled(rows[skip - 1]) > 1:
             raise InputError(f"line {lines[skip - 1]} or line {lines[skip]} may be the header: {_ASK}")
     if is_header or data is None:
-        return Header(skip, said=above)
+        return Header(skip, said=(*above, *_second_line(body, lines[skip + 1])))
     width = max(_width(row) for row in rows)
     said_so = f"no header: line {lines[0]} looks like a record ({data}); the columns are column_1 to column_{width}"
     return Header(0, _numbered(width), False, (f"{said_so} (--header-line {lines[0]} makes it the header)",))
@@ -170,17 +170,9 @@ def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[s
     grouped = again or any(not cells[place] for place in filled)
     if len(body) < 4 or len(filled) < 2 or not _is_group_row(head) or not grouped or names == cells[: len(names)]:
         return None
-    if any(kind.fullmatch(name) for name in names for kind in _KINDS.values()):
-        return None  # a record: its number, picture or date says so
-    columns = {place: _column(body[1:], place) for place in filled}
-    if any(names[place] in column for place, column in columns.items()):
+    told = _against_a_record(names, body[1:])
+    if told is None:
         return None
-    # Of the columns that are mostly filled some must say that it is no record, and none that it is one.
-    full = [(names[place], column) for place, column in columns.items() if 2 * len(column) > len(body)]
-    votes = [_looks_like([name], [[cell] for cell in column]) for name, column in full]
-    if any(record for _, record in votes):
-        return None
-    told = any(is_header for is_header, _ in votes)
     if not told:
         # No column of the records is of a kind that a name is not: only how the names stand speaks.
         if 2 * len(set(filter(None, head))) <= len(filled) and len(filled) > 3 and again:
@@ -188,6 +180,27 @@ def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[s
             raise InputError(f"{alike}, and line {line + 1} may hold their names: {_ASK}")
         return None
     return _put_together(head, names)
+
+
+def _against_a_record(row: Sequence[str], below: Sequence[Row]) -> int | None:
+    """How many columns say that a row is no record, as those below are; None where anything says that it is one."""
+    filled = {place: cell for place, cell in enumerate(row) if cell}
+    if any(kind.fullmatch(cell) for cell in filled.values() for kind in _KINDS.values()):
+        return None
+    columns = {place: _column(below, place) for place in filled}
+    if any(filled[place] in column for place, column in columns.items()):
+        return None
+    full = [(filled[place], column) for place, column in columns.items() if 2 * len(column) > len(below)]
+    votes = [_looks_like([cell], [[other] for other in column]) for cell, column in full]
+    return None if any(record for _, record in votes) else sum(is_header for is_header, _ in votes)
+
+
+def _second_line(body: Sequence[Row], line: int) -> tuple[str, ...]:
+    """A word on a first record that seems to be none: labels of the columns, or their units."""
+    first = [cell.strip() for cell in body[0]]
+    if len(body) < 4 or re.search("[0-9]", "".join(first)) or (_against_a_record(first, body[1:]) or 0) < 2:
+        return ()
+    return (f"line {line} looks like names or units of the columns, not like a record, but is read as one",)
 
 
 # -- a cell less than the rows -----------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from artray.catalogs.addresses import IIIF_REQUEST, UNUSABLE_URL, telling_parameter
 from artray.catalogs.base64_names import CUT_NAME, decode_title, title_of_cut
 from artray.catalogs.catalog import mask_secrets
-from artray.catalogs.columns import Mapping, path_columns
+from artray.catalogs.columns import IMAGE_SUFFIX, Mapping, path_columns
 from artray.catalogs.file_names import UNUSABLE_FILE, beside_records, refuse
+from artray.catalogs.match_counts import column_counts, row_names
 from artray.catalogs.match_report import NAME_MAX, Report, Sample, printable
 from artray.catalogs.name_keys import (
     Flags,
@@ -151,6 +152,8 @@ class _Matching:
         self._by_end("file, other folder", keys, row_keys)
         keys, row_keys = self._left(keys, row_keys)
         self._by_end("file, other suffix", without_suffix(keys), without_suffix(row_keys), whole=True)
+        if any_true(pc.match_substring_regex(twice := without_suffix(keys), IMAGE_SUFFIX)):  # 12.tif.jpg
+            self._by_end("file, other suffix", without_suffix(twice), without_suffix(row_keys), whole=True)
         keys, row_keys = self._left(keys, row_keys)
         self._by_end("file, repaired name", repaired(keys, paths), repaired(row_keys, files), whole=True)
         keys, row_keys = self._left(keys, row_keys)
@@ -347,6 +350,7 @@ class _Matching:
         pictures_of = np.bincount(picture_codes, minlength=count)
         if one_to_one:
             first_name[pictures_of > 1] = _NONE
+            names.crowded[free_names[(pictures_of > 1)[row_codes]]] = True
         doubled = np.flatnonzero(several_rows & (first_name >= 0) & (pictures_of > 0))
         if len(doubled) and self.mapping.on_conflict == "leave":
             is_doubled = np.zeros(count, bool)
@@ -426,7 +430,7 @@ class _Matching:
         shared_rows = np.flatnonzero(np.bincount(self.row[has_row], minlength=self.catalog.num_rows) > 1)
         without = ~self.matched & ~self.disputing
         disputed = np.asarray(self.disputed, np.int64)
-        columns = self._column_counts()
+        columns = column_counts(self.catalog, self.matched)
         ids = strings(self.catalog[self.mapping.object_id]) if self.mapping.object_id else self.paths.slice(0, 0)
         filled, different, _ = columns[self.mapping.object_id] if self.mapping.object_id else (0, 0, 0)
         repeated = ids.slice(0, 0)
@@ -435,6 +439,8 @@ class _Matching:
             several = pc.greater(pc.struct_field(counts_of_ids, "counts"), 1)
             repeated = pc.struct_field(counts_of_ids, "values").filter(several)
         missing = self._missing(without)
+        of_names = [names.values.filter(pa.array(names.crowded & ~names.used)) for _, names in self.followed]
+        crowded = pa.concat_arrays([strings(values) for values in of_names] or [self.paths.slice(0, 0)])
         in_part = flags(pc.invert(pc.is_in(missing["row"], value_set=pa.array(np.flatnonzero(without)))))
         _, first_names = np.unique(missing["row"].to_numpy(), return_index=True)
         counts = np.bincount(self.method[has_row], minlength=len(self.methods)).tolist()
@@ -458,7 +464,8 @@ class _Matching:
             pictures_unmatched=self._sample(self.paths, np.flatnonzero(self.row == _NONE)),
             pictures_shared=self._sample(self.paths, np.asarray(self.shared, np.int64)),
             pictures_disputed=self._sample(self.paths, disputed),
-            rows_shared=self._sample(self._row_names(), shared_rows),
+            rows_shared=self._sample(row_names(self.catalog, self.mapping), shared_rows),
+            names_crowded=self._sample(crowded, np.arange(len(crowded))),
             names_too_long=self.names_too_long,
             columns=columns,
         )
@@ -469,7 +476,7 @@ class _Matching:
         rows, columns, values = [], [], []
         open_rows = without.copy()
         for of, names in self.followed:
-            named = flags(pc.is_valid(names.values)) & ~names.used & ~names.disputed
+            named = flags(pc.is_valid(names.values)) & ~names.used & ~names.disputed & ~names.crowded
             several = np.bincount(names.rows, minlength=len(without)) > 1 if len(names.rows) > len(without) else without
             at = np.flatnonzero(named & (open_rows | (several & ~without))[names.rows])
             rows.append(names.rows[at])
@@ -481,18 +488,3 @@ class _Matching:
         value = pa.concat_arrays([pa.array([], pa.string()), *values]).take(pa.array(order))
         column_names = pa.array(columns, pa.string()).take(pa.array(order))
         return pa.table({"row": row[order], "column": column_names, "value": mask_secrets(value)})
-
-    def _row_names(self) -> pa.Array:
-        """A name for each row to show: its id, or else what it is matched by."""
-        mapping = self.mapping
-        names = [mapping.object_id, mapping.file, mapping.url, mapping.title, *mapping.folder.values()]
-        columns = [strings(self.catalog[name]) for name in names if name is not None]
-        return pc.coalesce(*columns, "?") if columns else pa.array(["?"] * self.catalog.num_rows, pa.large_string())
-
-    def _column_counts(self) -> dict[str, tuple[int, int, int]]:
-        counts = {}
-        for name, column in zip(self.catalog.column_names, self.catalog.columns, strict=True):
-            filled = flags(pc.is_valid(column))
-            different: int = pc.count_distinct(column).as_py()
-            counts[name] = (int(filled.sum()), different, int((filled & self.matched).sum()))
-        return counts

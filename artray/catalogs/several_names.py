@@ -33,6 +33,7 @@ class Names:
         used: Which of them have found a picture.
         disputed: Which of them name a picture that another row claims, with other labels.
         column: In which of the columns each stands.
+        crowded: Which of them fit several pictures, and so decided nothing.
     """
 
     rows: Indices
@@ -40,13 +41,15 @@ class Names:
     used: Flags
     disputed: Flags
     column: Indices
+    crowded: Flags
 
     @classmethod
     def of(cls, values: pa.Array, rows: Indices | None = None) -> "Names":
         """Names that no picture was found for yet; one a row unless `rows` says of which row each is."""
         found = np.arange(len(values)) if rows is None else rows
         none = np.zeros(len(values), bool)
-        return cls(found, values, none, none.copy(), np.zeros(len(values), np.int64))
+        column = np.zeros(len(values), np.int64)
+        return cls(found, values, used=none, disputed=none.copy(), column=column, crowded=none.copy())
 
     @classmethod
     def together(cls, columns: Sequence["Names"]) -> "Names":

@@ -24,6 +24,7 @@ from artray.catalogs.formulas import hyperlink, target
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
 from artray.catalogs.number_formats import shown_date, shown_number
 from artray.catalogs.roles import DATES, folded
+from artray.catalogs.spoilt_numbers import OF_A_NUMBER
 from artray.errors import InputError
 
 _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
@@ -212,17 +213,12 @@ def _table(rows: Rows, header_line: int | None, problem: AddProblem) -> tuple[li
     return names, lines, records
 
 
-_NUMBERED = re.compile(
-    r"(?i)\b(id|no|nr|num|number|inv|inventory|accession|acc|object|identifier|signatur|numéro)\b|nummer|número"
-)
-
-
 def _report_dates(name: str | None, column: Sequence[object], lines: Sequence[int], problem: AddProblem) -> None:
     """Say where a spreadsheet has made dates of what may have been numbers: `1912.5.3`."""
     dates = [line for line, value in zip(lines, column, strict=True) if isinstance(value, _Date)]
     filled = sum(value is not None for value in column)
     is_date = name is not None and folded(name) in DATES
-    if dates and not is_date and (len(dates) < filled or (name and _NUMBERED.search(name))):
+    if dates and not is_date and (len(dates) < filled or (name and OF_A_NUMBER.search(name))):
         problem(f"column {name!r} holds dates, which may have been numbers; now as {_first_date(column)}", dates)
 
 

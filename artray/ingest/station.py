@@ -438,5 +438,6 @@ def _given_test(rows: Rows, test_from: str) -> list[bool]:
         if len(ids) > sum(given):
             console.say(f"{flag}: {len(ids) - sum(given):,} of its {len(ids):,} ids are not in the collection")
     if not any(given):
-        raise InputError(f"{flag}: no row is in it")
+        told = ", ".join(map(repr, sorted({*filter(None, rows.column(column).to_pylist())})[:8])) if equals else ""
+        raise InputError(f"{flag}: no row is in it{f' (the column holds {told})' if told else ''}")
     return given

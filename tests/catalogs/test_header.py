@@ -285,3 +285,28 @@ def test_rows_that_may_be_pictures_nobody_has_described_are_said(name: str) -> N
     assert "rows with 'file' alone may go on with the record above; write its cells into them if so: 6" in said(catalog)
     subjects = ["id,title,subject", *(row for n in range(5) for row in (f"{n},T{n},sea", ",,ship"))]
     assert "rows with 'subject' alone may go on with the record above" in said(read("\n".join(subjects)))
+
+
+def test_a_second_line_of_names_or_units_is_said() -> None:
+    rows = [f"{n},T{n},{n + 10},a{n}.jpg" for n in range(8)]
+    for second in ("Object number,Title,Height,Image file", ",,cm,"):
+        catalog = read("\n".join(["objectnumber,title,height,image", second, *rows]))
+        told = "line 2 looks like names or units of the columns" in said(catalog)
+        assert (len(catalog.table), told) == (9, second.startswith("Object"))
+    unknown = read("\n".join(["id,title,height,image", "k1,Sea,unknown,lost", *rows]))
+    assert "looks like names" not in said(unknown)
+
+
+def test_files_put_together_with_their_marks() -> None:
+    part = "\ufeffid,title\n" + "".join(f"{n},T{n}\n" for n in range(3))
+    catalog = read(part + part)
+    assert len(catalog.table) == 6
+    assert "rows that repeat the header, left out: 1 (line 5)" in said(catalog)
+
+
+def test_numbers_that_a_spreadsheet_has_spoilt_are_said() -> None:
+    rows = [f"1.956E+11,{n + 1}-Dec,{n + 1}-Dec" for n in range(3)]
+    told = said(read("\n".join(["barcode,Inv. No.,shown", *rows])))
+    assert "column 'barcode' holds numbers cut to powers of ten" in told
+    assert "column 'Inv. No.' holds dates that a spreadsheet may have made of numbers" in told
+    assert "'shown' holds dates" not in told

@@ -232,3 +232,28 @@ def test_a_folder_of_tables_is_one_catalogue_if_they_are_alike(
         InputError, match=r"its tables have other columns: 0\.csv \(file, title, a, …\) and artists\.csv"
     ):
         run(tmp_path, "years")
+
+
+def test_json_files_called_as_their_pictures(tmp_path: Path) -> None:
+    for part in ("a", "b"):
+        pictures(tmp_path, *(f"{part}/{n}.jpg" for n in range(3)))
+        for n in range(3):
+            file = tmp_path / "pics" / part / (f"{n}.jpg.json" if part == "a" else f"{n}.json")
+            file.write_text(json.dumps({"title": f"{part} {n}"}))
+    rows = run(tmp_path, "pics")
+    assert [row["title"] for row in rows] == [f"{part} {n}" for part in "ab" for n in range(3)]
+
+
+def test_a_test_part_that_is_empty_names_what_there_is(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "c.csv").write_text("file,part\na.jpg,Train\nb.jpg,Test\n")
+    with pytest.raises(InputError, match=r"part=test: no row is in it \(the column holds 'Test', 'Train'\)"):
+        run(tmp_path, "c.csv", test_from="part=test")
+
+
+def test_marks_for_the_same_as_above_are_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures(tmp_path, *(f"{n}.jpg" for n in range(4)))
+    (tmp_path / "c.csv").write_text("file,kind\n0.jpg,Cubism\n1.jpg,idem\n2.jpg,〃\n3.jpg,do it\n")
+    rows = run(tmp_path, "c.csv", label={"kind": "kind"})
+    assert [row["kind"] for row in rows] == ["Cubism", None, None, "do it"]
+    assert "kind: empty: 2" in capsys.readouterr().err
