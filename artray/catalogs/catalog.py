@@ -5,9 +5,10 @@ them being changed by a guessed type. What was repaired, left out or looks wrong
 """
 
 import gzip
+import os
 import unicodedata
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -18,24 +19,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.cells import AddProblem, Lines, Raw, text_column
+from artray.catalogs.continued_rows import fill_down
 from artray.catalogs.delimited import read_delimited
-from artray.catalogs.encodings import Decoded, codec, decode_text
-from artray.catalogs.json_records import Document, documents, read_json, records
+from artray.catalogs.encodings import codec, decode_text
+from artray.catalogs.formulas import seen
+from artray.catalogs.json_records import read_json
 from artray.catalogs.lists import read_list_texts
 from artray.catalogs.matlab import read_mat
 from artray.catalogs.parquet import read_parquet
+from artray.catalogs.spoilt_numbers import report_spoilt
 from artray.catalogs.unicode import as_utf8, nfc
 from artray.catalogs.workbook import read_workbook
 from artray.errors import InputError
-from artray.storage import Location, read_many
-from artray.storage.faults import ReadError
+from artray.storage import Location
 
 MAX_BYTES = 4 << 30
 _PACKED_BYTES = 256 << 20  # a compressed file may always unpack to so many …
 _PACKED_RATIO = 100  # … and to so many times its size
 SAVE_ANEW = "where letters are wrong, save it as UTF-8"  # of files that no flag is about
 _LONG_CELL = 1 << 20
-_BATCH = 256  # files read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,36 @@ class Catalog:
         lines: Each row's line in the file (see `Problem.lines`), int64.
         form: How it was read, for example "UTF-8, cells separated by ','".
         problems: What was repaired, left out or looks wrong.
+        folders: Of a folder of files the folder below it that each row's file lies in; None for a single file.
     """
 
     table: pa.Table
     lines: Lines
     form: str
     problems: tuple[Problem, ...]
+    folders: pa.Array | None = None
+
+    def folders_below(self, place: Location, images: Location) -> pa.Array | None:
+        """For each row the folder that its file lies in, below that of the pictures; empty: in that itself.
+
+        Args:
+            place: Where the catalogue was read from.
+            images: Where the pictures lie.
+
+        Returns:
+            None where all are empty, or where a single file lies elsewhere. Of a folder elsewhere the folders below it.
+        """
+        base = place if self.folders is not None else place.parent
+        at, root = (each.uri if each.is_s3 else os.path.realpath(each) for each in (base, images))
+        folders = self.folders if self.folders is not None else pa.repeat("", len(self.table))
+        if f"{at}/".startswith(f"{root}/"):
+            before = at[len(root) + 1 :]
+            folders = pc.binary_join_element_wise(before, folders, "/") if before else folders
+            folders = pc.utf8_trim(folders, "/")
+        elif root.startswith(f"{at}/"):
+            within = pc.starts_with(pc.binary_join_element_wise(folders, "", "/"), f"{root[len(at) + 1 :]}/")
+            folders = pc.if_else(within, pc.utf8_slice_codeunits(folders, len(root) - len(at)), "")
+        return folders if pc.any(pc.not_equal(folders, ""), min_count=0).as_py() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +124,14 @@ class Reading:
     list_texts: bool = True
 
 
-class _Problems:
+class Problems:
     """Collects problems in the order in which they are met."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
     def __call__(self, what: str, lines: Lines | list[int] | None = None) -> None:
+        """Add one; see `artray.catalogs.cells.AddProblem`."""
         if lines is None:
             self.found.append(Problem(what, 0))
         elif len(lines):
@@ -141,48 +168,28 @@ def read_catalog(
         InputError: The file can't be read as a catalogue.
     """
     reading = Reading(encoding, sheet, records, header_line, max_bytes)
-    return _read(file.read(), name, reading)
-
-
-def load_catalog(place: Location, reading: Reading = Reading()) -> Catalog:
-    """Read a catalogue from its place: a file as by `read_catalog`, or a folder of JSON files.
-
-    Raises:
-        InputError: It is not there, or can't be read as a catalogue.
-    """
-    if PurePosixPath(place.name).suffix.lower() in _SUFFIXES or not _is_folder(place):
-        _refuse_large(place, reading)
-        return _read(place.read_bytes(), str(place), reading)
-    return _read_folder(place, reading)
-
-
-def _refuse_large(place: Location, reading: Reading) -> None:
-    """Refuse a file before it is in memory; one that is not there is left to whoever reads it."""
-    fs, path = place.filesystem()
-    limit = reading.max_bytes or MAX_BYTES
-    if fs.exists(path) and (fs.size(path) or 0) > limit:
-        raise InputError(f"{place}: larger than {limit:,} bytes: --max-catalog-mb raises the limit")
-
-
-def _is_folder(place: Location) -> bool:
-    fs, path = place.filesystem()
-    return bool(fs.isdir(path))
+    return read_bytes(file.read(), name, reading)
 
 
 _TEXT = frozenset((".csv", ".tsv", ".tab", ".txt"))
-_JSON = frozenset((".json", ".jsonl", ".ndjson"))
-_SUFFIXES = _TEXT | _JSON | {".mat", ".parquet", ".xlsx", ".gz"}
+JSON = frozenset((".json", ".jsonl", ".ndjson"))
+SUFFIXES = _TEXT | JSON | {".mat", ".parquet", ".xlsx", ".gz"}
 
 
-def _read(data: bytes, name: str, reading: Reading) -> Catalog:
+def read_bytes(data: bytes, name: str, reading: Reading) -> Catalog:
+    """Read a file's bytes as `read_catalog` does.
+
+    Raises:
+        InputError: They can't be read as a catalogue.
+    """
     suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
     compressed = suffixes[-1:] == [".gz"]
     suffix = "".join((suffixes[:-1] if compressed else suffixes)[-1:])
-    if suffix not in _SUFFIXES - {".gz"} or (compressed and suffix not in _TEXT | _JSON):
-        known = ", ".join(sorted(_SUFFIXES - {".gz"}))
-        raise InputError(f"{name}: a catalogue is one of {known} (text also with .gz), or a folder of JSON files")
-    _refuse_foreign(suffix, name, reading)
-    problems = _Problems()
+    if suffix not in SUFFIXES - {".gz"} or (compressed and suffix not in _TEXT | JSON):
+        known = ", ".join(sorted(SUFFIXES - {".gz"}))
+        raise InputError(f"{name}: a catalogue is one of {known} (text also with .gz), or a folder of such files")
+    refuse_foreign(suffix, name, reading)
+    problems = Problems()
     try:
         packed = max(_PACKED_BYTES, _PACKED_RATIO * len(data))
         limit = reading.max_bytes or min(MAX_BYTES, packed if compressed or suffix == ".xlsx" else MAX_BYTES)
@@ -191,22 +198,22 @@ def _read(data: bytes, name: str, reading: Reading) -> Catalog:
         elif len(data) > limit:
             raise InputError(f"larger than {limit:,} bytes: --max-catalog-mb raises the limit")
         raw = _raw(data, suffix, problems, replace(reading, max_bytes=limit))
-        return _catalog(raw, problems, list_texts=reading.list_texts)
+        return as_catalog(raw, problems, list_texts=reading.list_texts, rows_go_on=suffix in _TEXT | {".xlsx"})
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 
 
-def _refuse_foreign(suffix: str, name: str, reading: Reading) -> None:
+def refuse_foreign(suffix: str, name: str, reading: Reading) -> None:
     """Refuse what the user says of a file of another format: it would change nothing, unsaid."""
     if reading.sheet is not None and suffix != ".xlsx":
         raise InputError(f"{name}: only an .xlsx file has sheets")
-    if reading.records is not None and suffix not in _JSON:
+    if reading.records is not None and suffix not in JSON:
         raise InputError(f"--records {reading.records}: {name} is not JSON")
     if reading.header_line is not None and suffix not in _TEXT | {".xlsx"}:
         raise InputError(f"--header-line {reading.header_line}: {name} has no header")
     if reading.encoding is not None:
         codec(reading.encoding)
-        if suffix not in _TEXT | _JSON:
+        if suffix not in _TEXT | JSON:
             raise InputError(f"--encoding {reading.encoding}: {name} is not text")
 
 
@@ -214,8 +221,8 @@ def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw
     if suffix in _TEXT:
         text = read_delimited(data, problem, encoding=reading.encoding, header_line=reading.header_line)
         _say_doubt(text.form.partition(",")[0], text.sure, problem, reading)
-        return Raw(text.header, text.table.columns, text.lines, text.form)
-    if suffix in _JSON:
+        return _as_seen(Raw(text.header, text.table.columns, text.lines, text.form), problem)
+    if suffix in JSON:
         decoded = decode_text(data, reading.encoding)
         _say_doubt(decoded.encoding, decoded.sure, problem, reading)
         return read_json(decoded, problem, by_line=suffix != ".json", path=reading.records)
@@ -230,6 +237,23 @@ def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw
     if suffix == ".parquet":
         return read_parquet(data, problem, max_bytes=reading.max_bytes or MAX_BYTES)
     return read_mat(data, problem)
+
+
+def _as_seen(raw: Raw, problem: AddProblem) -> Raw:
+    """A text file's cells without formulas that only write links and texts; a column more for links' targets."""
+    header: list[str | None] = list(raw.header)
+    columns = list(raw.columns)
+    for place, column in enumerate(raw.columns):
+        assert isinstance(column, pa.ChunkedArray)
+        columns[place], targets, written = seen(column)
+        name = header[place] or f"column_{place + 1}"
+        problem(f'column {name!r} holds texts written as formulas (="…"), read as texts', raw.lines[written])
+        if targets is not None and targets.null_count < len(targets):
+            header.append(f"{name} link")
+            columns.append(pa.chunked_array([targets]))
+            count = len(targets) - targets.null_count
+            problem(f"column {name!r} holds links, their targets are column {header[-1]!r}: {count:,}")
+    return Raw(header, columns, raw.lines, raw.form)
 
 
 def _say_doubt(encoding: str, sure: bool, problem: AddProblem, reading: Reading) -> None:
@@ -248,49 +272,21 @@ def _unpacked(data: bytes, limit: int) -> bytes:
     return unpacked
 
 
-def _read_folder(place: Location, reading: Reading) -> Catalog:
-    """The records of all JSON files below a folder, in the order of their names."""
-    _refuse_foreign(".json", str(place), reading)
-    infos = [info for info in place.list_files() if PurePosixPath(info.uri).suffix.lower() in _JSON]
-    if not infos:
-        raise InputError(f"{place}: a folder as catalogue holds JSON files, and there are none")
-    limit = reading.max_bytes or MAX_BYTES
-    if sum(info.size for info in infos) > limit:
-        raise InputError(f"{place}: its JSON files are larger than {limit:,} bytes: --max-catalog-mb raises the limit")
-    problems = _Problems()
-    found: list[Document] = []
-    broken: list[str] = []
-    for uri, data in _files([info.uri for info in infos]):
-        try:
-            if isinstance(data, ReadError):
-                raise InputError(str(data))
-            decoded: Decoded = decode_text(data, reading.encoding)
-            of_file = documents(decoded.text, by_line=not uri.lower().endswith(".json"))
-        except InputError:
-            broken.append(place.relative(uri))
-            continue
-        found += [(len(found) + number, value) for number, (_, value) in enumerate(of_file, 1)]
-    if broken:
-        what = f"files that are not JSON, left out ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
-        problems(f"{what}: {len(broken):,}")
-    if not found:
-        raise InputError(f"{place}: none of its {len(infos):,} JSON files can be read")
-    try:
-        return _catalog(records(found, f"{len(infos):,} JSON files", problems, reading.records), problems)
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
-
-
-def _files(uris: Sequence[str]) -> Iterator[tuple[str, bytes | ReadError]]:
-    for start in range(0, len(uris), _BATCH):
-        batch = uris[start : start + _BATCH]
-        yield from zip(batch, read_many(batch), strict=True)
-
-
 # -- from raw cells to the table ---------------------------------------------------------------------------------------
 
 
-def _catalog(raw: Raw, problems: _Problems, *, list_texts: bool = True) -> Catalog:
+def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go_on: bool = False) -> Catalog:
+    """The table of what a reader of a format hands on.
+
+    Args:
+        raw: That.
+        problems: Takes what was repaired or left out.
+        list_texts: See `Reading`.
+        rows_go_on: It is of people: a spreadsheet may have spoilt numbers, and rows may go on with the record above.
+
+    Raises:
+        InputError: A value is nested too deeply.
+    """
     columns = {
         column_name: column
         if isinstance(column, pa.ChunkedArray)
@@ -298,6 +294,9 @@ def _catalog(raw: Raw, problems: _Problems, *, list_texts: bool = True) -> Catal
         for column_name, column in zip(_column_names(raw.header, problems), raw.columns, strict=True)
     }
     table, lines = _normalize(pa.table(columns), raw.lines, problems)
+    if rows_go_on:
+        report_spoilt(table, lines, problems)
+        table = fill_down(table, lines, problems)
     if list_texts:
         table = read_list_texts(table, problems)
     return Catalog(table, lines, raw.form, tuple(problems.found))

@@ -77,6 +77,8 @@ class Mapping(BaseModel):
         object_id: The column with the work's (or picture's) own number; also looked for in the pictures' names.
         file: The column with the picture's file name or path below the collection's folder.
         url: The column with the picture's address; its last part is taken as the file name.
+        more_files: Further columns with names of pictures of the same work: `verso` beside `recto`.
+        more_urls: The same with addresses.
         title: The column whose base64 (URL-safe, with padding) is the file name (system A1).
         work_title: The column with the work's title; by default that of `title`.
         path: Regular expression (RE2) with named groups, searched in each picture's path; every group is a column.
@@ -101,6 +103,8 @@ class Mapping(BaseModel):
     object_id: str | None = None
     file: str | None = None
     url: str | None = None
+    more_files: tuple[str, ...] = ()
+    more_urls: tuple[str, ...] = ()
     title: str | None = None
     work_title: str | None = None
     path: str | None = None
@@ -144,7 +148,8 @@ class Mapping(BaseModel):
         ]
         named = [name for name in single if name is not None]
         filters = [name for task in self.tasks.values() for name in task.only]
-        rest = [*self.folder.values(), *self.labels.values(), *filters, *self.uppercase]
+        more = [*self.more_files, *self.more_urls]
+        rest = [*more, *self.folder.values(), *self.labels.values(), *filters, *self.uppercase]
         return list(dict.fromkeys(name for name in [*named, *rest] if name not in self.path_groups()))
 
     def described(self) -> dict[str, str]:
@@ -192,6 +197,12 @@ class Mapping(BaseModel):
             if column not in names:
                 near = difflib.get_close_matches(column, names, n=3, cutoff=0.5) or list(names)[:8]
                 raise InputError(f"the catalogue has no column {column!r}; it has {', '.join(map(repr, near))}")
+
+
+def several_columns(given: str, names: Sequence[str]) -> list[str]:
+    """What a flag names: a column, or some with commas between them where there is none that is called so."""
+    parts = [part.strip() for part in given.split(",")]
+    return parts if given not in names and len(parts) > 1 and set(parts) <= set(names) else [given]
 
 
 def path_columns(paths: pa.Array, pattern: str) -> dict[str, pa.Array]:

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray import console
-from artray.catalogs.catalog import SAVE_ANEW, Reading, load_catalog
+from artray.catalogs.catalog import SAVE_ANEW, Reading
+from artray.catalogs.folder import load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
 from artray.catalogs.targets import separate

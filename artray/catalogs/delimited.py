@@ -104,6 +104,7 @@ def read_delimited(
     text = decoded.text.lstrip("\ufeff")
     if "\r" in text and "\n" not in text:
         text = text.replace("\r", "\n")
+    text = text.replace("\n\ufeff", "\n")  # of files that were put one behind the other
     hint = _SEPARATOR_HINT.match(text)
     first_line = 1
     if hint:
@@ -174,7 +175,10 @@ def _with_header(text: str, delimiter: str, first_line: int, said: int | None, p
     if not found.is_row:
         return f"{delimiter.join(found.names or ())}\n{text}", first_line - 1
     if found.names:
-        return f"{found.names[0]}{delimiter}{text}", first_line
+        used = _record(_head(text).split("\n"), 0, delimiter, 0)[1]
+        header = io.StringIO()
+        csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(found.names)
+        return header.getvalue() + text.split("\n", used)[-1], first_line + used - 1
     return text, first_line
 
 

@@ -34,11 +34,15 @@ _UNKNOWN = frozenset(
 )  # fmt: skip
 
 
+# Of a table on paper: the same as above, which a cell in a file can't say.
+_AS_ABOVE = frozenset(("idem", "ditto", "dito", "〃", "''", '"', "\u201d", "\u201c", "\u2033"))
+
+
 @lru_cache(maxsize=65_536)
 def says_nothing(value: str) -> bool:
     """Whether a label says that there is none, or that nobody knows it."""
     word = _plain(value)
-    return word in _NOTHING or word in _UNKNOWN
+    return word in _NOTHING or word in _UNKNOWN or value.strip().lower() in _AS_ABOVE
 
 
 def without_nobody(table: pa.Table, artist: str | None) -> pa.Table:

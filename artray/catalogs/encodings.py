@@ -203,7 +203,22 @@ def _find(data: bytes) -> tuple[str, bool]:
     order = sorted(((_weighed(*item, few=few, mac=mac), item[0]) for item in texts.values()), reverse=True)
     (best, name), *others = order
     near = bool(others) and others[0][0] > _NEAR * best
-    return name, not near and (not few or best > 0.3)
+    sure = not near and (not few or best > 0.3)
+    return _turkish_or_icelandic(name, sample, sure) if name in _WESTERN else (name, sure)
+
+
+# These two differ in six letters only, and a few Turkish names among many Western ones decide nothing for chardet.
+_WESTERN = ("cp1252", "iso8859-1", "iso8859-15")
+_SIX = re.compile(r"\w*[ðýþÐÝÞ]\w*")
+_ICELANDIC = frozenset("áéíóúæÁÉÍÓÚÆ")  # not in Turkish, and the others not in Icelandic or Faroese
+_TURKISH = frozenset("çüâîûÇÜÂÎÛ")
+
+
+def _turkish_or_icelandic(name: str, sample: bytes, sure: bool) -> tuple[str, bool]:
+    """The Western encoding, or Windows-1254 where the letters in which they differ stand in Turkish words alone."""
+    words = _SIX.findall(sample.decode("cp1252", "replace"))
+    icelandic, turkish = (sum(not letters.isdisjoint(word) for word in words) for letters in (_ICELANDIC, _TURKISH))
+    return ("cp1254" if turkish and not icelandic else name), sure and (not words or (icelandic > 0 and not turkish))
 
 
 def _weighed(name: str, confidence: float, oddity: float, *, few: bool, mac: bool) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.catalogs.name_keys import Flags, flags, map_where
+from artray.catalogs.name_keys import Flags, flags, map_where, normal, without_suffix
 
 # In the order in which they are looked for; a name is refused for the first that fits.
 UNUSABLE_FILE = {
@@ -21,6 +21,28 @@ UNUSABLE_FILE = {
 _ROOT = r"^(?:(?i:file):/+(?:[A-Za-z]:/+)?|[A-Za-z]:/+|~?/+|(?:\./)*(?:\.\./)+)"
 _SHARE = 0.9
 _LEAST = 3
+
+
+def beside_records(names: pa.Array, folders: pa.Array, paths: pa.Array) -> pa.Array:
+    """Names of files with the folders of their own catalogue files before them, where these are meant.
+
+    A catalogue may be a file in each folder of pictures (as `metadata.csv` in `train/` and `test/`), with names as
+    they are there. So they are meant for all names of a folder if that finds as many of them as they do as they stand.
+
+    Args:
+        names: Of files, null for none.
+        folders: In which folder each name's file lies, below that of the pictures; empty: in that itself.
+        paths: The pictures'.
+    """
+    below = pc.binary_join_element_wise(folders.cast(names.type), names, pa.scalar("/", names.type))
+    below = pc.if_else(pc.equal(folders, ""), names, below)
+    there = without_suffix(normal(paths))
+    found, plain = (flags(pc.is_in(without_suffix(normal(each)), value_set=there)) for each in (below, names))
+    codes = pc.dictionary_encode(folders)
+    folder = np.asarray(codes.indices.to_numpy(), np.int64)
+    by_folder = [np.bincount(folder, weights=hits, minlength=len(codes.dictionary)) for hits in (found, plain)]
+    meant = (by_folder[0] > 0) & (by_folder[0] >= by_folder[1])
+    return pc.if_else(pa.array(meant[folder]), below, names)
 
 
 def refuse(names: pa.Array, unusable: Mapping[str, str]) -> tuple[pa.Array, dict[str, Flags]]:

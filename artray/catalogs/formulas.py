@@ -1,12 +1,17 @@
-"""Text that a spreadsheet must not run: a cell that begins with `=` is a formula to Excel, LibreOffice and others.
+"""Formulas in text: a cell that begins with `=` is one to Excel, LibreOffice and others.
 
-A guarded text has an apostrophe before it, which spreadsheets understand as "this is text". Every text can be had back
-from its guarded form. Numbers stay as they are.
+Text of ours that a spreadsheet must not run is guarded by an apostrophe before it, which spreadsheets understand as
+"this is text". Every text can be had back from its guarded form. Numbers stay as they are.
+
+Text of others may hold formulas that are no more than a way to write a link or a text: `=HYPERLINK("…", "view")` and
+`="007"`. They are read as what a person sees.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,3 +38,60 @@ def unguard(text: str) -> str:
     '=1+1'
     """
     return text[1:] if re.match(_FORMULA, text) and text.startswith("'") else text
+
+
+# In the languages whose spreadsheets have a name of their own for it; not in RE2, which has no named parts twice.
+_HYPERLINK = re.compile(
+    r"(?is)\s*=\s*(?:HYPERLINK|LIEN_HYPERTEXTE|HIPERVINCULO|HIPERVÍNCULO|COLLEG\.IPERTESTUALE|HYPERLÄNK|HIPERLIGAÇÃO"
+    r'|HIPERLINK|ГИПЕРССЫЛКА)\(\s*"((?:[^"]|"")+)"\s*(?:[,;]\s*(?:"((?:[^"]|"")*)"|([^"()]*?))\s*)?\)\s*'
+)
+_QUOTED = re.compile(r'(?s)\s*="((?:[^"]|"")*)"\s*')
+_MAY_BE = r'^\s*=(?:"|[^"]+\(\s*")'
+
+
+def hyperlink(formula: str) -> tuple[str, str] | None:
+    """Target and text of a formula that is a link; the target is empty where it leads to no file or page.
+
+    >>> hyperlink('=HYPERLINK("https://m.test/1.jpg", "view")')
+    ('https://m.test/1.jpg', 'view')
+    """
+    found = _HYPERLINK.fullmatch(formula)
+    if found is None:
+        return None
+    address, text = found[1].replace('""', '"'), found[2]
+    text = text.replace('""', '"') if text is not None else (found[3] or "").strip()
+    return target(address), text or address
+
+
+def target(address: str) -> str:
+    """A link's address, or the file's path that it holds; empty where it leads to no file or page."""
+    if address.lower().startswith(("mailto:", "#", "javascript:")):
+        return ""
+    if address.lower().startswith("file:///"):
+        return unquote(address[len("file:///") :])
+    return address
+
+
+def seen(cells: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array | None, Sequence[int]]:
+    """Cells of a text file as they are seen, where formulas are only a way to write them.
+
+    Args:
+        cells: Of a column, strings.
+
+    Returns:
+        The cells; the links' targets, null where a cell is none (None: there are none); the places of texts that were
+        written as formulas.
+    """
+    may_be = pc.match_substring_regex(cells, _MAY_BE)
+    if not pc.any(may_be, min_count=0).as_py():
+        return cells, None, []
+    texts = cells.to_pylist()
+    targets: list[str | None] = [None] * len(texts)
+    written: list[int] = []
+    for place in pc.indices_nonzero(pc.fill_null(may_be, False)).to_pylist():
+        if link := hyperlink(texts[place]):
+            targets[place], texts[place] = link[0] or None, link[1]
+        elif quoted := _QUOTED.fullmatch(texts[place]):
+            texts[place] = quoted[1].replace('""', '"')
+            written.append(place)
+    return pa.chunked_array([pa.array(texts, cells.type)]), pa.array(targets, pa.string()), written

@@ -1,4 +1,4 @@
-"""Where a table's records begin and end: titles above the header, no header, a header one cell short, totals below.
+"""Where a table's records begin and end: titles above, a header of two rows, none, one a cell short, totals below.
 
 Looked for in the first rows alone, as they stand in a text file or a sheet. Where it can't be told without doubt, the
 file is refused with a line: a record must never be taken for a header, nor a header for a record, unsaid.
@@ -25,7 +25,8 @@ class Header:
 
     Attributes:
         skip: Rows above the header: a title, a date, blank lines.
-        names: Its cells, None where it is the row after `skip` as it stands; columns may have been named for it.
+        names: Its cells, None where it is the row after `skip` as it stands: columns may have been named for it, or
+            named by two rows.
         is_row: Whether a row of the file is the header; else the row after `skip` is a record.
         said: What the user should know, a line each.
     """
@@ -63,6 +64,11 @@ def find_header(
     names = [cell.strip() for cell in head]
     if not body:
         return Header(skip, said=above)
+    if not skip or not _is_group_row(rows[skip - 1]) or lines[skip - 1] + 1 != lines[skip]:
+        groups = _groups_over(names, body, lines[skip])
+        if groups:
+            put = f"lines {lines[skip]} and {lines[skip + 1]} are the header, put together: {_shown(groups)}"
+            return Header(skip + 1, groups, said=(*above, put))
     short = None if is_sheet else _one_short(names, body, lines[skip])
     if short is not None:
         return Header(
@@ -71,6 +77,11 @@ def find_header(
             said=(*above, f"the header has a cell less than the rows: the first column is now {short[0]!r}"),
         )
     is_header, data = _looks_like(names, body)
+    if is_header and skip and _is_group_row(rows[skip - 1]) and lines[skip - 1] + 1 == lines[skip]:
+        both = _put_together(rows[skip - 1], names)
+        if both != tuple(names):
+            put = f"lines {lines[skip - 1]} and {lines[skip]} are the header, put together: {_shown(both)}"
+            return Header(skip, both, said=(*(above if skip > 1 else ()), put))
     if skip and not is_header:
         again = next((name for place, name in enumerate(names) if name and name in _column(body, place)), None)
         if data or again:
@@ -78,7 +89,7 @@ def find_header(
         if _filled(rows[skip - 1]) > 1:
             raise InputError(f"line {lines[skip - 1]} or line {lines[skip]} may be the header: {_ASK}")
     if is_header or data is None:
-        return Header(skip, said=above)
+        return Header(skip, said=(*above, *_second_line(body, lines[skip + 1])))
     width = max(_width(row) for row in rows)
     said_so = f"no header: line {lines[0]} looks like a record ({data}); the columns are column_1 to column_{width}"
     return Header(0, _numbered(width), False, (f"{said_so} (--header-line {lines[0]} makes it the header)",))
@@ -122,6 +133,74 @@ def _title_rows(rows: Sequence[Row]) -> int:
 def _shown(row: Row) -> str:
     text = " ".join(" ".join(row).split())
     return repr(text if len(text) <= 60 else text[:59] + "…")
+
+
+# -- two rows of names ------------------------------------------------------------------------------------------------
+
+
+def _is_group_row(row: Row) -> bool:
+    return _filled(row) > 1
+
+
+def _put_together(groups: Row, names: Row) -> tuple[str, ...]:
+    """Columns' names of two rows: the lower row's, the upper one's where there is none, both where names stand twice.
+
+    A group's name stands over the first of its columns, or over each.
+    """
+    width = max(_width(groups), _width(names))
+    upper, lower = ([*(cell.strip() for cell in row), *[""] * width][:width] for row in (groups, names))
+    twice = {name for name, count in Counter(lower).items() if name and count > 1}
+    found, group = [], ""
+    for above, name in zip(upper, lower, strict=True):
+        group = above or group
+        found.append(f"{group} {name}".strip() if name in twice and group != name else name or above)
+    return tuple(" ".join(name.split()) for name in found)
+
+
+def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[str, ...] | None:
+    """The names of columns where a row that was taken for the header names groups, and the row below it the columns.
+
+    Raises:
+        InputError: It may be so, and can't be told.
+    """
+    names = [cell.strip() for cell in body[0]]
+    filled = {place for place, name in enumerate(names) if name}
+    cells = [*head, *[""] * len(names)]
+    again = [place for place in filled if place and cells[place] and cells[place] == cells[place - 1]]
+    grouped = again or any(not cells[place] for place in filled)
+    if len(body) < 4 or len(filled) < 2 or not _is_group_row(head) or not grouped or names == cells[: len(names)]:
+        return None
+    told = _against_a_record(names, body[1:])
+    if told is None:
+        return None
+    if not told:
+        # No column of the records is of a kind that a name is not: only how the names stand speaks.
+        if 2 * len(set(filter(None, head))) <= len(filled) and len(filled) > 3 and again:
+            alike = f"line {line} names several columns alike ({cells[again[0]]})"
+            raise InputError(f"{alike}, and line {line + 1} may hold their names: {_ASK}")
+        return None
+    return _put_together(head, names)
+
+
+def _against_a_record(row: Sequence[str], below: Sequence[Row]) -> int | None:
+    """How many columns say that a row is no record, as those below are; None where anything says that it is one."""
+    filled = {place: cell for place, cell in enumerate(row) if cell}
+    if any(kind.fullmatch(cell) for cell in filled.values() for kind in _KINDS.values()):
+        return None
+    columns = {place: _column(below, place) for place in filled}
+    if any(filled[place] in column for place, column in columns.items()):
+        return None
+    full = [(filled[place], column) for place, column in columns.items() if 2 * len(column) > len(below)]
+    votes = [_looks_like([cell], [[other] for other in column]) for cell, column in full]
+    return None if any(record for _, record in votes) else sum(is_header for is_header, _ in votes)
+
+
+def _second_line(body: Sequence[Row], line: int) -> tuple[str, ...]:
+    """A word on a first record that seems to be none: labels of the columns, or their units."""
+    first = [cell.strip() for cell in body[0]]
+    if len(body) < 4 or re.search("[0-9]", "".join(first)) or (_against_a_record(first, body[1:]) or 0) < 2:
+        return ()
+    return (f"line {line} looks like names or units of the columns, not like a record, but is read as one",)
 
 
 # -- a cell less than the rows -----------------------------------------------------------------------------------------

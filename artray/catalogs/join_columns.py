@@ -39,24 +39,34 @@ class Join:
     lines: tuple[str, ...] = ()
 
 
-def find_join(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: bool) -> Join:
+def find_join(
+    pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: bool, folders: pa.Array | None = None
+) -> Join:
     """Match pictures and rows by a mapping, or by another column where that joins few and another far more.
+
+    Columns with names of further pictures (`verso` beside `recto`) are taken too.
 
     Args:
         pictures: As in `match`, like the others.
         catalog: Its rows.
         mapping: What is known of its columns.
         guessed: The mapping's columns are a guess, and so may be replaced; else a better one is only named.
+        folders: As in `match`.
 
     Raises:
         InputError: As `match` does.
     """
-    found = match(pictures, catalog, mapping)
+    join = _best(pictures, catalog, mapping, guessed=guessed, folders=folders)
+    return _with_more(pictures, catalog, join, guessed=guessed, folders=folders)
+
+
+def _best(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: bool, folders: pa.Array | None) -> Join:
+    found = match(pictures, catalog, mapping, folders)
     total, matched = len(pictures), found.report.pictures_matched
     possible = min(total, len(catalog))
     if matched >= _ENOUGH * possible or mapping.title or mapping.folder:
         return Join(mapping, found)
-    tried = [Join(other, match(pictures, catalog, other)) for other in _others(pictures, catalog, mapping)]
+    tried = [Join(other, match(pictures, catalog, other, folders)) for other in _others(pictures, catalog, mapping)]
     tried.sort(key=lambda join: join.match.report.pictures_matched, reverse=True)
     if not tried:
         return Join(mapping, found)
@@ -73,6 +83,71 @@ def find_join(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guesse
         flag = f"{_FLAGS[role]} {shown if shown.isidentifier() else repr(shown)}"
         return Join(mapping, found, (f"{flag} would join {count:,} of {total:,} pictures, now it is {matched:,}",))
     return Join(mapping, found)
+
+
+def _with_more(pictures: pa.Table, catalog: pa.Table, join: Join, *, guessed: bool, folders: pa.Array | None) -> Join:
+    """The join with columns that name pictures which no row has yet, and leave all others their rows."""
+    total, before = len(pictures), join.match.report.pictures_matched
+    if before == total or join.mapping.title or join.mapping.folder:
+        return join
+    taken: list[str] = []
+    lines = list(join.lines)
+    for column, role in _naming(pictures, catalog, join)[:_TRIED]:
+        mapping = _plus(join.mapping, column, role)
+        found = match(pictures, catalog, mapping, folders)
+        more = found.report.pictures_matched - join.match.report.pictures_matched
+        names = int(np.count_nonzero(flags(pc.is_valid(catalog[column]))))
+        if more < 1 or not _keeps_rows(join.match, found):
+            continue
+        if guessed and 2 * more >= names:
+            join = Join(mapping, found)
+            taken.append(column)
+        else:
+            shown = ",".join(printable(name) for name in (*_columns_of(join.mapping, role), column))
+            flag = f"{_FLAGS[role]} {shown if shown.isidentifier() else repr(shown)}"
+            lines.append(f"{flag} would join {more:,} pictures more ({names:,} names in {printable(column)!r})")
+    if taken:
+        shown = ", ".join(repr(printable(name)) for name in taken)
+        more = join.match.report.pictures_matched - before
+        lines.append(f"guessed: {shown} too: names of {more:,} pictures more of the same works")
+    return Join(join.mapping, join.match, tuple(lines))
+
+
+def _naming(pictures: pa.Table, catalog: pa.Table, join: Join) -> list[tuple[str, str]]:
+    """Columns that name pictures which no row has yet, those with most of them first, and as what they do."""
+    mapping = join.mapping
+    used = {*mapping.labels.values(), mapping.artist, mapping.object_id, mapping.artwork}
+    used |= {*_columns_of(mapping, "file"), *_columns_of(mapping, "url")}
+    free = strings(pictures["path"]).filter(pc.is_null(join.match.table["row"].combine_chunks()))
+    if len(free) > _PICTURES:
+        free = free.take(pa.array(np.linspace(0, len(free) - 1, _PICTURES, dtype=np.int64)))
+    names = flat(last_part(without_suffix(normal(free))))
+    found = []
+    for place, column in enumerate(catalog.column_names):
+        if column in used or (role := joining_role(column, catalog[column])) == "object_id":
+            continue
+        hits = int(pc.sum(pc.is_in(names, value_set=_said(strings(catalog[column]), "url"))).as_py() or 0)
+        if hits:
+            found.append((-hits, place, column, role))
+    return [(column, role) for _, _, column, role in sorted(found)]
+
+
+def _columns_of(mapping: Mapping, role: str) -> list[str]:
+    first, more = (mapping.file, mapping.more_files) if role == "file" else (mapping.url, mapping.more_urls)
+    return [first, *more] if first else []
+
+
+def _plus(mapping: Mapping, column: str, role: str) -> Mapping:
+    columns = [*_columns_of(mapping, role), column]
+    return mapping.model_copy(
+        update={role: columns[0], "more_files" if role == "file" else "more_urls": (*columns[1:],)}
+    )
+
+
+def _keeps_rows(before: Match, after: Match) -> bool:
+    """Whether each picture that had a row has that row still."""
+    had, has = (found.table["row"].combine_chunks() for found in (before, after))
+    return not pc.any(pc.fill_null(pc.not_equal(had, pc.fill_null(has, -1)), False), min_count=0).as_py()
 
 
 def _others(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> list[Mapping]:
@@ -96,7 +171,9 @@ def _others(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> list[Map
             hits |= flags(pc.is_in(keys, value_set=said))
         if hits.any():
             scored.append((-int(hits.sum()), list(_FLAGS).index(role), len(scored), role, column))
-    return [mapping.model_copy(update={role: column}) for *_, role, column in sorted(scored)[:_TRIED]]
+    # Further columns that were beside the one before are none beside another.
+    alone = mapping.model_copy(update={"more_files": (), "more_urls": ()})
+    return [alone.model_copy(update={role: column}) for *_, role, column in sorted(scored)[:_TRIED]]
 
 
 def _names(paths: pa.Array) -> Iterator[pa.Array]:

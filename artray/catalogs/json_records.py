@@ -155,11 +155,18 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
         raise InputError("holds no JSON object")
     problem("entries that are not a JSON object, left out", others)
     where = path if path is not None else _where(objects, alone=alone)
+    classes = _classes([value for _, value in objects])
     if where:
         objects, form = _below(objects, where, problem), f"{form}, records in {where}"
+    cut = [line for line, value in objects if _is_data_set_row(value) and value.get("truncated_cells")]
+    problem("rows with cells that the server has cut short (truncated_cells)", cut)
     rows = [value for _, value in objects]
     if any(_unwrapped(row) != row for row in rows[:_LOOKED_AT]):
         rows = [_unwrapped(row) for row in rows]
+    for name, of_column in classes.items():
+        for row in rows:
+            if isinstance(cell := row.get(name), Number):
+                row[name] = of_column.get(cell, cell)
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = np.asarray([line for line, _ in objects], np.int64)
     return Raw(names, [[row.get(name) for row in rows] for name in names], lines, form)
@@ -209,6 +216,8 @@ def _where(objects: Sequence[tuple[int, dict[str, Any]]], *, alone: bool) -> str
         InputError: There are several lists of objects, or an object is neither record nor answer.
     """
     values = [value for _, value in objects]
+    if all(_is_data_set(value) for value in values):
+        return "rows"
     single = alone and len(values) == 1
     if any(_is_record(value) for value in values[:_LOOKED_AT]):
         # A list of records with a title of its own.
@@ -317,8 +326,34 @@ def _at(value: Any, path: str) -> Any:
     return None
 
 
+# Rows of a data set as Hugging Face's viewer answers: each wrapped, its classes by number, their names beside.
+
+
+def _is_data_set(value: Mapping[str, Any]) -> bool:
+    rows = value.get("rows")
+    return isinstance(rows, list) and bool(rows) and all(isinstance(r, dict) and _is_data_set_row(r) for r in rows)
+
+
+def _is_data_set_row(value: Mapping[str, Any]) -> bool:
+    return "row_idx" in value and isinstance(value.get("row"), dict)
+
+
+def _classes(answers: Sequence[Mapping[str, Any]]) -> dict[str, dict[Any, str]]:
+    """The names of classes by their numbers, of columns that hold classes."""
+    found: dict[str, dict[Any, str]] = {}
+    for answer in answers:
+        features = answer.get("features") if _is_data_set(answer) else None
+        for feature in features if isinstance(features, list) else ():
+            kind = feature.get("type") if isinstance(feature, dict) else None
+            if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and isinstance(kind.get("names"), list):
+                found[str(feature.get("name"))] = {Number(place): str(text) for place, text in enumerate(kind["names"])}
+    return found
+
+
 def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     """A record out of what search engines, SPARQL endpoints and the like put around it and its cells."""
+    if _is_data_set_row(row):
+        row = row["row"]
     row = {name: _plain_cell(cell) if isinstance(cell, dict) else cell for name, cell in row.items()}
     for name in _WRAPPERS:
         inner = row.get(name)

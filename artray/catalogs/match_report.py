@@ -39,6 +39,7 @@ class Report:
         pictures_shared: Pictures that several rows name and agree on; the first row is taken.
         pictures_disputed: Pictures that several rows name and disagree on.
         rows_shared: Rows with several pictures.
+        names_crowded: Names that fit several pictures, in the rows' files and addresses.
         names_too_long: Rows whose base64 name no file system holds.
         columns: For each catalogue column (filled cells, different values, filled cells of rows with a picture).
     """
@@ -59,6 +60,7 @@ class Report:
     pictures_shared: Sample
     pictures_disputed: Sample
     rows_shared: Sample
+    names_crowded: Sample
     names_too_long: int
     columns: dict[str, tuple[int, int, int]]
 
@@ -71,6 +73,7 @@ class Report:
         ]
         samples = {
             "rows that name a picture which isn't there": self.rows_missing,
+            "names that fit several pictures, which get no row by them": self.names_crowded,
             "names of pictures that aren't there, beside others of their rows": self.names_missing,
             "pictures that no row names": self.pictures_unmatched,
             "pictures named by several rows that agree": self.pictures_shared,

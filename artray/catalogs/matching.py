@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 from artray.catalogs.addresses import IIIF_REQUEST, UNUSABLE_URL, telling_parameter
 from artray.catalogs.base64_names import CUT_NAME, decode_title, title_of_cut
 from artray.catalogs.catalog import mask_secrets
-from artray.catalogs.columns import Mapping, path_columns
-from artray.catalogs.file_names import UNUSABLE_FILE, refuse
+from artray.catalogs.columns import IMAGE_SUFFIX, Mapping, path_columns
+from artray.catalogs.file_names import UNUSABLE_FILE, beside_records, refuse
+from artray.catalogs.match_counts import column_counts, row_names
 from artray.catalogs.match_report import NAME_MAX, Report, Sample, printable
 from artray.catalogs.name_keys import (
     Flags,
@@ -65,7 +66,7 @@ class Match:
     report: Report
 
 
-def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
+def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, folders: pa.Array | None = None) -> Match:
     """Find each picture's row.
 
     Ways, each for the pictures that still have no row, those that the mapping allows: `file` (the path below the
@@ -79,21 +80,24 @@ def match(pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> Match:
         pictures: One row a picture with `path` (string, below the collection's folder, separated by `/`).
         catalog: Strings only, as `read_catalog` gives it.
         mapping: Which column says what.
+        folders: For each row the folder that its file lies in, below that of the pictures: its names of files may be
+            those there.
 
     Raises:
         InputError: The catalogue lacks a column that the mapping names.
     """
     mapping.check(catalog.column_names)
-    return _Matching(pictures, catalog, mapping).run()
+    return _Matching(pictures, catalog, mapping, folders).run()
 
 
 class _Matching:
     """The state while ways of matching are tried, strictest first."""
 
-    def __init__(self, pictures: pa.Table, catalog: pa.Table, mapping: Mapping) -> None:
+    def __init__(self, pictures: pa.Table, catalog: pa.Table, mapping: Mapping, folders: pa.Array | None) -> None:
         self.pictures = pictures
         self.catalog = catalog
         self.mapping = mapping
+        self.folders = folders
         self.paths = strings(pictures["path"])
         self.row = np.full(pictures.num_rows, _NONE, np.int64)  # each picture's row, or _NONE, or _CONFLICT
         self.method = np.full(pictures.num_rows, -1, np.int16)
@@ -102,7 +106,7 @@ class _Matching:
         self.names_picture = np.zeros(catalog.num_rows, bool)  # rows with a usable file or url
         self.disputing = np.zeros(catalog.num_rows, bool)  # rows of a picture that others claim with other labels
         self.refused: dict[str, Sample] = {}
-        self.followed: dict[str, Names] = {}  # by column, the names that may be followed
+        self.followed: list[tuple[tuple[str, ...], Names]] = []  # by columns, the names that may be followed
         self.names = Names.of(pa.array([], pa.large_string()))  # those that are looked for now
         self.disputed: list[int] = []
         self.shared: list[int] = []
@@ -111,10 +115,10 @@ class _Matching:
     def run(self) -> Match:
         mapping = self.mapping
         if mapping.file is not None:
-            self._begin(self._usable(mapping.file, UNUSABLE_FILE))
+            self._begin(self._usable((mapping.file, *mapping.more_files), UNUSABLE_FILE))
             self._by_file()
         if mapping.url is not None:
-            self._begin(self._usable(mapping.url, UNUSABLE_URL))
+            self._begin(self._usable((mapping.url, *mapping.more_urls), UNUSABLE_URL))
             self._by_url()
         if mapping.object_id is not None:
             self._begin(Names.of(strings(self.catalog[mapping.object_id])))
@@ -148,6 +152,8 @@ class _Matching:
         self._by_end("file, other folder", keys, row_keys)
         keys, row_keys = self._left(keys, row_keys)
         self._by_end("file, other suffix", without_suffix(keys), without_suffix(row_keys), whole=True)
+        if any_true(pc.match_substring_regex(twice := without_suffix(keys), IMAGE_SUFFIX)):  # 12.tif.jpg
+            self._by_end("file, other suffix", without_suffix(twice), without_suffix(row_keys), whole=True)
         keys, row_keys = self._left(keys, row_keys)
         self._by_end("file, repaired name", repaired(keys, paths), repaired(row_keys, files), whole=True)
         keys, row_keys = self._left(keys, row_keys)
@@ -344,6 +350,7 @@ class _Matching:
         pictures_of = np.bincount(picture_codes, minlength=count)
         if one_to_one:
             first_name[pictures_of > 1] = _NONE
+            names.crowded[free_names[(pictures_of > 1)[row_codes]]] = True
         doubled = np.flatnonzero(several_rows & (first_name >= 0) & (pictures_of > 0))
         if len(doubled) and self.mapping.on_conflict == "leave":
             is_doubled = np.zeros(count, bool)
@@ -391,23 +398,23 @@ class _Matching:
 
     # Around them
 
-    def _usable(self, column: str, unusable: dict[str, str]) -> Names:
-        """A column's names without those that must not be followed; these are counted."""
-        names = split_names(
-            strings(self.catalog[column]),
-            self.paths,
-            self.mapping.separator,
-            addresses=unusable is UNUSABLE_URL,
-        )
-        values, reasons = refuse(names.values, unusable)
-        bad = np.zeros(len(values), bool)
-        for reason, hit in reasons.items():
-            self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
-            bad |= hit
-        self.names_picture[names.rows[~bad & flags(pc.is_valid(values))]] = True
-        names.values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
-        self.followed[column] = names
-        return names
+    def _usable(self, columns: tuple[str, ...], unusable: dict[str, str]) -> Names:
+        """The names in columns without those that must not be followed; these are counted."""
+        each, is_url = [], unusable is UNUSABLE_URL
+        for column in columns:
+            names = split_names(strings(self.catalog[column]), self.paths, self.mapping.separator, addresses=is_url)
+            values, reasons = refuse(names.values, unusable)
+            bad = np.zeros(len(values), bool)
+            for reason, hit in reasons.items():
+                self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))
+                bad |= hit
+            self.names_picture[names.rows[~bad & flags(pc.is_valid(values))]] = True
+            names.values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+            if self.folders is not None and not is_url:
+                names.values = beside_records(names.values, self.folders.take(pa.array(names.rows)), self.paths)
+            each.append(names)
+        self.followed.append((columns, Names.together(each)))
+        return self.followed[-1][1]
 
     def _sample(self, values: pa.Array, at: Indices) -> Sample:
         shown = mask_secrets(values.take(pa.array(at[:_EXAMPLES])).cast(pa.string())).to_pylist()
@@ -423,7 +430,7 @@ class _Matching:
         shared_rows = np.flatnonzero(np.bincount(self.row[has_row], minlength=self.catalog.num_rows) > 1)
         without = ~self.matched & ~self.disputing
         disputed = np.asarray(self.disputed, np.int64)
-        columns = self._column_counts()
+        columns = column_counts(self.catalog, self.matched)
         ids = strings(self.catalog[self.mapping.object_id]) if self.mapping.object_id else self.paths.slice(0, 0)
         filled, different, _ = columns[self.mapping.object_id] if self.mapping.object_id else (0, 0, 0)
         repeated = ids.slice(0, 0)
@@ -432,6 +439,8 @@ class _Matching:
             several = pc.greater(pc.struct_field(counts_of_ids, "counts"), 1)
             repeated = pc.struct_field(counts_of_ids, "values").filter(several)
         missing = self._missing(without)
+        of_names = [names.values.filter(pa.array(names.crowded & ~names.used)) for _, names in self.followed]
+        crowded = pa.concat_arrays([strings(values) for values in of_names] or [self.paths.slice(0, 0)])
         in_part = flags(pc.invert(pc.is_in(missing["row"], value_set=pa.array(np.flatnonzero(without)))))
         _, first_names = np.unique(missing["row"].to_numpy(), return_index=True)
         counts = np.bincount(self.method[has_row], minlength=len(self.methods)).tolist()
@@ -455,7 +464,8 @@ class _Matching:
             pictures_unmatched=self._sample(self.paths, np.flatnonzero(self.row == _NONE)),
             pictures_shared=self._sample(self.paths, np.asarray(self.shared, np.int64)),
             pictures_disputed=self._sample(self.paths, disputed),
-            rows_shared=self._sample(self._row_names(), shared_rows),
+            rows_shared=self._sample(row_names(self.catalog, self.mapping), shared_rows),
+            names_crowded=self._sample(crowded, np.arange(len(crowded))),
             names_too_long=self.names_too_long,
             columns=columns,
         )
@@ -465,12 +475,12 @@ class _Matching:
         """The names of rows without a picture, and those of rows with several names that found none."""
         rows, columns, values = [], [], []
         open_rows = without.copy()
-        for column, names in self.followed.items():
-            named = flags(pc.is_valid(names.values)) & ~names.used & ~names.disputed
+        for of, names in self.followed:
+            named = flags(pc.is_valid(names.values)) & ~names.used & ~names.disputed & ~names.crowded
             several = np.bincount(names.rows, minlength=len(without)) > 1 if len(names.rows) > len(without) else without
             at = np.flatnonzero(named & (open_rows | (several & ~without))[names.rows])
             rows.append(names.rows[at])
-            columns += [column] * len(at)
+            columns += [of[place] for place in names.column[at].tolist()]
             values.append(names.values.take(pa.array(at)).cast(pa.string()))
             open_rows[names.rows[at]] = False
         row = np.concatenate([np.empty(0, np.int64), *rows])
@@ -478,18 +488,3 @@ class _Matching:
         value = pa.concat_arrays([pa.array([], pa.string()), *values]).take(pa.array(order))
         column_names = pa.array(columns, pa.string()).take(pa.array(order))
         return pa.table({"row": row[order], "column": column_names, "value": mask_secrets(value)})
-
-    def _row_names(self) -> pa.Array:
-        """A name for each row to show: its id, or else what it is matched by."""
-        mapping = self.mapping
-        names = [mapping.object_id, mapping.file, mapping.url, mapping.title, *mapping.folder.values()]
-        columns = [strings(self.catalog[name]) for name in names if name is not None]
-        return pc.coalesce(*columns, "?") if columns else pa.array(["?"] * self.catalog.num_rows, pa.large_string())
-
-    def _column_counts(self) -> dict[str, tuple[int, int, int]]:
-        counts = {}
-        for name, column in zip(self.catalog.column_names, self.catalog.columns, strict=True):
-            filled = flags(pc.is_valid(column))
-            different: int = pc.count_distinct(column).as_py()
-            counts[name] = (int(filled.sum()), different, int((filled & self.matched).sum()))
-        return counts

@@ -4,8 +4,9 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from artray import console
-from artray.catalogs.catalog import SAVE_ANEW, Catalog, Reading, load_catalog
+from artray.catalogs.catalog import SAVE_ANEW, Catalog, Reading
 from artray.catalogs.encodings import codec
+from artray.catalogs.folder import load_catalog
 from artray.errors import InputError
 from artray.job import Options
 from artray.storage import Location
@@ -44,7 +45,7 @@ class CatalogOptions(Options):
                 raise ValueError(str(error).removeprefix(f"--encoding {encoding}: ")) from None
         return encoding
 
-    def read_catalog(self, place: Location) -> pa.Table:
+    def read_catalog(self, place: Location) -> Catalog:
         """Read the catalogue, and say how that was done and what looks wrong.
 
         Raises:
@@ -59,14 +60,14 @@ class CatalogOptions(Options):
         Raises:
             InputError: It can't be read.
         """
-        return _said(load_catalog(place, Reading(max_bytes=self._limit(), remedy=SAVE_ANEW)), "attached")
+        return _said(load_catalog(place, Reading(max_bytes=self._limit(), remedy=SAVE_ANEW)), "attached").table
 
     def _limit(self) -> int | None:
         return None if self.max_catalog_mb is None else self.max_catalog_mb << 20
 
 
-def _said(catalog: Catalog, what: str) -> pa.Table:
+def _said(catalog: Catalog, what: str) -> Catalog:
     console.say(f"{what}: {len(catalog.table):,} rows, {catalog.form}")
     for problem in catalog.problems:
         console.say(f"{what}: {problem}")
-    return catalog.table
+    return catalog

@@ -1,7 +1,8 @@
-"""Cells that name several pictures: `w1_front.jpg; w1_back.jpg`."""
+"""Rows that name several pictures, in a cell (`w1_front.jpg; w1_back.jpg`) or in several columns."""
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,18 +32,41 @@ class Names:
         values: The names, null where a row has none.
         used: Which of them have found a picture.
         disputed: Which of them name a picture that another row claims, with other labels.
+        column: In which of the columns each stands.
+        crowded: Which of them fit several pictures, and so decided nothing.
     """
 
     rows: Indices
     values: pa.Array
     used: Flags
     disputed: Flags
+    column: Indices
+    crowded: Flags
 
     @classmethod
     def of(cls, values: pa.Array, rows: Indices | None = None) -> "Names":
         """Names that no picture was found for yet; one a row unless `rows` says of which row each is."""
         found = np.arange(len(values)) if rows is None else rows
-        return cls(found, values, np.zeros(len(values), bool), np.zeros(len(values), bool))
+        none = np.zeros(len(values), bool)
+        column = np.zeros(len(values), np.int64)
+        return cls(found, values, used=none, disputed=none.copy(), column=column, crowded=none.copy())
+
+    @classmethod
+    def together(cls, columns: Sequence["Names"]) -> "Names":
+        """The names of several columns; of a column that says nothing in a row no name is left where another does."""
+        if len(columns) == 1:
+            return columns[0]
+        rows = np.concatenate([names.rows for names in columns])
+        values = pa.concat_arrays([names.values for names in columns])
+        column = np.repeat(np.arange(len(columns)), [len(names.rows) for names in columns])
+        said = flags(pc.is_valid(values))
+        named = np.zeros(int(rows.max(initial=-1)) + 1, bool)
+        named[rows[said]] = True
+        at = np.flatnonzero(said | (~named[rows] & (column == 0)))
+        at = at[np.argsort(rows[at], kind="stable")]
+        found = cls.of(values.take(pa.array(at)), rows[at])
+        found.column = column[at]
+        return found
 
 
 def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addresses: bool = False) -> Names:

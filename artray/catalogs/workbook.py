@@ -13,7 +13,6 @@ from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from itertools import zip_longest
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import openpyxl
@@ -21,9 +20,11 @@ from openpyxl.utils import range_boundaries
 from openpyxl.utils.escape import unescape
 
 from artray.catalogs.cells import AddProblem, Number, Raw, reason, text_of
+from artray.catalogs.formulas import hyperlink, target
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
 from artray.catalogs.number_formats import shown_date, shown_number
 from artray.catalogs.roles import DATES, folded
+from artray.catalogs.spoilt_numbers import OF_A_NUMBER
 from artray.errors import InputError
 
 _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
@@ -83,7 +84,7 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
     stored = [line for (line, place), _ in formulas.items() if _cell(rows, line, place) is not None]
     problem("formulas, their stored values taken", stored)
     problem("formulas without a stored value, left empty", [line for line, _ in formulas if line not in set(stored)])
-    links |= {at: target for at, formula in formulas.items() if (target := _hyperlink(formula))}
+    links |= {at: link[0] for at, formula in formulas.items() if (link := hyperlink(formula)) and link[0]}
 
     header, lines, records = _table(rows, header_line, problem)
     errors = [line for line, row in zip(lines, records, strict=True) if any(_is_error(value) for value in row)]
@@ -98,7 +99,7 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
     for place, (name, column) in list(enumerate(zip(header, columns, strict=True))):
         targets = [links.get((line, place)) for line in lines]
         shown = zip(targets, column, strict=True)
-        if any(target and target != text for target, text in shown):
+        if any(link and link != text for link, text in shown):
             header.append(f"{name or f'column_{place + 1}'} link")
             columns.append(targets)
             problem(
@@ -212,17 +213,12 @@ def _table(rows: Rows, header_line: int | None, problem: AddProblem) -> tuple[li
     return names, lines, records
 
 
-_NUMBERED = re.compile(
-    r"(?i)\b(id|no|nr|num|number|inv|inventory|accession|acc|object|identifier|signatur|numéro)\b|nummer|número"
-)
-
-
 def _report_dates(name: str | None, column: Sequence[object], lines: Sequence[int], problem: AddProblem) -> None:
     """Say where a spreadsheet has made dates of what may have been numbers: `1912.5.3`."""
     dates = [line for line, value in zip(lines, column, strict=True) if isinstance(value, _Date)]
     filled = sum(value is not None for value in column)
     is_date = name is not None and folded(name) in DATES
-    if dates and not is_date and (len(dates) < filled or (name and _NUMBERED.search(name))):
+    if dates and not is_date and (len(dates) < filled or (name and OF_A_NUMBER.search(name))):
         problem(f"column {name!r} holds dates, which may have been numbers; now as {_first_date(column)}", dates)
 
 
@@ -283,12 +279,12 @@ def _links(archive: zipfile.ZipFile, part: str, xml: bytes) -> dict[tuple[int, i
     targets = _targets(archive.read(relations))
     links = {}
     for item in _elements(tail, b"hyperlink"):
-        target = _target(targets.get(item.get("id", ""), ""))
-        if target and "ref" in item:
+        leads_to = target(targets.get(item.get("id", ""), ""))
+        if leads_to and "ref" in item:
             left, top, right, bottom = _area(item["ref"])
             for line in range(top, min(bottom, top + 1000) + 1):
                 for column in range(left, min(right, left + 100) + 1):
-                    links[line, column - 1] = target
+                    links[line, column - 1] = leads_to
     return links
 
 
@@ -296,19 +292,6 @@ def _area(reference: str) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of `B2:D4`, from 1."""
     left, top, right, bottom = range_boundaries(reference)
     return left or 1, top or 1, right or 1, bottom or 1
-
-
-def _hyperlink(formula: str) -> str:
-    found = re.match(r'(?i)=HYPERLINK\(\s*"((?:[^"]|"")+)"', formula)
-    return _target(found[1].replace('""', '"')) if found else ""
-
-
-def _target(target: str) -> str:
-    if target.lower().startswith(("mailto:", "#", "javascript:")):
-        return ""
-    if target.lower().startswith("file:///"):
-        return unquote(target[len("file:///") :])
-    return target
 
 
 def _fill_merged(rows: Rows, xml: bytes, problem: AddProblem) -> None:

@@ -32,7 +32,7 @@ from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.station import baseline_features, standardization
 from artray.engine.grids import grid_values, readable, write_results
 from artray.engine.progress import begin_progress
-from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, cache_of
+from artray.engine.shards import CACHE, IN_MEMORY, cache_of, remove_examples
 from artray.engine.worker_group import run_trainings
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options
@@ -178,7 +178,7 @@ def search(options: SearchOptions) -> Counts:
     todo = [trial for run, trial in trials.items() if not (run / BUNDLE).exists()]
     console.say(f"{len(settings)} combinations, {len(trials)} trials; {len(trials) - len(todo)} done before")
     failed = _train(options, todo, sources) if todo else {}
-    (out / EXAMPLES).remove()
+    remove_examples(out)
     trained = [run for run in trials if run not in failed]
     if not trained:
         raise ArtrayError(f"not one of {len(trials)} trials could be trained: {next(iter(failed.values()))}")

@@ -24,8 +24,15 @@ from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.engine.arithmetic import Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, ExampleCache, cache_of
-from artray.engine.worker_group import TRAINING, Training, WorkerGroup, Workers, join_cluster
+from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, ExampleCache, cache_of, remove_examples
+from artray.engine.worker_group import (
+    CHECKPOINTS,
+    Training,
+    WorkerGroup,
+    Workers,
+    join_cluster,
+    remove_checkpoints,
+)
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
@@ -37,7 +44,8 @@ _WRITTEN = (
     r"folds/\d+/bundle\.json",
     r"(folds/\d+/)?(model\.keras|evaluation\.json|history\.json|predictions\.parquet)",
     r"(folds/\d+/)?tensorboard/(training|refit)/events\.out\.tfevents\.[^/]+",
-    rf"(folds/\d+/)?{TRAINING}/.+",
+    rf"(folds/\d+/)?{CHECKPOINTS}",
+    EXAMPLE_FILES,
 )
 
 
@@ -144,8 +152,8 @@ def train(options: TrainOptions) -> Counts:
         everything = read(replace(config.examples, classes=classes), all_for_training=True)
         trainings.append(_training(options, config, everything, out, source=source, refit=True))
     _group(options, config, out, source).run(trainings)
-    (out / TRAINING).remove()
-    (out / EXAMPLES).remove()
+    remove_checkpoints(out)
+    remove_examples(out)
     return _summary(out, config)
 
 
@@ -194,9 +202,9 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
         trainings.append(_training(options, told, dealt, member, source=source))
     whole = _training(options, config, examples, out, source=source, baseline=baseline)
     _group(options, config, out, source).run([*trainings, FoldEnsemble(members=members, training=whole)])
-    (out / TRAINING).remove()
+    remove_checkpoints(out)
     folds = read_evaluation(out)["folds"]
-    (out / EXAMPLES).remove()
+    remove_examples(out)
     rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in folds["figures"].items()]
     console.table(f"{config.task}: each of {options.folds} folds, on its validation part", ["", "mean", "spread"], rows)
     return _summary(out, config) | {"folds": folds["figures"]}

@@ -140,7 +140,7 @@ def _refuse_others_pictures(out: Location) -> None:
 
 def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int]:
     """`object_id`, `image_uri` (where the picture is to lie, without suffix) and `url`; and how many rows have none."""
-    table = options.read_catalog(options.catalog)
+    table = options.read_catalog(options.catalog).table
     mapping = _mapping(options, table)
     if mapping.url is None:
         raise InputError(f"{options.catalog}: no column with addresses found; name it with --url-column")

@@ -35,12 +35,17 @@ from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.patches.squares import resized
-from artray.storage import Location, digest, keep_apart
+from artray.storage import Location, digest, keep_apart, remove_scratch
 from artray.storage.chunks import LARGEST
 from artray.storage.passes import Worker, run_pass
 
 EXAMPLES = "_examples"
 """Where below a job's place its decoded examples lie until it is done, unless it is told another."""
+EXAMPLE_FILES = (
+    rf"{EXAMPLES}/(pictures|patches)-\d+-[0-9a-f]+/"
+    r"(_rows/rows\.parquet|_plan\.json|_run\.json|part-\d{6,}\.parquet|\d{9,}-\d{4,}\.raw)"
+)
+"""What lies there, as `remove_written` takes names."""
 
 _FEW = 1024  # examples that are decoded without a pass
 _BLOCK_BYTES = 64 << 20  # of an array in the object store
@@ -56,6 +61,11 @@ _STATE = pa.schema(
         ("row", pa.int32()),
     ]
 )
+
+
+def remove_examples(out: Location) -> None:
+    """Remove the examples that a job has decoded below its place; what others have put beside them stays."""
+    remove_scratch(out / EXAMPLES, [EXAMPLE_FILES.removeprefix(f"{EXAMPLES}/")])
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,14 @@ from artray.engine.progress import begin_progress, watch
 from artray.engine.tensorflow_cluster import TensorflowTrainer
 from artray.engine.worker_resources import check_gpus, use_own_cores, worker_resources
 from artray.errors import ArtrayError, InputError
-from artray.storage import Location
+from artray.storage import Location, remove_scratch
 from artray.storage.nodes import check_nodes
 
 TRAINING = "_training"
 """Where below a bundle's place the checkpoints of a run lie until it is done."""
+
+CHECKPOINTS = rf"{TRAINING}/[0-9a-f]{{24}}/.+"
+"""What lies there, as `storage.remove_written` takes it: a run is called by a digest, and Ray keeps all of it below."""
 
 _FAILURES_WITHOUT_PROGRESS = 3
 _SECONDS_BETWEEN_FAILURES = 5.0
@@ -154,6 +157,11 @@ class WorkerGroup:
             raise error
         if not all(training.is_done() for training in trainings):
             raise ArtrayError("training ended without a bundle (-v shows the workers' logs)")
+
+
+def remove_checkpoints(out: Location) -> None:
+    """Remove the checkpoints of the runs of a bundle that is done; what others have put beside them stays."""
+    remove_scratch(out / TRAINING, [CHECKPOINTS.removeprefix(f"{TRAINING}/")])
 
 
 def join_cluster(workers: int | str, gpus: int, data: Location, out: Location) -> None:

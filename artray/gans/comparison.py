@@ -23,10 +23,11 @@ from artray.engine.grids import RESULTS, grid_values, readable, write_results
 from artray.errors import ArtrayError
 from artray.gans.config import read_config
 from artray.gans.latent_walks import latent_strips
+from artray.gans.sampling import EMBEDDED
 from artray.gans.scores import CANDIDATES, HEADER, METRICS, cells, heading, score
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
-from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
+from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_scratch
 
 _WORKS = "_works"
 
@@ -82,7 +83,7 @@ def compare_gans(options: ComparisonOptions) -> Counts:
     trained = [row for row in rows if not row["error"]]
     if not trained:
         raise ArtrayError(f"not one of {len(rows)} could be trained: {rows[0]['error']}")
-    (out / _WORKS).remove()
+    remove_scratch(out / _WORKS, [rf"\d+/{name}" for name in EMBEDDED])
     write_results(out, rows)
     _show(rows, list(runs[0].values), read_scores(Location(trained[0]["run"])))
     best = min(trained, key=lambda row: float(row["kid"]))

@@ -28,7 +28,16 @@ from artray.images.pictures import Picture
 from artray.ingest.manifest import FILE, PLACE
 from artray.job import Counts, Options
 from artray.models.batches import batch_of, largest_batch, predict
-from artray.storage import RUN, Location, digest, keep_apart, refuse_other_job, remove_written
+from artray.storage import (
+    PASS_FILES,
+    RUN,
+    Location,
+    digest,
+    keep_apart,
+    refuse_other_job,
+    remove_scratch,
+    remove_written,
+)
 from artray.storage.chunks import BATCH
 from artray.storage.gpus import gpu_memory
 from artray.storage.passes import run_pass
@@ -36,13 +45,16 @@ from artray.storage.passes import run_pass
 PICTURES = "pictures"
 MANIFEST = "manifest"
 _PLAN = "_plan"
+_PLANNED = (r"rows\.parquet", *(f"parts/{name}" for name in PASS_FILES))
 WRITTEN = (
     rf"{MANIFEST}/_run\.json",
     rf"{MANIFEST}/manifest\.parquet",
-    rf"{_PLAN}/.+",  # before the pictures: what it says is done would be taken for done
+    *(f"{_PLAN}/{name}" for name in _PLANNED),  # before the pictures: what it says is done would be taken for done
     rf"{PICTURES}/\d{{4,}}/\d{{6,}}\.png",
 )
 """The files below `OUT`, as `storage.remove_written` takes them."""
+EMBEDDED = (r"_mean\.png", r"_rows/rows\.parquet", *PASS_FILES)
+"""What lies where works or samples are embedded for scores, likewise."""
 _JOB = "generated"
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -242,7 +254,7 @@ def sample(
     (out / MANIFEST / FILE).write_table(_manifest(out, bundle, rows))
     run = {"job": _JOB, "arguments": settings, "model_id": bundle.model_id, "counts": counts}
     (out / MANIFEST / RUN).write_json(run)
-    (out / _PLAN).remove()
+    remove_scratch(out / _PLAN, _PLANNED)
     return counts
 
 

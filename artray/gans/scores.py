@@ -44,13 +44,13 @@ from artray.gans.metrics import (
     precision_and_recall,
     share_closer,
 )
-from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
+from artray.gans.sampling import EMBEDDED, GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures, spread
 from artray.models.batches import batch_of
 from artray.patches.squares import resized
-from artray.storage import Location, dataset_digest
+from artray.storage import Location, dataset_digest, remove_scratch
 from artray.storage.chunks import BATCH
 from artray.storage.gpus import StagedWorker, gpu_memory
 from artray.storage.passes import run_pass
@@ -114,7 +114,7 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
     scores["nearest"] = _nearest(real["work"], made, bundle)
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
     write_scores(model, scores, bundle.model_copy(update={"metrics": told}))
-    scratch.remove()
+    remove_scratch(scratch, [f"(works|samples)/{name}" for name in EMBEDDED])
     return scores
 
 

@@ -12,12 +12,18 @@ from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
 from artray.engine.arithmetic import Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.shards import CACHE, EXAMPLES, IN_MEMORY, cache_of
-from artray.engine.worker_group import TRAINING, WorkerGroup, Workers, join_cluster
+from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, cache_of, remove_examples
+from artray.engine.worker_group import (
+    CHECKPOINTS,
+    WorkerGroup,
+    Workers,
+    join_cluster,
+    remove_checkpoints,
+)
 from artray.gans.config import read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import GanTraining
-from artray.gans.sampling import WRITTEN
+from artray.gans.sampling import EMBEDDED, WRITTEN
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, keep_apart, refuse_other_job, remove_written
 
@@ -30,7 +36,9 @@ _WRITTEN = (
     r"page/((page|evaluation|gan)\.css|index\.html)",
     r"page/pictures/(epoch-\d+|nearest-\d+-(generated|work)|interpolation|arithmetic|classes|samples)\.(png|webp)",
     r"tensorboard/events\.out\.tfevents\.[^/]+",
-    rf"({TRAINING}|_scores)/.+",
+    CHECKPOINTS,
+    EXAMPLE_FILES,
+    *(rf"_scores/(works|samples)/{name}" for name in EMBEDDED),
     *(f"generated/{name}" for name in WRITTEN),
 )
 
@@ -95,8 +103,8 @@ def train_gan(options: GanOptions) -> Counts:
         note=_note,
     )
     group.run([training])
-    (out / TRAINING).remove()
-    (out / EXAMPLES).remove()
+    remove_checkpoints(out)
+    remove_examples(out)
     return _summary(out)
 
 

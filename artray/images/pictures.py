@@ -71,26 +71,29 @@ STATE = pa.schema(
 )
 
 
-def read_pictures(rows: pa.Table, decode_sizes: Sequence[DecodeSize], batch: int = BATCH) -> Iterator[Pictures]:
+def read_pictures(
+    rows: pa.Table, decode_sizes: Sequence[DecodeSize], batch: int = BATCH, threads: int = 1
+) -> Iterator[Pictures]:
     """Fetch and decode the pictures of manifest rows; the next batch is fetched while one is worked on.
 
     Args:
         rows: Rows with `image_uri` (null: no picture).
         decode_sizes: The sizes wanted; each decodes on its own, so that one's pixels never depend on another's.
         batch: How many pictures are in memory at once, decoded.
+        threads: How many of them are decoded at once.
 
     Raises:
         InputError: The S3 server refuses the keys: that is no picture's fault.
     """
     slices = [rows.slice(start, batch) for start in range(0, len(rows), batch)]
     decode_all = partial(_decode_all, decode_sizes=decode_sizes)
-    with ThreadPoolExecutor(1) as fetcher:
+    with ThreadPoolExecutor(1) as fetcher, ThreadPoolExecutor(threads) as decoders:
         coming = deque(fetcher.submit(_fetch, part) for part in slices[:2])
         rest = iter(slices[2:])
         for part in slices:
             data = coming.popleft().result()
             coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
-            yield _collect(part, map(decode_all, data), decode_sizes)
+            yield _collect(part, decoders.map(decode_all, data) if threads > 1 else map(decode_all, data), decode_sizes)
 
 
 Found = ReadError | list[Decoded]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.images.perceptual_hash import HASH_VERSION, perceptual_hash
 from artray.images.pictures import DecodeSize, read_pictures
-from artray.storage import SIZE_IN_VERSION, Location, list_column, stack_lists
+from artray.storage import PASS_FILES, SIZE_IN_VERSION, Location, list_column, remove_scratch, stack_lists
 from artray.storage.passes import run_pass
 
 FOLDER = "_fingerprints"
@@ -60,7 +60,7 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
     stored = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(_SETTINGS)})
     (out / FOLDER / FILE).write_table(stored)
     (out / _OLD_FILE).remove()
-    (out / _WORK).remove()
+    remove_scratch(out / _WORK, (r"pictures\.parquet", *(f"parts/{name}" for name in PASS_FILES)))
 
     none = np.zeros(_WORDS, np.uint64)
     return np.array([known.get(key, none) for key in _keys(table)], np.uint64).reshape(-1, _WORDS)

@@ -91,6 +91,7 @@ def _absent(found: Match, mapping: Mapping) -> pa.Table:
     A number or an address that fits no file names no place in the collection, so such rows are only counted. Of
     several rows that name one picture the first stays: the manifest has one row a picture.
     """
-    by_file = found.missing.filter(pc.equal(found.missing["column"], mapping.file or ""))
+    columns = pa.array([name for name in (mapping.file, *mapping.more_files) if name], pa.string())
+    by_file = found.missing.filter(pc.is_in(found.missing["column"], value_set=columns))
     first = {value: row for row, value in reversed(list(enumerate(by_file["value"].to_pylist())))}
     return by_file.take(pa.array(sorted(first.values()), pa.int64()))

@@ -19,6 +19,7 @@ from artray.catalogs.columns import (
     guessed_mapping,
     named_mapping,
     ready_mappings,
+    several_columns,
     uppercase,
 )
 from artray.catalogs.corrections import correct, read_corrections
@@ -63,8 +64,12 @@ class IngestOptions(CatalogOptions):
         None, description="a YAML file, or a ready one's name; default: found from the columns", examples=["NAME|FILE"]
     )
     id_column: str | None = Field(None, description="the column with the works' numbers", examples=["COLUMN"])
-    file_column: str | None = Field(None, description="the column with the pictures' names", examples=["COLUMN"])
-    url_column: str | None = Field(None, description="the column with the pictures' addresses", examples=["COLUMN"])
+    file_column: str | None = Field(
+        None, description="the column with the pictures' names, or several: recto,verso", examples=["COLUMN"]
+    )
+    url_column: str | None = Field(
+        None, description="the column with the pictures' addresses, or several", examples=["COLUMN"]
+    )
     title_column: str | None = Field(None, description="the column with the works' titles", examples=["COLUMN"])
     artist_column: str | None = Field(None, description="the column with the works' makers", examples=["COLUMN"])
     date_column: str | None = Field(None, description="the column with the works' dates", examples=["COLUMN"])
@@ -140,10 +145,10 @@ def ingest(options: IngestOptions) -> Counts:
     # Not below: a table made of `out/manifest.parquet` may lie there, and there may be millions of pictures.
     refuse_other_rows(out, {FILE}, depth=1)
     out.ensure_writable()
-    catalog, mapping = _records(options)
+    catalog, mapping, folders = _records(options)
     pictures = list_pictures(options.images)
     guessed = not (options.mapping or options.id_column or options.file_column or options.url_column)
-    join = find_join(pictures, catalog, mapping, guessed=guessed)
+    join = find_join(pictures, catalog, mapping, guessed=guessed, folders=folders)
     for line in join.lines:
         console.say(line)
     mapping, found = join.mapping, join.match
@@ -194,8 +199,8 @@ def ingest(options: IngestOptions) -> Counts:
 # -- what there is -----------------------------------------------------------------------------------------------------
 
 
-def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
-    """The catalogue's rows, none without a catalogue, and which of its columns mean what."""
+def _records(options: IngestOptions) -> tuple[pa.Table, Mapping, pa.Array | None]:
+    """The catalogue's rows, none without a catalogue, which of its columns mean what, and `find_join`'s folders."""
     if options.catalog is None:
         mapping = _with_flags(
             (named_mapping(options.mapping) if options.mapping else Mapping()).without_catalog(), options
@@ -203,8 +208,9 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
         for column in mapping.columns():
             groups = ", ".join(mapping.path_groups()) or "none"
             raise InputError(f"no column {column!r}: there is no --catalog, and the paths' columns are: {groups}")
-        return pa.table({}), mapping
-    table = options.read_catalog(options.catalog)
+        return pa.table({}), mapping, None
+    catalog = options.read_catalog(options.catalog)
+    table, folders = catalog.table, catalog.folders_below(options.catalog, options.images)
     mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table)
     if options.attach:
         if mapping.attach is None:
@@ -215,7 +221,7 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
         console.say(f"without --attach {mapping.attach.file} the rows lack what it says of the works")
     if options.mapping is None or options.mapping in ready_mappings():
         mapping = mapping.without_described(table.column_names)
-    mapping = _with_flags(mapping, options)
+    mapping = _with_flags(mapping, options, table.column_names)
     table = mapping.complete(table)
     columns = list(mapping.labels.values())
     if mapping.separator is None and ("[]" in "".join(columns) or not (options.mapping or mapping.description)):
@@ -228,11 +234,11 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping]:
     lines += count_classes(table, [name for name in counted if name in table.column_names])
     for line in lines + [line for name in labels for line in count_values(table, name)]:
         console.say(line)
-    return table, mapping
+    return table, mapping, folders
 
 
-def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
-    """The mapping with what the flags say otherwise."""
+def _with_flags(mapping: Mapping, options: IngestOptions, names: Sequence[str] = ()) -> Mapping:
+    """The mapping with what the flags say otherwise, for a catalogue with columns of these names."""
     labels = options.label or mapping.labels
     tasks = {name: mapping.tasks.get(name, Task()) for name in labels}
     for name in labels:
@@ -251,10 +257,14 @@ def _with_flags(mapping: Mapping, options: IngestOptions) -> Mapping:
         only = task.only | {column: (value,) for column, value in options.only.items()}
         size = options.min_class_size or task.min_class_size
         tasks[name] = task.model_copy(update={"only": only, "min_class_size": size})
-    given = {"object_id": options.id_column, "file": options.file_column, "url": options.url_column}
+    given: dict[str, Any] = {"object_id": options.id_column}
+    for role, wanted in (("file", options.file_column), ("url", options.url_column)):
+        if wanted:
+            first, *more = several_columns(wanted, names)
+            given |= {role: first, f"more_{role}s": tuple(more)}
     given |= {"work_title": options.title_column, "artist": options.artist_column, "date": options.date_column}
     given["separator"] = options.separator
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value}
+    changes = {name: value for name, value in given.items() if value or isinstance(value, tuple)}
     return mapping.model_copy(update={**changes, "labels": labels, "tasks": tasks})
 
 
@@ -428,5 +438,6 @@ def _given_test(rows: Rows, test_from: str) -> list[bool]:
         if len(ids) > sum(given):
             console.say(f"{flag}: {len(ids) - sum(given):,} of its {len(ids):,} ids are not in the collection")
     if not any(given):
-        raise InputError(f"{flag}: no row is in it")
+        told = ", ".join(map(repr, sorted({*filter(None, rows.column(column).to_pylist())})[:8])) if equals else ""
+        raise InputError(f"{flag}: no row is in it{f' (the column holds {told})' if told else ''}")
     return given

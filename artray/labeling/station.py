@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import secrets
 import time
 from collections import Counter
@@ -18,7 +19,6 @@ from datetime import datetime, timezone
 from importlib import metadata
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
@@ -31,7 +31,8 @@ from artray.features.objects import Objects
 from artray.features.specs import build_feature, trusted_spec
 from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
-from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, SCORES, LabelDataset
+from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, LabelDataset, read_notes
+from artray.labeling.label_rows import label_rows
 from artray.labeling.models import LabelWorker, identity
 from artray.labeling.plan import FeatureTable, Flags, Plan, make_plan, read_manifest
 from artray.labeling.published import (
@@ -45,10 +46,20 @@ from artray.labeling.published import (
     read_published,
     settle,
 )
-from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, stack_lists
+from artray.storage import (
+    PASS_FILES,
+    Location,
+    dataset_digest,
+    digest,
+    keep_apart,
+    refuse_other_job,
+    remove_scratch,
+)
 from artray.storage.passes import run_pass
 
 _STAGING = "_staging"
+_STAGED = (r"work\.parquet", *(f"parts/{name}" for name in PASS_FILES))
+_KEY = "[0-9a-f]{24}"
 _BATCH = 16_384
 _VERSIONS = ("keras", "numpy", "pillow", "pyarrow", "ray", "tensorflow")
 
@@ -148,8 +159,11 @@ def label_catalog(options: LabelOptions) -> Counts:
     plan = make_plan(pictures, sources, out, None if options.overwrite else published, features)
     _check_gone(options, plan, published)
     _say(plan, models, published)
-    if not len(plan.rows) and not plan.gone and published:
-        (out / _STAGING).remove()  # of a run that was killed after its commit
+    news = [model for model in models if published and _says_news(model, out, published)]
+    for model in news:
+        console.say(f"{model.bundle.task}: what the bundle says of its model has changed, and is written to its labels")
+    if not len(plan.rows) and not plan.gone and published and not news:
+        _unstage(out)  # of a run that was killed after its commit
         console.say("nothing to do")
         return _counts(out, published.run_id, len(pictures), plan, _states(out, published.tasks[models[0].bundle.task]))
     if len(plan.rows):
@@ -197,9 +211,23 @@ def label_catalog(options: LabelOptions) -> Counts:
     except BaseException:
         discard(out, run_id, committing=committing)
         raise
-    (out / _STAGING).remove()
+    _unstage(out)
     _show(tallies, states)
     return counts
+
+
+def _says_news(model: _Model, out: Location, published: Published) -> bool:
+    """Whether its task's labels, from this very model, don't say yet how far they can be relied on.
+
+    Labels of earlier versions don't, nor do those from before the model was evaluated anew.
+    """
+    task = published.tasks.get(model.bundle.task)
+    if task is None or task.source != model.identity:
+        return False
+    now = json.loads(json.dumps(model.notes()))
+    notes = [read_notes(file) for file in (out / task.labels).dataset().get_fragments()]
+    told = [bundle for each in notes for bundle in each.get("bundles", []) if bundle["model_id"] == now["model_id"]]
+    return any((told or [{}])[0].get(name) != now[name] for name in ("doubt", "abstain"))
 
 
 def _load(uris: Sequence[Location]) -> list[_Model]:
@@ -260,12 +288,17 @@ def _staging(out: Location, settings: Mapping[str, Any], rows: pa.Table) -> Loca
     key = digest(json.dumps(settings, sort_keys=True).encode())
     root = out / _STAGING
     for name in {*root.names()} - {key}:
-        (root / name).remove()
+        if re.fullmatch(_KEY, name):
+            remove_scratch(root / name, _STAGED)
     staging = root / key
     if not _rows_file(staging).exists():
         # Not written again for a run that goes on: the pass knows its rows by the file.
         _rows_file(staging).write_table(rows)
     return staging
+
+
+def _unstage(out: Location) -> None:
+    remove_scratch(out / _STAGING, [f"{_KEY}/{name}" for name in _STAGED])
 
 
 def _rows_file(staging: Location) -> Location:
@@ -300,7 +333,7 @@ def _check_read(staging: Location, plan: Plan, statuses: Mapping[str, int]) -> N
         return
     errors = _parts(staging).dataset().to_table(columns=["error"])["error"]
     example = errors.drop_null()[0].as_py() if errors.null_count < len(errors) else ""
-    staging.remove()  # or the same command would find them done
+    remove_scratch(staging, _STAGED)  # or the same command would find them done
     told = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
     raise ArtrayError(f"no picture could be read: {told} ({example}); nothing was published")
 
@@ -418,59 +451,3 @@ def _show(tallies: Mapping[str, Counter[str]], states: Counter[str]) -> None:
     failures = [(status, number) for status, number in states.most_common() if status != "ok"]
     if failures:
         console.table("pictures that could not be read", ["status", "works"], failures)
-
-
-def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: datetime) -> pa.Table:
-    """Staged scores as rows of the contract: the best class, all classes that are said, and all classes' scores.
-
-    Args:
-        staged: `object_id`, `image_uri`, `status`, `error` and the scores.
-        column: The scores' name: lists of float32 in the order of the bundle's classes, null where not ok.
-        bundle: Gives the classes' names and URIs, and where a work may have several labels their thresholds.
-        run_id: Of this run.
-        at: When it began, UTC.
-    """
-    names = [item.name for item in bundle.classes]
-    scored = np.asarray(pc.is_valid(staged[column]))
-    scores = stack_lists(staged[column].drop_null(), column, len(names))
-    best = np.zeros(len(staged), np.int64)
-    best[scored] = scores.argmax(axis=1)
-    top = np.zeros(len(staged), np.float32)
-    top[scored] = scores.max(axis=1)
-    offsets = np.concatenate([[0], np.cumsum(scored * len(names))]).astype(np.int32)
-    keys = pa.array(names).take(pa.array(np.tile(np.arange(len(names)), len(scores))))
-    maps = pa.MapArray.from_arrays(pa.array(offsets), keys, pa.array(scores.ravel(), pa.float32()))
-    missing = pa.array(~scored)
-    # Of one label a work the best, else each that reaches its threshold, the surest first.
-    ranked = np.argsort(-scores, axis=1, kind="stable") if bundle.multilabel else scores.argmax(axis=1)[:, None]
-    said = np.ones(ranked.shape, bool)
-    if bundle.multilabel:
-        said = np.take_along_axis(scores >= bundle.class_thresholds(), ranked, axis=1)
-    number = np.zeros(len(staged), np.int64)
-    number[scored] = said.sum(axis=1)
-    ends = pa.array(np.concatenate([[0], np.cumsum(number)]).astype(np.int32))
-    labels = pa.ListArray.from_arrays(ends, pa.array(names).take(pa.array(ranked[said])))
-
-    def known(values: pa.Array) -> pa.Array:
-        return pc.if_else(missing, pa.scalar(None, values.type), values)
-
-    return pa.table(
-        {
-            "object_id": staged["object_id"],
-            "image_uri": staged["image_uri"],
-            "label": known(pa.array(names).take(pa.array(best))),
-            "labels": _nulled(labels, scored),
-            "label_uri": known(pa.array([item.uri for item in bundle.classes], pa.string()).take(pa.array(best))),
-            "score": known(pa.array(top)),
-            "scores": _nulled(maps, scored).cast(SCORES),
-            "model_id": pa.repeat(bundle.model_id, len(staged)),
-            "run_id": pa.repeat(run_id, len(staged)),
-            "labeled_at": pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), len(staged)),
-            "status": staged["status"],
-            "error": staged["error"],
-        }
-    )
-
-
-def _nulled(lists: pa.Array, valid: np.ndarray[Any, Any]) -> pa.Array:
-    return lists.take(pa.array(np.arange(len(valid)), pa.int64(), mask=~valid))

@@ -6,16 +6,19 @@ from artray.storage.list_columns import list_column, stack_lists
 from artray.storage.listings import SIZE_IN_VERSION, FileInfo
 from artray.storage.location import Location, read_many
 from artray.storage.outputs import (
+    PASS_FILES,
     PLAN,
     RUN,
     keep_apart,
     refuse_other_file,
     refuse_other_job,
     refuse_other_rows,
+    remove_scratch,
     remove_written,
 )
 
 __all__ = [
+    "PASS_FILES",
     "PLAN",
     "REFUSED",
     "RUN",
@@ -34,6 +37,7 @@ __all__ = [
     "refuse_other_file",
     "refuse_other_job",
     "refuse_other_rows",
+    "remove_scratch",
     "remove_written",
     "stack_lists",
     "with_identity",

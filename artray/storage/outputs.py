@@ -19,6 +19,9 @@ PLAN = "_plan.json"
 RUN = "_run.json"
 """What a job says of its output, before and after: among it which job that is (see `refuse_other_job`)."""
 
+PASS_FILES = (r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json")
+"""What a pass writes (see `artray.storage.passes`). The plan last: where there are parts, it says of what."""
+
 _REMOVALS = 16  # objects removed at once
 
 
@@ -51,6 +54,21 @@ def remove_written(place: Location, names: Sequence[str]) -> None:
     for folder in sorted(emptied, key=lambda item: len(item.parts), reverse=True):
         with suppress(OSError):  # something of others is in it
             folder.rmdir()
+
+
+def remove_scratch(folder: Location, names: Sequence[str]) -> None:
+    """Remove a folder in which a job keeps what it needs until it is done; files of others there stay, and so it then.
+
+    Args:
+        folder: The folder or prefix; nothing happens where there is none.
+        names: The job's files below it, as `remove_written` takes them.
+    """
+    remove_written(folder, names)
+    fs, root = folder.filesystem()
+    if isinstance(fs, LocalFileSystem):
+        for below, _, _ in os.walk(root, topdown=False):
+            with suppress(OSError):  # not empty
+                Path(below).rmdir()
 
 
 def refuse_other_job(out: Location, job: str) -> None:

@@ -37,6 +37,7 @@ from artray import cluster, console
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts
 from artray.storage import (
+    PASS_FILES,
     PLAN,
     RUN,
     Location,
@@ -51,8 +52,6 @@ from artray.storage.chunks import cut_chunks
 from artray.storage.gpus import Pipeline, StagedWorker, has_gpu, lanes
 from artray.storage.nodes import check_nodes
 
-# The plan last: where there are parts, it says of what.
-_WRITTEN = (r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json")
 _PART = re.compile(r"part-\d{6,}\.parquet")
 _TALLY = "artray.statuses"
 _PLAN_ID = "artray.plan"
@@ -215,7 +214,7 @@ def _plan(
             raise InputError(
                 f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
             )
-        remove_written(out, _WRITTEN)
+        remove_written(out, PASS_FILES)
     # Few actors have GPUs, and all of an actor's CPUs work on the same chunks.
     chunks = cut_chunks(groups, _actors(gpus)[0])
     plan = {

@@ -198,8 +198,8 @@ def test_empty_rows_and_columns() -> None:
 
 
 def test_formulas_stay_text_and_are_named() -> None:
-    catalog = read('id,title\n1,"=HYPERLINK(""http://x"",""y"")"\n2,b\n')
-    assert catalog.table["title"][0].as_py() == '=HYPERLINK("http://x","y")'
+    catalog = read('id,title\n1,"=WEBSERVICE(""http://x"")"\n2,b\n')
+    assert catalog.table["title"][0].as_py() == '=WEBSERVICE("http://x")'
     assert problems(catalog) == {"cells with a formula, kept as text": (2,)}
 
 
@@ -540,3 +540,25 @@ def test_what_is_no_catalogue() -> None:
         read("id\n1\n", "works.csv.gz")
     with pytest.raises(InputError, match="larger than 100 bytes"):
         read(gzip.compress(b"x" * 10_000), "works.csv.gz", max_bytes=100)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_links_and_texts_written_as_formulas_are_read_as_seen(mark: str) -> None:
+    comma = ";" if mark == ";" else ","
+    rows = [["Nr", "Image", "Mail"]]
+    rows += [[f'="00{n}"', f'=HYPERLINK("https://m.test/{n}.jpg"{comma} "view {n}")', "x"] for n in range(4)]
+    rows[2][2] = '=HYPERLINK("mailto:a@m.test","write ""us""")'
+    rows[3][1] = '=HYPERLINK("https://m.test/2.jpg")'
+    rows[4][2] = '=HYPERLINK(A1,"x")'
+    file = io.StringIO()
+    csv.writer(file, delimiter=mark).writerows(rows)
+    catalog = read(file.getvalue())
+    assert catalog.table["Nr"].to_pylist() == ["000", "001", "002", "003"]
+    assert catalog.table["Image"].to_pylist() == ["view 0", "view 1", "https://m.test/2.jpg", "view 3"]
+    assert catalog.table["Image link"].to_pylist() == [f"https://m.test/{n}.jpg" for n in range(4)]
+    assert catalog.table["Mail"].to_pylist() == ["x", 'write "us"', "x", '=HYPERLINK(A1,"x")']
+    assert [*map(str, catalog.problems)] == [
+        "column 'Nr' holds texts written as formulas (=\"…\"), read as texts: 4 (line 2, 3, 4, 5)",
+        "column 'Image' holds links, their targets are column 'Image link': 4",
+        "cells with a formula, kept as text: 1 (line 5)",
+    ]

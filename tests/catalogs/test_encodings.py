@@ -60,6 +60,33 @@ def test_museums_words_in_their_encodings(text: str, encoding: str, name: str) -
     assert found.encoding == name or {found.encoding, name} <= {"Windows-1250", "ISO 8859-2"}
 
 
+TURKISH = (
+    "no;eser;sanatçı\n1;Kaplumbağa Terbiyecisi;Osman Hamdi Bey\n2;Üsküdar Çeşmesi;Hoca Ali Rıza\n"
+    "3;Ağaçlar Arasında Karaca;Şeker Ahmet Paşa\n4;Çıplak;İbrahim Çallı\n5;Gölgede;Nazmi Ziya Güran\n"
+)
+ICELANDIC = (
+    "nr;titill;listamaður\n1;Áning;Þórarinn B. Þorláksson\n2;Hraun við Þingvelli;Jóhannes S. Kjarval\n"
+    "3;Fjallið Skjaldbreið;Ásgrímur Jónsson\n4;Útsýni yfir Eyjafjörð;Guðmundur Thorsteinsson\n"
+)
+WESTERN = "1,Köln bei Nacht,Müller\n2,Forêt,Théodore Rousseau\n3,Niño con paloma,Picasso\n4,Vikingar på hav,Nyström\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "sure"),
+    [
+        (TURKISH, "cp1254", True),
+        (ICELANDIC, "cp1252", True),
+        (WESTERN, "cp1252", True),
+        (WESTERN + "5,Çıplak,İbrahim Çallı\n6,Ağaçlar,Şeker Ahmet\n", "cp1254", False),
+        (WESTERN + "5,Jökull,Þórarinn B. Þorláksson\n6,Hús,Guðmundur Einarsson\n", "cp1252", True),
+        (WESTERN + "5,House,Guðmundur Einarsson\n6,Sea,Sigurður\n", "cp1252", False),  # or Guğmundur
+    ],
+)
+def test_turkish_and_icelandic_in_which_two_encodings_differ(text: str, encoding: str, sure: bool) -> None:
+    found = decode_text(text.encode(encoding))
+    assert (found.text, found.sure) == (text, sure)
+
+
 def test_utf8_is_certain() -> None:
     found = decode_text("id,x\n1,Möbel\n".encode())
     assert (found.encoding, found.sure) == ("UTF-8", True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from artray.catalogs.catalog import Catalog, load_catalog, read_catalog
+from artray.catalogs.catalog import Catalog, read_catalog
+from artray.catalogs.folder import load_catalog
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -129,6 +130,32 @@ def test_depth_is_bounded(name: str) -> None:
         assert catalog.table.num_rows == 1
 
 
+def test_rows_of_a_data_set_as_its_viewer_answers() -> None:
+    features = [
+        {"feature_idx": 0, "name": "file", "type": {"dtype": "string", "_type": "Value"}},
+        {"feature_idx": 1, "name": "style", "type": {"names": ["Cubism", "Fauvism"], "_type": "ClassLabel"}},
+    ]
+
+    def answer(*numbers: int) -> dict[str, Any]:
+        rows = [
+            {"row_idx": n, "row": {"file": f"{n}.jpg", "style": n % 2}, "truncated_cells": ["file"] if n == 3 else []}
+            for n in numbers
+        ]
+        return {"features": features, "rows": rows, "num_rows_total": 9, "partial": False}
+
+    catalog = read(answer(0, 1, 2))
+    assert catalog.table.to_pydict() == {
+        "file": ["0.jpg", "1.jpg", "2.jpg"],
+        "style": ["Cubism", "Fauvism", "Cubism"],
+    }
+    assert catalog.problems == ()
+    pages = read("\n".join(json.dumps(answer(*page)) for page in ((0, 1), (2, 3))), "c.jsonl")
+    assert pages.table["style"].to_pylist() == ["Cubism", "Fauvism"] * 2
+    assert [*map(str, pages.problems)] == [
+        "rows with cells that the server has cut short (truncated_cells): 1 (line 4)"
+    ]
+
+
 def test_a_folder_of_files(tmp_path: Path) -> None:
     for work in WORKS:
         (tmp_path / "a").mkdir(exist_ok=True)
@@ -140,7 +167,7 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     assert catalog.form == "7 JSON files"
     assert [str(problem) for problem in catalog.problems] == ["files that are not JSON, left out (broken.json): 1"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="a folder as catalogue holds JSON files, and there are none"):
+    with pytest.raises(InputError, match="a folder as catalogue holds JSON files or tables, and there are none"):
         load_catalog(Location.parse(str(tmp_path / "empty")))
     with pytest.raises(InputError, match=r"nowhere\.json: not found"):
         load_catalog(Location.parse(str(tmp_path / "nowhere.json")))

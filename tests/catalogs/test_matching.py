@@ -89,8 +89,21 @@ def test_the_exact_name_comes_first() -> None:
 def test_a_name_in_doubt_decides_nothing(paths: list[str], file: str) -> None:
     found = by_file(paths, [file])
     assert joined(found) == {}
-    assert found.report.rows_missing.count == 1
+    assert found.report.rows_missing.count + found.report.names_crowded.count == 1
     assert found.report.pictures_unmatched.count == len(paths)
+
+
+def test_a_name_that_fits_several_pictures_is_not_missing() -> None:
+    found = by_file(["full/a.jpg", "thumb/a.jpg", "full/b.jpg"], ["a.jpg", "b.jpg", "c.jpg"])
+    assert joined(found) == {"full/b.jpg": 1}
+    assert (found.report.names_crowded.count, found.report.names_crowded.examples) == (1, ("a.jpg",))
+    assert found.missing["value"].to_pylist() == ["c.jpg"]
+    assert "names that fit several pictures, which get no row by them: 1 (a.jpg)" in found.report.lines()
+
+
+def test_a_suffix_behind_another() -> None:
+    found = by_file(["a.tif.jpg", "b.tif.jpg", "c.jpg"], ["a.tif", "b.tif", "c.jpg"])
+    assert joined(found) == {"a.tif.jpg": 0, "b.tif.jpg": 1, "c.jpg": 2}
 
 
 @pytest.mark.parametrize(

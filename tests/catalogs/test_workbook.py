@@ -185,3 +185,18 @@ def test_what_unpacks_to_too_much_is_refused() -> None:
         archive.writestr("xl/media/x.bin", bytes(2 << 20))
     with pytest.raises(InputError, match=r"unpacks to .* bytes, more than 1,048,576: --max-catalog-mb"):
         read_catalog(io.BytesIO(stream.getvalue()), "c.xlsx", max_bytes=1 << 20)
+
+
+def test_a_header_of_two_rows_of_merged_cells() -> None:
+    def fill(book: openpyxl.Workbook, sheet: Worksheet) -> None:
+        sheet.append(["Inv.Nr.", "Artist", None, "Image", None])
+        sheet.append([None, "Name", "Life", "Name", "Size"])
+        for n in range(6):
+            sheet.append([f"19{n:02d}.1", f"Maker {n}", f"18{n:02d}", f"{n}.jpg", n])
+        for area in ("A1:A2", "B1:C1", "D1:E1"):
+            sheet.merge_cells(area)
+
+    catalog = read(fill)
+    assert catalog.table.column_names == ["Inv.Nr.", "Artist Name", "Life", "Image Name", "Size"]
+    assert len(catalog.table) == 6
+    assert catalog.table["Image Name"].to_pylist() == [f"{n}.jpg" for n in range(6)]

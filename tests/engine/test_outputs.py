@@ -1,12 +1,14 @@
 """What a training finds where its bundle goes."""
 
+import re
+
 import pytest
 
 from artray.bundles.classifier import BUNDLE, MODEL
 from artray.engine.outputs import earlier_bundle
-from artray.engine.worker_group import TRAINING
+from artray.engine.worker_group import CHECKPOINTS, TRAINING, remove_checkpoints
 from artray.errors import InputError
-from artray.storage import Location
+from artray.storage import Location, digest
 
 
 def look(out, *, network=MODEL, overwrite=False, same=True):
@@ -33,3 +35,17 @@ def test_a_bundle_is_kept_refused_or_replaced(tmp_path):
     assert look(tmp_path, overwrite=True) is None
     with pytest.raises(InputError, match="holds a bundle of another config or data"):
         look(tmp_path, same=False)
+
+
+def test_of_checkpoints_a_users_files_stay(tmp_path):
+    ours = tmp_path / TRAINING / digest(b"run")
+    (ours / "checkpoint_0").mkdir(parents=True)
+    (ours / "checkpoint_0" / "state.npz").write_bytes(b"")
+    (ours / ".validate_storage_marker").write_bytes(b"")
+    mine = tmp_path / TRAINING / "mine" / "weights.npz"
+    mine.parent.mkdir()
+    mine.write_bytes(b"")
+    remove_checkpoints(Location.parse(tmp_path))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+    assert not ours.exists()
+    assert not re.fullmatch(CHECKPOINTS, f"{TRAINING}/mine/weights.npz")

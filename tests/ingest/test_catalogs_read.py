@@ -125,3 +125,135 @@ def test_folders_of_systems_and_hidden_files_are_counted(tmp_path: Path, capsys:
     assert "left out, in folders of the system: 4 (@eaDir 2, #recycle 1, __MACOSX 1)" in said
     assert "left out, hidden files: 5 (._* 2, .DS_Store 1, .thumbnails 1, others 1)" in said
     assert "not pictures, left out: 1 (.db 1)" in said
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("image1,image2,image3", ("a", "b", "c")),
+        ("recto,verso,detail", ("r", "v", "d")),
+        ("bild_1,bild_2,bild_3", ("1", "2", "3")),
+        ("image,other image,third", ("x", "y", "z")),
+    ],
+)
+def test_pictures_named_in_several_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, names: tuple[str, ...]
+) -> None:
+    pictures(tmp_path, *(f"s{n}_{name}x.jpg" for n in range(6) for name in names if name != names[2] or n < 2))
+    lines = [f"k{n},T{n},Maker {n}," + ",".join(f"s{n}_{name}x.jpg" for name in names) for n in range(6)]
+    lines[2:] = [line.rpartition(",")[0] + "," for line in lines[2:]]  # most have no third
+    (tmp_path / "c.csv").write_text("\n".join([f"id,title,artist,{header}", *lines]))
+    rows = run(tmp_path, "c.csv")
+    assert [row["title"] for row in rows] == [f"T{row['image_uri'].rpartition('/s')[2][0]}" for row in rows]
+    assert len(rows) == 14
+    assert len({row["group"] for row in rows}) == 6
+    assert "names of 8 pictures more of the same works" in capsys.readouterr().err
+
+
+def test_columns_of_pictures_can_be_said_and_are_named_where_they_are_not_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(tmp_path, *(f"s{n}_{name}.jpg" for n in range(6) for name in "rv"))
+    lines = [f"k{n},T{n},s{n}_r.jpg,s{n}_v.jpg,s{(n + 1) % 6}_r.jpg,s{n + 9}_r.jpg" for n in range(6)]
+    (tmp_path / "c.csv").write_text("\n".join(["id,title,recto,verso,related,lost", *lines]))
+    titles = [row["title"] for row in run(tmp_path, "c.csv", file_column="recto")]
+    assert titles.count(None) == 6
+    assert "--file-column 'recto,verso' would join 6 pictures more (6 names in 'verso')" in capsys.readouterr().err
+    # Never by names of other works' pictures.
+    expected = [f"T{n}" for n in range(6) for _ in "rv"]
+    assert [row["title"] for row in run(tmp_path, "c.csv", file_column="recto,verso", new_split=True)] == expected
+    assert [row["title"] for row in run(tmp_path, "c.csv", new_split=True)] == expected
+    with pytest.raises(InputError, match="no column 'recto,verse'"):
+        run(tmp_path, "c.csv", file_column="recto,verse")
+    capsys.readouterr()
+    run(tmp_path, "c.csv", file_column="recto,verso,lost", new_split=True)
+    assert "names of pictures that aren't there, beside others of their rows: 6" in capsys.readouterr().err
+
+
+def described(folder: Path, form: str) -> None:
+    """A data set with a metadata file in each folder of pictures, whose names are relative to it and stand in both."""
+    for part, count in (("train", 8), ("test", 4)):
+        pictures(folder, *(f"{part}/000{n}.jpg" for n in range(count)))
+        records = [{"file_name": f"000{n}.jpg", "label": f"{part} {n}"} for n in range(count)]
+        if form == "csv":
+            text = "file_name,label\n" + "".join(f"{record['file_name']},{record['label']}\n" for record in records)
+            (folder / "pics" / part / "metadata.csv").write_text(text)
+        elif form == "jsonl":
+            (folder / "pics" / part / "metadata.jsonl").write_text("\n".join(map(json.dumps, records)))
+        else:
+            for record in records:
+                (folder / "pics" / part / f"{record['file_name']}.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "sidecars"])
+@pytest.mark.parametrize("place", ["pics", ".", "pics/test"])
+def test_names_are_relative_to_their_own_files_folder(tmp_path: Path, form: str, place: str) -> None:
+    described(tmp_path / "data", form)
+    (tmp_path / "data" / "pics" / "notes.csv").write_text("a,b\n1,2\n")  # no metadata
+    rows = run(tmp_path, f"data/{place}", images=str(tmp_path / "data" / "pics"))
+    told = {row["image_uri"].split("/pics/")[1]: row["label"] for row in rows}
+    for path, label in told.items():
+        part, number = path[:-4].split("/000")
+        assert label == (f"{part} {number}" if part == "test" or place != "pics/test" else None)
+    assert len(told) == 12
+
+
+def test_a_single_metadata_file_describes_its_own_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    described(tmp_path, "csv")
+    (tmp_path / "pics" / "train" / "0003.jpg").unlink()
+    rows = run(tmp_path, "pics/train/metadata.csv")
+    told = {row["image_uri"].split("/pics/")[1]: row["label"] for row in rows}
+    # The one that is missing is not looked for in the other folder.
+    assert told == {f"train/000{n}.jpg": f"train {n}" for n in range(8)} | {f"test/000{n}.jpg": None for n in range(4)}
+    assert "rows that name a picture which isn't there: 1 (train/0003.jpg)" in capsys.readouterr().err
+
+
+def test_metadata_whose_names_begin_at_the_pictures_folder(tmp_path: Path) -> None:
+    pictures(tmp_path, "train/1.jpg", "train/2.jpg", "test/1.jpg")
+    (tmp_path / "pics" / "train" / "labels.csv").write_text("file,label\ntrain/1.jpg,a\ntrain/2.jpg,b\ntest/1.jpg,c\n")
+    assert [row["label"] for row in run(tmp_path, "pics/train/labels.csv")] == ["c", "a", "b"]
+
+
+def test_a_folder_of_tables_is_one_catalogue_if_they_are_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(tmp_path, *(f"{n}.jpg" for n in range(4)))
+    (tmp_path / "years").mkdir()
+    for year in (0, 1):
+        lines = [f"{2 * year + n}.jpg,T{2 * year + n},x" for n in range(2)]
+        (tmp_path / "years" / f"{year}.csv").write_text("\n".join(["file,title," + "ab"[year], *lines]))
+    (tmp_path / "years" / "1.csv").open("a").write("\nTotal: 2,,\n")
+    assert [row["title"] for row in run(tmp_path, "years")] == ["T0", "T1", "T2", "T3"]
+    told = capsys.readouterr().err
+    assert "catalogue: 4 rows, 2 files, the first: UTF-8, cells separated by ','" in told
+    assert "catalogue: 1.csv: lines below the records, left out ('Total: 2'): 1 (line 4)" in told
+    (tmp_path / "years" / "artists.csv").write_text("artist,born,died\nMonet,1840,1926\n")
+    with pytest.raises(
+        InputError, match=r"its tables have other columns: 0\.csv \(file, title, a, …\) and artists\.csv"
+    ):
+        run(tmp_path, "years")
+
+
+def test_json_files_called_as_their_pictures(tmp_path: Path) -> None:
+    for part in ("a", "b"):
+        pictures(tmp_path, *(f"{part}/{n}.jpg" for n in range(3)))
+        for n in range(3):
+            file = tmp_path / "pics" / part / (f"{n}.jpg.json" if part == "a" else f"{n}.json")
+            file.write_text(json.dumps({"title": f"{part} {n}"}))
+    rows = run(tmp_path, "pics")
+    assert [row["title"] for row in rows] == [f"{part} {n}" for part in "ab" for n in range(3)]
+
+
+def test_a_test_part_that_is_empty_names_what_there_is(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "c.csv").write_text("file,part\na.jpg,Train\nb.jpg,Test\n")
+    with pytest.raises(InputError, match=r"part=test: no row is in it \(the column holds 'Test', 'Train'\)"):
+        run(tmp_path, "c.csv", test_from="part=test")
+
+
+def test_marks_for_the_same_as_above_are_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures(tmp_path, *(f"{n}.jpg" for n in range(4)))
+    (tmp_path / "c.csv").write_text("file,kind\n0.jpg,Cubism\n1.jpg,idem\n2.jpg,〃\n3.jpg,do it\n")
+    rows = run(tmp_path, "c.csv", label={"kind": "kind"})
+    assert [row["kind"] for row in rows] == ["Cubism", None, None, "do it"]
+    assert "kind: empty: 2" in capsys.readouterr().err

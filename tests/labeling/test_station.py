@@ -23,6 +23,7 @@ from artray.features.brightness import Brightness
 from artray.features.objects import ENCODING, Objects
 from artray.images.decoding import DECODE_VERSION, decode
 from artray.labeling import models, published, station
+from artray.labeling.exports.source import read_source
 from artray.labeling.published import discard, labelled_pictures, read_labels, read_published
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches.squares import draw
@@ -140,6 +141,51 @@ def test_nothing_to_do(label, bundles, passes, tmp_path):
     assert (second["rows"], second["computed"], second["kept"], second["run_id"]) == (ROWS, 0, ROWS, first["run_id"])
     assert (second["ok"], second["failed"]) == (ROWS - 2, 2)
     assert len(passes) == 1
+
+
+def test_what_a_bundle_says_anew_of_its_model_reaches_labels_that_are_there(label, bundles, passes, tmp_path, capsys):
+    """A doubt that was unknown when the labels were written, as to earlier releases."""
+    model = shutil.copytree(bundles["pictures"], tmp_path / "model")
+    first = label(str(model))
+    told = json.loads((model / BUNDLE).read_text())
+    level = {"n": 40, "accuracy": 0.3, "majority": {"accuracy": 0.4, "balanced_accuracy": 0.33}}
+    level["intervals"] = {"balanced_accuracy": [0.2, 0.5]}
+    told["metrics"] = {"test": {"artwork": level}}
+    (model / BUNDLE).write_text(json.dumps(told))
+    second = label(str(model))
+    assert (second["computed"], second["kept"], len(passes)) == (0, ROWS, 1)
+    assert second["run_id"] != first["run_id"]
+    assert "pictures: what the bundle says of its model has changed, and is written to its labels" in (
+        capsys.readouterr().err
+    )
+    for file in (
+        tmp_path / "out/task=pictures/labels.parquet",
+        tmp_path / f"out/_runs/{second['run_id']}/pictures.parquet",
+    ):
+        (doubt,) = (bundle["doubt"] for bundle in json.loads(pq.read_metadata(file).metadata[b"artray"])["bundles"])
+        assert doubt.startswith("This model is no better than always giving the same label")
+    run = json.loads((tmp_path / "out/_run.json").read_text())
+    assert [bundle["doubt"] for bundle in run["bundles"]] == [doubt]
+    assert read_source(Location.parse(tmp_path / "out")).tasks[0].doubts == {"pictures-0": doubt}
+    assert label(str(model))["run_id"] == second["run_id"]  # now there is nothing to do
+
+
+def test_a_users_files_in_scratch_folders_stay(label, bundles, tmp_path):
+    mine = [tmp_path / "out/_staging/mine.parquet", tmp_path / "out/_staging/thesis/parts/part-000000.parquet"]
+    for file in mine:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"mine")
+    killed = tmp_path / "out/_staging" / (24 * "a")
+    (killed / "parts").mkdir(parents=True)
+    (killed / "parts" / "part-000000.parquet").write_bytes(b"x")
+    label(bundles["pictures"])
+    assert [file.read_bytes() for file in mine] == [b"mine"] * 2
+    assert not killed.exists()
+    label(bundles["pictures"])
+    assert sorted(file.name for file in (tmp_path / "out/_staging").rglob("*") if file.is_file()) == [
+        "mine.parquet",
+        "part-000000.parquet",
+    ]
 
 
 def test_what_is_new_or_changed_is_labelled_and_the_rest_stays(label, bundles, collection, manifest, passes, tmp_path):

@@ -20,6 +20,7 @@ from artray.storage import (
     list_column,
     read_many,
     refuse_other_job,
+    remove_scratch,
     remove_written,
     stack_lists,
 )
@@ -421,6 +422,16 @@ def test_what_a_job_has_written_is_removed_and_nothing_else(tmp_path):
     assert below(tmp_path) == ["a [b]", *(f"a [b]/{name}" for name in below(tmp_path / "a [b]")), "c"]
     remove_written(Location.parse(tmp_path / "nothing"), OWN)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_scratch_folder_goes_unless_files_of_others_are_in_it(tmp_path):
+    make(tmp_path / "a", "k/work.parquet", "k/parts/part-000001.parquet")
+    (tmp_path / "a/empty/deep").mkdir(parents=True)
+    make(tmp_path / "b", "k/work.parquet", "k/parts/mine.parquet", "thesis.txt")
+    names = (r"k/work\.parquet", r"k/parts/part-\d{6,}\.parquet")
+    for name in ("a", "b", "nothing"):
+        remove_scratch(Location.parse(tmp_path / name), names)
+    assert below(tmp_path) == ["b", "b/k", "b/k/parts", "b/k/parts/mine.parquet", "b/thesis.txt"]
 
 
 @given(st.integers(0, 9))

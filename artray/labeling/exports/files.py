@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from artray.storage import Location, explained, remove_written
+from artray.storage import Location, explained, remove_scratch, remove_written
 
 
 @contextmanager
@@ -35,16 +35,17 @@ def whole_files(path: Path, names: Sequence[str]) -> Iterator[Path]:
     """
     part = path.with_name(f"{path.name}.part")
     with explained(path):
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        remove_scratch(Location.parse(part), names)  # of an export that was killed
+        part.mkdir(parents=True, exist_ok=True)
         try:
             yield part
             remove_written(Location.parse(path), names)
             path.mkdir(exist_ok=True)
-            for file in sorted(part.iterdir(), reverse=True):
+            written = [file for file in part.iterdir() if any(re.fullmatch(name, file.name) for name in names)]
+            for file in sorted(written, reverse=True):
                 file.replace(path / file.name)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            remove_scratch(Location.parse(part), names)
 
 
 def dumped(value: Any) -> str:

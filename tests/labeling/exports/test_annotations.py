@@ -8,6 +8,7 @@ import pytest
 
 from artray.labeling.exports import annotations
 from artray.labeling.exports.annotations import write_annotations
+from artray.labeling.exports.files import whole_files
 from artray.labeling.exports.source import iri, read_source
 from artray.storage import Location
 from tests.labeling.exports.test_exports import pages
@@ -156,3 +157,15 @@ def test_a_collection_without_labels_is_one_empty_page(tmp_path, collection, row
 )
 def test_iri(uri, wanted):
     assert iri(uri) == wanted
+
+
+def test_a_users_folder_beside_the_exports_stays(tmp_path):
+    mine = tmp_path / "dataset.part" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    (mine.parent / "old.parquet").write_bytes(b"of an export that was killed")
+    with whole_files(tmp_path / "dataset", [r"[a-z]+\.parquet"]) as part:
+        assert sorted(file.name for file in part.iterdir()) == ["notes.txt"]
+        (part / "a.parquet").write_bytes(b"new")
+    assert [file.name for file in (tmp_path / "dataset").iterdir()] == ["a.parquet"]
+    assert mine.read_text() == "mine"
