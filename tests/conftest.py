@@ -104,7 +104,11 @@ def s3_bucket(s3_environment: None) -> str:
 
 @pytest.fixture(scope="session")
 def ray_session(s3_environment: None) -> Iterator[None]:
-    """One local Ray for the whole session; begun after the S3 server, so that its workers know the keys."""
+    """One local Ray for the whole session; begun after the S3 server, so that its workers know the keys.
+
+    It is used as on a machine of one CPU, whatever this one has: a pass has one actor, and what an actor has to import
+    takes longer than all that it does. Where several matter, `two_cpus` says so.
+    """
     quiet(verbose=False)
     import ray
 
@@ -118,8 +122,18 @@ def ray_session(s3_environment: None) -> Iterator[None]:
             ray.shutdown()
             if not tries_left:
                 raise
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "cpus", lambda: 1)
+        yield
     ray.shutdown()
+
+
+@pytest.fixture
+def two_cpus(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ray_session`, used as on a machine of two CPUs."""
+    from artray import cluster
+
+    monkeypatch.setattr(cluster, "cpus", lambda: 2)
 
 
 @pytest.fixture(scope="session")

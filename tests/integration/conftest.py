@@ -1,7 +1,10 @@
 """What whole jobs are tried on."""
 
 import pytest
+from ray.train import ScalingConfig
 
+from artray import cluster
+from artray.engine import worker_group
 from tests.integration.tables import write_features
 
 
@@ -11,3 +14,15 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = str(tmp_path_factory.mktemp("features"))
     write_features(folder)
     return folder
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings run in this process, by Ray Train's local mode: no worker has to start, and to import TensorFlow.
+
+    For what does not depend on how many workers there are. Checkpoints are not kept.
+    """
+    monkeypatch.setattr(worker_group, "ScalingConfig", lambda **_: ScalingConfig(num_workers=0))
+    # What it would leave behind: other tests of this process need scikit-learn, and TensorFlow's threads.
+    monkeypatch.setattr(cluster, "quicken_keras", lambda: None)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
