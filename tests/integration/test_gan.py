@@ -18,6 +18,7 @@ from artray.gans.examples import load_pictures
 from artray.gans.latents import draw_latents
 from artray.gans.station import GanOptions, train_gan
 from artray.storage import Location
+from tests.integration.conftest import trainings_in_process
 from tests.tools.kill_training import killing_a_worker
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -74,8 +75,8 @@ def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path, r
     """One worker undisturbed, and two of which one is killed in the middle: the same curves, samples and networks."""
     with killing_a_worker(tmp_path / "killed"):
         run(manifest, tmp_path / "killed", 2)
-    request.getfixturevalue("in_process")
-    calm = run(manifest, tmp_path / "calm")
+    with trainings_in_process():
+        calm = run(manifest, tmp_path / "calm")
     one, other = curves(tmp_path / "calm"), curves(tmp_path / "killed")
     assert len(one) == len(other) == 2
     timing = {"seconds", "data_wait"}

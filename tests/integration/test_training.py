@@ -11,6 +11,7 @@ from artray.bundles.description import read_history
 from artray.classifiers.station import TrainOptions, train
 from artray.errors import ArtrayError, InputError
 from artray.storage import Location
+from tests.integration.conftest import trainings_in_process
 from tests.integration.tables import CONFIG, EXAMPLES
 from tests.tools.kill_training import killing_a_worker
 
@@ -22,9 +23,7 @@ def run(features: str, out: Path, workers: int, **changes: str) -> dict[str, obj
     return train(options)
 
 
-def test_neither_two_workers_nor_a_killed_one_change_the_result(
-    features: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_neither_two_workers_nor_a_killed_one_change_the_result(features: str, tmp_path: Path) -> None:
     """The same global batches give the same model up to floating point; 7 does not divide by 2, nor 37 by 7.
 
     One of the two is killed after the first checkpoint, in the middle of an epoch.
@@ -42,8 +41,8 @@ def test_neither_two_workers_nor_a_killed_one_change_the_result(
         run(features, out, 2, **{**changes, "epochs": "2"})
     assert (out / "model.keras").stat().st_mtime_ns == written
 
-    request.getfixturevalue("in_process")
-    run(features, tmp_path / "1", 1, **changes)
+    with trainings_in_process():
+        run(features, tmp_path / "1", 1, **changes)
     scores = {}
     for workers in (1, 2):
         out = tmp_path / str(workers)
