@@ -25,6 +25,22 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more 
 SLOW = {"s3_server", "ray_session", "museum_server", "browser", "replica_runs"}
 INTEGRATION = Path(__file__).parent / "integration"
 
+# Files that take longest, and the order in which they are begun: one that came last would be waited for.
+LONGEST = [
+    "integration/test_walk.py",
+    "integration/test_gan.py",
+    "integration/test_commands.py",
+    "integration/test_cluster.py",
+    "integration/test_search.py",
+    "integration/test_training.py",
+    "integration/test_download.py",
+    "integration/test_cluster_nodes.py",
+    "models/test_classifiers.py",
+    "report/test_page_browser.py",
+    "engine/test_adversarial.py",
+    "integration/test_generators.py",
+]
+
 # Python's audit events of processes that begin and of connections.
 FORBIDDEN = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
 FORBIDDEN |= {"socket.bind", "socket.connect", "socket.getaddrinfo"}
@@ -47,11 +63,12 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and put it last; whole jobs first among it, which take longest."""
+    """Mark what is slow, and put it last; among it first the files that take longest, and whole jobs."""
+    longest = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     for item in items:
         if SLOW & set(getattr(item, "fixturenames", ())) or _is_integration(item):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: (_is_slow(item), not _is_integration(item)))
+    items.sort(key=lambda item: (_is_slow(item), longest.get(item.path, len(longest)), not _is_integration(item)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -104,7 +121,11 @@ def s3_bucket(s3_environment: None) -> str:
 
 @pytest.fixture(scope="session")
 def ray_session(s3_environment: None) -> Iterator[None]:
-    """One local Ray for the whole session; begun after the S3 server, so that its workers know the keys."""
+    """One local Ray for the whole session; begun after the S3 server, so that its workers know the keys.
+
+    It is used as on a machine of one CPU, whatever this one has: a pass has one actor, and what an actor has to import
+    takes longer than all that it does. Where several matter, `two_cpus` says so.
+    """
     quiet(verbose=False)
     import ray
 
@@ -118,8 +139,18 @@ def ray_session(s3_environment: None) -> Iterator[None]:
             ray.shutdown()
             if not tries_left:
                 raise
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "cpus", lambda: 1)
+        yield
     ray.shutdown()
+
+
+@pytest.fixture
+def two_cpus(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ray_session`, used as on a machine of two CPUs."""
+    from artray import cluster
+
+    monkeypatch.setattr(cluster, "cpus", lambda: 2)
 
 
 @pytest.fixture(scope="session")

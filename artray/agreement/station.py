@@ -144,7 +144,7 @@ def _consensus(told: Figures) -> pa.Table:
 
 
 def _read(options: AgreementOptions) -> Rows:
-    table = options.read_catalog(options.annotations)
+    table = options.read_catalog(options.annotations).table
     gold_labels = dict(options.label)
     if options.annotators:
         if options.label:

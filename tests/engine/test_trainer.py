@@ -93,6 +93,14 @@ def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(replica
     assert {value.dtype.name for name, value in rounded.items() if name.startswith("model/")} == {"float32"}
 
 
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_state_put_back_on_all_replicas_goes_on_as_before(replica_runs, replicas):
+    """Dropout's random numbers too."""
+    run = of(replica_runs[replicas], "again")
+    for name in [name.partition("/")[2] for name in run if name.startswith("first/")]:
+        assert np.allclose(run[f"first/{name}"], run[f"second/{name}"], atol=1e-6), name
+
+
 @pytest.mark.slow
 def test_a_step_is_what_numpy_says():
     """Softmax regression with weighted examples, by plain gradient descent."""

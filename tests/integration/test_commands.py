@@ -18,6 +18,8 @@ from tests.servers import S3Server
 
 ROOT = Path(__file__).parents[2]
 OLDEST = Path(sys.prefix) / "oldest"
+ONE_CPU = {"RAY_OVERRIDE_RESOURCES": '{"CPU": 1}'}
+"""For a job's own Ray: one actor a pass, where several add nothing."""
 
 
 def job(name: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -42,7 +44,8 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.fixture(scope="module")
 def manifest(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("manifest")
-    done = job("ingest", "--images", str(sample), "--catalog", f"{sample}/catalog.csv", "--out", str(out))
+    given = ["--images", str(sample), "--catalog", f"{sample}/catalog.csv", "--out", str(out)]
+    done = job("ingest", *given, environment=ONE_CPU)
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout.splitlines()[-1])
     assert (counts["rows"], counts["matched"], counts["out"]) == (48, 48, str(out))
@@ -142,7 +145,7 @@ def test_the_walk_with_the_oldest_pyarrow_and_a_broken_picture(ray_session: None
 
     done = subprocess.run(
         [sys.executable, "-c", WALK, str(tmp_path), *bundles],
-        env={**os.environ, "PYTHONPATH": f"{OLDEST}{os.pathsep}{ROOT}"},
+        env={**os.environ, **ONE_CPU, "PYTHONPATH": f"{OLDEST}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
         timeout=500,

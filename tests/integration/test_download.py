@@ -138,7 +138,7 @@ def test_a_lost_part_is_the_unit_of_repeated_work(museum: MuseumServer, tmp_path
     assert results(str(out)) == expected
 
 
-def test_the_rate_holds_across_workers(museum: MuseumServer, tmp_path: Path) -> None:
+def test_the_rate_holds_across_workers(two_cpus: None, museum: MuseumServer, tmp_path: Path) -> None:
     rows = {f"{number:02d}": museum.add(f"/{number}", reply(picture(number))) for number in range(24)}
     catalog = write_catalog(tmp_path, rows)
     download(DownloadOptions(catalog=catalog, out=str(tmp_path / "out"), id_column="number", **FAST | {"rate": 12}))

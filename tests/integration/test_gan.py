@@ -18,6 +18,7 @@ from artray.gans.examples import Pictures, load_pictures
 from artray.gans.latents import draw_latents
 from artray.gans.station import GanOptions, train_gan
 from artray.storage import Location
+from tests.integration.conftest import trainings_in_process
 from tests.tools.kill_training import killing_a_worker
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -74,11 +75,12 @@ def curves(out: Path) -> list[dict[str, float]]:
     return [{name: value for name, value in epoch.items() if isinstance(value, float)} for epoch in history]
 
 
-def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path) -> None:
+def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """One worker undisturbed, and two of which one is killed in the middle: the same curves, samples and networks."""
-    calm = run(manifest, tmp_path / "calm")
     with killing_a_worker(tmp_path / "killed"):
         run(manifest, tmp_path / "killed", 2)
+    with trainings_in_process():
+        calm = run(manifest, tmp_path / "calm")
     one, other = curves(tmp_path / "calm"), curves(tmp_path / "killed")
     assert len(one) == len(other) == 2
     timing = {"seconds", "data_wait"}
@@ -119,7 +121,7 @@ def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path) -
         load_generator(Location.parse(out), bundle)
 
 
-def test_a_loss_that_is_no_number_is_one_line(manifest: str, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_is_one_line(in_process: None, manifest: str, tmp_path: Path) -> None:
     changes = {"discriminator": "{name: sgd, learning_rate: 1.0e+30}", "loss.name": "lsgan"}
     with pytest.raises(ArtrayError, match=r"loss is no longer a number in epoch \d: try a smaller learning rate"):
         run(manifest, tmp_path, **changes)

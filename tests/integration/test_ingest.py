@@ -149,7 +149,7 @@ def styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_artist_and_no_near_duplicate_is_on_two_sides(
-    styles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_cpus: None, styles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def split(name: str) -> dict[str, dict[str, object]]:
         counts = ingest(

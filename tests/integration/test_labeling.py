@@ -171,7 +171,7 @@ def test_a_disk_that_is_full(small_disk, collection, bundles, expected, tmp_path
     assert sorted(path.name for path in out.iterdir()) == ["_run.json", "_runs", "task=patches", "task=pictures"]
 
 
-def test_a_worker_that_is_killed(ray_session, collection, bundles, expected, tmp_path):
+def test_a_worker_that_is_killed(two_cpus, collection, bundles, expected, tmp_path):
     """On Ray: another one takes its place, and the run ends as if nothing had been."""
     out = tmp_path / "out"
     killed = []

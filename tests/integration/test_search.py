@@ -86,7 +86,7 @@ def test_a_search_over_several_splits(features: str, tmp_path: Path) -> None:
         search(options.model_copy(update={"data": [features]}))
 
 
-def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(tmp_path: Path) -> None:
+def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(two_cpus: None, tmp_path: Path) -> None:
     rows = []
     for number in range(12):
         uri = str(tmp_path / f"{number:02d}.png")
@@ -106,7 +106,7 @@ def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(tm
     assert (counts["ok"], counts["failed"]) == (2, 0)
 
 
-def test_folds_make_an_ensemble_and_go_on_where_they_were(features: str, tmp_path: Path) -> None:
+def test_folds_make_an_ensemble_and_go_on_where_they_were(in_process: None, features: str, tmp_path: Path) -> None:
     mine = ["notes.txt", "manifest/manifest.parquet", "features/part-000000.parquet", "folds/mine.txt", "model.txt"]
     for name in mine:
         Location.parse(f"{tmp_path}/{name}").write_bytes(name.encode())
