@@ -31,6 +31,7 @@ ROOMS = (
     "classifiers",
     "gans",
     "report",
+    "film",
     "estimate",
     "demo",
     "stations",
@@ -169,6 +170,7 @@ def test_the_architecture_names_every_module_where_it_is():
         "gans",
         "patches",
         "labeling",
+        "film",
     ):
         there = {file.stem for file in (PACKAGE / name).glob("*.py")} - {"__init__"}
         assert told[name] == there, name
