@@ -2,7 +2,7 @@
 
 A frame is described by how its brightness and its two colour differences are spread (16 steps each). The difference of
 two frames is the share of the picture, 0..1, whose values would have to change for one to become the other. A cut is
-where it reaches a threshold, and is twice what it is nearby: a camera that moves changes every frame a little.
+where it reaches a threshold, and is three times what it is nearby: a camera that moves changes every frame a little.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from artray.images.pictures import Picture
 BINS = 16
 _SIDE = 64  # pixels of the longer side that are looked at
 _NEARBY = 4  # differences before and after
-_TIMES = 2.0  # how many times the usual difference nearby a cut's is
+_TIMES = 3.0  # how many times the usual difference nearby a cut's is
 
 Histogram = npt.NDArray[np.float32]
 
@@ -88,7 +88,7 @@ def find_cuts(difference: npt.NDArray[np.float32], threshold: float) -> npt.NDAr
     cuts = known >= threshold
     for place in np.flatnonzero(cuts):
         nearby = np.concatenate([known[max(1, place - _NEARBY) : place], known[place + 1 : place + 1 + _NEARBY]])
-        # Where cut follows cut all are large: from twice the threshold on nothing is asked of those nearby.
-        if len(nearby) and known[place] < min(_TIMES * np.median(nearby), 2 * threshold):
+        # Where cut follows cut all are large: from three times the threshold on nothing is asked of those nearby.
+        if len(nearby) and known[place] < min(_TIMES * np.median(nearby), 3 * threshold):
             cuts[place] = False
     return cuts
