@@ -120,6 +120,13 @@ STATIONS = {
         "Write a page that shows every picture with its labels; it needs no server and no internet.",
         "--labels work/labels --features work/features --evaluation work/model --out page",
     ),
+    "label-film": Station(
+        "artray.film.station",
+        "FilmOptions",
+        "label_film",
+        "Label films: each one's curve of every task's scores over its seconds, with its cuts, as page and Parquet.",
+        "--films films --model work/model --out work/films",
+    ),
     "estimate": Station(
         "artray.estimate",
         "EstimateOptions",

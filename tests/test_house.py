@@ -32,6 +32,7 @@ ROOMS = (
     "gans",
     "report",
     "agreement",
+    "film",
     "estimate",
     "demo",
     "stations",
@@ -171,6 +172,7 @@ def test_the_architecture_names_every_module_where_it_is():
         "patches",
         "labeling",
         "agreement",
+        "film",
     ):
         there = {file.stem for file in (PACKAGE / name).glob("*.py")} - {"__init__"}
         assert told[name] == there, name
