@@ -10,8 +10,8 @@ on and makes the frames at the same moments RGB of the same size; `by seeking` s
 All have one thread, take turns, and are measured by the CPU time of the process, since machines are shared.
 
 `--memory` says by how much the process grows while a film of hours is sampled at one frame a second. `--cuts` compares
-the cuts with those that were made, and with PySceneDetect's, which sees every frame, where it is installed (`pip install
-scenedetect opencv-python-headless`).
+the cuts with those that were made, and with PySceneDetect's, which sees every frame, where it is installed (`pip
+install scenedetect opencv-python-headless`).
 """
 
 import argparse

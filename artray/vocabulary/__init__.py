@@ -18,13 +18,23 @@ from artray.errors import InputError
 AAT = "http://vocab.getty.edu/aat/"
 
 
+_NUMBER_OR_GRADE = re.compile(r"[-−–‐+]?\d+([.,]\d+)?|\w[-−–‐]")
+
+
 def fold(text: str) -> str:
     """Text as labels are compared: no case, and one space for spaces, hyphens, underscores, slashes and dots.
 
+    The sign and the point of a number, and the minus of a grade, make another label.
+
     >>> fold(" Post-Impressionism ") == fold("post_impressionism")
     True
+    >>> fold("-1") == fold("1") or fold("1.5") == fold("15") or fold("A-") == fold("A")
+    False
     """
-    return re.sub(r"[\s_\-‐–/.]+", " ", text.casefold()).strip()
+    text = text.casefold().strip()
+    if _NUMBER_OR_GRADE.fullmatch(text):
+        return re.sub("[−–‐]", "-", text)
+    return re.sub(r"[\s_\-‐–/.]+", " ", text).strip()
 
 
 @dataclass(frozen=True, slots=True)

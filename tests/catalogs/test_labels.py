@@ -19,7 +19,7 @@ from artray.catalogs.columns import guess_mapping, uppercase
 from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
 from artray.catalogs.matching import match
 from artray.errors import InputError
-from artray.vocabulary import load_vocabulary
+from artray.vocabulary import fold, load_vocabulary
 
 TATE = Path(__file__).parents[3] / "shared" / "data" / "tate_artworks_flat.csv.gz"
 STYLE = load_vocabulary("style")
@@ -231,3 +231,8 @@ def test_tate_movements() -> None:
     assert sum(found.counts.values()) + sum(what.count for what in found.dropped.values()) == 69_202
     assert found.counts["Neoclassicism"] > 200
     assert found.dropped["not in the vocabulary"].values[0][0] == "British Pop"
+
+
+@pytest.mark.parametrize("values", [["-1", "0", "1"], ["−0.5", "0.5"], ["A", "A-", "A+", "B"], ["1.5", "15", "1 5"]])
+def test_signs_and_grades_are_labels_of_their_own(values):
+    assert len({fold(value) for value in values}) == len(values)
