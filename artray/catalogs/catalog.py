@@ -22,7 +22,7 @@ from artray.catalogs.cells import AddProblem, Lines, Raw, text_column
 from artray.catalogs.continued_rows import fill_down
 from artray.catalogs.delimited import read_delimited
 from artray.catalogs.encodings import codec, decode_text
-from artray.catalogs.formulas import seen
+from artray.catalogs.formulas import seen, with_addresses
 from artray.catalogs.json_records import read_json
 from artray.catalogs.lists import read_list_texts
 from artray.catalogs.matlab import read_mat
@@ -246,6 +246,8 @@ def _as_seen(raw: Raw, problem: AddProblem) -> Raw:
     for place, column in enumerate(raw.columns):
         assert isinstance(column, pa.ChunkedArray)
         columns[place], targets, written = seen(column)
+        if targets is None:
+            columns[place], targets = with_addresses(column)
         name = header[place] or f"column_{place + 1}"
         problem(f'column {name!r} holds texts written as formulas (="…"), read as texts', raw.lines[written])
         if targets is not None and targets.null_count < len(targets):

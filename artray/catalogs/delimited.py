@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 
 from artray.catalogs.cells import LIST_SEPARATOR, AddProblem, Lines
 from artray.catalogs.encodings import REPLACEMENT, decode_text
+from artray.catalogs.formulas import quoted_links
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
 from artray.errors import InputError
 
@@ -117,6 +118,7 @@ def read_delimited(
         text = text.replace("\0", REPLACEMENT)
     elif REPLACEMENT in text:
         problem(f"unreadable characters, now {REPLACEMENT}", _lines_with(text, REPLACEMENT, first_line))
+    text = quoted_links(text, delimiter)
     text, first_line = _with_header(text, delimiter, first_line, header_line, problem)
     text = _without_totals(text, delimiter, first_line, problem)
 
@@ -317,6 +319,11 @@ def _read_by_record(text: str, delimiter: str, first_line: int, problem: AddProb
         raise InputError(
             f"most rows have more cells than the header, which has {width}, the first in line {long[0]}: put cells "
             f"that hold {delimiter!r} into quotes, or give the header a name for each column"
+        )
+    if len(hopeless) > max(1, len(rows) - 1):
+        raise InputError(
+            f"the quotes of most rows are broken, and hide where the cells end, the first in line {hopeless[0]}: put "
+            f"cells that hold {delimiter!r} into quotes, and double the quotes in them"
         )
     problem("broken quotes, taken as letters", broken)
     problem("broken quotes that hide where the cells end, rows left out", hopeless)

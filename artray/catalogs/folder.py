@@ -172,7 +172,7 @@ def _read_tables(place: Location, uris: Sequence[str], reading: Reading) -> Cata
     return Catalog(
         pa.concat_tables([catalog.table for catalog in catalogs.values()], promote_options="default"),
         np.concatenate([catalog.lines for catalog in catalogs.values()]),
-        f"{len(catalogs):,} files, the first: {one.form}",
+        f"{len(catalogs):,} files, the first: {one.form}" if len(catalogs) > 1 else f"{first}: {one.form}",
         tuple(problems),
         pa.array(folders, pa.string()),
     )

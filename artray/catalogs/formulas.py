@@ -9,12 +9,15 @@ Text of others may hold formulas that are no more than a way to write a link or 
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from artray.catalogs.cells import LIST_SEPARATOR
 
 _FORMULA = r"^'*[=+\-@\t\r\n＝＋－＠]"
 _NUMBER = r"^[+\-]?[0-9]+([.,][0-9]+)?$"
@@ -46,7 +49,6 @@ _HYPERLINK = re.compile(
     r'|HIPERLINK|ГИПЕРССЫЛКА)\(\s*"((?:[^"]|"")+)"\s*(?:[,;]\s*(?:"((?:[^"]|"")*)"|([^"()]*?))\s*)?\)\s*'
 )
 _QUOTED = re.compile(r'(?s)\s*="((?:[^"]|"")*)"\s*')
-_MAY_BE = r'^\s*=(?:"|[^"]+\(\s*")'
 
 
 def hyperlink(formula: str) -> tuple[str, str] | None:
@@ -72,6 +74,45 @@ def target(address: str) -> str:
     return address
 
 
+def quoted_links(text: str, delimiter: str) -> str:
+    """A text file in which links that are formulas stand in quotes, as the marks in them need it."""
+    mark = re.escape(delimiter)
+    bare = rf'(?m)(?<={mark})(=HYPERLINK\("[^"\n]*"(?:[,;] ?"[^"\n]*")?\))(?={mark}|\r?$)'
+    if "=HYPERLINK(" not in text:
+        return text
+    return re.sub(bare, lambda found: '"' + found[1].replace('"', '""') + '"', text)
+
+
+# How Airtable, web pages and Markdown write a file or text with its address.
+_FILE_AND_ADDRESS = re.compile(r"\s*\((https?://[^()\s]+)\)")
+_ADDRESSES = (
+    r"^[^()]+\.\w{3,4}\s*\(https?://[^()\s]+\)(?:,[^()]+\(https?://[^()\s]+\))*$",
+    r"""(?is)^<a\s[^>]*href\s*=\s*["']https?://[^"']+["'].*</a>$""",
+    r"^!?\[[^\]]*\]\(https?://[^()\s]+\)$",
+)
+_ADDRESS = re.compile(r"""https?://[^\s"'<>()]+""")
+_LOOKED_AT = 1000  # cells
+
+
+def with_addresses(cells: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array | None]:
+    """Cells that hold a file's name or a text with its address, and these addresses by themselves; None: they don't.
+
+    Args:
+        cells: Of a column, strings.
+    """
+    head = pc.drop_null(pc.if_else(pc.equal(cells.slice(0, _LOOKED_AT), ""), None, cells.slice(0, _LOOKED_AT)))
+    if not pc.any(pc.match_substring(head, "://"), min_count=0).as_py():
+        return cells, None
+    shares = [pc.mean(pc.match_substring_regex(head, pattern)).as_py() or 0.0 for pattern in _ADDRESSES]
+    if max(shares) < 0.9:
+        return cells, None
+    found = [LIST_SEPARATOR.join(_ADDRESS.findall(html.unescape(text or ""))) or None for text in cells.to_pylist()]
+    if shares[0] == max(shares):
+        texts = [_FILE_AND_ADDRESS.sub("", text or "") for text in cells.to_pylist()]
+        cells = pa.chunked_array([pa.array(texts, cells.type)])
+    return cells, pa.array(found, pa.string())
+
+
 def seen(cells: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array | None, Sequence[int]]:
     """Cells of a text file as they are seen, where formulas are only a way to write them.
 
@@ -82,7 +123,7 @@ def seen(cells: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array | None, Sequ
         The cells; the links' targets, null where a cell is none (None: there are none); the places of texts that were
         written as formulas.
     """
-    may_be = pc.match_substring_regex(cells, _MAY_BE)
+    may_be = pc.starts_with(cells, "=")
     if not pc.any(may_be, min_count=0).as_py():
         return cells, None, []
     texts = cells.to_pylist()

@@ -88,18 +88,21 @@ def _best(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: b
 def _with_more(pictures: pa.Table, catalog: pa.Table, join: Join, *, guessed: bool, folders: pa.Array | None) -> Join:
     """The join with columns that name pictures which no row has yet, and leave all others their rows."""
     total, before = len(pictures), join.match.report.pictures_matched
-    if before == total or join.mapping.title or join.mapping.folder:
+    if not 0 < before < total or join.mapping.title or join.mapping.folder:
         return join
     taken: list[str] = []
     lines = list(join.lines)
-    for column, role in _naming(pictures, catalog, join)[:_TRIED]:
+    columns = _naming(pictures, catalog, join)[:_TRIED]
+    tried = {column: match(pictures, catalog, _plus(join.mapping, column, role), folders) for column, role in columns}
+    for column, role in columns:
         mapping = _plus(join.mapping, column, role)
-        found = match(pictures, catalog, mapping, folders)
+        found = match(pictures, catalog, mapping, folders) if taken else tried[column]
         more = found.report.pictures_matched - join.match.report.pictures_matched
-        names = int(np.count_nonzero(flags(pc.is_valid(catalog[column]))))
+        names = len(catalog) - catalog[column].null_count
         if more < 1 or not _keeps_rows(join.match, found):
             continue
-        if guessed and 2 * more >= names:
+        rival = any(not _agree(tried[column], other) for other in tried.values())
+        if guessed and 2 * more >= names and not rival:
             join = Join(mapping, found)
             taken.append(column)
         else:
@@ -124,11 +127,14 @@ def _naming(pictures: pa.Table, catalog: pa.Table, join: Join) -> list[tuple[str
     names = flat(last_part(without_suffix(normal(free))))
     found = []
     for place, column in enumerate(catalog.column_names):
-        if column in used or (role := joining_role(column, catalog[column])) == "object_id":
+        if column in used:
             continue
         hits = int(pc.sum(pc.is_in(names, value_set=_said(strings(catalog[column]), "url"))).as_py() or 0)
-        if hits:
-            found.append((-hits, place, column, role))
+        filled = len(catalog) - catalog[column].null_count
+        role = joining_role(column, catalog[column])
+        # What is not called or written as a file may still be one's name without suffix.
+        if hits and (role != "object_id" or 2 * hits >= min(filled, len(free))):
+            found.append((-hits, place, column, "file" if role == "object_id" else role))
     return [(column, role) for _, _, column, role in sorted(found)]
 
 
@@ -142,6 +148,12 @@ def _plus(mapping: Mapping, column: str, role: str) -> Mapping:
     return mapping.model_copy(
         update={role: columns[0], "more_files" if role == "file" else "more_urls": (*columns[1:],)}
     )
+
+
+def _agree(one: Match, other: Match) -> bool:
+    """Whether no picture has another row in one than in the other."""
+    rows = [found.table["row"].combine_chunks() for found in (one, other)]
+    return not pc.any(pc.not_equal(*rows), min_count=0).as_py()
 
 
 def _keeps_rows(before: Match, after: Match) -> bool:

@@ -29,6 +29,7 @@ from artray.catalogs.name_keys import (
     before_letter,
     depth,
     equal_or_null,
+    finds_most,
     flags,
     flat,
     last_part,
@@ -237,6 +238,9 @@ class _Matching:
         stems, _ = self._left(stems, keys)
         if not any_true(pc.is_valid(before_letter(keys))):  # where ids themselves end in letters, 15a is no view of 15
             self._join("id and a letter", before_letter(stems), long_keys, reuse=True, same=ids)
+            views, numbers = number(before_letter(self._left(stems, keys)[0])), number(keys)
+            if finds_most(views, numbers):  # short numbers say enough only together
+                self._join("id and a letter", views, numbers, reuse=True, same=ids)
         self._by_part_of_set(ids)
         self._by_parent(keys, ids)
 

@@ -145,6 +145,13 @@ def may_be_chance(keys: pa.Array) -> pa.Array:
     return pc.or_(pc.invert(told), pc.match_substring_regex(keys, "^(1[0-9]|20)[0-9]{2}$"))
 
 
+def finds_most(names: pa.Array, keys: pa.Array) -> bool:
+    """Whether nearly all of pictures' names are keys of rows, and most keys are names: no chance does that."""
+    different, known = (pc.drop_null(pc.unique(values)) for values in (names, keys))
+    found = int(np.count_nonzero(flags(pc.is_in(different, value_set=known))))
+    return found > 1 and 10 * found >= 9 * len(different) and 2 * found >= len(known)
+
+
 def _where_found(keys: pa.Array, pattern: str, replacement: str) -> pa.Array:
     """The keys in which a pattern is found, replaced; null for others."""
     found = pc.match_substring_regex(keys, pattern)

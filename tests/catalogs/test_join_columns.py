@@ -77,3 +77,17 @@ def test_titles_and_few_rows_change_nothing() -> None:
     found = join(["a.jpg", "b.jpg"], {"title": ["c", "d"], "style": ["Dada", "Pop Art"]})
     assert (found.lines, found.match.report.pictures_matched) == ((), 0)
     assert join(["a.jpg"], {"title": []}).lines == ()
+
+
+def test_of_further_columns_that_say_different_things_none_is_taken() -> None:
+    names: list[str | None] = [f"w{n}.jpg" for n in NUMBERS]
+    first: list[str | None] = [f"a{n}.jpg" for n in NUMBERS]
+    columns = {"image": first, "old image": names, "new image": names[::-1]}
+    found = join([*(f"w{n}.jpg" for n in NUMBERS), *(f"a{n}.jpg" for n in NUMBERS)], columns)
+    assert found.match.report.pictures_matched == 16
+    assert [line.partition(" (")[0] for line in found.lines] == [
+        f"--file-column 'image,{name} image' would join 16 pictures more" for name in ("old", "new")
+    ]
+    del columns["new image"]
+    found = join([*(f"w{n}.jpg" for n in NUMBERS), *(f"a{n}.jpg" for n in NUMBERS)], columns)
+    assert (found.match.report.pictures_matched, found.mapping.more_files) == (32, ("old image",))

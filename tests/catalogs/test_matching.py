@@ -101,6 +101,14 @@ def test_a_name_that_fits_several_pictures_is_not_missing() -> None:
     assert "names that fit several pictures, which get no row by them: 1 (a.jpg)" in found.report.lines()
 
 
+def test_short_numbers_and_a_letter_where_they_find_most() -> None:
+    names = [f"{n:04d}{side}.jpg" for n in range(5) for side in "rv"]
+    ids = rows(id=[str(n) for n in range(5)])
+    found = match(pictures(*names), ids, Mapping(object_id="id"))
+    assert joined(found) == {name: int(name[:4]) for name in names}
+    assert joined(match(pictures("3a.jpg", *(f"{n}x.jpg" for n in range(50, 60))), ids, Mapping(object_id="id"))) == {}
+
+
 def test_a_suffix_behind_another() -> None:
     found = by_file(["a.tif.jpg", "b.tif.jpg", "c.jpg"], ["a.tif", "b.tif", "c.jpg"])
     assert joined(found) == {"a.tif.jpg": 0, "b.tif.jpg": 1, "c.jpg": 2}

@@ -162,7 +162,12 @@ def test_columns_of_pictures_can_be_said_and_are_named_where_they_are_not_taken(
     # Never by names of other works' pictures.
     expected = [f"T{n}" for n in range(6) for _ in "rv"]
     assert [row["title"] for row in run(tmp_path, "c.csv", file_column="recto,verso", new_split=True)] == expected
-    assert [row["title"] for row in run(tmp_path, "c.csv", new_split=True)] == expected
+    # Which of recto and related is meant nobody can tell.
+    assert {row["title"] for row in run(tmp_path, "c.csv", new_split=True)} == {None}
+    assert "--file-column recto would join 6 of 12 pictures, now it is 0" in capsys.readouterr().err
+    lines = [line.rsplit(",", 2)[0] for line in lines]
+    (tmp_path / "two.csv").write_text("\n".join(["id,title,recto,verso", *lines]))
+    assert [row["title"] for row in run(tmp_path, "two.csv", new_split=True)] == expected
     with pytest.raises(InputError, match="no column 'recto,verse'"):
         run(tmp_path, "c.csv", file_column="recto,verse")
     capsys.readouterr()
@@ -257,3 +262,10 @@ def test_marks_for_the_same_as_above_are_no_labels(tmp_path: Path, capsys: pytes
     rows = run(tmp_path, "c.csv", label={"kind": "kind"})
     assert [row["kind"] for row in rows] == ["Cubism", None, None, "do it"]
     assert "kind: empty: 2" in capsys.readouterr().err
+
+
+def test_columns_of_names_without_suffix(tmp_path: Path) -> None:
+    pictures(tmp_path, *(f"s{n}{side}.tif" for n in range(6) for side in "rv"))
+    lines = [f"k{n},T{n},s{n}r,s{n}v" for n in range(6)]
+    (tmp_path / "c.csv").write_text("\n".join(["id,title,recto,verso", *lines]))
+    assert [row["title"] for row in run(tmp_path, "c.csv")] == [f"T{n}" for n in range(6) for _ in "rv"]
