@@ -5,8 +5,8 @@ writes one shard of uint8 pictures, whole or not at all, and then its part: who 
 So a job that was killed decodes what is missing. The folder is called by what is in it, so that a later run of the same
 examples finds it.
 
-Pixels are kept, not the files' bytes: a picture of 224 by 224 is read back in 0.03 ms, a JPEG of that size is decoded
-in 1 ms, one of 12 megapixels in 20 ms, in each epoch again.
+Pixels are kept, not the files' bytes: 224 by 224 are read back with 0.04 ms of CPU. A JPEG of that size is decoded in
+0.4 ms, a PNG in 1.6 ms, a JPEG of 12 megapixels in 22 ms, and that in each epoch again.
 """
 
 from __future__ import annotations
