@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,16 +55,31 @@ class Shard:
         Raises:
             ArtrayError: They can't be read: the file has gone, or is not whole.
         """
-        stop = self.rows if stop is None else stop
-        wanted = (stop - start) * self.example_bytes
+        found = np.empty(((self.rows if stop is None else stop) - start, *self.shape), self.dtype)
+        self.read_into(found, start)
+        return found
+
+    def read_into(self, target: npt.NDArray[Any], start: int) -> None:
+        """Fill an array (n, *shape), in C order, with examples from `start` on.
+
+        Raises:
+            ArtrayError: As `read`.
+        """
+        begin, room = start * self.example_bytes, target.data.cast("B")
         try:
-            fs, path = self.file.filesystem()
-            data = fs.cat_file(path, start=start * self.example_bytes, end=stop * self.example_bytes)
+            if self.file.is_s3:
+                fs, path = self.file.filesystem()
+                data = fs.cat_file(path, start=begin, end=begin + len(room))
+                number = len(data)
+                room[:number] = data
+            else:
+                with Path(self.file).open("rb", buffering=0) as source:
+                    source.seek(begin)
+                    number = source.readinto(room)
         except Exception as error:
             raise ArtrayError(f"{self.file}: {read_error(error).message}; {_AGAIN}") from error
-        if len(data) != wanted:
+        if number != len(room):
             raise ArtrayError(f"{self.file}: is not whole; {_AGAIN}")
-        return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape)
 
 
 _AGAIN = "run the same command again: it makes anew what is missing of the decoded examples, and goes on"
@@ -169,8 +185,12 @@ class _Ahead:
         cuts = np.flatnonzero((np.diff(block[order]) != 0) | (np.diff(row[order]) > gap)) + 1
 
         def fill(places: Indices) -> None:
-            begin, end = int(row[places[0]]), int(row[places[-1]]) + 1
-            taken[places] = self._shards[block[places[0]]].read(begin, end)[row[places] - begin]
+            shard, begin, end = self._shards[block[places[0]]], int(row[places[0]]), int(row[places[-1]]) + 1
+            first, number = int(places[0]), len(places)
+            if end - begin == number and np.array_equal(places, np.arange(first, first + number)):
+                shard.read_into(taken[first : first + number], begin)
+            else:
+                taken[places] = shard.read(begin, end)[row[places] - begin]
 
         most = max(1, _READ_BYTES // max(1, first.example_bytes))
         runs = [run[start : start + most] for run in np.split(order, cuts) for start in range(0, len(run), most)]

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from ray.exceptions import ObjectStoreFullError
 
 from artray.engine import shards
 from artray.engine.examples import Inputs
@@ -110,6 +111,21 @@ def test_a_full_disk_is_one_line(decode, monkeypatch):
         decode()
 
 
+def test_a_chunk_of_large_pictures_has_several_shards(decode, monkeypatch):
+    monkeypatch.setattr(shards, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(shards, "LARGEST", 10)
+    read = shards.read_pictures
+    monkeypatch.setattr(shards, "read_pictures", lambda *arguments, threads: read(*arguments, batch=3, threads=threads))
+    found = decode()
+    assert [(shard.file.name, shard.rows) for shard in found.blocks] == [
+        ("000000000-0003.raw", 2),
+        ("000000003-0003.raw", 3),
+        ("000000006-0003.raw", 2),
+        ("000000009-0001.raw", 1),
+    ]
+    assert np.array_equal(colors(found), COLORS[[0, 1, 3, 4, 5, 6, 8, 9]])
+
+
 def test_wanted_patches_of_several_files(tmp_path):
     data = Location.parse(tmp_path / "patches")
     for file in range(2):
@@ -134,3 +150,13 @@ def test_a_cache_is_no_place_of_data(tmp_path):
     assert cache_of(None, Location.parse(tmp_path / "out"), [data], 0.5).share == 0.5
     with pytest.raises(InputError, match=r"--cache .*: is the place of --data"):
         cache_of(data, Location.parse(tmp_path / "out"), [data], 0.5)
+
+
+def test_where_the_store_is_full_the_shards_are_read(decode, monkeypatch, capsys):
+    def full(*_: object) -> None:
+        raise ObjectStoreFullError
+
+    monkeypatch.setattr(ExampleCache, "holds", lambda *_: True)
+    monkeypatch.setattr(shards, "_loaded", full)
+    assert np.array_equal(colors(decode()), COLORS[[0, 1, 3, 4, 5, 6, 8, 9]])
+    assert "object store is full: the examples are read from their shards" in capsys.readouterr().err
