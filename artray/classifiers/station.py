@@ -88,8 +88,11 @@ class TrainOptions(Options):
     precision: Precision | None = Field(
         None,
         description="compute in this precision; default: the config's, which is auto unless it says another",
+        examples=["auto|float32|bfloat16|float16"],
     )
-    compile: Compile | None = Field(None, description="have XLA compile the training's steps; default: the config's")
+    compile: Compile | None = Field(
+        None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
+    )
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     corrections: list[Location] = Field(
         [], description="the curator's corrections from the page, on top of the target column", examples=["FILE"]

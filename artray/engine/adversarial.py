@@ -351,13 +351,16 @@ class AdversarialTrainer(Trainer):
 
     def _chance(self, batch: _Shares, step: Any, size: Any) -> _Chance:
         """This replica's random numbers: those of its rows of the global batch."""
-        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
-        here = slice(replica * size // self.count, (replica + 1) * size // self.count)
+        with tf.device("CPU:0"):  # where a slice's ends are read: a GPU would have to be waited for
+            replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
+            here = slice(replica * size // self.count, (replica + 1) * size // self.count)
 
         def random(draw: Callable[..., Any], shape: Sequence[int], purpose: int, part: int) -> Any:
             number = step * (2 * (2 + self._updates_a_step)) + purpose + 2 * part
             seed = tf.stack([tf.cast(self._seed, tf.int64), number])
-            found = draw(tf.concat([[size], tf.cast(shape, tf.int64)], 0), seed)[here]
+            found = draw(tf.concat([[size], tf.cast(shape, tf.int64)], 0), seed)
+            if self.count > 1:
+                found = found[here]
             return tf.ensure_shape(found, [batch.x.shape[0], *shape])
 
         parts = range(2 + self._updates_a_step if self._changes else 0)

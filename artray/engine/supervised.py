@@ -29,14 +29,12 @@ class _Shares(NamedTuple):
         changes: (batches, share, n) numbers that say how they are to be changed, none where nothing is.
         y: (batches, share, classes) targets.
         weights: (batches, share).
-        cuts: (pieces + 1,) where its pieces begin and end in a share.
     """
 
     x: Any
     changes: Any
     y: Any
     weights: Any
-    cuts: Any
 
 
 class _Steps(NamedTuple):
@@ -46,11 +44,13 @@ class _Steps(NamedTuple):
         rates: (batches,) learning rates.
         scale: What an example's loss counts in a replica.
         pieces: In how many pieces a replica computes its share.
+        cuts: (local replicas, pieces + 1) where they begin and end in it.
     """
 
     rates: Any
     scale: Any
     pieces: Any
+    cuts: Any
 
 
 class SupervisedTrainer(Trainer):
@@ -145,11 +145,12 @@ class SupervisedTrainer(Trainer):
             bounds = self.bounds(size, pieces)
             cuts[:, : pieces + 1] = bounds - bounds[:, :1]
             values = [self.shares(array, size) for array in (x, changes, y, weights)]
-            shares = [_Shares(*share) for share in zip(*values, cuts, strict=True)]
+            shares = [_Shares(*share) for share in zip(*values, strict=True)]
             steps = _Steps(
                 rates=np.asarray(rates[call], np.float32),
                 scale=np.float32(self.weight(size) / size),
                 pieces=np.int32(pieces),
+                cuts=cuts,
             )
             return size, self.put(shares), self.put_here(steps)
 
@@ -176,7 +177,7 @@ class SupervisedTrainer(Trainer):
         losses = tf.TensorArray(tf.float32, size=number, element_shape=[])
         for step in tf.range(number):
             batch = self.strategy.run(_batch, args=(shares, step))
-            losses = losses.write(step, one(batch, _Steps(steps.rates[step], steps.scale, steps.pieces)))
+            losses = losses.write(step, one(batch, steps._replace(rates=steps.rates[step])))
         return losses.stack()
 
     def _step(self, batch: _Shares, step: _Steps, jit: Jit) -> Any:
@@ -196,13 +197,15 @@ class SupervisedTrainer(Trainer):
         jit = as_it_is if self._synchronized else jit
         piece = jit(self._piece)
         if self._accumulate == 1:
-            sums = piece(*batch[:4], step)
+            sums = piece(*batch, step)
         else:
             none = (tf.constant(0.0), *(tf.zeros(variable.shape, variable.dtype) for variable in variables))
 
             def one_more(number: Any, sums: Any) -> Any:
-                rows = slice(batch.cuts[number], batch.cuts[number + 1])
-                found = piece(*(values[rows] for values in batch[:4]), step)
+                with tf.device("CPU:0"):  # where a slice's ends are read: a GPU would have to be waited for
+                    cuts = step.cuts[self.replica()]
+                    rows = slice(cuts[number], cuts[number + 1])
+                found = piece(*(values[rows] for values in batch), step)
                 return number + 1, tuple(a + b for a, b in zip(sums, found, strict=True))
 
             _, sums = tf.while_loop(
@@ -300,8 +303,7 @@ class SupervisedTrainer(Trainer):
 
 def _batch(shares: _Shares, step: Any) -> _Shares:
     """One of the batches, in a replica."""
-    x, changes, y, weights = (values[step] for values in shares[:4])
-    return _Shares(x, changes, y, weights, shares.cuts)
+    return _Shares(*(values[step] for values in shares))
 
 
 def _finite(gradients: list[Any]) -> Any:

@@ -53,8 +53,14 @@ class GanOptions(Options):
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
     cache: Location | None = CACHE
     in_memory: float = IN_MEMORY
-    precision: Precision | None = Field(None, description="compute in this precision; default: the config's")
-    compile: Compile | None = Field(None, description="have XLA compile the training's steps; default: the config's")
+    precision: Precision | None = Field(
+        None,
+        description="compute in this precision; default: the config's, which is float32 unless it says another",
+        examples=["auto|float32|bfloat16"],
+    )
+    compile: Compile | None = Field(
+        None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
+    )
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
     overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
