@@ -2,7 +2,8 @@
 
 A frame is described by how its brightness and its two colour differences are spread (16 steps each). The difference of
 two frames is the share of the picture, 0..1, whose values would have to change for one to become the other. A cut is
-where it reaches a threshold, and is three times what it is nearby: a camera that moves changes every frame a little.
+where it reaches a threshold, and is two and a half times what it is nearby: a camera that moves changes every frame a
+little.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from artray.images.pictures import Picture
 BINS = 16
 _SIDE = 64  # pixels of the longer side that are looked at
 _NEARBY = 4  # differences before and after
-_TIMES = 3.0  # how many times the usual difference nearby a cut's is
+_TIMES = 2.5  # how many times the usual difference nearby a cut's is
 
 Histogram = npt.NDArray[np.float32]
 

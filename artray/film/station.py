@@ -70,7 +70,7 @@ class FilmOptions(Options):
     out: Location = Field(description="folder or s3:// prefix for frames, labels, curves and pages", examples=["URI"])
     every: float = Field(1.0, ge=0.04, le=3600, description="seconds from one frame to the next")
     per_shot: int | None = Field(None, ge=1, description="label only so many frames of each shot; default: all")
-    cut: float = Field(0.2, gt=0, le=1, description="how much of the picture changes, 0..1, where there is a cut")
+    cut: float = Field(0.15, gt=0, le=1, description="how much of the picture changes, 0..1, where there is a cut")
     smooth: float = Field(15.0, ge=0, description="seconds over which curves are averaged; 0: not at all")
     size: int = Field(640, ge=32, le=4096, description="long side of a frame in pixels; larger ones are scaled down")
     detector: Location | None = Field(
