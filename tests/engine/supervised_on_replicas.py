@@ -75,8 +75,15 @@ def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, n
     return results | {"losses": np.array(losses)} | trainer.state()
 
 
+def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
+    """What came of each case, by `CASE/NAME`."""
+    return {
+        f"{name}/{key}": value for name, case in CASES.items() for key, value in run_case(strategy, dict(case)).items()
+    }
+
+
 def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
-    """The states after an epoch with dropout, and after the same epoch from the state before it, by `TIME/NAME`."""
+    """The states after an epoch with dropout, and after the same epoch from the state before it, by `again/TIME/NAME`."""
     keras.utils.set_random_seed(3)
 
     def build() -> keras.Model:
@@ -94,17 +101,11 @@ def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
     before, first = epoch(), epoch()
     trainer.load(before)
     return {
-        f"{time}/{name}": value
+        f"again/{time}/{name}": value
         for time, state in (("first", first), ("second", epoch()))
         for name, value in state.items()
     }
 
 
-def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
-    """What came of each case, by `CASE/NAME`."""
-    results = {name: run_case(strategy, dict(case)) for name, case in CASES.items()} | {"again": run_again(strategy)}
-    return {f"{name}/{key}": value for name, result in results.items() for key, value in result.items()}
-
-
 if __name__ == "__main__":
-    on_one_and_three(run)
+    on_one_and_three(lambda strategy: run(strategy) | run_again(strategy))
