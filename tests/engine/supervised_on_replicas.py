@@ -83,7 +83,7 @@ def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
 
 
 def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
-    """The states after an epoch with dropout, and after the same epoch from the state before it, by `again/TIME/NAME`."""
+    """The states after an epoch with dropout, and after it is done again from the same state, by `again/TIME/NAME`."""
     keras.utils.set_random_seed(3)
 
     def build() -> keras.Model:
@@ -96,7 +96,7 @@ def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
     def epoch() -> dict[str, np.ndarray]:
         batches = [np.arange(EXAMPLES)[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
         list(trainer.train(lambda rows: (X[rows], Y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)))
-        return trainer.state()
+        return {name: np.array(value) for name, value in trainer.state().items()}
 
     before, first = epoch(), epoch()
     trainer.load(before)
