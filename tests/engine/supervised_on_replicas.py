@@ -106,8 +106,13 @@ def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, n
     return results | {"losses": np.array(losses)} | trainer.state()
 
 
+def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
+    """What came of each case, by `CASE/NAME`."""
+    return {f"{name}/{key}": value for name, case in CASES.items() for key, value in run_case(strategy, case).items()}
+
+
 def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
-    """The states after an epoch with dropout, and after the same epoch from the state before it, by `TIME/NAME`."""
+    """The states after an epoch with dropout, and after it is done again from the same state, by `again/TIME/NAME`."""
     keras.utils.set_random_seed(3)
 
     def build() -> keras.Model:
@@ -120,22 +125,16 @@ def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
     def epoch() -> dict[str, np.ndarray]:
         batches = [np.arange(EXAMPLES)[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
         list(trainer.train(lambda rows: (X[rows], Y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)))
-        return trainer.state()
+        return {name: np.array(value) for name, value in trainer.state().items()}
 
     before, first = epoch(), epoch()
     trainer.load(before)
     return {
-        f"{time}/{name}": value
+        f"again/{time}/{name}": value
         for time, state in (("first", first), ("second", epoch()))
         for name, value in state.items()
     }
 
 
-def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
-    """What came of each case, by `CASE/NAME`."""
-    results = {name: run_case(strategy, case) for name, case in CASES.items()} | {"again": run_again(strategy)}
-    return {f"{name}/{key}": value for name, result in results.items() for key, value in result.items()}
-
-
 if __name__ == "__main__":
-    on_one_and_three(run)
+    on_one_and_three(lambda strategy: run(strategy) | run_again(strategy))

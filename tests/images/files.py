@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 from artray.images.decoding import decode
@@ -185,3 +186,24 @@ def jp2(stream: bytes, size: tuple[int, int], space: int, channels: int = 3) -> 
     header += box(b"colr", b"\1\0\0" + struct.pack(">I", space))
     start = box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ")
     return start + box(b"jp2h", header) + box(b"jp2c", stream)
+
+
+def tiff(data: np.ndarray, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, data, **options)
+    return file.getvalue()
+
+
+def png(
+    rows: Sequence[bytes], width: int, bits: int, color: int, *chunks: tuple[bytes, bytes], height: int | None = None
+) -> bytes:
+    """A PNG from packed rows; color as in IHDR (0 gray, 2 RGB, 3 palette, 4 gray + alpha, 6 RGBA)."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height or len(rows), bits, color, 0, 0, 0))
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return (
+        b"\x89PNG\r\n\x1a\n" + head + b"".join(chunk(*c) for c in chunks) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
