@@ -104,8 +104,9 @@ def film_chart(
             f"{clock(second)}</text>"
         )
     height = bottom + 24
+    role = "group" if any(still.href for still in strip) else "img"  # of an image links are not told
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="film-chart" viewBox="0 0 {_WIDTH} {height:.0f}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="film-chart" viewBox="0 0 {_WIDTH} {height:.0f}" role="{role}" '
         f'aria-label="{escape(title)}" width="{_WIDTH}" height="{height:.0f}">'
     )
     return head + (f"<style>{style}</style>" if style else "") + "".join(parts) + "</svg>"

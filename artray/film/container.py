@@ -28,6 +28,7 @@ _FORMATS = "mov,matroska,avi"  # FFmpeg's names of these suffixes' demuxers
 _MOV, _MATROSKA = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"), b"\x1aE\xdf\xa3"
 _BUFFER = 1 << 20  # bytes that FFmpeg asks of us at once
 _AHEAD = 4 << 20  # bytes of an object on S3 that one request brings
+_LONGEST = 48 * 3600.0  # seconds that a header may claim without being asked
 _MOST_PIXELS = 1 << 26  # of a frame: 8192 by 8192
 
 
@@ -171,7 +172,8 @@ def examine(uri: Location) -> Film:
         # The index may be lacking, or end early. Then its packets are read, though not decoded.
         if not keys or duration is None or float(keys[-1] * base) < duration / 2:
             keys, last = _scan(container, stream, begin)
-            duration = duration or last
+            if duration is None or duration > _LONGEST:  # nobody sits so long: a damaged header
+                duration = last
         width, height = seen_size(first, stream)
         rate = stream.average_rate
         found = sorted({round(float(key * base), 6) for key in keys if key >= 0} | {0.0})

@@ -104,6 +104,14 @@ def test_pixels_that_are_not_square(tmp_path):
     assert (film.width, film.height) == (114, 48)
 
 
+def test_a_header_that_claims_centuries_is_not_believed(tmp_path):
+    path = make_film(tmp_path / "film.mkv", scenes(["red", "blue"], 1), 2)
+    data = path.read_bytes()
+    assert b"00:00:02.000" in data
+    path.write_bytes(data.replace(b"00:00:02.000", b"987654:00:00"))
+    assert examine(place(path)).duration == pytest.approx(2)
+
+
 @pytest.mark.parametrize(("duration", "every", "number"), [(10, 1, 10), (10.04, 1, 11), (0.02, 1, 1), (1, 0.1, 10)])
 def test_moments(duration, every, number):
     assert moments(duration, every) == number
