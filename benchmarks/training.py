@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -335,12 +336,13 @@ def peak_of(command: list[str]) -> tuple[float, float]:
     return peak / 1e3, time.perf_counter() - started
 
 
-def measured(command: list[str], tries: int = 6) -> tuple[float, float]:
-    """As `peak_of`, again where Ray had too little time to start: it gives itself half a minute."""
+def measured(command: list[str], out: Path, tries: int = 6) -> tuple[float, float]:
+    """As `peak_of`, again where Ray had too little time to start: on a busy machine its half a minute is short."""
     for _ in range(tries - 1):
         with suppress(AssertionError):
-            return peak_of(command)
-    return peak_of(command)
+            return peak_of([*command, "--out", str(out)])
+        shutil.rmtree(out, ignore_errors=True)
+    return peak_of([*command, "--out", str(out)])
 
 
 def _family(root: int) -> set[int]:
@@ -380,8 +382,9 @@ def memory() -> Table:
         ]:
             manifest, out = write_pictures(folder, works, rows), folder / f"model-{works}-{rows}"
             command = [sys.executable, "-m", "artray", "train", "--config", str(config), "--data", str(manifest)]
-            peak, seconds = measured([*command, "--out", str(out), "--in-memory", str(share)])
+            peak, seconds = measured([*command, "--in-memory", str(share)], out)
             ratio = f"{peak / before:.2f}" if before else ""
+            print(f"{works:,} of {rows:,} rows: {peak:,.0f} MB, {seconds:.0f} s", file=sys.stderr)
             table.add_row(f"{works:,}", f"{rows:,}", f"{share:g}", f"{peak:,.0f}", f"{seconds:.0f}", ratio)
             before = 0.0 if before else peak
     return table

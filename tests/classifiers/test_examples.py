@@ -8,8 +8,11 @@ import pyarrow as pa
 import pytest
 
 from artray.bundles.inputs import FeatureInput
+from artray.classifiers import feature_inputs
 from artray.classifiers.config import ExamplesConfig, TrainConfig
 from artray.classifiers.examples import load_examples
+from artray.engine.examples import Shard
+from artray.engine.shards import ExampleCache
 from artray.errors import InputError
 from artray.features.colormaps import color_map_distances, learn_color_maps
 from artray.storage import Location
@@ -142,3 +145,21 @@ def test_corrections_replace_labels(tmp_path: Path) -> None:
     changed = np.flatnonzero((before.targets != after.targets[:, :2]).any(axis=1))
     assert after.table["object_id"].take(changed).to_pylist() == ["work-00", "work-01"]
     assert after.targets[changed].tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.0], ids=["memory", "shards"])
+def test_many_works_are_read_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    data = Location.parse(write(str(tmp_path / "features")))
+    config = wanted(columns=["brightness", "embedding"])
+    whole = load_examples(config, data)
+    monkeypatch.setattr(feature_inputs, "_BLOCK_ROWS", 5)
+    found = load_examples(config, data, cache=ExampleCache(Location.parse(tmp_path / "cache"), share))
+    assert len(found.blocks) == 3
+    assert any(isinstance(block, Shard) for block in found.blocks) == (not share)
+    assert np.array_equal(found.inputs.take(np.arange(12)), whole.inputs.take(np.arange(12)))
+    assert np.allclose(found.moments.variance, whole.moments.variance)
+    assert (found.widths, found.shape) == (whole.widths, whole.shape)
+    longer = pa.array([[1.0, 2.0]] * 6 + [[1.0, 2.0, 3.0]] * 6, pa.list_(pa.float32()))
+    other = Location.parse(write(str(tmp_path / "other"), embedding=longer))
+    with pytest.raises(InputError, match="'embedding' holds lists of different lengths"):
+        load_examples(config, other)

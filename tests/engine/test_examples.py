@@ -1,13 +1,13 @@
 """Examples in shards are taken as from memory, whatever was said of the order in which they would be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from artray.engine import examples, order
-from artray.engine.examples import Inputs, Shard
-from artray.errors import ArtrayError
+from artray.engine.examples import Inputs, Shard, ShardError
 from artray.storage import Location
 
 COUNT, SHAPE = 90, (2, 2, 3)
@@ -72,9 +72,25 @@ def test_a_shard_that_has_gone_or_is_not_whole_is_one_line(shards):
     file = Path(shards[3].file)
     inputs = Inputs(shards, PLACE)
     file.write_bytes(file.read_bytes()[:30])
-    with pytest.raises(ArtrayError, match=r"3\.raw: is not whole; run the same command again"):
+    with pytest.raises(ShardError, match=r"3\.raw: is not whole; run the same command again"):
         inputs.take(np.arange(COUNT))
     file.unlink()
     inputs.follow([np.arange(COUNT)], lambda batch: batch)
-    with pytest.raises(ArtrayError, match=r"3\.raw: not found; run the same command again"):
+    with pytest.raises(ShardError, match=r"3\.raw: not found; run the same command again"):
         inputs.take(np.arange(COUNT))
+
+
+def test_from_s3(shards, s3_bucket):
+    there = []
+    for shard in shards:
+        file = Location.parse(f"{s3_bucket}/shards/{shard.file.name}")
+        file.write_bytes(shard.file.read_bytes())
+        there.append(replace(shard, file=file))
+    inputs = Inputs(there, PLACE)
+    batches = np.array_split(np.random.default_rng(0).permutation(COUNT), 9)
+    inputs.follow(batches, third)
+    for batch in map(third, batches):
+        assert np.array_equal(inputs.take(batch), VALUES[batch])
+    there[1].file.remove()
+    with pytest.raises(ShardError, match=r"1\.raw: not found"):
+        Inputs(there, PLACE).take(np.arange(COUNT))

@@ -12,7 +12,7 @@ from PIL import Image
 from ray.exceptions import ObjectStoreFullError
 
 from artray.engine import shards
-from artray.engine.examples import Inputs
+from artray.engine.examples import Inputs, Shard
 from artray.engine.shards import Decoded, ExampleCache, cache_of, decode_examples
 from artray.errors import ArtrayError, InputError
 from artray.storage import Location
@@ -160,3 +160,23 @@ def test_where_the_store_is_full_the_shards_are_read(decode, monkeypatch, capsys
     monkeypatch.setattr(shards, "_loaded", full)
     assert np.array_equal(colors(decode()), COLORS[[0, 1, 3, 4, 5, 6, 8, 9]])
     assert "object store is full: the examples are read from their shards" in capsys.readouterr().err
+
+
+def test_many_are_decoded_by_a_pass_and_loaded(tmp_path, monkeypatch, ray_session):
+    uris = []
+    for number, color in enumerate(COLORS):
+        file = tmp_path / f"{number}.png"
+        file.write_bytes(b"no picture" if number == 2 else png(color))
+        uris.append(str(file))
+    rows = pa.table({"object_id": [f"w{number}" for number in range(10)], "image_uri": uris})
+    data = Location.parse(tmp_path)
+    monkeypatch.setattr(shards, "_FEW", 0)
+    monkeypatch.setattr(shards, "_BLOCK_BYTES", 3 * SIDE**2 * 3)
+    cache = ExampleCache(data / "cache")
+    found = decode_examples(rows, cache, data=data, kind="pictures", size=SIDE, source="a")
+    assert not any(isinstance(block, Shard) for block in found.blocks)
+    assert np.array_equal(colors(found), COLORS[[0, 1, 3, 4, 5, 6, 7, 8, 9]])
+    next((tmp_path / "cache").rglob("*.raw")).unlink()
+    found = decode_examples(rows, ExampleCache(data / "cache", 0), data=data, kind="pictures", size=SIDE, source="a")
+    assert all(isinstance(block, Shard) for block in found.blocks)
+    assert np.array_equal(colors(found), COLORS[[0, 1, 3, 4, 5, 6, 7, 8, 9]])
