@@ -256,8 +256,8 @@ def check(*counts: int) -> None:
         raise SystemExit(f"these networks are too small to be DCGAN's: {counts} parameters")
 
 
-def step_times(repeats: int, steps: int) -> dict[str, list[float]]:
-    """Milliseconds of a step by run, in each repeat; a run that fails is said and left out."""
+def step_times(repeats: int, steps: int, *, xla: bool = True) -> dict[str, list[float]]:
+    """Milliseconds of a step by run, in each repeat; with XLA if wanted. A run that fails is said and left out."""
     import tensorflow as tf
 
     from artray.engine.adversarial import AdversarialTrainer
@@ -267,9 +267,10 @@ def step_times(repeats: int, steps: int) -> dict[str, list[float]]:
         "ours": ours,
         "tf.function, twice": lambda: plain(False, False),
         "tf.function, once": lambda: plain(True, False),
-        "tf.function, twice, jit_compile": lambda: plain(False, True),
-        "tf.function, once, jit_compile": lambda: plain(True, True),
     }
+    if xla:
+        begin["tf.function, twice, jit_compile"] = lambda: plain(False, True)
+        begin["tf.function, once, jit_compile"] = lambda: plain(True, True)
     if gpu and "precision" in signature(AdversarialTrainer).parameters:
         begin["ours, bfloat16"] = lambda: ours(precision="bfloat16")
     if importlib.util.find_spec("torch"):

@@ -14,7 +14,8 @@ features  extract_features --statistics; likewise, beside decoding with B1 to B4
 start     from the command label_catalog to the first labels on disk: the first time, and the second
 finetune  train with lite0_finetune, 224x224, float32 and bfloat16, beside the same step on tensors on the device
 
---small takes sizes that a laptop without GPU does in some minutes; its figures say nothing.
+--small takes sizes that a laptop without GPU does in some minutes; its figures say nothing. XLA and bfloat16 are tried
+on GPUs only.
 """
 
 import argparse
@@ -147,7 +148,8 @@ def gan(sizes: Sizes, data: Path, rows: Rows) -> None:
     """A step, and the job."""
     from gan import BATCH, fed, step_times
 
-    medians = {name: statistics.median(values) for name, values in step_times(sizes.repeats, sizes.steps).items()}
+    times = step_times(sizes.repeats, sizes.steps, xla=bool(gpus()))
+    medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():
         compared = name != "ours" and not name.startswith("ours,")
         goal = {"tf.function, once, jit_compile": "≥ .91", "PyTorch": "≥ 1"}.get(name.partition(", channels")[0], "")
@@ -291,7 +293,9 @@ def finetune(sizes: Sizes, data: Path, rows: Rows) -> None:
 
     from artray.classifiers import station
 
-    names = {"float32": "float32", "bfloat16": "bfloat16" if knows("bfloat16") else "mixed_bfloat16"}
+    names = {"float32": "float32"}
+    if gpus():
+        names["bfloat16"] = "bfloat16" if knows("bfloat16") else "mixed_bfloat16"
     thawed = '{1: ["block9_*", "block1?_*", "head_*"]}'  # as in the config's last epochs
     job: dict[str, float] = {}
     write_works(data / "works", paths_of(data, sizes.examples))
@@ -319,8 +323,9 @@ def finetune(sizes: Sizes, data: Path, rows: Rows) -> None:
         rows.add(Row("finetune", f"{short}, on tensors on the device", ready, "pictures/s"))
         than = "its rate on tensors on the device"
         rows.add(Row("finetune", f"{short}, train", job[short], "pictures/s", job[short] / ready, than, "≥ .9"))
-    ratio = job["bfloat16"] / job["float32"]
-    rows.add(Row("finetune", "bfloat16, train", job["bfloat16"], "pictures/s", ratio, "float32's", "> 1"))
+    if "bfloat16" in job:
+        ratio = job["bfloat16"] / job["float32"]
+        rows.add(Row("finetune", "bfloat16, train", job["bfloat16"], "pictures/s", ratio, "float32's", "> 1"))
 
 
 def knows(name: str) -> bool:

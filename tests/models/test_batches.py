@@ -67,3 +67,17 @@ def test_one_output_is_an_array():
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
     inputs = np.arange(9, dtype=np.float32).reshape(3, 3)
     np.testing.assert_allclose(predict(model, inputs, 2), model(inputs), rtol=1e-5)
+
+
+def test_nothing_is_compiled_by_xla_which_keras_does_on_gpus():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.jit_compile = True  # as Keras decides where there is a GPU
+    predict(model, np.zeros((3, 3), np.float32), 2)
+    assert model.jit_compile is False
+
+
+def test_several_inputs_go_together():
+    left, right = keras.Input((2,)), keras.Input((3,))
+    model = keras.Model([left, right], layers.Concatenate()([left, right]))
+    x, y = np.arange(10, dtype=np.float32).reshape(5, 2), np.arange(15, dtype=np.float32).reshape(5, 3)
+    assert predict(model, [x, y], 2).tolist() == np.concatenate([x, y], 1).tolist()
