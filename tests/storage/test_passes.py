@@ -51,6 +51,17 @@ def test_only_a_cluster_that_others_began_may_give_the_pool_more_actors(monkeypa
     assert (pool.min_size, pool.initial_size, pool.max_size) == (1, 2, 50)
 
 
+@pytest.mark.parametrize("new", [False, True])
+def test_an_actor_with_a_gpu_is_called_by_threads(monkeypatch, new):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert not passes._pool(2, 50).enable_true_multi_threading
+    monkeypatch.setattr(passes, "_NEW_POOLS", new and passes._NEW_POOLS)
+    pool = passes._pool(2, 50, 4)
+    assert pool.enable_true_multi_threading
+    if passes._NEW_POOLS:
+        assert pool.max_concurrent_calls_per_actor == 4
+
+
 def test_what_a_worker_says_is_the_jobs_last_line(ray_session, tmp_path):
     """Without Ray's names and traces, and its kind, which decides the exit status."""
 
