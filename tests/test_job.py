@@ -246,10 +246,12 @@ def test_a_stack_trace_only_with_v(verbose):
 
 @pytest.fixture
 def sigterm():
-    """What handles SIGTERM before is what handles it afterwards."""
-    before = signal.getsignal(signal.SIGTERM)
+    """What handles signals before is what handles them afterwards; SIGINT as in a terminal, not as behind `&`."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from artray.engine import examples, order
-from artray.engine.examples import Inputs, Shard, ShardError
+from artray.engine.examples import Inputs, Shard
+from artray.errors import ArtrayError
 from artray.storage import Location
 
 COUNT, SHAPE = 90, (2, 2, 3)
@@ -72,11 +73,11 @@ def test_a_shard_that_has_gone_or_is_not_whole_is_one_line(shards):
     file = Path(shards[3].file)
     inputs = Inputs(shards, PLACE)
     file.write_bytes(file.read_bytes()[:30])
-    with pytest.raises(ShardError, match=r"3\.raw: is not whole; run the same command again"):
+    with pytest.raises(ArtrayError, match=r"3\.raw: is not whole; run the same command again"):
         inputs.take(np.arange(COUNT))
     file.unlink()
     inputs.follow([np.arange(COUNT)], lambda batch: batch)
-    with pytest.raises(ShardError, match=r"3\.raw: not found; run the same command again"):
+    with pytest.raises(ArtrayError, match=r"3\.raw: not found; run the same command again"):
         inputs.take(np.arange(COUNT))
 
 
@@ -92,5 +93,5 @@ def test_from_s3(shards, s3_bucket):
     for batch in map(third, batches):
         assert np.array_equal(inputs.take(batch), VALUES[batch])
     there[1].file.remove()
-    with pytest.raises(ShardError, match=r"1\.raw: not found"):
+    with pytest.raises(ArtrayError, match=r"1\.raw: not found"):
         Inputs(there, PLACE).take(np.arange(COUNT))

@@ -129,6 +129,7 @@ def test_a_step_is_what_numpy_says():
     assert np.allclose(state["model/1"], bias, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_compiled_step_is_the_step():
     """Full batches by XLA, the last one without."""
 

@@ -86,6 +86,7 @@ SMALL = {
     "valence_cnn": ((32, 32, 3), {"dense": 32}),
     "one_block_vgg": ((16, 16, 3), {"filters": 8, "dense": 32, "dropout": [0, 0]}),
     "linear_head": ((40,), {}),
+    "lda": ((40,), {}),
     "shallnet": ((64, 64, 3), {}),
     "cv_fc": ((13,), {}),
     "baseline_cnn": ((48, 48, 3), {"filters": [8, 16, 16], "dense": 32, "dropout": 0}),
@@ -138,7 +139,9 @@ def test_every_classifier_memorises_a_few_examples(name):
         for layer in model.layers:
             layer.trainable = layer.name.startswith(("stage5", "logits"))
     x, y = examples(SMALL[name][0])
-    rate = {"resnet50": 0.005, "transfer": 0.01, "cv_fc": 0.05, "linear_head": 0.1, "fusion": 0.05}.get(name, 0.005)
+    rate = {"resnet50": 0.005, "transfer": 0.01, "cv_fc": 0.05, "linear_head": 0.1, "lda": 0.1, "fusion": 0.05}.get(
+        name, 0.005
+    )
     steps = {"resnet50": 30, "transfer": 40}.get(name, 150)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)  # which takes longer than all steps
