@@ -24,7 +24,7 @@ demo: $(VENV)/.demo
 unit: $(VENV)/.test
 	$(PYTEST) --numprocesses 2 -m "not slow"
 
-# Some sixteen minutes on two cores: the check and all tests, the unit tests first.
+# Some fourteen minutes on two cores: the check and all tests, the unit tests first.
 test: check
 	$(PYTEST) --numprocesses 3
 
