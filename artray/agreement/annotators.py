@@ -319,7 +319,8 @@ def _together(found: Annotations) -> tuple[Integers, Integers]:
     """
     width, number = len(found.classes), len(found.annotators)
     end = np.searchsorted(found.object, np.arange(len(found.objects)), side="right")[found.object]
-    keys, sizes = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    keys: Integers = np.zeros(0, np.int64)
+    sizes: Integers = np.zeros(0, np.int64)
     waiting: list[Integers] = []
     apart, rows = 1, np.arange(len(found.object))
     while True:

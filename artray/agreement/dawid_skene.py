@@ -69,7 +69,8 @@ def dawid_skene(
     works, annotators, width = shape
     said = work, annotator, label
     classes = _first_guess(work, label, works, width)
-    fixed, certain = np.zeros(0, np.int64), np.zeros((0, width))
+    fixed: Integers = np.zeros(0, np.int64)
+    certain: Floats = np.zeros((0, width))
     if known is not None:
         fixed = np.flatnonzero(known >= 0)
         certain = np.eye(width)[known[fixed]]

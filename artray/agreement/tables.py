@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -50,7 +52,7 @@ def read_long(
     """
     people = column(table, annotator_column, f"--annotator {annotator_column}")
     columns = {f"label {task}": plain(column(table, name, f"--label {task}={name}")) for task, name in labels.items()}
-    is_gold = np.zeros(len(table), bool)
+    is_gold: npt.NDArray[Any] = np.zeros(len(table), bool)
     if gold is not None:
         is_gold = np.asarray(pc.fill_null(pc.equal(people, gold), False))
         if not is_gold.any():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from artray.catalogs.cells import AddProblem, Number, Raw
+from artray.catalogs.cells import AddProblem, Lines, Number, Raw
 from artray.catalogs.encodings import Decoded
 from artray.errors import InputError
 
@@ -139,7 +139,7 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     if len(found) == 1:
         _, only = found[0]
         if isinstance(only, dict) and path is None and (columns := _columns(only)):
-            lines = np.arange(1, len(next(iter(columns.values()))) + 1)
+            lines: Lines = np.arange(1, len(next(iter(columns.values()))) + 1)
             return Raw(list(columns), list(columns.values()), lines, f"{form}, one list a column")
         if isinstance(only, dict) and path is None and _is_keyed(only):
             only = [{"key": key, **value} for key, value in only.items()]

@@ -149,7 +149,8 @@ def draw(
     room = (1 - part) / 2
     turned = np.where(how.turn, np.floor(4 * turn), 0)
     moves = [(mirror < 0.5) & (how.flip or how.turn), (upside_down < 0.5) & how.flip_vertical, turned]
-    matrix, lift = np.broadcast_to(np.eye(3), (count, 3, 3)), np.zeros(count)
+    matrix: npt.NDArray[Any] = np.broadcast_to(np.eye(3), (count, 3, 3))
+    lift: npt.NDArray[Any] = np.zeros(count)
     if how.distort is not None:
         distorted = share < how.distort.share
         if how.distort.minority and minority is not None:
@@ -164,7 +165,8 @@ def draw(
         lift[:, None],
         np.stack(moves, axis=1),
     ]
-    return np.concatenate(parts, axis=1).astype(np.float32)
+    drawn: npt.NDArray[np.float32] = np.concatenate(parts, axis=1).astype(np.float32)
+    return drawn
 
 
 def _color(how: Distortion, even: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -189,7 +191,7 @@ def _even(seed: int, epoch: int, examples: npt.NDArray[np.int64], columns: int) 
 
     SplitMix64 (Steele et al. 2014), each row a sequence of its own: NumPy's generators would need an object a row.
     """
-    state = np.zeros(len(examples), np.uint64)
+    state: npt.NDArray[np.uint64] = np.zeros(len(examples), np.uint64)
     for number in (seed, epoch, examples):
         state = _mixed(state + _GAMMA) + np.asarray(number).astype(np.uint64)
     steps = np.arange(1, columns + 1, dtype=np.uint64) * _GAMMA

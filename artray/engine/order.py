@@ -47,7 +47,8 @@ def shuffled(chance: np.random.Generator, examples: Indices, place: Indices, exa
 
 def as_stored(examples: Indices, place: Indices) -> Indices:
     """Some examples in the order in which they are stored; arguments as those of `shuffled`."""
-    return examples[np.lexsort(place[examples].T[::-1])]
+    stored: Indices = examples[np.lexsort(place[examples].T[::-1])]
+    return stored
 
 
 def _block_of(example_bytes: int) -> int:

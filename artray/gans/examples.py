@@ -79,7 +79,7 @@ def load_pictures(config: GanConfig, data: Location, cache: ExampleCache) -> Pic
     chosen.check(few=False)  # before anything is decoded
     candidates = rows.take(chosen.rows)
     source = dataset_digest(dataset)
-    stored = np.arange(len(chosen.rows))
+    stored: npt.NDArray[np.int64] = np.arange(len(chosen.rows))
     if config.input == "patches":  # as they lie in their files
         stored = candidates.stored()
         table = candidates.take(stored).addresses()
@@ -128,16 +128,16 @@ class _Chosen:
         self._config, self._data = config, data
         table = rows.table
         self._of = " of the part train" if "split" in table.column_names else ""
-        labels = np.full(len(table), None, object)
+        labels: npt.NDArray[Any] = np.full(len(table), None, object)
         if config.target is not None:
             read = encode_targets(table[config.target], "one", config.target)
             names = np.array([*read.names, None], object)
             labels = names[read.main()]  # -1: None, the last
-        readable = np.ones(len(table), bool)
+        readable: npt.NDArray[Any] = np.ones(len(table), bool)
         if "status" in table.column_names:
             readable = np.asarray(pc.equal(table["status"], "ok"))
         labelled = labels != np.array(None) if config.target is not None else np.ones(len(table), bool)
-        wanted = np.ones(len(table), bool)
+        wanted: npt.NDArray[Any] = np.ones(len(table), bool)
         if config.classes is not None:
             wanted = np.isin(labels.astype(str), config.classes)
         self.dropped = {

@@ -127,7 +127,7 @@ def _unpacked(page: Directory, plane: int) -> Bytes:
         raise cut_short("TIFF")
     if page.compression == _RAW:
         rows = down * height if page.tiled else page.height
-        plain = np.empty((rows, across, row), np.uint8)
+        plain: npt.NDArray[np.uint8] = np.empty((rows, across, row), np.uint8)
         for number, offset in enumerate(offsets):
             top, left = number // across * height, number % across
             part = plain[top : top + height, left]

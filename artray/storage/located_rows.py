@@ -60,7 +60,8 @@ class LocatedRows:
 
     def stored(self) -> Indices:
         """The rows in the order in which they lie in the dataset."""
-        return np.lexsort((self.row, self.file))
+        order: Indices = np.lexsort((self.row, self.file))
+        return order
 
     def read(self, place: Location, columns: Sequence[str]) -> pa.Table:
         """Other columns of these rows, in the same order.
