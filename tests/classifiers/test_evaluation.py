@@ -65,7 +65,7 @@ def test_an_evaluation(labels, patches):
     if labels == "multilabel":
         told = class_thresholds(true[chosen], frame.to_numpy()[chosen])
         assert (told != 0.5).any()
-        assert evaluation["thresholds"] == dict(zip(CLASSES, told, strict=True))
+        assert evaluation["thresholds"] == pytest.approx(dict(zip(CLASSES, told, strict=True)))
     else:
         assert evaluation["thresholds"] is None
     expected = evaluate(true[test], frame.to_numpy()[test], CLASSES, told)
