@@ -136,8 +136,8 @@ def write_pictures(uri: str, works: int = 130, side: int = 32) -> None:
     for number in range(works):
         few = rng.integers(0, 256, (4, 4, 3), np.uint8)
         picture = Location.parse(f"{uri}-pictures") / f"{number:05d}.png"
-        Location.parse(picture).write_bytes(png(np.asarray(Image.fromarray(few).resize((side, side)))))
-        rows.append({"object_id": f"{number:05d}", "image_uri": picture})
+        picture.write_bytes(png(np.asarray(Image.fromarray(few).resize((side, side)))))
+        rows.append({"object_id": f"{number:05d}", "image_uri": str(picture)})
     (Location.parse(uri) / "part-000000.parquet").write_table(pa.Table.from_pylist(rows))
 
 
