@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from artray.agreement.station import AgreementOptions, agreement
+from artray.catalogs.corrections import read_corrections
 from artray.catalogs.targets import read_targets
 from artray.errors import InputError
 from artray.ingest.station import IngestOptions, ingest
 from artray.job import main
+from artray.storage import Location
 from tests.agreement.made import simulated
 
 HOSTILE = "</title><img src=x onerror=alert(1)>\"'\u202e"
@@ -170,6 +172,16 @@ def test_soft_labels_come_into_the_manifest_and_train_reads_them(tmp_path):
         shares = {"joy": 2 / 3, "fear": 1 / 3} if labels == "soft" else {"joy": 1}
         assert found["w1"] == pytest.approx(shares, abs=1e-5)
         assert [found[name] for name in ("w2", "w3", "w4")] == [{"fear": 1}, {"joy": 1}, {"fear": 1}]
+
+
+def test_a_curators_word_counts_for_more(tmp_path):
+    run(write(tmp_path / "a.csv"), tmp_path / "out")
+    curator = [("w2", "emotion", "awe", "2026-01-01T00:00:00Z")]
+    write(tmp_path / "curator.csv", curator, ("object_id", "task", "label", "corrected_at"))
+    files = [Location.parse(tmp_path / "curator.csv"), Location.parse(tmp_path / "out" / "labels.csv")]
+    for order in (files, files[::-1]):
+        labels = read_corrections(order).labels["emotion"]
+        assert (labels["w2"], labels["w3"]) == ("awe", "joy")
 
 
 def test_all_forms_of_a_table_are_the_same(tmp_path):
