@@ -239,6 +239,18 @@ def test_several_tasks_with_levels_and_gold(tmp_path):
     assert table["label"].to_pylist()[0] == "fear"
 
 
+def test_consistent_people_who_have_no_work_in_common(tmp_path):
+    """Gold works say of each that they are good; only a third, who is not, shares works with them."""
+    truth = {f"w{number}": "ab"[number % 2] for number in range(8)}
+    rows = [(work, "anna" if int(work[1]) < 4 else "ben", label) for work, label in truth.items()]
+    rows += [(work, "carl", "a") for work in truth]
+    gold = write(tmp_path / "gold.csv", truth.items(), ("object_id", "emotion"))
+    counts = run(write(tmp_path / "a.csv", rows), tmp_path / "out", gold=str(gold), min_works=3)
+    assert counts["tasks"]["emotion"]["consistent"] == 2
+    text = (tmp_path / "out" / "agreement-emotion.html").read_text("utf-8")
+    assert "2 of them label consistently; they have no work in common." in text
+
+
 def test_what_does_not_count_is_said(tmp_path, capsys):
     rows = [*ROWS, ("w1", "anna", "fear"), ("w5", "dora", "joy"), ("w6", "anna", "joy|fear")]
     run(write(tmp_path / "a.csv", rows), tmp_path / "out", consensus="majority")
