@@ -232,7 +232,7 @@ def _intervals(
         kinds, sizes = np.unique(sums.round(12), axis=0, return_counts=True)
         values = []
         for weights in draws(sizes.astype(np.int64), resamples, rng):
-            drawn = weights @ kinds
+            drawn = weights.astype(np.float64) @ kinds
             values.append(kappa(drawn[:, 0] / (end - start), drawn[:, 1 : 1 + width], drawn[:, 1 + width :], distance))
         result.append(interval(np.concatenate(values)))
     return result
@@ -297,7 +297,8 @@ def pairs(
     for at in np.argsort(-total, kind="stable")[:most_intervals].tolist():
         cells = slice(begins[at], begins[at + 1])
         values = []
-        for weights in draws(sizes[cells], resamples, rng):
+        for numbers in draws(sizes[cells], resamples, rng):
+            weights = numbers.astype(np.float64)
             observed = weights @ distance[one[cells], other[cells]] / total[at]
             values.append(kappa(observed, weights @ eye[one[cells]], weights @ eye[other[cells]], distance))
         intervals[at] = interval(np.concatenate(values)) if total[at] > 1 else None

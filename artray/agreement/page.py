@@ -90,6 +90,8 @@ def _lead(told: Figures) -> str:
         )
     elif consistent == len(found.annotators):
         parts.append("All of them label consistently.")
+    elif consistent >= 2:
+        parts.append(f"{consistent:,} of them label consistently; they have no work in common.")
     else:
         parts.append("No two of them label consistently, so all are taken together.")
     return " ".join(parts)
@@ -230,6 +232,8 @@ def _confusion(told: Figures) -> str:
     sums = told.confusion.sum(axis=1)
     shown = np.sort(np.argsort(-sums, kind="stable")[:_NAMES])
     shown = shown[sums[shown] > 0]
+    if not len(shown):
+        return ""
     matrix = told.confusion[np.ix_(shown, shown)].round().astype(int).tolist()
     names = [told.found.classes[at] for at in shown]
     hint = "Rows: a label that one annotator gave. Columns: what others gave to the same works; each label counts once."

@@ -13,10 +13,12 @@ import pytest
 from PIL import Image
 
 from artray.agreement.station import AgreementOptions, agreement
+from artray.catalogs.corrections import read_corrections
 from artray.catalogs.targets import read_targets
 from artray.errors import InputError
 from artray.ingest.station import IngestOptions, ingest
 from artray.job import main
+from artray.storage import Location
 from tests.agreement.made import simulated
 
 HOSTILE = "</title><img src=x onerror=alert(1)>\"'\u202e"
@@ -172,6 +174,16 @@ def test_soft_labels_come_into_the_manifest_and_train_reads_them(tmp_path):
         assert [found[name] for name in ("w2", "w3", "w4")] == [{"fear": 1}, {"joy": 1}, {"fear": 1}]
 
 
+def test_a_curators_word_counts_for_more(tmp_path):
+    run(write(tmp_path / "a.csv"), tmp_path / "out")
+    curator = [("w2", "emotion", "awe", "2026-01-01T00:00:00Z")]
+    write(tmp_path / "curator.csv", curator, ("object_id", "task", "label", "corrected_at"))
+    files = [Location.parse(tmp_path / "curator.csv"), Location.parse(tmp_path / "out" / "labels.csv")]
+    for order in (files, files[::-1]):
+        labels = read_corrections(order).labels["emotion"]
+        assert (labels["w2"], labels["w3"]) == ("awe", "joy")
+
+
 def test_all_forms_of_a_table_are_the_same(tmp_path):
     long = write(tmp_path / "long.csv")
     expected = run(long, tmp_path / "csv")["tasks"]["emotion"]
@@ -225,6 +237,18 @@ def test_several_tasks_with_levels_and_gold(tmp_path):
     table = pq.read_table(tmp_path / "out" / "consensus.parquet")
     assert set(table["task"].to_pylist()) == {"emotion", "valence"}
     assert table["label"].to_pylist()[0] == "fear"
+
+
+def test_consistent_people_who_have_no_work_in_common(tmp_path):
+    """Gold works say of each that they are good; only a third, who is not, shares works with them."""
+    truth = {f"w{number}": "ab"[number % 2] for number in range(8)}
+    rows = [(work, "anna" if int(work[1]) < 4 else "ben", label) for work, label in truth.items()]
+    rows += [(work, "carl", "a") for work in truth]
+    gold = write(tmp_path / "gold.csv", truth.items(), ("object_id", "emotion"))
+    counts = run(write(tmp_path / "a.csv", rows), tmp_path / "out", gold=str(gold), min_works=3)
+    assert counts["tasks"]["emotion"]["consistent"] == 2
+    text = (tmp_path / "out" / "agreement-emotion.html").read_text("utf-8")
+    assert "2 of them label consistently; they have no work in common." in text
 
 
 def test_what_does_not_count_is_said(tmp_path, capsys):
