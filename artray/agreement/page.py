@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from string import Template
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from artray.agreement.figures import Agreement, Figure, Figures, by_kappa, not_c
 from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, read_pictures
 from artray.report.charts import COLOURS, Cell, heat_map, square
-from artray.report.sections import section, table
+from artray.report.sections import section, static_page, table
 from artray.storage import Location, remove_written
 
 WORKS = 24
@@ -61,14 +60,18 @@ def write_page(out: Location, told: Figures, manifest: pa.Table | None, least: f
         _works(told, works, titles, None if manifest is None else pictures),
         _left_out(told),
     ]
-    page = Template(files("artray.agreement").joinpath("agreement.html").read_text("utf-8")).substitute(
-        title=escape(found.task),
+    page = static_page(
+        found.task,
+        sections=sections,
+        styles=("page.css", "evaluation.css", "agreement.css"),
+        kind="evaluation agreement",
+        eyebrow="How far people agree",
         lead=_lead(told),
-        sections="\n".join(filter(None, sections)),
         about=f"{len(found.label):,} labels, of each annotator the first of a work.",
+        suffix=": agreement",
     )
     file = out / f"{name}.html"
-    file.write_bytes(page.encode())
+    file.write_bytes(page)
     return file
 
 

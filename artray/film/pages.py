@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from PIL import Image
 
 from artray.film.chart import Still, clock, film_chart
 from artray.film.timeline import Curve
-from artray.report.sections import section
+from artray.report.sections import section, static_page
 from artray.storage import Location, ReadError, read_many
 
 STILLS = 14
@@ -140,19 +139,17 @@ def write_index(
 
 
 def _page(*, title: str, up: str, eyebrow: str, lead: str, sections: Sequence[str], window: float) -> bytes:
-    return (
-        Template(files("artray.film").joinpath("film.html").read_text("utf-8"))
-        .substitute(
-            title=escape(title),
-            up=up,
-            eyebrow=eyebrow,
-            lead=lead,
-            sections="\n".join(filter(None, sections)),
-            about=(f"Bold lines are means over {window:g} seconds, thin ones single frames. " if window else "")
-            + "Short strokes below the strip are cuts, coloured bands what can’t be seen. All figures are in "
-            "seconds.parquet.",
-        )
-        .encode()
+    means = f"Bold lines are means over {window:g} seconds, thin ones single frames. " if window else ""
+    return static_page(
+        title,
+        sections=sections,
+        styles=[f"{up}{name}" for name in ("page.css", "chart.css", "film.css")],
+        kind="films",
+        eyebrow=eyebrow,
+        lead=lead,
+        about=means + "Short strokes below the strip are cuts, coloured bands what can’t be seen. All figures are in "
+        "seconds.parquet.",
+        data_images=True,
     )
 
 

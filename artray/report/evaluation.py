@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any, Literal
 
 import numpy as np
@@ -31,7 +30,7 @@ from artray.errors import InputError
 from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import COLOURS, Series, heat_map, line_chart
-from artray.report.sections import section, table
+from artray.report.sections import section, static_page, table
 from artray.storage import Location, remove_written
 
 ERRORS = 24
@@ -101,13 +100,17 @@ def evaluation_page(
         _learning(history),
         _errors(works, pictures, names or {}),
     ]
-    page = Template(files("artray.report").joinpath("evaluation.html").read_text("utf-8")).substitute(
-        title=escape(about.task),
+    page = static_page(
+        about.task,
+        sections=sections,
+        styles=("page.css", "evaluation.css"),
+        kind="evaluation",
+        eyebrow="How far to trust the labels",
         lead=_lead(evaluation),
-        sections="\n".join(filter(None, sections)),
         about=escape(f"Model {about.model_id}, {about.created_at}. " + _parts(about.data)),
+        suffix=": evaluation",
     )
-    Location.parse(out / f"{name}.html").write_bytes(page.encode())
+    Location.parse(out / f"{name}.html").write_bytes(page)
     return out / f"{name}.html"
 
 

@@ -1,9 +1,54 @@
-"""Pieces of static pages: sections with a heading, and tables. Texts are escaped where it is said."""
+"""Static pages and their pieces: sections with a heading, and tables. Texts are escaped where it is said."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
+from string import Template
+
+
+def static_page(
+    heading: str,
+    *,
+    sections: Iterable[str],
+    styles: Sequence[str],
+    kind: str,
+    eyebrow: str,
+    lead: str,
+    about: str,
+    suffix: str = "",
+    data_images: bool = False,
+) -> bytes:
+    """A page without script or network; all but the heading is HTML.
+
+    Args:
+        heading: Text, escaped here.
+        sections: As from `section`; empty ones are left out.
+        styles: Addresses of style sheets.
+        kind: Classes of the body, which style sheets go by.
+        eyebrow: A few words above the heading.
+        lead: A sentence or two below it.
+        about: The foot.
+        suffix: What the browser's title has after the heading.
+        data_images: Whether pictures may stand in the page itself.
+    """
+    title = escape(heading)
+    return (
+        Template(files("artray.report").joinpath("static_page.html").read_text("utf-8"))
+        .substitute(
+            images="'self' file: data:" if data_images else "'self' file:",
+            title=title + suffix,
+            styles="\n".join(f'<link rel="stylesheet" href="{style}">' for style in styles),
+            kind=kind,
+            eyebrow=eyebrow,
+            heading=title,
+            lead=lead,
+            sections="\n".join(filter(None, sections)),
+            about=about,
+        )
+        .encode()
+    )
 
 
 def section(identity: str, title: str, hint: str, *content: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from string import Template
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +24,7 @@ from artray.gans.scores import CANDIDATES, HEADER, cells, heading, memorisation
 from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import Series, line_chart
-from artray.report.sections import section, table
+from artray.report.sections import section, static_page, table
 from artray.storage import Location, remove_written
 
 PAGE = "page"
@@ -127,12 +126,19 @@ def comparison_page(comparison: Location) -> Location:
 
 
 def _write(folder: Path, title: str, lead: str, sections: Iterable[str], about: str) -> None:
-    for static in ("page.css", "evaluation.css", "gan.css"):
+    styles = ("page.css", "evaluation.css", "gan.css")
+    for static in styles:
         (folder / static).write_bytes(files("artray.report").joinpath(static).read_bytes())
-    page = Template(files("artray.report").joinpath("gan.html").read_text("utf-8")).substitute(
-        title=escape(title), lead=lead, sections="\n".join(filter(None, sections)), about=escape(about)
+    page = static_page(
+        title,
+        sections=sections,
+        styles=styles,
+        kind="evaluation",
+        eyebrow="What was generated",
+        lead=lead,
+        about=escape(about),
     )
-    (folder / "index.html").write_text(page, encoding="utf-8", newline="\n")
+    (folder / "index.html").write_bytes(page)
 
 
 def _lead(about: GeneratorBundle, history: Sequence[Mapping[str, Any]], scores: Mapping[str, Any] | None) -> str:
