@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from artray.bundles.generator import Distribution
 from artray.gans.sampling import GeneratorModel, in_task, numbered_latents
+from artray.images.digital_source import generated_by
 from artray.images.encoding import png
 from artray.images.pictures import Picture
 from artray.storage import Location
@@ -113,7 +114,7 @@ def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
     if count:
         pictures = generator_model(np.repeat(latents[:, 0], count, axis=0), list(range(count)) * _ROWS)
         strips["classes.png"] = grid(list(pictures.reshape(_ROWS, count, *pictures.shape[1:])))
-    return {name: png(strip) for name, strip in strips.items()}
+    return {name: png(strip, source=generated_by(bundle.model_id)) for name, strip in strips.items()}
 
 
 def grid(rows: list[Picture]) -> Picture:

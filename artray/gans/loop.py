@@ -151,10 +151,10 @@ class _Run:
 
     def run(self) -> None:
         """Train from where the last checkpoint was taken, and write the bundle."""
-        position = self._position
+        config, position = self._config, self._position
         if self._rank == 0 and not position.epoch and not position.step:
-            write_sheet(self._out, 0, self._samples())
-        while position.epoch < self._config.epochs:
+            write_sheet(self._out, 0, self._samples(), model=config.model.name)
+        while position.epoch < config.epochs:
             self._epoch()
             if self._checkpoints.due():
                 self._checkpoint()
@@ -210,7 +210,7 @@ class _Run:
             metrics["convergence"] = self._trainer.convergence(metrics["real_score"], metrics["fake_score"])
         if self._rank == 0 and (epoch % config.sample_epochs == 0 or epoch == config.epochs):
             samples = self._samples()
-            write_sheet(self._out, epoch, samples)
+            write_sheet(self._out, epoch, samples, model=config.model.name)
             metrics["diversity"] = self._diversity(samples)
             metrics["warning"] = warning(metrics["diversity"])
         metrics |= {"seconds": round(position.seconds, 3), "data_wait": means["data_wait"]}
@@ -276,7 +276,7 @@ class _Run:
         self._plain.set_weights(self._trainer.generator_weights())
         discriminator = self._discriminator()
         discriminator.set_weights(self._trainer.discriminator_weights())
-        write_animation(self._out, [*range(0, epochs, config.sample_epochs), epochs])
+        write_animation(self._out, [*range(0, epochs, config.sample_epochs), epochs], model=config.model.name)
         write_generator_bundle(
             self._out,
             generator=self._plain,

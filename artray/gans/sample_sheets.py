@@ -12,7 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from artray.bundles.generator import ANIMATION, SAMPLES
-from artray.images.encoding import png
+from artray.images.digital_source import generated_by
+from artray.images.encoding import png, webp
 from artray.storage import Location
 
 _EMBEDDED_SIDE = 128
@@ -47,19 +48,21 @@ def sample_file(out: Location, epoch: int) -> Location:
     return out / SAMPLES / f"epoch-{epoch:03d}.png"
 
 
-def write_sheet(out: Location, epoch: int, pictures: Picture) -> None:
-    """Write the samples after an epoch."""
-    sample_file(out, epoch).write_bytes(png(sheet(pictures)))
+def write_sheet(out: Location, epoch: int, pictures: Picture, *, model: str) -> None:
+    """Write the samples after an epoch; `model` is what the generator is called in the file's metadata."""
+    sample_file(out, epoch).write_bytes(png(sheet(pictures), source=generated_by(model)))
 
 
-def write_animation(out: Location, epochs: Sequence[int]) -> None:
+def write_animation(out: Location, epochs: Sequence[int], *, model: str) -> None:
     """Write the sheets of some epochs as one looping picture; of very many epochs, some of them."""
     chosen = sorted({epochs[place] for place in np.linspace(0, len(epochs) - 1, _FRAMES).round().astype(int)})
-    frames = [Image.open(io.BytesIO(sample_file(out, epoch).read_bytes())).convert("RGB") for epoch in chosen]
-    sink = io.BytesIO()
+    frames = [_opened(sample_file(out, epoch)) for epoch in chosen]
     durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
-    frames[0].save(sink, format="WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80)
-    (out / ANIMATION).write_bytes(sink.getvalue())
+    (out / ANIMATION).write_bytes(webp(frames, 80, milliseconds=durations, source=generated_by(model)))
+
+
+def _opened(file: Location) -> Picture:
+    return np.asarray(Image.open(io.BytesIO(file.read_bytes())).convert("RGB"))
 
 
 class Diversity:

@@ -23,6 +23,7 @@ from artray.bundles.generator import GeneratorBundle, load_generator, load_gener
 from artray.errors import InputError
 from artray.gans.latents import draw_latents
 from artray.gans.sample_sheets import to_pictures
+from artray.images.digital_source import generated_by
 from artray.images.encoding import png
 from artray.images.pictures import Picture
 from artray.ingest.manifest import FILE, PLACE
@@ -324,8 +325,9 @@ class _Drawer:
     def __call__(self, rows: pa.Table) -> pa.Table:
         classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
         pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes, self._truncation)
+        source = generated_by(self._generator.bundle.model_id)
         for uri, picture in zip(rows["image_uri"].to_pylist(), pictures, strict=True):
-            Location(uri).write_bytes(png(picture))
+            Location(uri).write_bytes(png(picture, source=source))
         return rows.select(["object_id"]).append_column("status", pa.array(["ok"] * len(rows), pa.string()))
 
 

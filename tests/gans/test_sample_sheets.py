@@ -44,9 +44,9 @@ def test_nearest_distance():
 def test_an_animation_has_the_chosen_epochs_and_goes_round(tmp_path):
     epochs = [0, 2, 4]
     for epoch in epochs:
-        write_sheet(Location.parse(tmp_path), epoch, np.full((4, 16, 16, 3), epoch * 50, np.uint8))
+        write_sheet(Location.parse(tmp_path), epoch, np.full((4, 16, 16, 3), epoch * 50, np.uint8), model="dcgan")
     assert Image.open(sample_file(Location.parse(tmp_path), 4)).size == (32, 32)
-    write_animation(Location.parse(tmp_path), epochs)
+    write_animation(Location.parse(tmp_path), epochs, model="dcgan")
     with Image.open(io.BytesIO((tmp_path / "samples.webp").read_bytes())) as found:
         assert (found.n_frames, found.info["loop"]) == (3, 0)
         for frame, epoch in enumerate(epochs):

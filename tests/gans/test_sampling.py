@@ -120,6 +120,11 @@ def test_samples_are_a_collection(conditional: str, tmp_path: Path, serial: Seri
     for row in table.to_pylist():
         assert (files[row["image_uri"]].size, files[row["image_uri"]].version) == (row["size"], row["version"])
     generator_model = GeneratorModel(Location.parse(conditional))
+    for row in table.slice(0, 2).to_pylist():  # and say so themselves
+        with Image.open(row["image_uri"]) as image:
+            told = image.getxmp()["xmpmeta"]["RDF"]["Description"]
+        assert told["DigitalSourceType"].endswith("/trainedAlgorithmicMedia")
+        assert told["AISystemUsed"] == "artray untrained"
     row = table.to_pylist()[17]
     expected = generator_model.numbered([17], 5, [CLASSES.index(row["style"])])[0]
     assert (np.asarray(Image.open(row["image_uri"])) == expected).all()

@@ -21,6 +21,7 @@ from artray.engine.grids import RESULTS
 from artray.gans.latent_walks import FOLDER, STRIPS
 from artray.gans.sampling import GeneratorModel, in_task
 from artray.gans.scores import CANDIDATES, HEADER, cells, heading, memorisation
+from artray.images.digital_source import generated_by
 from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.charts import Series, line_chart
@@ -234,7 +235,8 @@ def _copies(bundle: Location, about: GeneratorBundle, scores: Mapping[str, Any],
             if image is not None:
                 path = f"{_FILES}/nearest-{place:02d}-{kind}.png"  # numbered: an object_id may hold anything
                 (folder / path).parent.mkdir(exist_ok=True)
-                (folder / path).write_bytes(png(image))
+                source = generated_by(about.model_id) if kind == "generated" else None
+                (folder / path).write_bytes(png(image, source=source))
                 shown.append(f'<img src="{path}" alt="{kind}" title="{kind}" loading="lazy">')
         label = f"<p>asked for as <bdi>{escape(item['class'])}</bdi></p>" if item["class"] else ""
         items.append(

@@ -71,8 +71,8 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (Location.parse(uri) / "history.json").write_bytes(json.dumps(history(9)).encode())
     pictures = np.random.default_rng(0).integers(0, 256, (9, SIZE, SIZE, 3), np.uint8)
     for epoch in range(10):
-        write_sheet(Location.parse(uri), epoch, pictures)
-    write_animation(Location.parse(uri), list(range(10)))
+        write_sheet(Location.parse(uri), epoch, pictures, model="dcgan")
+    write_animation(Location.parse(uri), list(range(10)), model="dcgan")
     latent_strips(Location.parse(uri))
     work = tmp_path / "work.png"
     Image.fromarray(pictures[0]).save(work)
