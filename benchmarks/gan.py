@@ -1,6 +1,6 @@
 """What a step of DCGAN costs, 64x64, batch 64, one worker: ours against other loops around the same networks.
 
-    python benchmarks/gan.py [--parts step,feeding] [--repeats 7] [--steps 4]
+    python benchmarks/gan.py [--parts step,feeding,memory] [--repeats 7] [--steps 4]
 
 step     Milliseconds of a step: one update of the discriminator, one of the generator (non-saturating loss, Adam), on
          batches in memory. The runs alternate, the medians count.
@@ -13,6 +13,8 @@ step     Milliseconds of a step: one update of the discriminator, one of the gen
                                memory layouts, on a GPU also in bfloat16 and compiled; where `torch` is installed
 feeding  A short training with train_gan on pictures that are drawn for it: for which share of its time the step waits
          for pictures.
+memory   The memory at most that scores take of the driver, of some numbers of works, their embeddings drawn by chance:
+         each in a process of its own, beside one that has loaded the same and compares nothing.
 """
 
 # ruff: noqa: E402 - TensorFlow's and Ray's chatter is turned off before they are imported
@@ -20,6 +22,7 @@ import argparse
 import gc
 import importlib.util
 import multiprocessing
+import resource
 import statistics
 import tempfile
 import time
@@ -33,13 +36,15 @@ from typing import Any
 
 from artray import console
 from artray.console import quiet
-from artray.storage import Location
+from artray.storage import Location, list_column
 
 quiet(verbose=False)
 
 import itertools
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -47,6 +52,7 @@ from rich.table import Table
 SIZE, BATCH, LATENT_SIZE, WIDTH = 64, 64, 100, 64
 RATE, BETA = 2e-4, 0.5
 CONFIG = "gan_dcgan"
+EMBEDDING = 1280
 
 Steps = Callable[[int], None]
 
@@ -351,6 +357,53 @@ def feeding(works: int, epochs: int) -> Table:
     return table
 
 
+def draw_embeddings(place: Path, works: int) -> None:
+    """Embeddings by chance, in parts as a pass over works writes them."""
+    chance = np.random.default_rng(0)
+    for start in range(0, works, 256):
+        count = min(256, works - start)
+        table = pa.table(
+            {
+                "object_id": [f"work-{start + row:07d}" for row in range(count)],
+                "image_uri": [f"/scans/{start + row:07d}.jpg" for row in range(count)],
+                "embedding": list_column(chance.normal(size=(count, EMBEDDING)).astype(np.float32)),
+            }
+        )
+        (Location.parse(place) / f"part-{start // 256:06d}.parquet").write_table(table)
+
+
+def compare_drawn(place: str, works: int, results: "multiprocessing.SimpleQueue[float]") -> None:
+    """Compare a thousand samples with works, and say this process' memory at most, in MB; of no works none is read."""
+    from artray.gans.scores import compare
+
+    chance = np.random.default_rng(1)
+    few = {
+        kind: pa.table({"embedding": list_column(chance.normal(size=(count, EMBEDDING)).astype(np.float32))})
+        for kind, count in (("mean", 1), ("noise", 1000), ("samples", 1000))
+    }
+    if works:
+        real = {kind: pads.dataset(few[kind]) for kind in ("mean", "noise")}
+        compare({**real, "work": Location.parse(place).dataset()}, few["samples"])
+    results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def memory(numbers: list[int]) -> Table:
+    table = Table("works", "embeddings, MB", "memory at most, MB", "more than with none, MB")
+    context = multiprocessing.get_context("spawn")
+    nothing = 0.0
+    for works in [0, *numbers]:
+        with tempfile.TemporaryDirectory() as folder:
+            draw_embeddings(Path(folder), works)
+            results: multiprocessing.SimpleQueue[float] = context.SimpleQueue()
+            process = context.Process(target=compare_drawn, args=(folder, works, results))
+            process.start()
+            process.join()
+            peak = results.get()
+        nothing = nothing or peak
+        table.add_row(f"{works:,}", f"{works * EMBEDDING * 4 / 1e6:,.0f}", f"{peak:,.0f}", f"{peak - nothing:,.0f}")
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="step,feeding")
@@ -358,11 +411,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="of one repeat")
     parser.add_argument("--works", type=int, default=640, help="pictures for feeding")
     parser.add_argument("--epochs", type=int, default=3, help="of feeding")
+    parser.add_argument("--scored", default="5000,20000", help="numbers of works for memory")
     options = parser.parse_args()
     for part in options.parts.split(","):
         parts = {
             "step": lambda: step(options.repeats, options.steps),
             "feeding": lambda: feeding(options.works, options.epochs),
+            "memory": lambda: memory([int(works) for works in options.scored.split(",")]),
         }
         Console(width=120).print(parts[part]())
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.catalog import SECRET
+from artray.catalogs.columns import IMAGE_SUFFIX
 from artray.catalogs.name_keys import normal, without_suffix
 
 UNUSABLE_URL = {
@@ -21,6 +22,8 @@ IIIF_REQUEST = r"/(full|square|[0-9,:pct.]+)/[^/]+/!?[0-9.]+/[a-z]+\.[a-z0-9]+$"
 
 _LOOK_AT = 1000  # addresses, for the names of their parameters …
 _PARAMETERS = 20  # … of which so many are tried
+_OF_PICTURES = re.compile("(?i)image|img|picture|photo|foto|bild|scan|media|iiif")
+_LOOKED_AT = 20_000  # rows, for columns of addresses
 _PARAMETER = re.compile(r"[?&;]([A-Za-z][\w.-]*)=[^&;#]")
 
 
@@ -49,3 +52,17 @@ def telling_parameter(urls: pa.Array, stems: pa.Array) -> tuple[str, pa.Array] |
     if not found or found[0][0] <= 2 * max((hits for hits, _, _ in found[1:]), default=0):
         return None
     return found[0][1:]
+
+
+def picture_columns(table: pa.Table) -> list[str]:
+    """The columns that hold addresses of pictures, and not of pages: by their names, or by the addresses' ends."""
+    return [
+        name
+        for name, column in zip(table.column_names, table.slice(0, _LOOKED_AT).columns, strict=True)
+        if _most(column, r"(?i)^https?://") and (_OF_PICTURES.search(name) or _most(column, IMAGE_SUFFIX))
+    ]
+
+
+def _most(column: pa.ChunkedArray, pattern: str) -> bool:
+    """Whether nearly all filled cells fit a pattern."""
+    return (pc.mean(pc.match_substring_regex(column, pattern)).as_py() or 0.0) > 0.9

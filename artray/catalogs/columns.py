@@ -50,8 +50,8 @@ class Task(BaseModel):
         vocabulary: The name of one that comes with artray, a YAML file, or `none`: each value is a class. By default
             the one that is called like the task, if there is one.
         grouping: One of the vocabulary's; its groups are the classes.
-        several: What becomes of a cell with several different values: `all` makes a list of labels of each cell, for a
-            config with `labels: multilabel`.
+        several: What becomes of a cell with several different values: `all` makes a list of labels of each cell, so
+            that a work may have several; `found` does so where a cell holds several, else each has one.
         merge: New class by the classes it replaces.
         keep: The only classes kept.
         min_class_size: Classes with fewer rows are dropped.
@@ -61,7 +61,7 @@ class Task(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     vocabulary: str | None = None
     grouping: str | None = None
-    several: Literal["drop", "first", "known", "all"] = "drop"
+    several: Literal["drop", "first", "known", "all", "found"] = "drop"
     merge: dict[str, tuple[str, ...]] = {}
     keep: tuple[str, ...] | None = None
     min_class_size: int = Field(1, ge=1)

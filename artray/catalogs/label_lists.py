@@ -36,8 +36,10 @@ def read_task_labels(
         "keep": how.keep,
         "min_class_size": how.min_class_size,
     }
-    if how.several == "all":
-        return read_label_lists(column, vocabulary, **given)
+    if how.several == "all" or how.several == "found":
+        lists = read_label_lists(column, vocabulary, **given)
+        longest = pc.max(pc.list_value_length(lists.labels)).as_py() or 0
+        return lists if how.several == "all" or longest > 1 else read_labels(column, vocabulary, **given)
     return read_labels(column, vocabulary, several=how.several, **given)
 
 

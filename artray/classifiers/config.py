@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from artray import console
 from artray.bundles.description import TASK
 from artray.catalogs.targets import Labels
 from artray.engine.arithmetic import Compile, Precision
@@ -78,7 +80,8 @@ class TrainConfig(Options):
     target: str = Field(description="the catalogue column that holds the true label")
     labels: Labels = Field(
         "one",
-        description="what a cell of the target column holds. one: a label. multilabel: several, separated by `;`, or a "
+        description="what a cell of the target column holds; default: multilabel for a column of lists, as ingest "
+        "makes them of cells with several values, else one. one: a label. multilabel: several, separated by `;`, or a "
         "list, each learned for itself (sigmoid). soft: shares of labels that several people gave: `sad: 2; calm: 1`, "
         "a JSON object, a map, or a list with a label a person",
     )
@@ -219,3 +222,20 @@ def read_config(file: str, changes: Mapping[str, str], task: str | None = None) 
             f"--set task=name --set 'target={task}'"
         )
     return read_config_file(TrainConfig, file, {"task": json.dumps(task), "target": json.dumps(task), **changes})
+
+
+def labels_found(config: TrainConfig, data: pa.Schema) -> dict[str, str]:
+    """What a config leaves open of its labels, said by the column that it is about: changes for `read_config`.
+
+    Args:
+        config: As it was read.
+        data: The columns of what it learns from.
+    """
+    place = data.get_field_index(config.target)
+    if "labels" in config.model_fields_set or place < 0:
+        return {}
+    kind = data.field(place).type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_string(kind.value_type):
+        return {}
+    console.say(f"{config.target}: the column holds lists, so a work may have several labels (labels: multilabel)")
+    return {"labels": "multilabel"}

@@ -25,7 +25,7 @@ from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
 from artray.classifiers.closed_form import training_class
-from artray.classifiers.config import ExamplesConfig, TrainConfig, read_config
+from artray.classifiers.config import ExamplesConfig, TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric
 from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.loop import ClassifierTraining
@@ -165,7 +165,10 @@ def search(options: SearchOptions) -> Counts:
     keep_apart(out, {}, {"--data": options.data, "--features": options.features})
     refuse_other_job(out, "search")
     out.ensure_writable()
-    sources = [dataset_digest(uri.dataset()) for uri in options.data]
+    tables = [uri.dataset() for uri in options.data]
+    if found := labels_found(settings[0].configs[0], tables[0].schema):
+        settings = settings_of(options.model_copy(update={"set": options.set | found}))
+    sources = [dataset_digest(table) for table in tables]
 
     def trials_of(setting: Setting) -> list[_Trial]:
         return [

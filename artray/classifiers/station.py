@@ -16,7 +16,7 @@ from artray.bundles.description import made_from
 from artray.bundles.thresholds import doubt_of
 from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.closed_form import training_class
-from artray.classifiers.config import TrainConfig, read_config
+from artray.classifiers.config import TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric, true_classes
 from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import FoldEnsemble
@@ -109,13 +109,18 @@ def train(options: TrainOptions) -> Counts:
             a place of data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set | told(options.precision, options.compile), options.task)
+    changes = options.set | told(options.precision, options.compile)
+    config = read_config(options.config, changes, options.task)
     training_class(config)  # a model that can't be learned so is said at once
     out = options.out
     keep_apart(out, {}, {"--data": options.data, "--features": options.features})
     refuse_other_job(out, "model")
     out.ensure_writable()
-    source = dataset_digest(options.data.dataset())
+    data = options.data.dataset()
+    if found := labels_found(config, data.schema):
+        config = read_config(options.config, changes | found, options.task)
+        training_class(config)
+    source = dataset_digest(data)
     if options.corrections:
         files = [uri.read_bytes() for uri in options.corrections]
         source = digest(source.encode(), *files)

@@ -22,6 +22,7 @@ import hashlib
 import json
 import re
 import secrets
+import shlex
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -35,11 +36,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import ray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from artray import cluster, console
 from artray.catalogs import columns
+from artray.catalogs.addresses import picture_columns
+from artray.catalogs.name_keys import flags, strings
 from artray.catalogs.options import CatalogOptions
+from artray.catalogs.several_names import Names, split_names
 from artray.download.connections import Connections
 from artray.download.fetching import USER_AGENT, Fetched, Fetcher, Gate, Manners, Rules
 from artray.errors import InputError
@@ -83,7 +87,11 @@ class DownloadOptions(CatalogOptions):
         None, description="a YAML file, or a ready one's name; default: found from the columns", examples=["NAME|FILE"]
     )
     id_column: str | None = Field(None, description="the column with the works' numbers", examples=["COLUMN"])
-    url_column: str | None = Field(None, description="the column with the pictures' addresses", examples=["COLUMN"])
+    url_column: list[str] = Field(
+        [],
+        description="the column with the pictures' addresses; give the flag again for more (image_1, image_2)",
+        examples=["COLUMN"],
+    )
     rate: float = Field(5.0, gt=0, description="requests a second to one host, from the whole cluster")
     connections: int = Field(32, ge=1, le=10_000, description="downloads at once on the whole cluster")
     attempts: int = Field(4, ge=1, description="how often a picture is asked for where that may help")
@@ -96,6 +104,11 @@ class DownloadOptions(CatalogOptions):
     honor_opt_out: bool = Field(True, description="leave alone what its server marks noai or noimageai")
     allow_private: bool = Field(False, description="also fetch from private and loopback addresses, for an intranet")
     retry: bool = Field(False, description="ask again for what failed in a finished run")
+
+    @field_validator("url_column", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: Any) -> Any:
+        return [given] if isinstance(given, str) else given
 
 
 def download(options: DownloadOptions) -> Counts:
@@ -145,13 +158,25 @@ def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int
     if mapping.url is None:
         raise InputError(f"{options.catalog}: no column with addresses found; name it with --url-column")
     table = mapping.without_described(table.column_names).complete(table)
-    rows = table.filter(pc.is_valid(table[mapping.url]))
-    if not len(rows):
-        raise InputError(f"{options.catalog}: the column {mapping.url!r} is empty")
-    urls = rows[mapping.url].to_pylist()
-    own = rows[mapping.object_id].to_pylist() if mapping.object_id else [None] * len(urls)
-    titles = rows[mapping.title].to_pylist() if mapping.title else [None] * len(urls)
-    wanted = dict(zip(object_ids(own, titles, urls), urls, strict=True))
+    place = (mapping.url, *mapping.more_urls)
+    no_pictures = pa.array([], pa.large_string())
+    named = Names.together([split_names(strings(table[name]), no_pictures, None, addresses=True) for name in place])
+    there = pc.is_valid(named.values)
+    at = named.rows[flags(there)]
+    if not len(at):
+        raise InputError(f"{options.catalog}: the column {', '.join(map(repr, place))} is empty")
+    rows, first = np.unique(at, return_index=True)
+    is_first = np.zeros(len(at), bool)
+    is_first[first] = True
+    urls: list[str] = named.values.filter(there).to_pylist()
+    record = (np.cumsum(is_first) - 1).tolist()
+    more = [(record[number], urls[number]) for number in np.flatnonzero(~is_first).tolist()]
+    taken = table.take(pa.array(rows))
+    own = taken[mapping.object_id].to_pylist() if mapping.object_id else [None] * len(rows)
+    titles = taken[mapping.title].to_pylist() if mapping.title else [None] * len(rows)
+    first_urls = [urls[number] for number in first.tolist()]
+    ids = object_ids(own, titles, first_urls, more)
+    wanted = dict(zip(ids, [*first_urls, *(url for _, url in more)], strict=True))
     names = file_names(list(wanted))
     asked = pa.table(
         {
@@ -165,15 +190,40 @@ def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int
 
 def _mapping(options: DownloadOptions, table: pa.Table) -> columns.Mapping:
     mapping = columns.named_mapping(options.mapping) if options.mapping else columns.guessed_mapping(table)
-    given = {"object_id": options.id_column, "url": options.url_column}
-    return mapping.model_copy(update={key: value for key, value in given.items() if value})
+    given: dict[str, Any] = {"object_id": options.id_column} if options.id_column else {}
+    if options.url_column:
+        whole = ",".join(options.url_column)  # a column's name may hold commas, at which flags are cut
+        first, *more = [whole] if whole in table.column_names else options.url_column
+        given |= {"url": first, "more_urls": tuple(more)}
+    mapping = mapping.model_copy(update=given)
+    if mapping.url and not (options.url_column or mapping.more_urls):
+        others = [name for name in picture_columns(table) if name != mapping.url]
+        if others:
+            flag = " ".join(f"--url-column {shlex.quote(name)}" for name in (mapping.url, *others))
+            console.say(f"addresses are in {', '.join(map(repr, others))} too; to fetch from all: {flag}")
+    return mapping
 
 
-def object_ids(own: Sequence[str | None], titles: Sequence[str | None], urls: Sequence[str]) -> list[str]:
+def object_ids(
+    own: Sequence[str | None],
+    titles: Sequence[str | None],
+    urls: Sequence[str],
+    more: Sequence[tuple[int, str]] = (),
+) -> list[str]:
     """An id for every address; equal ones only for the same record and the same address.
 
     The record's number; where it has none the base64 of its title (system A1); else the address without its scheme
-    and suffix. A record with several addresses gets the address's last part (and if need be a number) behind it.
+    and suffix. A record of several rows gets the address's last part (and if need be a number) behind it, and so do
+    the further addresses of a row.
+
+    Args:
+        own: Each row's number.
+        titles: Its title.
+        urls: Its first address.
+        more: Further ones, each with its row. They change no id of the first.
+
+    Returns:
+        Those of `urls`, then those of `more`.
     """
 
     def short(url: str) -> str:
@@ -194,7 +244,16 @@ def object_ids(own: Sequence[str | None], titles: Sequence[str | None], urls: Se
             uses[new] += 1
             ids[name, url] = f"{new}#{uses[new] + 1}"
         taken.add(ids[name, url])
-    return [ids[pair] for pair in zip(first, urls, strict=True)]
+    others = [(first[row], url) for row, url in more]
+    for name, url in others:
+        if (name, url) in ids:
+            continue
+        ids[name, url] = new = f"{name}/{short(url).rsplit('/', 1)[-1]}"
+        while ids[name, url] in taken:
+            uses[new] += 1
+            ids[name, url] = f"{new}#{uses[new] + 1}"
+        taken.add(ids[name, url])
+    return [ids[pair] for pair in [*zip(first, urls, strict=True), *others]]
 
 
 def file_names(object_ids: Sequence[str]) -> list[str]:

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import ray
 from PIL import Image
 from pydantic import Field
@@ -37,6 +36,7 @@ from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures
 from artray.patches.squares import resized
 from artray.storage import Location, digest, keep_apart, remove_scratch
 from artray.storage.chunks import BATCH, LARGEST
+from artray.storage.located_rows import cells_of
 from artray.storage.passes import Worker, run_pass
 
 EXAMPLES = "_examples"
@@ -334,35 +334,11 @@ class _PatchDecoder:
         for file in pc.unique(rows["file"]).to_pylist():
             here = np.flatnonzero(pc.equal(rows["file"], file).to_numpy())
             wanted = dict(zip(rows["row"].to_numpy()[here].tolist(), here.tolist(), strict=True))
-            for row, image in self._images(file, wanted):
+            for row, image in cells_of(self._data, file, list(wanted), "image"):
                 try:
-                    patch = np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+                    patch = np.asarray(Image.open(io.BytesIO(image["bytes"])).convert("RGB"))
                     found[wanted[row]] = resized(patch, self._size)
                 except Exception as reason:  # a row with a status
                     error[wanted[row]] = str(reason)[:300]
         status = ["ok" if row in found else "failed" for row in range(len(rows))]
         return _write(self._place, rows, found, status, error)
-
-    def _images(self, file: str, wanted: Mapping[int, int]) -> Any:
-        """The bytes of some rows of a file, with the rows."""
-        fs, _ = self._data.arrow_filesystem()
-        last = max(wanted)
-        with fs.open_input_file(file) as source:
-            parquet = pq.ParquetFile(source)
-            start = 0
-            for group in range(parquet.num_row_groups):
-                number = parquet.metadata.row_group(group).num_rows
-                if not any(start <= row < start + number for row in wanted):
-                    start += number
-                    continue
-                for batch in parquet.iter_batches(_PATCHES_AT_ONCE, row_groups=[group], columns=["image"]):
-                    column = batch.column(0)
-                    for row in range(start, start + len(column)):
-                        if row in wanted:
-                            yield row, column[row - start]["bytes"].as_py()
-                    start += len(column)
-                    if start > last:
-                        return
-
-
-_PATCHES_AT_ONCE = 64

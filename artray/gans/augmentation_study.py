@@ -25,8 +25,8 @@ from artray.classifiers.search import SearchOptions, search
 from artray.errors import InputError
 from artray.features.specs import trusted_spec
 from artray.features.station import compute_features
+from artray.gans.embeddings import class_counts, training_works
 from artray.gans.sampling import sample
-from artray.gans.scores import class_counts, training_works
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
 from artray.storage import RUN, Location, keep_apart, refuse_other_job

@@ -6,6 +6,7 @@ numbers of pictures, as most of them change with that number even where the pict
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,68 @@ Floats = npt.NDArray[np.floating[Any]]
 NEIGHBOURS = 3
 """k of `precision_and_recall`, as in its paper."""
 
-_BLOCK = 2048
-_WORKS = 16_384  # embeddings in float64 at once
+_BLOCK = 2048  # embeddings in float64 at once: of two blocks the distances are 32 MB
 
 
-def frechet_distance(first: Floats, second: Floats) -> float:
+class Moments:
+    """Mean and covariance of a set of embeddings, added up block by block; none is kept.
+
+    What stands for the covariance is a triangle R with RᵀR = (n − 1) Σ, no more rows of it than dimensions. Means of
+    blocks differ: what lies between them is one row more (Chan, Golub and LeVeque 1983). Unlike sums of squares that
+    loses no digits, also where there are fewer pictures than dimensions.
+
+    Attributes:
+        n: How many there were.
+        mean: (d,).
+        triangle: (min(n, d) or a few more, d).
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean: npt.NDArray[np.float64] = np.zeros(0)
+        self.triangle: npt.NDArray[np.float64] = np.zeros((0, 0))
+
+    @classmethod
+    def of(cls, embeddings: Floats) -> Moments:
+        """Of a set that is there, (n, d)."""
+        found = cls()
+        for block in _blocks(embeddings):
+            found.add(block)
+        return found
+
+    def add(self, embeddings: Floats) -> None:
+        """Some more of the set, (rows, d)."""
+        values = np.asarray(embeddings, np.float64)
+        if not len(values):
+            return
+        if not self.n:
+            self.mean, self.triangle = np.zeros(values.shape[1]), np.zeros((0, values.shape[1]))
+        n, mean = self.n + len(values), values.mean(axis=0)
+        between = (mean - self.mean) * np.sqrt(self.n * len(values) / n)
+        rows = np.concatenate([self.triangle, between[None], values - mean])
+        self.mean = self.mean + (mean - self.mean) * (len(values) / n)
+        self.triangle = rows if len(rows) <= rows.shape[1] else np.asarray(np.linalg.qr(rows, mode="r"))
+        self.n = n
+
+
+def frechet_distance(first: Moments, second: Moments) -> float:
     """The Fréchet distance between normal distributions fitted to two sets of embeddings (FID on an embedding).
 
         |μ₁ − μ₂|² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁Σ₂)^½
 
-    With centred embeddings X and Y, divided by √(n − 1), the last trace is the sum of the singular values of X Yᵀ: it
-    needs no matrix root, and is exact where there are fewer pictures than dimensions too. Of few pictures the distance
-    is too large, also for two halves of one set.
+    With Σ = RᵀR / (n − 1) the last trace is the sum of the singular values of R₁R₂ᵀ: it needs no matrix root, and is
+    exact where there are fewer pictures than dimensions too. Of few pictures the distance is too large, also for two
+    halves of one set.
 
     Args:
-        first: (n, d), n ≥ 2.
-        second: (m, d), m ≥ 2.
+        first: Of two embeddings or more.
+        second: Likewise.
 
     Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium" (2017).
     """
-    one, two = _deviations(first), _deviations(second)
-    means = first.mean(axis=0, dtype=np.float64) - second.mean(axis=0, dtype=np.float64)
-    root = np.linalg.svd(_triangle(one) @ _triangle(two).T, compute_uv=False).sum()
+    one, two = (moments.triangle / np.sqrt(moments.n - 1) for moments in (first, second))
+    means = first.mean - second.mean
+    root = np.linalg.svd(one @ two.T, compute_uv=False).sum()
     return max(0.0, float(means @ means + (one**2).sum() + (two**2).sum() - 2 * root))
 
 
@@ -52,8 +93,8 @@ def kernel_distance(first: Floats, second: Floats) -> float:
 
     Bińkowski et al., "Demystifying MMD GANs" (2018).
     """
-    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    return _mean_of_pairs(one) + _mean_of_pairs(two) - 2 * float(_kernel(one, two).mean())
+    between = _kernel_sum(first, second) / (len(first) * len(second))
+    return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * between
 
 
 def kernel_distance_error(first: Floats, second: Floats, blocks: int = 10) -> float | None:
@@ -83,39 +124,68 @@ def precision_and_recall(real: Floats, generated: Floats, neighbours: int = NEIG
 
     Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative Models" (2019).
     """
-    centre = np.asarray(real, np.float64).mean(axis=0)  # near it differences of large squares lose least
-    one, two = np.asarray(real, np.float64) - centre, np.asarray(generated, np.float64) - centre
-    return _share_within(two, one, neighbours), _share_within(one, two, neighbours)
+    centre = np.asarray(real).mean(axis=0, dtype=np.float64)  # near it differences of large squares lose least
+    return _share_within(generated, real, neighbours, centre), _share_within(real, generated, neighbours, centre)
+
+
+class Nearest:
+    """For each query the work most like it, of works that come block by block.
+
+    Args:
+        queries: (n, d).
+        own: (n,) which of the works each query is, and is not compared with; None: they are others.
+
+    Attributes:
+        places: (n,) the rows of the works.
+    """
+
+    def __init__(self, queries: Floats, own: npt.NDArray[np.int64] | None = None):
+        self._queries, self._own = queries, own
+        self._seen = 0
+        self._likeness: npt.NDArray[np.float64] = np.full(len(queries), -np.inf)
+        self.places: npt.NDArray[np.int64] = np.zeros(len(queries), np.int64)
+
+    def add(self, works: Floats) -> None:
+        """Some more of the works, (rows, d)."""
+        for block in _blocks(works):
+            self._add(_unit(block))
+
+    def _add(self, works: npt.NDArray[np.float64]) -> None:
+        for start in range(0, len(self._queries), _BLOCK):
+            alike = _unit(self._queries[start : start + _BLOCK]) @ works.T
+            rows = start + np.arange(len(alike))
+            if self._own is not None:
+                own = self._own[rows] - self._seen
+                here = (own >= 0) & (own < len(works))
+                alike[here, own[here]] = -np.inf
+            most = alike.max(axis=1)
+            better = most > self._likeness[rows]
+            self.places[rows[better]] = self._seen + alike[better].argmax(axis=1)
+            self._likeness[rows[better]] = most[better]
+        self._seen += len(works)
+
+    @property
+    def distances(self) -> npt.NDArray[np.float64]:
+        """(n,) the cosine distances to those works, 0..2."""
+        return np.maximum(1 - self._likeness, 0)
 
 
 def nearest(
-    queries: Floats, works: Floats, *, themselves: bool | npt.NDArray[np.int64] = False
-) -> tuple[npt.NDArray[np.int64], Floats]:
+    queries: Floats, works: Floats, *, themselves: bool = False
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """For each query the work most like it, and the cosine distance to it, 0..2.
 
     Args:
         queries: (n, d).
         works: (m, d).
-        themselves: The queries are the works, or those in these rows (n,), and each one's nearest other is asked for.
+        themselves: The queries are the works, and each one's nearest other is asked for.
 
     Returns:
         The works' rows (n,) and the distances (n,).
     """
-    own = np.arange(len(queries)) if themselves is True else themselves
-    places, likeness = np.zeros(len(queries), np.int64), np.full(len(queries), -np.inf)
-    for start in range(0, len(queries), _BLOCK):
-        one = _unit(queries[start : start + _BLOCK])
-        rows = start + np.arange(len(one))
-        for begin in range(0, len(works), _WORKS):
-            alike = one @ _unit(works[begin : begin + _WORKS]).T
-            if own is not False:
-                here = (own[rows] >= begin) & (own[rows] < begin + _WORKS)
-                alike[here, own[rows[here]] - begin] = -np.inf
-            most = alike.max(axis=1)
-            better = most > likeness[rows]
-            places[rows[better]] = begin + alike[better].argmax(axis=1)
-            likeness[rows[better]] = most[better]
-    return places, np.maximum(1 - likeness, 0)
+    found = Nearest(queries, np.arange(len(queries)) if themselves else None)
+    found.add(works)
+    return found.places, found.distances
 
 
 def share_closer(samples: Floats, works: Floats) -> float:
@@ -135,43 +205,46 @@ def share_closer(samples: Floats, works: Floats) -> float:
     return float((distances < among[places]).mean())
 
 
-def _deviations(embeddings: Floats) -> npt.NDArray[np.float64]:
-    values = np.asarray(embeddings, np.float64)
-    return np.asarray((values - values.mean(axis=0)) / np.sqrt(len(values) - 1))
+def _blocks(embeddings: Floats) -> Iterator[Floats]:
+    for start in range(0, len(embeddings), _BLOCK):
+        yield embeddings[start : start + _BLOCK]
 
 
-def _triangle(deviations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Rows with the same covariance, no more of them than dimensions."""
-    if len(deviations) <= deviations.shape[1]:
-        return deviations
-    return np.asarray(np.linalg.qr(deviations, mode="r"))
+def _kernel(one: Floats, two: Floats) -> npt.NDArray[np.float64]:
+    first, second = np.asarray(one, np.float64), np.asarray(two, np.float64)
+    return np.asarray((first @ second.T / first.shape[1] + 1) ** 3)
 
 
-def _kernel(one: npt.NDArray[np.float64], two: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray((one @ two.T / one.shape[1] + 1) ** 3)
+def _kernel_sum(first: Floats, second: Floats) -> float:
+    return sum(float(_kernel(one, two).sum()) for one in _blocks(first) for two in _blocks(second))
 
 
-def _mean_of_pairs(values: npt.NDArray[np.float64]) -> float:
+def _mean_of_pairs(values: Floats) -> float:
     """The kernel's mean over pairs of different members."""
-    kernel = _kernel(values, values)
-    return float((kernel.sum() - np.trace(kernel)) / (len(values) * (len(values) - 1)))
+    total, n = 0.0, len(values)
+    for start in range(0, n, _BLOCK):  # what is above the diagonal counts twice
+        one = values[start : start + _BLOCK]
+        own = _kernel(one, one)
+        total += float(own.sum() - np.trace(own)) + 2 * _kernel_sum(one, values[start + _BLOCK :])
+    return total / (n * (n - 1))
 
 
-def _share_within(queries: npt.NDArray[np.float64], members: npt.NDArray[np.float64], neighbours: int) -> float:
+def _share_within(queries: Floats, members: Floats, neighbours: int, centre: npt.NDArray[np.float64]) -> float:
     """The share of queries that lie in the ball of a member at least."""
-    radii = np.concatenate(
-        [
-            # Not [neighbours - 1]: each member is its own nearest.
-            np.partition(_squared_distances(members[start : start + _BLOCK], members), neighbours, axis=1)[
-                :, neighbours
-            ]
-            for start in range(0, len(members), _BLOCK)
-        ]
-    )
-    inside = 0
-    for start in range(0, len(queries), _BLOCK):
-        inside += int((_squared_distances(queries[start : start + _BLOCK], members) <= radii).any(axis=1).sum())
-    return inside / len(queries)
+    inside: npt.NDArray[np.bool_] = np.zeros(len(queries), bool)
+    for block in _blocks(members):
+        one = block - centre
+        near = np.empty((len(one), 0))
+        for others in _blocks(members):
+            found = np.concatenate([near, _squared_distances(one, others - centre)], axis=1)
+            near = (
+                np.partition(found, neighbours, axis=1)[:, : neighbours + 1] if found.shape[1] > neighbours else found
+            )
+        radii = near[:, neighbours]  # not neighbours - 1: each member is its own nearest
+        for start in range(0, len(queries), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            inside[rows] |= (_squared_distances(queries[rows] - centre, one) <= radii).any(axis=1)
+    return float(inside.mean())
 
 
 def _squared_distances(one: npt.NDArray[np.float64], two: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -18,42 +18,33 @@ noise and of the mean picture are what a generator has to be better than.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-from PIL import Image
+import pyarrow.dataset as pads
 
 from artray import console
 from artray.bundles.generator import GeneratorBundle, is_scored, load_generator_bundle, read_scores, write_scores
-from artray.catalogs.targets import read_targets
 from artray.errors import InputError
 from artray.features.columns import matrix
 from artray.features.embedding import Embedding
+from artray.gans.embeddings import SEED, class_counts, embed_samples, embed_works, training_works
 from artray.gans.metrics import (
     NEIGHBOURS,
     Floats,
+    Moments,
+    Nearest,
     frechet_distance,
     kernel_distance,
     kernel_distance_error,
-    nearest,
     precision_and_recall,
     share_closer,
 )
-from artray.gans.sampling import EMBEDDED, GeneratorModel, in_task, keep_table, spread_classes
-from artray.images.decoding import DECODE_VERSION
-from artray.images.encoding import png
-from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures, spread
-from artray.models.batches import batch_of
-from artray.patches.squares import resized
+from artray.gans.sampling import EMBEDDED
 from artray.storage import Location, dataset_digest, remove_scratch
-from artray.storage.chunks import BATCH
-from artray.storage.gpus import StagedWorker, gpu_memory
-from artray.storage.passes import run_pass
 
 METRICS = ("fid", "kid", "precision", "recall", "closer")
 HEADER = ("FID", "KID × 1000", "precision", "recall", "nearer than works are")
@@ -65,14 +56,11 @@ CANDIDATES = {
 }
 """The rows of `scores.json`, and what they are called."""
 
-SEED = 0
-"""Of the samples that are scored: they are those that `sampling.sample` writes first with this seed."""
-
 _FOLDER = "_scores"
-_AVERAGED = 256  # works in the mean picture
 _SHOWN = 24
 _JUDGED = 16_384  # works whose distance to the nearest other is looked for
 _FEWEST = NEIGHBOURS + 1
+_BLOCK = 4096  # works whose embeddings are in memory at once
 
 
 def score(model: Location, data: Location, samples: int = 1000, *, works: Location | None = None) -> dict[str, Any]:
@@ -107,11 +95,11 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
     if count < _FEWEST:
         raise InputError(f"{data}: {len(table)} training works are too few for scores; {2 * _FEWEST} are needed")
     scratch = model / _FOLDER
-    real = embed_works(table, works or scratch / "works", bundle.size, count)
-    shares = class_counts(table, bundle)
-    made = _embed_samples(model, bundle, scratch / "samples", count, shares)
-    scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compare(real, made)}
-    scores["nearest"] = _nearest(real["work"], made, bundle)
+    real = embed_works(data, table, works or scratch / "works", size=bundle.size, noise=count)
+    made = embed_samples(model, bundle, scratch / "samples", count, class_counts(table, bundle))
+    compared, found = compare(real, made)
+    scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compared}
+    scores["nearest"] = _nearest(real["work"], made, found, bundle)
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
     write_scores(model, scores, bundle.model_copy(update={"metrics": told}))
     remove_scratch(scratch, [f"(works|samples)/{name}" for name in EMBEDDED])
@@ -149,110 +137,88 @@ def memorisation(scores: Mapping[str, Any]) -> str:
     return f"{text}: it seems to repeat what it has seen." if closer > (1 + usual) / 2 else f"{text}."
 
 
-def training_works(data: Location, target: str | None = None, classes: Sequence[str] = ()) -> pa.Table:
-    """The works, or patches, that a generator learns from, by object_id.
-
-    Args:
-        data: A manifest, a feature table made from one, or patches.
-        target: The column with the labels.
-        classes: Which labels; none: every work, labelled or not.
-
-    Returns:
-        `object_id`, `image_uri`, of patches `data` (the file's bytes), and, with classes, `class`.
-
-    Raises:
-        InputError: A column is missing.
-    """
-    dataset = data.dataset()
-    patches = "patch" in dataset.schema.names
-    fields = {"object_id": pc.field("object_id"), "image_uri": pc.field("image_uri")}
-    if patches:
-        fields |= {"image_uri": pc.scalar(pa.scalar(None, pa.string())), "data": pc.field("image", "bytes")}
-    labelled = bool(classes) and target is not None
-    if labelled:
-        fields["class"] = pc.field(target)
-    for name in ["object_id", *([] if patches else ["image_uri"]), *([target] if labelled else [])]:
-        if name not in dataset.schema.names:
-            raise InputError(f"{data}: has no column {name!r} (it has {', '.join(dataset.schema.names)})")
-    wanted = pc.field("split") == "train" if "split" in dataset.schema.names else pc.scalar(True)
-    if "status" in dataset.schema.names:
-        wanted &= pc.field("status") == "ok"
-    table = dataset.to_table(columns=fields, filter=wanted).sort_by("object_id")
-    if labelled:
-        labels = [next(iter(shares), None) for shares in read_targets(table["class"], "one", str(target))]
-        table = table.set_column(table.column_names.index("class"), "class", pa.array(labels, pa.string()))
-        table = table.filter(pc.is_in(table["class"], pa.array(list(classes), pa.string())))
-    return table
-
-
-def class_counts(works: pa.Table, bundle: GeneratorBundle) -> list[float]:
-    """How many works each of a bundle's classes has; empty for a bundle without classes."""
-    labels = works["class"].to_pylist() if bundle.classes else []
-    return [float(labels.count(name)) for name in bundle.classes]
-
-
-def embed_works(works: pa.Table, at: Location, size: int, noise: int) -> dict[str, pa.Table]:
-    """Embeddings of works at a generator's size, of their mean picture, and of noise; resumable.
-
-    Args:
-        works: As from `training_works`.
-        at: Folder or s3:// prefix for the embeddings, which stay there.
-        size: Of the generator's pictures.
-        noise: How many pictures of even noise.
-
-    Returns:
-        By kind (`work`, `mean`, `noise`) the readable rows, with `object_id`, `image_uri` and `embedding`.
-    """
-    mean = at / "_mean.png"
-    if not mean.exists():
-        mean.write_bytes(in_task(_mean_picture, works.slice(0, _AVERAGED), size))
-    chosen = works.select([name for name in ("object_id", "image_uri", "data") if name in works.column_names])
-    parts = [
-        chosen.append_column("kind", pa.array(["work"] * len(works), pa.string())),
-        pa.table({"object_id": ["mean"], "image_uri": [str(mean)], "kind": ["mean"]}),
-        pa.table({"object_id": [f"noise-{number:06d}" for number in range(noise)], "kind": ["noise"] * noise}),
-    ]
-    plan = at / "_rows" / "rows.parquet"
-    keep_table(plan, pa.concat_tables(parts, promote_options="default"))
-    arguments = {"size": size, "decode_version": DECODE_VERSION}
-    run_pass("works", plan, at, _WorkEmbedder, arguments, overwrite=True, gpus=True)
-    table = at.dataset().to_table(filter=pc.field("status") == "ok").sort_by("object_id")
-    return {kind: table.filter(pc.equal(table["kind"], kind)) for kind in ("work", "mean", "noise")}
-
-
-def compare(real: Mapping[str, pa.Table], samples: pa.Table) -> dict[str, Any]:
+def compare(real: Mapping[str, pads.Dataset], samples: pa.Table) -> tuple[dict[str, Any], Nearest]:
     """The metrics of a generator's samples, and of what else could be in their place.
+
+    The works are gone through twice, block by block. In memory are those that are compared, as many as there are
+    samples in each half, and those whose distance to others is looked for.
 
     Args:
         real: As from `embed_works`.
         samples: With a column `embedding`.
 
     Returns:
-        `n`, `works`, `samples`, `rows`, `distances` of `scores.json`.
+        `n`, `works`, `samples`, `rows`, `distances` of `scores.json`; and each sample's nearest work.
     """
-    works, made = _embeddings(real["work"]), _embeddings(samples)
-    n = min(len(works) // 2, len(made))
+    works, made = real["work"], matrix(samples["embedding"], "embedding")
+    count = works.count_rows()
+    n = min(count // 2, len(made))
     if n < _FEWEST:
-        raise InputError(f"{len(works)} works that can be read are too few for scores; {2 * _FEWEST} are needed")
-    order = np.random.default_rng(SEED).permutation(len(works))
-    halves = works[order[:n]], works[order[n : 2 * n]]
+        raise InputError(f"{count} works that can be read are too few for scores; {2 * _FEWEST} are needed")
+    order = np.random.default_rng(SEED).permutation(count)
+    judged = np.sort(order[:_JUDGED])  # of many works the median of some says as much
+    taken = _taken(works, np.concatenate([order[: 2 * n], judged]))
+    halves = taken[:n], taken[n : 2 * n]
+    mean, noise = (matrix(real[kind].to_table(columns=["embedding"])["embedding"], kind) for kind in ("mean", "noise"))
     candidates = {
         "generator": [made[:n]] * 2,
         "works": [halves[1], halves[0]],
-        "mean": [np.repeat(_embeddings(real["mean"]), n, axis=0)] * 2,
-        "noise": [np.resize(_embeddings(real["noise"]), halves[0].shape)] * 2,
+        "mean": [np.repeat(mean, n, axis=0)] * 2,
+        "noise": [np.resize(noise, halves[0].shape)] * 2,
     }
     rows = {name: _metrics(halves, sets) for name, sets in candidates.items()}
-    _, distances = nearest(made, works)
-    judged = np.sort(order[:_JUDGED])  # of many works the median of some says as much
-    _, among = nearest(works[judged], works, themselves=judged)
-    return {
+    found, among = Nearest(made), Nearest(taken[2 * n :], judged)
+    for batch in _batches(works, ["embedding"]):
+        embeddings = matrix(batch["embedding"], "embedding")
+        found.add(embeddings)
+        among.add(embeddings)
+    told = {
         "n": n,
-        "works": len(works),
+        "works": count,
         "samples": len(made),
         "rows": rows,
-        "distances": {"samples": float(np.median(distances)), "works": float(np.median(among))},
+        "distances": {
+            "samples": float(np.median(found.distances)),
+            "works": float(np.median(among.distances)),
+        },
     }
+    return told, found
+
+
+def _batches(works: pads.Dataset, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Columns of a data set in its order, some rows at a time."""
+    scanner = works.scanner(columns=list(columns), batch_size=_BLOCK, batch_readahead=2, fragment_readahead=2)
+    waiting: list[pa.RecordBatch] = []
+    for batch in scanner.to_batches():  # a part has no more than some hundred
+        waiting.append(batch)
+        if sum(len(one) for one in waiting) >= _BLOCK:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _picked(works: pads.Dataset, rows: npt.NDArray[np.int64], columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Columns of some rows of a data set, given in its order."""
+    start = 0
+    for batch in _batches(works, columns):
+        low, high = np.searchsorted(rows, [start, start + len(batch)])
+        yield batch.take(rows[low:high] - start)
+        start += len(batch)
+
+
+def _taken(works: pads.Dataset, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The embeddings of some works, in any order."""
+    order = np.argsort(rows, kind="stable")
+    found, start = np.empty((len(rows), 0), np.float32), 0
+    for table in _picked(works, rows[order], ["embedding"]):
+        if len(table):
+            embeddings = matrix(table["embedding"], "embedding")
+            if not found.size:
+                found = np.empty((len(rows), embeddings.shape[1]), np.float32)
+            found[order[start : start + len(table)]] = embeddings
+            start += len(table)
+    return found
 
 
 def _metrics(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str, float | None]:
@@ -262,7 +228,7 @@ def _metrics(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str
         precision, recall = precision_and_recall(half, candidate)
         by_half.append(
             {
-                "fid": frechet_distance(half, candidate),
+                "fid": frechet_distance(Moments.of(half), Moments.of(candidate)),
                 "kid": kernel_distance(half, candidate),
                 "kid_error": kernel_distance_error(half, candidate),
                 "precision": precision,
@@ -277,149 +243,19 @@ def _metrics(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str
     }
 
 
-def _nearest(works: pa.Table, samples: pa.Table, bundle: GeneratorBundle) -> list[dict[str, Any]]:
+def _nearest(works: pads.Dataset, samples: pa.Table, found: Nearest, bundle: GeneratorBundle) -> list[dict[str, Any]]:
     """The samples that are most like a work, and the works."""
-    places, distances = nearest(_embeddings(samples), _embeddings(works))
-    numbers, classes = samples["number"].to_pylist(), samples["class"].to_pylist()
-    ids, uris = works["object_id"].to_pylist(), works["image_uri"].to_pylist()
+    distances = found.distances
+    shown = np.argsort(distances, kind="stable")[:_SHOWN]
+    different, back = np.unique(found.places[shown], return_inverse=True)
+    like = pa.concat_tables(_picked(works, different, ["object_id", "image_uri"])).take(back).to_pylist()
+    numbers, classes = (samples[name].take(shown).to_pylist() for name in ("number", "class"))
     return [
         {
-            "number": numbers[row],
-            "class": bundle.classes[classes[row]] if bundle.classes else None,
-            "object_id": ids[places[row]],
-            "image_uri": uris[places[row]],
+            "number": number,
+            "class": bundle.classes[label] if bundle.classes else None,
+            **work,
             "distance": round(float(distances[row]), 6),
         }
-        for row in np.argsort(distances, kind="stable")[:_SHOWN]
+        for row, number, label, work in zip(shown.tolist(), numbers, classes, like, strict=True)
     ]
-
-
-def _embeddings(table: pa.Table) -> npt.NDArray[np.float32]:
-    return matrix(table["embedding"], "embedding")
-
-
-def _embed_samples(
-    model: Location, bundle: GeneratorBundle, at: Location, count: int, shares: Sequence[float]
-) -> pa.Table:
-    drawn = spread_classes(count, shares) if bundle.classes else [None] * count
-    rows = pa.table(
-        {
-            "object_id": [f"{number:06d}" for number in range(count)],
-            "image_uri": pa.nulls(count, pa.string()),
-            "number": pa.array(range(count), pa.int64()),
-            "class": pa.array(drawn, pa.int32()),
-        }
-    )
-    plan = at / "_rows" / "rows.parquet"
-    keep_table(plan, rows)
-    arguments = {"model": str(model), "sha": bundle.generator_sha, "seed": SEED}
-    run_pass("samples", plan, at, _SampleEmbedder, arguments, overwrite=True, gpus=True)
-    return at.dataset().to_table().sort_by("number")
-
-
-def _mean_picture(works: pa.Table, size: int) -> bytes:
-    total, count = np.zeros((size, size, 3)), 0
-    decode_size = DecodeSize(size)
-    for pictures in _read(works, decode_size):
-        for picture in pictures.images[decode_size]:
-            total += picture
-            count += 1
-    return png(np.rint(total / max(count, 1)).astype(np.uint8))
-
-
-class _WorkEmbedder(StagedWorker):
-    """Embeds real works, and noise where a row is of that kind."""
-
-    def __init__(self, size: int, decode_version: int):
-        self._size = size
-        self.batch = batch_of(gpu_memory())
-        self._embed = _Embedder(self.batch)
-
-    def prepare(self, rows: pa.Table) -> Iterator[tuple[pa.Table, list[int], Picture]]:
-        """Rows with their status, which of them are readable, and the pictures of those at the embedding's size."""
-        decode_size = DecodeSize(self._size)
-        for kind in ("work", "mean", "noise"):
-            part = rows.filter(pc.equal(rows["kind"], kind))
-            for pictures in _read(part, decode_size):
-                table = pictures.rows.append_column("status", pictures.state["status"])
-                table = table.drop_columns([name for name in ("data",) if name in table.column_names])
-                yield table, pictures.readable, self._embed.enlarged(pictures.images[decode_size])
-
-    def warm(self) -> None:
-        """One picture."""
-        self._embed(self._embed.enlarged([np.zeros((1, 1, 3), np.uint8)]))
-
-    def finish(self, prepared: Sequence[tuple[pa.Table, list[int], Picture]]) -> pa.Table:
-        """The rows with `status` and `embedding`."""
-        embeddings = self._embed(np.concatenate([images for _, _, images in prepared]))
-        tables, start = [], 0
-        for rows, readable, images in prepared:
-            own = embeddings.slice(start, len(images))
-            tables.append(rows.append_column("embedding", spread(own, readable, len(rows))))
-            start += len(images)
-        return pa.concat_tables(tables)
-
-
-def _read(rows: pa.Table, decode_size: DecodeSize) -> Iterator[Pictures]:
-    """The pictures of rows of one kind, from their place, their bytes, or chance."""
-    patches = "data" in rows.column_names and len(rows) and rows["data"].null_count == 0
-    noise = "kind" in rows.column_names and len(rows) and rows["kind"][0].as_py() == "noise"
-    if not patches and not noise:
-        yield from read_pictures(rows, [decode_size])
-        return
-    for start in range(0, len(rows), BATCH):
-        part = rows.slice(start, BATCH)
-        if noise:
-            images = [_noise(name, decode_size.size) for name in part["object_id"].to_pylist()]
-        else:
-            opened = [Image.open(io.BytesIO(data)).convert("RGB") for data in part["data"].to_pylist()]
-            images = [resized(np.asarray(image), decode_size.size) for image in opened]
-        state = pa.table({"status": pa.array(["ok"] * len(part), pa.string())})
-        yield Pictures(part, state, list(range(len(part))), {decode_size: images})
-
-
-class _SampleEmbedder:
-    """Embeds pictures that a generator makes."""
-
-    def __init__(self, model: str, sha: str, seed: int):
-        batch = batch_of(gpu_memory())
-        self._generator = GeneratorModel(Location(model), batch)
-        self._embed = _Embedder(batch)
-        self._seed = seed
-
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
-        pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes)
-        table = rows.append_column("status", pa.array(["ok"] * len(rows), pa.string()))
-        return table.append_column("embedding", self._embed(self._embed.enlarged(pictures)))
-
-
-class _Embedder:
-    """The embedding feature on pictures of any size."""
-
-    def __init__(self, batch: int) -> None:
-        self._feature = Embedding(batch_size=batch)
-
-    def enlarged(self, pictures: Sequence[Picture] | Picture) -> Picture:
-        """Pictures at the feature's size, (n, side, side, 3), as Parmar et al. advise.
-
-        "On Aliased Resizing and Surprising Subtleties in GAN Evaluation" (2022).
-        """
-        side = self._feature.size
-        whole = np.empty((len(pictures), side, side, 3), np.uint8)
-        for place, picture in enumerate(pictures):
-            whole[place] = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
-        return whole
-
-    def __call__(self, pictures: Picture) -> pa.Array:
-        """The embeddings of what `enlarged` gave."""
-        if not len(pictures):
-            (field,) = self._feature.fields
-            return pa.nulls(0, field.type)
-        return self._feature(pictures)["embedding"]
-
-
-def _noise(name: str, size: int) -> Picture:
-    """Even noise, the same for a name everywhere."""
-    chance = np.random.default_rng(list(name.encode()))
-    return chance.integers(0, 256, (size, size, 3), np.uint8)

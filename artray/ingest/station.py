@@ -78,7 +78,12 @@ class IngestOptions(CatalogOptions):
     multilabel: list[str] = Field(
         [],
         description="a task in which a work may have several labels: all values of a cell are kept, not only of those "
-        "with a single one; train it with `labels: multilabel`",
+        "with a single one; --separator alone does so where a cell holds several",
+        examples=["TASK"],
+    )
+    one_label: list[str] = Field(
+        [],
+        description="a task in which a work has one label, though cells hold several: such a cell gives none",
         examples=["TASK"],
     )
     vocabulary: dict[str, str] = Field(
@@ -249,10 +254,19 @@ def _with_flags(mapping: Mapping, options: IngestOptions, names: Sequence[str] =
             if name not in tasks:
                 raise InputError(f"--{flag} {name}={value}: there is no task {name!r} (there is: {', '.join(tasks)})")
             tasks[name] = tasks[name].model_copy(update={flag: value})
-    for name in options.multilabel:
-        if name not in tasks:
-            raise InputError(f"--multilabel {name}: there is no task {name!r} (--label {name}=COLUMN makes one)")
-        tasks[name] = tasks[name].model_copy(update={"several": "all"})
+    if options.separator:
+        undecided = [name for name, task in tasks.items() if "several" not in task.model_fields_set]
+        tasks |= {name: tasks[name].model_copy(update={"several": "found"}) for name in undecided}
+    for flag, several, given_tasks in (
+        ("multilabel", "all", options.multilabel),
+        ("one-label", "drop", options.one_label),
+    ):
+        for name in given_tasks:
+            if name not in tasks:
+                raise InputError(f"--{flag} {name}: there is no task {name!r} (--label {name}=COLUMN makes one)")
+            tasks[name] = tasks[name].model_copy(update={"several": several})
+    for name in set(options.multilabel) & set(options.one_label):
+        raise InputError(f"--multilabel {name} and --one-label {name}: give one of the two")
     for name, task in tasks.items():
         only = task.only | {column: (value,) for column, value in options.only.items()}
         size = options.min_class_size or task.min_class_size
@@ -287,7 +301,14 @@ def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
     if "not in the vocabulary" in read.dropped and how.vocabulary is None:
         console.say(f"{task}: with --vocabulary {task}=none each of the column's values is a class")
     if "several values" in read.dropped and how.several == "drop":
-        console.say(f"{task}: --multilabel {task} keeps all values of a cell, for training with labels: multilabel")
+        console.say(
+            f"{task}: --multilabel {task} keeps all values of a cell, as labels of which a work may have several"
+        )
+    if how.several == "found" and pa.types.is_list(read.labels.type):
+        console.say(
+            f"{task}: cells hold several values with {mapping.separator!r} between them, so a work may have several "
+            f"labels; --one-label {task} takes only cells with one"
+        )
     if how.several == "all" and mapping.separator is None:
         console.say(f"{task}: each cell is one label; --separator says what stands between several (such as ';')")
     if filtered:

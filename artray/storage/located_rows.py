@@ -6,9 +6,10 @@ wanted is found on a few columns, batch by batch; the rest is read by the files 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from artray.storage.location import Location
 Indices = npt.NDArray[np.int64]
 
 _FILES_AT_ONCE = 8
+_CELLS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,39 @@ def rows_of(file: pq.ParquetFile, rows: Indices, columns: Sequence[str]) -> pa.T
         # Filtered, not taken: that would put lists together, which Arrow can't with more than 2³¹ numbers.
         tables.append(whole if wanted.all() else whole.filter(pa.array(wanted)))
     return pa.concat_tables(tables)
+
+
+def cells_of(place: Location, file: str, rows: Iterable[int], column: str) -> Iterator[tuple[int, Any]]:
+    """Single cells of a column of large values, such as pictures: a few of them are in memory.
+
+    Args:
+        place: The dataset's.
+        file: One of its files, by path.
+        rows: Which of its rows.
+        column: Its name.
+
+    Returns:
+        Each row, in the order of the file, with the value as Python has it.
+    """
+    wanted = set(rows)
+    fs, _ = place.arrow_filesystem()
+    with fs.open_input_file(file) as source:
+        parquet = pq.ParquetFile(source)
+        start = 0
+        for group in range(parquet.num_row_groups):
+            end = start + parquet.metadata.row_group(group).num_rows
+            left = sum(start <= row < end for row in wanted)
+            if left:
+                for batch in parquet.iter_batches(_CELLS_AT_ONCE, row_groups=[group], columns=[column]):
+                    values = batch.column(0)
+                    for row in range(start, start + len(values)):
+                        if row in wanted:
+                            yield row, values[row - start].as_py()
+                            left -= 1
+                    start += len(values)
+                    if not left:
+                        break
+            start = end
 
 
 def read_rows(

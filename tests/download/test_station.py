@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artray.download.fetching import Fetched
-from artray.download.station import RESULT, _by_turns, file_names, object_ids, store
+from artray.download.station import RESULT, DownloadOptions, _by_turns, _wanted, file_names, object_ids, store
 from artray.errors import InputError
 from tests.download.museum_server import picture
 
@@ -72,6 +72,54 @@ def test_where_ids_come_from() -> None:
     ]
     sides = ["http://m.example/a/recto.jpg", "http://m.example/a/verso.jpg", "http://m.example/b/recto.jpg"]
     assert object_ids(["7"] * 4, [None] * 4, [*sides, sides[0]]) == ["7/recto", "7/verso", "7/recto#2", "7/recto"]
+
+
+def test_further_addresses_of_a_row_change_no_id() -> None:
+    urls = ["http://m.example/1.jpg", "http://m.example/2.jpg"]
+    more = [(0, "http://m.example/back.jpg"), (0, "http://m.example/x/back.jpg"), (1, urls[1]), (1, urls[0])]
+    ids = object_ids(["7", "8"], [None] * 2, urls, more)
+    assert ids == ["7", "8", "7/back", "7/back#2", "8", "8/1"]
+    assert object_ids(["7", "7"], [None] * 2, urls, [(1, urls[0]), (0, "http://m.example/2.png")]) == [
+        "7/1",
+        "7/2",
+        "7/1",
+        "7/2#2",
+    ]
+
+
+def wanted(tmp_path: Path, catalog: str, **options: object) -> dict[str, str]:
+    (tmp_path / "c.csv").write_text(catalog)
+    given = DownloadOptions(catalog=str(tmp_path / "c.csv"), out=str(tmp_path / "out"), **options)
+    table, without = _wanted(given, given.out / "pictures")
+    assert without == 1
+    return dict(zip(table["object_id"].to_pylist(), table["url"].to_pylist(), strict=True))
+
+
+def test_addresses_in_several_columns_and_in_one_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    catalog = (
+        "id,title,image_1,image_2,page\n"
+        "7,Sea,http://m.test/a.jpg,http://m.test/b.jpg,http://m.test/7\n"
+        "8,Lake,,http://m.test/c.jpg,http://m.test/8\n"
+        "9,Wood,http://m.test/d.jpg; http://m.test/e.jpg,,http://m.test/9\n"
+        "10,None,,,http://m.test/10\n"
+    )
+    both = {
+        "7": "http://m.test/a.jpg",
+        "7/b": "http://m.test/b.jpg",
+        "8": "http://m.test/c.jpg",
+        "9": "http://m.test/d.jpg",
+        "9/e": "http://m.test/e.jpg",
+    }
+    assert wanted(tmp_path, catalog, url_column=["image_1", "image_2"]) == both
+    assert "too; to fetch" not in capsys.readouterr().err
+    with pytest.raises(InputError, match="no column 'image_3'"):
+        wanted(tmp_path, catalog, url_column=["image_1", "image_3"])
+    odd = catalog.replace("image_1", '"image, first"').replace("8,Lake,,", "8,Lake,http://m.test/f.jpg,")
+    assert "7/b" not in wanted(tmp_path, odd, url_column="image, first")
+    wanted(tmp_path, catalog.replace("image_1", "image_url").replace("8,Lake,,", "8,Lake,http://m.test/f.jpg,"))
+    assert "addresses are in 'image_2' too; to fetch from all: --url-column image_url --url-column image_2" in (
+        capsys.readouterr().err
+    )
 
 
 @given(st.lists(st.integers(0, 4), min_size=1))

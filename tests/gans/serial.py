@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from artray.gans import embeddings, sampling
 from artray.gans import latent_walks as latent
-from artray.gans import sampling, scores
 from artray.storage import Location, dataset_digest
 
 CHUNK = 9
@@ -31,9 +31,9 @@ class Serial:
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.passes: list[list[str]] = []
         self.dies_after: int | None = None
-        for module in (sampling, scores):
+        for module in (sampling, embeddings):
             monkeypatch.setattr(module, "run_pass", self._run_pass)
-        for module in (latent, sampling, scores):
+        for module in (latent, sampling, embeddings):
             monkeypatch.setattr(module, "in_task", _call)
 
     def _run_pass(

@@ -18,6 +18,18 @@ def sets(seed: int, n: int, m: int, d: int) -> tuple[Array, Array]:
     return chance.normal(size=(n, d)), chance.normal(size=(m, d)) * 1.3 + 0.2
 
 
+def distance(one: Array, two: Array) -> float:
+    return metrics.frechet_distance(metrics.Moments.of(one), metrics.Moments.of(two))
+
+
+def whole_distance(one: Array, two: Array) -> float:
+    """Of all embeddings at once, as `frechet_distance` was before it came to add up blocks."""
+    first, second = ((values - values.mean(axis=0)) / np.sqrt(len(values) - 1) for values in (one, two))
+    means = one.mean(axis=0) - two.mean(axis=0)
+    root = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    return float(means @ means + (first**2).sum() + (second**2).sum() - 2 * root)
+
+
 sizes = {"seed": st.integers(0, 10_000), "n": st.integers(4, 30), "m": st.integers(4, 30), "d": st.integers(1, 12)}
 
 
@@ -31,7 +43,7 @@ def test_the_frechet_distance_is_that_of_scipys_matrix_root(seed: int, n: int, m
     slow = means @ means + np.trace(covariances[0] + covariances[1] - 2 * root)
     # Where a covariance is singular, it is sqrtm that is imprecise.
     precise = min(n, m) > d + 1
-    assert metrics.frechet_distance(one, two) == pytest.approx(max(slow, 0), rel=1e-6, abs=1e-6 if precise else 1e-3)
+    assert distance(one, two) == pytest.approx(max(slow, 0), rel=1e-6, abs=1e-6 if precise else 1e-3)
 
 
 def test_the_frechet_distance_of_two_normal_distributions_is_the_formulas() -> None:
@@ -39,17 +51,44 @@ def test_the_frechet_distance_of_two_normal_distributions_is_the_formulas() -> N
     deviations, means = np.array([1.0, 2.0, 0.5]), np.array([3.0, 0.0, -1.0])
     one, two = chance.normal(size=(200_000, 3)), chance.normal(size=(200_000, 3)) * deviations + means
     expected = (means**2).sum() + ((deviations - 1) ** 2).sum()
-    assert metrics.frechet_distance(one, two) == pytest.approx(expected, rel=0.01)
+    assert distance(one, two) == pytest.approx(expected, rel=0.01)
+
+
+@given(**sizes, block=st.integers(1, 9))
+@settings(max_examples=40, deadline=None)
+def test_moments_added_up_by_blocks_are_those_of_the_whole(seed: int, n: int, m: int, d: int, block: int) -> None:
+    sets_of = [values + 1e3 for values in sets(seed, n, m, d)]  # far from 0 sums of squares would lose digits
+    added = [metrics.Moments(), metrics.Moments()]
+    for values, moments in zip(sets_of, added, strict=True):
+        for start in range(0, len(values), block):
+            moments.add(values[start : start + block])
+        assert moments.triangle.shape[0] <= max(d, 2 * len(values))
+        assert moments.triangle.T @ moments.triangle / (moments.n - 1) == pytest.approx(
+            np.atleast_2d(np.cov(values, rowvar=False)), rel=1e-6, abs=1e-9
+        )
+    expected = whole_distance(*sets_of)
+    assert metrics.frechet_distance(*added) == pytest.approx(max(expected, 0), rel=1e-6, abs=1e-7)
+
+
+def test_moments_keep_no_more_than_a_square() -> None:
+    one, two = sets(0, 500, 300, 12)
+    moments = metrics.Moments()
+    for part in np.array_split(one, 23):
+        moments.add(part)
+        assert moments.triangle.shape[0] <= 12
+    assert metrics.frechet_distance(moments, metrics.Moments.of(two)) == pytest.approx(
+        whole_distance(one, two), rel=1e-9
+    )
 
 
 @pytest.mark.slow
 def test_the_frechet_distance_of_a_set_to_itself_is_nothing_and_of_two_halves_something() -> None:
     values = np.random.default_rng(0).normal(size=(100, 300))
-    assert metrics.frechet_distance(values, values) < 1e-9
-    few = metrics.frechet_distance(values[:50], values[50:])
+    assert distance(values, values) < 1e-9
+    few = distance(values[:50], values[50:])
     assert few > 10  # the bias of few pictures
     more = np.random.default_rng(1).normal(size=(2000, 300))
-    assert metrics.frechet_distance(more[:1000], more[1000:]) < few / 2
+    assert distance(more[:1000], more[1000:]) < few / 2
 
 
 @given(**sizes)
@@ -131,17 +170,20 @@ def test_the_nearest_work_is_that_of_brute_force(seed: int, n: int, m: int, d: i
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = sets(3, 40, 50, 6)
     whole = metrics.precision_and_recall(one, two), metrics.share_closer(one, two)
+    kid = metrics.kernel_distance(one, two)
     places, distances = metrics.nearest(two, two, themselves=True)
     monkeypatch.setattr(metrics, "_BLOCK", 7)
-    monkeypatch.setattr(metrics, "_WORKS", 9)
+    assert metrics.kernel_distance(one, two) == pytest.approx(kid, abs=1e-13)
     assert (metrics.precision_and_recall(one, two), metrics.share_closer(one, two)) == whole
     again = metrics.nearest(two, two, themselves=True)
     assert (again[0] == places).all()
     assert again[1] == pytest.approx(distances, abs=1e-15)
     some = np.array([3, 30, 8])
-    again = metrics.nearest(two[some], two, themselves=some)
-    assert (again[0] == places[some]).all()
-    assert again[1] == pytest.approx(distances[some], abs=1e-15)
+    found = metrics.Nearest(two[some], some)
+    for part in np.array_split(two, 4):  # as they come
+        found.add(part)
+    assert (found.places == places[some]).all()
+    assert found.distances == pytest.approx(distances[some], abs=1e-15)
 
 
 def test_copies_are_closer_than_works_are_and_new_works_as_close() -> None:

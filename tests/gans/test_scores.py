@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pytest
 from PIL import Image
 
 from artray.bundles.generator import load_generator_bundle
 from artray.errors import InputError
-from artray.gans import scores
+from artray.gans import embeddings, metrics, scores
 from artray.gans.latent_walks import latent_strips
-from artray.gans.metrics import frechet_distance
+from artray.gans.metrics import Moments, frechet_distance
 from artray.storage import Location, list_column
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
@@ -40,7 +41,7 @@ class Colours:
 
 @pytest.fixture
 def serial(monkeypatch: pytest.MonkeyPatch) -> Serial:
-    monkeypatch.setattr(scores, "_Embedder", Colours)
+    monkeypatch.setattr(embeddings, "_Embedder", Colours)
     return Serial(monkeypatch)
 
 
@@ -68,14 +69,14 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_only_training_works_of_the_right_classes_count(collection: str, tmp_path: Path) -> None:
-    table = scores.training_works(Location.parse(collection))
+    table = embeddings.training_works(Location.parse(collection))
     assert table["object_id"].to_pylist() == [f"work-{number:02d}" for number in range(50)]
-    table = scores.training_works(Location.parse(collection), "style", STYLES)
+    table = embeddings.training_works(Location.parse(collection), "style", STYLES)
     assert len(table) == 49
     bundle = write_generator(str(tmp_path), STYLES)
-    assert scores.class_counts(table, bundle) == [32, 17]
+    assert embeddings.class_counts(table, bundle) == [32, 17]
     with pytest.raises(InputError, match="no column 'genre'"):
-        scores.training_works(Location.parse(collection), "genre", STYLES)
+        embeddings.training_works(Location.parse(collection), "genre", STYLES)
 
 
 def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, serial: Serial) -> None:
@@ -92,11 +93,18 @@ def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, seri
         }
     )
     Location.parse(str(tmp_path / "patches" / "part-0.parquet")).write_table(table)
-    works = scores.training_works(Location.parse(tmp_path / "patches"))
+    patches = Location.parse(tmp_path / "patches")
+    works = embeddings.training_works(patches)
     assert len(works) == 59
-    found = scores.embed_works(works, Location.parse(tmp_path / "embeddings"), SIZE, 5)
-    assert len(found["work"]) == 59
-    assert "data" not in found["work"].column_names
+    assert set(works.column_names) == {"object_id", "image_uri", "file", "row"}  # where they lie, not what they are
+    place = Location.parse(tmp_path / "embeddings")
+    found = {
+        kind: dataset.to_table()
+        for kind, dataset in embeddings.embed_works(patches, works, place, size=SIZE, noise=5).items()
+    }
+    assert [len(found[kind]) for kind in ("work", "mean", "noise")] == [59, 1, 5]
+    assert found["work"]["object_id"].equals(works["object_id"])
+    assert "row" not in found["work"].column_names
     picture = Image.open(collection.replace("manifest", "00.png")).resize((SIZE, SIZE), Image.Resampling.BOX)
     expected = Colours()([np.asarray(picture)]).to_pylist()[0]
     assert found["work"]["embedding"][0].as_py() == pytest.approx(expected)
@@ -164,8 +172,9 @@ def embedded(values: np.ndarray) -> pa.Table:
 
 
 def comparison(works: np.ndarray, samples: np.ndarray) -> dict[str, Any]:
-    noise = embedded(np.random.default_rng(9).normal(size=(len(works) // 2, works.shape[1])) + 9)
-    return scores.compare({"work": embedded(works), "mean": embedded(works[:1]), "noise": noise}, embedded(samples))
+    noise = np.random.default_rng(9).normal(size=(len(works) // 2, works.shape[1])) + 9
+    sets = {"work": works, "mean": works[:1], "noise": noise}
+    return scores.compare({kind: pads.dataset(embedded(values)) for kind, values in sets.items()}, embedded(samples))[0]
 
 
 def test_every_row_is_of_as_many_pictures_against_both_halves() -> None:
@@ -175,7 +184,8 @@ def test_every_row_is_of_as_many_pictures_against_both_halves() -> None:
     assert (found["n"], found["works"], found["samples"]) == (30, 61, 90)
     order = np.random.default_rng(scores.SEED).permutation(61)
     one, two = works[order[:30]], works[order[30:60]]
-    fids = [frechet_distance(one, samples[:30]), frechet_distance(two, samples[:30])]
+    made, one, two = (Moments.of(values) for values in (samples[:30], one, two))
+    fids = [frechet_distance(one, made), frechet_distance(two, made)]
     assert found["rows"]["generator"]["fid"] == pytest.approx(np.mean(fids), abs=1e-6)
     assert found["rows"]["works"]["fid"] == pytest.approx(frechet_distance(one, two), abs=1e-6)
 
@@ -188,6 +198,20 @@ def test_copies_are_called_copies_and_new_works_are_not() -> None:
     new = comparison(works, chance.normal(size=(100, 6)))
     assert "repeat" not in scores.memorisation(new)
     assert new["rows"]["generator"]["closer"] == pytest.approx(new["rows"]["works"]["closer"], abs=0.2)
+
+
+def test_works_come_block_by_block_whatever_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = np.random.default_rng(0)
+    works, samples = chance.normal(size=(61, 5)), chance.normal(size=(20, 5))
+    whole = comparison(works, samples)
+    monkeypatch.setattr(scores, "_BLOCK", 7)
+    monkeypatch.setattr(metrics, "_BLOCK", 3)
+    blocks = comparison(works, samples)
+    for name, row in whole.pop("rows").items():
+        assert blocks["rows"][name] == pytest.approx(row, abs=2e-6)
+    assert blocks.pop("distances") == pytest.approx(whole.pop("distances"))
+    del blocks["rows"]
+    assert blocks == whole
 
 
 @pytest.mark.slow

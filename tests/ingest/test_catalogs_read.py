@@ -269,3 +269,17 @@ def test_columns_of_names_without_suffix(tmp_path: Path) -> None:
     lines = [f"k{n},T{n},s{n}r,s{n}v" for n in range(6)]
     (tmp_path / "c.csv").write_text("\n".join(["id,title,recto,verso", *lines]))
     assert [row["title"] for row in run(tmp_path, "c.csv")] == [f"T{n}" for n in range(6) for _ in "rv"]
+
+
+def test_pictures_that_download_fetched_from_several_columns_are_views_of_one_work(tmp_path: Path) -> None:
+    pictures(tmp_path, "7.jpg", "7%2Fb.jpg", "8.jpg", "8%2Fa.jpg", "8%2Fa%232.jpg")
+    urls = ["http://m.test/1.jpg,http://m.test/b.jpg", "http://m.test/2.jpg,http://m.test/a.jpg;http://m.test/x/a.jpg"]
+    lines = [f"{number},Sea {number},{url}" for number, url in zip((7, 8), urls, strict=True)]
+    (tmp_path / "c.csv").write_text("\n".join(["id,title,image_1,image_2", *lines]))
+    rows = run(tmp_path, "c.csv")
+    titles = {row["image_uri"].rpartition("/")[2]: row["title"] for row in rows}
+    assert titles == {
+        **dict.fromkeys(("7.jpg", "7%2Fb.jpg"), "Sea 7"),
+        **dict.fromkeys(("8.jpg", "8%2Fa.jpg", "8%2Fa%232.jpg"), "Sea 8"),
+    }
+    assert len({row["group"] for row in rows}) == 2

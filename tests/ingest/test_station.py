@@ -1071,9 +1071,37 @@ def test_all_values_of_a_cell_where_a_work_may_have_several_labels(collection, c
         }
 
 
-def test_one_label_a_work_is_the_default_and_says_what_keeps_all(collection, capsys):
+def test_a_separator_that_is_said_makes_a_task_with_several_labels(collection, capsys):
     described(collection)
-    _, rows = collection.ingest(label={"motif": "Motive"}, separator=";")
+    _, rows = collection.ingest(label={"motif": "Motive", "place": "file"}, separator=";")
+    assert rows[0]["motif"] == ["river", "bridge"]
+    assert rows[0]["place"] == "00.jpg"  # no cell holds several
+    said = capsys.readouterr().err
+    assert "motif: cells hold several values with ';' between them, so a work may have several labels" in said
+    _, rows = collection.ingest(label={"motif": "Motive"}, separator=";", one_label=["motif"])
+    assert {row["motif"] for row in rows} == {None, "river"}
+    assert "motif: several values: 20" in capsys.readouterr().err
+    with pytest.raises(InputError, match="give one of the two"):
+        collection.ingest(label={"motif": "Motive"}, multilabel=["motif"], one_label=["motif"])
+
+
+def test_what_a_mapping_says_of_several_values_stays(collection, tmp_path):
+    described(collection)
+    (tmp_path / "m.yaml").write_text("file: file\nlabels: {motif: Motive}\ntasks: {motif: {several: first}}\n")
+    _, rows = collection.ingest(mapping=str(tmp_path / "m.yaml"), separator=";")
+    assert [row["motif"] for row in rows[:4]] == ["river", "river", "bridge", None]
+
+
+def test_values_that_are_one_class_are_one_label(collection):
+    collection.add("a.jpg", "b.jpg")
+    collection.describe([{"file": "a.jpg", "style": "Cubism; cubism"}, {"file": "b.jpg", "style": "Fauvism; unheard"}])
+    _, rows = collection.ingest(label={"style": "style"}, separator=";")
+    assert [row["style"] for row in rows] == ["Cubism", None]
+
+
+def test_without_a_separator_one_label_a_work_is_the_default_and_says_what_keeps_all(collection, capsys):
+    described(collection)
+    _, rows = collection.ingest(label={"motif": "Motive"})
     assert {row["motif"] for row in rows} == {None, "river"}
     said = capsys.readouterr().err
     assert "motif: several values: 20" in said

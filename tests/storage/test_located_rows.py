@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from artray.storage import Location
-from artray.storage.located_rows import LocatedRows, read_rows
+from artray.storage.located_rows import LocatedRows, cells_of, read_rows
 
 ROWS = 40
 
@@ -52,3 +52,10 @@ def test_other_columns_of_the_same_rows_in_any_order(data):
     addresses = some.addresses()
     assert addresses.column_names == ["object_id", "file", "row"]
     assert addresses["file"].to_pylist()[0].startswith(str(data))
+
+
+def test_single_cells_in_the_order_of_their_file(data):
+    file = str(data / "part-000002.parquet")  # rows 13 to 32, four in a row group
+    found = list(cells_of(data, file, [9, 0, 19, 3], "numbers"))
+    assert found == [(row, [13 + row, 13 + row]) for row in (0, 3, 9, 19)]
+    assert list(cells_of(data, file, [], "numbers")) == []

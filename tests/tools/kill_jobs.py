@@ -1,14 +1,15 @@
 """Kill each job at random moments, run the same command again, and look whether its output is that of a calm run.
 
-    python -m tests.tools.kill_jobs [--kills 3] [--jobs ingest,download,report] [--pictures 200] [--seed 0]
+    python -m tests.tools.kill_jobs [--kills 3] [--jobs ingest,label_film,agreement] [--pictures 200] [--seed 0]
 
 Each job is run as its users run it, with a Ray of its own: first undisturbed, then, for each kill, into an empty place
 until a moment drawn evenly from the undisturbed run's life. Then its process is killed (-9), or in every second turn
 ended by SIGTERM as a scheduler does it, and the same command is run again. It must end with 0, say the same counts, and
-leave the same rows and files; the files of the killed run's own must be gone. A job that SIGTERM ends may say one line,
-and no stack. Prints a table, and ends with status 1 if anything was wrong.
+leave the same rows and files, pictures and text byte for byte; the files of the killed run's own must be gone.
+A job that SIGTERM ends may say one line, and no stack. Prints a table, and ends with status 1 if anything was wrong.
 
-For training see `kill_training`, for the published labels at the moment of a kill `kill_labelling`.
+For training see `kill_training`, for the published labels at the moment of a kill `kill_labelling`. Jobs that are made
+of these (search, compare_gans, gan_augmentation) are left out.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ from typing import Any
 import pyarrow as pa
 
 from artray import console
-from artray.storage import Location
+from artray.storage import Location, digest
+from tests.agreement.made import NAMES, simulated
 from tests.download.museum_server import MuseumServer, picture, reply
+from tests.film.making import make_film, scenes, write_colour_bundle
+from tests.gans.bundles import write_generator
 from tests.labeling.bundles import write_bundle, write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +45,7 @@ PATIENCE = 600
 CHANGING = {
     *("change", "run_id", "labeled_at", "model_id", "seconds", "out", "resumed", "started_at", "finished_at"),
     "taken_at",
+    "version",  # of a file that the job wrote, its time
 }
 """Columns and counts in which two runs may differ; `change` after a kill when the manifest was already there."""
 
@@ -51,6 +56,8 @@ class Case:
 
     options: list[str]
     tables: list[str]
+    same: tuple[str, ...] = ()
+    """Patterns of files that must be the same byte for byte."""
 
 
 class Undisturbed:
@@ -63,6 +70,7 @@ class Undisturbed:
         if done.returncode:
             raise SystemExit(f"{name}: {done.stderr[-2000:]}")
         self.counts, self.rows, self.files = told(done), rows_of(case, out), names(out)
+        self.digests = digests(case, out)
 
 
 def command(name: str, case: Case, out: Path) -> list[str]:
@@ -85,8 +93,15 @@ def rows_of(case: Case, out: Path) -> dict[str, list[str]]:
     for name in case.tables:
         table: pa.Table = Location.parse(f"{out}/{name}".rstrip("/")).dataset().to_table()
         kept = [column for column in table.column_names if column not in CHANGING]
-        found[name] = sorted(json.dumps(row, default=repr, sort_keys=True) for row in table.select(kept).to_pylist())
+        rows = (json.dumps(row, default=repr, sort_keys=True) for row in table.select(kept).to_pylist())
+        found[name] = sorted(row.replace(f"{out}/", "OUT/") for row in rows)
     return found
+
+
+def digests(case: Case, out: Path) -> dict[str, str]:
+    """The files that a job makes the same each time."""
+    files = [file for pattern in case.same for file in out.glob(pattern)]
+    return {file.relative_to(out).as_posix(): digest(file.read_bytes()) for file in files}
 
 
 def names(out: Path) -> set[str]:
@@ -106,6 +121,15 @@ def cases(folder: Path, museum: MuseumServer, pictures: int) -> dict[str, Case]:
             writer.writerow([name, Path(path).name, f"Work {number}", url])
     bundles = [write_bundle(f"{folder}/model-{kind}", kind, kind) for kind in ("pictures", "features")]
     manifest, features, labels = (f"{folder}/{name}" for name in ("manifest", "features", "labels"))
+    write_generator(f"{folder}/generator", ["calm", "storm"])
+    (folder / "films").mkdir()
+    for number in range(4):
+        path = folder / "films" / f"{number}{('.mp4', '.mkv')[number % 2]}"
+        make_film(path, scenes(["red", "green", "blue"], 5 + number), 15 + 3 * number)
+    (folder / "films" / "text.mp4").write_bytes(b"no film")
+    colours = write_colour_bundle(folder / "colours")
+    with (folder / "people.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([NAMES, *simulated(10 * pictures, [0.9, 0.8, 0.7, 0.2])[0]])
     catalog = ["--catalog", f"{folder}/works.csv"]
     return {
         "ingest": Case(["--images", f"{folder}/pictures", *catalog, "--id-column", "id"], [""]),
@@ -116,6 +140,19 @@ def cases(folder: Path, museum: MuseumServer, pictures: int) -> dict[str, Case]:
             ["--manifest", manifest, *(part for uri in bundles for part in ("--model", uri))], ["task=pictures"]
         ),
         "report": Case(["--labels", labels, "--features", features], []),
+        "sample_gan": Case(
+            ["--model", f"{folder}/generator", "--count", str(3 * pictures)], ["manifest"], ("pictures/*/*.png",)
+        ),
+        "label_film": Case(
+            ["--films", f"{folder}/films", "--model", str(colours), "--smooth", "0", "--every", "0.5"],
+            ["films.parquet", "seconds.parquet", "manifest", "labels/task=colour"],
+            ("frames/*/*.jpg", "films/*.svg"),
+        ),
+        "agreement": Case(
+            ["--annotations", f"{folder}/people.csv", "--object", NAMES[0], "--label", f"emotion={NAMES[2]}"],
+            ["consensus.parquet", "errors.parquet"],
+            ("*.csv",),
+        ),
     }
 
 
@@ -164,6 +201,8 @@ def kill(name: str, case: Case, calm: Undisturbed, folder: Path, chance: random.
         if names(out) != calm.files:
             odd = sorted(names(out) ^ calm.files)
             wrong.append(f"other files: {', '.join(odd[:3])}")
+        if changed := [name for name, found in digests(case, out).items() if calm.digests.get(name) != found]:
+            wrong.append(f"files with other content: {', '.join(sorted(changed)[:3])}")
     shutil.rmtree(out, ignore_errors=True)
     return [sign.name, f"{moment:.1f} of {calm.seconds:.1f} s", f"{left} files", "; ".join(filter(None, wrong)) or "ok"]
 

@@ -1,11 +1,13 @@
 """Does training survive? Kills its workers, or the job itself, at random moments, and compares what comes out.
 
-    python -m tests.tools.kill_training [--gan | --folds 3] [--kills 20] [--driver 2] [--workers 2] [--seed 0]
+    python -m tests.tools.kill_training [--gan | --folds 3] [--streamed] [--kills 20] [--driver 2] [--workers 2]
+                                        [--seed 0] [--limit 600]
 
-Trains a small network on made features, or a small GAN on made pictures: first undisturbed, twice; then once for each
-kill (SIGKILL), at a moment drawn evenly from the life of an undisturbed run's workers. A killed job is begun again with
-the same command. Prints a table of each run's final metrics beside the undisturbed ones; ends with status 1 if one
-differs by more than 1e-3, failed or hung. Linux only: processes are found in /proc.
+Trains a small network on made features, or on made pictures that are streamed from their shards, or a small GAN on made
+pictures: first undisturbed, twice; then once for each kill (SIGKILL), at a moment drawn evenly from the life of an
+undisturbed run's workers. A killed job is begun again with the same command. Prints a table of each run's final metrics
+beside the undisturbed ones; ends with status 1 if one differs by more than 1e-3, failed or hung. Linux only: processes
+are found in /proc.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +39,6 @@ from artray.storage import Location, list_column
 
 ROOT = Path(__file__).parents[2]
 WORKER = b"ray::RayTrainWorker"
-LIMIT_SECONDS = 600
 TOLERANCE = 1e-3
 CLASSIFIER = """\
 task: made
@@ -49,6 +51,20 @@ ema: 0.95
 batch_size: 24
 epochs: 25
 checkpoint_steps: 20
+"""
+# At 296 pixels a window of the stream has 256 examples, and an epoch two windows.
+STREAMED = """\
+task: made
+target: made
+input: pictures
+size: 296
+model: {name: valence_cnn, filters: [4, 4, 4], dense: 16}
+optimizer: {name: adam, learning_rate: 0.003}
+augment: {flip: true, crop: 0.2}
+ema: 0.95
+batch_size: 24
+epochs: 3
+checkpoint_steps: 4
 """
 GAN = """\
 model: {name: dcgan, width: 8}
@@ -134,10 +150,12 @@ def write_pictures(uri: str, works: int = 130, side: int = 32) -> None:
     rng = np.random.default_rng(0)
     rows = []
     for number in range(works):
-        few = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        few, true = rng.integers(0, 256, (4, 4, 3), np.uint8), int(rng.integers(3))
+        few[..., true] //= 2
         picture = Location.parse(f"{uri}-pictures") / f"{number:05d}.png"
         picture.write_bytes(png(np.asarray(Image.fromarray(few).resize((side, side)))))
-        rows.append({"object_id": f"{number:05d}", "image_uri": str(picture)})
+        split = rng.choice(["train", "validation", "test"], p=[0.6, 0.2, 0.2])
+        rows.append({"object_id": f"{number:05d}", "image_uri": str(picture), "made": "abc"[true], "split": str(split)})
     (Location.parse(uri) / "part-000000.parquet").write_table(pa.Table.from_pylist(rows))
 
 
@@ -167,17 +185,16 @@ class Job:
     metrics: Callable[[str], dict[str, float]]
 
 
-JOBS = {
-    False: Job(("jobs/train.py",), CLASSIFIER, write_features, classifier_metrics),
-    True: Job(("jobs/train_gan.py", "--scores", "0"), GAN, write_pictures, gan_metrics),
-}
+FEATURES = Job(("jobs/train.py",), CLASSIFIER, write_features, classifier_metrics)
+PICTURES = Job(("jobs/train.py",), STREAMED, partial(write_pictures, works=800, side=64), classifier_metrics)
+GENERATOR = Job(("jobs/train_gan.py", "--scores", "0"), GAN, write_pictures, gan_metrics)
 
 
 class Run:
     """One run of the job, in a folder of its own."""
 
-    def __init__(self, job: Job, folder: Path, name: str, workers: int):
-        self._job = job
+    def __init__(self, job: Job, folder: Path, name: str, *, workers: int, limit: float):
+        self._job, self._limit = job, limit
         self.out = folder / name
         self._log = folder / f"{name}.log"
         self._command = [sys.executable, *job.command, "--config", str(folder / "config.yaml")]
@@ -190,7 +207,7 @@ class Run:
         self.started = time.monotonic()
 
     def wait_for_workers(self) -> list[int]:
-        while self.process.poll() is None and time.monotonic() - self.started < LIMIT_SECONDS:
+        while self.process.poll() is None and time.monotonic() - self.started < self._limit:
             found = train_workers(self.process.pid)
             if found:
                 return found
@@ -200,7 +217,7 @@ class Run:
     def finish(self) -> dict[str, float] | None:
         """The final metrics; None if the job failed or hung."""
         try:
-            status = self.process.wait(LIMIT_SECONDS)
+            status = self.process.wait(self._limit)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = None
@@ -213,13 +230,17 @@ class Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gan", action="store_true", help="train a GAN, not a classifier")
+    parser.add_argument("--streamed", action="store_true", help="pictures, of which none lie in the object store")
     parser.add_argument("--folds", type=int, help="train so many, and their mean")
     parser.add_argument("--kills", type=int, default=20, help="of workers")
     parser.add_argument("--driver", type=int, default=2, help="kills of the job itself")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=600, help="seconds after which a run hangs")
     options = parser.parse_args()
-    job = JOBS[options.gan]
+    job = GENERATOR if options.gan else PICTURES if options.streamed else FEATURES
+    if options.streamed:
+        job = replace(job, command=(*job.command, "--in-memory", "0"))
     if options.folds:
         job = replace(job, command=(*job.command, "--folds", str(options.folds)))
     chance = random.Random(options.seed)
@@ -232,7 +253,7 @@ def main() -> None:
         calm: list[dict[str, float]] = []
         life = math.inf
         for number in range(2):
-            run = Run(job, folder, f"undisturbed-{number}", options.workers)
+            run = Run(job, folder, f"undisturbed-{number}", workers=options.workers, limit=options.limit)
             run.wait_for_workers()
             begun = time.monotonic()
             metrics = run.finish()
@@ -244,7 +265,7 @@ def main() -> None:
         number = ended = 0
         while number < options.kills + options.driver:
             victim = "a worker" if number < options.kills else "the job"
-            run = Run(job, folder, f"killed-{number}-{ended}", options.workers)
+            run = Run(job, folder, f"killed-{number}-{ended}", workers=options.workers, limit=options.limit)
             first = run.started
             workers = run.wait_for_workers()
             moment = chance.uniform(0, life)
