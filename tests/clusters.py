@@ -58,33 +58,33 @@ class RealCluster:
                 did nothing for some seconds; real ones, by Ray's "fake multi-node" provider.
         """
         self._home = home
-        self._dashboard, self._port = free_port(), free_port()
         self.environment = {
             **os.environ,
             **(environment or {}),
             "HOME": str(home),
             "PATH": _path(),
             "RAY_AUTH_MODE": "token",
-            "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{self._dashboard}",
             "RAY_worker_niceness": "0",  # on a busy machine the work would starve
         }
         self.environment.pop("RAY_ADDRESS", None)
         self.nodes: list[subprocess.Popen[bytes]] = []
         generate = [ray_command(), "get-auth-token", "--generate"]
-        subprocess.run(generate, env=self.environment, check=True, capture_output=True, timeout=60)
-        self._temporary = _temporary(self._port)
-        head = ["--head", f"--port={self._port}", f"--dashboard-port={self._dashboard}"]
-        if grows_to:
-            head.append(f"--autoscaling-config={self._autoscaler(grows_to)}")
-        head += [f"--temp-dir={self._temporary}", f"--num-cpus={cpus}"]
+        subprocess.run(generate, env=self.environment, check=True, capture_output=True, timeout=300)
         for _ in range(TRIES):
-            self.head = self._start("head", head)
+            self._dashboard, self._port = free_port(), free_port()  # by another's hand they may be free no more
+            self.environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{self._dashboard}"
+            self._temporary = _temporary(self._port)
+            head = ["--head", f"--port={self._port}", f"--dashboard-port={self._dashboard}"]
+            if grows_to:
+                head.append(f"--autoscaling-config={self._autoscaler(grows_to)}")
+            self.head = self._start("head", [*head, f"--temp-dir={self._temporary}", f"--num-cpus={cpus}"])
             try:
                 if self._is_up():
                     return
             except BaseException:
                 self.close()
                 raise
+            self.close()
         raise AssertionError((self._home / "head.log").read_text(errors="replace")[-2000:])
 
     def add_node(self, cpus: int = 1) -> subprocess.Popen[bytes]:
@@ -188,7 +188,7 @@ class RealCluster:
     def _refuses_strangers(self) -> bool:
         """Whether the Jobs API answers, and answers that it wants a token."""
         try:
-            status = urllib.request.urlopen(f"http://127.0.0.1:{self._dashboard}/api/jobs/", timeout=2).status
+            status = urllib.request.urlopen(f"http://127.0.0.1:{self._dashboard}/api/jobs/", timeout=10).status
         except urllib.error.HTTPError as answer:
             status = answer.code
         except OSError:
@@ -216,7 +216,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a node's whole process group, at once and without a word."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+        process.wait(60)
 
 
 def counts_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -20,6 +20,11 @@ from tests.servers import S3Server, running_s3_server
 settings.register_profile("artray", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("artray")
 
+# Nor for Ray, which would give up on processes of its own that a busy machine is slow to begin.
+os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "300")
+os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more on; the suite passes without them
 
 SLOW = {"s3_server", "ray_session", "museum_server", "browser", "replica_runs"}

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+TRIES = 3
+
 
 @dataclass(frozen=True)
 class S3Server:
@@ -41,6 +43,22 @@ def free_port() -> int:
 @contextmanager
 def running_s3_server(folder: Path) -> Iterator[S3Server]:
     """SeaweedFS on free ports; its data lies in a folder."""
+    for number in range(TRIES):
+        place = folder / str(number)
+        place.mkdir()
+        server, process = _begin(place)
+        try:
+            if _answers(server.endpoint, process):
+                yield server
+                return
+        finally:
+            process.kill()  # it would take half a minute to say goodbye, and nobody wants its data
+            process.wait(60)
+    raise AssertionError(f"no S3 server: {(place / 'log').read_text(errors='replace')[-2000:]}")
+
+
+def _begin(folder: Path) -> tuple[S3Server, subprocess.Popen[bytes]]:
+    """Begin one. A port that was free may be taken by the time it is used, also those that it chooses by them."""
     port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}", "artray-key", "artray-secret")
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -51,24 +69,18 @@ def running_s3_server(folder: Path) -> Iterator[S3Server]:
     # These two listen on fixed ports, on which two servers that begin together would meet.
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, **server.environment()}, cwd=folder
-        )
-    try:
-        _wait_for(server.endpoint, process, folder / "log")
-        yield server
-    finally:
-        process.kill()  # it would take half a minute to say goodbye, and nobody wants its data
-        process.wait(20)
+        environment = {**os.environ, **server.environment()}
+        return server, subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder)
 
 
-def _wait_for(endpoint: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+def _answers(endpoint: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until it answers, and asks for keys; False where it ends, or takes longer than a busy machine would."""
+    deadline = time.monotonic() + 150
+    while process.poll() is None and time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(endpoint, timeout=1)
+            urllib.request.urlopen(endpoint, timeout=5)
         except urllib.error.HTTPError:
-            return  # it answers, and asks for keys
+            return True
         except OSError:
             time.sleep(0.1)
-    raise AssertionError(f"no answer from {endpoint}: {log.read_text(errors='replace')[-2000:]}")
+    return False

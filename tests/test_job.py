@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -235,7 +236,7 @@ main(Nothing, station)
 @pytest.mark.parametrize("verbose", [False, True])
 def test_a_stack_trace_only_with_v(verbose):
     command = [sys.executable, "-c", SCRIPT, *["-v"] * verbose]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert done.stdout == ""
     lines = done.stderr.splitlines()
@@ -298,13 +299,16 @@ def test_sigterm_ends_a_job_and_its_ray(tmp_path):
         [sys.executable, "-c", RAY_JOB], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     assert job.stdout.readline() == "begun\n"
-    time.sleep(1)
     below = psutil.Process(job.pid).children(recursive=True)
-    assert any("raylet" in process.name() for process in below)
+    names = []
+    for process in below:
+        with suppress(psutil.NoSuchProcess):  # some only look round and go
+            names.append(process.name())
+    assert "raylet" in names
     job.terminate()
-    _, errors = job.communicate(timeout=60)
+    _, errors = job.communicate(timeout=300)
     assert (job.returncode, errors) == (143, "error: stopped; the same command goes on where it was\n")
-    _, alive = psutil.wait_procs(below, timeout=60)
+    _, alive = psutil.wait_procs(below, timeout=300)
     assert not alive
 
 

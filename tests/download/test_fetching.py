@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -92,14 +93,14 @@ def test_answers_become_statuses(museum: MuseumServer, code: int, status: str, r
 
 @pytest.mark.parametrize("code", [429, 503])
 def test_retry_after_holds_the_whole_host(museum: MuseumServer, code: int) -> None:
-    busy = museum.add(f"/busy{code}", reply(status=code, Retry_After="1"), reply(PICTURE))
+    busy = museum.add(f"/busy{code}", reply(status=code, Retry_After="2"), reply(PICTURE))
     others = [museum.add(f"/other{number}", reply(PICTURE)) for number in range(2)]
-    fetched = fetch_all([busy, *others], rate=4)
+    fetched = fetch_all([busy, *others], rate=1, patience=9)
     assert {item.status for item in fetched} == {"ok"}
     first, *later = museum.times()
     # One request may be on its way when the pause is asked for; of the others none comes before its end.
-    assert sum(when - first < 1 for when in later) <= 1
-    assert museum.times(f"/busy{code}")[1] - first >= 1
+    assert sum(when - first < 2 for when in later) <= 1
+    assert museum.times(f"/busy{code}")[1] - first >= 2
 
 
 def test_retry_after_may_be_a_date(museum: MuseumServer) -> None:
@@ -111,9 +112,10 @@ def test_retry_after_may_be_a_date(museum: MuseumServer) -> None:
 
 def test_a_host_that_asks_for_a_long_pause_is_left_alone(museum: MuseumServer) -> None:
     url = museum.add("/long", reply(status=429, Retry_After="3600"), reply(PICTURE))
-    fetched = fetch_all([url] * 5, rate=4)
+    fetched = fetch_all([url] * 5, rate=1)
     assert {item.status for item in fetched} == {"failed"}
-    assert "asks for a pause of 3600 s" in str(fetched[0].error)
+    # What is left of the hour by then.
+    assert re.search(r"asks for a pause of (3600|35\d\d) s", str(fetched[0].error))
     assert len(museum.times()) <= 2
 
 
@@ -130,9 +132,10 @@ def test_the_rate_holds_for_each_host_alone(museum: MuseumServer) -> None:
     assert all(when - started >= number / 10 for number, when in enumerate(sorted(museum.times())))
     two_hosts = [museum.url(f"/rate{n}", host) for n in range(3) for host in (museum.public, museum.private)]
     museum.asked.clear()
+    started = time.monotonic()
     fetch_all(two_hosts, rate=2)
     asked = sorted(museum.times())
-    assert asked[-1] - asked[0] >= 0.9  # two intervals each
+    assert asked[-1] - started >= 1  # two intervals each
     assert min(later - sooner for sooner, later in pairwise(asked)) < 0.4  # if they shared one gate, 0.5
 
 

@@ -29,7 +29,7 @@ Fault = Literal[
     "reset body",  # ... after half of the picture
     "cut",  # half of what Content-Length says, then an orderly end
     "corrupt",  # one bit of the picture is wrong
-    "stall",  # no answer for `stall` seconds
+    "stall",  # no answer for `stall` seconds, or until the proxy ends
     "stall body",  # ... after half of the picture
 ]
 
@@ -42,7 +42,7 @@ class Proxy(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, upstream: str, stall: float = 3.0) -> None:
+    def __init__(self, upstream: str, stall: float = 600.0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         place = urlsplit(upstream)
         self.upstream = (str(place.hostname), int(place.port or 80))
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._forward(body, fault)
 
     def _forward(self, body: bytes, fault: Fault | None) -> None:
-        upstream = http.client.HTTPConnection(*self.server.upstream, timeout=20)
+        upstream = http.client.HTTPConnection(*self.server.upstream, timeout=120)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(upstream: str, stall: float = 3.0) -> Iterator[Proxy]:
+def running(upstream: str, stall: float = 600.0) -> Iterator[Proxy]:
     """A proxy on a free port of this machine, gone at the end."""
     proxy = Proxy(upstream, stall)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

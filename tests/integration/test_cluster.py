@@ -69,7 +69,7 @@ def test_the_documented_way_to_ask_for_machines(cluster: RealCluster) -> None:
             env=cluster.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         assert "succeeded" in done.stdout

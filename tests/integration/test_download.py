@@ -16,7 +16,7 @@ from artray.storage import Location
 from tests.download.museum_server import MuseumServer, picture, raw, reply
 
 ROOT = Path(__file__).parents[2]
-FAST = {"allow_private": True, "rate": 200, "attempts": 2, "read_timeout": 1, "patience": 3}
+FAST = {"allow_private": True, "rate": 200, "attempts": 2, "patience": 3}
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -60,12 +60,13 @@ def test_a_catalogue_is_downloaded_once(
         "X/404": museum.url("/nowhere"),
         "html": museum.add("/html", reply(b"<html>Sorry</html>")),
         "noai": museum.add("/noai", reply(picture(1), X_Robots_Tag="noai")),
-        "stalls": museum.add("/stalls", raw(stall=5)),
+        "stalls": museum.add("/stalls", raw(stall=600)),
         "secret": f"http://curator:hunter2@127.0.0.1:{museum.port}/1",
     }
     late = {"late": museum.add("/late", reply(status=503, Retry_After="1"), reply(picture(99, "PNG")))}
     catalog = write_catalog(tmp_path, good | bad | late | {"none": ""})
-    options = DownloadOptions(catalog=catalog, out=out, id_column="number", **FAST)
+    # Five seconds are enough for who has something to say, on a busy machine too.
+    options = DownloadOptions(catalog=catalog, out=out, id_column="number", read_timeout=5, **FAST)
     counts = download(options)
     assert (counts["rows"], counts["ok"], counts["failed"], counts["without_url"]) == (46, 41, 5, 1)
     assert counts["statuses"] == {"ok": 41, "missing": 1, "not_an_image": 1, "denied": 2, "failed": 1}
@@ -143,8 +144,9 @@ def test_the_rate_holds_across_workers(two_cpus: None, museum: MuseumServer, tmp
     catalog = write_catalog(tmp_path, rows)
     download(DownloadOptions(catalog=catalog, out=str(tmp_path / "out"), id_column="number", **FAST | {"rate": 12}))
     times = sorted(museum.times())
-    # 23/12 s, less what the first request may be late; with a gate in each of two workers it would take half.
-    assert times[-1] - times[0] >= 0.75 * 23 / 12
+    # Each waits a twelfth of a second for the one before; with a gate in each of two workers, half of that. From which
+    # on we count does not matter: a busy machine answers some late.
+    assert any(times[-1] - when >= 0.75 * (23 - number) / 12 for number, when in enumerate(times[:12]))
 
 
 def test_private_addresses_are_refused_by_default(museum: MuseumServer, tmp_path: Path) -> None:
@@ -165,6 +167,6 @@ def test_a_catalogue_without_addresses_is_refused(tmp_path: Path) -> None:
 
 def test_the_job_tells_what_it_can_do() -> None:
     command = [sys.executable, "jobs/download.py", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=300)
     assert "--allow-private" in done.stdout
     assert "--honor-opt-out" in done.stdout

@@ -83,9 +83,9 @@ def same(found: dict, expected: dict) -> None:
 
 @pytest.fixture
 def proxy(s3_server: S3Server, on_s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    monkeypatch.setitem(_S3_CONFIG, "read_timeout", 1.0)
+    monkeypatch.setitem(_S3_CONFIG, "read_timeout", 3.0)
     monkeypatch.setattr(s3, "_FIRST_WAIT", 0.02)
-    with proxies.running(s3_server.endpoint, stall=3.0) as running:
+    with proxies.running(s3_server.endpoint) as running:
         monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
         yield running
 

@@ -61,7 +61,7 @@ def test_folders_are_asked_side_by_side(
     s3_bucket: str, objects: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fs, root = Location.parse(f"{s3_bucket}/listing").filesystem()
-    meeting = threading.Barrier(4, timeout=20)  # breaks, and fails the test, unless four listings run at once
+    meeting = threading.Barrier(4, timeout=120)  # breaks, and fails the test, unless four listings run at once
     original = type(fs).list_objects
 
     def list_objects(self, folder):  # type: ignore[no-untyped-def]
