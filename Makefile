@@ -14,6 +14,9 @@ and $(1) is $(or $(call version,$(1)),none). $(2)))
 again = $(or $(MAKECMDGOALS),demo)
 there = $(call supported,$(BIN)/python,Name another folder: make VENV=.venv312 PYTHON=python3.12 $(again))
 
+# Each process of a run reads the package and the tests: compiled once, not by each anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo unit test check format clean
 .DELETE_ON_ERROR:
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import typing
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,14 +20,13 @@ from PIL import Image, ImageOps
 from artray.images.decoding import Decoded, decode
 from artray.images.reading import Status
 from tests.images import profiles
-from tests.images.files import encode, png, tiff
+from tests.images.files import Made, encode, png, tiff
 from tests.tools.fuzz_decoding import SIZE, damage, flaw, seed_files
 
 # pytest takes the module's own filter away (see `test_nothing_is_said…`, which runs without pytest).
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL.TiffImagePlugin")
 
 SEEDS = seed_files()
-PHOTO = Image.fromarray(skimage.data.astronaut()).resize((1201, 903), Image.Resampling.LANCZOS)
 QUADRANTS = np.kron(
     np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8), np.ones((16, 24, 1), np.uint8)
 )
@@ -44,31 +44,40 @@ def difference(a, b):
     return np.abs(np.asarray(a, np.int16) - np.asarray(b, np.int16))
 
 
-FORMATS = {
-    "jpeg": encode(PHOTO, format="JPEG", quality=90),
-    "jpeg 4:4:4": encode(PHOTO, format="JPEG", quality=90, subsampling=0),
-    "jpeg progressive": encode(PHOTO, format="JPEG", progressive=True),
-    "jpeg gray": encode(PHOTO.convert("L"), format="JPEG"),
-    "jpeg cmyk": encode(PHOTO.convert("CMYK"), format="JPEG"),
-    "png": encode(PHOTO, format="PNG", compress_level=1),
-    "png palette": encode(PHOTO.quantize(200), format="PNG", compress_level=1),
-    "png gray": encode(PHOTO.convert("L"), format="PNG", compress_level=1),
-    "tiff": encode(PHOTO, format="TIFF"),
-    "tiff lzw": encode(PHOTO, format="TIFF", compression="tiff_lzw"),
-    "tiff deflate": encode(PHOTO, format="TIFF", compression="tiff_adobe_deflate"),
-    "tiff jpeg": encode(PHOTO, format="TIFF", compression="jpeg"),
-    "tiff cmyk": encode(PHOTO.convert("CMYK"), format="TIFF", compression="tiff_lzw"),
-    "tiff lab": encode(PHOTO.convert("LAB"), format="TIFF"),
-    "tiff big": encode(PHOTO, format="TIFF", big_tiff=True),
-    "tiff tiled": tiff(np.asarray(PHOTO), photometric="rgb", tile=(128, 128), compression="zlib"),
-    "tiff planar": tiff(np.asarray(PHOTO).transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
-    "webp": encode(PHOTO, format="WEBP"),
-    "gif": encode(PHOTO, format="GIF"),
-    "bmp": encode(PHOTO, format="BMP"),
-    "jpeg 2000": encode(PHOTO, format="JPEG2000"),
-    "jpeg 2000 lossy": encode(PHOTO, format="JPEG2000", irreversible=True, quality_layers=[20], no_jp2=True),
-    "avif": encode(PHOTO, format="AVIF", speed=10),
-}
+@cache
+def photo():
+    return Image.fromarray(skimage.data.astronaut()).resize((1201, 903), Image.Resampling.LANCZOS)
+
+
+FORMATS = Made(
+    {
+        "jpeg": lambda: encode(photo(), format="JPEG", quality=90),
+        "jpeg 4:4:4": lambda: encode(photo(), format="JPEG", quality=90, subsampling=0),
+        "jpeg progressive": lambda: encode(photo(), format="JPEG", progressive=True),
+        "jpeg gray": lambda: encode(photo().convert("L"), format="JPEG"),
+        "jpeg cmyk": lambda: encode(photo().convert("CMYK"), format="JPEG"),
+        "png": lambda: encode(photo(), format="PNG", compress_level=1),
+        "png palette": lambda: encode(photo().quantize(200), format="PNG", compress_level=1),
+        "png gray": lambda: encode(photo().convert("L"), format="PNG", compress_level=1),
+        "tiff": lambda: encode(photo(), format="TIFF"),
+        "tiff lzw": lambda: encode(photo(), format="TIFF", compression="tiff_lzw"),
+        "tiff deflate": lambda: encode(photo(), format="TIFF", compression="tiff_adobe_deflate"),
+        "tiff jpeg": lambda: encode(photo(), format="TIFF", compression="jpeg"),
+        "tiff cmyk": lambda: encode(photo().convert("CMYK"), format="TIFF", compression="tiff_lzw"),
+        "tiff lab": lambda: encode(photo().convert("LAB"), format="TIFF"),
+        "tiff big": lambda: encode(photo(), format="TIFF", big_tiff=True),
+        "tiff tiled": lambda: tiff(np.asarray(photo()), photometric="rgb", tile=(128, 128), compression="zlib"),
+        "tiff planar": lambda: tiff(np.asarray(photo()).transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
+        "webp": lambda: encode(photo(), format="WEBP"),
+        "gif": lambda: encode(photo(), format="GIF"),
+        "bmp": lambda: encode(photo(), format="BMP"),
+        "jpeg 2000": lambda: encode(photo(), format="JPEG2000"),
+        "jpeg 2000 lossy": lambda: encode(
+            photo(), format="JPEG2000", irreversible=True, quality_layers=[20], no_jp2=True
+        ),
+        "avif": lambda: encode(photo(), format="AVIF", speed=10),
+    }
+)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -225,7 +234,7 @@ def test_unusable_profiles_are_ignored():
 
 def test_ycck_with_adobe_marker():
     """Made from a CMYK file: its planes are set to Y, Cb, Cr and K, and its Adobe marker to say so."""
-    small = PHOTO.resize((96, 64))
+    small = photo().resize((96, 64))
     light = 255 - np.tile(np.linspace(0, 120, 96).astype(np.uint8), (64, 1))
     # Adobe stores inks inverted, and YCC is computed from the inverse of what is stored: twice inverted.
     planes = np.dstack([np.asarray(ImageOps.invert(small).convert("YCbCr")), light])

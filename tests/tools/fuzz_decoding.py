@@ -22,6 +22,7 @@ import tempfile
 import time
 import zlib
 from collections import Counter, defaultdict
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -35,6 +36,7 @@ SIZE = 224
 TIME_LIMIT = 5.0
 
 
+@cache
 def seed_files() -> dict[str, bytes]:
     """Small sound files, named "format/variant"."""
     rng = np.random.default_rng(0)
