@@ -1,7 +1,7 @@
 """Pictures that are views of one work, by their names: `w1_front` and `w1_back`, `1985.20.15` and `1985.20.15a`.
 
 Words (front, verso, detail) say so wherever they stand, and so does a size in pixels at the end, `w1-300x200`. A number
-or a letter at the end says so only after a name that has a number already, and only where the views are counted from the
+or a letter at the end says so only after a name that has a number already, and only where views are counted from the
 first: `1985.20_1`, `1985.20_2`. In `degas_1`, `degas_2` it counts works.
 """
 
