@@ -8,6 +8,8 @@ the thousand rows up to the next quote.
 import csv
 import io
 import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -16,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from artray.catalogs import stacked_tables
 from artray.catalogs.cells import LIST_SEPARATOR, AddProblem, Lines
 from artray.catalogs.encodings import REPLACEMENT, decode_text
 from artray.catalogs.formulas import quoted_links
-from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
+from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
+from artray.catalogs.stacked_tables import header_below, said_of
 from artray.errors import InputError
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -27,6 +31,8 @@ _SAMPLE = 1 << 18  # bytes looked at to find the delimiter
 _MOST_ABOVE = 10  # lines above the header
 _MOST_TOTALS = 5
 _LONGEST_TOTAL = 1000
+_SAMPLE_BELOW = 1 << 15  # bytes looked at below a blank line
+_MOST_GAPS = 1000  # blank lines below which another table is looked for
 _SPACED = re.compile(r'"[^"\n]*"(?: "[^"\n]*")+\r?\n')
 _SEPARATOR_HINT = re.compile(r'(?i)"?sep=(.)"?[ ;,\t]*\r?\n')  # Excel's own
 
@@ -119,6 +125,7 @@ def read_delimited(
     elif REPLACEMENT in text:
         problem(f"unreadable characters, now {REPLACEMENT}", _lines_with(text, REPLACEMENT, first_line))
     text = quoted_links(text, delimiter)
+    text = _without_second(text, delimiter, first_line, header_line, problem)
     text, first_line = _with_header(text, delimiter, first_line, header_line, problem)
     text = _without_totals(text, delimiter, first_line, problem)
 
@@ -151,8 +158,48 @@ def _refuse_other_formats(data: bytes) -> None:
         raise InputError("is HTML or XML, not a table of text: export it as CSV or .xlsx")
 
 
-def _with_header(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> tuple[str, int]:
-    """The text from its header on, which may have to be put before it, and the line of the file in which it begins."""
+def _without_second(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> str:
+    """The text without another table below the first."""
+    rows, lines = _first_rows(text, delimiter, first_line)
+    above = lines.index(said) if said in lines else title_rows(rows)
+    if len(rows) < above + 3:
+        return text
+    mark = re.escape(delimiter)
+    # A blank line, or one with a single cell: a title.
+    apart = re.compile(rf"\n(?:[ \t]|{mark})*\r?(?=\n)|\n(?:[^\n{mark}\"]+|\"[^\n{mark}\"]+\"){mark}*\r?(?=\n)")
+    begin = text.find("\n")
+    for _ in range(lines[above + 1] - first_line):
+        begin = text.find("\n", begin + 1)
+    start, quotes, line = 0, 0, first_line + 1  # the line that begins after `start`
+    for _, gap in zip(range(_MOST_GAPS), apart.finditer(text, begin), strict=False):
+        quotes += text.count('"', start, gap.start())
+        line += text.count("\n", start, gap.start())
+        start = gap.start()
+        if quotes % 2:
+            continue  # within a cell
+        first = rows[above : min(bisect_left(lines, line), above + stacked_tables.LOOKED_AT)]
+        below, places = _first_rows(text[start + 1 : start + _SAMPLE_BELOW], delimiter, line)
+        below = below[: stacked_tables.LOOKED_AT]
+        place = header_below(first, below)
+        if place is not None:
+            left = list(_record_lines(text[start + 1 :], delimiter, line))
+            problem(said_of(below[place], places[place], len(left), line - 1 - lines[above]), left)
+            return text[: start + 1]
+    return text
+
+
+def _record_lines(text: str, delimiter: str, first_line: int) -> Iterator[int]:
+    """The line of each record that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    line = first_line
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            yield line
+        line = first_line + reader.line_num
+
+
+def _first_rows(text: str, delimiter: str, first_line: int) -> tuple[list[list[str]], list[int]]:
+    """The first records that are not blank, and their lines."""
     rows: list[list[str]] = []
     lines: list[int] = []
     physical = _head(text).split("\n")
@@ -165,6 +212,12 @@ def _with_header(text: str, delimiter: str, first_line: int, said: int | None, p
             rows.append(row)
             lines.append(at + first_line)
         at += used
+    return rows, lines
+
+
+def _with_header(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> tuple[str, int]:
+    """The text from its header on, which may have to be put before it, and the line of the file in which it begins."""
+    rows, lines = _first_rows(text, delimiter, first_line)
     found: Header = find_header(rows, lines, said)
     for what in found.said:
         problem(what)

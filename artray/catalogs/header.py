@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from artray.errors import InputError
 
 LOOKED_AT = 200  # rows
 _MOST_TITLE_LINES = 30
-_MOST_SHARE = 0.9
+MOST_SHARE = 0.9
 _ASK = "say with --header-line which line is the header (0: there is none)"
 
 Row = Sequence[str]
@@ -55,11 +56,12 @@ def find_header(
         return _said(rows, lines, said)
     if not rows:
         return Header()
-    skip = _title_rows(rows)
-    above = tuple(
-        f"{'line' if skip == 1 else 'lines'} above the header, left out: {skip} ({_shown(rows[0])})"
-        for _ in range(min(skip, 1))
-    )
+    skip = title_rows(rows)
+    above = _above(rows, skip)
+    for top in range(max(0, skip - 2), skip + 1):
+        if three := _three_rows(rows[top : top + 3], rows[top + 3 :], lines[top : top + 3]):
+            told = f"lines {lines[top]} to {lines[top + 2]} are the header, put together: {_shown(three)}"
+            return Header(top + 2, three, said=(*_above(rows, top), told))
     head, body = rows[skip], rows[skip + 1 :]
     names = [cell.strip() for cell in head]
     if not body:
@@ -81,23 +83,30 @@ def find_header(
         both = _put_together(rows[skip - 1], names)
         if both != tuple(names):
             put = f"lines {lines[skip - 1]} and {lines[skip]} are the header, put together: {_shown(both)}"
-            return Header(skip, both, said=(*(above if skip > 1 else ()), put))
+            return Header(skip, both, said=(*_above(rows, skip - 1), put))
     if skip and not is_header:
-        again = next((name for place, name in enumerate(names) if name and name in _column(body, place)), None)
+        again = next((name for place, name in enumerate(names) if name and name in cells_in(body, place)), None)
         if data or again:
             raise InputError(f"line {lines[skip]} looks like a record ({data or again}), not like a header: {_ASK}")
         if _filled(rows[skip - 1]) > 1:
             raise InputError(f"line {lines[skip - 1]} or line {lines[skip]} may be the header: {_ASK}")
     if is_header or data is None:
         return Header(skip, said=(*above, *_second_line(body, lines[skip + 1])))
-    width = max(_width(row) for row in rows)
+    width = max(row_width(row) for row in rows)
     said_so = f"no header: line {lines[0]} looks like a record ({data}); the columns are column_1 to column_{width}"
     return Header(0, _numbered(width), False, (f"{said_so} (--header-line {lines[0]} makes it the header)",))
 
 
+def _above(rows: Sequence[Row], count: int) -> tuple[str, ...]:
+    """What is said of rows above the header."""
+    if not count:
+        return ()
+    return (f"{'line' if count == 1 else 'lines'} above the header, left out: {count} ({_shown(rows[0])})",)
+
+
 def _said(rows: Sequence[Row], lines: Sequence[int], said: int) -> Header:
     if said == 0:
-        width = max((_width(row) for row in rows), default=0)
+        width = max((row_width(row) for row in rows), default=0)
         return Header(0, _numbered(width), False)
     if said not in lines:
         raise InputError(f"--header-line {said}: that line is blank, or not among the first {LOOKED_AT}")
@@ -108,7 +117,7 @@ def _numbered(width: int) -> tuple[str, ...]:
     return tuple(f"column_{number}" for number in range(1, width + 1))
 
 
-def _width(row: Row) -> int:
+def row_width(row: Row) -> int:
     """Cells up to the last that is filled."""
     return max((place for place, cell in enumerate(row, 1) if cell.strip()), default=0)
 
@@ -117,10 +126,12 @@ def _filled(row: Row) -> int:
     return sum(bool(cell.strip()) for cell in row)
 
 
-def _title_rows(rows: Sequence[Row]) -> int:
+def title_rows(rows: Sequence[Row]) -> int:
     """How many rows stand above the header: they fill few cells where all others fill many."""
+    if not rows:
+        return 0
     usual = sorted(_filled(row) for row in rows)[len(rows) // 2]
-    width = sorted(_width(row) for row in rows)[len(rows) // 2]
+    width = sorted(row_width(row) for row in rows)[len(rows) // 2]
     if usual < 3 and not (usual == 2 and len(rows) > 4):
         return 0
     for place, row in enumerate(rows[: _MOST_TITLE_LINES + 1]):
@@ -142,19 +153,48 @@ def _is_group_row(row: Row) -> bool:
     return _filled(row) > 1
 
 
-def _put_together(groups: Row, names: Row) -> tuple[str, ...]:
-    """Columns' names of two rows: the lower row's, the upper one's where there is none, both where names stand twice.
+def _put_together(*rows: Row) -> tuple[str, ...]:
+    """Columns' names of two or three rows: the lowest one's, those above where there is none or a name stands twice.
 
-    A group's name stands over the first of its columns, or over each.
+    A group's name stands over the first of its columns, or over each. It ends where a group above it does.
     """
-    width = max(_width(groups), _width(names))
-    upper, lower = ([*(cell.strip() for cell in row), *[""] * width][:width] for row in (groups, names))
-    twice = {name for name, count in Counter(lower).items() if name and count > 1}
-    found, group = [], ""
-    for above, name in zip(upper, lower, strict=True):
-        group = above or group
-        found.append(f"{group} {name}".strip() if name in twice and group != name else name or above)
-    return tuple(" ".join(name.split()) for name in found)
+    size = max(map(row_width, rows))
+    filled = [[*(" ".join(cell.split()) for cell in row), *[""] * size][:size] for row in rows]
+    groups: list[list[str]] = []
+    for row in filled[:-1]:
+        told: list[str] = []
+        for place, name in enumerate(row):
+            begins = place > 0 and any(above[place] != above[place - 1] for above in groups)
+            told.append(name or ("" if begins or not place else told[-1]))
+        groups.append(told)
+    names = [next((row[place] for row in filled[::-1] if row[place]), "") for place in range(size)]
+    for above in groups[::-1]:
+        twice = {name for name, count in Counter(names).items() if name and count > 1}
+        names = [
+            f"{group} {name}".strip() if name in twice and group != name else name
+            for group, name in zip(above, names, strict=True)
+        ]
+    return tuple(names)
+
+
+def _three_rows(rows: Sequence[Row], below: Sequence[Row], lines: Sequence[int]) -> tuple[str, ...] | None:
+    """The columns' names where rows name groups, groups within these, and columns; None where they don't."""
+    if len(rows) < 3 or len(below) < 3 or lines[2] - lines[0] > 2:
+        return None
+    cells = [[cell.strip() for cell in row] for row in rows]
+    size = max(map(row_width, rows))
+    top, middle, low = ([*row, *[""] * size][:size] for row in cells)
+    told = [against_a_record(row, below) for row in (top, middle, low)]
+    names = [cell or under for cell, under in zip(middle, low, strict=True)]
+    if None in told or not told[2] or not (_names_groups(top, names) and _names_groups(middle, low)):
+        return None
+    return _put_together(top, middle, low)
+
+
+def _names_groups(row: Sequence[str], below: Sequence[str]) -> bool:
+    """Whether a row's cells stand over several columns: one is empty over a name, or says what the one before does."""
+    again = any(name and name == before for before, name in pairwise(row))
+    return _is_group_row(row) and (again or any(name and not above for above, name in zip(row, below, strict=True)))
 
 
 def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[str, ...] | None:
@@ -170,7 +210,7 @@ def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[s
     grouped = again or any(not cells[place] for place in filled)
     if len(body) < 4 or len(filled) < 2 or not _is_group_row(head) or not grouped or names == cells[: len(names)]:
         return None
-    told = _against_a_record(names, body[1:])
+    told = against_a_record(names, body[1:])
     if told is None:
         return None
     if not told:
@@ -182,12 +222,12 @@ def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[s
     return _put_together(head, names)
 
 
-def _against_a_record(row: Sequence[str], below: Sequence[Row]) -> int | None:
+def against_a_record(row: Sequence[str], below: Sequence[Row]) -> int | None:
     """How many columns say that a row is no record, as those below are; None where anything says that it is one."""
     filled = {place: cell for place, cell in enumerate(row) if cell}
-    if any(kind.fullmatch(cell) for cell in filled.values() for kind in _KINDS.values()):
+    if any(kind.fullmatch(cell) for cell in filled.values() for kind in KINDS.values()):
         return None
-    columns = {place: _column(below, place) for place in filled}
+    columns = {place: cells_in(below, place) for place in filled}
     if any(filled[place] in column for place, column in columns.items()):
         return None
     full = [(filled[place], column) for place, column in columns.items() if 2 * len(column) > len(below)]
@@ -196,11 +236,17 @@ def _against_a_record(row: Sequence[str], below: Sequence[Row]) -> int | None:
 
 
 def _second_line(body: Sequence[Row], line: int) -> tuple[str, ...]:
-    """A word on a first record that seems to be none: labels of the columns, or their units."""
-    first = [cell.strip() for cell in body[0]]
-    if len(body) < 4 or re.search("[0-9]", "".join(first)) or (_against_a_record(first, body[1:]) or 0) < 2:
-        return ()
-    return (f"line {line} looks like names or units of the columns, not like a record, but is read as one",)
+    """A word on first records that seem to be none: labels of the columns, or their units."""
+    for count in (2, 1):
+        first = [[cell.strip() for cell in row] for row in body[:count]]
+        below = body[count:]
+        if len(below) < 3 or re.search("[0-9]", "".join(map("".join, first))):
+            continue
+        if all((against_a_record(row, below) or 0) >= 2 for row in first):
+            those = "lines {} and {} look" if count > 1 else "line {} looks"
+            is_read = "not like records, but are read as such" if count > 1 else "not like a record, but is read as one"
+            return (f"{those.format(line, line + 1)} like names or units of the columns, {is_read}",)
+    return ()
 
 
 # -- a cell less than the rows -----------------------------------------------------------------------------------------
@@ -214,8 +260,8 @@ def _one_short(names: Sequence[str], body: Sequence[Row], line: int) -> tuple[st
     Raises:
         InputError: Most rows have more cells than the header, and it is not that.
     """
-    width = _width(names)
-    widths = Counter(_width(row) for row in body)
+    width = row_width(names)
+    widths = Counter(row_width(row) for row in body)
     longer = sum(count for size, count in widths.items() if size > width)
     if longer <= len(body) / 2 or not width:
         return None
@@ -227,7 +273,7 @@ def _one_short(names: Sequence[str], body: Sequence[Row], line: int) -> tuple[st
     # An unquoted decimal comma makes a cell more as well, and would move each value under its neighbour's name.
     numbers = [[bool(_NUMBER.fullmatch(cell.strip())) for cell in row] for row in body]
     pairs = [{place for place in range(1, len(row) - 1) if row[place] and row[place + 1]} for row in numbers]
-    if len(body) < 2 or longest != width + 1 or widths[longest] < _MOST_SHARE * len(body) or set.intersection(*pairs):
+    if len(body) < 2 or longest != width + 1 or widths[longest] < MOST_SHARE * len(body) or set.intersection(*pairs):
         raise wrong
     first = [row[0].strip() for row in body]
     start = int(first[0]) if _NUMBER.fullmatch(first[0]) and len(first[0]) < 10 else -1
@@ -241,7 +287,7 @@ def _one_short(names: Sequence[str], body: Sequence[Row], line: int) -> tuple[st
 
 # -- no header ---------------------------------------------------------------------------------------------------------
 
-_KINDS = {
+KINDS: dict[str, re.Pattern[str]] = {
     "the name of a picture": re.compile(r"(?i).+\.(jpe?g|jpe|jfif|png|tiff?|webp|gif|bmp|jp2|j2k|avif)"),
     "an address": re.compile(r"(?i)[a-z][a-z0-9+.-]*://.+"),
     "a number": re.compile(r"[-+]?[0-9][0-9.,]*"),
@@ -249,7 +295,8 @@ _KINDS = {
 }
 
 
-def _column(body: Sequence[Row], place: int) -> list[str]:
+def cells_in(body: Sequence[Row], place: int) -> list[str]:
+    """The filled cells of a column."""
     return [cell for row in body if place < len(row) and (cell := row[place].strip())]
 
 
@@ -261,16 +308,16 @@ def _looks_like(names: Sequence[str], body: Sequence[Row]) -> tuple[bool, str | 
     """
     given_away: str | None = None
     for place, name in enumerate(names):
-        cells = _column(body, place)
+        cells = cells_in(body, place)
         if not cells:
             continue
         kind = next(
-            (kind for kind in (*_KINDS.values(), _shape(name)) if kind and _share(kind, cells) >= _MOST_SHARE), None
+            (kind for kind in (*KINDS.values(), _shape(name)) if kind and share_of(kind, cells) >= MOST_SHARE), None
         )
         if kind is None:
             shapes = Counter(re.sub("[0-9]+", "9", cell) for cell in cells)
             (shape, count), *_ = shapes.most_common(1)
-            if "9" in shape and count >= _MOST_SHARE * len(cells) and name and len(cells) > 1:
+            if "9" in shape and count >= MOST_SHARE * len(cells) and name and len(cells) > 1:
                 return True, None  # numbers with letters, and the name is none of them
             continue
         if not name:
@@ -281,7 +328,8 @@ def _looks_like(names: Sequence[str], body: Sequence[Row]) -> tuple[bool, str | 
     return False, given_away
 
 
-def _share(kind: re.Pattern[str], cells: Sequence[str]) -> float:
+def share_of(kind: re.Pattern[str], cells: Sequence[str]) -> float:
+    """Which share of some cells is of a kind, 0..1."""
     return sum(bool(kind.fullmatch(cell)) for cell in cells) / len(cells)
 
 

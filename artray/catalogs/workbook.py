@@ -19,12 +19,14 @@ import openpyxl
 from openpyxl.utils import range_boundaries
 from openpyxl.utils.escape import unescape
 
+from artray.catalogs import stacked_tables
 from artray.catalogs.cells import AddProblem, Number, Raw, reason, text_of
 from artray.catalogs.formulas import hyperlink, target
-from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals
+from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
 from artray.catalogs.number_formats import shown_date, shown_number
 from artray.catalogs.roles import DATES, folded
 from artray.catalogs.spoilt_numbers import OF_A_NUMBER
+from artray.catalogs.stacked_tables import header_below, said_of
 from artray.errors import InputError
 
 _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
@@ -194,6 +196,7 @@ def _shown(cell: Any) -> object:
 def _table(rows: Rows, header_line: int | None, problem: AddProblem) -> tuple[list[str | None], list[int], list[Row]]:
     """The header's cells, and the records with their rows in the sheet."""
     lines, records = list(rows), list(rows.values())
+    _leave_second(lines, records, header_line, problem)
     head = [[text_of(value) or "" for value in row] for row in records[:LOOKED_AT]]
     found: Header = find_header(head, lines[:LOOKED_AT], header_line, is_sheet=True)
     for what in found.said:
@@ -211,6 +214,28 @@ def _table(rows: Rows, header_line: int | None, problem: AddProblem) -> tuple[li
     for place in reversed(again):
         del lines[place], records[place]
     return names, lines, records
+
+
+def _leave_second(lines: list[int], records: list[Row], header_line: int | None, problem: AddProblem) -> None:
+    """Take another table below the first, and all below it, out of the rows."""
+
+    def texts(begin: int) -> list[list[str]]:
+        return [[text_of(value) or "" for value in row] for row in records[begin : begin + stacked_tables.LOOKED_AT]]
+
+    above = lines.index(header_line) if header_line in lines else title_rows(texts(0))
+    first: list[list[str]] = []
+    for place in range(above + 2, len(lines)):
+        is_title = sum(value is not None for value in records[place]) == 1
+        if lines[place] == lines[place - 1] + 1 and not is_title:
+            continue
+        first = first or texts(above)
+        below = texts(place)
+        at = header_below(first[: place - above], below)
+        if at is not None:
+            told = said_of(below[at], lines[place + at], len(lines) - place, place - above - 1)
+            problem(told, lines[place:])
+            del lines[place:], records[place:]
+            return
 
 
 def _report_dates(name: str | None, column: Sequence[object], lines: Sequence[int], problem: AddProblem) -> None:

@@ -40,6 +40,7 @@ from artray.ingest.manifest import (
     write_manifest,
 )
 from artray.ingest.rows import Rows, join_rows
+from artray.ingest.scaled_copies import without_scaled_copies
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts, split_notes
 from artray.job import Counts
 from artray.storage import Location, keep_apart, refuse_other_job, refuse_other_rows
@@ -152,6 +153,10 @@ def ingest(options: IngestOptions) -> Counts:
     out.ensure_writable()
     catalog, mapping, folders = _records(options)
     pictures = list_pictures(options.images)
+    if options.views:
+        pictures, left_out = without_scaled_copies(pictures, catalog.columns)
+        if left_out:
+            console.say(left_out)
     guessed = not (options.mapping or options.id_column or options.file_column or options.url_column)
     join = find_join(pictures, catalog, mapping, guessed=guessed, folders=folders)
     for line in join.lines:

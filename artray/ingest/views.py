@@ -1,8 +1,8 @@
 """Pictures that are views of one work, by their names: `w1_front` and `w1_back`, `1985.20.15` and `1985.20.15a`.
 
-Words (front, verso, detail) say so wherever they stand. A number or a letter at the end says so only after a name that
-has a number already, and only where the views are counted from the first: `1985.20_1`, `1985.20_2`. In `degas_1`,
-`degas_2` it counts works.
+Words (front, verso, detail) say so wherever they stand, and so does a size in pixels at the end, `w1-300x200`. A number
+or a letter at the end says so only after a name that has a number already, and only where views are counted from the
+first: `1985.20_1`, `1985.20_2`. In `degas_1`, `degas_2` it counts works.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from artray.catalogs.name_keys import Flags, flags, flat, last_part, normal, without_suffix
+from artray.ingest.scaled_copies import SIZE
 
 _WORDS = (
     "recto|verso|front|fnt|back|bck|left|right|top|bottom|bot|side|rear|detail|details|det|overall|obverse|obv|reverse|rev"
@@ -22,9 +23,11 @@ _MOST_BY_WORD = 30
 _FEW_BASES, _MANY_EACH = 10, 8  # class1_1 to class3_10: a few names of many pictures each are classes, not works
 _MAY_BE_VIEW = (
     rf"(?i)(?:^|[ _.(/-])(?:{_WORDS})[ _-]?[0-9]{{0,2}}(?:[ _.)-]|$)"
+    r"|[_-](?:[0-9]+x[0-9]+|scaled)$"
     r"|[0-9][^/]*(?:[ _-][0-9]{1,2}|\([0-9]{1,2}\))$|[0-9][ _-]?[a-hrv]$"
 )
 _WITHOUT_WORD = (
+    (SIZE, ""),
     (rf"([^/])_(?:{_WORDS})$", r"\1"),
     (rf"([0-9][^/]*)_(?:{_WORDS})_?[0-9]{{1,2}}$", r"\1"),
     (rf"([0-9][^/]*)_(?:{_WORDS})[0-9]{{0,2}}(_[^/]*)$", r"\1\2"),

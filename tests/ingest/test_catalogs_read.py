@@ -283,3 +283,30 @@ def test_pictures_that_download_fetched_from_several_columns_are_views_of_one_wo
         **dict.fromkeys(("8.jpg", "8%2Fa.jpg", "8%2Fa%232.jpg"), "Sea 8"),
     }
     assert len({row["group"] for row in rows}) == 2
+
+
+@pytest.mark.parametrize("suffix", ["-150x150", "-1024x683", "-scaled", "_300x200"])
+def test_smaller_copies_beside_a_picture_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    pictures(tmp_path, *(f"up/w{n}{size}.jpg" for n in range(3) for size in ("", suffix, "-300x200")))
+    (tmp_path / "c.csv").write_text("file,title\n" + "".join(f"up/w{n}.jpg,T{n}\n" for n in range(3)))
+    assert [row["title"] for row in run(tmp_path, "c.csv")] == ["T0", "T1", "T2"]
+    assert "left out, smaller copies of pictures that are there: 6 (up/w0" in capsys.readouterr().err
+    assert len(run(tmp_path, "c.csv", views=False, new_split=True)) == 9
+    # A catalogue may name them.
+    (tmp_path / "d.csv").write_text(
+        "url,title\n" + "".join(f"https://m.test/up/w{n}{suffix}.jpg?v=2,T{n}\n" for n in range(3))
+    )
+    rows = run(tmp_path, "d.csv", new_split=True)
+    assert {row["title"] for row in rows} == {"T0", "T1", "T2", None}
+    assert len({row["group"] for row in rows}) == 3
+
+
+def test_sizes_of_works_and_copies_without_their_picture_stay(tmp_path: Path) -> None:
+    pictures(tmp_path, "sea.jpg", "sea_30x40.jpg", "w-300x200.jpg", "w-1024x683.jpg", "x/sea-300x200.jpg")
+    rows = run(tmp_path, "")
+    assert len(rows) == 5
+    groups = {row["image_uri"].rpartition("/pics/")[2]: row["group"] for row in rows}
+    assert groups["w-300x200.jpg"] == groups["w-1024x683.jpg"]
+    assert len(set(groups.values())) == 4

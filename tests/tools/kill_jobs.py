@@ -107,7 +107,7 @@ def digests(case: Case, out: Path) -> dict[str, str]:
 def names(out: Path) -> set[str]:
     """The files below a place, but for those whose names hold a run's."""
     files = (file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file())
-    return {name for name in files if not name.startswith("_runs/")}
+    return {name for name in files if "_runs/" not in name}
 
 
 def cases(folder: Path, museum: MuseumServer, pictures: int) -> dict[str, Case]:
@@ -158,6 +158,16 @@ def cases(folder: Path, museum: MuseumServer, pictures: int) -> dict[str, Case]:
 
 PLACES = {"ingest": "manifest", "extract_features": "features", "label_catalog": "labels"}
 """Where the calm run of a job lies that others read."""
+
+
+def with_needed(wanted: list[str], every: dict[str, Case], folder: Path) -> set[str]:
+    """The jobs that are wanted, and those whose output they read."""
+    chosen = set(wanted)
+    for name in reversed(every):
+        read = {option for other in chosen for option in every[other].options}
+        if name in PLACES and str(folder / PLACES[name]) in read:
+            chosen.add(name)
+    return chosen
 
 
 def disturb(name: str, case: Case, out: Path, moment: float, sign: signal.Signals) -> str:
@@ -221,9 +231,9 @@ def main() -> None:
         folder = Path(place)
         every = cases(folder, museum, options.pictures)
         wanted = options.jobs.split(",") if options.jobs else list(every)
-        last = max(map(list(every).index, wanted))
-        for name, case in list(every.items())[: last + 1]:
-            if name not in wanted and name not in PLACES:
+        chosen = with_needed(wanted, every, folder)
+        for name, case in every.items():
+            if name not in chosen:
                 continue
             calm = Undisturbed(name, case, folder / PLACES.get(name, f"{name}-calm"))
             for turn in range(options.kills if name in wanted else 0):
