@@ -47,10 +47,10 @@ def make_overview(object_ids: Sequence[str], embedding: Floats, seed: int = 0) -
 
     Args:
         object_ids: n ids.
-        embedding: (n, d) float32. Is overwritten: normalized.
+        embedding: (n, d) float32. Is overwritten.
         seed: Of the principal components and of t-SNE.
 
-    Time grows with the square of n. Memory is that of the embedding, (n, 90) neighbours and one block.
+    Time grows with the square of n. Memory is that of the embedding, once, (n, 90) neighbours and one block.
     """
     n = len(object_ids)
     if n < _MAP_LEAST:
@@ -100,7 +100,7 @@ def project(
     """A place on the map for each vector, such that neighbours are neighbours there too.
 
     Args:
-        vectors: (n, d) float32 of length 1.
+        vectors: (n, d) float32 of length 1. Are overwritten: centred.
         nearest: (n, k) neighbours of each, as `nearest_works` gives them.
         similarity: (n, k), their cosines.
         perplexity: How many neighbours count, softly; k / 3 or less.
@@ -112,13 +112,12 @@ def project(
     try:
         import openTSNE  # seconds that a report without a map need not wait for
         from openTSNE.affinity import PerplexityBasedNN
-        from openTSNE.initialization import pca
         from openTSNE.nearest_neighbors import PrecomputedNeighbors
     except ImportError:
         return None
     distances = np.sqrt(np.maximum(2 - 2 * similarity, 0))
     affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=PrecomputedNeighbors(nearest, distances))
-    start = pca(vectors, random_state=seed, svd_solver="randomized", add_jitter=True)
+    start = principal_components(vectors, seed)
     # More threads are no faster at this, and may add up in any order, of which t-SNE makes another map.
     method = "fft" if len(vectors) >= _INTERPOLATED else "bh"
     tsne = openTSNE.TSNE(initialization=start, negative_gradient_method=method, n_jobs=1, random_state=seed)
@@ -127,3 +126,17 @@ def project(
     scale = max(float((high - low).max()), 1e-12)
     centred: Floats = np.clip((points - (low + high) / 2) / scale + 0.5, 0, 1).astype(np.float32)
     return centred
+
+
+def principal_components(vectors: Floats, seed: int) -> Floats:
+    """Where t-SNE begins, (n, 2): openTSNE's own `pca`, without its copy of all vectors.
+
+    Args:
+        vectors: (n, d) float32. Are overwritten: centred.
+        seed: Of the search, and of the jitter.
+    """
+    from openTSNE.initialization import jitter, rescale
+    from sklearn.decomposition import PCA
+
+    found = PCA(2, svd_solver="randomized", random_state=seed, copy=False).fit_transform(vectors)
+    return np.ascontiguousarray(jitter(rescale(found), random_state=seed))

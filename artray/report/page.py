@@ -2,7 +2,7 @@
 
 The page needs no server and no internet: `index.html`, `page.css` and the scripts are fixed files of this package,
 `data/` holds the collection, and the thumbnails lie beside them. Titles, artists, file names and error texts come from
-strangers. They reach the browser only inside one JSON string (`encode_script`), are shown only as text, never as
+strangers. They reach the browser only inside one JSON string (`script`), are shown only as text, never as
 markup, and a content security policy forbids the page every connection.
 
 A page opened from a disk may not fetch, so data are scripts. What finding and sorting need is one file, column by
@@ -32,30 +32,28 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
 Works are sorted by id, and a work is named by its place.
 """
 
-import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.labeling.contract import Models
+from artray.labeling.exports.files import whole_file
+from artray.report.columns import Gathered, as_json, relative_url, written
 from artray.report.overview import Overview
-from artray.report.works import PALETTE_COLOURS, SCORE_DECIMALS, Label, Work, rounded, shown_score
+from artray.report.works import PALETTE_COLOURS, SCORE_DECIMALS, Label, Work, Works, rounded, shown_score
 from artray.storage import Location, explained, remove_written
 
 DATA_FORMAT = 3
 SHARD = 256
-SEARCHED = 200
-STRIP_COLOURS = 5
 STATIC_FILES = {name: name for name in ("page.css", "page.js", "corrections.js", "grid.js", "map.js")} | {
     "page.html": "index.html"
 }
-# What a card shows comes first, whatever the catalogue's order.
-LEADING_FIELDS = ("title", "artist", "date")
 
 
 def write_page(
@@ -98,8 +96,9 @@ def write_page(
     folder = Location.parse(out)
     with explained(folder / "data"):
         remove_written(folder / "data", [r"collection\.js|works-\d{4,}\.js"])  # an older page may have had more works
-    for name, text in data:
-        (folder / "data" / name).write_bytes(text.encode("ascii"))
+    for name, pieces in data:
+        with whole_file(out / "data" / name) as part, part.open("w", encoding="ascii", newline="") as file:
+            file.writelines(pieces)
     for source, target in STATIC_FILES.items():
         (folder / target).write_bytes(static.joinpath(source).read_bytes())
     return out / "index.html"
@@ -111,15 +110,22 @@ def encode_data(
     run: Mapping[str, str | int | float],
     models: Models,
     overview: Overview | None,
-) -> Iterator[tuple[str, str]]:
-    """The files of `data/`, each as its name and its text; what can't be shown is refused before the first."""
-    works = sorted(works, key=lambda work: work.object_id)
+) -> Iterator[tuple[str, Iterator[str]]]:
+    """The files of `data/`, each as its name and the pieces of its text, to be taken in this order.
+
+    What can't be shown is refused before the first.
+    """
+    if not isinstance(works, Works):
+        works = sorted(works, key=lambda work: work.object_id)
     shown = [_evaluation(evaluation) for evaluation in evaluations]
-    fields = _fields(works)
-    tasks = _tasks(works, shown, models)
-    places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
+    gathered = Gathered(models, shown)
     at = {} if overview is None else {key: row for row, key in enumerate(overview.object_ids)}
-    rows = [at.get(work.object_id) for work in works]  # of the overview
+    rows = array("i")  # of the overview; -1: none
+    for work in works:
+        gathered.add(work)
+        rows.append(at.get(work.object_id, -1))
+    fields, tasks = gathered.fields(), gathered.tasks()
+    places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
     collection = {
         "format": DATA_FORMAT,
         "run": dict(run),
@@ -127,15 +133,13 @@ def encode_data(
         "evaluations": shown,
         "shard": SHARD,
         "count": len(works),
-        "fields": [{"name": name, **_column([_cut(work.record.get(name, "")) for work in works])} for name in fields],
-        "id": [work.object_id for work in works],
-        "file": [work.image_uri.rpartition("/")[2] for work in works],
-        "status": _column([work.status for work in works]),
-        "thumbnail": [_relative_url(work.thumbnail) for work in works],
-        "palette": [_strip(work.palette) for work in works],
-        "labels": [
-            _labels(works, task["name"], places[task["name"]], models.thresholds, task["multilabel"]) for task in tasks
-        ],
+        "fields": [{"name": name, **gathered.texts(name)} for name in fields],
+        "id": gathered.ids,
+        "file": gathered.files,
+        "status": gathered.status.shared(),
+        "thumbnail": gathered.thumbnails,
+        "palette": gathered.palettes,
+        "labels": [gathered.labels(task, places[task["name"]]) for task in tasks],
         "position": None if overview is None else _positions(overview, rows),
     }
     return _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
@@ -143,149 +147,50 @@ def encode_data(
 
 def _scripts(
     collection: dict[str, Any],
-    works: list[Work],
+    works: Collection[Work],
     *,
     fields: list[str],
     places: dict[str, dict[str, int]],
     overview: Overview | None,
-    rows: list[int | None],
-) -> Iterator[tuple[str, str]]:
-    yield "collection.js", encode_script("artrayPage", collection)
+    rows: array[int],
+) -> Iterator[tuple[str, Iterator[str]]]:
+    yield "collection.js", script("artrayPage", written(collection))
     # A row of the overview -> the work's place on the page, where it is there.
-    work_of = {row: place for place, row in enumerate(rows) if row is not None}
+    work_of = {row: place for place, row in enumerate(rows) if row >= 0}
+    going = iter(works)
     for number, start in enumerate(range(0, len(works), SHARD)):
         details = []
-        for work, row in zip(works[start : start + SHARD], rows[start : start + SHARD], strict=True):
+        for row, work in zip(rows[start : start + SHARD], going, strict=False):
             near: list[float] = []
-            if overview is not None and row is not None:
+            if overview is not None and row >= 0:
                 for other, similarity in zip(overview.nearest[row], overview.similarity[row], strict=True):
                     if int(other) in work_of:
                         near += [work_of[int(other)], round(float(similarity), 3)]
             details.append(_detail(work, fields, places, near))
-        yield f"works-{number:04d}.js", encode_script(f"artrayShards[{number}]", details)
+        yield f"works-{number:04d}.js", script(f"artrayShards[{number}]", [as_json(details)])
 
 
-def encode_script(name: str, value: object) -> str:
-    """A script of one statement that sets a global: ASCII, whatever the titles hold.
+def script(name: str, value: Iterable[str]) -> Iterator[str]:
+    """A script of one statement that sets a global to JSON, both piece by piece: ASCII, whatever the titles hold.
 
     The JSON escapes `<`, `>` and everything but ASCII (so U+2028 and right-to-left marks too), then stands in a
     single-quoted JavaScript string. `JSON.parse` rather than an object literal: it is faster on megabytes, and a class
     named `__proto__` stays a string.
     """
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    text = text.replace("<", "\\u003c").replace(">", "\\u003e")
-    return f"globalThis.{name} = JSON.parse('" + text.replace("\\", "\\\\").replace("'", "\\'") + "');\n"
+    yield f"globalThis.{name} = JSON.parse('"
+    for piece in value:
+        text = piece.replace("<", "\\u003c").replace(">", "\\u003e")
+        yield text.replace("\\", "\\\\").replace("'", "\\'")
+    yield "');\n"
 
 
-def _column(texts: list[str]) -> dict[str, list[Any]]:
-    """One text a work; where works share their texts, each text once."""
-    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    if 2 * len(place) > len(texts):
-        return {"values": texts}
-    return {"values": list(place), "places": [place[text] for text in texts]}
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SEARCHED else text[: SEARCHED - 1] + "…"
-
-
-def _strip(palette: Sequence[tuple[tuple[int, int, int], float]]) -> str:
-    return "".join(
-        f"{red:02x}{green:02x}{blue:02x}{round(255 * share):02x}"
-        for (red, green, blue), share in palette[:STRIP_COLOURS]
-    )
-
-
-def _labels(
-    works: list[Work], task: str, places: dict[str, int], thresholds: Mapping[str, float], multilabel: bool
-) -> dict[str, list[Any] | None]:
-    own = [work.labels.get(task) for work in works]
-    return {
-        "label": [None if label is None or label.label is None else places[label.label] for label in own],
-        "score": [None if label is None else _scaled(label.score) for label in own],
-        "uncertain": [
-            place
-            for place, label in enumerate(own)
-            if label is not None
-            and label.score is not None
-            and (label.score < thresholds.get(label.model_id, 0) or not label.said)
-        ],
-        "said": [None if label is None else _said(label, places) for label in own] if multilabel else None,
-    }
-
-
-def _said(label: Label, places: dict[str, int]) -> list[int | None]:
-    """Class and score of each label that is said, flat."""
-    scores = {label.label: label.score} | dict(label.scores)
-    return [number for name in label.said for number in (places[name], _scaled(scores.get(name)))]
-
-
-def _positions(overview: Overview, rows: list[int | None]) -> dict[str, list[int | None]] | None:
+def _positions(overview: Overview, rows: array[int]) -> dict[str, list[int | None]] | None:
     if overview.positions is None:
         return None
     return {
-        axis: [None if row is None else round(10_000 * float(overview.positions[row, number])) for row in rows]
+        axis: [None if row < 0 else round(10_000 * float(overview.positions[row, number])) for row in rows]
         for number, axis in enumerate("xy")
     }
-
-
-def _fields(works: list[Work]) -> list[str]:
-    """Every catalogue field that some work has: title, artist and date, then the catalogue's own order.
-
-    A field that says what one of these three says, in the museum's own word for it, is not shown twice.
-    """
-    seen = dict.fromkeys(name for work in works for name in work.record)
-    # One value may be the same by chance.
-    leading = [name for name in LEADING_FIELDS if len({work.record.get(name) or "" for work in works} - {""}) > 1]
-
-    def is_another_name(name: str) -> bool:
-        return any(all(work.record.get(name) == work.record.get(first) for work in works) for first in leading)
-
-    return [*LEADING_FIELDS, *(name for name in seen if name not in LEADING_FIELDS and not is_another_name(name))]
-
-
-def _tasks(works: list[Work], evaluations: list[dict[str, Any]], known: Models) -> list[dict[str, Any]]:
-    """Each task's classes, in the bundle's order where an evaluation tells it, else by name."""
-    # Class name -> AAT URI; of every class of a task only those that are somewhere the label bring theirs.
-    classes: dict[str, dict[str, str | None]] = {}
-    models: dict[str, set[str]] = {}
-    multilabel = {evaluation["task"] for evaluation in evaluations if evaluation["multilabel"]}
-    for work in works:
-        for task, label in work.labels.items():
-            uris = classes.setdefault(task, {})
-            for name in label.scores:
-                uris.setdefault(name, None)
-            concepts = known.concepts.get(label.model_id, {})
-            for name in label.said:
-                uris[name] = concepts.get(name) or uris.get(name)
-            if label.label is not None:
-                uris[label.label] = label.label_uri or uris.get(label.label)
-            if label.model_id in known.multilabel or list(label.said) != [label.label]:
-                multilabel.add(task)
-            models.setdefault(task, set()).add(label.model_id)
-    order: dict[str, dict[str, None]] = {}
-    for evaluation in evaluations:
-        order.setdefault(evaluation["task"], {}).update(dict.fromkeys(evaluation["classes"]))
-    return [
-        {
-            "name": task,
-            "multilabel": task in multilabel,
-            "classes": [
-                {"label": name, "uri": classes[task].get(name)}
-                for name in {**order.get(task, {}), **dict.fromkeys(sorted(classes[task]))}
-            ],
-            "models": [
-                {
-                    "id": model,
-                    # JSON has no infinity; no score reaches 2.
-                    "threshold": rounded(min(known.thresholds.get(model, math.nan), 2), SCORE_DECIMALS),
-                    "doubt": known.doubts.get(model),
-                }
-                for model in sorted(models[task])
-            ],
-        }
-        for task in sorted(classes)
-    ]
 
 
 def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], near: list[float]) -> dict[str, Any]:
@@ -307,19 +212,6 @@ def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
     # Of scores that look alike the label's comes first.
     ranked = sorted((-shown_score(score), name != label.label, places[name]) for name, score in label.scores.items())
     return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
-
-
-def _scaled(score: float | None) -> int | None:
-    return None if score is None or not math.isfinite(score) else round(score * 10**SCORE_DECIMALS)
-
-
-def _relative_url(path: str | None) -> str | None:
-    if path is None:
-        return None
-    parts = PurePosixPath(path).parts
-    if PurePosixPath(path).is_absolute() or ".." in parts:
-        raise InputError(f"{path!r} lies outside the page's folder")
-    return quote("/".join(parts))
 
 
 def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -347,7 +239,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
             "multilabel": multilabel,
             "doubt": doubt_of(evaluation["levels"]),
             "majority_share": rounded(evaluation["majority_share"], SCORE_DECIMALS),
-            "page": _relative_url(evaluation.get("page")),
+            "page": relative_url(evaluation.get("page")),
             "levels": levels,
         }
         shapes = [[len(row) for row in level["confusion"]] for level in levels.values()]

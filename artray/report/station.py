@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -25,6 +26,8 @@ from artray.report.page import write_page
 from artray.report.thumbnails import make_thumbnails
 from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
 from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
+
+_BATCH = 4096
 
 
 class ReportOptions(ExportOptions):
@@ -72,14 +75,15 @@ def report(options: ReportOptions) -> Counts:
     chosen, total = _chosen(dataset, options.limit)
     labels = dataset.to_table(filter=None if chosen is None else pads.field("object_id").isin(chosen))
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
+    about = _about(options, labels)
+    used = labels.group_by(["task", "model_id"]).aggregate([]).sort_by("task").to_pylist()
     thumbnails = make_thumbnails(folder, _pictures(options, labels), options.thumbnail)
     features, overview = _features(options, labels)
     works = assemble_works(labels, features, thumbnails)
-    titles = {work.object_id: work.record["title"] for work in works if work.record.get("title")}
+    titles = works.titles() if options.evaluation else {}
     evaluations = [
         {**read_evaluation(uri), "page": _evaluation_page(options, uri, titles).name} for uri in options.evaluation
     ]
-    about = _about(options, labels)
     if len(works) < total:
         about["shown"] = f"Shown are the least certain of {total:,}"
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
@@ -87,15 +91,14 @@ def report(options: ReportOptions) -> Counts:
     told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
     doubts = {name: doubt for name, doubt in told.items() if doubt}
     models = models_of(read_notes(file) for file in dataset.get_fragments()).doubted(doubts)
-    used = labels.group_by(["task", "model_id"]).aggregate([]).sort_by("task").to_pylist()
     for item in used:
         if item["model_id"] in models.doubts:
             console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
     page = write_page(folder, works, evaluations, about, models=models, overview=overview)
     counts: Counts = {
         "rows": len(works),
-        "ok": sum(work.status == "ok" for work in works),
-        "failed": sum(work.status != "ok" for work in works),
+        "ok": len(works) - works.failed,
+        "failed": works.failed,
         "thumbnails": len(thumbnails),
         "on_map": 0 if overview is None or overview.positions is None else len(overview.object_ids),
         "out": str(out),
@@ -130,21 +133,49 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
         return None, None
     table = options.features.dataset()
     names = ["object_id", *record_columns(table.schema), *NUMBER_COLUMNS, "embedding"]
-    wanted = pads.field("object_id").isin(pc.unique(labels["object_id"]))
-    features = table.to_table(columns=[name for name in names if name in table.schema.names], filter=wanted)
-    if "embedding" not in features.column_names:
+    ids = pc.unique(labels["object_id"])
+    wanted = pads.field("object_id").isin(ids)
+    shown = [name for name in names if name in table.schema.names]
+    features = table.to_table(columns=[name for name in shown if name != "embedding"], filter=wanted)
+    if "embedding" not in shown:
         return features, None
     # By object_id: the map does not depend on the order of the table.
-    embedded = features.select(["object_id", "embedding"]).drop_null().sort_by("object_id")
-    features = features.drop_columns("embedding")
+    embedded, vectors = _embeddings(table, ids.take(pc.sort_indices(ids)))
     if not len(embedded):
         return features, None
     console.say(f"looking for works that are alike, among {len(embedded):,}")
-    vectors = np.array(stack_lists(embedded["embedding"], "embedding"), np.float32)
-    overview = make_overview(embedded["object_id"].to_pylist(), vectors, options.seed)
+    overview = make_overview(embedded, vectors, options.seed)
     if overview is not None and overview.positions is None:
         console.say("no map: the package openTSNE is not installed")
     return features, overview
+
+
+def _embeddings(table: pads.Dataset, ids: pa.Array) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Which of some works have an embedding, and these, (n, d): once in memory, and never as Arrow's too."""
+    vectors = np.empty((0, 0), np.float32)
+    there: npt.NDArray[np.bool_] = np.zeros(len(ids), bool)
+    scanner = table.scanner(
+        columns=["object_id", "embedding"],
+        filter=pads.field("object_id").isin(ids) & pads.field("embedding").is_valid(),
+        batch_size=_BATCH,
+        batch_readahead=2,
+        fragment_readahead=2,
+    )
+    for batch in scanner.to_batches():
+        if not len(batch):
+            continue
+        numbers = stack_lists(batch.column("embedding"), "embedding")
+        if not vectors.size:
+            vectors = np.empty((len(ids), numbers.shape[1]), np.float32)
+        elif numbers.shape[1] != vectors.shape[1]:
+            raise InputError("column 'embedding' holds lists of different lengths")
+        places = pc.index_in(batch.column("object_id"), ids).to_numpy()
+        vectors[places] = numbers
+        there[places] = True
+    rows = np.flatnonzero(there)
+    for start in range(0, len(rows) if len(rows) < len(ids) else 0, _BATCH):  # close the gaps
+        vectors[start : start + _BATCH] = vectors[rows[start : start + _BATCH]]
+    return ids.take(pa.array(rows)).to_pylist(), vectors[: len(rows)]
 
 
 def _pictures(options: ReportOptions, labels: pa.Table) -> pa.Table:
@@ -163,6 +194,6 @@ def _about(options: ReportOptions, labels: pa.Table) -> dict[str, str]:
     return {
         "title": options.title,
         "labels": str(options.labels),
-        "run": ", ".join(sorted(set(labels["run_id"].to_pylist()))),
+        "run": ", ".join(sorted(pc.unique(labels["run_id"]).to_pylist())),
         "labelled": f"{newest:%Y-%m-%d %H:%M} UTC",
     }

@@ -48,16 +48,18 @@ def make_thumbnails(out: Path, pictures: pa.Table, size: int) -> dict[str, str]:
     new = pictures.filter(pa.array(~fresh))
     made = _make(out, new, size) if len(new) else index.slice(0, 0)
     index = pa.concat_tables([kept, made])
-    paths = dict(zip(index["object_id"].to_pylist(), index["thumbnail"].to_pylist(), strict=True))
-    wanted = {out / path for path in paths.values() if path}
+    shown = index.filter(pc.is_valid(index["thumbnail"]))
+    paths = dict(zip(shown["object_id"].to_pylist(), shown["thumbnail"].to_pylist(), strict=True))
+    wanted = set(paths.values())
     for file in (out / FOLDER).glob("??/*.jpg"):
-        if file not in wanted and _NAME.fullmatch(f"{file.parent.name}/{file.name}"):
+        name = f"{file.parent.name}/{file.name}"
+        if f"{FOLDER}/{name}" not in wanted and _NAME.fullmatch(name):
             file.unlink()
     notes = {"size": str(size), "decode_version": str(DECODE_VERSION)}
     Location.parse(out / FOLDER / INDEX).write_table(index.replace_schema_metadata(notes))
     for name in (_STAGING, _MANIFEST):
         Location.parse(out / name).remove()
-    return {object_id: path for object_id, path in paths.items() if path}
+    return paths
 
 
 def _read_index(out: Path, size: int) -> pa.Table:
@@ -81,9 +83,12 @@ def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
         manifest.write_table(pictures)
     arguments = {"size": size, "decode_version": DECODE_VERSION}
     run_pass("thumbnails", manifest, staging, _ThumbnailWorker, arguments, overwrite=True)
-    rows = []
-    for batch in staging.dataset().to_batches(batch_size=256):
-        for row in batch.to_pylist():
+    schema = pa.schema([(name, pa.string()) for name in _COLUMNS])
+    made = []
+    # Of these files few are read ahead: their pictures would fill the memory.
+    for batch in staging.dataset().to_batches(batch_size=256, batch_readahead=1, fragment_readahead=2):
+        rows = batch.to_pylist()
+        for row in rows:
             content = row["thumbnail"]
             row["thumbnail"] = None
             if content is not None:
@@ -91,8 +96,8 @@ def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
                 name = digest(row["object_id"].encode())
                 row["thumbnail"] = f"{FOLDER}/{name[:2]}/{name}.jpg"
                 Location.parse(out / row["thumbnail"]).write_bytes(content)
-            rows.append(row)
-    return pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in _COLUMNS]))
+        made.append(pa.Table.from_pylist(rows, schema))
+    return pa.concat_tables(made) if made else schema.empty_table()
 
 
 class _ThumbnailWorker:

@@ -1,11 +1,14 @@
 """Works as the page shows them: the labels of each picture joined with its record, palette, objects and thumbnail."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artray.errors import InputError
 
@@ -29,7 +32,7 @@ LABEL_COLUMNS = (
 # Text columns of the feature table that the manifest or a job wrote, not the museum.
 MACHINE_COLUMNS = {"object_id", "image_uri", "version", "group", "split", "change", "status", "error"}
 NUMBER_COLUMNS = ("palette_rgb", "palette_share", "brightness", "objects")
-_BATCH = 4096
+_BATCH = 1024  # works that are objects at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,129 @@ class Work:
     thumbnail: str | None = None
 
 
+class Works(Collection[Work]):
+    """A collection's works by id, made of their tables as they are gone through: few of them are objects at one time.
+
+    Args:
+        labels: As for `assemble_works`, with a status and no task twice.
+        features: Likewise, or None.
+        thumbnails: Likewise.
+    """
+
+    def __init__(self, labels: pa.Table, features: pa.Table | None, thumbnails: Mapping[str, str]):
+        self._labels = labels
+        # Not taken as a whole: together columns may hold more than Arrow's lists can.
+        self._batches = labels.to_batches()
+        self._begins = np.cumsum([0, *(len(batch) for batch in self._batches)])
+        self._order = pc.sort_indices(labels["object_id"]).to_numpy().astype(np.int64)
+        counted = pc.value_counts(labels["object_id"].take(self._order))  # as they come: by id
+        self._ids: pa.Array = counted.field("values")
+        self._starts = np.concatenate([[0], np.cumsum(counted.field("counts").to_numpy())])
+        self._thumbnails = thumbnails
+        self._catalogue: list[str] = []
+        self._features: pa.Table | None = None
+        if features is not None:
+            self._catalogue = record_columns(features.schema)
+            numbers = [name for name in NUMBER_COLUMNS if name in features.column_names]
+            places = pc.index_in(self._ids, features["object_id"].combine_chunks())
+            # A row a work; where the table has none, one without an object_id.
+            self._features = features.select(["object_id", *self._catalogue, *numbers]).take(places)
+
+    def __len__(self) -> int:
+        """How many works."""
+        return len(self._ids)
+
+    def __contains__(self, item: object) -> bool:
+        """Whether this is one of the works."""
+        return any(work == item for work in self)
+
+    def __iter__(self) -> Iterator[Work]:
+        """The works by id; as often as asked."""
+        for start in range(0, len(self), _BATCH):
+            end = min(start + _BATCH, len(self))
+            first, last = int(self._starts[start]), int(self._starts[end])
+            rows = self._rows(self._order[first:last])
+            records = [{}] * (end - start) if self._features is None else self._records(start, end)
+            for number, record in enumerate(records, start):
+                yield self._work(rows[self._starts[number] - first : self._starts[number + 1] - first], record)
+
+    @property
+    def failed(self) -> int:
+        """Of how many works a model could not use the picture."""
+        return len(pc.unique(self._labels["object_id"].filter(pc.not_equal(self._labels["status"], "ok"))))
+
+    def titles(self) -> dict[str, str]:
+        """The titles of those works that have one, by id."""
+        if self._features is None or "title" not in self._catalogue:
+            return {}
+        pairs = zip(self._ids.to_pylist(), self._features["title"].to_pylist(), strict=True)
+        return {object_id: title for object_id, title in pairs if title}
+
+    def _rows(self, numbers: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Some rows of the labels, in this order."""
+        place = np.searchsorted(self._begins, numbers, side="right") - 1
+        found: list[dict[str, Any]] = [{}] * len(numbers)
+        for batch in np.unique(place).tolist():
+            there = np.flatnonzero(place == batch)
+            rows = self._batches[batch].take(pa.array(numbers[there] - self._begins[batch]))
+            for number, row in zip(there.tolist(), rows.to_pylist(maps_as_pydicts="strict"), strict=True):
+                found[number] = row
+        return found
+
+    def _records(self, start: int, end: int) -> list[dict[str, Any]]:
+        """The keyword arguments of `Work` that the feature table knows."""
+        assert self._features is not None
+        records: list[dict[str, Any]] = []
+        for row in self._features.slice(start, end - start).to_pylist(maps_as_pydicts="strict"):
+            if row["object_id"] is None:
+                records.append({})
+                continue
+            colours = zip(row.get("palette_rgb") or (), row.get("palette_share") or (), strict=True)
+            records.append(
+                {
+                    "record": {name: row[name] or "" for name in self._catalogue},
+                    "palette": [(tuple(rgb), share) for rgb, share in list(colours)[:PALETTE_COLOURS]],
+                    "brightness": row.get("brightness"),
+                    "objects": [
+                        tuple(item.values()) for item in row.get("objects") or () if item["score"] >= LEAST_OBJECT
+                    ],
+                }
+            )
+        return records
+
+    def _work(self, own: Sequence[dict[str, Any]], record: Mapping[str, Any]) -> Work:
+        # A picture that one of the models could not use is one that the curator should hear about.
+        worst = next((row for row in own if row["status"] != "ok"), own[0])
+        return Work(
+            object_id=worst["object_id"],
+            image_uri=worst["image_uri"] or "",
+            status=worst["status"],
+            error=worst["error"],
+            labels={
+                row["task"]: Label(
+                    label=row["label"],
+                    score=row["score"],
+                    # Next to nothing is what most of many classes have: it would fill half the page's files.
+                    scores={
+                        name: score
+                        for name, score in (row["scores"] or {}).items()
+                        if shown_score(score) > 0 or name in (row.get("labels") or ())
+                    },
+                    label_uri=row["label_uri"],
+                    model_id=row["model_id"],
+                    labels=row.get("labels"),
+                )
+                for row in own
+                if row["status"] == "ok"
+            },
+            thumbnail=self._thumbnails.get(worst["object_id"]),
+            **record,
+        )
+
+
 def assemble_works(
     labels: pa.Table, features: pa.Table | None = None, thumbnails: Mapping[str, str] | None = None
-) -> list[Work]:
+) -> Works:
     """Joins the labels of each picture with its catalogue record, palette, objects and thumbnail.
 
     Args:
@@ -110,75 +233,23 @@ def assemble_works(
     if missing:
         raise InputError(f"the labels lack the column {', '.join(missing)}")
     columns = [*LABEL_COLUMNS, *(["labels"] if "labels" in labels.column_names else [])]
-    thumbnails = thumbnails or {}
-    records = _feature_rows(features) if features is not None else {}
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(labels.select(columns)):
-        said = row.get("labels") or ()
-        # Next to nothing is what most of many classes have: it would fill the memory, and half the page's files.
-        row["scores"] = {
-            name: score for name, score in (row["scores"] or {}).items() if shown_score(score) > 0 or name in said
-        }
-        rows.setdefault(row["object_id"], []).append(row)
-    works = []
-    for object_id, own in sorted(rows.items()):
-        by_task = {row["task"]: row for row in own}
-        if len(by_task) < len(own):
-            raise InputError(f"the labels hold {object_id!r} twice for one task")
-        # A picture that one of the models could not use is one that the curator should hear about.
-        worst = next((row for row in own if row["status"] != "ok"), own[0])
-        works.append(
-            Work(
-                object_id=object_id,
-                image_uri=worst["image_uri"] or "",
-                status=worst["status"],
-                error=worst["error"],
-                labels={
-                    task: Label(
-                        label=row["label"],
-                        score=row["score"],
-                        scores=row["scores"],
-                        label_uri=row["label_uri"],
-                        model_id=row["model_id"],
-                        labels=row.get("labels"),
-                    )
-                    for task, row in by_task.items()
-                    if row["status"] == "ok"
-                },
-                thumbnail=thumbnails.get(object_id),
-                **records.get(object_id, {}),
-            )
-        )
-    return works
+    rows = labels.select(["object_id", "task"]).group_by(["object_id", "task"]).aggregate([([], "count_all")])
+    _refuse_twice(rows, "labels", " for one task")
+    if features is not None:
+        rows = features.select(["object_id"]).group_by("object_id").aggregate([([], "count_all")])
+        _refuse_twice(rows, "features", "")
+    return Works(labels.select(columns), features, thumbnails or {})
+
+
+def _refuse_twice(rows: pa.Table, name: str, where: str) -> None:
+    twice = pc.min(rows["object_id"].filter(pc.greater(rows["count_all"], 1))).as_py()
+    if twice is not None:
+        raise InputError(f"the {name} hold {twice!r} twice{where}")
 
 
 def record_columns(schema: pa.Schema) -> list[str]:
     """The museum's columns of a feature table: every text column that artray did not write."""
     return [item.name for item in schema if _is_text(item.type) and item.name not in MACHINE_COLUMNS]
-
-
-def _feature_rows(features: pa.Table) -> dict[str, dict[str, Any]]:
-    """The keyword arguments of `Work` that the feature table knows, by object_id."""
-    catalogue = record_columns(features.schema)
-    numbers = [name for name in NUMBER_COLUMNS if name in features.column_names]
-    rows: dict[str, dict[str, Any]] = {}
-    for row in _rows(features.select(["object_id", *catalogue, *numbers])):
-        if row["object_id"] in rows:
-            raise InputError(f"the features hold {row['object_id']!r} twice")
-        colours = zip(row.get("palette_rgb") or (), row.get("palette_share") or (), strict=True)
-        rows[row["object_id"]] = {
-            "record": {name: row[name] or "" for name in catalogue},
-            "palette": [(tuple(rgb), share) for rgb, share in list(colours)[:PALETTE_COLOURS]],
-            "brightness": row.get("brightness"),
-            "objects": [tuple(item.values()) for item in row.get("objects") or () if item["score"] >= LEAST_OBJECT],
-        }
-    return rows
-
-
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """A table's rows; only some of them are Python objects at one time."""
-    for batch in table.to_batches(max_chunksize=_BATCH):
-        yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -91,3 +91,11 @@ def test_without_opentsne_there_are_neighbours_and_no_map(monkeypatch, digits):
     found = make_overview(range(50), digits[:50].copy())
     assert found.positions is None
     assert found.nearest.shape == (50, NEAREST)
+
+
+def test_the_map_begins_where_opentsnes_own_principal_components_do():
+    """Which would copy all vectors."""
+    initialization = pytest.importorskip("openTSNE.initialization")
+    vectors = np.random.default_rng(0).normal(size=(60, 20)).astype(np.float32)
+    expected = initialization.pca(vectors.copy(), random_state=3, svd_solver="randomized", add_jitter=True)
+    assert (overview.principal_components(vectors, 3) == expected).all()

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from artray.errors import ArtrayError, InputError
 from artray.labeling.contract import Models
+from artray.report.columns import SEARCHED
 from artray.report.overview import Overview
-from artray.report.page import SEARCHED, SHARD, encode_data, write_page
+from artray.report.page import SHARD, encode_data, write_page
 from artray.report.works import Label, Work, assemble_works
 
 LABELS_SCHEMA = pa.schema(
@@ -78,9 +79,14 @@ def column(values, places=None, name=None):
     return values if places is None else [values[place] for place in places]
 
 
+def texts(files):
+    """The texts of the files, from their pieces."""
+    return {name: "".join(pieces) for name, pieces in files}
+
+
 def collected(files):
     """The data as one record a work, from the texts of the files."""
-    files = dict(files)
+    files = texts(files)
     data = decoded(files.pop("collection.js"))
     details = [work for name in sorted(files) for work in decoded(files[name])]
     assert len(details) == data["count"]
@@ -242,7 +248,7 @@ anything = st.text(
 @settings(max_examples=100, deadline=None)
 @given(works=st.dictionaries(anything, st.tuples(anything, anything), max_size=4), title=anything)
 def test_data_round_trips_any_text(works, title):
-    files = dict(
+    files = texts(
         encode_data(
             [Work(key, uri, labels={"t": Label(label, 0.5, {label: 0.5})}) for key, (uri, label) in works.items()],
             [],
@@ -264,11 +270,11 @@ def test_output_depends_on_nothing_but_the_input(tmp_path):
         for i in range(20)
         for task in ("style", "genre")
     ]
-    texts = []
+    written_texts = []
     for name, order in (("one", rows), ("two", rows[::-1]), ("two", rows)):
         page = write_page(tmp_path / name, assemble_works(labels_table(*order)), [evaluation()], {"title": "T"})
-        texts.append([path.read_bytes() for path in sorted(page.parent.rglob("*.*"))])
-    assert texts[0] == texts[1] == texts[2]
+        written_texts.append([path.read_bytes() for path in sorted(page.parent.rglob("*.*"))])
+    assert written_texts[0] == written_texts[1] == written_texts[2]
 
 
 def test_classes_follow_the_bundle_and_scores_are_best_first(tmp_path):
@@ -339,15 +345,15 @@ def test_folder_that_can_not_be_written_is_one_clear_line(tmp_path):
 
 @pytest.mark.parametrize(("number", "file"), [(0, "data/collection.js"), (2, "page.js")])
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, monkeypatch, number, file):
-    write_bytes, written = Path.write_bytes, []
+    opened, files = Path.open, []  # by which the others are written too
 
-    def full(path, data):
-        if len(written) == number:
+    def full(path, mode="r", *arguments, **options):
+        if "w" in mode and len(files) == number:
             raise OSError(28, "No space left on device")
-        written.append(path)
-        return write_bytes(path, data)
+        files.extend([path] * ("w" in mode))
+        return opened(path, mode, *arguments, **options)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "open", full)
     with pytest.raises(ArtrayError) as raised:
         write_page(tmp_path, [])
     assert str(raised.value) == f"{tmp_path}/{file}: no space left on the disk; with more room the same command goes on"
@@ -378,7 +384,7 @@ def test_the_users_files_in_the_pages_folder_stay(tmp_path):
 
 def test_values_that_works_share_are_written_once():
     works = [Work(f"{i:04}", "a.jpg", record={"artist": f"Artist {i % 3}"}) for i in range(300)]
-    files = dict(encode_data(works, [], {}, Models(), None))
+    files = texts(encode_data(works, [], {}, Models(), None))
     assert files["collection.js"].count("Artist") == 3
     assert [work["cut"][1] for work in collected(files.items())["works"]] == [f"Artist {i % 3}" for i in range(300)]
 
@@ -438,7 +444,7 @@ def test_a_work_with_several_labels_has_them_with_their_scores():
         Work("d", "d.jpg", status="missing"),
     ]
     models = Models(multilabel=frozenset(["m1"]), concepts={"m1": {"sky": "http://sky"}}, doubts={"m1": "No better."})
-    data = decoded(dict(encode_data(works, [], {}, models, None))["collection.js"])
+    data = decoded(texts(encode_data(works, [], {}, models, None))["collection.js"])
     (task,), (labels,) = data["tasks"], data["labels"]
     assert task["multilabel"]
     assert [each["label"] for each in task["classes"]] == ["bridge", "river", "sky"]
@@ -457,7 +463,7 @@ def test_a_task_of_one_label_is_told_as_ever():
 def test_labels_of_the_table_are_those_of_the_work():
     row = {"object_id": "a", "label": "x", "score": 0.9, "scores": [("x", 0.9), ("y", 0.0)]}
     table = labels_table(row)
-    assert assemble_works(table)[0].labels["style"].said == ("x",)
+    assert next(iter(assemble_works(table))).labels["style"].said == ("x",)
     table = table.append_column("labels", pa.array([["x", "y"]]))
     (work,) = assemble_works(table)
     assert work.labels["style"].said == ["x", "y"]
