@@ -14,6 +14,7 @@ from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.thresholds import abstention_of
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
+from artray.engine.sparsity import sparsity_of
 from artray.images.decoding import DECODE_VERSION
 from artray.ingest.splits import PARTS
 from artray.storage import Location, digest
@@ -45,8 +46,10 @@ def write_bundle(
         evaluation: As from `evaluation.evaluation_of`.
         predictions: Likewise.
         history: The metrics of each epoch.
-        metrics: For `bundle.json`, beside `test`, the evaluation's levels, and `abstain` (see `thresholds`).
+        metrics: For `bundle.json`, beside `test`, the evaluation's levels, `abstain` (see `thresholds`), and, of a
+            pruned model, `sparsity` (see `sparsity_of`).
     """
+    sparsity = {"sparsity": sparsity_of(model)} if config.pruning else {}
     data = keras_file(model)
     weights = digest(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
     ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
@@ -68,7 +71,7 @@ def write_bundle(
             "source": source,
         },
         config=json.loads(config.model_dump_json()),
-        metrics={**metrics, "test": evaluation["levels"], "abstain": abstention_of(predictions)},
+        metrics={**metrics, **sparsity, "test": evaluation["levels"], "abstain": abstention_of(predictions)},
         versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

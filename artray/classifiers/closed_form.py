@@ -35,7 +35,8 @@ def training_class(config: TrainConfig) -> type[ClassifierTraining]:
     """By steps, or solved for.
 
     Raises:
-        InputError: A classifier that is solved for does not look at features, or a work may have several labels.
+        InputError: A classifier that is solved for does not look at features, or a work may have several labels, or it
+            is to be pruned.
     """
     name = config.model.name
     if name not in CLOSED_FORM:
@@ -44,6 +45,8 @@ def training_class(config: TrainConfig) -> type[ClassifierTraining]:
         raise InputError(f"model.name: {name} takes features: the config's `input` must say so")
     if config.multilabel:
         raise InputError(f"model.name: {name} gives a work one label; for labels: multilabel take another (lite0_head)")
+    if config.pruning is not None:
+        raise InputError(f"pruning: {name} is not trained by steps, so nothing can be pruned on the way; leave it out")
     return ClosedFormTraining
 
 

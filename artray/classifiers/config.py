@@ -19,6 +19,7 @@ from artray.engine.arithmetic import Compile, Precision
 from artray.engine.augmentation import Augmentation
 from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule, Shape
+from artray.engine.sparsity import PruningConfig
 from artray.errors import InputError
 from artray.job import Options, read_config_file
 
@@ -148,6 +149,11 @@ class TrainConfig(Options):
     )
     ema: float | None = Field(
         None, gt=0, lt=1, description="evaluate and keep the weights' moving average, with this momentum (0.999)"
+    )
+    pruning: PruningConfig | None = Field(
+        None,
+        description="set the smallest weights to 0 on the way: `{target: 0.5}` in the end; `scope` layer or global, "
+        "`begin` and `end` as shares of the training, `skip_last`, `skip_frozen`, `skip`",
     )
     monitor: Monitor = Field("validation_loss", description="which metric says what the best epoch is")
     early_stopping: EarlyStopping | None = Field(None, description="`{patience: 10}`, `metric` if not `monitor`")

@@ -27,6 +27,7 @@ from artray.engine.optimizers import optimizer
 from artray.engine.order import as_stored, shuffled
 from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
+from artray.engine.sparsity import SparsitySchedule, pruned_groups
 from artray.engine.views import Views
 from artray.engine.worker_resources import own_cpus
 from artray.errors import ArtrayError
@@ -194,6 +195,7 @@ class _Run:
             accumulate=config.accumulate,
             clip_norm=config.clip_norm,
             ema=config.ema,
+            prune=partial(pruned_groups, config.pruning) if config.pruning else None,
             precision=config.precision,
             compile=config.compile,
             views=Views(config.augment, own_cpus()) if len(examples.shape) == 3 and config.augment else None,
@@ -226,7 +228,19 @@ class _Run:
         rule = self._config.early_stopping
         if rule is None:
             return False
-        return should_stop(self._position.history, rule.metric or self._config.monitor, rule.patience)
+        history = [metrics for metrics in self._position.history if self._is_sparse(metrics["epoch"])]
+        return bool(history) and should_stop(history, rule.metric or self._config.monitor, rule.patience)
+
+    def _sparsity(self, batches: int) -> SparsitySchedule | None:
+        """What the config plans, for epochs of so many batches."""
+        config = self._config
+        return SparsitySchedule(config.pruning, config.epochs * batches) if config.pruning else None
+
+    def _is_sparse(self, epochs: int) -> bool:
+        """Whether the model is as sparse as it is to be after so many epochs: before, it is not the one to keep."""
+        batches = -(-len(self._training) // self._config.batch_size)
+        schedule = self._sparsity(batches)
+        return schedule is None or epochs * batches >= schedule.end
 
     def _epoch(self) -> None:
         config, position = self._config, self._position
@@ -236,6 +250,8 @@ class _Run:
         history = self._refit.history[:epoch] if self._refit else position.history
         schedule = config.learning_rates
         rates = [schedule.rate(epoch + (step + 0.5) / len(batches), history) for step in range(len(batches))]
+        pruning, before = self._sparsity(len(batches)), epoch * len(batches)
+        sparsities = [pruning.at(before + step + 1) for step in range(len(batches))] if pruning else None
 
         def take(indices: Indices) -> tuple[Any, Any, Any]:
             return self._inputs.take(indices), self._examples.targets[indices], self._weights[indices]
@@ -253,7 +269,8 @@ class _Run:
 
         while position.step < len(batches):
             steps = until_checkpoint(position.step, len(batches), config.checkpoint_steps)
-            for losses in self._trainer.train(take, batches[steps], rates[steps], changes):
+            planned = sparsities and sparsities[steps]
+            for losses in self._trainer.train(take, batches[steps], rates[steps], changes, planned):
                 position.losses += losses.tolist()
                 position.step += len(losses)
                 if not np.isfinite(losses).all():
@@ -264,6 +281,8 @@ class _Run:
                 self._checkpoint()
         seconds = time.monotonic() - started
         metrics = {"epoch": epoch + 1, "loss": _mean(position.losses, batches), "learning_rate": rates[-1]}
+        if pruning:
+            metrics["sparsity"] = pruning.reached(before + len(batches))
         if not self._refit:
             with self._trainer.averaged():
                 metrics |= self._validate()
@@ -283,10 +302,11 @@ class _Run:
         return metrics
 
     def _keep_best(self, metrics: dict[str, float]) -> None:
-        best, monitor = self._position.best, self._config.monitor
-        if best is None or improved(monitor, metrics[monitor], best["value"]):
+        best, monitor, epoch = self._position.best, self._config.monitor, int(metrics["epoch"])
+        first = best is None or not self._is_sparse(best["epoch"])  # what is too dense is better only by that
+        if best is None or first or improved(monitor, metrics[monitor], best["value"]):
             state = {name: value for name, value in self._trainer.state().items() if name.startswith("model/")}
-            self._position.best = {"value": metrics[monitor], "epoch": metrics["epoch"], "state": state}
+            self._position.best = {"value": metrics[monitor], "epoch": epoch, "state": state}
 
     def _give_up(self, what: str) -> None:
         position = self._position

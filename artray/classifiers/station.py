@@ -320,6 +320,12 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
     doubt = doubt_of(evaluation["levels"])
     if doubt:
         console.say(f"{config.task}: {doubt}")
+    sparsity = bundle.metrics.get("sparsity")
+    if sparsity:
+        console.say(
+            f"{config.task}: {sparsity['zeros']:,} of {sparsity['parameters']:,} weights are 0; of the kernels' "
+            f"{sparsity['share']:.1%}"
+        )
     artwork = evaluation["levels"]["artwork"]
     used = sum(bundle.data[part] for part in PARTS)
     left_out = sum(bundle.data["dropped"].values())
@@ -333,5 +339,6 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
         "balanced_accuracy": artwork["balanced_accuracy"],
         "majority_share": artwork["majority_share"],
         "doubt": doubt,
+        **({"sparsity": sparsity["share"]} if sparsity else {}),
         "levels": {level: values["accuracy"] for level, values in evaluation["levels"].items()},
     }

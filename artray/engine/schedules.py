@@ -115,7 +115,7 @@ class Freezing:
         self._layers = [(names, layer, layer.trainable) for names, layer in leaves(model)]
         for key, patterns in [("freeze", freeze), *(("unfreeze", each) for each in unfreeze.values())]:
             for pattern in patterns:
-                if not any(_fits(pattern, names) for names, _, _ in self._layers):
+                if not any(fits(pattern, names) for names, _, _ in self._layers):
                     known = ", ".join(dict.fromkeys(name for names, _, _ in self._layers for name in names))
                     raise InputError(f"{key}: no layer is called {pattern!r} (there are {known[:300]})")
 
@@ -128,8 +128,8 @@ class Freezing:
         patterns = [pattern for begin, each in self._unfreeze.items() if begin <= epoch for pattern in each]
         _thaw(self._model)  # a frozen model hides the variables of its layers, whatever they say themselves
         for names, layer, initially in self._layers:
-            frozen = any(_fits(pattern, names) for pattern in self._freeze)
-            thawed = any(_fits(pattern, names) for pattern in patterns)
+            frozen = any(fits(pattern, names) for pattern in self._freeze)
+            thawed = any(fits(pattern, names) for pattern in patterns)
             layer.trainable = thawed or (initially and not frozen)
 
     def ever_trainable(self) -> list[Any]:
@@ -155,5 +155,6 @@ def _thaw(model: Any) -> None:
     model.trainable = True
 
 
-def _fits(pattern: str, names: tuple[str, ...]) -> bool:
+def fits(pattern: str, names: tuple[str, ...]) -> bool:
+    """Whether a pattern fits a layer, by its own name or by that of a model it is part of."""
     return any(fnmatchcase(name, pattern) for name in names)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from artray.engine import feed
 from artray.engine.arithmetic import Compile, Precision, computed_in, policy
 from artray.engine.compilation import Compiled, Jit, as_it_is
+from artray.engine.pruning import NO_CHANGE, Masks
 from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, numbered, synchronize
 from artray.engine.views import Views
 
@@ -45,12 +46,14 @@ class _Steps(NamedTuple):
         scale: What an example's loss counts in a replica.
         pieces: In how many pieces a replica computes its share.
         cuts: (local replicas, pieces + 1) where they begin and end in it.
+        sparsities: (batches,) for which masks are made after each, or `NO_CHANGE`.
     """
 
     rates: Any
     scale: Any
     pieces: Any
     cuts: Any
+    sparsities: Any
 
 
 class SupervisedTrainer(Trainer):
@@ -64,6 +67,8 @@ class SupervisedTrainer(Trainer):
         accumulate: In how many pieces a replica computes its share of a batch.
         clip_norm: The longest that the gradient of a batch may be.
         ema: Momentum of the weights' moving average; see `averaged`.
+        prune: From the model and the variables that learn at some time to those that are pruned, in groups whose
+            weights are compared with each other.
         precision: As `engine.arithmetic` has it.
         compile: Whether XLA compiles the step; see `engine.compilation`.
         views: As for `Trainer`.
@@ -80,6 +85,7 @@ class SupervisedTrainer(Trainer):
         accumulate: int = 1,
         clip_norm: float | None = None,
         ema: float | None = None,
+        prune: Callable[[keras.Model, list[Any]], Sequence[Sequence[Any]]] | None = None,
         precision: Precision = "float32",
         compile: Compile = "auto",
         views: Views | None = None,
@@ -98,6 +104,7 @@ class SupervisedTrainer(Trainer):
             self._learning = trainable(self.model) if trainable else list(self.model.trainable_variables)
             unbuilt = optimizer()
             self._average = MovingAverage(self.strategy, self._learning, ema) if ema else None
+            self._masks = Masks(self.strategy, prune(self.model, self._learning)) if prune else None
             self._updates = tf.Variable(0, dtype=tf.int64, trainable=False)
             # Half floats end at 6e-8: gradients are computed of a larger loss, as large as it can be.
             self._scaling = self.precision == "mixed_float16"
@@ -118,6 +125,7 @@ class SupervisedTrainer(Trainer):
         batches: Sequence[Indices],
         rates: Sequence[float],
         draw: Callable[[Indices], Array] | None = None,
+        sparsities: Sequence[float | None] | None = None,
     ) -> Iterator[npt.NDArray[np.float32]]:
         """Train on global batches, one update each.
 
@@ -127,6 +135,7 @@ class SupervisedTrainer(Trainer):
             batches: The examples of each global batch; the same on every worker.
             rates: The learning rate of each.
             draw: How some examples are to be changed, as `augmentation.draw` says; called as `take` is.
+            sparsities: For which sparsity masks are made after each batch; None where they stay as they are.
 
         Yields:
             The mean losses of the batches that are done since the last time, at least one. The next ones have been
@@ -134,6 +143,9 @@ class SupervisedTrainer(Trainer):
         """
         if not len(batches):
             return
+        planned = np.full(len(batches), NO_CHANGE, np.float32)
+        for step, sparsity in enumerate(sparsities or ()):
+            planned[step] = NO_CHANGE if sparsity is None else sparsity
 
         def fetch(call: slice) -> tuple[int, _Shares, _Steps]:
             some, size = batches[call], len(batches[call.start])
@@ -151,6 +163,7 @@ class SupervisedTrainer(Trainer):
                 scale=np.float32(self.weight(size) / size),
                 pieces=np.int32(pieces),
                 cuts=cuts,
+                sparsities=planned[call],
             )
             return size, self.put(shares), self.put_here(steps)
 
@@ -178,6 +191,8 @@ class SupervisedTrainer(Trainer):
         for step in tf.range(number):
             batch = self.strategy.run(_batch, args=(shares, step))
             losses = losses.write(step, one(batch, steps._replace(rates=steps.rates[step])))
+            if self._masks is not None:  # beside what XLA gets
+                self._masks.update(steps.sparsities[step])
         return losses.stack()
 
     def _step(self, batch: _Shares, step: _Steps, jit: Jit) -> Any:
@@ -288,14 +303,17 @@ class SupervisedTrainer(Trainer):
             yield
             return
         with self._average.in_place():
+            if self._masks is not None:  # a mean of weights that were 0 at last is not 0
+                self._masks.apply()
             yield
 
     def variables(self) -> dict[str, Any]:
-        """Model, optimizer, averages and counters."""
+        """Model, optimizer, averages, masks and counters."""
         groups = {
             "model": self.model.variables,
             "optimizer": self._optimizer.variables,
             "average": self._average.values if self._average is not None else [],
+            "mask": self._masks.values if self._masks is not None else [],
             "step": [self._updates, self._scale, self._finite_steps],
         }
         return numbered(groups)

@@ -6,6 +6,7 @@ A process of its own, because TensorFlow divides a CPU into devices only before 
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -17,6 +18,7 @@ from keras import layers
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, draw
 from artray.engine.examples import Inputs, Shard
+from artray.engine.sparsity import PruningConfig, pruned_groups
 from artray.engine.supervised import SupervisedTrainer
 from artray.engine.views import Views
 from artray.storage import Location
@@ -63,8 +65,16 @@ CASES = {
     "pillow": {"views": Views(MOVES)},
     "device": {"views": Views(MOVES)},
     "streamed": {"clip_norm": 0.3, "ema": 0.9, "streamed": True},
+    "pruned": {
+        "ema": 0.9,
+        "optimizer": lambda: keras.optimizers.SGD(0.05, momentum=0.9),
+        "prune": partial(pruned_groups, PruningConfig(scope="global", skip_last=False)),
+    },
     "half": {"clip_norm": 0.3, "ema": 0.9, "precision": "mixed_float16"},
 }
+
+
+SPARSITIES = [[None, 0.2, None, 0.3], [0.4, None, 0.5, None]]
 
 
 def shards() -> Inputs:
@@ -97,10 +107,12 @@ def run_case(strategy: tf.distribute.Strategy | None, case: dict) -> dict[str, n
         if inputs is not None:
             inputs.follow(batches, trainer.share)
         take = lambda rows: (x(rows), y[rows], WEIGHTS[rows])  # noqa: E731
-        for some in trainer.train(take, batches, [0.01] * len(batches), draws):
+        planned = SPARSITIES[epoch] if "prune" in case else None
+        for some in trainer.train(take, batches, [0.01] * len(batches), draws, planned):
             losses += some.tolist()
     with trainer.averaged():
         results["logits"] = trainer.predict(x, np.arange(EXAMPLES), 16)
+        results |= {f"averaged/{name}": value for name, value in trainer.state().items() if name.startswith("model/")}
     placed = trainer.put([np.zeros(1, np.float32)] * trainer.count)
     results["places"] = np.array([value.device for value in trainer.strategy.experimental_local_results(placed)])
     return results | {"losses": np.array(losses)} | trainer.state()

@@ -15,7 +15,7 @@ from artray.storage import Location
 from tests.engine.processes import on_replicas
 from tests.engine.supervised_on_replicas import BATCH, EXAMPLES, WEIGHTS, X, Y, network
 
-CASES = ["adam", "sgd", "rmsprop", "whole", "pieces", "pillow", "device"]
+CASES = ["adam", "sgd", "rmsprop", "whole", "pieces", "pillow", "device", "pruned"]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,20 @@ def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(replica
     assert not np.array_equal(exact["losses"][:4], rounded["losses"][:4])
     assert rounded["losses"][4:].mean() < rounded["losses"][:4].mean()
     assert {value.dtype.name for name, value in rounded.items() if name.startswith("model/")} == {"float32"}
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_pruned_weights_are_0_in_weights_and_averages(replica_runs, replicas):
+    """Half of both kernels together, an update after the last masks were made."""
+    run = of(replica_runs[replicas], "pruned")
+    masks = [run["mask/0"], run["mask/1"]]
+    kernels = [value for name, value in run.items() if name.startswith("model/") and value.ndim > 1]
+    averages = [value for name, value in run.items() if name.startswith("averaged/") and value.ndim > 1]
+    for mask, kernel, average in zip(masks, kernels, averages, strict=True):
+        assert np.array_equal(kernel != 0, mask)
+        assert np.array_equal(average != 0, mask)
+    assert sum((~mask).sum() for mask in masks) == sum(mask.size for mask in masks) // 2
+    assert masks[0].mean() != masks[1].mean()
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
