@@ -106,6 +106,20 @@ STATIONS = {
         "Train a classifier without and with generated works, and compare on real works that nothing has seen.",
         "--config lite0_head --gan gan_dcgan --data work/features --out work/augmentation",
     ),
+    "train-style": Station(
+        "artray.style_transfer.training",
+        "TrainStyleOptions",
+        "train_style",
+        "Train a network that paints pictures in one or several styles in one pass, as a config says.",
+        "--config style_lite0 --data work/manifest --out work/stylizer",
+    ),
+    "transfer-style": Station(
+        "artray.style_transfer.station",
+        "TransferOptions",
+        "transfer_style",
+        "Paint a collection's pictures in the style of other works, judge the results, and write a page of them.",
+        "--content work/manifest --style work/manifest --style-class style=Ukiyo-e --out work/styled",
+    ),
     "label-catalog": Station(
         "artray.labeling.station",
         "LabelOptions",

@@ -33,6 +33,7 @@ ROOMS = (
     "report",
     "agreement",
     "film",
+    "style_transfer",
     "estimate",
     "demo",
     "stations",
@@ -173,6 +174,7 @@ def test_the_architecture_names_every_module_where_it_is():
         "labeling",
         "agreement",
         "film",
+        "style_transfer",
     ):
         there = {file.stem for file in (PACKAGE / name).glob("*.py")} - {"__init__"}
         assert told[name] == there, name

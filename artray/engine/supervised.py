@@ -239,13 +239,17 @@ class SupervisedTrainer(Trainer):
         variables = self.model.trainable_variables
         inputs = self.view(x, changes)
         with tf.GradientTape() as tape:
-            logits = self.model(inputs, training=True)
+            logits = self._answers(inputs, y)
             loss = tf.reduce_sum(self._loss(y, logits) * weights) * step.scale
             # A penalty on the weights is the same in every replica and piece, and their sum is what is minimised.
             penalty = sum(self.model.losses) / tf.cast(self.count * step.pieces, tf.float32)
             whole = (loss + penalty) * (self._scale if self._scaling else 1.0)
         gradients = tape.gradient(whole, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, *gradients
+
+    def _answers(self, inputs: Any, y: Any) -> Any:
+        """What the loss is of, besides the targets."""
+        return self.model(inputs, training=True)
 
     def _update(self, gradients: Any) -> None:
         self.strategy.run(self._apply, args=(gradients,))

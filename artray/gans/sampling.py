@@ -291,10 +291,10 @@ def _planned(
     )
 
 
-def keep_table(uri: Location, table: pa.Table) -> None:
+def keep_table(uri: Location, table: pa.Table, row_group_size: int = 4096) -> None:
     """Write a table unless it is there: a pass over it goes on only if its file is the same one."""
     if not uri.exists() or not pq.read_table(pa.BufferReader(uri.read_bytes())).equals(table):
-        uri.write_table(table)
+        uri.write_table(table, row_group_size)
 
 
 def _manifest(out: Location, bundle: GeneratorBundle, rows: pa.Table) -> pa.Table:

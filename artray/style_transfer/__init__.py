@@ -1,0 +1,1 @@
+"""Style transfer: what pictures show, painted as other works are (D9)."""
