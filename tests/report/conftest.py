@@ -30,3 +30,30 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=3 * 1000 * PATIENCE)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a page of 2,500 works."""
+    from tests.report.shown_page import write_shown_page
+
+    return write_shown_page(tmp_path_factory.mktemp("a page's folder #1"))
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """The page, open; afterwards: no message on the console, nothing asked for but the page's own files."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(1000 * PATIENCE)
+    page = context.new_page()
+    complaints, requests = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(address)
+    yield page
+    assert page.evaluate("globalThis.pwned") is None
+    assert complaints == []
+    folder = address.rpartition("/")[0]
+    assert {url for url in requests if not url.startswith((folder, "blob:"))} == set()
+    context.close()

@@ -1,172 +1,31 @@
-"""The curator's page in a real browser.
+"""The curator's page in a real browser: what it shows, and how works are found on it."""
 
-A page answers in its own time: what is read after an act is waited for, by `expect` or `waited_for`.
-"""
-
-import csv
-import io
 import re
 from urllib.parse import quote
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from PIL import Image
 
-from artray.catalogs.corrections import read_corrections
-from artray.catalogs.targets import read_targets
-from artray.labeling.contract import Models
-from artray.report.overview import Overview
 from artray.report.page import write_page
-from artray.report.works import Label, Work
-from artray.storage import Location
-from tests.report.waiting import PATIENCE, waited_for
-
-expect = pytest.importorskip("playwright.sync_api", reason="needs the package playwright").expect
-
-COUNT = 2_500
-STYLES = ["Cubism", "Fauvism", "Rococo"]
-ARTISTS = ["Jean-Léon Gérôme", "Rosa Bonheur", "Utagawa Hiroshige", "Mary Cassatt"]
-HOSTILE = "</script><img src=x onerror=globalThis.pwned=1><script>globalThis.pwned=1</script>\u202e\u2028\"'`👩‍🎨"
-TITLES = {42: HOSTILE, 44: "x" * 10_000, 45: "=HYPERLINK(1)"}
-BAD = {"w00007": "truncated", "w00011": "not_an_image", "w00013": "not_an_image"}
-EVALUATION = {
-    "task": "style",
-    "model_id": "style-1",
-    "classes": STYLES,
-    "majority_share": 0.4,
-    "levels": {
-        "artwork": {
-            "n": 60,
-            "accuracy": 0.8,
-            "balanced_accuracy": 0.75,
-            "confusion": [[16, 2, 2], [4, 16, 0], [0, 4, 16]],
-        },
-        "patch": {"n": 600, "accuracy": 0.65, "confusion": [[130, 40, 30], [40, 130, 30], [30, 40, 130]]},
-    },
-}
-
-
-def make_work(i):
-    key = f"w{i:05}"
-    if key in BAD:
-        return Work(key, f"/museum/{key}.jpg", status=BAD[key], error="16 bytes missing", record={"title": f"Bad {i}"})
-    score = 0.34 + 0.65 * ((i * 7919) % COUNT) / COUNT  # each score once
-    best, other, least = (STYLES[(i + k) % 3] for k in range(3))
-    hand = 0.995
-    return Work(
-        "=1+1" if i == 46 else key,
-        image_uri="javascript:globalThis.pwned=1" if i == 42 else f"/museum/{key} #1.jpg",
-        labels={
-            "style": Label(
-                best, score, {best: score, other: (1 - score) * 0.7, least: (1 - score) * 0.3}, None, "style-1"
-            ),
-            "hand_or_code": Label("hand", hand, {"hand": hand, "code": 1 - hand}, None, "hand-1"),
-        },
-        record={"title": TITLES.get(i, f"Work {i}"), "artist": ARTISTS[i % 4], "date": str(1500 + i % 400)},
-        palette=[((200, 30, 30), 0.6), ((20, 30, 90), 0.4)],
-        brightness=100.0,
-        objects=[("dog", 0.9, 0.1, 0.1, 0.5, 0.5), ("boat", 0.3, 0.2, 0.2, 0.9, 0.9)] if i == 43 else (),
-        thumbnail=f"thumbs/{i % 5}.png",
-    )
-
-
-def score_of(work):
-    return work.labels["style"].score if work.labels else 2.0
-
-
-WORKS = [make_work(i) for i in range(COUNT)]
-
-
-def make_overview():
-    """The works in a spiral, each one like its neighbours in it; works without label have no place."""
-    ids = [work.object_id for work in WORKS if work.labels]
-    turn = np.arange(len(ids)) / len(ids)
-    around = 12 * np.pi * turn
-    positions = 0.5 + 0.5 * turn[:, None] * np.stack([np.cos(around), np.sin(around)], 1)
-    nearest = (np.arange(len(ids))[:, None] + np.arange(1, 13)) % len(ids)
-    similarity = np.tile(np.linspace(0.95, 0.4, 12), (len(ids), 1))
-    return Overview(ids, nearest.astype(np.int32), similarity.astype(np.float32), positions.astype(np.float32))
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("a page's folder #1")
-    (folder / "thumbs").mkdir()
-    for i in range(5):
-        Image.new("RGB", (80, 40 + 20 * i), (40 * i, 90, 120)).save(folder / "thumbs" / f"{i}.png")
-    page = write_page(
-        folder,
-        WORKS,
-        [EVALUATION],
-        {"title": "Twenty-five hundred works", "created": "2026-11-21", "run": "run 1"},
-        models=Models({"style-1": 0.5}),
-        overview=make_overview(),
-    )
-    return page.as_uri()
-
-
-@pytest.fixture
-def page(browser, address):
-    """The page, open; afterwards: no message on the console, nothing asked for but the page's own files."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(1000 * PATIENCE)
-    page = context.new_page()
-    complaints, requests = [], []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(address)
-    yield page
-    assert page.evaluate("globalThis.pwned") is None
-    assert complaints == []
-    folder = address.rpartition("/")[0]
-    assert {url for url in requests if not url.startswith((folder, "blob:"))} == set()
-    context.close()
-
-
-def title_of(work):
-    return work.record["title"] if len(work.record["title"]) < 200 else work.record["title"][:199] + "…"
-
-
-def cards(page):
-    """The titles in the document: those in view and a few beyond."""
-    return page.locator(".card .title")
-
-
-def counts(page, words):
-    expect(page.locator("#count")).to_have_text(words)
-
-
-def counted(page):
-    """How many works the page says it shows of all, once it shows less than all."""
-    expect(page.locator("#count")).to_contain_text(" of 2,500 works")
-    return int(page.locator("#count").inner_text().split()[0].replace(",", ""))
-
-
-def fill(page, **values):
-    for name, value in values.items():
-        control = page.locator(f"#filters [name={name}]")
-        if control.evaluate("node => node.localName") == "select":
-            begins = re.compile(rf"^{re.escape(value)}")
-            control.select_option(label=control.locator("option").filter(has_text=begins).first.text_content())
-        else:
-            control.fill(value)
-
-
-def shows(page, works):
-    """Whether the grid begins with these works, and there are no others."""
-    counts(page, f"{len(works):,} of 2,500 works" if len(works) < COUNT else "2,500 works")
-    titles = [title_of(work) for work in works]
-
-    def begins(seen):
-        return len(seen) >= min(len(works), 8) and seen == titles[: len(seen)]
-
-    seen = waited_for(page, cards(page).all_text_contents, begins)
-    assert begins(seen), (seen, titles[: len(seen)])
-
-
-BY_SCORE = sorted(WORKS, key=score_of)
+from tests.report.shown_page import (
+    ARTISTS,
+    BAD,
+    BY_SCORE,
+    COUNT,
+    HOSTILE,
+    STYLES,
+    WORKS,
+    cards,
+    counted,
+    counts,
+    expect,
+    fill,
+    make_overview,
+    score_of,
+    shows,
+    title_of,
+)
+from tests.report.waiting import waited_for
 
 
 def test_opens_with_the_uncertain_first_and_the_failed_in_view(page):
@@ -306,111 +165,6 @@ def test_failed_pictures_are_one_click_away(page):
     expect(page.locator("#detail-reason")).to_have_text(
         "Not labelled: the file is cut off before its end. (16 bytes missing)"
     )
-
-
-def answer(page, task="style"):
-    return page.locator(".answer", has=page.get_by_role("heading", name=task, exact=True))
-
-
-def downloaded(page):
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download as CSV").click()
-    assert download.value.suggested_filename == "corrections.csv"
-    return download.value.path()
-
-
-def rows_of(path):
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-
-
-def test_corrections_by_keyboard_survive_a_reload_and_download(page):
-    first, second, third = BY_SCORE[:3]
-    page.locator(".card").first.focus()
-    page.keyboard.press("Enter")
-    predicted = first.labels["style"].label
-    corrected = next(name for name in STYLES if name != predicted)
-    answer(page).get_by_label("Your label").select_option(corrected)
-    expect(page.locator("#corrections")).to_have_text("1 label checked, 0 confirmed and 1 changed.")
-    page.locator("#detail-title").click()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#detail-title")).to_have_text(second.record["title"])
-    answer(page).get_by_role("button", name="Right").click()
-    expect(answer(page).get_by_label("Your label")).to_have_value(second.labels["style"].label)
-    page.locator("#next").click()
-    expect(page.locator("#detail-title")).to_have_text(third.record["title"])
-    answer(page).get_by_label("Your label").select_option(label="None of these")
-    expect(page.locator("#corrections")).to_have_text("3 labels checked, 1 confirmed and 2 changed.")
-    page.keyboard.press("Escape")
-    expect(page.locator(".card:focus .title")).to_have_text(third.record["title"])
-
-    page.wait_for_url(lambda url: "work=" not in url)
-    page.reload()
-    expect(page.locator("#corrections")).to_have_text("3 labels checked, 1 confirmed and 2 changed.")
-    agreed = second.labels["style"].label
-    expect(page.locator(".yours")).to_have_text([f"you: ✓ {label}" for label in (corrected, agreed, "none of these")])
-    rows = rows_of(downloaded(page))
-    assert list(rows[0]) == ["object_id", "task", "label", "predicted", "score", "corrected_at"]
-    said = {first.object_id: corrected, second.object_id: agreed, third.object_id: ""}
-    assert {row["object_id"]: (row["task"], row["label"], row["predicted"]) for row in rows} == {
-        work.object_id: ("style", said[work.object_id], work.labels["style"].label) for work in (first, second, third)
-    }
-    assert [float(row["score"]) for row in rows] == [
-        round(work.labels["style"].score, 4) for work in sorted((first, second, third), key=lambda w: w.object_id)
-    ]
-    for status, number in [("Checked by you", 3), ("Changed by you", 2), ("Not yet checked", COUNT - 3 - len(BAD))]:
-        fill(page, status=status)
-        counts(page, f"{number:,} of 2,500 works")
-
-
-def test_corrections_are_loaded_again(page, browser, address, tmp_path):
-    fill(page, text="=1+1")
-    expect(cards(page)).to_have_text(["Work 46"])
-    page.locator(".card").click()
-    answer(page).get_by_label("Your label").select_option(label="None of these")
-    expect(page.locator("#corrections")).to_have_text("1 label checked, 0 confirmed and 1 changed.")
-    page.keyboard.press("Escape")
-    saved = downloaded(page)
-    (row,) = rows_of(saved)
-    assert row["object_id"] == "'=1+1", "no formula for a spreadsheet"
-
-    context = browser.new_context()
-    other = context.new_page()
-    other.goto(address)
-    other.locator("#load").set_input_files(saved)
-    expect(other.locator("#corrections")).to_have_text("1 read. 1 label checked, 0 confirmed and 1 changed.")
-    assert rows_of(downloaded(other)) == [row]
-
-    newer = tmp_path / "newer.csv"
-    lines = [
-        "object_id,task,label,note,corrected_at",
-        '"\'=1+1",style,"Rococo","a ""quoted"" note,\nof two lines",2999-01-01T00:00:00.000Z',
-        "'=1+1,style,Cubism,older,1999-01-01T00:00:00.000Z",
-        "w00050,style,Fauvism,,",
-        "gone,style,Cubism,,",
-        "w00001,no such task,Cubism,,",
-    ]
-    newer.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8", newline="")
-    other.locator("#load").set_input_files(newer)
-    expect(other.locator("#corrections")).to_contain_text("3 read, 2 left out: not on this page.")
-    assert {r["object_id"]: r["label"] for r in rows_of(downloaded(other))} == {"'=1+1": "Rococo", "w00050": "Fauvism"}
-
-    wrong = tmp_path / "wrong.csv"
-    wrong.write_text("a,b\n1,2\n")
-    other.locator("#load").set_input_files(wrong)
-    expect(other.locator("#corrections")).to_contain_text("wrong.csv holds no corrections")
-    context.close()
-
-
-def test_corrections_of_an_earlier_run_are_offered(page):
-    page.evaluate(
-        """() => localStorage.setItem("artray corrections run 0", JSON.stringify({page: location.pathname, at: 1,
-            labels: [[JSON.stringify(["w00001", "style"]), {label: "Rococo", at: "2020"}]]}))"""
-    )
-    page.reload()
-    expect(page.locator("#corrections")).to_have_text("No label checked yet.")
-    page.get_by_role("button", name="Take over 1 from before").click()
-    expect(page.locator("#corrections")).to_have_text(re.compile("^1 label checked"))
-    expect(page.locator("#adopt")).to_be_hidden()
 
 
 def test_works_like_this(page):
@@ -690,74 +444,3 @@ def test_policy_forbids_the_network(browser, address):
     assert refused == ["connect-src", "img-src", "script-src-elem"]
     assert page.evaluate("globalThis.pwned") is None
     page.close()
-
-
-MOTIFS = {
-    "a": (["river", "bridge", "sky"], {"river": 0.9, "bridge": 0.7, "sky": 0.6, "boat; sail": 0.1}),
-    "b": (["sky"], {"river": 0.55, "bridge": 0.1, "sky": 0.5, "boat; sail": 0.1}),
-    "c": ([], {"river": 0.2, "bridge": 0.3, "sky": 0.1, "boat; sail": 0.1}),
-}
-
-
-@pytest.fixture
-def motifs(browser, tmp_path):
-    """A page of three works with three labels, one and none."""
-    works = [
-        Work(
-            key,
-            f"/museum/{key}.jpg",
-            labels={"motif": Label(max(scores, key=scores.get), max(scores.values()), scores, None, "m1", labels)},
-            record={"title": f"Work {key}"},
-        )
-        for key, (labels, scores) in MOTIFS.items()
-    ]
-    models = Models(multilabel=frozenset(["m1"]), doubts={"m1": "No better than chance."})
-    page = browser.new_page()
-    page.goto(write_page(tmp_path, works, run={"run": "1"}, models=models).as_uri())
-    yield page
-    page.close()
-
-
-def test_a_work_shows_all_its_labels_and_is_found_by_each(motifs):
-    expect(motifs.locator("#doubts")).to_have_text("motif: No better than chance.")
-    expect(motifs.locator(".card")).to_have_count(3)
-    for title, labels in {"Work a": ["river", "bridge", "sky"], "Work b": ["sky"], "Work c": ["no label"]}.items():
-        expect(motifs.locator(".card").filter(has_text=title).locator(".score .name")).to_have_text(labels)
-    expect(motifs.locator(".card").filter(has_text="Work c")).to_contain_text("uncertain")
-    options = motifs.locator("#filters [name=label] option")
-    expect(options).to_have_text(["All labels", "bridge (1)", "river (1)", "sky (2)"])
-    fill(motifs, label="sky")
-    both = ["Work a", "Work b"]
-    assert waited_for(motifs, lambda: sorted(cards(motifs).all_text_contents()), both.__eq__) == both
-    fill(motifs, label="bridge", status="Certain")
-    expect(cards(motifs)).to_have_text(["Work a"])
-
-
-def test_several_labels_are_confirmed_added_taken_away_and_read_again(motifs, tmp_path):
-    motifs.locator(".card").filter(has_text="Work a").click()
-    expect(motifs.locator("#detail-tasks .said")).to_have_count(3)
-    motifs.get_by_role("button", name="Right").click()
-    expect(motifs.get_by_role("button", name="Right")).to_have_attribute("aria-pressed", "true")
-    expect(motifs.locator("#corrections")).to_have_text("1 label checked, 1 confirmed and 0 changed.")
-    motifs.get_by_role("button", name="bridge × , remove").click()
-    motifs.locator("#detail-tasks select").select_option("boat; sail")
-    chosen = motifs.locator("#detail-tasks .chips button")
-    expect(chosen).to_have_text([re.compile(f"^{label} ×") for label in ("river", "sky", "boat; sail")])
-    motifs.locator("#close").click()
-    motifs.locator(".card").filter(has_text="Work c").click()
-    motifs.locator("#detail-tasks select").select_option(label="None of these")
-    motifs.locator("#close").click()
-    expect(motifs.locator("#corrections")).to_have_text("2 labels checked, 1 confirmed and 1 changed.")
-    with motifs.expect_download() as download:
-        motifs.locator("#download").click()
-    download.value.save_as(tmp_path / "c.csv")
-    found = read_corrections([Location.parse(tmp_path / "c.csv")]).labels["motif"]
-    assert found == {"a": '["river","sky","boat; sail"]', "c": None}
-    column = pa.array([found["a"], found["c"]], pa.string())
-    assert read_targets(column, "multilabel", "motif") == [{"river": 1, "sky": 1, "boat; sail": 1}, {}]
-    motifs.locator(".card").filter(has_text="Work a").click()
-    motifs.locator("#detail-tasks select").select_option(label="Not checked")
-    motifs.locator("#close").click()
-    expect(motifs.locator("#corrections")).to_have_text("1 label checked, 1 confirmed and 0 changed.")
-    motifs.locator("#load").set_input_files(tmp_path / "c.csv")
-    expect(motifs.locator("#corrections")).to_have_text("2 read. 2 labels checked, 1 confirmed and 1 changed.")
