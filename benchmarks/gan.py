@@ -5,6 +5,7 @@
 step     Milliseconds of a step: one update of the discriminator, one of the generator (non-saturating loss, Adam), on
          batches in memory. The runs alternate, the medians count.
            ours                the trainer's step
+           ours, jit_compile   compiled by XLA, as --compile on has it; auto does so on a GPU alone
            tf.function, twice  the plain loop of Keras' own DCGAN example: the generator runs once for each update
            tf.function, once   the plain loop of TensorFlow's DCGAN tutorial: both updates from one run of the
                                generator, against the discriminator as it was before
@@ -275,6 +276,8 @@ def step_times(repeats: int, steps: int, *, xla: bool = True) -> dict[str, list[
         "tf.function, once": lambda: plain(True, False),
     }
     if xla:
+        if not gpu and "compile" in signature(AdversarialTrainer).parameters:
+            begin["ours, jit_compile"] = lambda: ours(compile="on")
         begin["tf.function, twice, jit_compile"] = lambda: plain(False, True)
         begin["tf.function, once, jit_compile"] = lambda: plain(True, True)
     if gpu and "precision" in signature(AdversarialTrainer).parameters:

@@ -1,13 +1,13 @@
 """Does training survive? Kills its workers, or the job itself, at random moments, and compares what comes out.
 
-    python -m tests.tools.kill_training [--gan | --folds 3] [--streamed] [--kills 20] [--driver 2] [--workers 2]
-                                        [--seed 0] [--limit 600]
+    python -m tests.tools.kill_training [--gan | --folds 3] [--streamed] [--kills 20] [--each 1] [--driver 2]
+                                        [--workers 2] [--seed 0] [--limit 600]
 
 Trains a small network on made features, or on made pictures that are streamed from their shards, or a small GAN on made
 pictures: first undisturbed, twice; then once for each kill (SIGKILL), at a moment drawn evenly from the life of an
-undisturbed run's workers. A killed job is begun again with the same command. Prints a table of each run's final metrics
-beside the undisturbed ones; ends with status 1 if one differs by more than 1e-3, failed or hung. Linux only: processes
-are found in /proc.
+undisturbed run's workers, or once for several kills, of which the later come once it has got further. A killed job is
+begun again with the same command. Prints a table of each run's final metrics beside the undisturbed ones; ends with
+status 1 if one differs by more than 1e-3, failed or hung. Linux only: processes are found in /proc.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +39,7 @@ from artray.storage import Location, list_column
 
 ROOT = Path(__file__).parents[2]
 WORKER = b"ray::RayTrainWorker"
+RAY_DID_NOT_START = b"The current node timed out during startup"
 TOLERANCE = 1e-3
 CLASSIFIER = """\
 task: made
@@ -206,18 +207,40 @@ class Run:
             self.process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=log)
         self.started = time.monotonic()
 
-    def wait_for_workers(self) -> list[int]:
-        while self.process.poll() is None and time.monotonic() - self.started < self._limit:
+    def wait_for_workers(self, before: Set[int] = frozenset()) -> list[int]:
+        """Its workers, once some are there that weren't before; none if it has ended."""
+        while (self.process.poll() is None or self._again()) and time.monotonic() - self.started < self._limit:
             found = train_workers(self.process.pid)
-            if found:
+            if set(found) - before:
                 return found
             time.sleep(0.05)
         return []
+
+    def checkpoints(self) -> set[str]:
+        return {str(path) for path in self.out.glob("_training/*/checkpoint*")}
+
+    def wait_for_checkpoint(self, before: set[str]) -> set[str]:
+        """Its checkpoints, once there is one that wasn't before; or it has ended."""
+        while self.process.poll() is None and time.monotonic() - self.started < self._limit:
+            if self.checkpoints() - before:
+                break
+            time.sleep(0.05)
+        return self.checkpoints()
+
+    def _again(self) -> bool:
+        """Start once more where Ray itself did not start: it waits 30 s, which is too short on a busy machine."""
+        ended = self._log.read_bytes()[-500:]
+        if self.process.poll() and RAY_DID_NOT_START in ended:
+            self.start()
+            return True
+        return False
 
     def finish(self) -> dict[str, float] | None:
         """The final metrics; None if the job failed or hung."""
         try:
             status = self.process.wait(self._limit)
+            while self._again():
+                status = self.process.wait(self._limit)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = None
@@ -233,6 +256,9 @@ def main() -> None:
     parser.add_argument("--streamed", action="store_true", help="pictures, of which none lie in the object store")
     parser.add_argument("--folds", type=int, help="train so many, and their mean")
     parser.add_argument("--kills", type=int, default=20, help="of workers")
+    parser.add_argument(
+        "--each", type=int, default=1, help="so many of them in one run: of workers that follow each other"
+    )
     parser.add_argument("--driver", type=int, default=2, help="kills of the job itself")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -251,44 +277,68 @@ def main() -> None:
         job.write_data(str(folder / "data"))
         (folder / "config.yaml").write_text(job.config)
         calm: list[dict[str, float]] = []
-        life = math.inf
+        life = training = math.inf
         for number in range(2):
             run = Run(job, folder, f"undisturbed-{number}", workers=options.workers, limit=options.limit)
             run.wait_for_workers()
             begun = time.monotonic()
+            run.wait_for_checkpoint(set())
+            first_checkpoint = time.monotonic()
             metrics = run.finish()
             assert metrics is not None, "an undisturbed run failed"
             life = min(life, time.monotonic() - begun)
+            training = min(training, time.monotonic() - first_checkpoint)
             calm.append(metrics)
             rows.append(_row("nothing", "", metrics, calm[0], run))
             console.say(f"undisturbed: {metrics}")
-        number = ended = 0
-        while number < options.kills + options.driver:
-            victim = "a worker" if number < options.kills else "the job"
-            run = Run(job, folder, f"killed-{number}-{ended}", workers=options.workers, limit=options.limit)
-            first = run.started
-            workers = run.wait_for_workers()
-            moment = chance.uniform(0, life)
-            time.sleep(moment)
-            pids = train_workers(run.process.pid) or workers
-            try:
-                os.kill(chance.choice(pids) if victim == "a worker" else run.process.pid, signal.SIGKILL)
-            except ProcessLookupError:  # this run was quicker: not one of the kills
-                ended, life = ended + 1, min(life, moment)
-                run.finish()
-                continue
-            number += 1
-            if victim == "the job":
-                run.process.wait()
-                run.start()
+        left = ["a worker"] * options.kills + ["the job"] * options.driver
+        runs = 0
+        while left:
+            victims = left[: options.each] if left[0] == "a worker" else left[:1]
+            run = Run(job, folder, f"killed-{runs}", workers=options.workers, limit=options.limit)
+            runs, first = runs + 1, run.started
+            died = _kill(run, [victim for victim in victims if victim == left[0]], life, training, chance)
+            del left[: len(died)]
             found = run.finish()
             run.started = first
-            rows.append(_row(victim, f"{moment:.1f}", found, calm[0], run))
+            if not died:  # this run was quicker than the others: not one of the kills
+                life *= 0.9
+                continue
+            moments = ", ".join(f"{moment:.1f}" for _, moment in died)
+            rows.append(_row(" and ".join(victim for victim, _ in died), moments, found, calm[0], run))
             bad += found is None or _difference(found, calm[0]) > TOLERANCE
-            console.say(f"{number} of {options.kills + options.driver}: {victim} after {moment:.1f} s: {found}")
+            console.say(f"{len(left)} kills to go: {rows[-1][0]} after {moments} s: {found}")
     header = ["killed", "after s", *calm[0], "largest difference", "seconds"]
     console.table(f"{options.workers} workers, {life:.0f} s of training each", header, rows)
     sys.exit(1 if bad else 0)
+
+
+def _kill(
+    run: Run, victims: Sequence[str], life: float, training: float, chance: random.Random
+) -> list[tuple[str, float]]:
+    """Kill a run's workers one after the other, or the job itself; who died, and how long its workers had lived."""
+    died: list[tuple[str, float]] = []
+    before: set[int] = set()
+    checkpoints: set[str] = set()
+    for number, victim in enumerate(victims):
+        before |= set(run.wait_for_workers(before))
+        begun = time.monotonic()
+        if number:  # those that get no further each time would be given up
+            checkpoints |= run.wait_for_checkpoint(checkpoints)
+        time.sleep(chance.uniform(0, training / len(victims) if number else life))
+        checkpoints |= run.checkpoints()
+        pids = [pid for pid in train_workers(run.process.pid) if pid in before]
+        if run.process.poll() is not None or not pids:
+            break
+        try:
+            os.kill(chance.choice(pids) if victim == "a worker" else run.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            break
+        died.append((victim, time.monotonic() - begun))
+        if victim == "the job":
+            run.process.wait()
+            run.start()
+    return died
 
 
 def _difference(found: dict[str, float], calm: dict[str, float]) -> float:
