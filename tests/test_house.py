@@ -33,6 +33,7 @@ ROOMS = (
     "report",
     "agreement",
     "film",
+    "exports",
     "estimate",
     "demo",
     "stations",
@@ -40,7 +41,7 @@ ROOMS = (
 )
 """From the ground floor up: a room imports only from itself and from rooms named before it."""
 
-TENSORFLOW = {"artray.engine", "artray.features.objects"}
+TENSORFLOW = {"artray.engine", "artray.features.objects", "artray.exports.forms"}
 """Where TensorFlow may be imported: below these."""
 
 
