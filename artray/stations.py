@@ -78,6 +78,13 @@ STATIONS = {
         "Train a config with every combination of some settings, on some seeds and splits, and rank them.",
         "--config lite0_head --data work/features --grid epochs=20,40 --out work/search",
     ),
+    "export-model": Station(
+        "artray.exports.station",
+        "ExportOptions",
+        "export_model",
+        "Write a trained classifier as LiteRT, ONNX, OpenVINO and SavedModel, and compare each with the model.",
+        "--model work/model --out work/exported",
+    ),
     "train-gan": Station(
         "artray.report.gans.station",
         "TrainGanOptions",

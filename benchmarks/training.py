@@ -1,9 +1,11 @@
 """What training costs beside the model's own arithmetic.
 
-    python benchmarks/training.py [--parts step,feeding,feed,precision,head,memory] [--repeats 5] [--seconds 4]
+    python benchmarks/training.py [--parts step,pruning,feeding,feed,precision,head,memory] [--repeats 5] [--seconds 4]
 
 step     Updates a second on one worker, ours against Keras' `fit`: same model, optimizer, batch size and data in
          memory. The runs alternate; the best of each counts.
+pruning  Milliseconds of a step without and with pruning, for masks that are made anew each ten updates. The runs
+         alternate.
 feeding  Pictures a second with pictures taken from Ray's object store, shuffled and augmented, against the same step
          on arrays that are ready.
 feed     Pictures a second through a network that costs nothing (one number of the mean of a picture): what taking,
@@ -50,6 +52,7 @@ from artray import cluster
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, draw
 from artray.engine.examples import Inputs
+from artray.engine.sparsity import PruningConfig, pruned_groups
 from artray.engine.supervised import SupervisedTrainer
 from artray.engine.views import Views
 from artray.models.classifiers import classifier
@@ -151,6 +154,50 @@ def step(repeats: int, seconds: float) -> Table:
             f"{each['ours']:.2f}",
             f"{each['fit'] / each['ours']:.2f}",
         )
+    return table
+
+
+def pruning(repeats: int, seconds: float) -> Table:
+    table = Table(
+        "model", "input", "batch", "scope", "pruned weights", "plain, ms", "pruned, ms", "pruned is … of plain"
+    )
+    for name, shape, classes, batch, count in (CASES[2], CASES[4], ("one_block_vgg", (128, 128, 3), 2, 64, 640)):
+        x, y = examples(shape, classes, count)
+        ones, batches = np.ones(count, np.float32), epoch_of(count, batch, 0)
+        plan = [0.25 if step % 10 == 0 else None for step in range(len(batches))]
+        for scope in ("layer", "global"):
+            config = PruningConfig(scope=scope)
+            runs = {}
+            for how in ("plain", "pruned"):
+                trainer = trainer_of(
+                    name, shape, classes, **({"prune": partial(pruned_groups, config)} if how == "pruned" else {})
+                )
+
+                def run(
+                    trainer: Any = trainer,
+                    planned: Any = plan if how == "pruned" else None,
+                    x: Any = x,
+                    y: Any = y,
+                    ones: Any = ones,
+                    batches: Any = batches,
+                ) -> None:
+                    take = lambda rows: (x[rows], y[rows], ones[rows])  # noqa: E731
+                    list(trainer.train(take, batches, [1e-3] * len(batches), None, planned))
+
+                runs[how] = run
+            weights = sum(variable.shape.num_elements() for variable in trainer._masks.values)
+            best = best_of(runs, repeats, seconds)
+            each = {how: 1e3 * value / len(batches) for how, value in best.items()}
+            table.add_row(
+                name,
+                "x".join(map(str, shape)),
+                str(batch),
+                scope,
+                f"{weights:,}",
+                f"{each['plain']:.2f}",
+                f"{each['pruned']:.2f}",
+                f"{each['pruned'] / each['plain']:.3f}",
+            )
     return table
 
 
@@ -399,6 +446,7 @@ def main() -> None:
     for part in options.parts.split(","):
         found = {
             "step": lambda: step(options.repeats, options.seconds),
+            "pruning": lambda: pruning(options.repeats, options.seconds),
             "feed": lambda: feed(options.repeats, options.seconds),
             "precision": lambda: precision(options.repeats, options.seconds),
             "feeding": lambda: feeding(options.repeats, options.seconds),

@@ -34,6 +34,7 @@ ROOMS = (
     "agreement",
     "film",
     "style_transfer",
+    "exports",
     "estimate",
     "demo",
     "stations",
@@ -41,7 +42,7 @@ ROOMS = (
 )
 """From the ground floor up: a room imports only from itself and from rooms named before it."""
 
-TENSORFLOW = {"artray.engine", "artray.features.objects"}
+TENSORFLOW = {"artray.engine", "artray.features.objects", "artray.exports.forms"}
 """Where TensorFlow may be imported: below these."""
 
 

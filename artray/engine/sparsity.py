@@ -158,9 +158,11 @@ def sparsity_of(model: Any) -> dict[str, Any]:
         `parameters`, `zeros` among them; `share` of zeros in the weights of dense and convolution kernels, 0..1, and
         in `layers` of each of them, by name.
     """
+    from keras import ops
+
     layers, zeros, size = {}, 0, 0
     for names, kernel in kernels(model):
-        values = np.asarray(kernel)
+        values = ops.convert_to_numpy(kernel)
         none = int(values.size - np.count_nonzero(values))
         layers["/".join(names)] = round(none / max(values.size, 1), 4)
         zeros, size = zeros + none, size + values.size
