@@ -106,6 +106,20 @@ STATIONS = {
         "Train a classifier without and with generated works, and compare on real works that nothing has seen.",
         "--config lite0_head --gan gan_dcgan --data work/features --out work/augmentation",
     ),
+    "train-upscaler": Station(
+        "artray.super_resolution.station",
+        "UpscalerOptions",
+        "train_upscaler",
+        "Train a network that enlarges pictures (super-resolution), and measure it beside interpolation.",
+        "--config sr_edsr_x2 --data work/patches --out work/upscaler",
+    ),
+    "upscale": Station(
+        "artray.super_resolution.upscaling",
+        "UpscaleOptions",
+        "upscale",
+        "Enlarge the pictures of a manifest with an upscaler; they become a collection with a manifest of its own.",
+        "--model work/upscaler --manifest work/manifest --out work/larger",
+    ),
     "label-catalog": Station(
         "artray.labeling.station",
         "LabelOptions",

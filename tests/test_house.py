@@ -33,6 +33,7 @@ ROOMS = (
     "report",
     "agreement",
     "film",
+    "super_resolution",
     "estimate",
     "demo",
     "stations",
