@@ -127,6 +127,20 @@ STATIONS = {
         "Paint a collection's pictures in the style of other works, judge the results, and write a page of them.",
         "--content work/manifest --style work/manifest --style-class style=Ukiyo-e --out work/styled",
     ),
+    "train-upscaler": Station(
+        "artray.super_resolution.station",
+        "UpscalerOptions",
+        "train_upscaler",
+        "Train a network that enlarges pictures (super-resolution), and measure it beside interpolation.",
+        "--config sr_edsr_x2 --data work/patches --out work/upscaler",
+    ),
+    "upscale": Station(
+        "artray.super_resolution.upscaling",
+        "UpscaleOptions",
+        "upscale",
+        "Enlarge the pictures of a manifest with an upscaler; they become a collection with a manifest of its own.",
+        "--model work/upscaler --manifest work/manifest --out work/larger",
+    ),
     "label-catalog": Station(
         "artray.labeling.station",
         "LabelOptions",

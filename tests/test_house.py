@@ -35,6 +35,7 @@ ROOMS = (
     "film",
     "style_transfer",
     "exports",
+    "super_resolution",
     "estimate",
     "demo",
     "stations",

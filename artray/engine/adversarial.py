@@ -13,7 +13,7 @@ import tensorflow as tf
 from artray.engine import feed
 from artray.engine.arithmetic import Compile, Precision, computed_in, policy
 from artray.engine.compilation import Compiled, Jit, as_it_is
-from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, numbered, synchronize
+from artray.engine.trainer import SIDE, Array, Indices, MovingAverage, Trainer, numbered, synchronize
 from artray.engine.views import Views
 from artray.models.gans.augment import NUMBERS, diff_augment
 from artray.models.gans.losses import LOSSES, around, between, convergence, next_balance, reconstruction, unit_slope
@@ -98,6 +98,8 @@ class AdversarialTrainer(Trainer):
         ema: Momentum of the generator's moving average.
         seed: Of random numbers other than latents.
         unit: How much of the examples' scale is 1 of the generator's; 127.5 for RGB.
+        objective: Gives what the generator minimises, where that is not the adversarial loss alone: a function of
+            that loss (n,), the generated examples and the real ones, to losses (n,). Called in the strategy's scope.
         precision: As `engine.arithmetic` has it; not float16, whose gradients would have to be scaled.
         compile: Whether XLA compiles the step; see `engine.compilation`.
         views: As for `Trainer`.
@@ -119,6 +121,7 @@ class AdversarialTrainer(Trainer):
         ema: float | None = None,
         seed: int = 0,
         unit: float = 127.5,
+        objective: Callable[[], Callable[[Any, Any, Any], Any]] | None = None,
         precision: Precision = "float32",
         compile: Compile = "auto",
         views: Views | None = None,
@@ -133,6 +136,7 @@ class AdversarialTrainer(Trainer):
         with self.strategy.scope():
             with computed_in(policy(precision)):
                 self.generator, self.discriminator = generator(), discriminator()
+            self._objective = objective() if objective else None
             if self.count > 1:
                 synchronize(self.generator)
                 synchronize(self.discriminator)
@@ -206,7 +210,7 @@ class AdversarialTrainer(Trainer):
             return self.put(shares), self.put_here(steps)
 
         def metrics() -> Iterator[tuple[Any, float]]:
-            size = int(np.prod(self.generator.output_shape[1:]))
+            size = int(np.prod([side or SIDE for side in self.generator.output_shape[1:]]))
             for tensors, waited in self.feed(fetch, self.calls(batches, size)):
                 yield self._train(*tensors), waited
 
@@ -270,11 +274,11 @@ class AdversarialTrainer(Trainer):
         with tf.GradientTape() as tape:
             fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
         metrics = self._train_discriminator(real, fake, labels, chance, scale)
-        learned = self._train_generator(tape, fake, labels, chance, scale, update=0)
+        learned = self._train_generator(tape, fake, real, labels, chance=chance, scale=scale, update=0)
         for update in range(1, self._updates_a_step):
             with tf.GradientTape() as tape:
                 fake = self.generator(self._labeled(latents[:, update], labels), training=True)
-            learned = self._train_generator(tape, fake, labels, chance, scale, update=update)
+            learned = self._train_generator(tape, fake, real, labels, chance=chance, scale=scale, update=update)
         return tf.concat([metrics, learned], 0)
 
     def _train_discriminator(self, real: Any, fake: Any, labels: Any, chance: _Chance, scale: Any) -> Any:
@@ -305,7 +309,7 @@ class AdversarialTrainer(Trainer):
         return tf.stack([total, *rest[:2], tf.linalg.global_norm(rest[2:])])
 
     def _train_generator(
-        self, tape: tf.GradientTape, fake: Any, labels: Any, chance: _Chance, scale: Any, *, update: int
+        self, tape: tf.GradientTape, fake: Any, real: Any, labels: Any, *, chance: _Chance, scale: Any, update: int
     ) -> Any:
         variables = self.generator.trainable_variables
         # The gradient in two parts: first down to the examples, past the discriminator's weights, which it leaves out.
@@ -317,6 +321,8 @@ class AdversarialTrainer(Trainer):
                 losses = reconstruction(seen, score, self._unit)
             else:
                 losses = self._loss.generator(score)
+            if self._objective is not None:
+                losses = self._objective(losses, fake, real)
             whole = tf.reduce_sum(losses) * scale
         gradients = tape.gradient(
             fake,

@@ -141,7 +141,7 @@ def draw(
     if not how:
         return np.zeros((count, 0), np.float32)
     # Each has its column, whatever is asked for: what one gets does not depend on the rest.
-    columns = _even(seed, epoch, examples, 12).T
+    columns = even(seed, epoch, examples, 12).T
     angle, crop, right, down, share, brightness, contrast, saturation, hue, turn, mirror, upside_down = columns
     angle = np.radians(how.rotate) * (2 * angle - 1)
     part = 1 - how.crop * crop
@@ -186,8 +186,8 @@ def _color(how: Distortion, even: npt.NDArray[np.float64]) -> tuple[npt.NDArray[
     return (brightness * contrast)[:, None, None] * (_RGB @ linear @ _YIQ), brightness * (1 - contrast)
 
 
-def _even(seed: int, epoch: int, examples: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.float64]:
-    """Numbers even from 0 to below 1, (n, columns), of which a row follows from seed, epoch and example alone.
+def even(seed: int, epoch: int, examples: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.float64]:
+    """Numbers from 0 to below 1, evenly drawn, (n, columns), of which a row follows from seed, epoch and example alone.
 
     SplitMix64 (Steele et al. 2014), each row a sequence of its own: NumPy's generators would need an object a row.
     """

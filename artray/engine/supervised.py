@@ -1,4 +1,4 @@
-"""The distributed step of one network: a classifier, trained on targets."""
+"""The distributed step of one network, trained on targets: a classifier, or one from pictures to pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from artray.engine import feed
 from artray.engine.arithmetic import Compile, Precision, computed_in, policy
 from artray.engine.compilation import Compiled, Jit, as_it_is
 from artray.engine.pruning import NO_CHANGE, Masks
-from artray.engine.trainer import Array, Indices, MovingAverage, Trainer, numbered, synchronize
+from artray.engine.trainer import SIDE, Array, Indices, MovingAverage, Trainer, numbered, synchronize
 from artray.engine.views import Views
 
 _FIRST_SCALE = 2.0**15
@@ -57,10 +57,10 @@ class _Steps(NamedTuple):
 
 
 class SupervisedTrainer(Trainer):
-    """A classifier on every replica, trained in step.
+    """A network on every replica, trained in step.
 
     Args:
-        build: Gives the model, from inputs to (n, classes) logits.
+        build: Gives the model, from inputs to (n, classes) logits, or whatever else the loss compares with targets.
         optimizer: Gives the optimizer, unbuilt.
         loss: From targets and logits to a loss for each example.
         trainable: From the model to the variables that learn at some time; default: those that learn now.
@@ -130,7 +130,7 @@ class SupervisedTrainer(Trainer):
         """Train on global batches, one update each.
 
         Args:
-            take: Inputs, targets (n, classes) and weights (n,) of some examples; called in a thread, for this worker's
+            take: Inputs, targets (n, …) and weights (n,) of some examples; called in a thread, for this worker's
                 share only.
             batches: The examples of each global batch; the same on every worker.
             rates: The learning rate of each.
@@ -176,7 +176,7 @@ class SupervisedTrainer(Trainer):
             yield done.numpy()
 
     def _row_bytes(self) -> int:
-        shape = self.model.input_shape[1:]
+        shape = [side or SIDE for side in self.model.input_shape[1:]]
         return int(np.prod(shape)) * (1 if len(shape) == 3 else 4)  # pictures are bytes
 
     def _steps(self, shares: _Shares, steps: _Steps, jit: Jit) -> Any:

@@ -28,6 +28,9 @@ Indices = npt.NDArray[np.int64]
 
 T = TypeVar("T")
 
+SIDE = 64
+"""Taken for the side of pictures, by networks that take any: how many batches go to TensorFlow together."""
+
 # What goes to TensorFlow at a time, and how many calls are fetched ahead. Beyond a CPU's cache nothing is gained; a
 # GPU's memory is its own, and the next calls should lie there before it asks for them (the size is not measured).
 _CALL_BYTES, _DEPTH = 4 << 20, 2

@@ -111,6 +111,7 @@ def refuse_other_file(out: Location, name: str, mark: bytes) -> None:
 _JOBS_OF = {
     "bundle.json": ("model",),
     "generator.json": ("generator",),
+    "upscaler.json": ("upscaler",),
     "augmentation.json": ("augmentation",),
     "results.parquet": ("search", "comparison"),
     "_requests.parquet": ("download",),

@@ -1,0 +1,1 @@
+"""Super-resolution (D10): upscalers trained on a collection, and its pictures enlarged by one."""

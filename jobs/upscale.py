@@ -1,0 +1,6 @@
+"""Enlarge the pictures of a manifest with an upscaler."""
+
+from artray.stations import run
+
+if __name__ == "__main__":
+    run("upscale")
