@@ -23,6 +23,7 @@ from artray.catalogs.cells import LIST_SEPARATOR, AddProblem, Lines
 from artray.catalogs.encodings import REPLACEMENT, decode_text
 from artray.catalogs.formulas import quoted_links
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
+from artray.catalogs.line_forms import unwrapped, without_comments, without_rules
 from artray.catalogs.stacked_tables import header_below, said_of
 from artray.errors import InputError
 
@@ -118,7 +119,11 @@ def read_delimited(
         delimiter, first_line = hint[1], 2
         text = text[hint.end() :]
     else:
+        text = unwrapped(text, find_delimiter, problem)
         delimiter = find_delimiter(text)
+    if header_line is None:
+        text = without_rules(text, first_line, problem)
+        text, first_line = without_comments(text, delimiter, first_line, problem)
     if "\0" in text:
         problem(f"NUL characters, now {REPLACEMENT}", _lines_with(text, "\0", first_line))
         text = text.replace("\0", REPLACEMENT)

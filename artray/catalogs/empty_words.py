@@ -22,9 +22,12 @@ _UNKNOWN = frozenset(
         "unknown", "(unknown)", "[unknown]", "unidentified", "undetermined", "undefined", "unspecified",
         "not specified", "not known", "not assigned", "unassigned", "unclassified", "uncategorized", "not available",
         "not applicable", "no data", "missing", "tbd", "tba", "to be determined", "indeterminate", "not recorded",
-        "no value", "unbekannt", "nicht bekannt", "unbestimmt", "nicht bestimmt", "keine angabe", "keine angaben",
+        "no value", "none given", "not given", "not stated",
+        "unbekannt", "nicht bekannt", "unbestimmt", "nicht bestimmt", "keine angabe", "keine angaben",
+        "nicht erfasst", "nicht angegeben", "nicht ermittelt", "nicht vorhanden",
         "k a", "ohne angabe", "o a", "ungeklart", "nicht zugeordnet", "inconnu", "inconnue", "indetermine",
-        "indeterminee", "non determine", "non precise", "non renseigne", "non renseignee", "s o", "desconocido",
+        "indeterminee", "non determine", "non precise", "non renseigne", "non renseignee", "s o", "s n", "sans objet",
+        "desconocido",
         "desconocida", "sin datos", "sin determinar", "indeterminado", "sconosciuto", "sconosciuta", "ignoto",
         "ignota", "non determinato", "indeterminato", "non identificato", "onbekend", "niet bekend",
         "niet van toepassing", "n v t", "nvt", "okand", "okant", "ej angivet", "uppgift saknas", "ukjent", "ukendt",
@@ -42,7 +45,10 @@ _AS_ABOVE = frozenset(("idem", "ditto", "dito", "〃", "''", '"', "\u201d", "\u2
 def says_nothing(value: str) -> bool:
     """Whether a label says that there is none, or that nobody knows it."""
     word = _plain(value)
-    return word in _NOTHING or word in _UNKNOWN or value.strip().lower() in _AS_ABOVE
+    if word in _NOTHING or word in _UNKNOWN or value.strip().lower() in _AS_ABOVE:
+        return True
+    bare = word[1:-1].strip() if len(word) > 2 and word[0] + word[-1] in ("()", "[]", "<>", "{}") else ""
+    return bool(bare) and (bare in _NOTHING or bare in _UNKNOWN)
 
 
 def without_nobody(table: pa.Table, artist: str | None) -> pa.Table:

@@ -88,6 +88,7 @@ _FILE_AND_ADDRESS = re.compile(r"\s*\((https?://[^()\s]+)\)")
 _ADDRESSES = (
     r"^[^()]+\.\w{3,4}\s*\(https?://[^()\s]+\)(?:,[^()]+\(https?://[^()\s]+\))*$",
     r"""(?is)^<a\s[^>]*href\s*=\s*["']https?://[^"']+["'].*</a>$""",
+    r"""(?is)^<img\s[^>]*src\s*=\s*["']https?://[^"']+["'][^>]*>$""",
     r"^!?\[[^\]]*\]\(https?://[^()\s]+\)$",
 )
 _ADDRESS = re.compile(r"""https?://[^\s"'<>()]+""")

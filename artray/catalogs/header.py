@@ -348,6 +348,7 @@ _TOTALS = re.compile(
     r"datensätze|end of (report|file|list)|page [0-9]+( (of|/) [0-9]+)?|printed (on|by)\b.*|exported (on|by)\b.*|"
     r"[0-9]+ (records|rows|objects|items|works|datensätze|objekte|werke|enregistrements|objets|registros))\b"
     r"\s*([:=(].*|[0-9.,]*\s*|(records|rows|objects|items|works|of records|of rows|of objects|of works).*)"
+    r"|\s*\(?[0-9]+ (rows?|records?)( affected| in set.*)?\)?\s*"  # of databases' own tools
 )
 
 

@@ -1,6 +1,7 @@
 """Cells that hold a list written as text, in Python or JSON: `['Cubism', 'Fauvism']` is `Cubism|Fauvism`."""
 
 import ast
+import csv
 import json
 import re
 
@@ -9,8 +10,14 @@ import pyarrow.compute as pc
 
 from artray.catalogs.cells import LIST_SEPARATOR, AddProblem
 
-_LIST = r"""^[\[(]\s*(?:['"](?s:.*)['"]\s*,?\s*)?[\])]$"""  # RE2; `[1900]` is a date that the museum infers
-_FILLED = r"""^[\[(]\s*['"]"""
+# RE2. `[1900]` is a date that the museum infers; NumPy writes `array([...], dtype=object)`, Postgres `{a,"b c"}`.
+_LIST = (
+    r"""^(?:array\(|frozenset\()?[\[({]\s*(?:['"](?s:.*)['"]\s*,?\s*)?[\])}](?:, dtype=[a-z0-9<'"]+)?\)?$"""
+    r"""|^\{[^{}:'"]*\}$|^\{(?:"[^{}:"]*"|[^{}:'",]+)(?:,(?:"[^{}:"]*"|[^{}:'",]+))*\}$"""
+)
+_FILLED = r"""^(?:array\(|frozenset\()?[\[({]\s*['"]|^\{[^{}:'"]+\}$"""
+_WRAPPED = re.compile(r"""(?s)(?:array|frozenset)\((.*?)(?:,\s*dtype=[^()]+)?\)""")
+_POSTGRES = re.compile(r"""\{((?:"[^{}:"]*"|[^{}:'",]*)(?:,(?:"[^{}:"]*"|[^{}:'",]+))*)\}""")
 _LEAST_SHARE = 0.5
 _LOOKED_AT = 2000
 
@@ -41,16 +48,23 @@ def read_list_texts(table: pa.Table, problem: AddProblem) -> pa.Table:
 
 def _joined(text: str) -> str:
     """The values of a list of texts; any other text as it stands."""
-    if not re.match(r"""[\[(]\s*(['"\])])""", text):
+    wrapped = _WRAPPED.fullmatch(text)
+    text_of_list = wrapped[1] if wrapped else text
+    if found := _POSTGRES.fullmatch(text_of_list):
+        parts = [part.strip().strip('"').strip() for part in next(csv.reader([found[1]]), [])]
+        return LIST_SEPARATOR.join(part for part in parts if part and part != "NULL")
+    if not re.match(r"""[\[({]\s*(['"\])])""", text_of_list):
         return text
     try:
-        values = json.loads(text)
+        values = json.loads(text_of_list)
     except (ValueError, RecursionError):
         try:
             # NumPy divides texts by spaces alone, and to Python such texts are one.
-            values = ast.literal_eval(re.sub(r"""(['"])\s+(['"])""", r"\1, \2", text))
+            values = ast.literal_eval(re.sub(r"""(['"])\s+(['"])""", r"\1, \2", text_of_list))
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             return text
+    if isinstance(values, set):
+        values = sorted(values, key=str)
     if isinstance(values, (list, tuple)) and all(value is None or isinstance(value, str) for value in values):
         return LIST_SEPARATOR.join(value.strip() for value in values if value and value.strip())
     return text

@@ -37,10 +37,12 @@ from artray.catalogs.name_keys import (
     may_be_chance,
     normal,
     number,
+    number_behind_prefix,
     parent,
     repaired,
     strings,
     tokens,
+    whole_of_copies,
     without_suffix,
 )
 from artray.catalogs.object_numbers import other_forms, parts_of_sets
@@ -159,6 +161,9 @@ class _Matching:
         self._by_end("file, repaired name", repaired(keys, paths), repaired(row_keys, files), whole=True)
         keys, row_keys = self._left(keys, row_keys)
         # Folders and dots of the catalogue may be underscores in a file's name; the other way round says too little.
+        self._by_end(
+            "file, of a smaller copy", without_suffix(keys), whole_of_copies(without_suffix(row_keys)), whole=True
+        )
         keys, row_keys = flat(last_part(without_suffix(keys))), flat(without_suffix(row_keys))
         self._join("file, other separators", keys, row_keys, one_to_one=True, same=files)
         self._join("file, zeros in front", number(keys), number(row_keys), one_to_one=True, same=files)
@@ -180,6 +185,7 @@ class _Matching:
         if self._all_found():
             return
         keys, row_keys = self._left(keys, row_keys)
+        self._join("url, of a smaller copy", keys, whole_of_copies(row_keys), one_to_one=True, same=urls)
         self._join("url, other separators", flat(keys), flat(row_keys), one_to_one=True, same=urls)
         keys, whole = self._left(keys, without_suffix(whole))
         for names in (whole, pc.replace_substring_regex(whole, "^[^/]*/", "")):  # with the host and without
@@ -241,6 +247,8 @@ class _Matching:
             views, numbers = number(before_letter(self._left(stems, keys)[0])), number(keys)
             if finds_most(views, numbers):  # short numbers say enough only together
                 self._join("id and a letter", views, numbers, reuse=True, same=ids)
+        if finds_most(numbers := number_behind_prefix(self._left(stems, keys)[0]), number(keys)):
+            self._join("id behind letters", numbers, number(keys), one_to_one=True, reuse=True, same=ids)
         self._by_part_of_set(ids)
         self._by_parent(keys, ids)
 
@@ -293,14 +301,12 @@ class _Matching:
             self._join("base64, cut name", whole, titles, reuse=True)
 
     def _by_folder(self, groups: pa.Array) -> None:
-        def spaced(values: pa.Array) -> pa.Array:
-            return pc.replace_substring(values, "_", " ")
-
+        spaced = pc.replace_substring(groups, "_", " ")
         row_keys = normal(self.names.values)
-        spaced_keys = normal(spaced(groups))
+        spaced_keys = normal(spaced)
         self._join("folder", spaced_keys, row_keys, reuse=True)
         left, _ = self._left(spaced_keys, row_keys)
-        self._join("folder, repaired name", repaired(left, spaced(groups)), row_keys, reuse=True)
+        self._join("folder, repaired name", repaired(left, spaced), row_keys, reuse=True)
 
     def _by_end(self, method: str, keys: pa.Array, row_keys: pa.Array, *, whole: bool = False) -> None:
         """Join where one side's whole path is the end of the other's; `whole`: also where they are equal."""

@@ -1,5 +1,6 @@
 """Names of pictures as they are compared, whole columns at a time."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from urllib.parse import unquote
@@ -92,6 +93,20 @@ def without_suffix(keys: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(keys, IMAGE_SUFFIX, "")
 
 
+SIZE = r"[-_](?:[0-9]{3,5}x[0-9]{2,5}|[0-9]{2,5}x[0-9]{3,5}|scaled)$"
+"""What web systems write behind the name of a smaller copy. 30x40 is a work's size in centimetres."""
+
+
+def without_size(keys: pa.Array) -> pa.Array:
+    """Normal names without suffix, and without the size in pixels of a smaller copy."""
+    return pc.replace_substring_regex(keys, SIZE, "")
+
+
+def whole_of_copies(keys: pa.Array) -> pa.Array:
+    """The names of the pictures of which others name smaller copies; null for others."""
+    return _where_found(keys, rf"^(.*){SIZE}", r"\1")
+
+
 def last_part(keys: pa.Array) -> pa.Array:
     """Paths without their folders."""
     return pc.replace_substring_regex(keys, "^.*/", "")
@@ -132,6 +147,18 @@ def tokens(stems: pa.Array) -> pa.Array:
 def number(keys: pa.Array) -> pa.Array:
     """Of flat keys that are one number, perhaps after letters, the number without zeros in front; null for others."""
     return _where_found(keys, r"^([^0-9_]*)_?0*([0-9]+)$", r"\1\2")
+
+
+def number_behind_prefix(keys: pa.Array) -> pa.Array:
+    """Of flat keys that all begin with the same letters, the number behind these without zeros; null for others."""
+    parts = pc.drop_null(pc.extract_regex(keys, r"^(?P<prefix>[^0-9]+?)_?0*(?P<number>[0-9]+)$"))
+    if not len(parts) or 10 * len(parts) < 9 * (len(keys) - keys.null_count):
+        return pa.nulls(len(keys), keys.type)
+    counts = pc.value_counts(pc.struct_field(parts, "prefix"))
+    most = max(counts.to_pylist(), key=lambda item: item["counts"])
+    if 10 * most["counts"] < 9 * len(parts):
+        return pa.nulls(len(keys), keys.type)
+    return _where_found(keys, rf"^{re.escape(most['values'])}_?0*([0-9]+)$", r"\1")
 
 
 def before_letter(keys: pa.Array) -> pa.Array:

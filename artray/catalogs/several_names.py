@@ -20,7 +20,10 @@ _MARKS = re.compile(r"\s*(?:[;|\r\n]|\^\^)+\s*")
 _ADDRESSES = re.compile(r"(?i)[\s\"']*[,;|^\s]+[\"']?(?=https?://)")  # Omeka writes ^^
 _MAY_BE_SEVERAL = rf"(?i)[;|^\r\n]|{_SUFFIX}[\"']?\s*,|^\[.*\]$"
 # Marks that belong to names as well: they separate only where each part is a picture's name.
-_DOUBTFUL = tuple(re.compile(mark) for mark in (r"\s*,\s*", r"\s*[&+]\s*", r"\s+"))
+_DOUBTFUL = tuple(
+    re.compile(mark)
+    for mark in (r"\s*,\s*", r"\s*[&+]\s*", r"\s+/\s+", r"(?i)\s+(?:and|und|et|e|y|en|och|og|i)\s+", r"\s+")
+)
 
 
 @dataclass(slots=True)

@@ -23,12 +23,16 @@ _SYSTEM_FOLDERS = frozenset(
     (
         "@eadir", "@__thumb", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "__macosx",
         "$recycle.bin", "recycler", "recycled", "system volume information", "lost+found",
-        "network trash folder", "temporary items", "_vti_cnf", "_thumbs", ".thumbnails",
+        "network trash folder", "temporary items", "_vti_cnf", "_thumbs", ".thumbnails", "ipod photo cache",
     )
 )  # fmt: skip
 
 _SCHEMA = pa.schema({"path": pa.string(), "size": pa.int64(), "version": pa.string()})
 _BATCH = 65_536
+
+
+def _is_system(folder: str) -> bool:
+    return folder.lower() in _SYSTEM_FOLDERS or folder.lower().endswith(".lrdata")  # Lightroom's previews
 
 
 def _most(counts: Counter[str]) -> str:
@@ -72,7 +76,7 @@ def list_pictures(images: Location) -> pa.Table:
     def pictures() -> Iterator[tuple[str, int, str]]:
         for info in images.list_files(hide):
             path = images.relative(info.uri)
-            folder = next((part for part in path.split("/")[:-1] if part.lower() in _SYSTEM_FOLDERS), None)
+            folder = next((part for part in path.split("/")[:-1] if _is_system(part)), None)
             if folder is not None:
                 system[folder] += 1
             elif _NOT_UTF8.search(path):

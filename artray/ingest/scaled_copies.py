@@ -8,10 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.catalogs.name_keys import flags, last_part, normal, strings, without_suffix
+from artray.catalogs.name_keys import flags, last_part, normal, strings, without_size, without_suffix
 
-# One of the sides has three digits or more: 30x40 is a work's size in centimetres.
-SIZE = r"[-_](?:[0-9]{3,5}x[0-9]{2,5}|[0-9]{2,5}x[0-9]{3,5}|scaled)$"
 _MAY_BE_NAMED = r"(?i)[-_](?:[0-9]{2,5}x[0-9]{2,5}|scaled)\.[a-z0-9]{3,4}"
 _EXAMPLES = 3
 
@@ -27,7 +25,7 @@ def without_scaled_copies(pictures: pa.Table, cells: Iterable[pa.ChunkedArray]) 
         What is left, and a line for the user, empty where nothing is left out.
     """
     keys = without_suffix(normal(strings(pictures["path"])))
-    whole = pc.replace_substring_regex(keys, SIZE, "")
+    whole = without_size(keys)
     is_copy = flags(pc.and_(pc.not_equal(whole, keys), pc.is_in(whole, value_set=keys)))
     if not is_copy.any():
         return pictures, ""

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from artray.catalogs.name_keys import Flags, flags, flat, last_part, normal, without_suffix
-from artray.ingest.scaled_copies import SIZE
+from artray.catalogs.name_keys import SIZE, Flags, flags, flat, last_part, normal, without_suffix
 
 _WORDS = (
     "recto|verso|front|fnt|back|bck|left|right|top|bottom|bot|side|rear|detail|details|det|overall|obverse|obv|reverse|rev"

@@ -556,6 +556,7 @@ def test_links_without_quotes_around_them() -> None:
     [
         ("{n}.jpg (https://m.test/{n}.jpg)", "{n}.jpg"),  # Airtable's
         ("<a href='https://m.test/{n}.jpg'>view</a>", None),
+        ("<img alt='x' src='https://m.test/{n}.jpg' />", None),
         ("[view](https://m.test/{n}.jpg)", None),
     ],
 )

@@ -12,7 +12,8 @@ from artray.vocabulary import parse_vocabulary
     "word",
     [
         "NULL", "None", "-", "–", "N/A", "n/a", "n.a.", "NaN", "<NA>", "\\N", "?", "Unknown", "unbekannt", "Inconnu",
-        "indéterminé", "k. A.", "sconosciuto", "desconocido", "onbekend", "okänd", "неизвестно", "不明",
+        "indéterminé", "k. A.", "[unbekannt]", "(none)", "nicht erfasst", "s. n.", "(not recorded)",
+        "sconosciuto", "desconocido", "onbekend", "okänd", "неизвестно", "不明",
     ],
 )  # fmt: skip
 def test_words_for_nothing(word: str) -> None:
@@ -20,7 +21,7 @@ def test_words_for_nothing(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["Cubism", "Naïve", "Nude", "N", "0", "1", "★★★", "Anonymous school", "Ka", "None of these"]
+    "word", ["Cubism", "Naïve", "Nude", "N", "0", "1", "★★★", "Anonymous school", "Ka", "None of these", "[Sea]", "()"]
 )
 def test_words_for_something(word: str) -> None:
     assert not says_nothing(word)

@@ -305,7 +305,7 @@ def test_several_files_in_a_cell(cell: str, separator: str | None) -> None:
     assert found.missing.num_rows == 0
 
 
-@pytest.mark.parametrize("mark", [", ", ",", " ", " & ", "^^", "\n", ";"])
+@pytest.mark.parametrize("mark", [", ", ",", " ", " & ", "^^", "\n", ";", " / ", " und ", " AND "])
 @pytest.mark.parametrize("suffix", ["", ".jpg"])
 def test_names_between_doubtful_marks_that_are_all_pictures(mark: str, suffix: str) -> None:
     paths = [f"IMG_{n}.jpg" for n in range(6)]
@@ -344,6 +344,26 @@ def test_ids_in_other_forms(ids: list[str | None], paths: list[str]) -> None:
 @pytest.mark.parametrize("ids", [["1.230", "1.2"], ["/9/a", "/10/a"], ["1915.500", "x"]])
 def test_ids_in_other_forms_that_say_too_little(ids: list[str | None]) -> None:
     assert joined(match(pictures("1230.jpg", "a.jpg", "1915500.jpg"), rows(id=ids), Mapping(object_id="id"))) == {}
+
+
+def test_numbers_behind_letters_that_all_names_begin_with() -> None:
+    def found(*paths: str) -> dict[str, int]:
+        return joined(match(pictures(*paths), rows(id=["1", "2", "30"]), Mapping(object_id="id")))
+
+    assert found("NMK-0001.jpg", "NMK-0002.jpg", "x/NMK-0030.tif") == {
+        "NMK-0001.jpg": 0,
+        "NMK-0002.jpg": 1,
+        "x/NMK-0030.tif": 2,
+    }
+    assert found("NMK-0001.jpg", "DSC-0002.jpg", "IMG-0030.jpg") == {}
+    assert found("NMK-0101.jpg", "NMK-0002.jpg", "NMK-0130.jpg") == {}
+
+
+def test_a_smaller_copy_that_is_named_is_found_as_its_picture() -> None:
+    paths = ["up/w1.jpg", "up/w2.jpg", "up/w3.jpg"]
+    assert joined(by_file(paths, ["up/w1-300x200.jpg", "w2-scaled.jpg", "w3_30x40.jpg"])) == {paths[0]: 0, paths[1]: 1}
+    addresses = rows(url=["https://m.test/up/w1-1024x683.jpg", "https://m.test/up/w2.jpg"])
+    assert joined(match(pictures(*paths), addresses, Mapping(url="url"))) == {paths[0]: 0, paths[1]: 1}
 
 
 def test_the_parts_of_a_set_under_one_number() -> None:

@@ -77,6 +77,9 @@ def test_a_label_column_of_objects_is_said() -> None:
         (["['Cubism' 'Pop Art']", "['Realism'\n 'Dada']"], ["Cubism|Pop Art", "Realism|Dada"]),
         (["('A', 'B')", "('C',)", "plain"], ["A|B", "C", "plain"]),
         (["['Dürer', \"L'Été\"]"] * 2, ["Dürer|L'Été"] * 2),
+        (['{Cubism,"Abstract, late"}', "{Dada}", "{NULL}"], ["Cubism|Abstract, late", "Dada", None]),
+        (["array(['A', 'B'], dtype=object)", "array(['C'\n 'D'], dtype='<U6')"], ["A|B", "C|D"]),
+        (["{'B', 'A'}", "frozenset({'C'})"], ["A|B", "C"]),
     ],
 )
 def test_lists_written_as_text(cells: list[str | None], values: list[str | None]) -> None:
