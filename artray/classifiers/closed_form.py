@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from artray.classifiers.bundling import write_bundle
 from artray.classifiers.calibration import fit_temperature, log_loss, softmax
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.discriminant import SHRINKAGES, Discriminant, Floats
@@ -84,15 +82,9 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
             examples, logits, temperature, task=config.task, labels=config.labels, baseline=training.baseline
         )
     reporter.epoch({**found, "seen": len(learned), "rate": float(len(learned))})
-    _write(
-        training,
-        weights,
-        bias,
-        temperature=temperature,
-        evaluation=evaluation,
-        predictions=predictions,
-        found=found,
-    )
+    network = training.network()
+    network.get_layer("logits").set_weights([weights, bias])
+    training.write(network, temperature, evaluation=evaluation, predictions=predictions, history=[found], best_epoch=1)
 
 
 def _choose(
@@ -143,41 +135,3 @@ class _Features:
     def logits(self, rows: Indices, weights: Floats, bias: Floats) -> Floats:
         """What a linear layer says of some examples, (rows, classes)."""
         return np.concatenate([x @ weights + bias for _, x in self._standardised(rows)])
-
-
-def _write(
-    training: ClassifierTraining,
-    weights: Floats,
-    bias: Floats,
-    *,
-    temperature: float,
-    evaluation: dict[str, Any],
-    predictions: pa.Table,
-    found: dict[str, Any],
-) -> None:
-    # Imported here: with them comes TensorFlow, which the driver does without.
-    from artray.models.classifiers import calibrated, classifier
-
-    config, examples = training.config, training.examples
-    model = classifier(
-        config.model.name,
-        examples.shape,
-        len(examples.classes),
-        config.model.settings(),
-        standardize=training.standardize,
-        widths=examples.widths,
-    )
-    model.get_layer("logits").set_weights([weights, bias])
-    metrics: dict[str, Any] = {"best_epoch": 1, **({"finalized": True} if training.refit else {})}
-    write_bundle(
-        training.out,
-        model=calibrated(model, temperature),
-        temperature=temperature,
-        config=config,
-        examples=examples,
-        source=training.source,
-        evaluation=evaluation,
-        predictions=predictions,
-        history=[found],
-        metrics=metrics,
-    )

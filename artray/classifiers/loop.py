@@ -120,6 +120,55 @@ class ClassifierTraining:
         """One worker's whole training; rank 0 writes the bundle."""
         _Run(self, rank, checkpoints, Reporter(progress, rank)).run()
 
+    def network(self) -> Any:
+        """Its model before it has learned, a Keras model from inputs to logits; TensorFlow comes with it."""
+        from artray.models.classifiers import classifier
+
+        return classifier(
+            self.config.model.name,
+            self.examples.shape,
+            len(self.examples.classes),
+            self.config.model.settings(),
+            standardize=self.standardize,
+            widths=self.examples.widths,
+        )
+
+    def write(
+        self,
+        network: Any,
+        temperature: float,
+        *,
+        evaluation: dict[str, Any],
+        predictions: pa.Table,
+        history: list[dict[str, Any]],
+        best_epoch: int,
+    ) -> None:
+        """Write the bundle.
+
+        Args:
+            network: As from `network`, outside of any strategy, with what was learned.
+            temperature: What its logits are divided by.
+            evaluation: As from `evaluation.evaluation_of`.
+            predictions: Likewise.
+            history: The metrics of each epoch.
+            best_epoch: Of which the weights are.
+        """
+        from artray.models.classifiers import calibrated
+
+        config = self.config
+        write_bundle(
+            self.out,
+            model=calibrated(network, temperature, config.multilabel, config.test_time_flip),
+            temperature=temperature,
+            config=config,
+            examples=self.examples,
+            source=self.source,
+            evaluation=evaluation,
+            predictions=predictions,
+            history=history,
+            metrics={"best_epoch": best_epoch, **({"finalized": True} if self.refit else {})},
+        )
+
 
 @dataclass(kw_only=True)
 class _Position:
@@ -150,11 +199,10 @@ class _Run:
         from artray.classifiers.losses import CrossEntropy, class_weights
         from artray.engine.summaries import Summaries
         from artray.engine.supervised import SupervisedTrainer
-        from artray.models.classifiers import classifier
 
-        self._config, self._examples = training.config, training.examples
+        self._told, self._config, self._examples = training, training.config, training.examples
         self._refit = Refit.of(training.out) if training.refit else None
-        self._baseline, self._out, self._source = training.baseline, training.out, training.source
+        self._baseline = training.baseline
         self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
         config, examples = training.config, training.examples
         self._inputs = examples.inputs
@@ -171,24 +219,13 @@ class _Run:
             self._weights = (examples.targets @ weights).astype(np.float32)
         self._small = minority(examples.targets, self._training)
 
-        def build() -> keras.Model:
-            return classifier(
-                config.model.name,
-                examples.shape,
-                len(examples.classes),
-                config.model.settings(),
-                standardize=training.standardize,
-                widths=examples.widths,
-            )
-
         def trainable(model: keras.Model) -> list[Any]:
             self._freezing = Freezing(model, config.freeze, config.unfreeze)
             return self._freezing.ever_trainable()
 
         keras.utils.set_random_seed(config.seed)
-        self._build = build
         self._trainer = SupervisedTrainer(
-            build,
+            training.network,
             partial(optimizer, config.optimizer),
             loss,
             trainable=trainable,
@@ -310,9 +347,9 @@ class _Run:
 
     def _give_up(self, what: str) -> None:
         position = self._position
-        kept = f"; {self._out}/_training keeps the weights of epoch {position.epoch}" if position.epoch else ""
+        kept = f"; {self._told.out}/_training keeps the weights of epoch {position.epoch}" if position.epoch else ""
         if position.epoch and position.step:  # the weights are spoiled: keep what the last checkpoint holds
-            kept = f"; {self._out}/_training keeps the last checkpoint"
+            kept = f"; {self._told.out}/_training keeps the last checkpoint"
         raise ArtrayError(
             f"the {what} is no longer a number in epoch {position.epoch + 1}: try a smaller learning rate, "
             f"clip_norm or warmup_epochs{kept}"
@@ -349,39 +386,32 @@ class _Run:
         evaluation, predictions = evaluation_of(
             examples, logits, temperature, task=config.task, labels=config.labels, baseline=self._baseline
         )
-        self._write(temperature, evaluation, predictions, self._position.history, {"best_epoch": best["epoch"]})
+        self._told.write(
+            self._learned(),
+            temperature,
+            evaluation=evaluation,
+            predictions=predictions,
+            history=self._position.history,
+            best_epoch=best["epoch"],
+        )
 
     def _finish_refit(self, refit: Refit) -> None:
         with self._trainer.averaged():
             if self._rank == 0:
-                metrics = {"best_epoch": refit.epochs, "finalized": True}
-                self._write(refit.temperature, refit.evaluation, refit.predictions, refit.history, metrics)
+                self._told.write(
+                    self._learned(),
+                    refit.temperature,
+                    evaluation=refit.evaluation,
+                    predictions=refit.predictions,
+                    history=refit.history,
+                    best_epoch=refit.epochs,
+                )
 
-    def _write(
-        self,
-        temperature: float,
-        evaluation: dict[str, Any],
-        predictions: pa.Table,
-        history: list[dict[str, Any]],
-        metrics: dict[str, Any],
-    ) -> None:
-        from artray.models.classifiers import calibrated
-
-        config = self._config
-        plain = self._build()  # outside the strategy, in float32: a model of ordinary variables
+    def _learned(self) -> Any:
+        """The model outside the strategy, in float32: of ordinary variables."""
+        plain = self._told.network()
         plain.set_weights([variable.numpy() for variable in self._trainer.model.weights])
-        write_bundle(
-            self._out,
-            model=calibrated(plain, temperature, config.multilabel, config.test_time_flip),
-            temperature=temperature,
-            config=config,
-            examples=self._examples,
-            source=self._source,
-            evaluation=evaluation,
-            predictions=predictions,
-            history=history,
-            metrics=metrics,
-        )
+        return plain
 
     def _restore(self) -> _Position:
         """Where the run's last checkpoint was taken; its weights are put back."""

@@ -156,6 +156,54 @@ def search(options: SearchOptions) -> Counts:
         InputError: The config, the grid or the data can't be used.
         ArtrayError: Not one trial could be trained.
     """
+    return searches([options], options.out)[0]
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What a search is to do: its settings, and the trials of each."""
+
+    options: SearchOptions
+    settings: list[Setting]
+    trials: list[list[_Trial]]
+
+    @property
+    def by_run(self) -> dict[Location, _Trial]:
+        """Its trials by their place."""
+        return {trial.run: trial for trials in self.trials for trial in trials}
+
+
+def searches(several: Sequence[SearchOptions], shared: Location) -> list[Counts]:
+    """Several searches, each as `search` does it, whose trials share processes.
+
+    Args:
+        several: They differ in their data, place and settings only.
+        shared: Pictures are decoded below this place.
+
+    Raises:
+        InputError: As `search`.
+        ArtrayError: Likewise.
+    """
+    sources: list[str] = []
+    planned = [_planned(options, sources) for options in several]
+    trials = {run: trial for item in planned for run, trial in item.by_run.items()}
+    todo = [trial for run, trial in trials.items() if not (run / BUNDLE).exists()]
+    combinations = sum(len(item.settings) for item in planned)
+    console.say(f"{combinations} combinations, {len(trials)} trials; {len(trials) - len(todo)} done before")
+    together = several[0].model_copy(
+        update={
+            "data": [uri for options in several for uri in options.data],
+            "features": [uri for options in several for uri in options.features],
+            "out": shared,
+        }
+    )
+    failed = _train(together, todo, sources) if todo else {}
+    remove_examples(shared)
+    return [_told(item, failed) for item in planned]
+
+
+def _planned(options: SearchOptions, sources: list[str]) -> _Search:
+    """Check what a search is asked for; its data's digests are put with those of the others."""
     settings = settings_of(options)
     if options.features and len(options.features) != len(options.data):
         raise InputError(
@@ -168,25 +216,31 @@ def search(options: SearchOptions) -> Counts:
     tables = [uri.dataset() for uri in options.data]
     if found := labels_found(settings[0].configs[0], tables[0].schema):
         settings = settings_of(options.model_copy(update={"set": options.set | found}))
-    sources = [dataset_digest(table) for table in tables]
-
-    def trials_of(setting: Setting) -> list[_Trial]:
-        return [
-            _Trial(config, data, _run(out, config, source))
-            for data, source in enumerate(sources)
+    first = len(sources)
+    sources += [dataset_digest(table) for table in tables]
+    trials = [
+        [
+            _Trial(config, first + data, _run(out, config, source))
+            for data, source in enumerate(sources[first:])
             for config in setting.configs
         ]
+        for setting in settings
+    ]
+    return _Search(options, settings, trials)
 
-    trials = {trial.run: trial for item in settings for trial in trials_of(item)}
-    todo = [trial for run, trial in trials.items() if not (run / BUNDLE).exists()]
-    console.say(f"{len(settings)} combinations, {len(trials)} trials; {len(trials) - len(todo)} done before")
-    failed = _train(options, todo, sources) if todo else {}
-    remove_examples(out)
+
+def _told(done: _Search, failed: Mapping[Location, str]) -> Counts:
+    """Write a search's tables, and show them."""
+    options, settings, trials, out = done.options, done.settings, done.by_run, done.options.out
     trained = [run for run in trials if run not in failed]
+    lost = [run for run in trials if run in failed]
     if not trained:
-        raise ArtrayError(f"not one of {len(trials)} trials could be trained: {next(iter(failed.values()))}")
+        raise ArtrayError(f"not one of {len(trials)} trials could be trained: {failed[lost[0]]}")
     evaluations = {run: read_evaluation(run) for run in trained}
-    rows = [_row(item, [trial.run for trial in trials_of(item)], evaluations, failed) for item in settings]
+    rows = [
+        _row(item, [trial.run for trial in own], evaluations, failed)
+        for item, own in zip(settings, done.trials, strict=True)
+    ]
     rows.sort(key=lambda row: _rank(row, options.metric))
     if not options.show_test:
         for row in rows[1:]:
@@ -201,7 +255,7 @@ def search(options: SearchOptions) -> Counts:
     return {
         "rows": len(trials),
         "ok": len(trained),
-        "failed": len(failed),
+        "failed": len(lost),
         "out": str(out),
         "best": {name: best[name] for name in settings[0].values},
         "best_run": str(winner),

@@ -259,6 +259,7 @@ def _group(options: TrainOptions, config: TrainConfig, out: Location, source: st
         workers=options.workers,
         gpus=options.gpus_per_worker,
         out=out,
+        # As `ClassifierTraining.name` of the first: from when each fit was a run of its own, and left checkpoints.
         name=digest(config.model_dump_json().encode(), source.encode(), str(False).encode()),
         title=config.task,
         note=partial(_note, monitor=config.monitor),

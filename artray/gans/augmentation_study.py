@@ -21,7 +21,7 @@ from artray.bundles.classifier import read_evaluation
 from artray.bundles.generator import load_generator_bundle
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import metric
-from artray.classifiers.search import SearchOptions, search
+from artray.classifiers.search import SearchOptions, searches
 from artray.errors import InputError
 from artray.features.specs import trusted_spec
 from artray.features.station import compute_features
@@ -108,12 +108,11 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         console.heading("its pictures")
         sample(generator, generated, max(counts), shares=class_counts(works, bundle), overwrite=True)
         table = _as_data(options, config, generated)
-    rows = []
+    asked = []
     for share, count in zip(options.shares, counts, strict=True):
-        console.heading(f"{share:g} %: {count} generated works beside {len(works)} of the training part")
         data = out / "data" / f"{share:g}"
         _write_data(options, config, None if table is None else table.slice(0, count), data)
-        searched = search(
+        asked.append(
             SearchOptions(
                 config=options.config,
                 data=[data],
@@ -125,7 +124,12 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
                 gpus_per_worker=options.gpus_per_worker,
             )
         )
-        rows.append({"share": share, "generated": count, **_metrics(Location(searched["out"]))})
+    told = ", ".join(f"{count} ({share:g} %)" for share, count in zip(options.shares, counts, strict=True))
+    console.heading(f"the classifiers, with {told} generated works beside {len(works)} of the training part")
+    rows = [
+        {"share": share, "generated": count, **_metrics(Location(searched["out"]))}
+        for share, count, searched in zip(options.shares, counts, searches(asked, out / "classifiers"), strict=True)
+    ]
     results = {"works": len(works), "seeds": options.seeds, "generator": bundle.model_id, "rows": rows}
     (out / RESULTS).write_json(results)
     _show(rows, len(works), len(options.seeds))

@@ -1,5 +1,7 @@
 """Several generators side by side: architectures, losses or any other setting, trained one after the other.
 
+All are trained by the same workers, which load TensorFlow once, and from pictures that are decoded once.
+
 All are judged by as many pictures against the same works, whose embeddings are made once. Each bundle is below
 `OUT/runs/`: run again, a comparison does what is missing. `results.parquet` and `results.csv` hold a row a generator:
 the settings, the scores (see `scores`), `seconds` of training, `run`, and `error` where training failed.
@@ -25,7 +27,7 @@ from artray.gans.config import read_config
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sampling import EMBEDDED
 from artray.gans.scores import CANDIDATES, HEADER, METRICS, cells, heading, score
-from artray.gans.station import GanOptions, train_gan
+from artray.gans.station import GanOptions, train_gans
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_scratch
 
@@ -75,11 +77,28 @@ def compare_gans(options: ComparisonOptions) -> Counts:
     refuse_other_job(out, "comparison")
     out.ensure_writable()
     runs = _runs(options, out)
+    titles = [", ".join(f"{key}={value}" for key, value in run.values.items()) for run in runs]
+    failed = train_gans(
+        [
+            (
+                title,
+                GanOptions(
+                    config=run.config,
+                    data=options.data,
+                    out=run.out,
+                    set=run.changes,
+                    workers=options.workers,
+                    gpus_per_worker=options.gpus_per_worker,
+                ),
+            )
+            for title, run in zip(titles, runs, strict=True)
+        ],
+        out,
+    )
     rows = []
-    for number, run in enumerate(runs, 1):
-        told = ", ".join(f"{key}={value}" for key, value in run.values.items())
-        console.heading(f"{number} of {len(runs)}  {told}")
-        rows.append(_row(options, run, out / _WORKS / str(run.size)))
+    for number, (title, run) in enumerate(zip(titles, runs, strict=True), 1):
+        console.heading(f"{number} of {len(runs)}  {title}")
+        rows.append(_row(options, run, failed.get(run.out), out / _WORKS / str(run.size)))
     trained = [row for row in rows if not row["error"]]
     if not trained:
         raise ArtrayError(f"not one of {len(rows)} could be trained: {rows[0]['error']}")
@@ -122,23 +141,12 @@ def _runs(options: ComparisonOptions, out: Location) -> list[_Run]:
     return runs
 
 
-def _row(options: ComparisonOptions, run: _Run, works: Location) -> dict[str, Any]:
+def _row(options: ComparisonOptions, run: _Run, error: str | None, works: Location) -> dict[str, Any]:
     row: dict[str, Any] = dict(run.values)
-    try:
-        train_gan(
-            GanOptions(
-                config=run.config,
-                data=options.data,
-                out=run.out,
-                set=run.changes,
-                workers=options.workers,
-                gpus_per_worker=options.gpus_per_worker,
-            )
-        )
-    except ArtrayError as error:  # of some losses that is an answer too
+    if error is not None:  # of some losses that is an answer too
         console.say(f"failed: {error}")
         names = (*METRICS[:2], "kid_error", *METRICS[2:], "epochs", "seconds")
-        return {**row, **dict.fromkeys(names), "run": str(run.out), "error": str(error)}
+        return {**row, **dict.fromkeys(names), "run": str(run.out), "error": error}
     scores = score(run.out, options.data, options.samples, works=works)
     latent_strips(run.out)
     history = read_history(run.out)

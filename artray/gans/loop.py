@@ -42,6 +42,7 @@ class GanTraining:
         out: Where the bundle goes.
         source: Fingerprint of the data set.
         summaries: Folder or prefix for TensorBoard's logs, None for none.
+        title: What tells it from the others of its group, beside the progress bar; empty: it is alone.
     """
 
     config: GanConfig
@@ -49,16 +50,12 @@ class GanTraining:
     out: Location
     source: str
     summaries: Location | None = None
+    title: str = ""
 
     @property
     def name(self) -> str:
         """It finds the checkpoints of an interrupted run."""
         return digest(self.config.model_dump_json().encode(), self.source.encode())
-
-    @property
-    def title(self) -> str:
-        """Nothing: the progress bar names the model."""
-        return ""
 
     @property
     def length(self) -> int:
@@ -108,6 +105,7 @@ class _Run:
         from artray.models.gans import discriminator, generator
 
         self._out, self._config, self._pictures = training.out, training.config, training.pictures
+        self._grouped = bool(training.title)
         self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
         self._names = METRICS
         config, pictures = training.config, training.pictures
@@ -243,6 +241,8 @@ class _Run:
         position, kept = self._position, ""
         if position.epoch:
             kept = f"; {self._out}/{TRAINING} keeps the last checkpoint, samples/ the pictures until then"
+            if self._grouped:  # where the next one's checkpoints take its place
+                kept = f"; {self._out}/samples/ keeps the pictures until then"
         raise ArtrayError(
             f"the {whose}'s loss is no longer a number in epoch {position.epoch + 1}: try a smaller learning rate, or "
             f"another loss{kept}"

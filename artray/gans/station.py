@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -20,12 +21,13 @@ from artray.engine.worker_group import (
     join_cluster,
     remove_checkpoints,
 )
-from artray.gans.config import read_config
+from artray.errors import ArtrayError
+from artray.gans.config import GanConfig, read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import GanTraining
 from artray.gans.sampling import EMBEDDED, WRITTEN
 from artray.job import Counts, Options
-from artray.storage import Location, dataset_digest, keep_apart, refuse_other_job, remove_written
+from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
 
 # The bundle's own file first: a folder without it holds no bundle, whatever else is left where the job is killed.
 _WRITTEN = (
@@ -112,6 +114,83 @@ def train_gan(options: GanOptions) -> Counts:
     remove_checkpoints(out)
     remove_examples(out)
     return _summary(out)
+
+
+def train_gans(several: Sequence[tuple[str, GanOptions]], shared: Location) -> dict[Location, str]:
+    """Train what is not trained yet of several GANs, in one group of workers: each is what it would be alone.
+
+    Args:
+        several: Each with what it is called beside the progress bar. Their data and workers are the same.
+        shared: Checkpoints and decoded pictures lie below this place until all is done.
+
+    Returns:
+        Why those failed that did, by their place.
+
+    Raises:
+        InputError: The cluster can't do it.
+    """
+    first = several[0][1]
+    source = dataset_digest(first.data.dataset())
+    failed: dict[Location, str] = {}
+    todo: list[tuple[str, GanConfig, Location]] = []
+    for title, options in several:
+        config = read_config(options.config, options.set | told(options.precision, options.compile))
+        try:
+            refuse_other_job(options.out, "generator")
+            same = partial(made_from, config=config, source=source)
+            found = earlier_bundle(options.out, load_generator_bundle, same, file=BUNDLE, network=None, overwrite=False)
+        except ArtrayError as error:
+            failed[options.out] = str(error)
+        else:
+            if found is None:
+                todo.append((title, config, options.out))
+    if not todo:
+        return failed
+    join_cluster(first.workers, first.gpus_per_worker, first.data, shared)
+    console.say(f"reading pictures from {first.data}")
+    sets = {_pictures_of(config) for _, config, _ in todo}
+    cache = cache_of(first.cache, shared, [first.data], first.in_memory / len(sets))
+    read: dict[str, Pictures] = {}
+    trainings: list[GanTraining] = []
+    for title, config, out in todo:
+        key = _pictures_of(config)
+        try:
+            if key not in read:
+                read[key] = load_pictures(config, first.data, cache)
+                _show(read[key])
+        except ArtrayError as error:
+            failed[out] = str(error)
+            continue
+        trainings.append(GanTraining(config=config, pictures=read[key], out=out, source=source, title=title))
+    group = WorkerGroup(
+        workers=first.workers,
+        gpus=first.gpus_per_worker,
+        out=shared,
+        name=digest(source.encode()),  # whatever was done before, or comes later
+        title="GANs",
+        note=_note,
+    )
+    while trainings:
+        try:
+            group.run(trainings)
+            break
+        except ArtrayError as error:
+            done = [training.is_done() for training in trainings]
+            if all(done):
+                raise
+            lost = trainings[done.index(False)]  # one follows the other
+            failed[lost.out] = str(error)
+            console.say(f"{lost.title} failed: {error}")
+            trainings = trainings[done.index(False) + 1 :]
+    if not failed:  # else the same command may go on
+        remove_checkpoints(shared)
+        remove_examples(shared)
+    return failed
+
+
+def _pictures_of(config: GanConfig) -> str:
+    """By what of a config its pictures, and whether they are enough, are the same."""
+    return config.model_dump_json(include={"input", "size", "target", "classes", "batch_size"})
 
 
 def _show(pictures: Pictures) -> None:

@@ -32,6 +32,11 @@ def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) 
             model.save(file)
             shas[name] = digest(file.read_bytes())
             (Location.parse(uri) / name).write_bytes(file.read_bytes())
+    return write_description(uri, classes, shas, **changes)
+
+
+def write_description(uri: str, classes: list[str], shas: dict[str, str], **changes: Any) -> GeneratorBundle:
+    """What a bundle says of its networks, without these; `changes` are fields of `generator.json`."""
     values = {
         "model_id": "untrained",
         "config": {"target": "style" if classes else None},

@@ -29,7 +29,7 @@ class Steps:
         self.searched: list[Any] = []
         self.serial = serial
         monkeypatch.setattr(augmenting, "train_gan", self.train_gan)
-        monkeypatch.setattr(augmenting, "search", self.search)
+        monkeypatch.setattr(augmenting, "searches", self.searches)
         monkeypatch.setattr(augmenting, "compute_features", self.compute_features)
 
     def train_gan(self, options: Any) -> None:
@@ -44,6 +44,10 @@ class Steps:
         table = table.append_column("status", pa.array(["ok"] * len(table)))
         table = table.append_column("embedding", list_column(values))
         (out / "part-0.parquet").write_table(table)
+
+    def searches(self, several: list[Any], shared: Location) -> list[dict[str, str]]:
+        assert all(str(options.out).startswith(f"{shared}/") for options in several)
+        return [self.search(options) for options in several]
 
     def search(self, options: Any) -> dict[str, str]:
         self.searched.append(options)

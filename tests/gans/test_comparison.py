@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from artray.errors import ArtrayError, InputError
-from artray.gans import comparison, scores
+from artray.gans import comparison, embeddings
 from artray.gans.comparison import ComparisonOptions, compare_gans, trained_runs
 from artray.storage import Location
 from tests.gans.bundles import write_generator
@@ -20,26 +20,31 @@ __all__ = ["collection"]  # a fixture
 
 
 class Trainer:
-    """In the place of train_gan."""
+    """In the place of train_gans."""
 
     def __init__(self, fails: str = ""):
         self.trained: list[dict[str, str]] = []
         self._fails = fails
 
-    def __call__(self, options: Any) -> None:
+    def __call__(self, several: list[tuple[str, Any]], shared: Location) -> dict[Location, str]:
+        failed = {options.out: self._train(options) for _, options in several}
+        return {out: error for out, error in failed.items() if error}
+
+    def _train(self, options: Any) -> str | None:
         if (Location.parse(options.out) / "generator.json").exists():
-            return
+            return None
         self.trained.append(options.set)
         if options.set["loss.name"] == json.dumps(self._fails):
-            raise ArtrayError("the generator's loss is no longer a number")
+            return "the generator's loss is no longer a number"
         write_generator(options.out, distribution="uniform")
         history = [{"epoch": number, "seconds": 60.0} for number in (1, 2)]
         (Location.parse(options.out) / "history.json").write_bytes(json.dumps(history).encode())
+        return None
 
 
 @pytest.fixture
 def serial(monkeypatch: pytest.MonkeyPatch) -> Serial:
-    monkeypatch.setattr(scores, "_Embedder", Colours)
+    monkeypatch.setattr(embeddings, "_Embedder", Colours)
     return Serial(monkeypatch)
 
 
@@ -55,7 +60,7 @@ def test_a_table_of_losses(
     collection: str, tmp_path: Path, serial: Serial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainer = Trainer(fails="wgan")
-    monkeypatch.setattr(comparison, "train_gan", trainer)
+    monkeypatch.setattr(comparison, "train_gans", trainer)
     counts = compare_gans(options(collection, tmp_path))
     assert (counts["rows"], counts["ok"], counts["failed"]) == (3, 2, 1)
     assert [changes["loss.name"] for changes in trainer.trained] == ['"ns"', '"wgan"', '"hinge"']
@@ -88,7 +93,7 @@ def test_a_table_of_losses(
 def test_all_failing_is_an_error(
     collection: str, tmp_path: Path, serial: Serial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "train_gan", Trainer(fails="ns"))
+    monkeypatch.setattr(comparison, "train_gans", Trainer(fails="ns"))
     with pytest.raises(ArtrayError, match="not one of 1 could be trained: the generator's loss"):
         compare_gans(options(collection, tmp_path, grid={"loss.name": "ns"}))
 
@@ -97,7 +102,7 @@ def test_a_wrong_key_is_said_before_anything_is_trained(
     collection: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer()
-    monkeypatch.setattr(comparison, "train_gan", trainer)
+    monkeypatch.setattr(comparison, "train_gans", trainer)
     with pytest.raises(InputError, match="loss"):
         compare_gans(options(collection, tmp_path, grid={"loss.name": "ns,perceptual"}))
     assert not trainer.trained

@@ -16,7 +16,7 @@ from artray.errors import ArtrayError, InputError
 from artray.gans.config import GanConfig, read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.latents import draw_latents
-from artray.gans.station import GanOptions, train_gan
+from artray.gans.station import GanOptions, train_gan, train_gans
 from artray.storage import Location
 from tests.integration.conftest import trainings_in_process
 from tests.tools.kill_training import killing_a_worker
@@ -160,3 +160,21 @@ def test_one_picture_is_too_few_and_without_parts_all_are_learned(manifest: str,
     assert np.array_equal(grey[..., 0], grey[..., 2])
     with pytest.raises(InputError, match=r"has one picture to learn from, fewer than a batch \(batch_size: 8\)"):
         read(config, f"{tmp_path}/one", tmp_path)
+
+
+def test_several_in_one_group_are_each_what_they_are_alone(in_process: None, manifest: str, tmp_path: Path) -> None:
+    """Float by float: the workers forget one before the next."""
+    changes = {**SMALL, "epochs": "1"}
+    asked = [
+        (loss, GanOptions(config=CONFIG, data=manifest, out=str(tmp_path / loss), set={**changes, "loss.name": loss}))
+        for loss in ("lsgan", "hinge")
+    ]
+    assert train_gans(asked, Location.parse(tmp_path / "shared")) == {}
+    assert not (tmp_path / "shared" / "_training").exists()
+    train_gan(asked[1][1].model_copy(update={"out": Location.parse(tmp_path / "alone")}))
+    networks = []
+    for name in ("hinge", "alone"):
+        place = Location.parse(tmp_path / name)
+        networks.append(load_generator(place, load_generator_bundle(place)).get_weights())
+    for one, other in zip(*networks, strict=True):
+        assert np.array_equal(one, other)
