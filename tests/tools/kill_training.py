@@ -213,7 +213,7 @@ class Run:
             found = train_workers(self.process.pid)
             if set(found) - before:
                 return found
-            time.sleep(0.05)
+            time.sleep(0.3)  # looking through /proc takes time
         return []
 
     def checkpoints(self) -> set[str]:
@@ -224,7 +224,7 @@ class Run:
         while self.process.poll() is None and time.monotonic() - self.started < self._limit:
             if self.checkpoints() - before:
                 break
-            time.sleep(0.05)
+            time.sleep(0.1)
         return self.checkpoints()
 
     def _again(self) -> bool:
