@@ -60,9 +60,9 @@ class Source:
     @cached_property
     def saved_model(self) -> str:
         """A folder with the model as SavedModel."""
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "saved_model"
-        self.model.export(str(folder), format="tf_saved_model", verbose=False)
-        return str(folder)
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
+        _write_saved_model(self, Path(folder))
+        return folder
 
 
 class Form(NamedTuple):
@@ -84,7 +84,18 @@ class Form(NamedTuple):
 
 
 def _write_saved_model(source: Source, folder: Path) -> None:
-    source.model.export(str(folder), format="tf_saved_model", verbose=False)
+    import tensorflow as tf
+
+    model, given = source.model, source.model.inputs[0]
+
+    def serve(inputs: Any) -> Any:
+        return model(inputs, training=False)
+
+    # Keras' own `export` writes each weight twice.
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    module.serve = tf.function(serve, input_signature=[tf.TensorSpec(given.shape, given.dtype, given.name)])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
 
 
 def _load_saved_model(folder: Path) -> Runner:

@@ -1,5 +1,6 @@
 """Each form gives the model's scores: float ones to four digits, 8-bit ones the same labels."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def test_a_form_gives_the_models_scores(model: keras.Model, source: Source, tmp_
         pytest.importorskip(module)
     FORMS[name].write(source, tmp_path)
     run = FORMS[name].load(tmp_path)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert all(
+        any(re.fullmatch(known, file.relative_to(tmp_path).as_posix()) for known in FORMS[name].files) for file in files
+    )
+    if name == "saved_model":  # no weight twice
+        (weights,) = (file for file in files if "variables.data" in file.name)
+        assert weights.stat().st_size < 1.2 * 4 * model.count_params() + 3000
     expected = model.predict_on_batch(X)
     found = np.concatenate([run(X[:16]), run(X[16:])])  # any number of inputs
     assert found.shape == expected.shape

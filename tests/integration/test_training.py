@@ -28,7 +28,8 @@ def test_neither_two_workers_nor_a_killed_one_change_the_result(features: str, t
 
     One of the two is killed after the first checkpoint, in the middle of an epoch.
     """
-    changes = {"epochs": "4", "batch_size": "7", "checkpoint_steps": "2", "ema": "0.9"}
+    pruning = "{target: 0.5, skip_last: false, end: 0.6, every: 2}"
+    changes = {"epochs": "4", "batch_size": "7", "checkpoint_steps": "2", "ema": "0.9", "pruning": pruning}
     out = tmp_path / "2"
     with killing_a_worker(out):
         result = run(features, out, 2, **changes)
@@ -40,6 +41,10 @@ def test_neither_two_workers_nor_a_killed_one_change_the_result(features: str, t
     with pytest.raises(InputError, match="--overwrite"):
         run(features, out, 2, **{**changes, "epochs": "2"})
     assert (out / "model.keras").stat().st_mtime_ns == written
+    bundle = load_bundle(Location.parse(out))
+    assert bundle.metrics["sparsity"]["layers"] == {"logits": 0.5}  # of the averages too, which the bundle holds
+    assert bundle.metrics["best_epoch"] >= 3  # before, it was not sparse enough
+    assert result["sparsity"] == 0.5
 
     with trainings_in_process():
         run(features, tmp_path / "1", 1, **changes)
