@@ -116,10 +116,7 @@ def _spreads(model: Any) -> list[float]:
     waves = np.fft.rfft2(chance.standard_normal((3, side, side))) / frequency  # a random phase, and 1/f
     picture = np.fft.irfft2(waves, (side, side)).transpose(1, 2, 0)
     picture = np.clip(127.5 + 55 * picture / picture.std(), 0, 255).astype(np.float32)
-    return [
-        _SOFTNESS * max(float(np.std(ops.convert_to_numpy(one))), 1e-3)
-        for one in model([picture[None]], training=False)
-    ]
+    return [_SOFTNESS * max(float(np.std(np.asarray(one))), 1e-3) for one in model([picture[None]], training=False)]
 
 
 def softened(maps: Any, temperature: float = 1.0) -> Any:
@@ -187,5 +184,5 @@ def total_variation(pictures: Any) -> Any:
 
 def flat_grams(maps: Sequence[Any]) -> npt.NDArray[np.float32]:
     """The Gram matrices of all layers in a row, (n, numbers)."""
-    matrices = [ops.convert_to_numpy(gram(one)) for one in maps]
+    matrices = [np.asarray(gram(one)) for one in maps]
     return np.concatenate([one.reshape(len(one), -1) for one in matrices], axis=1)

@@ -151,14 +151,14 @@ def transfer_style(options: TransferOptions) -> Counts:
     made, passed = transfer(rows, out, arguments)
     label = (wanted.column, wanted.value) if wanted and wanted.column and wanted.value else None
     (out / TRANSFERS).write_table(made)
+    _refuse_nothing(made)
     (out / MANIFEST / FILE).write_table(manifest_of(rows, made, out, generator=generator, label=label))
     run = {"job": _JOB, "artray": artray.__version__}
     (out / MANIFEST / RUN).write_json(run)  # whose it is; without arguments, as it is not done
-    _refuse_nothing(made)
     classified = _classified(options, wanted) if options.judge is not None else None
     scores = scores_of(made, options.strength, judge=judge, classified=classified)
     (out / SCORES).write_json(scores)
-    page = _page(options, wanted, made, scores, works, generator)
+    page = _page(options, wanted, made, scores, works=works, generator=generator)
     counts = {
         "rows": len(made),
         "ok": passed["ok"],
@@ -298,7 +298,13 @@ def _classified(options: TransferOptions, wanted: Wanted | None) -> Classified:
 
 
 def _page(
-    options: TransferOptions, wanted: Wanted | None, made: Any, scores: Mapping[str, Any], works: int, generator: str
+    options: TransferOptions,
+    wanted: Wanted | None,
+    made: Any,
+    scores: Mapping[str, Any],
+    *,
+    works: int,
+    generator: str,
 ) -> Location:
     content = options.content.dataset().to_table(columns=["object_id", "image_uri"]).to_pydict()
     originals = dict(zip(content["object_id"], content["image_uri"], strict=True))

@@ -1,0 +1,123 @@
+"""Stylizers: their configs, their step, and painting by them."""
+
+import numpy as np
+import pytest
+
+from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.stylizer import StylizerBundle, load_stylizer_bundle, save_stylizer_bundle
+from artray.engine.perceptual import PerceptualTrainer
+from artray.errors import InputError
+from artray.images.decoding import DECODE_VERSION
+from artray.models.style import flat_grams, style_network
+from artray.models.stylizer import StylizerLosses, stylizer
+from artray.storage import Location, digest
+from artray.style_transfer.config import read_config
+from artray.style_transfer.feed_forward import Stylizer, style_of
+from artray.style_transfer.optimizing import unflattened
+from artray.style_transfer.training import TrainStyleOptions, train_style
+from tests.style_transfer.making import spots, stripes, write_manifest, write_network
+
+STYLES = ["spots", "stripes"]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return write_network(tmp_path_factory.mktemp("network") / "tiny.keras")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    model = stylizer(2, width=4, blocks=1)
+    file, out = keras_file(model), Location.parse(tmp_path_factory.mktemp("bundle"))
+    about = StylizerBundle(
+        model_id="johnson-test", config={}, size=32, styles=STYLES, stylizer_sha=digest(file), data={}, metrics={},
+        decode_version=DECODE_VERSION, versions=versions(), created_at="2026",
+    )  # fmt: skip
+    save_stylizer_bundle(out, about, file, [])
+    return out
+
+
+def test_training_lowers_the_losses_and_leaves_the_judge_alone(network):
+    import keras
+
+    looks = style_network(network)
+    works = (spots(32, 32, 3), stripes(32, 32, 4))
+    rows = [flat_grams(looks(work[None].astype(np.float32))[0])[0] for work in works]
+    targets = [np.stack(layer) for layer in zip(*(unflattened(row, [6, 8, 10]) for row in rows), strict=True)]
+    keras.utils.set_random_seed(0)
+    trainer = PerceptualTrainer(
+        lambda: StylizerLosses(stylizer(2, width=4, blocks=1), style_network(network), targets, (10.0, 1.0, 1.0)),
+        lambda: keras.optimizers.Adam(3e-3),
+        row_bytes=3 * 32**2,
+    )
+    pictures = np.stack([spots(32, 32, seed) for seed in range(8)])
+    asked = np.eye(2, dtype=np.float32)[np.arange(8) % 2]
+    judge = [weight.numpy() for weight in trainer.model.judge.weights]
+    batches = [np.arange(4) + 4 * (step % 2) for step in range(30)]
+    losses = np.concatenate(
+        list(
+            trainer.train(
+                lambda i: (pictures[i], asked[i], np.ones(len(i), np.float32)), batches, [3e-3] * len(batches)
+            )
+        )
+    )
+    assert losses[-4:].mean() < 0.7 * losses[:4].mean()
+    for before, after in zip(judge, trainer.model.judge.weights, strict=True):
+        assert (before == after.numpy()).all()
+    state = trainer.state()
+    assert sum(name.startswith("model/") for name in state) == len(trainer.model.variables)
+
+
+def test_a_bundles_network_paints_any_size_by_strength(bundle):
+    about = load_stylizer_bundle(bundle)
+    painter = Stylizer(bundle, about, "stripes")
+    pictures = np.stack([spots(48, 64), spots(48, 64, 2)])
+    whole, half = painter(pictures, [1.0, 1.0]), painter(pictures, [0.5, 1.0])
+    assert whole.shape == pictures.shape
+    assert (half[1] == whole[1]).all()
+    assert half[0] == pytest.approx((pictures[0].astype(float) + whole[0]) / 2, abs=1)
+
+
+def test_which_style_is_meant(bundle):
+    about = load_stylizer_bundle(bundle)
+    assert style_of(about, bundle, "spots") == style_of(about, bundle, "kind=spots") == "spots"
+    with pytest.raises(InputError, match=r"knows 2 styles: --style-class says which .spots, stripes."):
+        style_of(about, bundle, None)
+    with pytest.raises(InputError, match="has no style 'stripe'; did you mean stripes"):
+        style_of(about, bundle, "stripe")
+    assert style_of(about.model_copy(update={"styles": ["one"]}), bundle, None) == "one"
+
+
+def test_the_packaged_config():
+    config = read_config("style_lite0", {"styles": "[Cubism, Rococo]", "model.width": "16"})
+    assert (config.target, config.styles, config.model.width) == ("style", ["Cubism", "Rococo"], 16)
+    assert config.weights == (10, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"size": "66"}, "must be a multiple of 4"),
+        ({"target": "null", "styles": "[a]"}, "styles: needs a target column"),
+        ({"styles": "[a, a]"}, "one at least, each once"),
+        ({"precision": "float16"}, "bfloat16"),
+        ({"model.widht": "3"}, "unknown key; did you mean"),
+    ],
+)
+def test_what_a_config_can_not_say(changes, message):
+    with pytest.raises(InputError, match=message):
+        read_config("style_lite0", changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target": "kind", "styles": "[dots]"}, "has no work of 'dots' in 'kind' .spots, stripes."),
+        ({"target": "style"}, "has no column 'style'; it is the config's target"),
+    ],
+)
+def test_styles_that_are_not_there(tmp_path, changes, message):
+    works = write_manifest(tmp_path, {"a": spots(32, 32), "b": stripes(32, 32)}, kind=["spots", "stripes"])
+    options = {"config": "style_lite0", "data": works, "out": tmp_path / "out", "set": changes}
+    with pytest.raises(InputError, match=message):
+        train_style(TrainStyleOptions.model_validate(options))
