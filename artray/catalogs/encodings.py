@@ -43,6 +43,7 @@ _NAMES = {
     "cp1255": "Windows-1255",
     "cp1256": "Windows-1256",
     "cp1257": "Windows-1257",
+    "cp874": "Windows-874",
     "gb18030": "GB18030",
     "big5hkscs": "Big5",
     "cp932": "Shift JIS",

@@ -93,8 +93,8 @@ def without_suffix(keys: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(keys, IMAGE_SUFFIX, "")
 
 
-SIZE = r"[-_](?:[0-9]{3,5}x[0-9]{2,5}|[0-9]{2,5}x[0-9]{3,5}|scaled)$"
-"""What web systems write behind the name of a smaller copy. 30x40 is a work's size in centimetres."""
+SIZE = r"(?:[-_](?:[0-9]{3,5}x[0-9]{2,5}|[0-9]{2,5}x[0-9]{3,5}|scaled)|@[234]x)$"
+"""What web systems write behind the name of a copy of another size. 30x40 is a work's size in centimetres."""
 
 
 def without_size(keys: pa.Array) -> pa.Array:

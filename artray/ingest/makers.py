@@ -10,7 +10,9 @@ parts are names (of two words, or known from other cells), not in `Gilbert & Geo
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -45,7 +47,7 @@ _MORE_THAN_A_NAME = (
     r"[,;|()\[\]&/\r\n?:]|\s\*?[0-9]{3}|\s(?:and|und|et|y|e|en|och|og|with|mit|avec|con)\s|^\W"
     r"|\s(?:born|died|active|geboren|gestorben|tätig|né|née|nato|nacido|b\.|d\.|fl\.|c\.|ca\.|circa)\s"
     r"|\b(?:of|after|by|to|nach|naar|von|des|der|van|di|da|de|d['’]|à|a)\b|attr|formerly|doubtfully|possibly|probably"
-    r"|perhaps|zugeschrieben|werkstatt|umkreis|schule|nachfolger|nachahmer"
+    r"|perhaps|zugeschrieben|werkstatt|umkreis|schule|nachfolger|nachahmer|^[0-9]{1,2}[.)] "
 )
 _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]")
 _QUALIFIER = re.compile(
@@ -63,6 +65,10 @@ _QUALIFIER = re.compile(
     | toegeschreven\s+aan | (?:kopie\s+)?naar | (?:werkplaats|omgeving|navolger|school)\s+van
     )\s+"""
 )
+_UMLAUTS = re.compile("([aou])e")
+_LETTERS = str.maketrans({"ø": "o", "œ": "o", "æ": "a", "ł": "l", "đ": "d", "ß": "ss", "ı": "i"})
+_ROLE = re.compile(r"(?i)^\s*(?:" + "|".join(_MAKER_WORDS) + r")(?:in)?\s*:\s*")
+_NUMBERED = re.compile(r"(?:^|\s+)[0-9]{1,2}[.)]\s+(?=[^\W\d_])")  # 1. Claude Monet 2. Auguste Renoir
 # What follows a name: dates, and whatever stands after them.
 _LIFE = re.compile(
     r"(?i)[,\s]+(?:(?:born|died|active|geboren|gestorben|tätig|né|née|nato|nacido|b\.|d\.|fl\.|c\.|ca\.|circa)\s.*"
@@ -96,12 +102,24 @@ def maker_ties(
     cells = _encoded(column)
     texts: list[str] = cells.dictionary.to_pylist()
     keys = makers(texts, separator) if people else [_split(text, separator) for text in texts]
+    if people:
+        keys = [[_alike(key) for key in of_cell] for of_cell in keys]
     number = {key: len(texts) + at for at, key in enumerate(dict.fromkeys(chain.from_iterable(keys)))}
     a = np.repeat(np.arange(len(texts)), [len(of_cell) for of_cell in keys])
     b = np.array([number[key] for of_cell in keys for key in of_cell], np.int64)
     roots = join_pairs(np.arange(len(texts) + len(number)), a, b)
     codes = _codes(cells)
     return np.where(codes >= 0, np.append(roots, 0)[codes], len(roots) + np.arange(len(codes)))
+
+
+@lru_cache(maxsize=1 << 17)
+def _alike(name: str) -> str:
+    """A name as it is written without accents, and without spaces between initials: Dürer, Durer and Duerer are one."""
+    text = re.sub(r"\.\s*", ". ", name).strip()
+    if text.isascii():
+        return _UMLAUTS.sub(r"\1", text)
+    text = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return _UMLAUTS.sub(r"\1", "".join(letter for letter in text if not unicodedata.combining(letter)))
 
 
 def equal_ties(column: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
@@ -176,7 +194,13 @@ def _names(cell: str, separator: str | None) -> list[str]:
             members.extend(part for part in inside if len(_plain(part).split()) > 1)
         return " "
 
-    return [*_split(_BRACKETS.sub(take_out, cell), separator), *members]
+    cell = cell.strip()
+    if found := _BRACKETS.fullmatch(cell):  # a name that the museum has inferred
+        cell = found[1] or found[2] or cell
+    if _NUMBERED.match(cell):
+        cell = _NUMBERED.sub("|", cell)
+    parts = _split(_BRACKETS.sub(take_out, cell), separator)
+    return [*(_ROLE.sub("", part) or part for part in parts), *members]
 
 
 def _plain(name: str) -> str:

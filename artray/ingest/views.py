@@ -15,24 +15,26 @@ from artray.catalogs.name_keys import SIZE, Flags, flags, flat, last_part, norma
 _WORDS = (
     "recto|verso|front|fnt|back|bck|left|right|top|bottom|bot|side|rear|detail|details|det|overall|obverse|obv|reverse|rev"
     "|avers|revers|vorderseite|rückseite|rueckseite|seite|face|dos|devant|derrière|derriere|fronte|retro|voorkant"
-    "|achterkant|framsida|baksida|copy|web|print|full|large|small|thumb|thumbnail|hires|original|cropped"
+    "|achterkant|framsida|baksida|copy|kopie|copie|copia|web|print|full|large|small|thumb|thumbnail|hires|highres|lowres"
+    "|original|cropped|view|image|img|page|framed|unframed|frame|before|after|ir|uv|xray|raking|signature|inscription"
 )
 _MOST = 12  # views of one work by number or letter; more are a count of works
 _MOST_BY_WORD = 30
 _FEW_BASES, _MANY_EACH = 10, 8  # class1_1 to class3_10: a few names of many pictures each are classes, not works
 _MAY_BE_VIEW = (
     rf"(?i)(?:^|[ _.(/-])(?:{_WORDS})[ _-]?[0-9]{{0,2}}(?:[ _.)-]|$)"
-    r"|[_-](?:[0-9]+x[0-9]+|scaled)$"
-    r"|[0-9][^/]*(?:[ _-][0-9]{1,2}|\([0-9]{1,2}\))$|[0-9][ _-]?[a-hrv]$"
+    r"|[_-](?:[0-9]+x[0-9]+|scaled)$|@[234]x$|[0-9] ?(?:of|von|de|di|van|av) ?[0-9]"
+    r"|[0-9][^/]*(?:[ _-][pv]?[0-9]{1,2}|\([0-9]{1,2}\))$|[0-9][ _-]?[a-hrv]$"
 )
 _WITHOUT_WORD = (
     (SIZE, ""),
-    (rf"([^/])_(?:{_WORDS})$", r"\1"),
-    (rf"([0-9][^/]*)_(?:{_WORDS})_?[0-9]{{1,2}}$", r"\1"),
+    (rf"([^/])(?:_(?:{_WORDS}))+$", r"\1"),
+    (rf"([0-9][^/]*)_(?:{_WORDS})_?[0-9]{{1,3}}$", r"\1"),
+    (r"([0-9][^/]*)_[0-9]{1,2}_?(?:of|von|de|di|van|av)_?[0-9]{1,2}$", r"\1"),
     (rf"([0-9][^/]*)_(?:{_WORDS})[0-9]{{0,2}}(_[^/]*)$", r"\1\2"),
     (rf"(^|/)(?:{_WORDS})_([^/]*[0-9][^/]*)$", r"\1\2"),
 )
-_COUNTED = (r"^(?P<base>.*[0-9][^/]*)_(?P<view>[0-9]{1,2})$", r"^(?P<base>.*[0-9])_?(?P<view>[a-hrv])$")
+_COUNTED = (r"^(?P<base>.*[0-9][^/]*)_[pv]?(?P<view>[0-9]{1,2})$", r"^(?P<base>.*[0-9])_?(?P<view>[a-hrv])$")
 _YEAR = r"(?:^|/)[^0-9/]*(?:1[0-9]|20)[0-9]{2}$"  # what follows a year alone is a month or a count
 _RECTO, _VERSO = 18, 22  # r and v, as places in the alphabet
 

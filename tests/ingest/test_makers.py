@@ -38,6 +38,10 @@ KNOWN = ["Claude Monet", "Vincent van Gogh", "Ray Eames", "Charles Eames"]
         ("Claude Monet (French, 1840–1926), artist", ["claude monet"]),
         ("Claude Monet, 1840-1926", ["claude monet"]),
         ("Claude Monet, born 1840, Paris", ["claude monet"]),
+        ("[Claude Monet]", ["claude monet"]),
+        ("Painter: Claude Monet", ["claude monet"]),
+        ("Malerin: Berthe Morisot; Künstler: Claude Monet", ["berthe morisot", "claude monet"]),
+        ("1. Claude Monet 2. Auguste Renoir", ["claude monet", "auguste renoir"]),
         # These are one maker.
         ("Gilbert & George", ["gilbert & george"]),
         ("Tiffany & Co.", ["tiffany & co."]),
@@ -50,6 +54,21 @@ KNOWN = ["Claude Monet", "Vincent van Gogh", "Ray Eames", "Charles Eames"]
 )
 def test_makers_in_a_cell(cell: str, names: list[str]) -> None:
     assert makers([*KNOWN, cell])[-1] == names
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Albrecht Dürer", "Albrecht Durer"),
+        ("Albrecht Dürer", "Duerer, Albrecht"),
+        ("J. M. W. Turner", "J.M.W. Turner"),
+        ("Peder Krøyer", "Peder Kroyer"),
+    ],
+)
+def test_letters_and_spaces_make_no_other_maker(one: str, other: str) -> None:
+    ties = maker_ties(pa.array([one, other, "Albrecht Durst", "Albrecht Duerer"])).tolist()
+    assert ties[0] == ties[1]
+    assert ties[2] not in ties[:2]
 
 
 def test_commas_separate_where_names_stand_on_both_sides_of_them() -> None:

@@ -28,6 +28,12 @@ def tied(paths: list[str], numbers: list[str | None] | None = None) -> list[int]
         ["1915.500_web.jpg", "1915.500_print.tif"],
         ["recto_37.jpg", "verso_37.jpg"],
         ["w12_detail1.jpg", "w12_detail_2.jpg", "w12.jpg"],
+        ["w12-front-hires.jpg", "w12-back-hires.jpg", "w12 left side.jpg"],
+        ["w12_p1.jpg", "w12_p2.jpg"],
+        ["w12_page_001.jpg", "w12_page_002.jpg"],
+        ["w12_1of3.jpg", "w12_2of3.jpg", "w12 3 of 3.jpg"],
+        ["w12_framed.jpg", "w12_unframed.jpg", "w12 - Kopie.jpg", "w12_UV.jpg"],
+        ["w12@2x.jpg", "w12.jpg", "w12-1024x768.jpg"],
     ],
 )
 def test_views_of_one_work(paths: list[str]) -> None:
@@ -46,6 +52,7 @@ def test_views_of_one_work(paths: list[str]) -> None:
         [f"class{c}_{n}.jpg" for c in (1, 2, 3) for n in range(1, 11)],
         ["x/w0_front.jpg", "y/w0_back.jpg"],
         ["front.jpg", "back.jpg"],
+        ["sea 30x40.jpg", "sea 50x60.jpg"],
         ["37.15.jpg", "37.16.jpg"],
         ["37b.jpg", "37d.jpg"],
         ["gc-01.jpg", "gc-02.jpg"],
