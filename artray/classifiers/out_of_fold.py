@@ -41,10 +41,11 @@ class Logistic:
         blocks: What they learn from, standardised.
         dimension: How many features there are, by which penalties are scaled.
         class_weights: (classes,) how much each counts.
+        tolerance: As of `fit_logistic`.
     """
 
-    def __init__(self, blocks: Blocks, dimension: int, class_weights: Floats):
-        self._blocks, self._dimension, self._weights = blocks, dimension, class_weights
+    def __init__(self, blocks: Blocks, dimension: int, class_weights: Floats, tolerance: float = 1e-4):
+        self._blocks, self._dimension, self._weights, self._tolerance = blocks, dimension, class_weights, tolerance
         self._last: Linear | None = None
 
     def fit(self, penalty: float) -> Linear:
@@ -54,7 +55,7 @@ class Logistic:
             penalty * self._dimension,
             class_weights=self._weights,
             start=self._last,
-            tolerance=1e-4,
+            tolerance=self._tolerance,
         )
         return weights, bias - np.log(self._weights)
 
