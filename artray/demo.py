@@ -61,12 +61,12 @@ def demo(options: DemoOptions) -> Counts:
                 data=f"{out}/{data}",
                 out=model,
                 workers=options.workers,
-                set={"seed": str(seed)},
+                set={"seed": str(seed), "task": task, "target": "medium"},
             )
         )
-        for config, data, model in [
-            ("hand_or_code_head", "features", models[0]),
-            ("hand_or_code_vgg", "patches", models[1]),
+        for config, task, data, model in [
+            ("default", "hand_or_code", "features", models[0]),
+            ("hand_or_code_vgg", "hand_or_code_vgg", "patches", models[1]),
         ]
     ]
 

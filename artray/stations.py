@@ -69,7 +69,7 @@ STATIONS = {
         "TrainOptions",
         "train",
         "Train a classifier as a config says, on several workers, and evaluate it on works it never saw.",
-        "--config lite0_head --task style --data work/features --out work/model",
+        "--task style --data work/features --out work/model",
     ),
     "search": Station(
         "artray.classifiers.search",

@@ -8,7 +8,7 @@ without it is no bundle.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,9 @@ MODEL = "model.keras"
 EVALUATION = "evaluation.json"
 PREDICTIONS = "predictions.parquet"
 
+Decision: TypeAlias = Literal["likely", "balanced"]
+"""Which label is said of a work of one: the most likely, or that whose score is the largest multiple of its share."""
+
 
 class BundleClass(BaseModel):
     """One class: its label as in the catalogue, and its AAT URI where one is known."""
@@ -50,6 +53,10 @@ class Bundle(AnyBundle):
     Attributes:
         labels: How many labels a work may have, as in the config. Bundles of before say so in their config only.
         thresholds: Where it may have several: by class, from which score on it is said.
+        decision: Of one label, whether it is the most likely, or the one whose score is the largest multiple of its
+            share (balanced).
+        shares: By class, the mix of classes under which scores are probabilities: that of the training part. Bundles
+            of before don't say it.
     """
 
     task: str = Field(pattern=TASK)
@@ -60,6 +67,8 @@ class Bundle(AnyBundle):
     model_sha: str
     labels: Labels = "one"
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    decision: Decision = "likely"
+    shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +100,14 @@ class Bundle(AnyBundle):
             raise ValueError(f"thresholds: are for labels: multilabel, not {self.labels}")
         return self
 
+    @model_validator(mode="after")
+    def _shares_are_of_all_classes(self) -> Bundle:
+        if self.shares and self.shares.keys() != {item.name for item in self.classes}:
+            raise ValueError("shares: must be of all classes, and of no other")
+        if self.decision == "balanced" and (not self.shares or self.multilabel):
+            raise ValueError("decision: balanced needs the classes' shares, and works of one label")
+        return self
+
     @property
     def multilabel(self) -> bool:
         """Whether a work may have several labels, each said for itself."""
@@ -105,6 +122,13 @@ class Bundle(AnyBundle):
     def class_thresholds(self) -> npt.NDArray[np.float32]:
         """From which score on each class is said where a work may have several: (classes,)."""
         return np.array([self.thresholds.get(item.name, DECISION) for item in self.classes], np.float32)
+
+    def class_shares(self) -> npt.NDArray[np.float64] | None:
+        """The mix of classes under which scores are probabilities, (classes,) of sum 1; None where it is not known."""
+        if not self.shares:
+            return None
+        shares = np.array([self.shares[item.name] for item in self.classes], np.float64)
+        return np.asarray(shares / shares.sum())
 
 
 def load_bundle(uri: Location) -> Bundle:

@@ -1,7 +1,7 @@
 """From which score on a label is said, and when a model had better say nothing.
 
-Of a task with one label the most likely class is said; the exports call it `uncertain` below the score from which on
-labels are right as often as asked (`abstention`). A museum rather has fewer labels that it can trust, and a list of
+Of a task with one label one class is said; the exports call it `uncertain` below the score from which on labels are
+right as often as asked (`abstention`). A museum rather has fewer labels that it can trust, and a list of
 works for its curators, than all labels with an unknown share of wrong ones.
 
 Of a task with several labels each class is said from a score of its own on (`class_thresholds`); where none is, the
@@ -12,7 +12,7 @@ Whatever a model says is `uncertain` if the test part shows it no better than ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from artray.bundles.precision import likeness, lower_bound, mean_size, surely
+
 TARGET = 0.9
 """Nine of ten labels right."""
+CONFIDENCE = 0.95
+"""That at least so many are."""
 LEAST_WORKS = 20
 """Fewer validation works tell nothing of a target of nine in ten, nor do fewer works above a threshold."""
 DECISION = 0.5
@@ -29,46 +33,99 @@ DECISION = 0.5
 LEAST_EXAMPLES = 5
 """A class with fewer validation works that have it, or that don't, is said from `DECISION` on."""
 
+_LOOKS = 50  # thresholds looked at, evenly spread over the works
+_STARTS = 0.2, 0.4, 0.7  # shares of the works kept at which looking begins
+_MANY = 150  # works of which it begins at all three
 
-def abstention(right: npt.NDArray[np.bool_], scores: npt.NDArray[Any], target: float = TARGET) -> dict[str, Any] | None:
-    """The lowest threshold at which labels are right as often as asked, from works not trained on.
+
+def abstention(
+    right: npt.NDArray[np.bool_],
+    scores: npt.NDArray[Any],
+    target: float = TARGET,
+    groups: Sequence[str] | None = None,
+) -> dict[str, Any] | None:
+    """The lowest threshold at which labels are, with 95 % confidence, right as often as asked, from works not seen.
 
     Works are taken from the highest score down, those of equal score together; the threshold lies halfway between the
     last one taken and the next, so that no score rounded otherwise changes sides.
 
+    Several thresholds are looked at, so one could pass by luck. They are looked at in an order that doesn't depend on
+    what is right, from few works kept to all, and the first that fails ends it: then the confidence holds for the last
+    that has passed, however many there were (Angelopoulos et al. 2021). Of many works it is begun at three places,
+    each with a third of the error. Works of one group (an artist) that are right or wrong together count as fewer.
+
     Args:
-        right: (n,) whether the best class is the true one.
-        scores: (n,) the best class's calibrated score.
+        right: (n,) whether the label that is said is the true one.
+        scores: (n,) its calibrated score.
         target: The share of the kept labels that is to be right.
+        groups: (n,) what belongs together; default: each work stands for itself.
 
     Returns:
         JSON values: `threshold` (0 keeps every label; null where no threshold reaches the target: then every label is
         uncertain), `coverage` (the share of the works kept), `accuracy` (of the kept ones; null where there is none),
-        `target` and `n`. None where fewer than `LEAST_WORKS` works can tell.
+        `lower` (the lower end of its interval, likewise), `target`, `n` and `alike` (how alike the works of a
+        group are in being right, 0..1). None where fewer than `LEAST_WORKS` works can tell.
 
     Example:
         >>> abstention(np.arange(100) >= 20, np.linspace(0.01, 1, 100))["coverage"]
-        0.88
+        0.82
     """
     n = len(scores)
     if n < LEAST_WORKS:
         return None
+    alike, numbers = 0.0, np.arange(n)
+    if groups is not None:
+        _, numbers = np.unique(np.asarray(list(groups), dtype=str), return_inverse=True)
+        alike = likeness(right - scores.astype(float), numbers)
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order].astype(float)
-    accuracy = np.cumsum(right[order]) / np.arange(1, n + 1)
-    ends = np.append(ranked[1:] < ranked[:-1], True)  # the last of its score
-    enough = np.arange(1, n + 1) >= LEAST_WORKS
-    reached = np.flatnonzero(ends & enough & (accuracy >= target))
-    found: dict[str, Any] = {"threshold": None, "coverage": 0.0, "accuracy": None, "target": target, "n": n}
-    if len(reached):
-        last = int(reached[-1])
-        threshold = 0.0 if last == n - 1 else float((ranked[last] + ranked[last + 1]) / 2)
+    hits = np.cumsum(right[order])
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))  # the last of its score
+    looks = ends[
+        np.unique(np.searchsorted(ends, np.linspace(0, n - 1, _LOOKS + 1)[1:].astype(int)).clip(0, len(ends) - 1))
+    ]
+    starts = _STARTS if n >= _MANY else _STARTS[:1]
+    error = (1 - CONFIDENCE) / len(starts)
+    found: dict[str, Any] = {
+        "threshold": None, "coverage": 0.0, "accuracy": None, "lower": None, "target": target, "n": n,
+        "alike": round(alike, 4),
+    }  # fmt: skip
+    best, bound = -1, 0.0
+    counts = [1 + alike * (mean_size(numbers[order[: last + 1]]) - 1) for last in looks.tolist()]
+    for start in starts:
+        for last, count in zip(looks.tolist(), counts, strict=True):
+            kept = (last + 1) / count
+            # With fewer works not even all of them right would do.
+            if last + 1 < start * n or target**kept > error:
+                continue
+            if not surely(target, hits[last] / count, kept, error):
+                break
+            if last > best:
+                best, bound = last, lower_bound(hits[last] / count, kept, error)
+    if best >= 0:
+        threshold = 0.0 if best == n - 1 else float((ranked[best] + ranked[best + 1]) / 2)
         found |= {
             "threshold": threshold,
-            "coverage": round((last + 1) / n, 4),
-            "accuracy": round(float(accuracy[last]), 4),
+            "coverage": round((best + 1) / n, 4),
+            "accuracy": round(float(hits[best]) / (best + 1), 4),
+            "lower": round(bound, 4),
         }
     return found
+
+
+def abstention_told(found: Mapping[str, Any]) -> str:
+    """What `abstention` has found, as one sentence; also what a bundle of before holds, which says less."""
+    target = f"{found['target']:.0%}"
+    if found["threshold"] is None:
+        return (
+            f"{found['n']:,} works don't show a score from which on {target} of the labels are right: all are "
+            "uncertain. More labelled works, or a lower --precision-target, would change that."
+        )
+    sure = f", with 95 % confidence at least {found['lower']:.0%}" if found.get("lower") is not None else ""
+    return (
+        f"labels are certain from a score of {found['threshold']:.2f} on: {found['coverage']:.0%} of the works, of "
+        f"whose labels {found['accuracy']:.0%} are right{sure}."
+    )
 
 
 def abstention_of(predictions: pa.Table, target: float = TARGET) -> dict[str, Any] | None:
@@ -81,9 +138,11 @@ def abstention_of(predictions: pa.Table, target: float = TARGET) -> dict[str, An
     part = predictions.filter(pc.equal(predictions["part"], "validation"))
     if not pa.types.is_string(part["true"].type):  # lists: a work may have several labels
         return None
-    scores = [max(score for _, score in row) for row in part["scores"].to_pylist()]
+    rows = zip(part["label"].to_pylist(), part["scores"].to_pylist(), strict=True)
+    scores = [next(score for name, score in row if name == label) for label, row in rows]
     right = np.asarray(pc.equal(part["true"], part["label"]), bool)
-    return abstention(right, np.asarray(scores, np.float64), target)
+    groups = part["group"].to_pylist() if "group" in part.column_names else None
+    return abstention(right, np.asarray(scores, np.float64), target, groups)
 
 
 def class_thresholds(true: npt.NDArray[np.int64], scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

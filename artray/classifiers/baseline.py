@@ -1,9 +1,6 @@
-"""The simple answer that a model has to beat: logistic regression on frozen features, usually the embedding.
+"""The simple answer that a model has to beat: logistic regression on all groups of features that a table has.
 
-Its strength of regularisation is chosen on the validation part by log loss. The solver is our own because it is all of
-scikit-learn or SciPy that artray would need: multinomial (or, where a work may have several classes, one-against-rest)
-log loss has Hessian ≤ ½ XᵀX (¼ XᵀX), whatever the weights (Böhning 1992). In the coordinates of X's singular vectors
-that bound is diagonal, so a gradient step needs no line search, and one decomposition serves all regularisations.
+Classes count alike. Its strength of regularisation is chosen on the validation part by log loss.
 """
 
 from __future__ import annotations
@@ -19,6 +16,9 @@ import pyarrow.compute as pc
 
 from artray.classifiers.calibration import log_loss, sigmoid, softmax
 from artray.classifiers.examples import Examples
+from artray.classifiers.feature_inputs import all_columns
+from artray.classifiers.logistic import balanced_weights, fit_logistic
+from artray.classifiers.out_of_fold import coordinates
 from artray.errors import InputError
 from artray.features.columns import matrix
 from artray.storage import Location
@@ -26,12 +26,10 @@ from artray.storage.located_rows import read_rows
 
 Floats = npt.NDArray[np.floating[Any]]
 
-EMBEDDING = "embedding"
 PENALTIES = np.geomspace(1, 1e-5, 11)
 """Tried from strong to weak, until the validation part says enough."""
-_MOST = 16_384  # works learned from, and in memory at once: 80 MB of embeddings
-_STEPS = 500
-_TOLERANCE = 1e-9
+_MOST = 8_192  # works learned from, and in memory at once: 200 MB of style statistics
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -66,19 +64,19 @@ class Baseline:
 def fit_baseline(
     examples: Examples, features: Location | None, columns: Sequence[str], multilabel: bool = False
 ) -> Baseline | None:
-    """Logistic regression on the works' embedding, or on other columns where there is no embedding.
+    """Logistic regression on all groups of features of a table, or on some columns where it has none of them.
 
     Args:
         examples: The labelled examples; their classes and parts are the baseline's.
         features: A feature table that has all of the examples' works; None: there is none.
-        columns: What is looked at in a table without an embedding.
+        columns: What is looked at in a table without any group that `all_columns` knows.
         multilabel: A work may have several labels.
 
     Returns:
         None without features.
 
     Raises:
-        InputError: The table has neither the embedding nor the columns, or lacks some of the works.
+        InputError: The table has neither such groups nor the columns, or lacks some of the works.
     """
     if features is None:
         return None
@@ -129,8 +127,8 @@ def _some(wanted: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.int64]:
 
 
 def baseline_columns(features: Location, columns: Sequence[str]) -> list[str]:
-    """The columns of a feature table that the baseline sees: the embedding, or these where there is none."""
-    return [EMBEDDING] if EMBEDDING in features.dataset().schema.names else list(columns)
+    """The columns of a feature table that the baseline sees: all groups that it has, or these where it has none."""
+    return all_columns(features.dataset().schema.names) or list(columns)
 
 
 @dataclass(frozen=True)
@@ -178,67 +176,40 @@ def choose(
     x = np.asarray(x, np.float32)
     mean, deviation = x[training].mean(axis=0), x[training].std(axis=0)
     scale = np.where(deviation > 1e-6, deviation, 1) * x.shape[1] ** 0.5
-    model = LogisticRegression((x[training] - mean) / scale, targets[training], multilabel)
+    seen = (x[training] - mean) / scale
+    # With fewer works than features the works' own coordinates: the same classifier, in less time.
+    few = len(seen) < x.shape[1]
+    points = coordinates(seen) if few else seen
+    weighted = None if multilabel else balanced_weights(np.maximum(targets[training].sum(axis=0), 1e-6))
+    last: tuple[Floats, Floats] | None = None
     truth = (targets[validation] >= 0.5).astype(np.int64) if multilabel else targets[validation].argmax(axis=1)
     best: tuple[float, Chosen] | None = None
-    for worse, penalty in enumerate(PENALTIES.tolist()):
-        weights, bias = model.fit(penalty)
+    for number, penalty in enumerate(PENALTIES.tolist()):
+        last = fit_logistic(
+            lambda: [(points, targets[training])],
+            penalty,
+            class_weights=weighted,
+            multilabel=multilabel,
+            start=last,
+            tolerance=_TOLERANCE,
+        )
+        weights, bias = last
+        if few:
+            weights = seen.T @ np.linalg.solve(points.T, weights)
         fitted = Chosen(penalty, mean, scale, weights=weights, bias=bias, multilabel=multilabel)
-        loss = log_loss(truth, fitted.scores(x[validation]))
+        loss = _loss(truth, fitted.scores(x[validation]), weighted)
         if best is None or loss < best[0]:
-            best, last = (loss, fitted), worse
-        elif worse >= last + 2:  # along this path the validation loss falls, then rises
+            best, lowest = (loss, fitted), number
+        elif number >= lowest + 2:  # along this path the validation loss falls, then rises
             break
     assert best is not None
     return best[1]
 
 
-class LogisticRegression:
-    """Minimises mean log loss + penalty / 2 · |weights|² (the bias is free) by accelerated gradient steps.
-
-    A fit starts where the last one ended, so a path of penalties costs little more than its last.
-    """
-
-    def __init__(self, x: Floats, targets: Floats, multilabel: bool = False):
-        """Prepare for many fits to the same examples.
-
-        Args:
-            x: (n, d); columns of mean 0.
-            targets: (n, classes), 0..1; rows sum to 1 unless `multilabel`.
-            multilabel: Classes don't exclude each other.
-        """
-        n, d = x.shape
-        small = x.T @ x if d <= n else x @ x.T
-        values, vectors = np.linalg.eigh(small.astype(np.float64))
-        kept = values > max(values[-1] * 1e-7, 1e-12)
-        values, vectors = values[kept], vectors[:, kept]
-        # x @ axes = u · s of the singular value decomposition: columns are orthogonal, of squared length `values`.
-        self._axes = vectors if d <= n else x.T @ vectors / np.sqrt(values)
-        self._z = np.column_stack([x @ self._axes, np.ones(n)])
-        self._targets = np.asarray(targets, np.float64)
-        self._link = sigmoid if multilabel else softmax
-        bound = 0.25 if multilabel else 0.5
-        self._curvature = bound * np.append(values / n, 1)
-        self._solution = np.zeros((self._z.shape[1], targets.shape[1]))
-
-    def fit(self, penalty: float) -> tuple[Floats, Floats]:
-        """Weights (d, classes) and bias (classes,)."""
-        penalties = np.append(np.full(self._z.shape[1] - 1, penalty), 0)[:, None]
-        curvature = self._curvature[:, None] + penalties
-        ahead = solution = self._solution
-        momentum = 1.0
-        for _ in range(_STEPS):
-            gradient = self._z.T @ (self._link(self._z @ ahead) - self._targets) / len(self._z) + penalties * ahead
-            step = gradient / curvature
-            if (step * gradient).sum() < _TOLERANCE:
-                solution = ahead - step
-                break
-            following = ahead - step
-            grown = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-            # Momentum that points uphill is dropped (O'Donoghue & Candès 2015).
-            if (gradient * (following - solution)).sum() > 0:
-                grown, momentum = 1.0, 1.0
-            ahead = following + (momentum - 1) / grown * (following - solution)
-            solution, momentum = following, grown
-        self._solution = solution
-        return self._axes @ solution[:-1], solution[-1]
+def _loss(truth: npt.NDArray[np.int64], scores: Floats, class_weights: Floats | None) -> float:
+    """Log loss in which classes count as they did in the fit."""
+    if class_weights is None:
+        return log_loss(truth, scores)
+    counts = class_weights[truth]
+    told = np.log(np.clip(scores[np.arange(len(truth)), truth], 1e-12, 1))
+    return float(-(counts * told).sum() / counts.sum())

@@ -53,6 +53,8 @@ def write_bundle(
     data = keras_file(model)
     weights = digest(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
     ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
+    # An evaluation of before doesn't say it.
+    abstain = evaluation["abstain"] if "abstain" in evaluation else abstention_of(predictions, config.precision_target)
     bundle = Bundle(
         model_id=f"{config.task}-{weights[:12]}",
         task=config.task,
@@ -63,6 +65,8 @@ def write_bundle(
         temperature=temperature,
         labels=config.labels,
         thresholds=evaluation.get("thresholds") or {},  # an evaluation of before has none
+        decision=evaluation.get("decision") or "likely",
+        shares=evaluation.get("shares") or {},
         model_sha=digest(data),
         data={
             "fingerprint": digest("\n".join(ids).encode(), examples.targets.tobytes()),
@@ -71,7 +75,7 @@ def write_bundle(
             "source": source,
         },
         config=json.loads(config.model_dump_json()),
-        metrics={**metrics, **sparsity, "test": evaluation["levels"], "abstain": abstention_of(predictions)},
+        metrics={**metrics, **sparsity, "test": evaluation["levels"], "abstain": abstain},
         versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )

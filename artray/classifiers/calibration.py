@@ -51,15 +51,16 @@ def fit_temperature(true: Ints, logits: Floats) -> float:
     return float(grid[int(np.argmin([log_loss(true, link(logits / temperature)) for temperature in grid]))])
 
 
-def reliability(true: Ints, scores: Floats) -> dict[str, Any]:
+def reliability(true: Ints, scores: Floats, given: Ints | None = None) -> dict[str, Any]:
     """Expected calibration error over 15 bins of equal width, and the bins (Guo et al. 2017).
 
-    Of classes that exclude each other the best one's score is compared with how often it is the right one; where an
+    Of classes that exclude each other the said one's score is compared with how often it is the right one; where an
     example may have several, each score with how often the example has the class.
 
     Args:
         true: (n,) class indices, or (n, classes) zeros and ones.
         scores: (n, classes) probabilities.
+        given: (n,) the class that is said, of classes that exclude each other; default: the best.
 
     Returns:
         `ece`, 0..1, and `bins` from score 0 to 1: each `n`, mean `confidence` and `accuracy`, null where `n` is 0.
@@ -67,7 +68,8 @@ def reliability(true: Ints, scores: Floats) -> dict[str, Any]:
     if true.ndim == 2:
         confidence, right = scores.ravel(), true.ravel().astype(bool)
     else:
-        confidence, right = scores.max(axis=1), scores.argmax(axis=1) == true
+        given = scores.argmax(axis=1) if given is None else given
+        confidence, right = np.take_along_axis(scores, given[:, None], axis=1)[:, 0], given == true
     place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     number = np.bincount(place, minlength=BINS)
     filled = np.maximum(number, 1)

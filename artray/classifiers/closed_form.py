@@ -5,26 +5,33 @@ They see frozen features, take seconds, and end as the same bundle as every othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from artray.classifiers.calibration import fit_temperature, log_loss, softmax
 from artray.classifiers.config import TrainConfig
-from artray.classifiers.discriminant import SHRINKAGES, Discriminant, Floats
-from artray.classifiers.evaluation import evaluation_of, true_classes
+from artray.classifiers.evaluation import evaluation_of
 from artray.classifiers.examples import Examples
+from artray.classifiers.logistic import Blocks, Floats
 from artray.classifiers.loop import ClassifierTraining, Refit, validation_metrics
+from artray.classifiers.out_of_fold import LDA, LDA_MIDDLE, LOGISTIC, Family, Folds, Linear, class_weights_of, drawn
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.progress import Reporter
 from artray.errors import InputError
 
-CLOSED_FORM = ("lda",)
-"""Classifiers by name that are solved for."""
+CLOSED_FORM: dict[str, tuple[Family, ...]] = {
+    "lda": (LDA,),
+    "logistic": (LOGISTIC,),
+    "linear_mean": (LDA, LDA_MIDDLE, LOGISTIC),
+}
+"""Classifiers by name that are solved for, and of what they are the mean."""
 
 _BLOCK = 4096  # examples read at once
+_IN_MEMORY = 1 << 30  # bytes of features that are not read again for each step
 
 Indices = npt.NDArray[np.int64]
 
@@ -45,6 +52,8 @@ def training_class(config: TrainConfig) -> type[ClassifierTraining]:
         raise InputError(f"model.name: {name} gives a work one label; for labels: multilabel take another (lite0_head)")
     if config.pruning is not None:
         raise InputError(f"pruning: {name} is not trained by steps, so nothing can be pruned on the way; leave it out")
+    if isinstance(config.class_weights, dict):
+        raise InputError(f"class_weights: of {name} they are balanced, or none")
     return ClosedFormTraining
 
 
@@ -63,23 +72,45 @@ class ClosedFormTraining(ClassifierTraining):
 
 
 def fit(training: ClassifierTraining, reporter: Reporter) -> None:
-    """Solve, choose the shrinkage by the validation part's log loss, evaluate, and write the bundle."""
+    """Solve, choose strengths and temperature by folds, evaluate, and write the bundle.
+
+    Training and validation part are learned from: the folds tell what a validation part would. Where the config has
+    folds of its own, one of which is the validation part, that part is not touched.
+    """
     examples, config = training.examples, training.config
     refit = Refit.of(training.out) if training.refit else None
     features = _Features(training)
-    learned, validation = examples.part("train"), examples.part("validation")
-    discriminant = Discriminant(lambda: features.blocks(learned))
+    parts = ("train",) if config.folds is not None else ("train", "validation")
+    learned = np.sort(np.concatenate([examples.part(part) for part in parts]))
+    families = {
+        family: columns
+        for family in CLOSED_FORM[config.model.name]
+        if (columns := family.columns(examples.widths)) is not None
+    }
     if refit:
         found = refit.history[0]
-        weights, bias = discriminant.fit(found["shrinkage"])
-        weights, bias = weights / found["scale"], bias / found["scale"]
+        weights, bias = _solve(features, learned, families, found, config)
         temperature, evaluation, predictions = refit.temperature, refit.evaluation, refit.predictions
     else:
-        found, weights, bias = _choose(discriminant, features, validation, config.model.settings().get("shrinkage"))
+        unseen = _choose(features, learned, families, config)
+        found = unseen.found
+        weights, bias = _solve(features, learned, families, found, config)
         logits = features.logits(np.arange(len(examples.table)), weights, bias)
-        temperature = fit_temperature(true_classes(examples.targets[validation], False), logits[validation])
+        temperature = unseen.temperature
+        judged = examples
+        if config.folds is None:
+            logits[unseen.rows] = unseen.logits
+            judged = _parted(examples, learned, unseen.rows)
         evaluation, predictions = evaluation_of(
-            examples, logits, temperature, task=config.task, labels=config.labels, baseline=training.baseline
+            judged,
+            logits,
+            temperature,
+            task=config.task,
+            labels=config.labels,
+            baseline=training.baseline,
+            decision=config.decision,
+            shares=features.examples.targets[learned].astype(np.float64).mean(axis=0),
+            precision_target=config.precision_target,
         )
     reporter.epoch({**found, "seen": len(learned), "rate": float(len(learned))})
     network = training.network()
@@ -87,28 +118,82 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
     training.write(network, temperature, evaluation=evaluation, predictions=predictions, history=[found], best_epoch=1)
 
 
-def _choose(
-    discriminant: Discriminant, features: _Features, validation: Indices, shrinkage: float | None
-) -> tuple[dict[str, Any], Floats, Floats]:
-    """The classifier of the best shrinkage, or of the given one, its logits calibrated; and what was found, as JSON."""
-    targets = features.examples.targets[validation]
-    true = true_classes(targets, False)
-    best: tuple[dict[str, Any], Floats, Floats] | None = None
-    for tried in SHRINKAGES if shrinkage is None else (shrinkage,):
-        weights, bias = discriminant.fit(tried)
-        logits = features.logits(validation, weights, bias)
-        # As large as the covariance is small, and far too sure of themselves: brought near to 1 before the fine search.
-        scale = float(logits.std(axis=1).mean()) or 1.0
-        scale *= fit_temperature(true, logits / scale)
-        loss = log_loss(true, softmax(logits / scale))
-        if best is None or loss < best[0]["loss"]:
-            found = {"epoch": 1, "loss": loss, "shrinkage": tried, "scale": scale}
-            best = {**found, **validation_metrics(targets, (logits / scale).astype(np.float32))}, weights, bias
-        else:
-            break  # along this path the validation loss falls, then rises
-    assert best is not None
-    found, weights, bias = best
-    return found, weights / found["scale"], bias / found["scale"]
+@dataclass(frozen=True)
+class _Unseen:
+    """What the folds tell.
+
+    Attributes:
+        rows: The examples of which it is told.
+        logits: (rows, classes), of classifiers that have not seen them, before the last temperature.
+        temperature: The last.
+        found: Strengths, and the temperatures of the single classifiers, as JSON.
+    """
+
+    rows: Indices
+    logits: Floats
+    temperature: float
+    found: dict[str, Any]
+
+
+def _choose(features: _Features, learned: Indices, families: Mapping[Family, slice], config: TrainConfig) -> _Unseen:
+    """Strengths and temperatures by folds of some of the examples that are learned from."""
+    table = features.examples.table
+    groups = table["group" if "group" in table.column_names else "object_id"].take(learned).to_pylist()
+    chosen = drawn(groups)
+    rows = learned[chosen]
+    targets = features.examples.targets[rows].astype(np.float64)
+    weighted = config.class_weights == "balanced"
+    folds = Folds(features.matrix(rows), targets, [groups[row] for row in chosen.tolist()], weighted=weighted)
+    settings = config.model.settings()
+    scored = {
+        family.setting: folds.choose(family, columns, settings.get(family.setting))
+        for family, columns in families.items()
+    }
+    logits = np.mean([each.logits for each in scored.values()], axis=0)
+    together = folds.calibrated(0, logits)
+    strengths = {setting: each.strength for setting, each in scored.items()}
+    scales = {setting: each.temperature for setting, each in scored.items()}
+    seen = validation_metrics(
+        targets[folds.judged].astype(np.float32), together.logits[folds.judged].astype(np.float32)
+    )
+    found = {"epoch": 1, "loss": together.loss, **strengths, "scales": scales, **seen}
+    return _Unseen(rows[folds.judged], logits[folds.judged], together.temperature, found)
+
+
+def _solve(
+    features: _Features,
+    learned: Indices,
+    families: Mapping[Family, slice],
+    found: Mapping[str, Any],
+    config: TrainConfig,
+) -> Linear:
+    """The mean of the families' classifiers of the strengths that were found, each divided by its temperature."""
+    width = features.width
+    targets = features.examples.targets[learned].astype(np.float64)
+    class_weights = class_weights_of(targets, config.class_weights == "balanced")
+    blocks = features.source(learned)
+    weights, bias = np.zeros((width, targets.shape[1])), np.zeros(targets.shape[1])
+    # Bundles of before were of one family, and said its temperature as `scale`.
+    scales = found.get("scales") or {"shrinkage": found["scale"]}
+    for family, columns in families.items():
+        own = _some_columns(blocks, columns) if columns != slice(0, width) else blocks
+        each, intercept = family.prepare(own, columns.stop - columns.start, class_weights)(found[family.setting])
+        weights[columns] += each / scales[family.setting] / len(families)
+        bias += intercept / scales[family.setting] / len(families)
+    return weights, bias
+
+
+def _some_columns(blocks: Blocks, columns: slice) -> Blocks:
+    return lambda: ((x[:, columns], targets) for x, targets in blocks())
+
+
+def _parted(examples: Examples, learned: Indices, judged: Indices) -> Examples:
+    """The examples as they are evaluated: those judged by folds stand for a validation part."""
+    part = np.asarray(examples.table["part"]).astype(object)
+    part[learned] = "train"
+    part[judged] = "validation"
+    column = examples.table.column_names.index("part")
+    return replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
 
 
 class _Features:
@@ -127,10 +212,23 @@ class _Features:
         for block in blocks:
             yield block, (self._inputs.take(block) - self._mean) / self._deviation
 
-    def blocks(self, rows: Indices) -> Iterator[tuple[Floats, Floats]]:
-        """Features (rows, d) and targets (rows, classes) of some examples."""
-        for block, x in self._standardised(rows):
-            yield x, self.examples.targets[block]
+    @property
+    def width(self) -> int:
+        """How many numbers an example has."""
+        return len(self._mean)
+
+    def matrix(self, rows: Indices) -> Floats:
+        """Some examples' features, (rows, width) float32."""
+        return np.concatenate([x.astype(np.float32) for _, x in self._standardised(rows)])
+
+    def source(self, rows: Indices) -> Blocks:
+        """Features (rows, width) and targets (rows, classes), block by block, as often as asked; from memory if few."""
+        targets = self.examples.targets
+        if len(rows) * self.width * 4 <= _IN_MEMORY:
+            held = self.matrix(rows)
+            blocks = [(held[at : at + _BLOCK], targets[rows[at : at + _BLOCK]]) for at in range(0, len(rows), _BLOCK)]
+            return lambda: blocks
+        return lambda: ((x.astype(np.float32), targets[block]) for block, x in self._standardised(rows))
 
     def logits(self, rows: Indices, weights: Floats, bias: Floats) -> Floats:
         """What a linear layer says of some examples, (rows, classes)."""

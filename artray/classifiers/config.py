@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from artray import console
+from artray.bundles.classifier import Decision
 from artray.bundles.description import TASK
 from artray.catalogs.targets import Labels
 from artray.engine.arithmetic import Compile, Precision
@@ -88,7 +89,11 @@ class TrainConfig(Options):
     )
     classes: list[str] | None = Field(None, description="which labels, in order; default all of the training part")
     input: Input
-    columns: list[str] = Field(["embedding"], description="feature columns, where input is features")
+    columns: list[str] = Field(
+        ["embedding"],
+        description="feature columns, where input is features. `[all]`: every group that the table has: the style "
+        "statistics, or where it has none the embedding; brightness, texture and palette",
+    )
     colormaps: bool = Field(
         False,
         description="add `color_map_distances` to the columns: distances (B4) of a work's colour map to one reference "
@@ -140,6 +145,19 @@ class TrainConfig(Options):
         description="how much a class's examples count in the loss. balanced: each class as much as any other. Or "
         "`{name: weight}`, 1 for the rest. With several labels: how much having a label counts against not having it",
     )
+    decision: Decision = Field(
+        "likely",
+        description="which label a work gets. likely: the one with the highest score, so that most labels are right. "
+        "balanced: the one whose score is the largest multiple of its share of the training part, so that rare classes "
+        "are found as often as common ones. Its score is the probability that it is right, in both cases",
+    )
+    precision_target: float = Field(
+        0.9,
+        ge=0.5,
+        lt=1,
+        description="labels are said from the score on at which so many are right, with 95 % confidence; the rest is "
+        "uncertain",
+    )
     sampling: Literal["all", "balanced"] = Field(
         "all", description="an epoch's examples. balanced: as many again, but of each class the same number"
     )
@@ -177,6 +195,8 @@ class TrainConfig(Options):
             raise ValueError(f"fold: {self.folds} folds are numbered 0 to {self.folds - 1}")
         if self.sampling == "balanced" and self.multilabel:
             raise ValueError("sampling: balanced is for examples of one class; with several labels use class_weights")
+        if self.decision == "balanced" and self.multilabel:
+            raise ValueError("decision: balanced is for works of one label; of several each has a threshold of its own")
         if isinstance(self.class_weights, dict) and not all(
             0 <= weight < math.inf for weight in self.class_weights.values()
         ):

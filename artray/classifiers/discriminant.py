@@ -31,12 +31,13 @@ class Discriminant:
     Args:
         blocks: The training part; targets are 0..1, one-hot or shares, rows of which sum to 1. A million examples may
             come: more than there are features are added up, block by block, and not kept.
+        dimension: How many features there are where the blocks hold `out_of_fold.coordinates` of them; default: d.
 
     Raises:
         ValueError: A class has no example.
     """
 
-    def __init__(self, blocks: Blocks):
+    def __init__(self, blocks: Blocks, dimension: int | None = None):
         self._blocks = blocks
         n, first, sizes, sums = 0, None, None, None
         for x, targets in blocks():
@@ -58,7 +59,7 @@ class Discriminant:
             self._gram = np.zeros((self._d, self._d))
             for rows in self._centred():
                 self._gram += rows.T @ rows
-        self._ball = float(np.trace(self._gram)) / (n * self._d) or 1.0  # all alike: any ball is as good
+        self._ball = float(np.trace(self._gram)) / (n * (dimension or self._d)) or 1.0  # all alike: any ball is as good
 
     def _centred(self) -> Iterator[Floats]:
         """Examples less the mean of their class; of shares each with its weight."""

@@ -3,6 +3,9 @@
 task, part, labels, classes, temperature
 thresholds  where a work may have several labels: class → from which score on it is said (see `bundles.thresholds`),
             chosen on the validation part; everything below is judged by them. Else null
+decision, shares  which label is said, and the mix of classes under which scores are probabilities (see
+            `bundles.classifier`); null where a work may have several labels
+abstain     from which score on labels are said (see `thresholds.abstention`), from the validation part; or null
 majority_share  of the artworks' level, see there
 levels      artwork (and patch) → all of `metrics.evaluate`, and
               majority_share     accuracy of saying the same of every work: what most of them are
@@ -10,6 +13,8 @@ levels      artwork (and patch) → all of `metrics.evaluate`, and
               intervals          95 %, of accuracy, balanced_accuracy, macro_f1; per class of precision, recall, f1
               majority           all metrics of saying the same of every work
               baseline           all metrics of a logistic regression (see `baseline`), or null
+              kept               of works of one label (see `kept_labels`): share and precision of the labels that are
+                                 said, their interval with whole groups drawn, by class, and at any threshold; or null
 calibration  level → before, after: the bins behind the calibration errors
 curves       level → class → roc (false and true positive rate), precision_recall (recall, precision); or null
 validation   artwork → metrics without intervals, for choosing between models
@@ -24,12 +29,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artray.bundles.classifier import Decision
 from artray.bundles.inputs import by_artwork
-from artray.bundles.thresholds import DECISION, class_thresholds
+from artray.bundles.thresholds import DECISION, TARGET, abstention_of, class_thresholds
 from artray.catalogs.targets import Labels
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import reliability, sigmoid, softmax
 from artray.classifiers.examples import Examples
+from artray.classifiers.kept import kept_labels
 from artray.classifiers.metrics import (
     Thresholds,
     decisions,
@@ -83,6 +90,9 @@ def evaluation_of(
     task: str,
     labels: Labels,
     baseline: Baseline | None = None,
+    decision: Decision = "likely",
+    shares: Floats | None = None,
+    precision_target: float = TARGET,
 ) -> tuple[dict[str, Any], pa.Table]:
     """The test part's evaluation per artwork (and per patch), and every artwork's prediction.
 
@@ -93,6 +103,9 @@ def evaluation_of(
         task: Name of the labels.
         labels: How many a work may have.
         baseline: What a simple classifier says of the same works, where there is one.
+        decision: Which label is said where a work has one.
+        shares: (classes,) the mix of classes under which the scores are probabilities.
+        precision_target: The share of the labels that is to be right where they are not uncertain.
 
     Returns:
         The contents of `evaluation.json` (see the head of this module) and of `predictions.parquet`.
@@ -113,6 +126,9 @@ def evaluation_of(
     told: Thresholds = DECISION
     if multilabel:
         told = class_thresholds(artwork_true[chosen], artwork_scores[chosen])
+    elif decision == "balanced":
+        assert shares is not None
+        told = shares
     level = _Level(artwork_true[unseen], artwork_scores[unseen], artwork_plain[unseen], examples.classes, told=told)
     judged = {"artwork": level}
     levels = {"artwork": level.metrics()}
@@ -130,6 +146,13 @@ def evaluation_of(
     validation = None
     if chosen.any():
         validation = {"artwork": _metrics(artwork_true[chosen], artwork_scores[chosen], examples.classes, told)}
+    predictions = predictions_table(table, artwork_true, artwork_scores, examples.classes, told)
+    abstain = None if multilabel else abstention_of(predictions, precision_target)
+    if not multilabel:
+        tested = predictions.filter(pa.array(unseen))
+        threshold = None if abstain is None else abstain["threshold"]
+        levels["artwork"]["kept"] = None if abstain is None else kept_labels(tested, threshold)
+    known = not multilabel and shares is not None
     evaluation = {
         "task": task,
         "part": "test",
@@ -137,13 +160,16 @@ def evaluation_of(
         "classes": examples.classes,
         "temperature": temperature,
         "thresholds": dict(zip(examples.classes, np.asarray(told).tolist(), strict=True)) if multilabel else None,
+        "decision": None if multilabel else decision,
+        "shares": dict(zip(examples.classes, np.asarray(shares).tolist(), strict=True)) if known else None,
+        "abstain": abstain,
         "majority_share": levels["artwork"]["majority_share"],
         "levels": levels,
         "validation": validation,
         "calibration": {name: level.calibration for name, level in judged.items()},
         "curves": {name: level.curves() for name, level in judged.items()},
     }
-    return evaluation, predictions_table(table, artwork_true, artwork_scores, examples.classes, told)
+    return evaluation, predictions
 
 
 class _Level:
@@ -160,7 +186,8 @@ class _Level:
         told: Thresholds = DECISION,
     ):
         self._true, self._scores, self._classes, self._owners, self._told = true, scores, classes, owners, told
-        self.calibration = {"before": reliability(true, plain), "after": reliability(true, scores)}
+        given = None if true.ndim == 2 else decisions(scores, False, told).argmax(axis=1)
+        self.calibration = {"before": reliability(true, plain, given), "after": reliability(true, scores, given)}
 
     def metrics(self) -> dict[str, Any]:
         shares = one_hot(self._true, len(self._classes)).mean(axis=0)
@@ -210,7 +237,7 @@ def predictions_table(
     """`predictions.parquet`: what is true of each work, and what was said of it.
 
     Args:
-        table: A row a work: `object_id`, `part`, and `image_uri` where it is known.
+        table: A row a work: `object_id`, `part`, and `image_uri` and `group` where they are known.
         true: True classes (see `metrics`).
         scores: (n, classes) probabilities.
         classes: Their names.
@@ -231,7 +258,8 @@ def predictions_table(
         return pa.array(list(classes)).take(pa.array(values))
 
     given = decisions(scores, multilabel, thresholds)
-    columns = {name: table[name] for name in ("object_id", "image_uri", "part") if name in table.column_names}
+    names = ("object_id", "image_uri", "group", "part")
+    columns = {name: table[name] for name in names if name in table.column_names}
     return pa.table(
         {
             **columns,

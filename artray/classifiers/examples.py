@@ -22,7 +22,7 @@ from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInp
 from artray.catalogs.corrections import Corrections, corrected, has_correction, read_corrections
 from artray.catalogs.targets import Targets, encode_targets
 from artray.classifiers.config import ExamplesConfig
-from artray.classifiers.feature_inputs import Moments, read_color_maps, read_features
+from artray.classifiers.feature_inputs import ALL, Moments, all_columns, read_color_maps, read_features
 from artray.engine.examples import Inputs
 from artray.engine.order import Indices
 from artray.engine.shards import Decoded, ExampleCache, decode_examples
@@ -39,7 +39,8 @@ class Examples:
     """The labelled examples of one experiment, in an order that depends on nothing but their ids.
 
     Attributes:
-        table: `object_id`, `part`, `image_uri` where it is known and, for patches, `patch`; one row an example.
+        table: `object_id`, `part`, `image_uri` and `group` where they are known and, for patches, `patch`; one row an
+            example.
         classes: The labels in the order of the model's outputs.
         targets: (n, classes) float32: one-hot, shares that sum to 1, or, with several labels, 1 for each.
         shape: Of one example's input.
@@ -102,6 +103,10 @@ def load_examples(
         ArtrayError: The disk is full.
     """
     dataset = data.dataset()
+    if config.input == "features" and config.columns == [ALL]:
+        config = replace(config, columns=all_columns(dataset.schema.names))
+        if not config.columns:
+            raise InputError(f"{data}: has no features: it is extract-features that writes a feature table")
     features = list(dict.fromkeys([*config.columns, *([COLOR_MAP] if config.colormaps else [])]))
     inputs = {"features": ["status", *features], "patches": ["status", "patch"], "pictures": ["image_uri"]}
     needed = ["object_id", config.target, "split", *inputs[config.input]]
@@ -284,7 +289,7 @@ class _Labelled:
                 raise InputError(
                     f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}"
                 )
-        names = [name for name in ("object_id", "patch", "image_uri") if name in self._table.column_names]
+        names = [name for name in ("object_id", "patch", "image_uri", "group") if name in self._table.column_names]
         table = self._table.select(names).take(rows).append_column("part", pa.array(found, pa.string()))
         return _Chosen(rows, table, classes, targets, dropped)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -21,6 +21,9 @@ from artray.features.columns import matrix
 from artray.storage import Location, digest
 from artray.storage.located_rows import LocatedRows
 
+ALL = "all"
+"""As the one column of a config: all groups of features that a table has."""
+_HAND_MADE = ("brightness", "texture", "palette_hsv")
 _BLOCK_ROWS = 8192
 
 Indices = npt.NDArray[np.int64]
@@ -59,6 +62,15 @@ class Moments:
     def variance(self) -> npt.NDArray[np.float64]:
         """Of each feature, (width,)."""
         return self.squares / max(self.count, 1)
+
+
+def all_columns(names: Sequence[str]) -> list[str]:
+    """All groups of features among a table's columns; none where it has none.
+
+    The embedding only where there are no style statistics: their last ones repeat it.
+    """
+    deep = [name for name in ("style_statistics", "embedding") if name in names][:1]
+    return [*deep, *(name for name in _HAND_MADE if name in names)]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, load_model, r
 from artray.bundles.description import read_history
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.evaluation import METRICS, evaluation_of, metric
-from artray.classifiers.loop import ClassifierTraining
+from artray.classifiers.loop import ClassifierTraining, shares_learned
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
 from artray.errors import InputError
@@ -111,6 +111,7 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
     column = examples.table.column_names.index("part")
     judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
     config = training.config
+    part_known = np.flatnonzero(part != "test")
     evaluation, predictions = evaluation_of(
         judged,
         _logits(scores, config.multilabel),
@@ -118,6 +119,9 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
         task=config.task,
         labels=config.labels,
         baseline=training.baseline,
+        decision=config.decision,
+        shares=shares_learned(config, examples.classes, examples.targets[part_known]),
+        precision_target=config.precision_target,
     )
     evaluation["folds"] = fold_metrics([read_evaluation(uri) for uri in members])
     history = []

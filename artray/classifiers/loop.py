@@ -384,7 +384,15 @@ class _Run:
         true = true_classes(examples.targets[self._validation], config.multilabel)
         temperature = fit_temperature(true, logits[self._validation])
         evaluation, predictions = evaluation_of(
-            examples, logits, temperature, task=config.task, labels=config.labels, baseline=self._baseline
+            examples,
+            logits,
+            temperature,
+            task=config.task,
+            labels=config.labels,
+            baseline=self._baseline,
+            decision=config.decision,
+            shares=shares_learned(config, examples.classes, examples.targets[self._training]),
+            precision_target=config.precision_target,
         )
         self._told.write(
             self._learned(),
@@ -462,6 +470,34 @@ def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = Fals
             rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
             drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
     return shuffled(chance, np.concatenate(drawn), examples.place, examples.example_bytes)
+
+
+def shares_learned(
+    config: TrainConfig, classes: Sequence[str], targets: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64] | None:
+    """The mix of classes, (classes,), under which the scores of a training by steps are probabilities.
+
+    It is that of the training part, unless classes were weighted, or drawn equally often.
+
+    Args:
+        config: What was trained.
+        classes: The labels.
+        targets: (n, classes) of the training part.
+
+    Returns:
+        None where a work may have several labels.
+    """
+    from artray.classifiers.losses import class_weights
+
+    if config.multilabel:
+        return None
+    counts = targets.astype(np.float64).sum(axis=0)
+    weights = class_weights(config.class_weights, list(classes), targets)
+    if config.sampling == "balanced":
+        counts = np.ones(len(counts))
+    if weights is not None:
+        counts = np.maximum(counts * weights, 1e-6 * counts.sum())  # a class may have the weight 0
+    return np.asarray(counts / counts.sum())
 
 
 def validation_metrics(

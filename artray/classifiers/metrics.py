@@ -31,11 +31,12 @@ def decisions(scores: Floats, multilabel: bool, thresholds: Thresholds = DECISIO
     Args:
         scores: (n, classes) probabilities.
         multilabel: An example may have several classes: those whose score reaches their threshold.
-        thresholds: (classes,), or one for all; they count only where it may.
+        thresholds: (classes,), or one for all. Where an example has one class, it is the class whose score is the
+            largest multiple of its threshold: the classes' shares make each class count alike.
     """
     if multilabel:
         return (scores >= thresholds).astype(np.int64)
-    return one_hot(scores.argmax(axis=1), scores.shape[1])
+    return one_hot((scores / thresholds).argmax(axis=1), scores.shape[1])
 
 
 def one_hot(true: Ints, classes: int) -> Ints:

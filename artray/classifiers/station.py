@@ -13,7 +13,7 @@ from pydantic import Field
 from artray import console
 from artray.bundles.classifier import BUNDLE, MODEL, Bundle, load_bundle, read_evaluation
 from artray.bundles.description import made_from
-from artray.bundles.thresholds import doubt_of
+from artray.bundles.thresholds import abstention_told, doubt_of
 from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import TrainConfig, labels_found, read_config
@@ -52,7 +52,9 @@ _WRITTEN = (
 class TrainOptions(Options):
     """Train a classifier as a config says, on several workers, and evaluate it on works it never saw."""
 
-    config: str = Field(description="what to train: a packaged config's name, or a file", examples=["NAME|FILE"])
+    config: str = Field(
+        "default", description="what to train: a packaged config's name, or a file", examples=["NAME|FILE"]
+    )
     data: Location = Field(
         description="feature table, patches or manifest, as the config's `input` says", examples=["URI"]
     )
@@ -93,6 +95,13 @@ class TrainOptions(Options):
     compile: Compile | None = Field(
         None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
     )
+    precision_target: float | None = Field(
+        None,
+        gt=0.5,
+        lt=1,
+        description="say labels from the score on at which so many are right, with 95 % confidence, and call the rest "
+        "uncertain; default: the config's, .9",
+    )
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     corrections: list[Location] = Field(
         [], description="the curator's corrections from the page, on top of the target column", examples=["FILE"]
@@ -110,6 +119,8 @@ def train(options: TrainOptions) -> Counts:
         ArtrayError: Training failed.
     """
     changes = options.set | told(options.precision, options.compile)
+    if options.precision_target is not None:
+        changes["precision_target"] = str(options.precision_target)
     config = read_config(options.config, changes, options.task)
     training_class(config)  # a model that can't be learned so is said at once
     out = options.out
@@ -321,6 +332,8 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
     doubt = doubt_of(evaluation["levels"])
     if doubt:
         console.say(f"{config.task}: {doubt}")
+    elif evaluation.get("abstain"):
+        console.say(f"{config.task}: {abstention_told(evaluation['abstain'])}")
     sparsity = bundle.metrics.get("sparsity")
     if sparsity:
         console.say(

@@ -21,7 +21,7 @@ LABELS = pa.schema(
     [
         pa.field("object_id", pa.string(), nullable=False),
         pa.field("image_uri", pa.string()),
-        pa.field("label", pa.string()),  # the most likely class; null where status is not ok
+        pa.field("label", pa.string()),  # the class that is said; null where status is not ok
         pa.field("labels", pa.list_(pa.string())),  # all that are said: `label`, or of several those sure enough, or []
         pa.field("label_uri", pa.string()),  # AAT
         pa.field("score", pa.float32()),  # calibrated
@@ -36,7 +36,8 @@ LABELS = pa.schema(
 """One row a picture and task; the task is the folder's name, `task=NAME/`."""
 
 METADATA_KEY = "artray"
-"""File metadata: JSON with `schema_version`, `run_id`, `bundles` (with hashes) and `options`."""
+"""File metadata: JSON with `schema_version`, `run_id`, `options` and `bundles`: of each its hashes, `decision`, and as
+`prior` the mix of classes under which scores are probabilities (`kind`: training, balanced or estimated; `shares`)."""
 
 
 class LabelDataset(pads.FileSystemDataset):  # type: ignore[misc]  # pyarrow has no types

@@ -6,16 +6,26 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.bundles.classifier import Bundle
 from artray.labeling.contract import SCORES
+from artray.labeling.decisions import decide
 from artray.storage import stack_lists
 
 
-def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: datetime) -> pa.Table:
-    """Staged scores as rows of the contract: the best class, all classes that are said, and all classes' scores.
+def label_rows(
+    staged: pa.Table,
+    column: str,
+    bundle: Bundle,
+    run_id: str,
+    at: datetime,
+    *,
+    prior: npt.NDArray[np.float64] | None = None,
+) -> pa.Table:
+    """Staged scores as rows of the contract: the class that is said, or all that are, and all classes' scores.
 
     Args:
         staged: `object_id`, `image_uri`, `status`, `error` and the scores.
@@ -23,20 +33,23 @@ def label_rows(staged: pa.Table, column: str, bundle: Bundle, run_id: str, at: d
         bundle: Gives the classes' names and URIs, and where a work may have several labels their thresholds.
         run_id: Of this run.
         at: When it began, UTC.
+        prior: (classes,) the collection's mix of classes, under which scores are then; None: the training part's.
     """
     names = [item.name for item in bundle.classes]
     scored = np.asarray(pc.is_valid(staged[column]))
     scores = stack_lists(staged[column].drop_null(), column, len(names))
+    decided = decide(scores, bundle.decision, shares=bundle.class_shares(), prior=prior)
+    scores = decided.scores.astype(np.float32)
     best = np.zeros(len(staged), np.int64)
-    best[scored] = scores.argmax(axis=1)
+    best[scored] = decided.label
     top = np.zeros(len(staged), np.float32)
-    top[scored] = scores.max(axis=1)
+    top[scored] = decided.score
     offsets = np.concatenate([[0], np.cumsum(scored * len(names))]).astype(np.int32)
     keys = pa.array(names).take(pa.array(np.tile(np.arange(len(names)), len(scores))))
     maps = pa.MapArray.from_arrays(pa.array(offsets), keys, pa.array(scores.ravel(), pa.float32()))
     missing = pa.array(~scored)
-    # Of one label a work the best, else each that reaches its threshold, the surest first.
-    ranked = np.argsort(-scores, axis=1, kind="stable") if bundle.multilabel else scores.argmax(axis=1)[:, None]
+    # Of one label a work the one, else each that reaches its threshold, the surest first.
+    ranked = np.argsort(-scores, axis=1, kind="stable") if bundle.multilabel else decided.label[:, None]
     said = np.ones(ranked.shape, bool)
     if bundle.multilabel:
         said = np.take_along_axis(scores >= bundle.class_thresholds(), ranked, axis=1)

@@ -31,7 +31,11 @@ def identity(bundle: Bundle) -> str:
     """Changes with everything in a bundle that its labels depend on."""
     told = {"task", "classes", "input", "decode_version", "model_sha"}
     # Of a single label nothing more is asked, so that what older releases have labelled stays.
-    parts = bundle.model_dump(include=told | ({"labels", "thresholds"} if bundle.multilabel else set()))
+    if bundle.multilabel:
+        told |= {"labels", "thresholds"}
+    if bundle.decision != "likely":
+        told |= {"decision", "shares"}
+    parts = bundle.model_dump(include=told)
     return digest(json.dumps(parts, sort_keys=True).encode())
 
 

@@ -25,15 +25,17 @@ from pydantic import Field
 
 import artray
 from artray import console
-from artray.bundles.classifier import Bundle, load_bundle
+from artray.bundles.thresholds import abstention_told
 from artray.errors import ArtrayError, InputError
 from artray.features.objects import Objects
 from artray.features.specs import build_feature, trusted_spec
 from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, LabelDataset, read_notes
+from artray.labeling.decisions import Prior
 from artray.labeling.label_rows import label_rows
-from artray.labeling.models import LabelWorker, identity
+from artray.labeling.mixes import LabelModel, load_models, with_mix
+from artray.labeling.models import LabelWorker
 from artray.labeling.plan import FeatureTable, Flags, Plan, make_plan, read_manifest
 from artray.labeling.published import (
     PICTURES,
@@ -75,6 +77,11 @@ class LabelOptions(Options):
     features: Location | None = Field(
         None, description="the feature table: pictures whose features are in it are not read again", examples=["URI"]
     )
+    prior: Prior = Field(
+        "training",
+        description="the mix of classes that the collection is taken to have, under which scores are probabilities. "
+        "training: the training part's; balanced: all classes equally often; estimated: from the collection itself",
+    )
     detector: Location | None = Field(
         None,
         description="a TensorFlow SavedModel of the Object Detection API, for models that need one: the same as in "
@@ -84,31 +91,6 @@ class LabelOptions(Options):
     overwrite: bool = Field(
         False, description="label all pictures again, and drop the labels of those that the manifest has no more"
     )
-
-
-@dataclass(frozen=True)
-class _Model:
-    """One of the run's models."""
-
-    uri: Location
-    bundle: Bundle
-    identity: str
-
-    def notes(self) -> dict[str, Any]:
-        """What the run's metadata says of it."""
-        bundle = self.bundle
-        return {
-            "uri": str(self.uri),
-            "task": bundle.task,
-            "model_id": bundle.model_id,
-            "model_sha": bundle.model_sha,
-            "identity": self.identity,
-            "abstain": bundle.metrics.get("abstain"),
-            "doubt": bundle.doubt,
-            "labels": bundle.labels,
-            "thresholds": bundle.thresholds,
-            "concepts": {item.name: item.uri for item in bundle.classes if item.uri and bundle.multilabel},
-        }
 
 
 @dataclass(frozen=True)
@@ -127,7 +109,7 @@ class _Run:
     out: Location
     run_id: str
     at: datetime
-    models: Sequence[_Model]
+    models: Sequence[LabelModel]
     plan: Plan
     published: Published | None
 
@@ -144,18 +126,20 @@ def label_catalog(options: LabelOptions) -> Counts:
     started = datetime.now(timezone.utc)
     out = options.out
     datasets = {"--manifest": options.manifest, "--features": options.features}
-    models = _load(options.model)
+    models = load_models(options.model, options.prior, options.manifest)
     keep_apart(out, {"--model": options.model, "--detector": options.detector}, datasets)
     for model in models:
         if model.bundle.doubt:
             console.say(f"{model.bundle.task}: {model.bundle.doubt}")
+        elif model.abstain and model.abstain["threshold"] is None:
+            console.say(f"{model.bundle.task}: {abstention_told(model.abstain)}")
     published = read_published(out)
     refuse_other_job(out, "labels")
     pictures = read_manifest(options.manifest)
     features = _features(options, models)
     out.ensure_writable()
     settle(out, published)
-    sources = {model.bundle.task: model.identity for model in models}
+    sources = {model.bundle.task: model.source for model in models}
     plan = make_plan(pictures, sources, out, None if options.overwrite else published, features)
     _check_gone(options, plan, published)
     _say(plan, models, published)
@@ -180,12 +164,14 @@ def label_catalog(options: LabelOptions) -> Counts:
     staging = _staging(out, settings, plan.rows)
     statuses = _compute(staging, models, features, options.detector) if len(plan.rows) else {}
     _check_read(staging, plan, statuses)
+    scores = _parts(staging) if len(plan.rows) else None
+    models = [with_mix(model, number, out, scores, published) for number, model in enumerate(models)]
     run_id = f"{started:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"  # sorts as runs follow each other
     notes = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
         "artray": artray.__version__,
-        "bundles": settings["models"],
+        "bundles": [model.notes() for model in models],
         "options": options.model_dump(mode="json"),
     }
     committing = False
@@ -216,13 +202,15 @@ def label_catalog(options: LabelOptions) -> Counts:
     return counts
 
 
-def _says_news(model: _Model, out: Location, published: Published) -> bool:
+def _says_news(model: LabelModel, out: Location, published: Published) -> bool:
     """Whether its task's labels, from this very model, don't say yet how far they can be relied on.
 
     Labels of earlier versions don't, nor do those from before the model was evaluated anew.
     """
     task = published.tasks.get(model.bundle.task)
-    if task is None or task.source != model.identity:
+    if task is None or task.source != model.source:
+        return False
+    if model.prior == "estimated":  # what it says of itself follows from works that are not looked at again
         return False
     now = json.loads(json.dumps(model.notes()))
     notes = [read_notes(file) for file in (out / task.labels).dataset().get_fragments()]
@@ -230,17 +218,7 @@ def _says_news(model: _Model, out: Location, published: Published) -> bool:
     return any((told or [{}])[0].get(name) != now[name] for name in ("doubt", "abstain"))
 
 
-def _load(uris: Sequence[Location]) -> list[_Model]:
-    models: dict[str, _Model] = {}
-    for uri in uris:
-        bundle = load_bundle(uri)
-        if bundle.task in models:
-            raise InputError(f"--model: {models[bundle.task].uri} and {uri} both label the task {bundle.task!r}")
-        models[bundle.task] = _Model(uri, bundle, identity(bundle))
-    return list(models.values())
-
-
-def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable | None:
+def _features(options: LabelOptions, models: Sequence[LabelModel]) -> FeatureTable | None:
     """The feature table, unless it has nothing that a model needs."""
     if options.features is None:
         return None
@@ -251,7 +229,7 @@ def _features(options: LabelOptions, models: Sequence[_Model]) -> FeatureTable |
     return None
 
 
-def _check_detector(options: LabelOptions, models: Sequence[_Model], features: FeatureTable | None) -> None:
+def _check_detector(options: LabelOptions, models: Sequence[LabelModel], features: FeatureTable | None) -> None:
     """Say before any worker starts that a detector is needed, or that the one named is none."""
     for model in models:
         for spec in model.bundle.input.specs():
@@ -272,14 +250,14 @@ def _check_gone(options: LabelOptions, plan: Plan, published: Published | None) 
         )
 
 
-def _say(plan: Plan, models: Sequence[_Model], published: Published | None) -> None:
+def _say(plan: Plan, models: Sequence[LabelModel], published: Published | None) -> None:
     if published is None:
         return
     kinds = [f"{number:,} {name}" for name, number in plan.counts.items() if number]
     console.say(f"works since the last run: {', '.join([*kinds, *([f'{plan.gone:,} gone'] if plan.gone else [])])}")
     for model in models:
         before = published.tasks.get(model.bundle.task)
-        if before and before.source != model.identity:
+        if before and before.source != model.source:
             console.say(f"{model.bundle.task}: {model.bundle.model_id} takes the place of {before.model_id}")
 
 
@@ -310,7 +288,7 @@ def _parts(staging: Location) -> Location:
 
 
 def _compute(
-    staging: Location, models: Sequence[_Model], features: FeatureTable | None, detector: Location | None
+    staging: Location, models: Sequence[LabelModel], features: FeatureTable | None, detector: Location | None
 ) -> dict[str, int]:
     arguments = {
         "models": [{"uri": str(model.uri), "task": model.bundle.task, "identity": model.identity} for model in models],
@@ -369,7 +347,7 @@ def _write(
         tasks[task] = TaskLabels(
             run_id=run.run_id,
             model_id=model.bundle.model_id,
-            source=model.identity,
+            source=model.source,
             rows=states.total(),
             labels=file,
             pictures=pictures,
@@ -399,12 +377,12 @@ def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
 
 def _new(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:
     """The rows that a model of the run has made."""
-    column = f"scores_{number}"
+    column, model = f"scores_{number}", run.models[number]
     names = ["object_id", "image_uri", "status", "error", "models", column]
     for batch in _parts(staging).dataset().to_batches(columns=names, batch_size=_BATCH):
         table = pa.Table.from_batches([batch])
         made = table.filter(pc.not_equal(pc.bit_wise_and(table["models"], 1 << number), 0))
-        yield label_rows(made, column, run.models[number].bundle, run.run_id, run.at).cast(LABELS)
+        yield label_rows(made, column, model.bundle, run.run_id, run.at, prior=model.mix).cast(LABELS)
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

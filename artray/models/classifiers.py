@@ -16,7 +16,7 @@ from keras import layers, ops
 from artray.errors import InputError, did_you_mean
 from artray.models.convolutional import baseline_cnn, one_block_vgg, shallnet, valence_cnn
 from artray.models.fusion import fusion
-from artray.models.heads import cv_fc, lda, linear_head, palette_cnn
+from artray.models.heads import cv_fc, lda, linear_head, linear_mean, logistic, palette_cnn
 from artray.models.residual import resnet50
 from artray.models.transfer import transfer
 
@@ -26,6 +26,8 @@ CLASSIFIERS: dict[str, Callable[..., Any]] = {
     "one_block_vgg": one_block_vgg,
     "linear_head": linear_head,
     "lda": lda,
+    "logistic": logistic,
+    "linear_mean": linear_mean,
     "shallnet": shallnet,
     "cv_fc": cv_fc,
     "baseline_cnn": baseline_cnn,

@@ -46,8 +46,8 @@ def lda(features: keras.KerasTensor, classes: int, *, shrinkage: float | None = 
     Args:
         features: (n, d), standardised.
         classes: Number of classes.
-        shrinkage: How far the classes' covariance is drawn towards a ball, above 0 and at most 1; None: chosen by the
-            validation part.
+        shrinkage: How far the classes' covariance is drawn towards a ball, above 0 and at most 1; None: chosen by
+            folds.
 
     Returns:
         (n, classes) logits.
@@ -55,6 +55,54 @@ def lda(features: keras.KerasTensor, classes: int, *, shrinkage: float | None = 
     if shrinkage is not None and not 0 < shrinkage <= 1:
         raise ValueError("shrinkage: must be above 0 and at most 1")
     return logits(features, classes, kernel_initializer="zeros")
+
+
+def logistic(features: keras.KerasTensor, classes: int, *, penalty: float | None = None) -> Any:
+    """The linear layer of a logistic regression, whose weights are solved for (see `classifiers.closed_form`).
+
+    d + 1 parameters a class.
+
+    Args:
+        features: (n, d), standardised.
+        classes: Number of classes.
+        penalty: In mean loss + penalty / 2 · |weights|² on features of a length of about 1, above 0; None: chosen by
+            folds.
+
+    Returns:
+        (n, classes) logits.
+    """
+    if penalty is not None and not penalty > 0:
+        raise ValueError("penalty: must be above 0")
+    return logits(features, classes, kernel_initializer="zeros")
+
+
+def linear_mean(
+    features: keras.KerasTensor,
+    classes: int,
+    *,
+    shrinkage: float | None = None,
+    middle_shrinkage: float | None = None,
+    penalty: float | None = None,
+) -> Any:
+    """The mean of two discriminant analyses and a logistic regression, as one linear layer.
+
+    d + 1 parameters a class. One analysis and the regression see all features, the other the style statistics of the
+    middle blocks alone, if there are any. What they say is averaged as logits, each at the temperature that suits it.
+
+    Args:
+        features: (n, d), standardised.
+        classes: Number of classes.
+        shrinkage: As of `lda`.
+        middle_shrinkage: As of `lda`, where the middle blocks are seen.
+        penalty: As of `logistic`.
+
+    Returns:
+        (n, classes) logits.
+    """
+    for strength in (shrinkage, middle_shrinkage):
+        if strength is not None and not 0 < strength <= 1:
+            raise ValueError("shrinkage: must be above 0 and at most 1")
+    return logistic(features, classes, penalty=penalty)
 
 
 def cv_fc(features: keras.KerasTensor, classes: int, *, dense: int = 4) -> Any:

@@ -5,7 +5,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.metrics import log_loss
 
 from artray.bundles.classifier import load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
@@ -69,8 +68,8 @@ def examples() -> Given:
     )
 
 
-def training(examples: Examples, out: Path, **changes) -> ClosedFormTraining:
-    config = read_config("lda", changes)
+def training(examples: Examples, out: Path, config: str = "lda", **changes) -> ClosedFormTraining:
+    config = read_config(config, changes)
     x = examples.blocks[0][examples.part("train")]
     return ClosedFormTraining(
         config=config,
@@ -81,7 +80,7 @@ def training(examples: Examples, out: Path, **changes) -> ClosedFormTraining:
     )
 
 
-def test_the_bundle_is_the_best_of_scikit_learns(examples, tmp_path):
+def test_the_bundle_is_scikit_learns_on_all_but_the_test_part(examples, tmp_path):
     fitted, told = training(examples, tmp_path), Silent()
     fit(fitted, told)
     x, labels = examples.blocks[0], examples.targets.argmax(axis=1)
@@ -89,19 +88,9 @@ def test_the_bundle_is_the_best_of_scikit_learns(examples, tmp_path):
     mean, variance = (np.array(values) for values in fitted.standardize)
     z = (x - mean) / np.sqrt(variance)
     (found,) = read_history(fitted.out)
-    losses = {}
-    for shrinkage in SHRINKAGES:
-        oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
-        oracle.fit(z[part == "train"], labels[part == "train"])
-        logits = oracle.decision_function(z)
-        seen, true = logits[part == "validation"], labels[part == "validation"]
-        losses[shrinkage] = min(
-            log_loss(true, np.exp(seen / t) / np.exp(seen / t).sum(axis=1, keepdims=True))
-            for t in np.geomspace(0.1, 100, 400)
-        )
-        if shrinkage == found["shrinkage"]:
-            best = logits
-    assert losses[found["shrinkage"]] == pytest.approx(min(losses.values()), abs=2e-3)
+    assert found["shrinkage"] in SHRINKAGES
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=found["shrinkage"])
+    best = oracle.fit(z[part != "test"], labels[part != "test"]).decision_function(z)
     bundle = load_bundle(fitted.out)
     scores = load_model(fitted.out, bundle).predict_on_batch(x)
     np.testing.assert_array_equal(scores.argmax(axis=1), best.argmax(axis=1))
@@ -109,9 +98,55 @@ def test_the_bundle_is_the_best_of_scikit_learns(examples, tmp_path):
     ratios = (np.log(scores) - np.log(scores[:, :1]))[:, 1:] / (best - best[:, :1])[:, 1:]
     np.testing.assert_allclose(ratios, ratios.mean(), rtol=1e-2)
     accuracy = (scores.argmax(axis=1) == labels)[part == "test"].mean()
-    assert read_evaluation(fitted.out)["levels"]["artwork"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    evaluation = read_evaluation(fitted.out)
+    assert evaluation["levels"]["artwork"]["accuracy"] == pytest.approx(accuracy, abs=1e-4)
     assert told.metrics["epoch"] == 1
-    assert set(read_predictions(fitted.out)["part"].to_pylist()) >= {"validation", "test"}
+    # Each work that is learned from is judged by a classifier that has not seen it.
+    predictions = read_predictions(fitted.out)
+    counts = predictions.group_by("part").aggregate([("object_id", "count")]).to_pylist()
+    assert {row["part"]: row["object_id_count"] for row in counts} == {"validation": 90, "test": 30}
+    judged = predictions.filter(np.asarray(predictions["part"]) == "validation")
+    seen = dict(zip(examples.table["object_id"].to_pylist(), scores.max(axis=1).tolist(), strict=True))
+    unseen = [
+        dict(row)[label] for row, label in zip(judged["scores"].to_pylist(), judged["label"].to_pylist(), strict=True)
+    ]
+    assert np.mean(unseen) < np.mean([seen[name] for name in judged["object_id"].to_pylist()])
+
+
+@pytest.mark.parametrize("config", ["default", "lda"])
+def test_of_a_fold_the_validation_part_is_not_learned_from(examples, tmp_path, config):
+    changes = {"model.name": "logistic", "folds": "3", "columns": "[style_statistics]"}
+    one = training(examples, tmp_path / "one", config=config, **changes)
+    other = np.asarray(examples.table["part"]) == "validation"
+    spoilt = replace(examples, targets=np.where(other[:, None], np.roll(examples.targets, 1, axis=1), examples.targets))
+    two = replace(one, examples=spoilt, out=Location.parse(str(tmp_path / "two")))
+    for each in (one, two):
+        fit(each, Silent())
+    first, second = (load_model(each.out, load_bundle(each.out)).get_weights() for each in (one, two))
+    for weights, again in zip(first, second, strict=True):
+        np.testing.assert_array_equal(weights, again)
+
+
+def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path):
+    fitted = training(examples, tmp_path, config="default")
+    fit(fitted, Silent())
+    bundle = load_bundle(fitted.out)
+    assert bundle.decision == "balanced"
+    shares = examples.targets[np.asarray(examples.table["part"]) != "test"].mean(axis=0)
+    np.testing.assert_allclose(bundle.class_shares(), shares, atol=1e-6)
+    (found,) = read_history(fitted.out)
+    assert {"shrinkage", "middle_shrinkage", "penalty"} <= found.keys()
+    model = load_model(fitted.out, bundle)
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == (D + 1) * CLASSES
+    scores = model.predict_on_batch(examples.blocks[0])
+    predictions = read_predictions(fitted.out)
+    tested = predictions.filter(np.asarray(predictions["part"]) == "test")
+    expected = np.array(examples.classes)[(scores / shares).argmax(axis=1)][
+        np.asarray(examples.table["part"]) == "test"
+    ]
+    assert tested["label"].to_pylist() == expected.tolist()
+    artwork = read_evaluation(fitted.out)["levels"]["artwork"]
+    assert artwork["kept"] is None or 0 <= artwork["kept"]["share"] <= 1
 
 
 def test_a_shrinkage_that_is_said(examples, tmp_path):
@@ -141,5 +176,7 @@ def test_what_a_config_must_say(tmp_path):
     assert training_class(read_config("fusion", {})) is ClassifierTraining
     with pytest.raises(InputError, match="lda takes features"):
         training_class(read_config("lda", {"input": "pictures"}))
+    with pytest.raises(InputError, match="class_weights: of logistic"):
+        training_class(read_config("lda", {"model.name": "logistic", "class_weights": "{a: 2}"}))
     with pytest.raises(InputError, match="lda gives a work one label"):
         training_class(read_config("lda", {"labels": "multilabel"}))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from artray.storage import Location, list_column
 
 EXAMPLES = 61
-CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "hand_or_code_head.yaml")
+CONFIG = str(Path(__file__).parent / "linear_head.yaml")
 """A training config for it."""
 
 

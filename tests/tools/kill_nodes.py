@@ -105,7 +105,7 @@ class Walk:
 
     def run(self) -> None:
         """All stations, undisturbed and disturbed."""
-        manifest, config = f"{BUCKET}/manifest", "jobs/configs/hand_or_code_head.yaml"
+        manifest, config = f"{BUCKET}/manifest", "jobs/configs/lite0_head.yaml"
         ingest = ["ingest", "--images", f"{BUCKET}/pictures", "--catalog", f"{BUCKET}/catalog.csv", "--out", manifest]
         self._job("ingest", [*ingest, "--label", "medium=medium", "--split-by", "family", "--no-near-duplicates"])
 
@@ -113,7 +113,17 @@ class Walk:
             return ["extract_features", "--manifest", manifest, "--out", f"{BUCKET}/{out}", "--features", "embedding"]
 
         def training(out: str) -> list[str]:
-            training = ["train", "--config", config, "--data", f"{BUCKET}/features", "--out", f"{BUCKET}/{out}"]
+            training = [
+                "train",
+                "--config",
+                config,
+                "--task",
+                "medium",
+                "--data",
+                f"{BUCKET}/features",
+                "--out",
+                f"{BUCKET}/{out}",
+            ]
             return [*training, "--workers", "2", "--set", "epochs=60", "--set", "checkpoint_steps=20"]
 
         def labels(out: str) -> list[str]:

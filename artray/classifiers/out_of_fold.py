@@ -1,0 +1,235 @@
+"""What is said of each work by a classifier that has not seen its group: scores by which all else is chosen.
+
+Works to learn from are dealt into folds by group (an artist, a family), so that what is found on the folds holds for
+artists who are new. Strengths of regularisation, temperature and thresholds follow from these scores; no work has to be
+kept back from learning for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from artray.classifiers.calibration import fit_temperature, log_loss, softmax
+from artray.classifiers.discriminant import SHRINKAGES, Discriminant
+from artray.classifiers.logistic import Blocks, balanced_weights, fit_logistic
+from artray.ingest.splits import assign_folds
+
+Floats = npt.NDArray[np.floating[Any]]
+Indices = npt.NDArray[np.int64]
+Linear: TypeAlias = tuple[Floats, Floats]
+"""(d, classes) weights and (classes,) bias."""
+
+FOLDS = 5
+MOST = 3_000
+"""Works of which scores are had at most; of more, whole groups are drawn by lot."""
+PENALTIES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
+"""Of logistic regression on features of a length of about 1: tried from strong to weak, until the folds say enough."""
+STATISTICS = "style_statistics"
+_MIDDLE = 288 / 6176, 2208 / 6176  # of EfficientNet-Lite0's statistics: blocks 5 to 12, as in `fusion.yaml`
+_ABSENT = 30.0  # how far the logit of a class lies below the others that a fold could not learn
+
+
+class Logistic:
+    """Logistic regressions of falling penalties, each begun where the last one ended.
+
+    Args:
+        blocks: What they learn from, standardised.
+        dimension: How many features there are, by which penalties are scaled.
+        class_weights: (classes,) how much each counts.
+        tolerance: As of `fit_logistic`.
+    """
+
+    def __init__(self, blocks: Blocks, dimension: int, class_weights: Floats, tolerance: float = 1e-4):
+        self._blocks, self._dimension, self._weights, self._tolerance = blocks, dimension, class_weights, tolerance
+        self._last: Linear | None = None
+
+    def fit(self, penalty: float) -> Linear:
+        """The classifier of a penalty; its scores are those under the mix of classes that it has learned from."""
+        weights, bias = self._last = fit_logistic(
+            self._blocks,
+            penalty * self._dimension,
+            class_weights=self._weights,
+            start=self._last,
+            tolerance=self._tolerance,
+        )
+        return weights, bias - np.log(self._weights)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Classifiers that differ in one strength.
+
+    Attributes:
+        setting: What the strength is called in a config.
+        strengths: Tried in this order; the loss falls, then rises.
+        prepare: From blocks, the number of features and the classes' weights to what fits a strength.
+        middle: It sees the middle blocks' style statistics alone, and is left out where there are none.
+    """
+
+    setting: str
+    strengths: Sequence[float]
+    prepare: Callable[[Blocks, int, Floats], Callable[[float], Linear]]
+    middle: bool = False
+
+    def columns(self, widths: Mapping[str, int]) -> slice | None:
+        """Which of the features it sees, of columns of these widths; None: there are none."""
+        if not self.middle:
+            return slice(0, sum(widths.values()))
+        start = 0
+        for name, width in widths.items():
+            if name == STATISTICS:
+                return slice(start + round(_MIDDLE[0] * width), start + round(_MIDDLE[1] * width))
+            start += width
+        return None
+
+
+LDA = Family("shrinkage", SHRINKAGES, lambda blocks, d, _: Discriminant(blocks, dimension=d).fit)
+LDA_MIDDLE = Family("middle_shrinkage", SHRINKAGES, LDA.prepare, middle=True)
+LOGISTIC = Family("penalty", PENALTIES, lambda blocks, d, weights: Logistic(blocks, d, weights).fit)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A classifier's logits of works that it has not seen.
+
+    Attributes:
+        strength: Of regularisation.
+        temperature: By which its logits are to be divided.
+        logits: (n, classes), divided by it.
+        loss: Log loss of the judged works.
+    """
+
+    strength: float
+    temperature: float
+    logits: Floats
+    loss: float
+
+
+class Folds:
+    """Works to learn from, dealt into folds.
+
+    Args:
+        x: (n, d) features, standardised.
+        targets: (n, classes), 0..1, rows sum to 1.
+        groups: (n,) what must not be divided.
+        weighted: Where a family weighs classes, all count alike.
+
+    Attributes:
+        judged: (n,) works of whose class the other folds have examples: of others no score means anything.
+    """
+
+    def __init__(self, x: Floats, targets: Floats, groups: Sequence[str], *, weighted: bool = True):
+        self.targets, self._x, self._weighted = targets, x, weighted
+        self._true = targets.argmax(axis=1)
+        self._folds = fold_numbers(groups, self._true)
+        self.judged = np.zeros(len(x), bool)
+        for fold in np.unique(self._folds):
+            held = self._folds == fold
+            self.judged[held] = targets[~held].sum(axis=0)[self._true[held]] > 0
+        if not self.judged.any():  # each class is of one group: better an answer than none
+            self.judged[:] = True
+
+    def choose(self, family: Family, columns: slice, strength: float | None = None) -> Scored:
+        """A family's classifier of the strength that the folds like best, or of one that is given.
+
+        Args:
+            family: Which.
+            columns: Those that it sees.
+            strength: Given; None: chosen by log loss at the best temperature.
+        """
+        x, dimension = coordinates(self._x[:, columns]), columns.stop - columns.start
+        fitted = [self._fold(family, x, dimension, fold) for fold in np.unique(self._folds)]
+        best: Scored | None = None
+        for tried in family.strengths if strength is None else (strength,):
+            logits = np.zeros(self.targets.shape)
+            for held, present, fit in fitted:
+                weights, bias = fit(tried)
+                told = x[held] @ weights + bias
+                lowest = told.min(axis=1, keepdims=True) - _ABSENT
+                logits[held] = lowest
+                logits[np.ix_(held, present)] = told
+            found = self.calibrated(tried, logits)
+            if best is not None and found.loss >= best.loss:
+                break
+            best = found
+        assert best is not None
+        return best
+
+    def calibrated(self, strength: float, logits: Floats) -> Scored:
+        """Logits of all works divided by the temperature that suits the judged ones."""
+        true = self._true[self.judged]
+        # They may be hundreds: brought near to 1 before the fine search.
+        scale = float(logits[self.judged].std(axis=1).mean()) or 1.0
+        for _ in range(3):
+            scale *= fit_temperature(true, logits[self.judged] / scale)
+        logits = logits / scale
+        return Scored(strength, scale, logits, log_loss(true, softmax(logits[self.judged])))
+
+    def _fold(
+        self, family: Family, x: Floats, dimension: int, fold: int
+    ) -> tuple[Indices, Indices, Callable[[float], Linear]]:
+        held = self._folds == fold
+        targets = self.targets[~held]
+        present = np.flatnonzero(targets.sum(axis=0) > 0)
+        learned, targets = x[~held], targets[:, present]
+        weights = class_weights_of(targets, self._weighted)
+        return np.flatnonzero(held), present, family.prepare(lambda: [(learned, targets)], dimension, weights)
+
+
+def class_weights_of(targets: Floats, weighted: bool) -> Floats:
+    """(classes,) by which all count alike, or 1."""
+    return balanced_weights(targets.sum(axis=0)) if weighted else np.ones(targets.shape[1])
+
+
+def coordinates(x: Floats) -> Floats:
+    """Examples in as few dimensions as they have, distances and angles kept: of n examples n columns at most.
+
+    Nothing that is linear and judges weights by their length can tell them from the features themselves.
+
+    Args:
+        x: (n, d).
+
+    Returns:
+        (n, min(n, d)) float64.
+    """
+    n, d = x.shape
+    if d <= n:
+        return x.astype(np.float64)
+    gram = (x @ x.T).astype(np.float64)
+    # Examples that are alike or centred leave it singular: a billionth is not seen in any score.
+    gram[np.diag_indices(n)] += 1e-6 * max(float(np.trace(gram)) / n, 1e-12)
+    return np.asarray(np.linalg.cholesky(gram))
+
+
+def fold_numbers(groups: Sequence[str], true: Indices) -> Indices:
+    """The fold of each work: groups undivided, classes spread; where all are of one group, work by work.
+
+    Args:
+        groups: (n,).
+        true: (n,) classes.
+    """
+    names = list(groups)
+    if len(set(names)) < 2:
+        names = [str(number) for number in range(len(names))]
+    return np.array(assign_folds(names, [str(label) for label in true.tolist()], min(FOLDS, len(set(names)))), np.int64)
+
+
+def drawn(groups: Sequence[str], most: int = MOST) -> Indices:
+    """All works, or about so many of them: whole groups, drawn by lot; of a larger group a part.
+
+    Args:
+        groups: (n,).
+        most: How many.
+    """
+    if len(groups) <= most:
+        return np.arange(len(groups))
+    _, number = np.unique(np.asarray(groups, object).astype(str), return_inverse=True)
+    chance = np.random.default_rng(0)
+    place = chance.permutation(number.max() + 1)[number]
+    order = np.lexsort((chance.random(len(number)), place))
+    return np.sort(order[:most])
