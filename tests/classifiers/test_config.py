@@ -14,7 +14,7 @@ from artray.job import config_file, read_config_file
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(FOLDER.glob("*.yaml"))
-CONFIGS = [path for path in ALL if not path.stem.startswith("gan_")]
+CONFIGS = [path for path in ALL if not path.stem.startswith(("gan_", "sr_", "style_"))]
 GANS = [path for path in ALL if path not in CONFIGS]
 
 TEXT = """\
