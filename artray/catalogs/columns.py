@@ -341,6 +341,8 @@ def guess_mapping(table: pa.Table) -> Guess:
         free = [
             name for name in names if name not in taken.values() and (name in inside or not holds_objects(head[name]))
         ]
+        if role == "date":  # data is a date in Italian, and an object of anything in English
+            free = [name for name in free if not inside.get(name, "").endswith(("title", "label"))]
         if column := roles.first_of(free, wanted):
             taken[role] = column
             reasons.append(f"{role.removeprefix('work_')}: column {inside.get(column, column)!r} (by its name)")

@@ -20,6 +20,7 @@ import pyarrow.csv as pa_csv
 
 from artray.catalogs import stacked_tables
 from artray.catalogs.cells import LIST_SEPARATOR, AddProblem, Lines
+from artray.catalogs.columns import IMAGE_SUFFIX
 from artray.catalogs.encodings import REPLACEMENT, decode_text
 from artray.catalogs.formulas import quoted_links
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
@@ -35,6 +36,8 @@ _LONGEST_TOTAL = 1000
 _SAMPLE_BELOW = 1 << 15  # bytes looked at below a blank line
 _MOST_GAPS = 1000  # blank lines below which another table is looked for
 _SPACED = re.compile(r'"[^"\n]*"(?: "[^"\n]*")+\r?\n')
+_PICTURE_AND_CLASS = re.compile(rf"\S+{IMAGE_SUFFIX.removeprefix('(?i)').removesuffix('$')} [^ ]+(?: [^ ]+)*\r?", re.I)
+_SUBTOTAL = r"(?i)^\s*(sub-?totals?|zwischensumme|sous-total|subtotale|subtotaal|delsumma|suma parcial)\b"
 _SEPARATOR_HINT = re.compile(r'(?i)"?sep=(.)"?[ ;,\t]*\r?\n')  # Excel's own
 
 
@@ -61,8 +64,10 @@ def find_delimiter(text: str) -> str:
                     best, best_share, best_score = mark, share, score
         if best_share > 0.5:
             break
-    # R's write.table divides by spaces, and puts names and texts into quotes.
-    return " " if not best_score and _SPACED.match(sample) else best
+    # R's write.table divides by spaces, and puts names and texts into quotes; lists for training name a picture first.
+    lines = [line for line in sample.split("\n")[:LOOKED_AT] if line.strip()]
+    listed = len(lines) > 1 and all(map(_PICTURE_AND_CLASS.fullmatch, lines))
+    return " " if not best_score and (listed or _SPACED.match(sample)) else best
 
 
 def _head(text: str) -> str:
@@ -142,6 +147,7 @@ def read_delimited(
         raise InputError("the catalogue is empty: it has no header line")
     header = [column[0].as_py() for column in table.columns]
     table, lines = _without_repeated_header(table, header, lines + (first_line - 1), problem)
+    table, lines = _without_subtotals(table, lines, problem)
     if "\v" in text or "\x1d" in text:  # FileMaker's line end within a cell, and what divides a repeating field
         columns = [
             pc.replace_substring(pc.replace_substring(c, "\v", "\n"), "\x1d", LIST_SEPARATOR) for c in table.columns
@@ -277,6 +283,19 @@ def _without_repeated_header(
         return table, lines
     problem("rows that repeat the header, left out", lines[same])
     return table.filter(pa.array(~same)), lines[~same]
+
+
+def _without_subtotals(table: pa.Table, lines: Lines, problem: AddProblem) -> tuple[pa.Table, Lines]:
+    """The rows without those between them that only count: `Subtotal: 4`, and no cell more than a number."""
+    if table.num_columns < 3 or not table.num_rows:
+        return table, lines
+    counts = np.asarray(pc.match_substring_regex(table.column(0), _SUBTOTAL).to_numpy(), bool)
+    if counts.any():
+        filled = sum(np.asarray(pc.not_equal(pc.utf8_trim_whitespace(c), "").to_numpy(), int) for c in table.columns)
+        counts &= filled <= max(1, table.num_columns // 2)
+        problem("rows that count those above, left out", lines[counts])
+        return table.filter(pa.array(~counts)), lines[~counts]
+    return table, lines
 
 
 def _lines_with(text: str, character: str, first_line: int) -> Lines:

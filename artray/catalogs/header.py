@@ -349,6 +349,8 @@ _TOTALS = re.compile(
     r"[0-9]+ (records|rows|objects|items|works|datensätze|objekte|werke|enregistrements|objets|registros))\b"
     r"\s*([:=(].*|[0-9.,]*\s*|(records|rows|objects|items|works|of records|of rows|of objects|of works).*)"
     r"|\s*\(?[0-9]+ (rows?|records?)( affected| in set.*)?\)?\s*"  # of databases' own tools
+    r"|\s*(source|licen[cs]e|notes?|credits?|copyright|quelle|lizenz|hinweis|anmerkung|legende|source|fuente|fonte|bron"
+    r"|källa|kilde)\s*:.*|\s*[*†©]\s*[^\W\d].*"
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from artray.catalogs.cells import LIST_SEPARATOR
 from artray.catalogs.columns import Task
 from artray.catalogs.labels import Labels, read_labels, values_of
 from artray.vocabulary import Vocabulary
@@ -29,6 +30,8 @@ def read_task_labels(
     Raises:
         InputError: A class or grouping that `how` names does not exist.
     """
+    if separator and separator != LIST_SEPARATOR and not _holds(column, separator) and _holds(column, LIST_SEPARATOR):
+        separator = LIST_SEPARATOR  # lists, of JSON or written as text: no mark of the catalogue's own divides them
     given: dict[str, Any] = {
         "separator": separator,
         "grouping": how.grouping,
@@ -41,6 +44,10 @@ def read_task_labels(
         longest = pc.max(pc.list_value_length(lists.labels)).as_py() or 0
         return lists if how.several == "all" or longest > 1 else read_labels(column, vocabulary, **given)
     return read_labels(column, vocabulary, several=how.several, **given)
+
+
+def _holds(column: pa.ChunkedArray | pa.Array, mark: str) -> bool:
+    return bool(pc.any(pc.match_substring(column, mark), min_count=0).as_py())
 
 
 def read_label_lists(

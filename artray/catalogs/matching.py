@@ -27,6 +27,7 @@ from artray.catalogs.name_keys import (
     Indices,
     any_true,
     before_letter,
+    behind_prefix,
     depth,
     equal_or_null,
     finds_most,
@@ -37,7 +38,6 @@ from artray.catalogs.name_keys import (
     may_be_chance,
     normal,
     number,
-    number_behind_prefix,
     parent,
     repaired,
     strings,
@@ -247,8 +247,9 @@ class _Matching:
             views, numbers = number(before_letter(self._left(stems, keys)[0])), number(keys)
             if finds_most(views, numbers):  # short numbers say enough only together
                 self._join("id and a letter", views, numbers, reuse=True, same=ids)
-        if finds_most(numbers := number_behind_prefix(self._left(stems, keys)[0]), number(keys)):
-            self._join("id behind letters", numbers, number(keys), one_to_one=True, reuse=True, same=ids)
+        views, numbers = behind_prefix(self._left(stems, keys)[0], number(keys)), number(keys)
+        if finds_most(views, numbers):
+            self._join("id behind letters", views, numbers, one_to_one=True, reuse=True, same=ids)
         self._by_part_of_set(ids)
         self._by_parent(keys, ids)
 
@@ -405,8 +406,6 @@ class _Matching:
 
     def _all_found(self) -> bool:
         return not (self.row == _NONE).any()
-
-    # Around them
 
     def _usable(self, columns: tuple[str, ...], unusable: dict[str, str]) -> Names:
         """The names in columns without those that must not be followed; these are counted."""

@@ -149,15 +149,23 @@ def number(keys: pa.Array) -> pa.Array:
     return _where_found(keys, r"^([^0-9_]*)_?0*([0-9]+)$", r"\1\2")
 
 
-def number_behind_prefix(keys: pa.Array) -> pa.Array:
-    """Of flat keys that all begin with the same letters, the number behind these without zeros; null for others."""
+def behind_prefix(keys: pa.Array, ids: pa.Array) -> pa.Array:
+    """The numbers of flat keys that nearly all begin with the same letters, such as a museum's; null for others.
+
+    Args:
+        keys: Of pictures' names.
+        ids: Numbers without zeros in front. Where they count from 1 without a gap, a camera's numbers may be so too,
+            and say nothing.
+    """
+    none = pa.nulls(len(keys), keys.type)
+    numbers = np.unique([int(text) for text in pc.drop_null(ids).to_pylist() if text.isdecimal()])
     parts = pc.drop_null(pc.extract_regex(keys, r"^(?P<prefix>[^0-9]+?)_?0*(?P<number>[0-9]+)$"))
-    if not len(parts) or 10 * len(parts) < 9 * (len(keys) - keys.null_count):
-        return pa.nulls(len(keys), keys.type)
-    counts = pc.value_counts(pc.struct_field(parts, "prefix"))
-    most = max(counts.to_pylist(), key=lambda item: item["counts"])
-    if 10 * most["counts"] < 9 * len(parts):
-        return pa.nulls(len(keys), keys.type)
+    if len(numbers) < 2 or not len(parts) or numbers[-1] - numbers[0] < 1.2 * len(numbers):
+        return none
+    counts = pc.value_counts(pc.struct_field(parts, "prefix")).to_pylist()
+    most = max(counts, key=lambda item: item["counts"])
+    if 10 * most["counts"] < 9 * (len(keys) - keys.null_count):
+        return none
     return _where_found(keys, rf"^{re.escape(most['values'])}_?0*([0-9]+)$", r"\1")
 
 

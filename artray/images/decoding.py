@@ -106,6 +106,7 @@ _UNSUPPORTED = ("cannot handle", "unknown pixel mode", "supported", "not availab
 
 # Pillow warns about metadata it can't make sense of, once a file; what matters of it is in the status.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our own limits decide
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 # libtiff writes its errors to standard error unless told otherwise, and Pillow tells it so for warnings only. Its
 # symbols are found through Pillow's own library; where the linker hides them, the messages stay.

@@ -311,8 +311,8 @@ def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
         )
     if how.several == "found" and pa.types.is_list(read.labels.type):
         console.say(
-            f"{task}: cells hold several values with {mapping.separator!r} between them, so a work may have several "
-            f"labels; --one-label {task} takes only cells with one"
+            f"{task}: cells hold several values (divided by {mapping.separator!r}, or lists), so a work may have "
+            f"several labels; --one-label {task} takes only cells with one"
         )
     if how.several == "all" and mapping.separator is None:
         console.say(f"{task}: each cell is one label; --separator says what stands between several (such as ';')")

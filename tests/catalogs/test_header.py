@@ -134,7 +134,11 @@ def test_the_user_has_the_last_word() -> None:
 
 
 @pytest.mark.parametrize(
-    "total", ['"Total records: 12"', "Total,,,12", "Summe: 12;", "12 Datensätze", "Page 1 of 1", "Total"]
+    "total",
+    [
+        *('"Total records: 12"', "Total,,,12", "Summe: 12;", "12 Datensätze", "Page 1 of 1", "Total", "(12 rows)"),
+        *("12 rows in set (0.00 sec)", "Source: Museum of X,,,", "* by permission", "Lizenz: CC0"),
+    ],
 )
 def test_totals_below_are_no_records(total: str) -> None:
     catalog = read("\n".join([HEADER, *ROWS, "", total]) + "\n")
@@ -148,6 +152,20 @@ def test_totals_below_are_no_records(total: str) -> None:
 )
 def test_records_that_look_like_totals_stay(last: str) -> None:
     assert len(read("\n".join([HEADER, *ROWS, last]) + "\n").table) == 13
+
+
+def test_subtotals_between_records_are_left_out() -> None:
+    catalog = read("\n".join([HEADER, *ROWS[:6], "Subtotal: 6,,,", *ROWS[6:], "Total,,,12"]))
+    assert len(catalog.table) == 12
+    assert "rows that count those above, left out: 1 (line 8)" in said(catalog)
+    kept = read("\n".join([HEADER, *ROWS, "Subtotal I,Maker 1,Cubism,x.jpg"]))
+    assert len(kept.table) == 13
+
+
+def test_a_list_for_training_is_divided_by_spaces() -> None:
+    catalog = read("".join(f"train/w{n}.jpg {n % 2}\n" for n in range(8)), "train.txt")
+    assert catalog.table.to_pylist()[1] == {"column_1": "train/w1.jpg", "column_2": "1"}
+    assert len(read("".join(f"my picture {n}.jpg\n" for n in range(8))).table.column_names) == 1
 
 
 def test_a_header_in_the_middle_is_no_record() -> None:

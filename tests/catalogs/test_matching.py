@@ -357,6 +357,8 @@ def test_numbers_behind_letters_that_all_names_begin_with() -> None:
     }
     assert found("NMK-0001.jpg", "DSC-0002.jpg", "IMG-0030.jpg") == {}
     assert found("NMK-0101.jpg", "NMK-0002.jpg", "NMK-0130.jpg") == {}
+    running = match(pictures("IMG_0001.jpg", "IMG_0002.jpg"), rows(id=["1", "2"]), Mapping(object_id="id"))
+    assert joined(running) == {}
 
 
 def test_a_smaller_copy_that_is_named_is_found_as_its_picture() -> None:

@@ -1,10 +1,11 @@
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
-from artray.classifiers.config import TrainConfig, read_config
+from artray.classifiers.config import TrainConfig, labels_found, read_config
 from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule
 from artray.errors import InputError
@@ -150,6 +151,18 @@ def test_the_old_word_for_several_labels_is_read(file):
     assert old.examples.labels == old.model_dump()["labels"] == "multilabel"
     with pytest.raises(InputError, match=r"labels: Input should be 'one', 'multilabel' or 'soft'"):
         read_config(file, {"labels": "many"})
+
+
+def test_labels_follow_the_column_where_the_config_says_nothing(file, capsys):
+    def found(kind, **changes):
+        return labels_found(read_config(file, changes), pa.schema([("style", kind), ("other", pa.list_(pa.string()))]))
+
+    assert found(pa.list_(pa.string())) == found(pa.large_list(pa.string())) == {"labels": "multilabel"}
+    assert "style: the column holds lists, so a work may have several labels" in capsys.readouterr().err
+    for said in ("one", "soft", "multilabel"):
+        assert found(pa.list_(pa.string()), labels=said) == {}
+    assert found(pa.string()) == found(pa.map_(pa.string(), pa.int32())) == found(pa.list_(pa.float32())) == {}
+    assert found(pa.string(), target="nowhere") == {}
 
 
 def test_set_makes_what_is_not_there(tmp_path):

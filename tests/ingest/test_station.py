@@ -1077,7 +1077,7 @@ def test_a_separator_that_is_said_makes_a_task_with_several_labels(collection, c
     assert rows[0]["motif"] == ["river", "bridge"]
     assert rows[0]["place"] == "00.jpg"  # no cell holds several
     said = capsys.readouterr().err
-    assert "motif: cells hold several values with ';' between them, so a work may have several labels" in said
+    assert "motif: cells hold several values (divided by ';', or lists), so a work may have several labels" in said
     _, rows = collection.ingest(label={"motif": "Motive"}, separator=";", one_label=["motif"])
     assert {row["motif"] for row in rows} == {None, "river"}
     assert "motif: several values: 20" in capsys.readouterr().err
@@ -1090,6 +1090,14 @@ def test_what_a_mapping_says_of_several_values_stays(collection, tmp_path):
     (tmp_path / "m.yaml").write_text("file: file\nlabels: {motif: Motive}\ntasks: {motif: {several: first}}\n")
     _, rows = collection.ingest(mapping=str(tmp_path / "m.yaml"), separator=";")
     assert [row["motif"] for row in rows[:4]] == ["river", "river", "bridge", None]
+
+
+def test_lists_of_a_catalogue_in_json_need_no_mark_of_their_own(collection, tmp_path):
+    collection.add("a.jpg", "b.jpg")
+    works = [{"file": "a.jpg", "subjects": ["sea", "boat"]}, {"file": "b.jpg", "subjects": ["sky"]}]
+    (tmp_path / "c.json").write_text(json.dumps(works))
+    _, rows = collection.ingest(catalog=str(tmp_path / "c.json"), label={"motif": "subjects"}, separator=";")
+    assert [row["motif"] for row in rows] == [["sea", "boat"], ["sky"]]
 
 
 def test_values_that_are_one_class_are_one_label(collection):
