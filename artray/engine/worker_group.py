@@ -117,11 +117,11 @@ class WorkerGroup:
         try:
             # By reference, so that a worker reads each when its turn comes.
             references = [ray.put(training) for training in trainings]
-        except (ObjectStoreFullError, OutOfDiskError) as error:
+        except (ObjectStoreFullError, OutOfDiskError) as full:
             raise ArtrayError(
                 "Ray's object store is full, and so is the disk beside it: give it more room "
                 "(ray start --object-store-memory), or leave more there (--in-memory); the same command goes on"
-            ) from error
+            ) from full
         progress = begin_progress()
         fewest, most = worker_range(self.workers)
         place = self.out / TRAINING
