@@ -35,8 +35,17 @@ COMPUTED = {
 """What each job computes once it has a picture; of training only how its pictures are decoded is estimated."""
 STORE_SHARE = 0.3
 """Of a machine's memory: Ray's object store."""
-TRAINING_GIGABYTES = 2.5
-"""What a machine needs to train beside examples: Ray, a worker's TensorFlow, a small model. Measured."""
+
+
+class Training(BaseModel):
+    """What a machine that trains needs of memory; see `artray/estimate.yaml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ray: float = Field(ge=0)
+    worker: float = Field(ge=0)
+    weight: float = Field(ge=0)
+    pixel: float = Field(ge=0)
 
 
 class Machine(BaseModel):
@@ -59,6 +68,7 @@ class Rates(BaseModel):
     milliseconds: dict[str, float]
     machines: dict[str, Machine]
     requests: dict[str, float]
+    training: Training
 
 
 class EstimateOptions(Options):
@@ -72,6 +82,10 @@ class EstimateOptions(Options):
     megapixels: float = Field(12.0, gt=0, description="of a picture, on average")
     megabytes: float | None = Field(None, gt=0, description="of its file; default: a JPEG's of that size")
     size: int = Field(224, ge=8, le=1024, description="side at which a model that is trained sees them")
+    workers: int = Field(1, ge=1, description="that train on one machine")
+    batch: int = Field(32, ge=1, description="pictures of a batch on one machine, in all its workers")
+    weights: float = Field(3.4, ge=0, description="of the model that is trained, in millions; default: Lite0's")
+    in_memory: float = Field(SHARE, ge=0, le=1, description="as in train: the share of the object store for examples")
     machines: dict[str, int] = Field({"m7i.4xlarge": 4}, description="which and how many", examples=["KIND=N"])
     spot: float = Field(1.0, gt=0, le=1, description="what spot machines cost of the on-demand price, such as 0.4")
     gpu_rate: float | None = Field(
@@ -132,9 +146,9 @@ def estimate(options: EstimateOptions) -> Counts:
         f"{number:,} {name.upper()} × {rates.requests[name]:g} $/1000" for name, number in asked.items()
     )
     lines.append(_Line("requests to S3", formula, f"{requests:,.2f} $"))
-    room: dict[str, float] = {}
+    room: dict[str, float | None] = {}
     if options.work == "train":
-        room, more = _training_room(pictures, options.size)
+        room, more = _training_room(options, pictures, rates.training)
         lines += more
     console.table(
         f"{options.work}: {pictures:,} pictures of {options.megapixels:g} megapixels",
@@ -155,28 +169,45 @@ def estimate(options: EstimateOptions) -> Counts:
     }
 
 
-def _training_room(pictures: int, size: int) -> tuple[dict[str, float], list[_Line]]:
-    """What training on so many pictures needs of disk and memory; the model's own memory is not in it."""
+def _training_room(
+    options: EstimateOptions, pictures: int, known: Training
+) -> tuple[dict[str, float | None], list[_Line]]:
+    """What training on so many pictures needs of a disk, and of the memory of each machine that trains."""
+    size, workers, batch = options.size, options.workers, options.batch
     disk = pictures * size**2 * 3 / 1e9
     windows = 2 * WINDOW_BYTES / 1e9
-    whole = disk / (SHARE * STORE_SHARE)
+    model = workers * options.weights * known.weight / 1e3
+    steps = batch * size**2 * known.pixel / 1e9
+    beside = known.ray + workers * known.worker + model + steps
+    store = options.in_memory * STORE_SHARE
+    whole = max(disk / store, beside + disk) if store else None
     lines = [
         _Line("disk, below --out or --cache", f"{pictures:,} × {size}² × 3 bytes", f"{disk:,.1f} GB"),
         _Line(
-            "memory of a machine, streamed",
-            f"{TRAINING_GIGABYTES:g} + 2 windows of {WINDOW_BYTES / 1e9:.2f} GB, and the model's own",
-            f"{TRAINING_GIGABYTES + windows:,.1f} GB",
+            "memory beside examples",
+            f"Ray {known.ray:g} GB + {workers} worker(s) × ({known.worker:g} GB + {options.weights:g} million weights "
+            f"× {known.weight:g} bytes) + batch {batch} × {size}² × {known.pixel:g} bytes",
+            f"{beside:,.1f} GB",
         ),
         _Line(
-            "memory to hold all",
-            f"{disk:,.1f} GB / (--in-memory {SHARE:g} × {STORE_SHARE:g} of the memory)",
-            f"{max(whole, TRAINING_GIGABYTES):,.1f} GB",
+            "memory of a machine, streamed",
+            f"{beside:,.1f} GB + 2 windows of {WINDOW_BYTES / 1e9:.2f} GB",
+            f"{beside + windows:,.1f} GB",
         ),
     ]
+    if whole is not None:
+        lines.append(
+            _Line(
+                "memory to hold all",
+                f"the larger of {disk:,.1f} GB / (--in-memory {options.in_memory:g} × {STORE_SHARE:g} of the memory) "
+                f"and {beside:,.1f} + {disk:,.1f} GB",
+                f"{whole:,.1f} GB",
+            )
+        )
     return {
         "disk_gb": round(disk, 2),
-        "memory_gb_streamed": round(TRAINING_GIGABYTES + windows, 2),
-        "memory_gb_whole": round(max(whole, TRAINING_GIGABYTES), 2),
+        "memory_gb_streamed": round(beside + windows, 2),
+        "memory_gb_whole": None if whole is None else round(whole, 2),
     }, lines
 
 

@@ -1,6 +1,7 @@
 """What training costs beside the model's own arithmetic.
 
-    python benchmarks/training.py [--parts step,pruning,feeding,feed,precision,head,memory] [--repeats 5] [--seconds 4]
+    python benchmarks/training.py [--parts step,pruning,feeding,feed,precision,head,memory,worker] [--repeats 5]
+        [--seconds 4]
 
 step     Updates a second on one worker, ours against Keras' `fit`: same model, optimizer, batch size and data in
          memory. The runs alternate; the best of each counts.
@@ -17,13 +18,16 @@ head     Seconds of the whole station (`train`) for a linear head on 1,000 works
          them add to a run of one.
 memory   Peak memory of the whole station on pictures of 64 pixels, in all its processes and the object store: streamed
          from 4,000 and from 20,000 examples, and from 2,000 that are alone or among a million rows without a label.
+worker   Memory of one worker at most, by config and batch: what `estimate` reckons with.
 """
 
 # ruff: noqa: E402 - TensorFlow's and Ray's chatter is turned off before they are imported
 import argparse
 import json
+import multiprocessing
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -49,6 +53,7 @@ from rich.console import Console
 from rich.table import Table
 
 from artray import cluster
+from artray.classifiers.config import read_config
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, draw
 from artray.engine.examples import Inputs
@@ -437,6 +442,39 @@ def memory() -> Table:
     return table
 
 
+def train_some(config: str, batch: int, results: Any) -> None:
+    """Tell this process' memory at most, in MB, after two steps with a packaged config; without, with Keras loaded."""
+    weights = 0
+    if config:
+        told = read_config(config, {})
+        x, y = examples((told.size, told.size, 3), 10, 2 * batch)
+        trainer = trainer_of(told.model.name, x.shape[1:], 10, told.model.settings())
+        ones, batches = np.ones(len(x), np.float32), epoch_of(len(x), batch, 0)
+        list(trainer.train(lambda rows: (x[rows], y[rows], ones[rows]), batches, [1e-3] * len(batches)))
+        weights = trainer.model.count_params()
+    results.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, weights))
+
+
+def worker() -> Table:
+    table = Table("config", "million weights", "batch", "memory at most, MB", "bytes a pixel of the batch")
+    context = multiprocessing.get_context("spawn")
+    before: dict[str, tuple[int, float]] = {}
+    for config, batch in [("", 0), *((name, batch) for name in ("styles_cnn", "lite0_finetune") for batch in (8, 32))]:
+        results = context.SimpleQueue()
+        process = context.Process(target=train_some, args=(config, batch, results))
+        process.start()
+        process.join()
+        peak, weights = results.get()
+        slope = ""
+        if config in before:
+            pixels = (batch - before[config][0]) * read_config(config, {}).size ** 2
+            slope = f"{(peak - before[config][1]) * 2**20 / pixels:.0f}"
+        before[config] = batch, peak
+        print(f"{config} {batch}: {peak:,.0f} MB", file=sys.stderr)
+        table.add_row(config or "none", f"{weights / 1e6:.1f}", str(batch), f"{peak:,.0f}", slope)
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="step,feeding,feed,head")
@@ -452,6 +490,7 @@ def main() -> None:
             "feeding": lambda: feeding(options.repeats, options.seconds),
             "head": lambda: head(options.repeats),
             "memory": memory,
+            "worker": worker,
         }[part]()
         Console(width=120).print(found)
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from artray.engine.order import WINDOW_BYTES
 from artray.errors import InputError
 from artray.estimate import EstimateOptions, estimate, read_rates
 from artray.features.specs import FEATURES
@@ -119,9 +120,25 @@ def test_room_to_train(capsys):
     found = of(work="train", pictures=100_000, size=224)
     assert found["disk_gb"] == pytest.approx(100_000 * 224 * 224 * 3 / 1e9, abs=0.01)
     assert found["memory_gb_whole"] == pytest.approx(found["disk_gb"] / 0.09, rel=1e-3)
+    more = of(work="train", pictures=100_000, size=224, in_memory=0.6)
+    assert more["memory_gb_whole"] == pytest.approx(found["memory_gb_whole"] / 2, rel=1e-3)
+    assert of(work="train", pictures=100, size=224, in_memory=0)["memory_gb_whole"] is None
     assert found["memory_gb_streamed"] == of(work="train", pictures=10_000_000, size=224)["memory_gb_streamed"]
     assert found["pictures_per_second"] > of(work="label", pictures=100_000)["pictures_per_second"]
     assert "100,000 × 224² × 3 bytes" in capsys.readouterr().err
+
+
+def test_memory_by_workers_weights_and_batch(tmp_path):
+    table = table_of(tmp_path / "t.yaml", "training: {ray: 1, worker: 2, weight: 10, pixel: 100}")
+
+    def memory(**options):
+        return of(work="train", pictures=1, size=100, table=table, **options)["memory_gb_streamed"]
+
+    windows = 2 * WINDOW_BYTES / 1e9
+    assert memory(workers=1, weights=0, batch=1) == pytest.approx(3 + 0.001 + windows, abs=0.006)
+    assert memory(workers=3, weights=100, batch=1000) == pytest.approx(1 + 3 * (2 + 1) + 1 + windows, abs=0.006)
+    few = of(work="train", pictures=1, size=100, table=table, workers=1, weights=0, batch=1)
+    assert few["memory_gb_whole"] == pytest.approx(3, abs=0.01), "of few pictures what is beside them counts"
 
 
 def test_a_table_with_a_mistake(tmp_path):

@@ -13,6 +13,8 @@ import numpy as np
 from ray import train
 from ray.train.collective import broadcast_from_rank_zero
 
+from artray.storage import explained
+
 _STATE = "state.npz"
 _NOTES = "notes.json"
 _TRAINING = "training"
@@ -29,10 +31,11 @@ class Checkpoints:
 
     Args:
         training: The training's name: a group keeps one row of checkpoints for all of its trainings.
+        place: Where Ray keeps them, for messages.
     """
 
-    def __init__(self, training: str) -> None:
-        self._training = training
+    def __init__(self, training: str, place: object = "checkpoints") -> None:
+        self._training, self._place = training, place
         self._saved = time.monotonic()
 
     def due(self) -> bool:
@@ -40,8 +43,12 @@ class Checkpoints:
         return bool(broadcast_from_rank_zero(time.monotonic() - self._saved > _SECONDS))
 
     def save(self, values: Mapping[str, Any] | None, notes: Mapping[str, Any]) -> None:
-        """Keep arrays (of rank 0, the others give None) and JSON notes, which hold `epoch` and `step`."""
-        with tempfile.TemporaryDirectory() as folder:
+        """Keep arrays (of rank 0, the others give None) and JSON notes, which hold `epoch` and `step`.
+
+        Raises:
+            ArtrayError: The disk is full: this one's, where the arrays are put together, or that of the checkpoints.
+        """
+        with explained(self._place), tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if values is not None:
                 np.savez(Path(folder) / _STATE, **values)

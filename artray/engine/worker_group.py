@@ -15,6 +15,7 @@ from typing import Annotated, Any, Protocol
 import ray
 from pydantic import AfterValidator, Field
 from ray import train
+from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.collective import broadcast_from_rank_zero
 
@@ -109,16 +110,23 @@ class WorkerGroup:
         Begun again, they leave out what is done, and go on with the next at its last checkpoint.
 
         Raises:
-            ArtrayError: A training failed; those after it were not begun.
+            ArtrayError: A training failed, those after it were not begun; or there is no room for what they are told.
         """
         if not trainings:
             return
+        try:
+            # By reference, so that a worker reads each when its turn comes.
+            references = [ray.put(training) for training in trainings]
+        except (ObjectStoreFullError, OutOfDiskError) as full:
+            raise ArtrayError(
+                "Ray's object store is full, and so is the disk beside it: give it more room "
+                "(ray start --object-store-memory), or leave more there (--in-memory); the same command goes on"
+            ) from full
         progress = begin_progress()
         fewest, most = worker_range(self.workers)
-        fs, path = (self.out / TRAINING).arrow_filesystem()
-        # By reference, so that a worker reads each when its turn comes.
-        references = [ray.put(training) for training in trainings]
-        config = {"trainings": references, "progress": progress, "gpus": self.gpus}
+        place = self.out / TRAINING
+        fs, path = place.arrow_filesystem()
+        config = {"trainings": references, "progress": progress, "gpus": self.gpus, "checkpoints": str(place)}
 
         def trainer() -> TensorflowTrainer:
             return TensorflowTrainer(
@@ -206,7 +214,7 @@ def run_trainings(config: Mapping[str, Any]) -> None:
 
     Args:
         config: `trainings`: each a `Training`, or a reference to one; `progress`: the actor that the driver watches;
-            `gpus`: how many the worker has asked for.
+            `gpus`: how many the worker has asked for; `checkpoints`: where they lie, if they are kept.
     """
     cluster.quicken_keras()
     context, progress = train.get_context(), config["progress"]
@@ -216,13 +224,13 @@ def run_trainings(config: Mapping[str, Any]) -> None:
     try:
         check_gpus(config["gpus"])
         for number, training in enumerate(config["trainings"]):
-            _run_training(number, training, context.get_world_rank(), progress)
+            _run_training(number, training, context.get_world_rank(), progress, config.get("checkpoints"))
     except ArtrayError as error:
         ray.get(progress.fail.remote(error))
         _wait_for_failures(progress, context.get_world_size(), error)
 
 
-def _run_training(number: int, given: Any, rank: int, progress: Any) -> None:
+def _run_training(number: int, given: Any, rank: int, progress: Any, checkpoints: str | None) -> None:
     training: Training = ray.get(given) if isinstance(given, ray.ObjectRef) else given
     # All wait here for the first, which writes what the one before has made.
     if broadcast_from_rank_zero(rank == 0 and training.is_done()):
@@ -231,7 +239,7 @@ def _run_training(number: int, given: Any, rank: int, progress: Any) -> None:
         progress.begin.remote(number)
     if "keras" in sys.modules:
         sys.modules["keras"].utils.clear_session()
-    training.work(rank, Checkpoints(training.name), progress)
+    training.work(rank, Checkpoints(training.name, checkpoints or "checkpoints"), progress)
 
 
 def _wait_for_failures(progress: Any, workers: int, error: ArtrayError) -> None:

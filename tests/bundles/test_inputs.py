@@ -58,7 +58,12 @@ def test_bundles_of_schema_1_load(tmp_path, kind):
     (tmp_path / BUNDLE).write_text(json.dumps(values))
     bundle = load_bundle(Location.parse(tmp_path))
     assert isinstance(bundle.input, KINDS[kind])
-    assert json.loads(bundle.model_dump_json()) == values | {"labels": "one", "thresholds": {}}
+    assert json.loads(bundle.model_dump_json()) == values | {
+        "labels": "one",
+        "thresholds": {},
+        "decision": "likely",
+        "shares": {},
+    }
     assert next(iter(json.loads(bundle.model_dump_json())["input"])) == "kind"
 
 

@@ -11,12 +11,20 @@ from artray.engine.schedules import Schedule
 from artray.errors import InputError
 from artray.gans.config import GanConfig
 from artray.job import CONFIGS as FOLDER
-from artray.job import config_file, read_config_file
+from artray.job import Options, config_file, read_config_file
+from artray.style_transfer.config import StyleConfig
+from artray.super_resolution.config import UpscalerConfig
 
 ROOT = Path(__file__).parents[2]
 ALL = sorted(FOLDER.glob("*.yaml"))
-CONFIGS = [path for path in ALL if not path.stem.startswith(("gan_", "sr_", "style_"))]
-GANS = [path for path in ALL if path not in CONFIGS]
+# By a config's first word.
+KINDS: dict[str, type[Options]] = {
+    "gan": GanConfig,
+    "style": StyleConfig,
+    "sr": UpscalerConfig,
+}
+CONFIGS = [path for path in ALL if path.stem.split("_")[0] not in KINDS]
+GANS = [path for path in ALL if path.stem.startswith("gan_")]
 
 TEXT = """\
 task: style
@@ -43,12 +51,12 @@ def test_there_are_configs():
 def test_every_config_is_valid_and_has_a_header(path):
     text = path.read_text(encoding="utf-8")
     values = yaml.safe_load(text)
-    config = read_config_file(GanConfig if path in GANS else TrainConfig, str(path), {})
+    config = read_config_file(KINDS.get(path.stem.split("_")[0], TrainConfig), str(path), {})
     assert config.model_dump(exclude_unset=True).keys() == values.keys()
     header = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     for key in ("Command", "Data", "Published", "Ours"):
         assert any(line.startswith(key) for line in header), key
-    assert any(re.search(rf"artray train(-gan)? --config {path.stem} ", line) for line in header)
+    assert any(re.search(rf"artray train(-gan|-style|-upscaler)? --config {path.stem} ", line) for line in header)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artray.engine import examples, order
+from artray.engine import examples, feed, order
 from artray.engine.examples import Inputs, Shard
 from artray.errors import ArtrayError
 from artray.storage import Location
@@ -79,6 +79,17 @@ def test_a_shard_that_has_gone_or_is_not_whole_is_one_line(shards):
     inputs.follow([np.arange(COUNT)], lambda batch: batch)
     with pytest.raises(ArtrayError, match=r"3\.raw: not found; run the same command again"):
         inputs.take(np.arange(COUNT))
+
+
+def test_a_shard_that_vanishes_while_it_is_streamed_ends_the_feed_in_one_line(shards):
+    """And what was read before it is given out."""
+    inputs, batches = Inputs(shards, PLACE), np.array_split(np.arange(COUNT), 9)
+    going = feed.ahead(lambda call: inputs.take(batches[call.start]), [slice(n, n + 1) for n in range(9)], 2)
+    assert np.array_equal(next(going)[0], VALUES[batches[0]])
+    for shard in shards:
+        Path(shard.file).unlink()
+    with pytest.raises(ArtrayError, match=r"\.raw: not found; run the same command again: it makes anew what is"):
+        list(going)
 
 
 def test_from_s3(shards, s3_bucket):

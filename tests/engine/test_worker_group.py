@@ -4,12 +4,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import OutOfDiskError
 
 from artray.classifiers.station import TrainOptions
 from artray.engine import worker_group
 from artray.engine.progress import Progress
-from artray.engine.worker_group import run_trainings, worker_range
+from artray.engine.worker_group import WorkerGroup, run_trainings, worker_range
 from artray.errors import ArtrayError
+from artray.storage import Location
 from tests.engine.local_actor import LocalActor
 
 
@@ -78,6 +80,16 @@ def test_what_is_wrong_is_told_and_nothing_follows(worker):
     # Where others were not met by it, Ray starts all anew: they end, and the driver says why.
     worker([training := Pretended("c")])
     assert not training.worked
+
+
+def test_a_full_object_store_is_one_line(monkeypatch, tmp_path):
+    def put(value: object) -> None:
+        raise OutOfDiskError
+
+    monkeypatch.setattr(worker_group.ray, "put", put)
+    group = WorkerGroup(workers=1, gpus=0, out=Location.parse(tmp_path), name="a", title="a", note=str)
+    with pytest.raises(ArtrayError, match=r"^Ray's object store is full, .* the same command goes on$"):
+        group.run([Pretended("a")])
 
 
 def test_what_only_some_workers_meet_ends_the_others(worker):
