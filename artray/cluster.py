@@ -56,7 +56,7 @@ def connect() -> None:
         environment = {"env_vars": {**given, **({} if verbose else QUIET)}} if may_grow() else None
         local = {} if may_grow() else {"address": "local", "include_dashboard": False}
         # Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised.
-        with nullcontext() if verbose else console.silent_stderr():
+        with nullcontext() if verbose else console.silent_stderr(), _said_where_ray_is_too_slow():
             ray.init(
                 log_to_driver=verbose,
                 logging_level=logging.INFO if verbose else logging.CRITICAL,
@@ -69,6 +69,20 @@ def connect() -> None:
     context.enable_progress_bars = False  # ours count pictures, Ray's count blocks
     context.print_on_execution_start = False
     context.raise_original_map_exception = True  # a worker's own words: Ray's wrapping would lose them on the way
+
+
+@contextmanager
+def _said_where_ray_is_too_slow() -> Iterator[None]:
+    """Ray gives its own processes 30 s to start, which can't be set; it says so in an exception without a type."""
+    try:
+        yield
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        raise ArtrayError(
+            "Ray has not started within its 30 seconds: the machine is too busy. Run the same command again when it is "
+            "less so"
+        ) from error
 
 
 def _ask_for_token() -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from artray import cluster
+from artray.errors import ArtrayError
 
 GPU_SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 WRAPPERS = """
@@ -108,3 +109,12 @@ def test_where_no_token_can_be_kept_one_is_made_for_this_run(begun, monkeypatch,
     cluster.connect()
     assert begun == ["token"]
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+
+
+def test_a_machine_too_busy_for_ray_is_said_in_words(begun, monkeypatch):
+    def too_slow(**_):
+        raise Exception("The current node timed out during startup. This could happen because")
+
+    monkeypatch.setattr(cluster.ray, "init", too_slow)
+    with pytest.raises(ArtrayError, match="the machine is too busy"):
+        cluster.connect()

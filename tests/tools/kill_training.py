@@ -39,7 +39,7 @@ from artray.storage import Location, list_column
 
 ROOT = Path(__file__).parents[2]
 WORKER = b"ray::RayTrainWorker"
-RAY_DID_NOT_START = b"The current node timed out during startup"
+RAY_DID_NOT_START = b"Ray has not started within its 30 seconds"
 TOLERANCE = 1e-3
 CLASSIFIER = """\
 task: made
