@@ -1,5 +1,7 @@
 """The promise of the step: the number of replicas changes nothing but floating point."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from keras import layers
 
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.gradients import gradients
+from artray.engine.sparsity import PruningConfig, pruned_groups
 from artray.engine.summaries import Summaries
 from artray.engine.supervised import SupervisedTrainer
 from artray.engine.trainer import Trainer, _strategy
@@ -186,12 +189,12 @@ def trainer(build=network, **settings: object) -> SupervisedTrainer:
     return SupervisedTrainer(build, lambda: keras.optimizers.Adam(0.01), CrossEntropy(), **settings)
 
 
-def fit(trained: SupervisedTrainer, epochs: range) -> None:
+def fit(trained: SupervisedTrainer, epochs: range, sparsities: dict[int, list[float | None]] | None = None) -> None:
     for epoch in epochs:
         order = np.random.default_rng(epoch).permutation(EXAMPLES)
         batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
         take = lambda rows: (X[rows], Y[rows], WEIGHTS[rows])  # noqa: E731
-        list(trained.train(take, batches, [0.01] * len(batches)))
+        list(trained.train(take, batches, [0.01] * len(batches), None, (sparsities or {}).get(epoch)))
 
 
 def with_dropout() -> keras.Model:
@@ -201,14 +204,17 @@ def with_dropout() -> keras.Model:
 
 @pytest.mark.slow
 def test_a_state_put_back_goes_on_as_if_nothing_had_happened():
-    """Dropout's random numbers, optimizer, moving average and all."""
-    undisturbed = trainer(with_dropout, ema=0.9)
-    fit(undisturbed, range(4))
-    first = trainer(with_dropout, ema=0.9)
-    fit(first, range(2))
-    second = trainer(with_dropout, ema=0.9)
+    """Dropout's random numbers, optimizer, moving average, masks and all."""
+    settings = {"ema": 0.9, "prune": partial(pruned_groups, PruningConfig(skip_last=False))}
+    planned = {0: [None, 0.2, None, 0.4], 1: [0.5, None, None, None]}  # later only what is kept tells what is 0
+    undisturbed = trainer(with_dropout, **settings)
+    fit(undisturbed, range(4), planned)
+    first = trainer(with_dropout, **settings)
+    fit(first, range(2), planned)
+    second = trainer(with_dropout, **settings)
     second.load(first.state())
     fit(second, range(2, 4))
+    assert {1 - value.mean() for name, value in second.state().items() if name.startswith("mask/")} == {0.5}
     for name, value in undisturbed.state().items():
         assert np.allclose(value, second.state()[name], atol=1e-6), name
 
