@@ -17,7 +17,7 @@ Grams = list[npt.NDArray[np.float32]]
 """Of each layer (channels, channels)."""
 
 _RATE = 6.0  # grey levels a pixel moves in the first step
-_STYLE = 10.0  # what strength 1 is, beside content's 1
+_STYLE = 3.0  # what strength 1 is, beside content's 1
 
 
 class Looks(BaseModel):

@@ -20,17 +20,27 @@ from artray.errors import InputError
 from artray.gans.config import GanConfig, GanModelConfig
 from artray.gans.examples import load_pictures
 from artray.job import Counts, Options
-from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
+from artray.storage import (
+    Location,
+    dataset_digest,
+    digest,
+    keep_apart,
+    refuse_other_job,
+    remove_scratch,
+    remove_written,
+)
 from artray.style_transfer.config import StyleConfig, read_config
 from artray.style_transfer.loop import StyleTraining
-from artray.style_transfer.references import SUMMED, Target, Wanted, find_target, remove_target
+from artray.style_transfer.references import SUMMED, Target, Wanted, find_target
 
+_STYLES = "_styles"
+_SUMMED = rf"\d+/{SUMMED}"
 _WRITTEN = (
     r"stylizer\.json",
     r"stylizer\.keras|history\.json",
     CHECKPOINTS,
     EXAMPLE_FILES,
-    rf"styles/\d+/{SUMMED}",
+    rf"{_STYLES}/{_SUMMED}",
 )
 
 
@@ -91,7 +101,7 @@ def train_style(options: TrainStyleOptions) -> Counts:
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     if (out / BUNDLE).exists():
         remove_written(out, _WRITTEN)
-    targets = [_target(wanted, out / "styles" / str(number), config) for number, wanted in enumerate(styles)]
+    targets = [_target(wanted, out / _STYLES / str(number), config) for number, wanted in enumerate(styles)]
     names = [wanted.name for wanted in styles]
     console.table("styles", ["style", "works"], [(name, one.works) for name, one in zip(names, targets, strict=True)])
     console.say(f"reading pictures from {options.data}")
@@ -120,9 +130,7 @@ def train_style(options: TrainStyleOptions) -> Counts:
     group.run([training])
     remove_checkpoints(out)
     remove_examples(out)
-    for number in range(len(styles)):
-        remove_target(out / "styles" / str(number))
-    remove_written(out, [_WRITTEN[-1]])
+    remove_scratch(out / _STYLES, [_SUMMED])
     return _summary(out)
 
 

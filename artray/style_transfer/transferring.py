@@ -34,7 +34,7 @@ _PLANNED = (r"rows\.parquet", *(f"parts/{name}" for name in PASS_FILES))
 MADE = (*(f"{_PLAN}/{name}" for name in _PLANNED), rf"{PICTURES}/\d{{4,}}/\d{{6,}}\.png")
 """The files below `OUT`, as `storage.remove_written` takes them."""
 
-_CHUNK = 16  # pictures that are made again where a process dies: each takes seconds
+_CHUNK = 16  # pictures that are optimised again where a process dies: each takes seconds
 _AT_ONCE = 8  # of 224 by 224, whose maps and their gradients are in memory together; a fourth of what labelling takes
 
 FIGURES = (
@@ -104,7 +104,10 @@ def transfer(rows: pa.Table, out: Location, arguments: dict[str, Any]) -> tuple[
         Rows of `STATE`, in the order of the plan, and the pass' counts.
     """
     plan = out / _PLAN / "rows.parquet"
-    keep_table(plan, rows, row_group_size=_CHUNK)
+    if arguments["model"] is None:
+        keep_table(plan, rows, row_group_size=_CHUNK)
+    else:
+        keep_table(plan, rows)
     counts = run_pass("transfers", plan, out / _PLAN / "parts", _Transferrer, arguments, overwrite=True, gpus=True)
     made = (out / _PLAN / "parts").dataset().to_table(columns=STATE.names)
     return made.take(pc.index_in(rows["object_id"].combine_chunks(), made["object_id"].combine_chunks())), counts

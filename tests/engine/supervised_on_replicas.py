@@ -18,9 +18,12 @@ from keras import layers
 from artray.classifiers.losses import CrossEntropy
 from artray.engine.augmentation import Augmentation, draw
 from artray.engine.examples import Inputs, Shard
+from artray.engine.perceptual import PerceptualTrainer
 from artray.engine.sparsity import PruningConfig, pruned_groups
 from artray.engine.supervised import SupervisedTrainer
 from artray.engine.views import Views
+from artray.models.style import StyleNetwork
+from artray.models.stylizer import StylizerLosses, stylizer
 from artray.storage import Location
 from tests.engine.processes import on_one_and_three
 
@@ -148,5 +151,30 @@ def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
     }
 
 
+def run_perceptual(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
+    """A stylizer's losses and state after two epochs, by `perceptual/NAME`."""
+    keras.utils.set_random_seed(3)
+    pictures = X.repeat(2, 1).repeat(2, 2)  # of 16 pixels, which the stylizer halves twice
+    styles = [np.random.default_rng(2).random((3, 4, 4)).astype(np.float32)]
+
+    def build() -> keras.Model:
+        picture = keras.Input((None, None, 3))
+        maps = layers.Conv2D(4, 3, 2, padding="same", activation="relu")(layers.Rescaling(1 / 255)(picture))
+        looks = StyleNetwork(keras.Model([picture], [maps, maps]), [1.0, 1.0])
+        return StylizerLosses(stylizer(3, width=4, blocks=1), looks, styles, (1.0, 1.0, 1.0))
+
+    trainer = PerceptualTrainer(build, lambda: keras.optimizers.SGD(1e-3), row_bytes=3 * 16**2, strategy=strategy)
+    losses = []
+    for epoch in range(2):
+        order = np.random.default_rng(epoch).permutation(EXAMPLES)
+        batches = [order[start : start + BATCH] for start in range(0, EXAMPLES, BATCH)]
+        for some in trainer.train(
+            lambda rows: (pictures[rows], Y[rows], WEIGHTS[rows]), batches, [1e-3] * len(batches)
+        ):
+            losses += some.tolist()
+    state = {"losses": np.array(losses), **trainer.state()}
+    return {f"perceptual/{name}": np.asarray(value) for name, value in state.items()}
+
+
 if __name__ == "__main__":
-    on_one_and_three(lambda strategy: run(strategy) | run_again(strategy))
+    on_one_and_three(lambda strategy: run(strategy) | run_again(strategy) | run_perceptual(strategy))

@@ -47,7 +47,7 @@ def test_a_worker_with_several_gpus_mirrors_on_them(monkeypatch, gpus):
     assert (_strategy.__wrapped__(1) == "mirrored") == (gpus > 1)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, "perceptual"])
 def test_the_number_of_replicas_does_not_change_the_result(replica_runs, case):
     """Every weight, moving statistic, optimizer slot and average; with shares of 4, 4 and 3, and a batch of 2."""
     one, many = of(replica_runs[1], case), of(replica_runs[3], case)

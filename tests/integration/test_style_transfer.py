@@ -24,7 +24,8 @@ def test_train_and_paint_on_s3(ray_session, s3_bucket, tmp_path):
     assert (counts["rows"], counts["ok"], counts["failed"]) == (9, 8, 1)
     assert counts["styles"] == ["spots", "stripes"]
     assert counts["steps"] == 4
-    assert sorted(model.names()) == ["history.json", "stylizer.json", "stylizer.keras"]
+    files = sorted(model.relative(info.uri) for info in model.list_files())
+    assert files == ["history.json", "stylizer.json", "stylizer.keras"]
     assert train_style(TrainStyleOptions.model_validate(given)) == counts
     given = {"content": works, "model": model, "style_class": "spots", "out": out, "size": 32, "measure": "off"}
     painted = transfer_style(TransferOptions.model_validate({**given, "strength": [0.5, 1.0]}))
