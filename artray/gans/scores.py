@@ -29,7 +29,14 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from artray import console
-from artray.bundles.generator import GeneratorBundle, is_scored, load_generator_bundle, read_scores, write_scores
+from artray.bundles.generator import (
+    GeneratorBundle,
+    is_scored,
+    load_generator_bundle,
+    read_descriptions,
+    read_scores,
+    write_scores,
+)
 from artray.catalogs.targets import read_targets
 from artray.errors import InputError
 from artray.features.columns import matrix
@@ -108,7 +115,7 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
         raise InputError(f"{data}: {len(table)} training works are too few for scores; {2 * _FEWEST} are needed")
     scratch = model / _FOLDER
     real = embed_works(table, works or scratch / "works", bundle.size, count)
-    shares = class_counts(table, bundle)
+    shares = class_counts(table, bundle) or [1.0] * len(read_descriptions(model, bundle))
     made = _embed_samples(model, bundle, scratch / "samples", count, shares)
     scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compare(real, made)}
     scores["nearest"] = _nearest(real["work"], made, bundle)
@@ -286,6 +293,7 @@ def _nearest(works: pa.Table, samples: pa.Table, bundle: GeneratorBundle) -> lis
         {
             "number": numbers[row],
             "class": bundle.classes[classes[row]] if bundle.classes else None,
+            "description": classes[row] if bundle.conditions else None,
             "object_id": ids[places[row]],
             "image_uri": uris[places[row]],
             "distance": round(float(distances[row]), 6),
@@ -301,7 +309,7 @@ def _embeddings(table: pa.Table) -> npt.NDArray[np.float32]:
 def _embed_samples(
     model: Location, bundle: GeneratorBundle, at: Location, count: int, shares: Sequence[float]
 ) -> pa.Table:
-    drawn = spread_classes(count, shares) if bundle.classes else [None] * count
+    drawn = spread_classes(count, shares) if shares else [None] * count
     rows = pa.table(
         {
             "object_id": [f"{number:06d}" for number in range(count)],
@@ -388,7 +396,7 @@ class _SampleEmbedder:
         self._seed = seed
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
+        classes = rows["class"].to_pylist() if self._generator.kinds else None
         pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes)
         table = rows.append_column("status", pa.array(["ok"] * len(rows), pa.string()))
         return table.append_column("embedding", self._embed(self._embed.enlarged(pictures)))
