@@ -2,7 +2,8 @@
 
 Besides these two it holds `discriminator.keras`, `history.json` (the metrics of every epoch), `samples/`: the pictures
 of the same latents after each epoch, `samples.webp`, which shows them one after the other, and, once it is scored,
-`scores.json`. `generator.json` is written last: a folder without it is no bundle.
+`scores.json`. With conditions `descriptions.parquet` holds those of some training works: what samples are asked for as,
+unless the user says. `generator.json` is written last: a folder without it is no bundle.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
+from artray.bundles.conditions import Condition, Vectors
 from artray.bundles.description import AnyBundle, Names, read_description, write_description, write_history
 from artray.bundles.keras_files import load_keras
+from artray.errors import InputError
 from artray.storage import Location
 
 BUNDLE = "generator.json"
@@ -22,6 +28,7 @@ DISCRIMINATOR = "discriminator.keras"
 SAMPLES = "samples"
 ANIMATION = "samples.webp"
 SCORES = "scores.json"
+DESCRIPTIONS = "descriptions.parquet"
 
 Distribution: TypeAlias = Literal["normal", "uniform"]
 """Of the numbers in a latent; normal: of mean 0 and deviation 1, uniform: from -1 to 1."""
@@ -35,6 +42,8 @@ class GeneratorBundle(AnyBundle):
         latent_size: Numbers in a latent; `codes` in bundles of 0.1.
         distribution: From which they are drawn (see `artray.gans.latents`).
         classes: Labels in the order of the generator's second input, which is one-hot; empty if it has none.
+        conditions: What pictures can be asked for by, in the order of the second input, where that is a description;
+            none in bundles with classes, and in those of before.
         data: `train` pictures, of which `dropped` were left out and why; `fingerprint` of them, `source` of the data
             set.
     """
@@ -43,6 +52,7 @@ class GeneratorBundle(AnyBundle):
     latent_size: int = Field(ge=1, le=65_536)
     distribution: Distribution
     classes: Names
+    conditions: list[Condition] = Field([], max_length=1000)
     generator_sha: str
     discriminator_sha: str
 
@@ -52,6 +62,12 @@ class GeneratorBundle(AnyBundle):
         if not isinstance(values, dict):
             return values
         return {"latent_size" if key == "codes" else key: value for key, value in values.items()}
+
+    @model_validator(mode="after")
+    def _has_one_second_input(self) -> GeneratorBundle:
+        if self.classes and self.conditions:
+            raise ValueError("it has classes and conditions")
+        return self
 
 
 def load_generator_bundle(uri: Location) -> GeneratorBundle:
@@ -66,7 +82,8 @@ def load_generator_bundle(uri: Location) -> GeneratorBundle:
 def load_generator(uri: Location, bundle: GeneratorBundle) -> Any:
     """The bundle's generator, checked to be the one that `generator.json` was written for.
 
-    Inputs: latents (n, latent_size) float32, and with classes labels (n, classes), one-hot. Output: (n, size, size, 3)
+    Inputs: latents (n, latent_size) float32, and with classes labels (n, classes), one-hot, or with conditions
+    descriptions (n, width). Output: (n, size, size, 3)
     float32 RGB 0..255.
 
     Raises:
@@ -96,8 +113,33 @@ def write_scores(uri: Location, scores: Mapping[str, Any], bundle: GeneratorBund
     write_description(uri, BUNDLE, bundle)
 
 
+def read_descriptions(uri: Location, bundle: GeneratorBundle) -> Vectors:
+    """The descriptions of some training works, (n, width); (0, 0) for a bundle without conditions.
+
+    Raises:
+        InputError: They are not what the bundle's conditions say.
+    """
+    if not bundle.conditions:
+        return np.zeros((0, 0), np.float32)
+    width = sum(condition.width for condition in bundle.conditions)
+    table = pq.read_table(pa.BufferReader((uri / DESCRIPTIONS).read_bytes()))
+    try:
+        found = np.array(table["description"].to_pylist(), np.float32)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{uri}: {DESCRIPTIONS} can't be read: {str(error)[:200]}") from error
+    if not len(found) or found.shape[1:] != (width,) or not np.isfinite(found).all():
+        raise InputError(f"{uri}: {DESCRIPTIONS} does not hold descriptions of {width} numbers")
+    return found
+
+
 def save_generator_bundle(
-    out: Location, bundle: GeneratorBundle, generator: bytes, discriminator: bytes, history: Sequence[Mapping[str, Any]]
+    out: Location,
+    bundle: GeneratorBundle,
+    generator: bytes,
+    discriminator: bytes,
+    history: Sequence[Mapping[str, Any]],
+    *,
+    descriptions: Vectors | None = None,
 ) -> None:
     """Write a bundle's files, `generator.json` last.
 
@@ -107,7 +149,12 @@ def save_generator_bundle(
         generator: The Keras file.
         discriminator: Likewise.
         history: The metrics of each epoch.
+        descriptions: (n, width) of some training works, where there are conditions.
     """
+    if descriptions is not None:
+        (out / DESCRIPTIONS).write_table(
+            pa.table({"description": pa.array(list(descriptions), pa.list_(pa.float32()))})
+        )
     (out / GENERATOR).write_bytes(generator)
     (out / DISCRIMINATOR).write_bytes(discriminator)
     write_history(out, history)

@@ -10,6 +10,7 @@ from typing import Any
 from artray.bundles.generator import GeneratorBundle, save_generator_bundle
 from artray.bundles.keras_files import keras_file, versions
 from artray.gans.config import GanConfig
+from artray.gans.descriptions import KEPT, spread
 from artray.gans.examples import Pictures
 from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
@@ -43,6 +44,7 @@ def write_generator_bundle(
         latent_size=config.latent_size,
         distribution=config.distribution,
         classes=pictures.classes,
+        conditions=pictures.conditions,
         generator_sha=digest(generator_file),
         discriminator_sha=digest(discriminator_file),
         decode_version=DECODE_VERSION,
@@ -56,5 +58,6 @@ def write_generator_bundle(
         versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    save_generator_bundle(out, bundle, generator_file, discriminator_file, history)
+    descriptions = spread(pictures.labels, min(KEPT, len(pictures.labels))) if pictures.conditions else None
+    save_generator_bundle(out, bundle, generator_file, discriminator_file, history, descriptions=descriptions)
     return bundle

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from artray.bundles.conditions import Kind
 from artray.bundles.generator import Distribution
 from artray.engine.arithmetic import Compile, Precision
 from artray.engine.augmentation import Augmentation
@@ -103,6 +104,14 @@ class GanConfig(Options):
         description="the catalogue column by whose labels pictures can be asked for; rows without one are left out",
     )
     classes: list[str] | None = Field(None, description="which labels, in order; default all of the training part")
+    conditions: dict[str, Kind | Literal["auto"]] = Field(
+        {},
+        description="in the place of a target: columns by which pictures can be asked for together, each with what it "
+        "holds (label, labels, number, vector, auto); a list of names: auto",
+    )
+    held_out: list[dict[str, str]] = Field(
+        [], description="combinations of conditions that are left out of the training, to be asked for afterwards"
+    )
     size: int = Field(64, ge=8, le=1024, description="side of the pictures")
     augment: Augmentation = Field(
         default_factory=Augmentation, description="of the real pictures; the generator learns to make such pictures too"
@@ -145,6 +154,8 @@ class GanConfig(Options):
     def _in_the_words_of_today(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
+        if isinstance(values.get("conditions"), list):
+            values = {**values, "conditions": dict.fromkeys(values["conditions"], "auto")}
         # Of both words the last one counts: a change on the command line.
         return {"latent_size" if key == "codes" else key: value for key, value in values.items()}
 
@@ -156,6 +167,11 @@ class GanConfig(Options):
             raise ValueError("classes: needs a target column")
         if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):
             raise ValueError("classes: two different ones at least, each once")
+        if self.conditions and self.target is not None:
+            raise ValueError("conditions: go without a target; name it among them")
+        for wish in self.held_out:
+            if not wish or not set(wish) <= set(self.conditions):
+                raise ValueError(f"held_out: {wish} must name some of the conditions ({', '.join(self.conditions)})")
         return self
 
 

@@ -130,12 +130,12 @@ def embed_samples(
         bundle: What the bundle says.
         at: Folder or s3:// prefix for them.
         count: How many.
-        shares: How many of each class, in proportion; as from `class_counts`.
+        shares: How many of each class or description, in proportion; none of a generator without.
 
     Returns:
         `number`, `class` and `embedding`, by number.
     """
-    drawn = spread_classes(count, shares) if bundle.classes else [None] * count
+    drawn = spread_classes(count, shares) if shares else [None] * count
     rows = pa.table(
         {
             "object_id": [f"{number:06d}" for number in range(count)],
@@ -230,7 +230,7 @@ class _SampleEmbedder:
         self._seed = seed
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
+        classes = rows["class"].to_pylist() if self._generator.kinds else None
         pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes)
         table = rows.append_column("status", pa.array(["ok"] * len(rows), pa.string()))
         return table.append_column("embedding", self._embed(self._embed.enlarged(pictures)))

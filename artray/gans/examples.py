@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from artray.bundles.conditions import Condition
 from artray.bundles.description import refuse_bad_names
 from artray.catalogs.targets import encode_targets
 from artray.engine.examples import Inputs
 from artray.engine.shards import Decoded, ExampleCache, decode_examples
 from artray.errors import InputError
 from artray.gans.config import GanConfig
+from artray.gans.descriptions import describe
 from artray.storage import Location, dataset_digest
 from artray.storage.located_rows import LocatedRows, read_rows
 
@@ -28,7 +30,8 @@ class Pictures:
     Attributes:
         ids: Each one's `object_id`; of patches, those of their works.
         classes: The labels in the order of the networks' input; empty without a target.
-        labels: (n, classes) float32, one-hot.
+        labels: (n, classes) float32, one-hot; or (n, width), the descriptions.
+        conditions: What the descriptions are made of.
         blocks: References to uint8 arrays (rows, size, size, 3) in Ray's object store, or shards.
         place: (n, 2): in which block a picture lies, and where in it.
         source: Fingerprint of the data set.
@@ -42,6 +45,7 @@ class Pictures:
     place: npt.NDArray[np.int64]
     source: str
     dropped: dict[str, int]
+    conditions: list[Condition] = field(default_factory=list)
 
     @property
     def inputs(self) -> Inputs:
@@ -65,9 +69,11 @@ def load_pictures(config: GanConfig, data: Location, cache: ExampleCache) -> Pic
     names = dataset.schema.names
     needed = ["object_id", *(["image_uri"] if config.input == "pictures" else ["status", "patch"])]
     needed += [config.target] if config.target is not None else []
+    needed += [name for name in config.conditions if name not in needed]
     for name in needed:
         if name not in names:
             hint = "; it is the config's target: --set target=NAME takes another" if name == config.target else ""
+            hint = "; it is one of the config's conditions" if name in config.conditions else hint
             raise InputError(f"{data}: has no column {name!r}{hint} (it has {', '.join(names)})")
     if "split" in names and "split" not in needed:
         needed.append("split")
@@ -98,6 +104,8 @@ def load_pictures(config: GanConfig, data: Location, cache: ExampleCache) -> Pic
         one_hot[np.arange(len(chosen.rows)), [index[str(label)] for label in chosen.labels]] = 1
         for name in np.array(chosen.classes)[one_hot.sum(axis=0) == 0]:
             raise InputError(f"{data}: no picture of {name} in column {config.target!r}")
+    if chosen.described is not None:
+        one_hot = chosen.described.vectors[chosen.rows]
     return Pictures(
         ids=rows.table["object_id"].take(chosen.rows).to_pylist(),
         classes=chosen.classes,
@@ -106,6 +114,7 @@ def load_pictures(config: GanConfig, data: Location, cache: ExampleCache) -> Pic
         place=place[status == "ok"],
         source=source,
         dropped=chosen.dropped,
+        conditions=chosen.described.conditions if chosen.described is not None else [],
     )
 
 
@@ -121,6 +130,7 @@ class _Chosen:
     Attributes:
         rows: Their numbers.
         labels: Their labels, None without a target.
+        described: All rows' descriptions, None without conditions.
         dropped: What was left out, counted by reason.
     """
 
@@ -138,6 +148,9 @@ class _Chosen:
             readable = np.asarray(pc.equal(table["status"], "ok"))
         labelled = labels != np.array(None) if config.target is not None else np.ones(len(table), bool)
         wanted: npt.NDArray[Any] = np.ones(len(table), bool)
+        self.described = describe(table, config) if config.conditions else None
+        if self.described is not None:
+            labelled = self.described.known
         if config.classes is not None:
             wanted = np.isin(labels.astype(str), config.classes)
         self.dropped = {
@@ -145,6 +158,9 @@ class _Chosen:
             "unlabelled": int((readable & ~labelled).sum()),
             "other label": int((readable & labelled & ~wanted).sum()),
         }
+        if self.described is not None:
+            wanted = ~self.described.held_out
+            self.dropped = {**self.dropped, "other label": 0, "held out": int((readable & labelled & ~wanted).sum())}
         self.rows = np.flatnonzero(readable & labelled & wanted)
         self.labels = labels[self.rows].tolist()
 

@@ -94,10 +94,12 @@ def latent_strips(uri: Location, seed: int = 0) -> list[str]:
 
 def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
     generator_model = GeneratorModel(uri)
-    bundle, count = generator_model.bundle, len(generator_model.bundle.classes)
+    bundle, count = generator_model.bundle, generator_model.kinds
     latents = numbered_latents(bundle, range(3 * _ROWS), seed).reshape(_ROWS, 3, bundle.latent_size)
-    # A row is of one class, and another row of the next.
-    classes = [row % count for row in range(_ROWS)] if count else []
+    # A row is of one class, and another row of the next; of descriptions they are from everywhere.
+    classes = [row * max(1, count // _ROWS) % count for row in range(_ROWS)] if count else []
+    if bundle.classes:
+        classes = [row % count for row in range(_ROWS)]
 
     def rows(latents: Latents) -> list[Picture]:
         each = latents.shape[1]
@@ -111,7 +113,7 @@ def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
         "interpolation.png": grid(rows(np.stack(ways))),
         "arithmetic.png": grid(rows(np.concatenate([latents, results[:, None]], axis=1))),
     }
-    if count:
+    if bundle.classes:
         pictures = generator_model(np.repeat(latents[:, 0], count, axis=0), list(range(count)) * _ROWS)
         strips["classes.png"] = grid(list(pictures.reshape(_ROWS, count, *pictures.shape[1:])))
     return {name: png(strip, source=generated_by(bundle.model_id)) for name, strip in strips.items()}

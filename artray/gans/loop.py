@@ -22,6 +22,7 @@ from artray.engine.worker_resources import own_cpus
 from artray.errors import ArtrayError, InputError
 from artray.gans.bundling import write_generator_bundle
 from artray.gans.config import GanConfig
+from artray.gans.descriptions import spread
 from artray.gans.examples import Pictures
 from artray.gans.latents import draw_latents
 from artray.gans.sample_sheets import Diversity, Picture, to_pictures, warning, write_animation, write_sheet
@@ -111,9 +112,15 @@ class _Run:
         config, pictures = training.config, training.pictures
         self._inputs = pictures.inputs
         model = config.model
-        classes, settings = len(pictures.classes), model.settings()
+        classes, settings = pictures.labels.shape[1], model.settings()
         self._generator = partial(
-            generator, model.name, config.size, config.latent_size, classes=classes, settings=settings
+            generator,
+            model.name,
+            config.size,
+            config.latent_size,
+            classes=classes,
+            settings=settings,
+            described=bool(pictures.conditions),
         )
         self._discriminator = partial(
             discriminator, model.name, config.size, classes=classes, settings=settings, loss=config.loss.name
@@ -260,10 +267,12 @@ class _Run:
 
     def _samples(self) -> Picture:
         """The same latents' pictures, as the generator (its moving average, if there is one) makes them now."""
-        config, classes = self._config, len(self._pictures.classes)
+        config, classes = self._config, self._pictures.labels.shape[1]
         self._plain.set_weights(self._trainer.generator_weights())
         latents = self._latents(config.samples, _SAMPLE_LATENTS)
         labels = np.eye(max(classes, 1), dtype=np.float32)[np.arange(config.samples) * classes // config.samples]
+        if self._pictures.conditions:
+            labels = spread(self._pictures.labels, config.samples)
         pictures = []
         for start in range(0, config.samples, config.batch_size):
             rows = slice(start, start + config.batch_size)

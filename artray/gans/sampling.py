@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,8 @@ import ray
 from pydantic import Field
 
 from artray import cluster, console
-from artray.bundles.generator import GeneratorBundle, load_generator, load_generator_bundle
+from artray.bundles.conditions import Vectors, places, with_wishes
+from artray.bundles.generator import GeneratorBundle, load_generator, load_generator_bundle, read_descriptions
 from artray.errors import InputError
 from artray.gans.latents import draw_latents
 from artray.gans.sample_sheets import to_pictures
@@ -71,6 +72,11 @@ class SampleOptions(Options):
     classes: list[str] = Field(
         [], description="of these classes alone, each equally often; default: all", examples=["NAME,NAME"]
     )
+    condition: dict[str, str] = Field(
+        {},
+        description="of a generator with conditions: what all pictures are to be; what is not said is as in some works",
+        examples=["NAME=VALUE"],
+    )
     seed: int = Field(0, ge=0, description="the same gives the same pictures; more of them begin with the fewer")
     truncation: float | None = Field(
         None, gt=0, description="the farthest from 0 that a latent's numbers may be: fewer flaws, less variety"
@@ -85,6 +91,7 @@ def sample_gan(options: SampleOptions) -> Counts:
         options.out,
         options.count,
         classes=options.classes,
+        condition=options.condition,
         seed=options.seed,
         truncation=options.truncation,
         overwrite=options.overwrite,
@@ -100,33 +107,46 @@ class GeneratorModel:
     Args:
         uri: The generator bundle.
         batch: How many pictures of 224 by 224, or smaller ones, it makes at once.
+        condition: What all pictures are to be, by the conditions' names.
 
     Raises:
-        InputError: As `load_generator_bundle` and `load_generator`.
+        InputError: As `load_generator_bundle`, `load_generator` and `with_wishes`.
     """
 
-    def __init__(self, uri: Location, batch: int = BATCH):
+    def __init__(self, uri: Location, batch: int = BATCH, condition: Mapping[str, str] | None = None):
         self.bundle = load_generator_bundle(uri)
+        described = read_descriptions(uri, self.bundle)
+        if condition or self.bundle.conditions:
+            described = with_wishes(self.bundle.conditions, described, condition or {})
+        one_hot = np.eye(len(self.bundle.classes), dtype=np.float32)
+        # What can be asked for, a row each: the classes, or the descriptions of some works.
+        self._kinds = described if self.bundle.conditions else one_hot
         self._model = load_generator(uri, self.bundle)
         self._batch = largest_batch(batch, self.bundle.size)
+
+    @property
+    def kinds(self) -> int:
+        """How many classes there are, or descriptions; 0 where pictures can't be asked for by anything."""
+        return len(self._kinds)
 
     def __call__(self, latents: npt.NDArray[np.float32], classes: Sequence[int] | None = None) -> Picture:
         """Pictures of latents.
 
         Args:
             latents: (n, bundle.latent_size).
-            classes: Each one's class, as an index into `bundle.classes`, where there are classes.
+            classes: Each one's class, as an index into `bundle.classes`, where there are classes; or its description,
+                as an index into the bundle's.
 
         Returns:
             RGB (n, size, size, 3), 0..255.
         """
-        size, number = self.bundle.size, len(self.bundle.classes)
+        size, number = self.bundle.size, self.kinds
         if not len(latents):
             return np.empty((0, size, size, 3), np.uint8)
         inputs: list[npt.NDArray[np.float32]] = [latents]
         if number:
             assert classes is not None  # a generator with classes makes nothing without one
-            inputs.append(np.eye(number, dtype=np.float32)[np.asarray(classes)])
+            inputs.append(self._kinds[np.asarray(classes)])
         return to_pictures(predict(self._model, inputs if number else latents, self._batch))
 
     def numbered(
@@ -191,6 +211,7 @@ def sample(
     *,
     classes: Sequence[str] = (),
     shares: Sequence[float] | None = None,
+    condition: Mapping[str, str] | None = None,
     seed: int = 0,
     truncation: float | None = None,
     overwrite: bool = False,
@@ -198,8 +219,9 @@ def sample(
     """Write pictures of a generator as a collection: `OUT/pictures`, and `OUT/manifest` as ingest would write it.
 
     The manifest has a row a picture: `object_id`, `image_uri`, `size`, `version`, the column that the generator's
-    labels came from (where it has classes), `generator` (the model_id), `group` and `split`, which is `train`: no
-    generated picture is for testing anything. A run that died goes on with the same command.
+    labels came from (where it has classes), or those of its conditions but for embeddings, `generator` (the model_id),
+    `group` and `split`, which is `train`: no generated picture is for testing anything. A run that died goes on with
+    the same command.
 
     Args:
         model: URI of the generator bundle.
@@ -207,6 +229,7 @@ def sample(
         count: How many pictures.
         classes: Names of classes that are wanted, each equally often; none: all.
         shares: Or the weight of each of the bundle's classes.
+        condition: Of a bundle with conditions what all pictures are to be.
         seed: Of the latents.
         truncation: As in `draw_latents`.
         overwrite: Replace samples of another generator, or made with other options.
@@ -215,8 +238,8 @@ def sample(
         Counts: `rows`, `ok`, `failed`, `out`, `manifest`, and `classes`, counted, where there are some.
 
     Raises:
-        InputError: No generator bundle, no such class, or `out` holds other samples or another job's manifest, or can't
-            be written.
+        InputError: No generator bundle, no such class or condition, or `out` holds other samples or another job's
+            manifest, or can't be written.
     """
     bundle = load_generator_bundle(model)
     keep_apart(out, {"--model": model}, within=True)
@@ -225,7 +248,11 @@ def sample(
     if truncation is not None:
         draw_latents(0, bundle.latent_size, bundle.distribution, 0, truncation)  # so that a bad one is said now
     weights = list(shares) if shares is not None else class_shares(bundle, model, classes)
-    drawn = spread_classes(count, weights) if bundle.classes else None
+    described = read_descriptions(model, bundle)
+    if condition or bundle.conditions:
+        described = with_wishes(bundle.conditions, described, condition or {})
+        weights = [1.0] * len(described)
+    drawn = spread_classes(count, weights) if weights else None
     settings = {
         "generator": bundle.generator_sha,
         "count": count,
@@ -234,7 +261,9 @@ def sample(
         "truncation": truncation,
     }
     counts: Counts = {"rows": count, "ok": count, "failed": 0, "out": str(out), "manifest": str(out / MANIFEST)}
-    if drawn is not None:
+    if bundle.conditions:
+        settings = settings | {"shares": len(described), "condition": dict(condition or {})}
+    if drawn is not None and bundle.classes:
         numbers = Counter(drawn)
         counts["classes"] = {name: numbers[index] for index, name in enumerate(bundle.classes) if numbers[index]}
     if _made_before(out, settings, overwrite):
@@ -248,11 +277,11 @@ def sample(
         plan,
         out / _PLAN / "parts",
         _Drawer,
-        {"model": str(model), "seed": seed, "truncation": truncation},
+        {"model": str(model), "seed": seed, "truncation": truncation, "condition": dict(condition or {})},
         overwrite=True,
         gpus=True,
     )
-    (out / MANIFEST / FILE).write_table(_manifest(out, bundle, rows))
+    (out / MANIFEST / FILE).write_table(_manifest(out, bundle, rows, described))
     run = {"job": _JOB, "arguments": settings, "model_id": bundle.model_id, "counts": counts}
     (out / MANIFEST / RUN).write_json(run)
     remove_scratch(out / _PLAN, _PLANNED)
@@ -297,7 +326,7 @@ def keep_table(uri: Location, table: pa.Table, row_group_size: int = 4096) -> No
         uri.write_table(table, row_group_size)
 
 
-def _manifest(out: Location, bundle: GeneratorBundle, rows: pa.Table) -> pa.Table:
+def _manifest(out: Location, bundle: GeneratorBundle, rows: pa.Table, described: Vectors) -> pa.Table:
     files = {info.uri: info for info in (out / PICTURES).list_files()}
     infos = [files[uri] for uri in rows["image_uri"].to_pylist()]
     place = [
@@ -310,6 +339,12 @@ def _manifest(out: Location, bundle: GeneratorBundle, rows: pa.Table) -> pa.Tabl
     if bundle.classes:
         names = [bundle.classes[index] for index in rows["class"].to_pylist()]
         table = table.append_column(bundle.config["target"], pa.array(names, pa.string()))
+    for condition, place_of in places(bundle.conditions):
+        if condition.kind != "vector" and condition.name not in (*PLACE.names, "generator", "group", "split"):
+            said = [condition.told(vector[place_of]) for vector in described]
+            kind = {"number": pa.float64(), "label": pa.string(), "labels": pa.list_(pa.string())}[condition.kind]
+            column = pa.array([said[index] for index in rows["class"].to_pylist()], kind)
+            table = table.append_column(condition.name, column)
     table = table.append_column("generator", pa.array([bundle.model_id] * len(rows), pa.string()))
     table = table.append_column("group", rows["object_id"])
     return table.append_column("split", pa.array(["train"] * len(rows), pa.string()))
@@ -318,12 +353,12 @@ def _manifest(out: Location, bundle: GeneratorBundle, rows: pa.Table) -> pa.Tabl
 class _Drawer:
     """Makes the pictures of planned rows and writes them."""
 
-    def __init__(self, model: str, seed: int, truncation: float | None):
-        self._generator = GeneratorModel(Location(model), batch_of(gpu_memory()))
+    def __init__(self, model: str, seed: int, truncation: float | None, condition: Mapping[str, str]):
+        self._generator = GeneratorModel(Location(model), batch_of(gpu_memory()), condition)
         self._seed, self._truncation = seed, truncation
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        classes = rows["class"].to_pylist() if self._generator.bundle.classes else None
+        classes = rows["class"].to_pylist() if self._generator.kinds else None
         pictures = self._generator.numbered(rows["number"].to_pylist(), self._seed, classes, self._truncation)
         source = generated_by(self._generator.bundle.model_id)
         for uri, picture in zip(rows["image_uri"].to_pylist(), pictures, strict=True):

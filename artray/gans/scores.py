@@ -27,7 +27,14 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from artray import console
-from artray.bundles.generator import GeneratorBundle, is_scored, load_generator_bundle, read_scores, write_scores
+from artray.bundles.generator import (
+    GeneratorBundle,
+    is_scored,
+    load_generator_bundle,
+    read_descriptions,
+    read_scores,
+    write_scores,
+)
 from artray.errors import InputError
 from artray.features.columns import matrix
 from artray.features.embedding import Embedding
@@ -96,7 +103,8 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
         raise InputError(f"{data}: {len(table)} training works are too few for scores; {2 * _FEWEST} are needed")
     scratch = model / _FOLDER
     real = embed_works(data, table, works or scratch / "works", size=bundle.size, noise=count)
-    made = embed_samples(model, bundle, scratch / "samples", count, class_counts(table, bundle))
+    shares = class_counts(table, bundle) or [1.0] * len(read_descriptions(model, bundle))
+    made = embed_samples(model, bundle, scratch / "samples", count, shares)
     compared, found = compare(real, made)
     scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compared}
     scores["nearest"] = _nearest(real["work"], made, found, bundle)
@@ -254,6 +262,7 @@ def _nearest(works: pads.Dataset, samples: pa.Table, found: Nearest, bundle: Gen
         {
             "number": number,
             "class": bundle.classes[label] if bundle.classes else None,
+            "description": label if bundle.conditions else None,
             **work,
             "distance": round(float(distances[row]), 6),
         }

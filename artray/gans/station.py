@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from artray import console
+from artray.bundles.conditions import Condition
 from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
 from artray.engine.arithmetic import Compile, Precision, told
@@ -32,7 +33,7 @@ from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_
 # The bundle's own file first: a folder without it holds no bundle, whatever else is left where the job is killed.
 _WRITTEN = (
     r"generator\.json",
-    r"(generator|discriminator)\.keras|history\.json|scores\.json|samples\.webp",
+    r"(generator|discriminator)\.keras|history\.json|scores\.json|samples\.webp|descriptions\.parquet",
     r"samples/epoch-\d+\.png",
     r"latent/(interpolation|arithmetic|classes)\.png",
     r"page/((page|evaluation|gan)\.css|index\.html)",
@@ -199,7 +200,16 @@ def _show(pictures: Pictures) -> None:
         console.table("pictures", ["class", "train"], zip(pictures.classes, counts, strict=True))
     else:
         console.say(f"pictures: {len(pictures.ids):,}")
+    if pictures.conditions:
+        rows = [[one.name, one.kind, one.width, _values(one)] for one in pictures.conditions]
+        console.table("conditions", ["column", "kind", "numbers", "values"], rows)
     say_left_out(pictures.dropped)
+
+
+def _values(condition: Condition) -> str:
+    if condition.names:
+        return ", ".join(condition.names[:8]) + (", …" if len(condition.names) > 8 else "")
+    return f"{condition.mean[0]:g} ± {condition.deviation:g}" if condition.kind == "number" else ""
 
 
 def _note(metrics: Mapping[str, Any]) -> str:

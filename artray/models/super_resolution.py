@@ -33,11 +33,7 @@ class PixelShuffle(layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """(n, h, w, r² c) to (n, r h, r w, c)."""
-        height, width = ops.shape(inputs)[1:3]
-        maps = inputs.shape[-1] // self.scale**2
-        x = ops.reshape(inputs, (-1, height, width, self.scale, self.scale, maps))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(x, (-1, height * self.scale, width * self.scale, maps))
+        return _shuffled(inputs, self.scale)
 
     def compute_output_shape(self, shape: Any) -> Any:
         """As `call` says; None stays None."""
@@ -69,7 +65,6 @@ class Bicubic(layers.Layer):  # type: ignore[misc]
         weights = np.where(far < 2, near, 0)  # (scale, 5)
         kernel = np.einsum("ia,jb,cd->abcijd", weights, weights, np.eye(3))
         self._kernel = kernel.reshape(5, 5, 3, 3 * scale**2).astype(np.float32)
-        self._shuffle = PixelShuffle(scale, dtype="float32")
 
     def call(self, inputs: Any) -> Any:
         """(n, h, w, 3) to (n, scale h, scale w, 3)."""
@@ -77,7 +72,7 @@ class Bicubic(layers.Layer):  # type: ignore[misc]
         x = ops.cast(inputs, "float32")
         for _ in range(2):
             x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
-        return self._shuffle(ops.conv(x, self._kernel, padding="valid", data_format="channels_last"))
+        return _shuffled(ops.conv(x, self._kernel, padding="valid", data_format="channels_last"), self.scale)
 
     def compute_output_shape(self, shape: Any) -> Any:
         """As `call` says; None stays None."""
@@ -187,6 +182,14 @@ def as_generator(model: keras.Model) -> keras.Model:
     """An upscaler as the adversarial trainer calls generators: [latents (n, 1), which it does not use, pictures]."""
     latents, small = keras.Input((1,), name="latents"), keras.Input((None, None, 3), name="small")
     return keras.Model([latents, small], model(small), name="generator")
+
+
+def _shuffled(maps: Any, scale: int) -> Any:
+    height, width = ops.shape(maps)[1:3]
+    number = maps.shape[-1] // scale**2
+    x = ops.reshape(maps, (-1, height, width, scale, scale, number))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, height * scale, width * scale, number))
 
 
 def _factors(scale: int) -> list[int]:

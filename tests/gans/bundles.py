@@ -5,14 +5,30 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from artray.bundles.generator import BUNDLE, DISCRIMINATOR, GENERATOR, GeneratorBundle
+import numpy as np
+import pyarrow as pa
+
+from artray.bundles.conditions import Condition
+from artray.bundles.generator import BUNDLE, DESCRIPTIONS, DISCRIMINATOR, GENERATOR, GeneratorBundle
 from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
 
 SIZE, LATENT_SIZE = 16, 8
 
 
-def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) -> GeneratorBundle:
+CONDITIONS = [
+    Condition(name="style", kind="label", names=["Cubism", "Rococo"]),
+    Condition(name="genre", kind="labels", names=["nude", "portrait"]),
+    Condition(name="date", kind="number", mean=[1800], deviation=50),
+    Condition(name="embedding", kind="vector", mean=[0, 0]),
+]
+WORKS = np.array([[1, 0, 0, 1, 2, 0.6, 0.8], [0, 1, 1, 1, -1, 1, 0], [0, 0, 0, 0, 0, 0, 0]], np.float32)
+"""Their descriptions."""
+
+
+def write_generator(
+    uri: str, classes: list[str] | None = None, *, described: bool = False, **changes: Any
+) -> GeneratorBundle:
     """A bundle of a small DCGAN as it is before training; `changes` are fields of `generator.json`."""
     import keras
 
@@ -21,9 +37,10 @@ def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) 
     keras.utils.set_random_seed(0)
     classes = classes or []
     settings = {"width": 4}
+    width = len(classes) or sum(condition.width for condition in CONDITIONS if described)
     networks = {
-        GENERATOR: generator("dcgan", SIZE, LATENT_SIZE, len(classes), settings),
-        DISCRIMINATOR: discriminator("dcgan", SIZE, len(classes), settings),
+        GENERATOR: generator("dcgan", SIZE, LATENT_SIZE, width, settings),
+        DISCRIMINATOR: discriminator("dcgan", SIZE, width, settings),
     }
     shas = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -32,10 +49,12 @@ def write_generator(uri: str, classes: list[str] | None = None, **changes: Any) 
             model.save(file)
             shas[name] = digest(file.read_bytes())
             (Location.parse(uri) / name).write_bytes(file.read_bytes())
-    return write_description(uri, classes, shas, **changes)
+    return write_description(uri, classes, shas, described=described, **changes)
 
 
-def write_description(uri: str, classes: list[str], shas: dict[str, str], **changes: Any) -> GeneratorBundle:
+def write_description(
+    uri: str, classes: list[str], shas: dict[str, str], *, described: bool = False, **changes: Any
+) -> GeneratorBundle:
     """What a bundle says of its networks, without these; `changes` are fields of `generator.json`."""
     values = {
         "model_id": "untrained",
@@ -51,7 +70,11 @@ def write_description(uri: str, classes: list[str], shas: dict[str, str], **chan
         "metrics": {},
         "versions": {},
         "created_at": "2026-01-01T00:00:00+00:00",
+        **({"conditions": [condition.model_dump() for condition in CONDITIONS]} if described else {}),
         **changes,
     }
+    if described:
+        rows = pa.table({"description": pa.array(list(WORKS), pa.list_(pa.float32()))})
+        (Location.parse(uri) / DESCRIPTIONS).write_table(rows)
     (Location.parse(uri) / BUNDLE).write_bytes(json.dumps(values).encode())
     return GeneratorBundle.model_validate(values)

@@ -71,3 +71,13 @@ def test_data_that_do_not_fit(tmp_path, changes, message):
 def test_nothing_to_learn_from(tmp_path):
     with pytest.raises(InputError, match="has no picture of the part train to learn from, fewer than a batch"):
         load(tmp_path, wanted(), split=["test"] * 8)
+
+
+def test_descriptions_are_those_of_the_pictures_that_are_learned_from(tmp_path):
+    found = load(tmp_path, wanted(conditions="[kind]"))
+    assert [(one.name, one.kind) for one in found.conditions] == [("kind", "label")]
+    assert found.labels.shape == (len(found.ids), found.conditions[0].width)
+    assert found.labels.sum() == len(found.ids)
+    assert found.classes == []
+    with pytest.raises(InputError, match="has no column 'genre'; it is one of the config's conditions"):
+        load(tmp_path, wanted(conditions="[genre]"))

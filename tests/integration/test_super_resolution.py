@@ -1,6 +1,5 @@
 """An upscaler trained on a collection: it beats interpolation, resumes where it was, and goes on with SRGAN's loss."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from artray.super_resolution.examples import Originals
 from artray.super_resolution.loop import UpscalerTraining
 from artray.super_resolution.station import UpscalerOptions, train_upscaler
 from artray.super_resolution.upscaling import UpscaleOptions, upscale
+from tests.checkpoints import Kept
 
 SIDE = 48
 SMALL = {
@@ -54,26 +54,6 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Originals:
         place=np.stack([np.zeros(20, np.int64), np.arange(20)], axis=1),
         dropped={"unreadable": 0},
     )
-
-
-class Kept:
-    """Checkpoints in memory; dies after so many."""
-
-    def __init__(self, dies_after: int | None = None):
-        self.last: tuple[dict[str, Any], str] | None = None
-        self.dies_after = dies_after
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, values: dict[str, Any], notes: dict[str, Any]) -> None:
-        if self.dies_after == 0:
-            raise KeyboardInterrupt
-        self.last = {name: np.array(value) for name, value in values.items()}, json.dumps(notes)
-        self.dies_after = self.dies_after and self.dies_after - 1
-
-    def load(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        return None if self.last is None else (self.last[0], json.loads(self.last[1]))
 
 
 def weights(out: Location) -> list[Any]:

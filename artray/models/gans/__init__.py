@@ -1,7 +1,7 @@
 """Pairs of a generator and a discriminator by name.
 
 A generator makes RGB 0..255 of latents, a discriminator takes RGB 0..255: like every model of artray they scale
-pictures themselves. With classes, both have a second input, the labels, one-hot.
+pictures themselves. With classes, both have a second input, the labels, one-hot; or a description, a vector.
 """
 
 from __future__ import annotations
@@ -42,7 +42,13 @@ GANS: dict[str, Networks] = {
 
 
 def generator(
-    name: str, size: int, latent_size: int, classes: int = 0, settings: Mapping[str, object] | None = None
+    name: str,
+    size: int,
+    latent_size: int,
+    classes: int = 0,
+    settings: Mapping[str, object] | None = None,
+    *,
+    described: bool = False,
 ) -> keras.Model:
     """A generator by its name.
 
@@ -52,6 +58,7 @@ def generator(
         latent_size: Numbers in a latent.
         classes: Number of classes; 0 for one input only.
         settings: Keyword arguments of the pair's builders; each is given those that it knows.
+        described: The second input is a vector of any numbers, and not one-hot; `classes` is its width.
 
     Returns:
         From latents (n, latent_size), and labels (n, classes), to (n, size, size, 3) float32 RGB 0..255.
@@ -61,7 +68,10 @@ def generator(
     """
     build = _pair(name, settings or {}).generator
     latents, labels = keras.Input((latent_size,), name="latents"), _label(classes)
-    picture = _built(build, name, (latents, labels, size), settings or {})
+    settings = dict(settings or {})
+    if described and "described" in signature(build).parameters:
+        settings["described"] = True
+    picture = _built(build, name, (latents, labels, size), settings)
     return keras.Model(latents if labels is None else [latents, labels], picture, name="generator")
 
 
@@ -105,7 +115,7 @@ def _label(classes: int) -> keras.KerasTensor | None:
 def _pair(name: str, settings: Mapping[str, object]) -> Networks:
     if name not in GANS:
         raise InputError(f"model.name: there is no pair of networks {name!r} ({', '.join(GANS)})")
-    known = {key for build in (*GANS[name], autoencoder) for key in _keywords(build)}
+    known = {key for build in (*GANS[name], autoencoder) for key in _keywords(build)} - {"described"}
     for key in settings:
         if key not in known:
             raise InputError(f"model.{key}: {name} has no such setting ({', '.join(sorted(known))})")

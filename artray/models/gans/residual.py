@@ -72,7 +72,7 @@ class SpectralConv2D(_Spectral, layers.Conv2D):  # type: ignore[misc]
 
 
 def resnet_generator(
-    latents: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 32
+    latents: keras.KerasTensor, labels: keras.KerasTensor | None, size: int, *, width: int = 32, described: bool = False
 ) -> Any:
     """Residual blocks that double the side, from 4x4 on.
 
@@ -85,10 +85,16 @@ def resnet_generator(
         labels: (n, classes) one-hot, or None.
         size: Side of the pictures: 8, 16, 32, …
         width: Maps of the last block.
+        described: Labels are vectors of any numbers: scales begin as 1 and offsets as 0 whatever they are.
 
     Returns:
         (n, size, size, 3) RGB 0..255.
     """
+
+    def of_label(maps: int, start: str, name: str) -> Any:
+        if not described:
+            return layers.Dense(maps, use_bias=False, kernel_initializer=start, name=name)(labels)
+        return layers.Dense(maps, kernel_initializer="zeros", bias_initializer=start, name=name)(labels)
 
     def activated(x: Any, name: str) -> Any:
         plain = labels is None
@@ -96,9 +102,7 @@ def resnet_generator(
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=plain, scale=plain, name=f"{name}_norm")(x)
         if labels is not None:
             scale, offset = (
-                layers.Reshape((1, 1, maps), name=f"{name}_{kind}_shape")(
-                    layers.Dense(maps, use_bias=False, kernel_initializer=start, name=f"{name}_{kind}")(labels)
-                )
+                layers.Reshape((1, 1, maps), name=f"{name}_{kind}_shape")(of_label(maps, start, f"{name}_{kind}"))
                 for kind, start in (("scale", "ones"), ("offset", "zeros"))
             )
             x = layers.Add(name=f"{name}_moved")([layers.Multiply(name=f"{name}_scaled")([x, scale]), offset])

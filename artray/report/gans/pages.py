@@ -149,6 +149,8 @@ def _lead(about: GeneratorBundle, history: Sequence[Mapping[str, Any]], scores: 
     )
     if about.classes:
         text += f" Its classes are {', '.join(about.classes)}."
+    if about.conditions:
+        text += f" Pictures can be asked for by {', '.join(condition.name for condition in about.conditions)}."
     if scores:
         text += f" {_capital(memorisation(scores))}"
     return escape(text)
@@ -226,6 +228,8 @@ def _copies(bundle: Location, about: GeneratorBundle, scores: Mapping[str, Any],
     found = scores["nearest"]
     numbers = [item["number"] for item in found]
     classes = [about.classes.index(item["class"]) for item in found] if about.classes else None
+    if about.conditions:
+        classes = [item["description"] for item in found]
     made = in_task(_numbered, bundle, numbers, scores["seed"], classes)
     works = _works([item["image_uri"] for item in found], about.size)
     items = []
