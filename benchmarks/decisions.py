@@ -37,7 +37,7 @@ from artray.ingest.splits import assign_splits
 from artray.storage import Location
 
 CONFIGS: dict[str, tuple[str, dict[str, str]]] = {
-    "logistic regression, weighted": ("default", {"model": "{name: logistic}"}),
+    "weighted logistic regression": ("default", {"model": "{name: logistic}"}),
     "fusion": ("fusion", {}),
     "lda": ("lda", {}),
     "default": ("default", {}),

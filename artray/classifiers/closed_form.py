@@ -171,11 +171,15 @@ def _solve(
     width = features.width
     targets = features.examples.targets[learned].astype(np.float64)
     class_weights = class_weights_of(targets, config.class_weights == "balanced")
-    blocks = features.source(learned)
+    # What goes through the examples a hundred times, sees as many as memory holds: beyond these more tell it little.
+    some = learned[drawn([str(row) for row in learned.tolist()], max(1, _IN_MEMORY // (4 * width)))]
+    whole = features.source(learned)
+    few = whole if len(some) == len(learned) else features.source(some)
     weights, bias = np.zeros((width, targets.shape[1])), np.zeros(targets.shape[1])
     # Bundles of before were of one family, and said its temperature as `scale`.
     scales = found.get("scales") or {"shrinkage": found["scale"]}
     for family, columns in families.items():
+        blocks = few if family.in_steps else whole
         own = _some_columns(blocks, columns) if columns != slice(0, width) else blocks
         each, intercept = family.prepare(own, columns.stop - columns.start, class_weights)(found[family.setting])
         weights[columns] += each / scales[family.setting] / len(families)

@@ -68,12 +68,14 @@ class Family:
         setting: What the strength is called in a config.
         strengths: Tried in this order; the loss falls, then rises.
         prepare: From blocks, the number of features and the classes' weights to what fits a strength.
+        in_steps: It goes through the examples many times, not once or twice.
         middle: It sees the middle blocks' style statistics alone, and is left out where there are none.
     """
 
     setting: str
     strengths: Sequence[float]
     prepare: Callable[[Blocks, int, Floats], Callable[[float], Linear]]
+    in_steps: bool = False
     middle: bool = False
 
     def columns(self, widths: Mapping[str, int]) -> slice | None:
@@ -90,7 +92,7 @@ class Family:
 
 LDA = Family("shrinkage", SHRINKAGES, lambda blocks, d, _: Discriminant(blocks, dimension=d).fit)
 LDA_MIDDLE = Family("middle_shrinkage", SHRINKAGES, LDA.prepare, middle=True)
-LOGISTIC = Family("penalty", PENALTIES, lambda blocks, d, weights: Logistic(blocks, d, weights).fit)
+LOGISTIC = Family("penalty", PENALTIES, lambda blocks, d, weights: Logistic(blocks, d, weights).fit, in_steps=True)
 
 
 @dataclass(frozen=True)

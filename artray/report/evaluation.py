@@ -24,7 +24,7 @@ from artray import cluster
 from artray.bundles.classifier import Bundle, load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.bundles.inputs import PictureInput, Works
-from artray.bundles.thresholds import doubt_of
+from artray.bundles.thresholds import abstention_told, doubt_of
 from artray.classifiers.evaluation import metric
 from artray.errors import InputError
 from artray.images.encoding import jpeg
@@ -96,6 +96,7 @@ def evaluation_page(
         _classes(evaluation),
         _confusion(evaluation),
         _curves(evaluation),
+        _kept(evaluation),
         _calibration(evaluation),
         _learning(history),
         _errors(works, pictures, names or {}),
@@ -362,6 +363,34 @@ def _curves(evaluation: Mapping[str, Any]) -> str:
         figures.append(f"<figure><figcaption>{title}</figcaption>{line_chart(title, series, x, y)}</figure>")
     hint = "Each class against all others, by its score. In the legend: the area under the curve, average precision."
     return section("curves", "From sure to unsure", hint, f'<div class="charts">{"".join(figures)}</div>')
+
+
+def _kept(evaluation: Mapping[str, Any]) -> str:
+    """Which labels are certain, and what that is worth; nothing where evaluations of before don't say it."""
+    kept, abstain = evaluation["levels"]["artwork"].get("kept"), evaluation.get("abstain")
+    if not kept or not abstain:
+        return ""
+    points = [(share, precision) for _, share, precision in kept["curve"]]
+    series = [
+        Series(f"asked for: {abstain['target']:.0%}", [(0, abstain["target"]), (1, abstain["target"])], dashed=True),
+        Series("test part", points, 1),
+    ]
+    if kept["threshold"] is not None and kept["precision"] is not None:
+        series.append(Series("labels that are certain", [(kept["share"], kept["precision"])], 0, marked=True))
+    title = "Labels kept and labels right"
+    chart = line_chart(title, series, "share of the works whose label is kept", "share of these that is right")
+    rows = [["all", _number(kept["share"]), _number(kept["precision"]), _range(kept["interval"])]]
+    rows += [
+        [name, _number(values["share"]), _number(values["precision"]), ""] for name, values in kept["by_class"].items()
+    ]
+    told = abstention_told(abstain)
+    hint = (
+        f"{escape(told[:1].upper() + told[1:])} Below: what that is worth on the test part, by the class that is "
+        f"said. The interval is that of other artists or families: {kept['groups']:,} groups, drawn again."
+    )
+    body = f'<div class="charts"><figure><figcaption>{title}</figcaption>{chart}</figure></div>'
+    header = ["label", "kept", "right of these", "95 %"]
+    return section("kept", "Which labels are certain", hint, body + table(header, rows, 0, (3,)))
 
 
 def _calibration(evaluation: Mapping[str, Any]) -> str:

@@ -52,6 +52,20 @@ def test_the_page_says_each_figure_with_its_interval_and_what_it_compares_with(b
     assert "± 0.100" in text
 
 
+def test_what_is_kept_is_shown_where_it_is_known(bundle, page, tmp_path):
+    text = page.read_text("utf-8")
+    evaluation = json.loads((bundle / "evaluation.json").read_text())
+    kept = evaluation["levels"]["artwork"]["kept"]
+    assert "Which labels are certain" in text
+    assert f"{kept['by_class']['Rococo']['share']:.3f}" in text
+    assert "asked for: 90%" in text
+    del evaluation["levels"]["artwork"]["kept"]  # as evaluations of before
+    shutil.copytree(bundle, tmp_path / "old")
+    (tmp_path / "old" / "evaluation.json").write_text(json.dumps(evaluation))
+    old = evaluation_page(Location.parse(tmp_path / "old"), tmp_path / "page", {})
+    assert "Which labels are certain" not in old.read_text("utf-8")
+
+
 def test_nothing_on_the_page_is_markup_that_a_stranger_wrote(page):
     text = page.read_text("utf-8")
     assert "<img src=x" not in text
