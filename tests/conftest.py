@@ -7,6 +7,7 @@ and those that are marked so. Unit tests come first, and whichever begins a proc
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ settings.load_profile("artray")
 os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "300")
 os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")
 os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
+# Nobody reads what its processes tell of themselves every few seconds.
+os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "600000")
+os.environ.setdefault("METRICS_RECORD_INTERVAL_S", "600")
+os.environ.setdefault("RAY_metrics_report_interval_ms", "600000")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more on; the suite passes without them
 
@@ -133,18 +138,22 @@ def ray_session(s3_environment: None) -> Iterator[None]:
     """
     quiet(verbose=False)
     import ray
+    from ray._private import parameter
 
     from artray import cluster
+    from tests.patience import TRIES
 
-    for tries_left in (2, 1, 0):
-        try:
-            cluster.connect()
-            break
-        except Exception:  # Ray gives a node 30 s to start, few on a busy machine
-            ray.shutdown()
-            if not tries_left:
-                raise
     with pytest.MonkeyPatch.context() as patch:
+        # Nobody reads its workers' logs: no process has to do so twice a second.
+        patch.setattr(parameter, "RayParams", partial(parameter.RayParams, include_log_monitor=False))
+        for tries_left in reversed(range(TRIES)):
+            try:
+                cluster.connect()
+                break
+            except Exception:  # Ray gives a node 30 s to start, few on a busy machine
+                ray.shutdown()
+                if not tries_left:
+                    raise
         patch.setattr(cluster, "cpus", lambda: 1)
         yield
     ray.shutdown()

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from artray.storage import Location
+from tests.patience import run_patiently
 from tests.servers import S3Server
 
 # In a process of its own: the suite's is in another cluster. Each line of its output is what became of one node.
@@ -29,7 +29,7 @@ def add(name, environment):
     before = dict(os.environ)
     os.environ.update(environment)
     try:
-        return local.add_node(num_cpus=1, node_name=name, resources={name: 1})
+        return local.add_node(num_cpus=1, node_name=name, resources={name: 1}, include_log_monitor=False)
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -99,7 +99,7 @@ def outcomes(
     command = [sys.executable, str(folder / "driver.py"), json.dumps([nodes, *places])]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     environment.pop("RAY_ADDRESS", None)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+    done = run_patiently(command, cwd=folder, env=environment, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {result["node"]: result for result in results}

@@ -13,7 +13,9 @@ import pytest
 from artray.features.station import FeatureOptions, extract_features
 from artray.ingest.station import IngestOptions, ingest
 from artray.storage import Location
+from tests.integration.conftest import passes_in_process
 from tests.labeling.bundles import write_bundle, write_pictures
+from tests.patience import run_patiently
 from tests.servers import S3Server
 
 ROOT = Path(__file__).parents[2]
@@ -23,13 +25,8 @@ ONE_CPU = {"RAY_OVERRIDE_RESOURCES": '{"CPU": 1}'}
 
 
 def job(name: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *arguments],
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *arguments]
+    return run_patiently(command, env={**os.environ, **(environment or {})}, timeout=300)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -114,15 +111,17 @@ from artray.features.station import FeatureOptions, extract_features
 from artray.console import quiet
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches.station import PatchOptions, make_patches
+from tests.integration.conftest import passes_in_process
 
 place, bundles = sys.argv[1], sys.argv[2:]
 quiet(verbose=False)
-ingest(IngestOptions(images=f"{place}/pictures", out=f"{place}/manifest"))
-given = {"manifest": f"{place}/manifest"}
-features = ["palette", "brightness", "texture", "colormaps"]
-extract_features(FeatureOptions(**given, out=f"{place}/features", features=features, size=32))
-make_patches(PatchOptions(**given, out=f"{place}/patches", per_image=2, size=16))
-label_catalog(LabelOptions(**given, out=f"{place}/labels", model=bundles, features=f"{place}/features"))
+with passes_in_process("features"):  # the others are the same to Ray
+    ingest(IngestOptions(images=f"{place}/pictures", out=f"{place}/manifest"))
+    given = {"manifest": f"{place}/manifest"}
+    features = ["palette", "brightness", "texture", "colormaps"]
+    extract_features(FeatureOptions(**given, out=f"{place}/features", features=features, size=32))
+    make_patches(PatchOptions(**given, out=f"{place}/patches", per_image=2, size=16))
+    label_catalog(LabelOptions(**given, out=f"{place}/labels", model=bundles, features=f"{place}/features"))
 tables = [pandas.read_parquet(f"{place}/{name}") for name in ("features", "features-today")]
 pandas.testing.assert_frame_equal(*(table.sort_values("object_id", ignore_index=True) for table in tables))
 print(pyarrow.__version__)
@@ -137,19 +136,15 @@ def test_the_walk_with_the_oldest_pyarrow_and_a_broken_picture(ray_session: None
     bundles = [write_bundle(f"{tmp_path}/model-{kind}", kind, kind) for kind in ("pictures", "features")]
     ingest(IngestOptions(images=f"{tmp_path}/pictures", out=f"{tmp_path}/manifest-today", near_duplicates=False))
     features = ["palette", "brightness", "texture", "colormaps"]
-    extract_features(
-        FeatureOptions(
-            manifest=f"{tmp_path}/manifest-today", out=f"{tmp_path}/features-today", features=features, size=32
+    with passes_in_process():
+        extract_features(
+            FeatureOptions(
+                manifest=f"{tmp_path}/manifest-today", out=f"{tmp_path}/features-today", features=features, size=32
+            )
         )
-    )
 
-    done = subprocess.run(
-        [sys.executable, "-c", WALK, str(tmp_path), *bundles],
-        env={**os.environ, **ONE_CPU, "PYTHONPATH": f"{OLDEST}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
+    environment = {**os.environ, **ONE_CPU, "PYTHONPATH": f"{OLDEST}{os.pathsep}{ROOT}"}
+    done = run_patiently([sys.executable, "-c", WALK, str(tmp_path), *bundles], env=environment, timeout=500)
     assert done.returncode == 0, done.stderr
     bound = re.search('"pyarrow>=([0-9]+)"', (ROOT / "pyproject.toml").read_text())
     assert bound is not None

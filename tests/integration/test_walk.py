@@ -1,7 +1,11 @@
-"""The whole walk on the sample collection: from pictures and a catalogue to labels and a page, on folders and on S3."""
+"""The whole walk on the sample collection: from pictures and a catalogue to labels and a page, on folders and on S3.
+
+On S3 by workers of their own, which read there and write there; on folders in this process.
+"""
 
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
@@ -20,7 +24,7 @@ from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches.station import PatchOptions, make_patches
 from artray.report.station import ReportOptions, report
 from artray.storage import Location
-from tests.integration.conftest import trainings_in_process
+from tests.integration.conftest import passes_in_process, trainings_in_process
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -42,15 +46,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("trained") / "vgg"
 
 
-def train_as_the_place_asks(options: TrainOptions) -> dict[str, object]:
-    """On S3 by a worker of its own, which reads there and writes there."""
-    with nullcontext() if str(options.out).startswith("s3://") else trainings_in_process():
-        return train(options)
-
-
 @pytest.fixture(scope="module")
 def walked(place: str, trained: Path) -> str:
     """The walk up to labels, with few epochs."""
+    with ExitStack() as stack:
+        if not place.startswith("s3://"):
+            stack.enter_context(passes_in_process())
+            stack.enter_context(trainings_in_process())
+        return walk(place, trained)
+
+
+@pytest.fixture(autouse=True)
+def after_it(walked: str) -> Iterator[None]:
+    """The tests themselves need no workers any more, wherever the data lies."""
+    with passes_in_process():
+        yield
+
+
+def walk(place: str, trained: Path) -> str:
     counts = ingest(
         IngestOptions(
             images=f"{place}/collection",
@@ -72,7 +85,7 @@ def walked(place: str, trained: Path) -> str:
             Location.parse(out).upload(trained)
             continue
         options = {"config": f"hand_or_code_{config}", "data": f"{place}/{data}", "out": out}
-        assert train_as_the_place_asks(TrainOptions(**options, set={"epochs": str(epochs)}))["ok"] > 0
+        assert train(TrainOptions(**options, set={"epochs": str(epochs)}))["ok"] > 0
         if config == "vgg":
             Location.parse(out).download(trained)
     models = [f"{place}/models/head", f"{place}/models/vgg"]
