@@ -34,7 +34,6 @@ _MOST_ABOVE = 10  # lines above the header
 _MOST_TOTALS = 5
 _LONGEST_TOTAL = 1000
 _SAMPLE_BELOW = 1 << 15  # bytes looked at below a blank line
-_MOST_GAPS = 1000  # blank lines below which another table is looked for
 _SPACED = re.compile(r'"[^"\n]*"(?: "[^"\n]*")+\r?\n')
 _PICTURE_AND_CLASS = re.compile(rf"\S+{IMAGE_SUFFIX.removeprefix('(?i)').removesuffix('$')} [^ ]+(?: [^ ]+)*\r?", re.I)
 _SUBTOTAL = r"(?i)^\s*(sub-?totals?|zwischensumme|sous-total|subtotale|subtotaal|delsumma|suma parcial)\b"
@@ -182,7 +181,7 @@ def _without_second(text: str, delimiter: str, first_line: int, said: int | None
     for _ in range(lines[above + 1] - first_line):
         begin = text.find("\n", begin + 1)
     start, quotes, line = 0, 0, first_line + 1  # the line that begins after `start`
-    for _, gap in zip(range(_MOST_GAPS), apart.finditer(text, begin), strict=False):
+    for _, gap in zip(range(stacked_tables.MOST_GAPS), apart.finditer(text, begin), strict=False):
         quotes += text.count('"', start, gap.start())
         line += text.count("\n", start, gap.start())
         start = gap.start()

@@ -158,7 +158,7 @@ def behind_prefix(keys: pa.Array, ids: pa.Array) -> pa.Array:
             and say nothing.
     """
     none = pa.nulls(len(keys), keys.type)
-    numbers = np.unique([int(text) for text in pc.drop_null(ids).to_pylist() if text.isdecimal()])
+    numbers = np.unique([int(text) for text in pc.drop_null(ids).to_pylist() if text.isdecimal() and len(text) < 16])
     parts = pc.drop_null(pc.extract_regex(keys, r"^(?P<prefix>[^0-9]+?)_?0*(?P<number>[0-9]+)$"))
     if len(numbers) < 2 or not len(parts) or numbers[-1] - numbers[0] < 1.2 * len(numbers):
         return none

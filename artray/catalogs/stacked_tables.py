@@ -11,6 +11,7 @@ from artray.catalogs.header import LOOKED_AT as FIRST_ROWS
 from artray.errors import InputError
 
 LOOKED_AT = 50  # rows of each table
+MOST_GAPS = 1000  # blank rows and titles below which another table is looked for
 
 
 def header_below(first: Sequence[Row], rows: Sequence[Row]) -> int | None:

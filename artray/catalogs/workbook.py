@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
 import numpy as np
@@ -224,10 +224,12 @@ def _leave_second(lines: list[int], records: list[Row], header_line: int | None,
 
     above = lines.index(header_line) if header_line in lines else title_rows(texts(0))
     first: list[list[str]] = []
-    for place in range(above + 2, len(lines)):
-        is_title = sum(value is not None for value in records[place]) == 1
-        if lines[place] == lines[place - 1] + 1 and not is_title:
-            continue
+    gaps = (
+        place
+        for place in range(above + 2, len(lines))
+        if lines[place] != lines[place - 1] + 1 or sum(value is not None for value in records[place]) == 1
+    )
+    for place in islice(gaps, stacked_tables.MOST_GAPS):
         first = first or texts(above)
         below = texts(place)
         at = header_below(first[: place - above], below)
