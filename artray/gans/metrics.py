@@ -234,7 +234,7 @@ def _share_within(queries: Floats, members: Floats, neighbours: int, centre: npt
     inside: npt.NDArray[np.bool_] = np.zeros(len(queries), bool)
     for block in _blocks(members):
         one = block - centre
-        near = np.empty((len(one), 0))
+        near: npt.NDArray[Any] = np.empty((len(one), 0))
         for others in _blocks(members):
             found = np.concatenate([near, _squared_distances(one, others - centre)], axis=1)
             near = (
