@@ -33,7 +33,7 @@ class StyleConfig(Options):
     size: int = Field(256, ge=32, le=1024, description="side of the pictures to learn on")
     model: StylizerNetwork = Field(default_factory=StylizerNetwork)
     looks: Looks = Field(default_factory=Looks, description="the network that judges")
-    style_weight: float = Field(10.0, gt=0, description="what style counts …")
+    style_weight: float = Field(3.0, gt=0, description="what style counts …")
     content_weight: float = Field(1.0, gt=0, description="… beside content")
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     clip_norm: float | None = Field(None, gt=0, description="the longest that the gradient of a batch may be")

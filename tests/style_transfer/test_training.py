@@ -91,7 +91,7 @@ def test_which_style_is_meant(bundle):
 def test_the_packaged_config():
     config = read_config("style_lite0", {"styles": "[Cubism, Rococo]", "model.width": "16"})
     assert (config.target, config.styles, config.model.width) == ("style", ["Cubism", "Rococo"], 16)
-    assert config.weights == (10, 1, 10)
+    assert config.weights == (3, 1, 10)
 
 
 @pytest.mark.parametrize(
