@@ -186,6 +186,7 @@ class _Numbers:
 
     def __init__(self, name: str, column: pa.ChunkedArray, kind: Kind):
         self._name, self._kind = name, kind
+        self._values: npt.NDArray[np.float64]
         if kind == "vector":
             self.known = np.asarray(pc.is_valid(column), bool)
             found = matrix(column.drop_null(), name) if self.known.any() else np.zeros((0, 1), np.float32)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.bundles.conditions import Condition
+from artray.bundles.conditions import Condition, Vectors
 from artray.bundles.description import refuse_bad_names
 from artray.catalogs.targets import encode_targets
 from artray.engine.examples import Inputs
@@ -98,7 +98,7 @@ def load_pictures(config: GanConfig, data: Location, cache: ExampleCache) -> Pic
     place[stored], status[stored] = found.place, found.status
     chosen.leave_out(status)
     chosen.check(few=True)
-    one_hot = np.zeros((len(chosen.rows), len(chosen.classes)), np.float32)
+    one_hot: Vectors = np.zeros((len(chosen.rows), len(chosen.classes)), np.float32)
     if chosen.classes:
         index = {name: number for number, name in enumerate(chosen.classes)}
         one_hot[np.arange(len(chosen.rows)), [index[str(label)] for label in chosen.labels]] = 1
