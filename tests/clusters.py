@@ -29,7 +29,7 @@ from ray.autoscaler._private.monitor import BASE_READONLY_CONFIG
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[1]
-TRIES = 3
+TRIES = 5
 
 
 def ray_command() -> str:
@@ -91,9 +91,10 @@ class RealCluster:
         """Start one more node; it has joined a few seconds later."""
         address = f"--address=127.0.0.1:{self._port}"
         number = len(self.nodes)
-        # A place of its own, as on other machines: what one unpacks there is not unpacked under another's feet.
-        place = [f"--temp-dir={self._temporary}/{number}"]
-        node = self._start(f"node-{number}", [address, f"--num-cpus={cpus}", *place])
+        # A place of its own, as on other machines: what one unpacks there is not unpacked under another's feet. The
+        # head reads the logs of this machine for all.
+        own = [f"--temp-dir={self._temporary}/{number}", "--include-log-monitor=false"]
+        node = self._start(f"node-{number}", [address, f"--num-cpus={cpus}", *own])
         self.nodes.append(node)
         return node
 
@@ -202,8 +203,8 @@ class Nodes(FakeMultiNodeProvider):  # type: ignore[misc]
 
     def _create_node_with_resources_and_labels(self, *arguments: Any) -> None:
         port = self._gcs_address.rpartition(":")[2]
-        place = f"{_temporary(port)}/{self._next_node_id}"
-        with patch.object(ray._private.parameter, "RayParams", partial(RayParams, temp_dir=place)):
+        own = {"temp_dir": f"{_temporary(port)}/{self._next_node_id}", "include_log_monitor": False}
+        with patch.object(ray._private.parameter, "RayParams", partial(RayParams, **own)):
             super()._create_node_with_resources_and_labels(*arguments)
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 CONFIG = str(Path(__file__).parents[2] / "jobs" / "configs" / "gan_dcgan.yaml")
 SMALL = {
-    "size": "32",
+    "size": "16",
     "model.width": "4",
     "latent_size": "8",
     "batch_size": "8",
@@ -92,14 +92,14 @@ def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path, r
     out = tmp_path / "calm"
     assert (calm["rows"], calm["ok"], calm["failed"], calm["steps"]) == (TRAIN + 2, TRAIN, 1, 6)
     bundle = load_generator_bundle(Location.parse(out))
-    assert (bundle.size, bundle.latent_size, bundle.distribution) == (32, 8, "uniform")
+    assert (bundle.size, bundle.latent_size, bundle.distribution) == (16, 8, "uniform")
     assert bundle.classes == ["dots", "stripes"]
     assert bundle.data["train"] == TRAIN
     assert bundle.data["dropped"] == {"unreadable": 1, "unlabelled": 1, "other label": 0}
     assert not (out / "_training").exists()
     latents, labels = draw_latents(3, 8, "uniform", 1), np.eye(2, dtype=np.float32)[[0, 1, 0]]
     made = load_generator(Location.parse(out), bundle).predict_on_batch([latents, labels])
-    assert made.shape == (3, 32, 32, 3)
+    assert made.shape == (3, 16, 16, 3)
     assert 0 <= made.min() < made.max() <= 255
     again = load_generator(
         Location.parse(tmp_path / "killed"), load_generator_bundle(Location.parse(tmp_path / "killed"))
@@ -108,10 +108,10 @@ def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path, r
     discriminator = load_keras(Location.parse(out), DISCRIMINATOR, bundle.discriminator_sha, BUNDLE)
     assert discriminator.predict_on_batch([made, labels]).shape == (3, 1)
     sheets = [np.asarray(Image.open(out / "samples" / f"epoch-00{epoch}.png")) for epoch in range(3)]
-    assert {one.shape for one in sheets} == {(64, 96, 3)}
+    assert {one.shape for one in sheets} == {(32, 48, 3)}
     assert not np.array_equal(sheets[0], sheets[2])
     with Image.open(io.BytesIO((out / "samples.webp").read_bytes())) as animation:
-        assert animation.size == (96, 64)
+        assert animation.size == (48, 32)
 
     assert run(manifest, out)["model_id"] == calm["model_id"]
     with pytest.raises(InputError, match="--overwrite"):

@@ -2,11 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.patience import run_patiently
 
 # In a process of its own: the suite's is in another cluster. The second node says that it has a GPU, and has none.
 DRIVER = """
@@ -19,7 +20,7 @@ from artray.storage import Location
 
 console.quiet(False)
 local = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-local.add_node(num_cpus=2, num_gpus=1)
+local.add_node(num_cpus=2, num_gpus=1, include_log_monitor=False)
 os.environ["RAY_ADDRESS"] = local.address
 out = Location.parse(sys.argv[1])
 
@@ -61,7 +62,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     for name in ("RAY_ADDRESS", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "TF_FORCE_GPU_ALLOW_GROWTH"):
         environment.pop(name, None)
     command = [sys.executable, str(folder / "driver.py"), str(folder / "out")]
-    done = subprocess.run(command, cwd=Path.cwd(), env=environment, capture_output=True, text=True, timeout=500)
+    done = run_patiently(command, cwd=Path.cwd(), env=environment, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     found: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
     return found
