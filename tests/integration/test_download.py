@@ -14,6 +14,7 @@ from artray.download.station import RESULT, DownloadOptions, download
 from artray.errors import InputError
 from artray.storage import Location
 from tests.download.museum_server import MuseumServer, picture, raw, reply
+from tests.integration.conftest import passes_in_process
 
 ROOT = Path(__file__).parents[2]
 FAST = {"allow_private": True, "rate": 200, "attempts": 2, "patience": 3}
@@ -25,6 +26,13 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 def museum() -> Iterator[MuseumServer]:
     with MuseumServer() as server:
         yield server
+
+
+@pytest.fixture
+def without_actors() -> Iterator[None]:
+    """What a catalogue's rows become is the same in this process; only the gate is an actor then."""
+    with passes_in_process():
+        yield
 
 
 def write_catalog(folder: Path, rows: dict[str, str]) -> str:
@@ -91,7 +99,7 @@ def test_a_catalogue_is_downloaded_once(
 
 
 def test_a_grown_catalogue_asks_only_for_what_is_new_and_retry_for_what_failed(
-    museum: MuseumServer, tmp_path: Path
+    without_actors: None, museum: MuseumServer, tmp_path: Path
 ) -> None:
     out = str(tmp_path / "out")
     rows = {f"{number}": museum.add(f"/{number}", reply(picture(number))) for number in range(10)}
@@ -121,7 +129,7 @@ def test_a_grown_catalogue_asks_only_for_what_is_new_and_retry_for_what_failed(
     assert results(out)["flaky"]["status"] == "ok"
 
 
-def test_a_lost_part_is_the_unit_of_repeated_work(museum: MuseumServer, tmp_path: Path) -> None:
+def test_a_lost_part_is_the_unit_of_repeated_work(without_actors: None, museum: MuseumServer, tmp_path: Path) -> None:
     rows = {f"{number:02d}": museum.add(f"/{number}", reply(picture(number))) for number in range(32)}
     out = tmp_path / "out"
     options = {"catalog": write_catalog(tmp_path, rows), "out": str(out), "id_column": "number", **FAST}
@@ -149,7 +157,7 @@ def test_the_rate_holds_across_workers(two_cpus: None, museum: MuseumServer, tmp
     assert any(times[-1] - when >= 0.75 * (23 - number) / 12 for number, when in enumerate(times[:12]))
 
 
-def test_private_addresses_are_refused_by_default(museum: MuseumServer, tmp_path: Path) -> None:
+def test_private_addresses_are_refused_by_default(without_actors: None, museum: MuseumServer, tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path, {"1": museum.add("/1", reply(picture(1)))})
     counts = download(DownloadOptions(catalog=catalog, out=str(tmp_path / "out")))
     assert counts["statuses"] == {"denied": 1}

@@ -10,6 +10,7 @@ from artray.gans.scores import score
 from artray.ingest.station import IngestOptions, ingest
 from artray.storage import Location
 from tests.gans.bundles import write_generator
+from tests.integration.conftest import passes_in_process
 
 CLASSES = ["code", "hand"]
 
@@ -25,16 +26,17 @@ def test_an_untrained_generator_scores_as_badly_as_it_is(
     generator: str, sample: Path, tmp_path: Path, ray_session: None
 ) -> None:
     manifest = str(tmp_path / "manifest")
-    ingest(
-        IngestOptions(
-            images=str(sample),
-            catalog=f"{sample}/catalog.csv",
-            out=manifest,
-            label={"medium": "medium"},
-            split={"train": 1, "validation": 0, "test": 0},
+    with passes_in_process("samples"):
+        ingest(
+            IngestOptions(
+                images=str(sample),
+                catalog=f"{sample}/catalog.csv",
+                out=manifest,
+                label={"medium": "medium"},
+                split={"train": 1, "validation": 0, "test": 0},
+            )
         )
-    )
-    found = score(Location.parse(generator), Location.parse(manifest))
+        found = score(Location.parse(generator), Location.parse(manifest))
     assert (found["works"], found["n"]) == (46, 23)  # two of 48 can't be read
     rows = found["rows"]
     assert rows["works"]["fid"] < rows["generator"]["fid"]
@@ -48,7 +50,8 @@ def test_samples_are_read_by_the_other_stations(generator: str, tmp_path: Path, 
     options = FeatureOptions(
         manifest=counts["manifest"], out=str(tmp_path / "features"), features=["brightness"], size=32
     )
-    assert extract_features(options)["ok"] == 33
+    with passes_in_process():
+        assert extract_features(options)["ok"] == 33
     table = Location.parse(options.out).dataset().to_table()
     assert set(table["medium"].to_pylist()) == {"hand"}
     assert set(table["width"].to_pylist()) == {16}

@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from artray.ingest.splits import PARTS
 from artray.ingest.station import IngestOptions, ingest
 from artray.storage import Location
 from tests.conftest import SHARED
+from tests.integration.conftest import passes_in_process
 
 PAINTINGS = sorted((Path(__file__).parents[2] / "artray/sample/paintings22/images").glob("*.jpg"))
 STYLES = SHARED / "data" / "styles6"
@@ -40,6 +42,12 @@ def other_scan(picture: Path) -> bytes:
 
 
 @pytest.fixture
+def without_actors() -> Iterator[None]:
+    with passes_in_process():
+        yield
+
+
+@pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many pictures each ingest hashed."""
     passes: list[int] = []
@@ -55,7 +63,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_near_duplicates_are_on_one_side_and_hashed_once(
-    tmp_path: Path, hashed: list[int], capsys: pytest.CaptureFixture[str]
+    without_actors: None, tmp_path: Path, hashed: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     images, out = tmp_path / "images", tmp_path / "manifest"
     images.mkdir()
@@ -98,7 +106,7 @@ def test_near_duplicates_are_on_one_side_and_hashed_once(
 
 
 def test_an_interrupted_run_hashes_nothing_twice(
-    tmp_path: Path, hashed: list[int], monkeypatch: pytest.MonkeyPatch
+    without_actors: None, tmp_path: Path, hashed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, out = tmp_path / "images", tmp_path / "manifest"
     images.mkdir()

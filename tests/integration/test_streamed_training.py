@@ -34,7 +34,9 @@ def manifest(tmp_path: Path) -> str:
     return str(tmp_path / "manifest")
 
 
-def test_memory_and_stream_give_the_same_model(manifest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_and_stream_give_the_same_model(
+    in_process: None, manifest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path / "config.yaml"
     model = "{name: one_block_vgg, filters: 2, dense: 4}"
     config.write_text(
