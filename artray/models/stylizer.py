@@ -55,7 +55,8 @@ def stylizer(styles: int, *, width: int = 32, blocks: int = 5) -> keras.Model:
     # until it can be recognised.
     x = layers.Conv2D(3, 9, padding="same", kernel_initializer="zeros", name="last")(x)
     change = layers.Rescaling(2 * _SPREAD)(layers.Activation("tanh")(x))
-    return keras.Model([picture, style], ops.clip(picture + change, 0.0, 255.0), name="stylizer")
+    # Not cut off at white here: what once were white could not be mended, as a clip lets no gradient through.
+    return keras.Model([picture, style], layers.Add()([picture, change]), name="stylizer")
 
 
 class StylizerLosses(keras.Model):  # type: ignore[misc]

@@ -61,6 +61,7 @@ class Stylizer:
         """
         styles = np.tile(self._style, (len(pictures), 1))
         painted = np.asarray(self._network.predict_on_batch([pictures.astype(np.float32), styles]), np.float32)
+        painted = np.clip(painted, 0, 255)
         share = np.asarray(strengths, np.float32)[:, None, None, None]
         mixed = pictures + share * (painted - pictures)
         return np.clip(np.round(mixed), 0, 255).astype(np.uint8)
