@@ -111,26 +111,27 @@ class _Run:
         self._inputs = training.originals.inputs
         self._learned, self._validation = (training.originals.of(part) for part in ("train", "validation"))
         self._network = partial(edsr, config.scale, **config.model.model_dump(exclude={"name"}))
-        self._start, self._begun_with = None, None
-        if training.start is not None:
-            begun = load_upscaler_bundle(training.start)
-            self._start = load_upscaler(training.start, begun).get_weights()
-            self._begun_with = begun.model_id
+        self._begun_with: str | None = None
         keras.utils.set_random_seed(config.seed)
-        self._plain = self._network()  # outside the strategy, for whole pictures
+        # Before any other network: TensorFlow's workers must find each other first.
         self._steps = _adversarial(config, self._begun) if config.loss.name == "srgan" else _l1(config, self._begun)
         if self._steps.trainer.count > config.batch_size:
             raise InputError(f"batch_size: {config.batch_size} can't be shared by {self._steps.trainer.count}")
+        if rank == 0:
+            self._plain = self._network()  # outside the strategy: a model of ordinary variables, for whole pictures
         self._best: list[Any] | None = None
         self._position = self._restore()
 
     def _begun(self) -> Any:
         """The network, with the weights that training begins with."""
-        model = self._network()
-        if self._start is not None:
-            if [weight.shape for weight in self._start] != [tuple(weight.shape) for weight in model.weights]:
-                raise InputError(f"--start {self._training.start}: is of another scale, or has other blocks or width")
-            model.set_weights(self._start)
+        model, start = self._network(), self._training.start
+        if start is not None:
+            begun = load_upscaler_bundle(start)
+            weights = load_upscaler(start, begun).get_weights()
+            if [weight.shape for weight in weights] != [tuple(weight.shape) for weight in model.weights]:
+                raise InputError(f"--start {start}: is of another scale, or has other blocks or width")
+            model.set_weights(weights)
+            self._begun_with = begun.model_id
         return model
 
     def run(self) -> None:

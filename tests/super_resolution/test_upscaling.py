@@ -62,7 +62,7 @@ def test_a_collection_enlarged(
     serial(monkeypatch)
     given, out = Location.parse(tmp_path / "manifest"), Location.parse(tmp_path / "out")
     (given / "manifest.parquet").write_table(manifest)
-    counts = upscale(UpscaleOptions(model=bundle, manifest=given, out=out, format=form, tile=16))
+    counts = upscale(UpscaleOptions(model=bundle, manifest=given, out=out, format=form))
     assert (counts["rows"], counts["ok"], counts["failed"], counts["scale"]) == (4, 2, 2, 2)
     said = capsys.readouterr().err
     assert "not enlarged: " in said
