@@ -57,6 +57,7 @@ def test_changes_are_smooth():
     assert np.abs(found - grey)[inside].max() < 0.05 * np.abs(rough - grey)[inside].max()
 
 
+@pytest.mark.slow
 def test_style_comes_nearer_at_64_pixels(tmp_path):
     painter = Painter(Looks(backbone=write_network(tmp_path / "tiny.keras")), 64, scales=2, steps=30)
     style = np.stack([spots(64, 64, 5)])

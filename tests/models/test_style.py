@@ -102,6 +102,7 @@ def test_plain_maps_on_request(tmp_path):
     assert float(np.min(network(stripes(32, 32)[None].astype(np.float32))[1])) == 0  # of its ReLU
 
 
+@pytest.mark.slow
 def test_lite0s_maps_are_the_stems_and_each_stages_last():
     network = style_network("efficientnet-lite0", None, soften=False)
     assert [output.shape[-1] for output in network.model.outputs] == [32, 16, 24, 40, 80, 112, 40]

@@ -61,6 +61,7 @@ def run(collection, networks, passes, tmp_path):
     return go
 
 
+@pytest.mark.slow
 def test_a_collection_in_the_style_of_a_class(run, passes, tmp_path):
     bundle = write_colour_bundle(tmp_path / "judge")
     counts = run(judge=bundle, title="Red & <i>")

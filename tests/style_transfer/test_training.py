@@ -37,6 +37,7 @@ def bundle(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_training_lowers_the_losses_and_leaves_the_judge_alone(network):
     import keras
 
