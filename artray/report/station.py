@@ -174,7 +174,8 @@ def _embeddings(table: pads.Dataset, ids: pa.Array) -> tuple[list[str], npt.NDAr
         there[places] = True
     rows = np.flatnonzero(there)
     for start in range(0, len(rows) if len(rows) < len(ids) else 0, _BATCH):  # close the gaps
-        vectors[start : start + _BATCH] = vectors[rows[start : start + _BATCH]]
+        kept = rows[start : start + _BATCH]
+        vectors[start : start + len(kept)] = vectors[kept]
     return ids.take(pa.array(rows)).to_pylist(), vectors[: len(rows)]
 
 

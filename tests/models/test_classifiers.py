@@ -87,6 +87,8 @@ SMALL = {
     "one_block_vgg": ((16, 16, 3), {"filters": 8, "dense": 32, "dropout": [0, 0]}),
     "linear_head": ((40,), {}),
     "lda": ((40,), {}),
+    "logistic": ((40,), {}),
+    "linear_mean": ((40,), {}),
     "shallnet": ((64, 64, 3), {}),
     "cv_fc": ((13,), {}),
     "baseline_cnn": ((48, 48, 3), {"filters": [8, 16, 16], "dense": 32, "dropout": 0}),
