@@ -42,7 +42,7 @@ from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_
 _WRITTEN = (
     r"bundle\.json",
     r"folds/\d+/bundle\.json",
-    r"(folds/\d+/)?(model\.keras|evaluation\.json|history\.json|predictions\.parquet)",
+    r"(folds/\d+/)?(model\.keras|novelty\.npz|evaluation\.json|history\.json|predictions\.parquet)",
     r"(folds/\d+/)?tensorboard/(training|refit)/events\.out\.tfevents\.[^/]+",
     rf"(folds/\d+/)?{CHECKPOINTS}",
     EXAMPLE_FILES,
