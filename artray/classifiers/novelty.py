@@ -7,6 +7,7 @@ and the mean variance in all others, which is the likeliest covariance of that f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,16 @@ def novelty_told(within: Floats, other: Floats | None = None) -> dict[str, Any]:
             "false_positive_rate": _rounded((within >= least).mean()),
         }
     }
+
+
+def novelty_sentence(told: Mapping[str, Any]) -> str:
+    """What `novelty_told` says, as one sentence."""
+    sentence = (
+        f"of the test part's {told['n']:,} works {told['lost']:.1%} look like none of the classes, and are uncertain"
+    )
+    if other := told["other"]:
+        sentence += f"; of {other['n']:,} works with another label {other['found']:.0%} (AUC {other['roc_auc']:.2f})"
+    return f"{sentence}."
 
 
 def _rounded(value: Any) -> float:

@@ -22,6 +22,7 @@ from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import FoldEnsemble
 from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
+from artray.classifiers.novelty import novelty_sentence
 from artray.engine.arithmetic import Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, ExampleCache, cache_of, remove_examples
@@ -334,6 +335,8 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
         console.say(f"{config.task}: {doubt}")
     elif evaluation.get("abstain"):
         console.say(f"{config.task}: {abstention_told(evaluation['abstain'])}")
+    if evaluation.get("novelty"):
+        console.say(f"{config.task}: {novelty_sentence(evaluation['novelty'])}")
     sparsity = bundle.metrics.get("sparsity")
     if sparsity:
         console.say(

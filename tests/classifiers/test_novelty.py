@@ -3,7 +3,7 @@ import pytest
 from sklearn.covariance import EmpiricalCovariance
 
 from artray.bundles.novelty import LIMIT, NOVELTY, Novelty, novelty_bytes, read_novelty
-from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_told, usual_values
+from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_sentence, novelty_told, usual_values
 from artray.errors import InputError
 from artray.storage import Location, digest
 
@@ -109,3 +109,4 @@ def test_how_good_it_is_against_others():
     assert told["lost"] == pytest.approx(0.05)
     assert told["other"] == {"n": 20, "found": 1.0, "roc_auc": 0.96, "false_positive_rate": 0.04}
     assert novelty_told(within)["other"] is None
+    assert novelty_sentence(told).endswith("of 20 works with another label 100% (AUC 0.96).")
