@@ -24,6 +24,7 @@ from artray.classifiers.loop import ClassifierTraining, Refit, validation_metric
 from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_told, usual_values
 from artray.classifiers.out_of_fold import LDA, LDA_MIDDLE, LOGISTIC, Family, Folds, Linear, class_weights_of, drawn
 from artray.engine.checkpoints import Checkpoints
+from artray.engine.examples import Inputs
 from artray.engine.progress import Reporter
 from artray.errors import InputError
 
@@ -120,7 +121,9 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
             precision_target=config.precision_target,
         )
         if novelty is not None:
-            evaluation["novelty"] = novelty_told(features.novelty(examples.part("test"), novelty))
+            evaluation["novelty"] = novelty_told(
+                features.novelty(novelty, examples.part("test")), features.novelty(novelty)
+            )
     reporter.epoch({**found, "seen": len(learned), "rate": float(len(learned))})
     network = training.network()
     network.get_layer("logits").set_weights([weights, bias])
@@ -255,11 +258,16 @@ class _Features:
         mean, variance = (np.asarray(values, np.float64) for values in training.standardize)
         self.mean, self.deviation = mean, np.sqrt(variance)
 
-    def _standardised(self, rows: Indices) -> Iterator[tuple[Indices, Floats]]:
+    def _standardised(self, rows: Indices, inputs: Inputs | None = None) -> Iterator[tuple[Indices, Floats]]:
+        inputs = inputs or self._inputs
         blocks = np.array_split(rows, range(_BLOCK, len(rows), _BLOCK))
-        self._inputs.follow(blocks, lambda block: block)
+        inputs.follow(blocks, lambda block: block)
         for block in blocks:
-            yield block, (self._inputs.take(block) - self.mean) / self.deviation
+            yield block, (inputs.take(block) - self.mean) / self.deviation
+
+    def _others(self) -> Iterator[tuple[Indices, Floats]]:
+        others = self.examples.others
+        return self._standardised(np.arange(len(others)), self.examples.other_inputs) if len(others) else iter(())
 
     @property
     def width(self) -> int:
@@ -279,9 +287,10 @@ class _Features:
             return lambda: blocks
         return lambda: ((x.astype(np.float32), targets[block]) for block, x in self._standardised(rows))
 
-    def novelty(self, rows: Indices, novelty: Novelty) -> Floats:
-        """How little some examples look like any class, (rows,)."""
-        found = [novelty.of_standardised(x) for _, x in self._standardised(rows)]
+    def novelty(self, novelty: Novelty, rows: Indices | None = None) -> Floats:
+        """How little some examples look like any class, (rows,); None: the works whose label is none of them."""
+        standardised = self._others() if rows is None else self._standardised(rows)
+        found = [novelty.of_standardised(x) for _, x in standardised]
         return np.concatenate([np.zeros(0, np.float32), *found])
 
     def logits(self, rows: Indices, weights: Floats, bias: Floats) -> Floats:

@@ -218,7 +218,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
             remove_written(member, _WRITTEN)
         dealt = read(told.examples)
         # The same examples, dealt otherwise: their inputs need not lie in memory once for each fold.
-        dealt = replace(dealt, blocks=examples.blocks, place=examples.place)
+        dealt = replace(dealt, blocks=examples.blocks, place=examples.place, others=examples.others)
         trainings.append(_training(options, told, dealt, member, source=source))
     whole = _training(options, config, examples, out, source=source, baseline=baseline)
     _group(options, config, out, source).run([*trainings, FoldEnsemble(members=members, training=whole)])

@@ -49,6 +49,10 @@ class Given(Examples):
     def inputs(self):
         return InMemory(self.blocks[0])
 
+    @property
+    def other_inputs(self):
+        return InMemory(self.blocks[0][self.others[:, 1]] + np.float32(30))
+
 
 @pytest.fixture(scope="module")
 def examples() -> Given:
@@ -67,6 +71,7 @@ def examples() -> Given:
         widths={"style_statistics": D},
         input=FeatureInput(features=[], columns=["style_statistics"], color_maps=None),
         dropped={"unreadable": 0},
+        others=np.stack([np.zeros(25, np.int64), np.arange(25)], axis=1),
     )
 
 
@@ -139,6 +144,8 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     assert (novelty(x[test]) >= LIMIT).mean() == pytest.approx(read_evaluation(fitted.out)["novelty"]["lost"], abs=1e-4)
     assert (novelty(x[test]) >= LIMIT).mean() < 0.2
     assert (novelty(x[test] + 30) >= LIMIT).all()
+    other = read_evaluation(fitted.out)["novelty"]["other"]
+    assert (other["n"], other["found"], other["roc_auc"]) == (25, 1.0, 1.0)
     again = replace(fitted, refit=True)
     fit(again, Silent())
     assert load_novelty(again.out, load_bundle(again.out)) is not None
