@@ -306,7 +306,7 @@ class _Labelled:
         others = np.flatnonzero(readable & self._has_label & ~has_class)
         if len(others) > MOST_OTHERS:
             others = np.sort(np.random.default_rng(0).choice(others, MOST_OTHERS, replace=False))
-        return _Chosen(rows, table, classes, targets, dropped, others)
+        return _Chosen(rows, table, classes, targets, dropped=dropped, others=others)
 
     def _order(self, rows: Indices) -> Indices:
         """Some rows by their ids, and patches by their number."""
