@@ -25,6 +25,7 @@ from artray.bundles.description import (
 )
 from artray.bundles.inputs import BundleInput
 from artray.bundles.keras_files import load_keras
+from artray.bundles.novelty import NOVELTY, Novelty, read_novelty
 from artray.bundles.thresholds import DECISION, doubt_of
 from artray.catalogs.targets import Labels
 from artray.storage import Location
@@ -57,6 +58,7 @@ class Bundle(AnyBundle):
             share (balanced).
         shares: By class, the mix of classes under which scores are probabilities: that of the training part. Bundles
             of before don't say it.
+        novelty_sha: The digest of the arrays that tell how little a work looks like any class; None: there are none.
     """
 
     task: str = Field(pattern=TASK)
@@ -69,6 +71,7 @@ class Bundle(AnyBundle):
     thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     decision: Decision = "likely"
     shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
+    novelty_sha: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -149,6 +152,15 @@ def load_model(uri: Location, bundle: Bundle) -> Any:
     return load_keras(uri, MODEL, bundle.model_sha, BUNDLE)
 
 
+def load_novelty(uri: Location, bundle: Bundle) -> Novelty | None:
+    """What tells how little a work looks like any of the bundle's classes; None where it knows nothing of it.
+
+    Raises:
+        InputError: It is damaged, or was replaced.
+    """
+    return None if bundle.novelty_sha is None else read_novelty(uri, bundle.novelty_sha, len(bundle.classes))
+
+
 def read_evaluation(uri: Location) -> dict[str, Any]:
     """How good a bundle's model is on works it never saw (see `artray.classifiers.evaluation`)."""
     evaluation: dict[str, Any] = (uri / EVALUATION).read_json()
@@ -168,6 +180,7 @@ def save_bundle(
     evaluation: Mapping[str, Any],
     predictions: pa.Table,
     history: Sequence[Mapping[str, Any]],
+    novelty: bytes | None = None,
 ) -> None:
     """Write a bundle's files, `bundle.json` last.
 
@@ -178,7 +191,10 @@ def save_bundle(
         evaluation: For `evaluation.json`.
         predictions: For `predictions.parquet`.
         history: The metrics of each epoch.
+        novelty: The file of `novelty_sha`.
     """
+    if novelty is not None:
+        (out / NOVELTY).write_bytes(novelty)
     (out / MODEL).write_bytes(model)
     told = {"model_id": bundle.model_id, **evaluation}
     (out / EVALUATION).write_json(told)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from artray.bundles.classifier import Bundle, BundleClass, save_bundle
 from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.novelty import Novelty, novelty_bytes
 from artray.bundles.thresholds import abstention_of
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
@@ -33,6 +34,7 @@ def write_bundle(
     predictions: pa.Table,
     history: Sequence[Mapping[str, Any]],
     metrics: Mapping[str, Any],
+    novelty: Novelty | None = None,
 ) -> Bundle:
     """Write a model bundle; `bundle.json` comes last, so a folder that has it is whole.
 
@@ -48,9 +50,11 @@ def write_bundle(
         history: The metrics of each epoch.
         metrics: For `bundle.json`, beside `test`, the evaluation's levels, `abstain` (see `thresholds`), and, of a
             pruned model, `sparsity` (see `sparsity_of`).
+        novelty: What tells works of none of the classes, where it is known.
     """
     sparsity = {"sparsity": sparsity_of(model)} if config.pruning else {}
     data = keras_file(model)
+    arrays = None if novelty is None else novelty_bytes(novelty)
     weights = digest(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
     ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
     # An evaluation of before doesn't say it.
@@ -67,6 +71,7 @@ def write_bundle(
         thresholds=evaluation.get("thresholds") or {},  # an evaluation of before has none
         decision=evaluation.get("decision") or "likely",
         shares=evaluation.get("shares") or {},
+        novelty_sha=None if arrays is None else digest(arrays),
         model_sha=digest(data),
         data={
             "fingerprint": digest("\n".join(ids).encode(), examples.targets.tobytes()),
@@ -79,7 +84,7 @@ def write_bundle(
         versions=versions(),
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    save_bundle(out, bundle, data, evaluation=evaluation, predictions=predictions, history=history)
+    save_bundle(out, bundle, data, evaluation=evaluation, predictions=predictions, history=history, novelty=arrays)
     return bundle
 
 

@@ -13,13 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artray.bundles.classifier import load_bundle, load_novelty
+from artray.bundles.novelty import Distance, Novelty
+from artray.bundles.thresholds import LEAST_WORKS
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.evaluation import evaluation_of
 from artray.classifiers.examples import Examples
 from artray.classifiers.logistic import Blocks, Floats
 from artray.classifiers.loop import ClassifierTraining, Refit, validation_metrics
+from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_told, usual_values
 from artray.classifiers.out_of_fold import LDA, LDA_MIDDLE, LOGISTIC, Family, Folds, Linear, class_weights_of, drawn
 from artray.engine.checkpoints import Checkpoints
+from artray.engine.examples import Inputs
 from artray.engine.progress import Reporter
 from artray.errors import InputError
 
@@ -91,13 +96,16 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
         found = refit.history[0]
         weights, bias = _solve(features, learned, families, found, config)
         temperature, evaluation, predictions = refit.temperature, refit.evaluation, refit.predictions
+        novelty = load_novelty(training.out, load_bundle(training.out))
+        if novelty is not None:
+            novelty = replace(novelty, weights=weights, bias=bias)
     else:
         unseen = _choose(features, learned, families, config)
         found = unseen.found
         weights, bias = _solve(features, learned, families, found, config)
         logits = features.logits(np.arange(len(examples.table)), weights, bias)
         temperature = unseen.temperature
-        judged = examples
+        judged, novelty = examples, unseen.novelty(features, weights, bias)
         if config.folds is None:
             logits[unseen.rows] = unseen.logits
             judged = _parted(examples, learned, unseen.rows)
@@ -112,10 +120,22 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
             shares=features.examples.targets[learned].astype(np.float64).mean(axis=0),
             precision_target=config.precision_target,
         )
+        if novelty is not None:
+            evaluation["novelty"] = novelty_told(
+                features.novelty(novelty, examples.part("test")), features.novelty(novelty)
+            )
     reporter.epoch({**found, "seen": len(learned), "rate": float(len(learned))})
     network = training.network()
     network.get_layer("logits").set_weights([weights, bias])
-    training.write(network, temperature, evaluation=evaluation, predictions=predictions, history=[found], best_epoch=1)
+    training.write(
+        network,
+        temperature,
+        evaluation=evaluation,
+        predictions=predictions,
+        history=[found],
+        best_epoch=1,
+        novelty=novelty,
+    )
 
 
 @dataclass(frozen=True)
@@ -127,12 +147,31 @@ class _Unseen:
         logits: (rows, classes), of classifiers that have not seen them, before the last temperature.
         temperature: The last.
         found: Strengths, and the temperatures of the single classifiers, as JSON.
+        distance: To the classes.
+        distances: (rows,) to the nearest, as works of other folds have it.
     """
 
     rows: Indices
     logits: Floats
     temperature: float
     found: dict[str, Any]
+    distance: Distance
+    distances: Floats
+
+    def novelty(self, features: _Features, weights: Floats, bias: Floats) -> Novelty | None:
+        """What tells works of no class, for a classifier; None where too few works tell what is usual."""
+        if len(self.rows) < LEAST_WORKS:
+            return None
+        usual, values = usual_values(self.distances, self.logits.max(axis=1))
+        return Novelty(
+            mean=features.mean,
+            deviation=features.deviation,
+            distance=self.distance,
+            weights=weights,
+            bias=bias,
+            usual=usual,
+            values=values,
+        )
 
 
 def _choose(features: _Features, learned: Indices, families: Mapping[Family, slice], config: TrainConfig) -> _Unseen:
@@ -143,7 +182,8 @@ def _choose(features: _Features, learned: Indices, families: Mapping[Family, sli
     rows = learned[chosen]
     targets = features.examples.targets[rows].astype(np.float64)
     weighted = config.class_weights == "balanced"
-    folds = Folds(features.matrix(rows), targets, [groups[row] for row in chosen.tolist()], weighted=weighted)
+    x = features.matrix(rows)
+    folds = Folds(x, targets, [groups[row] for row in chosen.tolist()], weighted=weighted)
     settings = config.model.settings()
     scored = {
         family.setting: folds.choose(family, columns, settings.get(family.setting))
@@ -157,7 +197,15 @@ def _choose(features: _Features, learned: Indices, families: Mapping[Family, sli
         targets[folds.judged].astype(np.float32), together.logits[folds.judged].astype(np.float32)
     )
     found = {"epoch": 1, "loss": together.loss, **strengths, "scales": scales, **seen}
-    return _Unseen(rows[folds.judged], logits[folds.judged], together.temperature, found)
+    true = targets.argmax(axis=1)
+    return _Unseen(
+        rows=rows[folds.judged],
+        logits=logits[folds.judged],
+        temperature=together.temperature,
+        found=found,
+        distance=fit_distance(x, true),
+        distances=distances_unseen(x, true, folds.numbers)[folds.judged],
+    )
 
 
 def _solve(
@@ -208,18 +256,23 @@ class _Features:
         self.examples: Examples = training.examples
         self._inputs = training.examples.inputs
         mean, variance = (np.asarray(values, np.float64) for values in training.standardize)
-        self._mean, self._deviation = mean, np.sqrt(variance)
+        self.mean, self.deviation = mean, np.sqrt(variance)
 
-    def _standardised(self, rows: Indices) -> Iterator[tuple[Indices, Floats]]:
+    def _standardised(self, rows: Indices, inputs: Inputs | None = None) -> Iterator[tuple[Indices, Floats]]:
+        inputs = inputs or self._inputs
         blocks = np.array_split(rows, range(_BLOCK, len(rows), _BLOCK))
-        self._inputs.follow(blocks, lambda block: block)
+        inputs.follow(blocks, lambda block: block)
         for block in blocks:
-            yield block, (self._inputs.take(block) - self._mean) / self._deviation
+            yield block, (inputs.take(block) - self.mean) / self.deviation
+
+    def _others(self) -> Iterator[tuple[Indices, Floats]]:
+        others = self.examples.others
+        return self._standardised(np.arange(len(others)), self.examples.other_inputs) if len(others) else iter(())
 
     @property
     def width(self) -> int:
         """How many numbers an example has."""
-        return len(self._mean)
+        return len(self.mean)
 
     def matrix(self, rows: Indices) -> Floats:
         """Some examples' features, (rows, width) float32."""
@@ -233,6 +286,12 @@ class _Features:
             blocks = [(held[at : at + _BLOCK], targets[rows[at : at + _BLOCK]]) for at in range(0, len(rows), _BLOCK)]
             return lambda: blocks
         return lambda: ((x.astype(np.float32), targets[block]) for block, x in self._standardised(rows))
+
+    def novelty(self, novelty: Novelty, rows: Indices | None = None) -> Floats:
+        """How little some examples look like any class, (rows,); None: the works whose label is none of them."""
+        standardised = self._others() if rows is None else self._standardised(rows)
+        found = [novelty.of_standardised(x) for _, x in standardised]
+        return np.concatenate([np.zeros(0, np.float32), *found])
 
     def logits(self, rows: Indices, weights: Floats, bias: Floats) -> Floats:
         """What a linear layer says of some examples, (rows, classes)."""

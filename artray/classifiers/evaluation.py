@@ -17,6 +17,8 @@ levels      artwork (and patch) → all of `metrics.evaluate`, and
                                  said, their interval with whole groups drawn, by class, and at any threshold; or null
 calibration  level → before, after: the bins behind the calibration errors
 curves       level → class → roc (false and true positive rate), precision_recall (recall, precision); or null
+novelty      of classifiers that are solved for (see `novelty.novelty_told`): how many of the test part's works are
+             taken to be of none of the classes, and of those works whose label is none of them; else absent
 validation   artwork → metrics without intervals, for choosing between models
 """
 

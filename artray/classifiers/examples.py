@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,9 @@ from artray.storage import Location, dataset_digest
 from artray.storage.located_rows import LocatedRows, read_rows
 from artray.storage.passes import read_run
 
+MOST_OTHERS = 3_000
+"""Works of no class that are looked at, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
@@ -50,6 +53,8 @@ class Examples:
         input: What an example's input is, and how the bundle's readers get the same from a work.
         dropped: What was left out, counted by reason.
         moments: Of the training part's features; None for pictures.
+        others: (m, 2): like `place`, of works with a label that is none of the classes, by lot `MOST_OTHERS` at most:
+            nothing is learned from them. Of features only.
     """
 
     table: pa.Table
@@ -62,6 +67,7 @@ class Examples:
     input: BundleInput
     dropped: dict[str, int]
     moments: Moments | None = None
+    others: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     def part(self, name: str) -> npt.NDArray[np.int64]:
         """Indices of the examples of one part."""
@@ -76,6 +82,11 @@ class Examples:
     def inputs(self) -> Inputs:
         """The inputs, as a worker takes them."""
         return Inputs(self.blocks, self.place)
+
+    @property
+    def other_inputs(self) -> Inputs:
+        """Those of `others`, likewise."""
+        return Inputs(self.blocks, self.others)
 
 
 def load_examples(
@@ -196,6 +207,7 @@ class _Chosen:
     classes: list[str]
     targets: npt.NDArray[np.float32]
     dropped: dict[str, int]
+    others: Indices
 
 
 class _Labelled:
@@ -291,7 +303,10 @@ class _Labelled:
                 )
         names = [name for name in ("object_id", "patch", "image_uri", "group") if name in self._table.column_names]
         table = self._table.select(names).take(rows).append_column("part", pa.array(found, pa.string()))
-        return _Chosen(rows, table, classes, targets, dropped)
+        others = np.flatnonzero(readable & self._has_label & ~has_class)
+        if len(others) > MOST_OTHERS:
+            others = np.sort(np.random.default_rng(0).choice(others, MOST_OTHERS, replace=False))
+        return _Chosen(rows, table, classes, targets, dropped=dropped, others=others)
 
     def _order(self, rows: Indices) -> Indices:
         """Some rows by their ids, and patches by their number."""
@@ -355,12 +370,13 @@ def _patch_input(data: Location, size: int) -> PatchInput:
 def _with_features(
     config: ExamplesConfig, data: Location, rows: LocatedRows, chosen: _Chosen, cache: ExampleCache | None
 ) -> Examples:
-    located = rows.take(chosen.rows)
-    training = np.asarray(chosen.table["part"]) == "train"
+    located = rows.take(np.concatenate([chosen.rows, chosen.others]))
+    training = np.append(np.asarray(chosen.table["part"]) == "train", np.zeros(len(chosen.others), bool))
     color_maps = None
     if config.colormaps:
-        maps = read_color_maps(data, located.take(np.flatnonzero(training)))
-        color_maps = _reference_maps(maps, chosen.targets[training], chosen.classes)
+        learned = np.flatnonzero(training)
+        maps = read_color_maps(data, located.take(learned))
+        color_maps = _reference_maps(maps, chosen.targets[learned], chosen.classes)
     given = FeatureInput(
         features=read_run(data)["arguments"]["features"], columns=config.columns, color_maps=color_maps
     )
@@ -371,11 +387,12 @@ def _with_features(
         targets=chosen.targets,
         shape=(sum(found.widths.values()),),
         blocks=found.blocks,
-        place=found.place,
+        place=found.place[: len(chosen.rows)],
         widths=found.widths,
         input=given,
         dropped=chosen.dropped,
         moments=found.moments,
+        others=found.place[len(chosen.rows) :],
     )
 
 

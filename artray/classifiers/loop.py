@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from artray.bundles.classifier import BUNDLE, load_bundle, read_evaluation, read_predictions
 from artray.bundles.description import read_history
+from artray.bundles.novelty import Novelty
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.calibration import fit_temperature, log_loss, sigmoid, softmax
@@ -142,6 +143,7 @@ class ClassifierTraining:
         predictions: pa.Table,
         history: list[dict[str, Any]],
         best_epoch: int,
+        novelty: Novelty | None = None,
     ) -> None:
         """Write the bundle.
 
@@ -152,6 +154,7 @@ class ClassifierTraining:
             predictions: Likewise.
             history: The metrics of each epoch.
             best_epoch: Of which the weights are.
+            novelty: What tells works of none of the classes.
         """
         from artray.models.classifiers import calibrated
 
@@ -167,6 +170,7 @@ class ClassifierTraining:
             predictions=predictions,
             history=history,
             metrics={"best_epoch": best_epoch, **({"finalized": True} if self.refit else {})},
+            novelty=novelty,
         )
 
 

@@ -122,16 +122,17 @@ class Folds:
         weighted: Where a family weighs classes, all count alike.
 
     Attributes:
+        numbers: (n,) the fold of each.
         judged: (n,) works of whose class the other folds have examples: of others no score means anything.
     """
 
     def __init__(self, x: Floats, targets: Floats, groups: Sequence[str], *, weighted: bool = True):
         self.targets, self._x, self._weighted = targets, x, weighted
         self._true = targets.argmax(axis=1)
-        self._folds = fold_numbers(groups, self._true)
+        self.numbers = fold_numbers(groups, self._true)
         self.judged = np.zeros(len(x), bool)
-        for fold in np.unique(self._folds):
-            held = self._folds == fold
+        for fold in np.unique(self.numbers):
+            held = self.numbers == fold
             self.judged[held] = targets[~held].sum(axis=0)[self._true[held]] > 0
         if not self.judged.any():  # each class is of one group: better an answer than none
             self.judged[:] = True
@@ -145,7 +146,7 @@ class Folds:
             strength: Given; None: chosen by log loss at the best temperature.
         """
         x, dimension = coordinates(self._x[:, columns]), columns.stop - columns.start
-        fitted = [self._fold(family, x, dimension, fold) for fold in np.unique(self._folds)]
+        fitted = [self._fold(family, x, dimension, fold) for fold in np.unique(self.numbers)]
         best: Scored | None = None
         for tried in family.strengths if strength is None else (strength,):
             logits = np.zeros(self.targets.shape)
@@ -175,7 +176,7 @@ class Folds:
     def _fold(
         self, family: Family, x: Floats, dimension: int, fold: int
     ) -> tuple[Indices, Indices, Callable[[float], Linear]]:
-        held = self._folds == fold
+        held = self.numbers == fold
         targets = self.targets[~held]
         present = np.flatnonzero(targets.sum(axis=0) > 0)
         learned, targets = x[~held], targets[:, present]

@@ -22,6 +22,7 @@ from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import FoldEnsemble
 from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
+from artray.classifiers.novelty import novelty_sentence
 from artray.engine.arithmetic import Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, ExampleCache, cache_of, remove_examples
@@ -42,7 +43,7 @@ from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_
 _WRITTEN = (
     r"bundle\.json",
     r"folds/\d+/bundle\.json",
-    r"(folds/\d+/)?(model\.keras|evaluation\.json|history\.json|predictions\.parquet)",
+    r"(folds/\d+/)?(model\.keras|novelty\.npz|evaluation\.json|history\.json|predictions\.parquet)",
     r"(folds/\d+/)?tensorboard/(training|refit)/events\.out\.tfevents\.[^/]+",
     rf"(folds/\d+/)?{CHECKPOINTS}",
     EXAMPLE_FILES,
@@ -217,7 +218,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
             remove_written(member, _WRITTEN)
         dealt = read(told.examples)
         # The same examples, dealt otherwise: their inputs need not lie in memory once for each fold.
-        dealt = replace(dealt, blocks=examples.blocks, place=examples.place)
+        dealt = replace(dealt, blocks=examples.blocks, place=examples.place, others=examples.others)
         trainings.append(_training(options, told, dealt, member, source=source))
     whole = _training(options, config, examples, out, source=source, baseline=baseline)
     _group(options, config, out, source).run([*trainings, FoldEnsemble(members=members, training=whole)])
@@ -334,6 +335,8 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
         console.say(f"{config.task}: {doubt}")
     elif evaluation.get("abstain"):
         console.say(f"{config.task}: {abstention_told(evaluation['abstain'])}")
+    if evaluation.get("novelty"):
+        console.say(f"{config.task}: {novelty_sentence(evaluation['novelty'])}")
     sparsity = bundle.metrics.get("sparsity")
     if sparsity:
         console.say(

@@ -31,9 +31,13 @@ LABELS = pa.schema(
         pa.field("labeled_at", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("status", pa.string(), nullable=False),
         pa.field("error", pa.string()),
+        pa.field("novelty", pa.float32()),  # how little it looks like any class, 0..1; null where nobody knows
     ]
 )
 """One row a picture and task; the task is the folder's name, `task=NAME/`."""
+
+ADDED = ("labels", "novelty")
+"""Columns that labels of earlier releases may lack."""
 
 METADATA_KEY = "artray"
 """File metadata: JSON with `schema_version`, `run_id`, `options` and `bundles`: of each its hashes, `decision`, and as

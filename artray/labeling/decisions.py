@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.bundles.classifier import Bundle, Decision
+from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import TARGET, abstention
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -24,8 +25,6 @@ Ints = npt.NDArray[np.int64]
 Prior: TypeAlias = Literal["training", "balanced", "estimated"]
 """Which mix of classes a collection is taken to have."""
 
-NOVEL = 0.95
-"""From which novelty on a work is taken to be of none of the classes: 5 % of those that are of one are lost."""
 _STEPS, _STILL = 1000, 1e-6
 _LEAST, _MOST = 50, 1_000_000  # works that an estimate needs, and looks at
 _SURE = 0.1  # the largest standard error of a share that is still an estimate
@@ -73,7 +72,7 @@ def decide(
     ranked = scores if decision == "likely" else scores / np.maximum(shares if shares is not None else 1, 1e-9)
     label = ranked.argmax(axis=1)
     score = np.take_along_axis(scores, label[:, None], axis=1)[:, 0]
-    return Decided(label, score, scores, None if novelty is None else novelty >= NOVEL)
+    return Decided(label, score, scores, None if novelty is None else novelty >= LIMIT)
 
 
 def reweighted(scores: Floats, shares: Floats, prior: Floats) -> Floats:

@@ -24,6 +24,7 @@ def label_rows(
     at: datetime,
     *,
     prior: npt.NDArray[np.float64] | None = None,
+    novelty: str | None = None,
 ) -> pa.Table:
     """Staged scores as rows of the contract: the class that is said, or all that are, and all classes' scores.
 
@@ -34,6 +35,7 @@ def label_rows(
         run_id: Of this run.
         at: When it began, UTC.
         prior: (classes,) the collection's mix of classes, under which scores are then; None: the training part's.
+        novelty: The name of a column with each work's novelty; None: nobody knows it.
     """
     names = [item.name for item in bundle.classes]
     scored = np.asarray(pc.is_valid(staged[column]))
@@ -75,6 +77,7 @@ def label_rows(
             "labeled_at": pa.repeat(pa.scalar(at, pa.timestamp("us", tz="UTC")), len(staged)),
             "status": staged["status"],
             "error": staged["error"],
+            "novelty": pa.nulls(len(staged), pa.float32()) if novelty is None else staged[novelty],
         }
     )
 

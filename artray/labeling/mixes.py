@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from artray import console
 from artray.bundles.classifier import Bundle, load_bundle, read_predictions
+from artray.bundles.novelty import LIMIT
 from artray.errors import InputError
 from artray.labeling.contract import read_notes
 from artray.labeling.decisions import Prior, abstention_under, estimate_prior
@@ -59,6 +60,7 @@ class LabelModel:
             "identity": self.identity,
             "abstain": self.abstain,
             "decision": bundle.decision,
+            "novelty": None if bundle.novelty_sha is None else LIMIT,
             "prior": {"kind": self.prior, "shares": self._shares()},
             "doubt": bundle.doubt,
             "labels": bundle.labels,

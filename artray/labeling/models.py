@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artray.bundles.classifier import Bundle, load_bundle, load_model
+from artray.bundles.classifier import Bundle, load_bundle, load_model, load_novelty
 from artray.bundles.inputs import Works
+from artray.bundles.novelty import Novelty
 from artray.errors import InputError
 from artray.features.specs import Columns, Extractors, columns_of, decode_size_of, needs_model, spec_key
 from artray.images.pictures import DecodeSize, Picture, read_pictures, spread
@@ -35,6 +36,8 @@ def identity(bundle: Bundle) -> str:
         told |= {"labels", "thresholds"}
     if bundle.decision != "likely":
         told |= {"decision", "shares"}
+    if bundle.novelty_sha is not None:
+        told |= {"novelty_sha"}
     parts = bundle.model_dump(include=told)
     return digest(json.dumps(parts, sort_keys=True).encode())
 
@@ -69,6 +72,10 @@ class BundleModel:
     def _model(self) -> Any:
         return load_model(self._uri, self.bundle)
 
+    @cached_property
+    def _novelty(self) -> Novelty | None:
+        return load_novelty(self._uri, self.bundle)
+
     def warm(self) -> None:
         """Load the model, and let it run once."""
         kind = np.float32 if self.bundle.input.kind == "features" else np.uint8
@@ -77,6 +84,10 @@ class BundleModel:
     def scores(self, inputs: npt.NDArray[Any]) -> Scores:
         """Scores of works, (n, classes), from what the bundle's input has prepared of them."""
         return self.bundle.input.by_work(predict(self._model, inputs, self._batch))
+
+    def novelty(self, inputs: npt.NDArray[Any]) -> Scores | None:
+        """How little works look like any class, (n,) 0..1, from the same; None where the bundle doesn't know."""
+        return None if self._novelty is None else self._novelty(inputs)
 
 
 @dataclass(frozen=True)
@@ -228,11 +239,17 @@ class LabelWorker(StagedWorker):
         works = Works(ids, work.images, self._extractors, known)
         for number, model in enumerate(self._models):
             column = pa.nulls(len(table), pa.list_(pa.float32()))
+            novelty = pa.nulls(len(table), pa.float32())
             if number in work.chosen and work.readable:
                 ready = work.inputs.get(model.ready) if model.ready else None
-                scores = model.scores(model.bundle.input.prepare(works) if ready is None else ready)
-                column = spread(list_column(scores), work.readable, len(table))
+                inputs = model.bundle.input.prepare(works) if ready is None else ready
+                column = spread(list_column(model.scores(inputs)), work.readable, len(table))
+                told = model.novelty(inputs)
+                if told is not None:
+                    novelty = spread(pa.array(told, pa.float32()), work.readable, len(table))
             table = table.append_column(f"scores_{number}", column)
+            if model.bundle.novelty_sha is not None:
+                table = table.append_column(f"novelty_{number}", novelty)
         return table
 
 

@@ -42,7 +42,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artray.bundles.description import TASK
 from artray.errors import ArtrayError, InputError
-from artray.labeling.contract import LABELS, METADATA_KEY, LabelDataset
+from artray.labeling.contract import ADDED, LABELS, METADATA_KEY, LabelDataset
 from artray.storage import RUN, Location, explained
 from artray.storage.scratch import scratch_beside
 
@@ -130,12 +130,14 @@ def read_labels(uri: str | os.PathLike[str] | Location) -> pads.Dataset:
     published = read_published(labels)
     if published is None:
         found = labels.dataset()
-        lacking = [name for name in (*LABELS.names, "task") if name not in ("labels", *found.schema.names)]
+        lacking = [name for name in (*LABELS.names, "task") if name not in (*ADDED, *found.schema.names)]
         if lacking:
             raise InputError(f"{uri}: not labels: there is no column {', '.join(lacking)}")
         schema = found.schema
         if "labels" not in schema.names:
             schema = schema.insert(schema.get_field_index("label") + 1, LABELS.field("labels"))
+        if "novelty" not in schema.names:
+            schema = schema.insert(schema.get_field_index("error") + 1, LABELS.field("novelty"))
         return LabelDataset(list(found.get_fragments()), schema, found.format, found.filesystem)
     fs, path = labels.arrow_filesystem()
     found = pads.FileSystemDataset.from_paths(

@@ -25,6 +25,7 @@ from pydantic import Field
 
 import artray
 from artray import console
+from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import abstention_told
 from artray.errors import ArtrayError, InputError
 from artray.features.objects import Objects
@@ -331,15 +332,18 @@ def _write(
         task = model.bundle.task
         file = f"{folder}/{task}.parquet"
         tally, states = Counter[str](), Counter()
-        unsaid = 0
+        unsaid = novel = 0
         with parquet_writer(run.out / file, schema) as writer:
             for table in _gathered(_rows(run, staging, number)):
                 writer.write_table(table.cast(schema))
                 _add(tally, pc.list_flatten(table["labels"]))
                 _add(states, table["status"])
+                novel += pc.sum(pc.greater_equal(table["novelty"], LIMIT)).as_py() or 0
                 unsaid += pc.sum(pc.equal(pc.list_value_length(table["labels"]), 0)).as_py() or 0
         if unsaid:
             console.say(f"{task}: {unsaid:,} works have no label: no class reaches its threshold")
+        if novel:
+            console.say(f"{task}: {novel:,} works look like none of the classes (novelty from {LIMIT} on): uncertain")
         if states.total() != len(run.plan.pictures):
             raise ArtrayError(
                 f"{task}: {states.total():,} labels for {len(run.plan.pictures):,} pictures: not published"
@@ -378,11 +382,13 @@ def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
 def _new(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:
     """The rows that a model of the run has made."""
     column, model = f"scores_{number}", run.models[number]
-    names = ["object_id", "image_uri", "status", "error", "models", column]
+    novelty = f"novelty_{number}" if model.bundle.novelty_sha is not None else None
+    names = ["object_id", "image_uri", "status", "error", "models", column, *([novelty] if novelty else [])]
     for batch in _parts(staging).dataset().to_batches(columns=names, batch_size=_BATCH):
         table = pa.Table.from_batches([batch])
         made = table.filter(pc.not_equal(pc.bit_wise_and(table["models"], 1 << number), 0))
-        yield label_rows(made, column, model.bundle, run.run_id, run.at, prior=model.mix).cast(LABELS)
+        rows = label_rows(made, column, model.bundle, run.run_id, run.at, prior=model.mix, novelty=novelty)
+        yield rows.cast(LABELS)
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

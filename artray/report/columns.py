@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from artray.bundles.novelty import LIMIT
 from artray.errors import InputError
 from artray.labeling.contract import Models
 from artray.report.works import SCORE_DECIMALS, Label, Work, rounded
@@ -24,6 +25,7 @@ STRIP_COLOURS = 5
 LEADING_FIELDS = ("title", "artist", "date")
 
 _PIECE = 4096  # values of a column that are Python's at one time
+_NOVEL = float(np.float32(LIMIT))  # as the labels hold it
 _NONE = -(2**31)
 
 
@@ -282,7 +284,8 @@ class _TaskLabels:
         self._label.append(_NONE if label.label is None else self._numbered(label.label))
         self._score.append(_scaled(label.score))
         unsure = label.score is not None and label.score < self._known.thresholds.get(label.model_id, 0)
-        if label.score is not None and (unsure or not label.said):
+        novel = label.novelty is not None and label.novelty >= _NOVEL
+        if label.score is not None and (unsure or novel or not label.said):
             self._uncertain.append(place)
         counts, names, scores = self._said
         known = {label.label: label.score} | dict(label.scores)

@@ -18,7 +18,8 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
     status       a column: {values: [text]}, one a work; or {values, places}, where works share their values
     palette      "rrggbbss…" in hexadecimal: the first colours and their shares of 255
     labels       one a task: {label: [a class's place in its task, or null], score: [0..10000, or null],
-                 uncertain: [the works whose score is below their model's threshold, or of which nothing is said],
+                 uncertain: [the works whose score is below their model's threshold, that look like none of the
+                 classes, or of which nothing is said],
                  said: null, or where a work may have several labels one list a work: [place, score, place, score, …],
                  the surest first}; label is the most likely class, said or not
     position     {x: [0..10000, or null], y: […]}, where each work lies on the map; null: there is no map

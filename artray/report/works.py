@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.errors import InputError
+from artray.labeling.contract import ADDED
 
 PALETTE_COLOURS = 8
 SCORE_DECIMALS = 4
@@ -46,6 +47,7 @@ class Label:
         label_uri: The label's AAT id as a URI.
         model_id: The bundle that gave it.
         labels: All that are said, the surest first, where there may be several or none; None: `label` is.
+        novelty: How little the work looks like any class, 0..1; None: nobody knows.
     """
 
     label: str | None
@@ -54,6 +56,7 @@ class Label:
     label_uri: str | None = None
     model_id: str = ""
     labels: Sequence[str] | None = None
+    novelty: float | None = None
 
     @property
     def said(self) -> Sequence[str]:
@@ -203,6 +206,7 @@ class Works(Collection[Work]):
                     label_uri=row["label_uri"],
                     model_id=row["model_id"],
                     labels=row.get("labels"),
+                    novelty=row.get("novelty"),
                 )
                 for row in own
                 if row["status"] == "ok"
@@ -232,7 +236,7 @@ def assemble_works(
     missing = [name for name in LABEL_COLUMNS if name not in labels.column_names]
     if missing:
         raise InputError(f"the labels lack the column {', '.join(missing)}")
-    columns = [*LABEL_COLUMNS, *(["labels"] if "labels" in labels.column_names else [])]
+    columns = [*LABEL_COLUMNS, *(name for name in ADDED if name in labels.column_names)]
     rows = labels.select(["object_id", "task"]).group_by(["object_id", "task"]).aggregate([([], "count_all")])
     _refuse_twice(rows, "labels", " for one task")
     if features is not None:

@@ -6,9 +6,10 @@ import pyarrow as pa
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from artray.bundles.classifier import load_bundle, load_model, read_evaluation, read_predictions
+from artray.bundles.classifier import load_bundle, load_model, load_novelty, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.bundles.inputs import FeatureInput
+from artray.bundles.novelty import LIMIT
 from artray.classifiers import closed_form
 from artray.classifiers.closed_form import ClosedFormTraining, fit, training_class
 from artray.classifiers.config import read_config
@@ -48,6 +49,10 @@ class Given(Examples):
     def inputs(self):
         return InMemory(self.blocks[0])
 
+    @property
+    def other_inputs(self):
+        return InMemory(self.blocks[0][self.others[:, 1]] + np.float32(30))
+
 
 @pytest.fixture(scope="module")
 def examples() -> Given:
@@ -66,6 +71,7 @@ def examples() -> Given:
         widths={"style_statistics": D},
         input=FeatureInput(features=[], columns=["style_statistics"], color_maps=None),
         dropped={"unreadable": 0},
+        others=np.stack([np.zeros(25, np.int64), np.arange(25)], axis=1),
     )
 
 
@@ -133,6 +139,16 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     fit(fitted, Silent())
     bundle = load_bundle(fitted.out)
     assert bundle.decision == "balanced"
+    x, test = examples.blocks[0], np.asarray(examples.table["part"]) == "test"
+    novelty = load_novelty(fitted.out, bundle)
+    assert (novelty(x[test]) >= LIMIT).mean() == pytest.approx(read_evaluation(fitted.out)["novelty"]["lost"], abs=1e-4)
+    assert (novelty(x[test]) >= LIMIT).mean() < 0.2
+    assert (novelty(x[test] + 30) >= LIMIT).all()
+    other = read_evaluation(fitted.out)["novelty"]["other"]
+    assert (other["n"], other["found"], other["roc_auc"]) == (25, 1.0, 1.0)
+    again = replace(fitted, refit=True)
+    fit(again, Silent())
+    assert load_novelty(again.out, load_bundle(again.out)) is not None
     shares = examples.targets[np.asarray(examples.table["part"]) != "test"].mean(axis=0)
     np.testing.assert_allclose(bundle.class_shares(), shares, atol=1e-6)
     (found,) = read_history(fitted.out)

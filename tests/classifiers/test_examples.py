@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from artray.bundles.inputs import FeatureInput
-from artray.classifiers import feature_inputs
+from artray.classifiers import examples, feature_inputs
 from artray.classifiers.config import ExamplesConfig, TrainConfig
 from artray.classifiers.examples import load_examples
 from artray.engine.examples import Shard
@@ -54,6 +54,22 @@ def test_examples_of_a_feature_table(tmp_path: Path) -> None:
     assert found.targets[:2].tolist() == [[1, 0], [0, 1]]
     taken = found.inputs.take(np.array([1, 0]))
     assert taken.tolist() == [[2, 4, 5], [1, 2, 3]]
+    # What has another label is there to be looked at, and not to be learned from.
+    assert found.other_inputs.take(np.array([0])).tolist() == [[3, 6, 7]]
+    assert len(found.others) == 1
+    assert found.moments is not None
+    assert found.moments.count == len(found.part("train"))
+
+
+def test_of_many_works_with_another_label_some_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write(str(tmp_path), made=["a", "b", "c"] * 4)
+    monkeypatch.setattr(examples, "MOST_OTHERS", 2)
+    config = wanted(columns=["brightness"], classes=["a", "b"])
+    found, again = (load_examples(config, Location.parse(data)) for _ in range(2))
+    drawn = [each.other_inputs.take(np.arange(2)).ravel().tolist() for each in (found, again)]
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) < {2, 5, 8, 11}
+    assert found.dropped["other label"] == 4
 
 
 def test_folds_divide_training_and_validation_by_group_and_leave_the_test(tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def test_labels_open_in_pandas_and_duckdb(walked: str, tmp_path: Path) -> None:
         "label_uri": "VARCHAR",
         "score": "FLOAT",
         "labels": "VARCHAR[]",
+        "novelty": "FLOAT",
         "scores": "MAP(VARCHAR, FLOAT)",
         "model_id": "VARCHAR",
         "run_id": "VARCHAR",

@@ -13,6 +13,7 @@ from keras import layers
 from PIL import Image
 
 from artray.bundles.classifier import BUNDLE, MODEL, Bundle, BundleClass
+from artray.bundles.novelty import GRID, NOVELTY, Distance, Novelty, novelty_bytes
 from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
 
@@ -67,6 +68,33 @@ def model(kind: str, classes: int, seed: int) -> keras.Model:
 def write_bundle(uri: str, kind: str, task: str, classes: int = 3, seed: int = 0, **changes: Any) -> str:
     """A bundle with that small model."""
     return save_bundle(uri, model(kind, classes, seed), INPUTS[kind], task, classes, seed, **changes)
+
+
+def write_novelty(uri: str, most: float, features: int = 1, classes: int = 3) -> str:
+    """Arrays for the bundle that will be there, by which works are novel whose features are longer than `most`.
+
+    Returns:
+        Their digest, for the bundle's `novelty_sha`.
+    """
+    distance = Distance(
+        directions=np.zeros((features, 0)),
+        gains=np.zeros(0),
+        spread=np.ones(()),
+        weights=np.zeros((features, classes)),
+        bias=np.zeros(classes),
+    )
+    novelty = Novelty(
+        mean=np.zeros(features),
+        deviation=np.ones(features),
+        distance=distance,
+        weights=np.zeros((features, classes)),
+        bias=np.zeros(classes),
+        usual=np.array([[0, 1], [-1e6, 1]]),
+        values=np.linspace(-50, 2 * np.log(most), len(GRID)),
+    )
+    data = novelty_bytes(novelty)
+    (Location.parse(uri) / NOVELTY).write_bytes(data)
+    return digest(data)
 
 
 def save_bundle(

@@ -37,6 +37,7 @@ CONTRACT = {
     "labeled_at": pa.timestamp("us", tz="UTC"),
     "status": pa.string(),
     "error": pa.string(),
+    "novelty": pa.float32(),
 }
 """Written out once more: others have programs that rely on it."""
 
@@ -181,6 +182,7 @@ def test_duckdb_reads_it(written):
     assert types == {
         **dict.fromkeys(texts, "VARCHAR"),
         "score": "FLOAT",
+        "novelty": "FLOAT",
         "scores": "MAP(VARCHAR, FLOAT)",
         "labels": "VARCHAR[]",
         "labeled_at": "TIMESTAMP WITH TIME ZONE",

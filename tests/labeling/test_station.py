@@ -36,6 +36,7 @@ from tests.labeling.bundles import (
     save_bundle,
     write_bundle,
     write_manifest,
+    write_novelty,
     write_pictures,
 )
 
@@ -309,6 +310,47 @@ def test_folders_of_tasks_alone_are_labels_too(label, bundles, tmp_path):
     whole = read_labels(Location.parse(tmp_path / "out")).to_table(filter=pc.field("task") == "features").sort_by(order)
     assert copied.drop_columns("task").equals(whole.drop_columns("task"))
     assert labelled_pictures(Location.parse(tmp_path / "copy")) is None
+
+
+def decisions(out: Path) -> dict[str, Counter[str | None]]:
+    """How often each decision is made, by task."""
+    source = read_source(Location.parse(out))
+    return {task.name: Counter(pa.concat_tables(task.batches([]))["decision"].to_pylist()) for task in source.tasks}
+
+
+def test_works_that_look_like_none_of_the_classes_are_uncertain(label, bundles, tmp_path, capsys):
+    for name, most in (("all", 1e9), ("none", 1e-9)):
+        uri = f"{tmp_path}/{name}"
+        write_bundle(uri, "features", name, novelty_sha=write_novelty(uri, most))
+    label(f"{tmp_path}/all", f"{tmp_path}/none", bundles["features"])
+    assert "none: 38 works look like none of the classes" in " ".join(capsys.readouterr().err.split())
+    out = tmp_path / "out"
+    assert decisions(out) == {
+        "all": {"label": ROWS - 2, None: 2},
+        "none": {"uncertain": ROWS - 2, None: 2},
+        "features": {"label": ROWS - 2, None: 2},
+    }
+    for row in rows(out):
+        known = row["status"] == "ok" and row["task"] != "features"
+        assert (row["novelty"] is not None) == known
+        if known:
+            assert (row["novelty"] < 0.95) == (row["task"] == "all")
+    # Another novelty is another model: its works are labelled again.
+    write_bundle(f"{tmp_path}/none", "features", "none", novelty_sha=write_novelty(f"{tmp_path}/none", 1e9))
+    assert label(f"{tmp_path}/all", f"{tmp_path}/none", bundles["features"])["computed"] > 2
+    assert decisions(out)["none"] == {"label": ROWS - 2, None: 2}
+
+
+def test_labels_of_before_have_no_novelty(label, bundles, tmp_path):
+    label(bundles["features"])
+    whole = read_labels(Location.parse(tmp_path / "out")).to_table()
+    (file,) = (tmp_path / "out" / "task=features").glob("*.parquet")
+    old = tmp_path / "old" / "task=features" / "labels.parquet"
+    old.parent.mkdir(parents=True)
+    pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["novelty"]), old)
+    found = read_labels(Location.parse(tmp_path / "old")).to_table()
+    assert found["novelty"].null_count == len(found) == len(whole)
+    assert decisions(tmp_path / "old") == {"features": {"label": ROWS - 2, None: 2}}
 
 
 def test_plain_readers_find_one_whole_file_a_task(label, bundles, tmp_path):

@@ -389,6 +389,14 @@ def test_values_that_works_share_are_written_once():
     assert [work["cut"][1] for work in collected(files.items())["works"]] == [f"Artist {i % 3}" for i in range(300)]
 
 
+def test_works_that_look_like_no_class_are_uncertain():
+    novelties = [None, 0.5, float(np.float32(0.95)), 1.0]
+    works = [
+        Work(f"{i}", "a.jpg", labels={"style": Label("a", 0.9, novelty=novelty)}) for i, novelty in enumerate(novelties)
+    ]
+    assert encoded(works)["labels"][0]["uncertain"] == [2, 3]
+
+
 def test_labels_below_their_models_threshold_are_uncertain():
     scores = [0.2, 0.5, 0.9]
     works = [

@@ -68,12 +68,17 @@ FIELDS = {
     "labels": ("sc:Text", "All labels of the work: that class, or where it may have several each that is sure enough"),
     "label_uri": ("sc:Text", "The class in the Getty's Art & Architecture Thesaurus, where it is known"),
     "score": ("sc:Float", "The label's score, 0 to 1, calibrated on works not trained on"),
-    "decision": ("sc:Text", "label, or uncertain: the score is below the task's threshold, or nothing is said"),
+    "decision": (
+        "sc:Text",
+        "label, or uncertain: the score is below the task's threshold, the work looks like none of the "
+        "classes, or nothing is said",
+    ),
     "model_id": ("sc:Text", "The model that gave the label"),
     "run_id": ("sc:Text", "The run that gave the label"),
     "labeled_at": ("sc:DateTime", "When the run began"),
     "status": ("sc:Text", "ok, or why the picture has no label"),
     "error": ("sc:Text", "The reader's own words where it has none"),
+    "novelty": ("sc:Float", "How little the work looks like any of the classes, 0 to 1, where the model knows"),
 }
 """Column to its type and meaning; `scores`, every class's score, is in the files only."""
 ARRAYS = ("labels",)

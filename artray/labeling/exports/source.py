@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from artray.bundles.description import TASK
+from artray.bundles.novelty import LIMIT
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, LabelDataset, models_of, read_notes
 from artray.labeling.published import read_labels
@@ -26,7 +27,8 @@ from artray.storage import Location
 BATCH = 16_384
 LABEL, UNCERTAIN = "label", "uncertain"
 DECISION = pa.field("decision", pa.string())
-"""`label`, or `uncertain` where the score is below the threshold or nothing is said; null where there is no label."""
+"""`label`, or `uncertain` where the score is below the threshold, the work looks like none of the classes or nothing is
+said; null where there is no label."""
 SEPARATOR = "; "
 """Between several labels in one cell."""
 
@@ -71,7 +73,7 @@ class LabelledTask:
 
     def batches(self, columns: Sequence[str], size: int = BATCH) -> Iterator[pa.Table]:
         """Rows in their stored order, `size` at a time, with the column `decision`."""
-        needed = dict.fromkeys([*columns, "label", "labels", "score", "model_id"])
+        needed = dict.fromkeys([*columns, "label", "labels", "score", "model_id", "novelty"])
         again = self.multilabel and self.threshold is not None
         if again:
             needed |= dict.fromkeys(["scores"])
@@ -114,6 +116,8 @@ class LabelledTask:
             least = known.take(pc.index_in(table["model_id"], models))
         # As float32 on both sides: a score that is written as 0.7 reaches a threshold of 0.7.
         sure = pc.fill_null(pc.greater_equal(table["score"], least), False)
+        # A score is a share among the classes: it says nothing of a work that is of none of them.
+        sure = pc.and_not(sure, pc.fill_null(pc.greater_equal(table["novelty"], pa.scalar(LIMIT, pa.float32())), False))
         if self.multilabel:
             sure = pc.and_(sure, pc.fill_null(pc.greater(pc.list_value_length(table["labels"]), 0), False))
         if self.doubts:

@@ -1,0 +1,135 @@
+"""Novelty learned: how far, and how silent, works of the classes are to a model that has not seen them.
+
+The distance is Mahalanobis' with one covariance within all classes: the largest directions with their own variances,
+and the mean variance in all others, which is the likeliest covariance of that form (probabilistic PCA, Tipping & Bishop
+1999). It needs no strength to be chosen, and r · d numbers instead of d².
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from artray.bundles.novelty import GRID, LIMIT, Distance, unusual
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.int64]
+
+DIRECTIONS = 64
+_MORE, _ROUNDS = 16, 4  # directions looked at beside these, and how often, until the largest stand out
+_LEAST = 1e-6  # variance, beside features of variance 1
+
+
+def fit_distance(x: Floats, true: Ints, directions: int = DIRECTIONS) -> Distance:
+    """The distance to classes.
+
+    Args:
+        x: (n, d) standardised features.
+        true: (n,) each one's class, 0 to classes - 1; each has an example.
+        directions: How many directions have a variance of their own, at most.
+    """
+    classes, number = np.unique(true, return_inverse=True)
+    means = np.stack([x[number == label].mean(axis=0) for label in range(len(classes))])
+    rest = x - means[number]
+    n, d = rest.shape
+    r = min(directions, n - len(classes), d - 1)
+    basis, variances = _principal(rest, max(r, 0))
+    total = float(np.einsum("nd,nd->", rest, rest)) / n
+    spread = max((total - float(variances.sum())) / (d - len(variances)), _LEAST)
+    variances = np.maximum(variances, spread)
+    gains = 1 / variances - 1 / spread
+    there = means @ basis
+    return Distance(
+        directions=basis,
+        gains=gains,
+        spread=np.asarray(spread),
+        weights=(means / spread + (there * gains) @ basis.T).T,
+        bias=np.einsum("kd,kd->k", means, means) / spread + there**2 @ gains,
+    )
+
+
+def _principal(rest: Floats, r: int) -> tuple[Floats, Floats]:
+    """The r largest principal directions (d, r) and their variances, by subspace iteration (Halko et al. 2011)."""
+    n, d = rest.shape
+    width = min(r + _MORE, n, d)
+    basis = np.random.default_rng(0).normal(size=(d, width)).astype(rest.dtype)
+    for _ in range(_ROUNDS):
+        basis = np.linalg.qr(rest.T @ (rest @ basis))[0]
+    _, sizes, turned = np.linalg.svd(rest @ basis, full_matrices=False)
+    return basis @ turned[:r].T, np.asarray(sizes[:r], np.float64) ** 2 / n
+
+
+def distances_unseen(x: Floats, true: Ints, folds: Ints) -> Floats:
+    """The distance of each work to the nearest class, as works of other folds have it, (n,).
+
+    Args:
+        x: (n, d) standardised features.
+        true: (n,) classes.
+        folds: (n,) the fold of each, of two or more.
+    """
+    found = np.zeros(len(x))
+    for fold in np.unique(folds):
+        held = folds == fold
+        found[held] = fit_distance(x[~held], true[~held])(x[held]).min(axis=1)
+    return found
+
+
+def usual_values(distance: Floats, logit: Floats) -> tuple[Floats, Floats]:
+    """What is usual of works not seen: `usual` and `values` of `Novelty`.
+
+    Args:
+        distance: (n,) to the nearest class.
+        logit: (n,) the largest.
+    """
+    logs = np.log(np.maximum(distance, 1e-12))
+    usual = np.array([[np.median(told), max(float(told.std()), 1e-9)] for told in (logs, logit)])
+    # One more work is within the last value with a chance of at least 95 %: of n works it is the ceil(.95 (n + 1))th.
+    known = np.sort(unusual(distance, logit, usual))
+    places = np.clip(np.ceil(GRID * (len(known) + 1)) - 1, 0, len(known) - 1)
+    return usual, known[places.astype(np.int64)]
+
+
+def novelty_told(within: Floats, other: Floats | None = None) -> dict[str, Any]:
+    """How good novelty is on works that the model has not seen.
+
+    Args:
+        within: (n,) novelty of works of the classes.
+        other: (m,) of works that are of none.
+
+    Returns:
+        `limit`, `n`, `lost` (the share of the works of the classes at or above the limit), and `other`: None, or `n`,
+        `found` (the share at or above the limit), `roc_auc` (the chance that one is more novel than a work of the
+        classes) and `false_positive_rate` (the share of the works of the classes that would be lost where 95 % of the
+        others are to be found).
+    """
+    told: dict[str, Any] = {"limit": LIMIT, "n": len(within), "lost": _rounded((within >= LIMIT).mean())}
+    if other is None or not len(other):
+        return told | {"other": None}
+    ordered = np.sort(within)
+    below, upto = np.searchsorted(ordered, other, "left"), np.searchsorted(ordered, other, "right")
+    least = np.sort(other)[len(other) // 20]
+    return told | {
+        "other": {
+            "n": len(other),
+            "found": _rounded((other >= LIMIT).mean()),
+            "roc_auc": _rounded((below + upto).mean() / (2 * len(within))),
+            "false_positive_rate": _rounded((within >= least).mean()),
+        }
+    }
+
+
+def novelty_sentence(told: Mapping[str, Any]) -> str:
+    """What `novelty_told` says, as one sentence."""
+    sentence = (
+        f"of the test part's {told['n']:,} works {told['lost']:.1%} look like none of the classes, and are uncertain"
+    )
+    if other := told["other"]:
+        sentence += f"; of {other['n']:,} works with another label {other['found']:.0%} (AUC {other['roc_auc']:.2f})"
+    return f"{sentence}."
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 4)
