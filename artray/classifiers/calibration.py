@@ -65,6 +65,7 @@ def reliability(true: Ints, scores: Floats, given: Ints | None = None) -> dict[s
     Returns:
         `ece`, 0..1, and `bins` from score 0 to 1: each `n`, mean `confidence` and `accuracy`, null where `n` is 0.
     """
+    confidence: npt.NDArray[np.floating[Any]]
     if true.ndim == 2:
         confidence, right = scores.ravel(), true.ravel().astype(bool)
     else:

@@ -130,7 +130,7 @@ def with_mix(
                 if bundle["model_id"] == model.bundle.model_id and bundle.get("prior"):
                     return model.under(np.array([bundle["prior"]["shares"][name] for name in names]))
     column = f"scores_{number}"
-    found = [np.zeros((0, len(names)), np.float32)]
+    found: list[npt.NDArray[np.float32]] = [np.zeros((0, len(names)), np.float32)]
     if staged is not None:
         batches = staged.dataset().to_batches(columns=[column], batch_size=_BATCH)
         lists = (batch.column(0).drop_null() for batch in batches)

@@ -56,7 +56,7 @@ def test_neither_two_workers_nor_a_killed_one_change_the_result(features: str, t
         scores[workers] = np.array(
             [[dict(row)[name] for name in ("code", "hand")] for row in table["scores"].to_pylist()]
         )
-    # Weights of two classes grow to the same size with opposite signs: which of them is pruned first, the last bit says.
+    # Weights of two classes grow alike with opposite signs: which of them is pruned first, the last bit says.
     assert np.allclose(scores[1], scores[2], atol=1e-3)
     one, other = (read_history(Location.parse(tmp_path / name)) for name in ("1", "2"))
     for undisturbed, disturbed in zip(one, other, strict=True):

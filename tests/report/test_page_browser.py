@@ -127,7 +127,7 @@ def test_filters_and_their_address(page, browser):
         expected = list(filter(keep, BY_SCORE))
         shows(page, expected)
         expect(page.locator("#empty")).to_be_visible(visible=not expected)
-        page.wait_for_url(lambda url: "#" in url.rpartition("/")[2])
+        page.wait_for_url(lambda url, asked=tuple(values): all(f"{name}=" in url.rpartition("#")[2] for name in asked))
         if len(values) > 1:
             other.goto("about:blank")  # so that the page is opened anew; else only what follows # is new to it
         other.goto(page.url)
