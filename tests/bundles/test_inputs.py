@@ -63,6 +63,7 @@ def test_bundles_of_schema_1_load(tmp_path, kind):
         "thresholds": {},
         "decision": "likely",
         "shares": {},
+        "novelty_sha": None,
     }
     assert next(iter(json.loads(bundle.model_dump_json())["input"])) == "kind"
 
