@@ -27,7 +27,7 @@ demo: $(VENV)/.demo
 unit: $(VENV)/.test
 	$(PYTEST) --numprocesses 2 -m "not slow"
 
-# Some fourteen minutes on two cores: the check and all tests, the unit tests first.
+# Some fifteen minutes on two cores: the check and all tests, the unit tests first.
 test: check
 	$(PYTEST) --numprocesses 3
 
