@@ -153,7 +153,7 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     np.testing.assert_allclose(bundle.class_shares(), shares, atol=1e-6)
     (found,) = read_history(fitted.out)
     assert {"shrinkage", "middle_shrinkage", "penalty"} <= found.keys()
-    model = load_model(fitted.out, bundle)
+    model = load_model(fitted.out, load_bundle(fitted.out))  # the second fit's, whose file has a date of its own
     assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == (D + 1) * CLASSES
     scores = model.predict_on_batch(examples.blocks[0])
     predictions = read_predictions(fitted.out)
