@@ -162,7 +162,8 @@ def srgan_discriminator(size: int, width: int = 64) -> keras.Model:
         width: Maps of the first convolution, 8 times as many in the last.
 
     Returns:
-        From [(n, size, size, 3) RGB 0..255, the small pictures, which it does not look at] to (n, 1) logits.
+        From [(n, size, size, 3) RGB 0..255, the small pictures, which count for nothing] to (n, 1) logits. Keras 3.12,
+        the last for Python 3.10, wants every input to lead to the output.
     """
     picture, small = keras.Input((size, size, 3), name="picture"), keras.Input((None, None, 3), name="small")
     x = from_rgb(picture)
@@ -175,13 +176,14 @@ def srgan_discriminator(size: int, width: int = 64) -> keras.Model:
         x = layers.LeakyReLU(0.2, name=f"{name}_relu")(x)
     x = layers.GlobalAveragePooling2D(name="mean")(x)
     x = layers.LeakyReLU(0.2, name="dense_relu")(layers.Dense(16 * width, name="dense")(x))
-    return keras.Model([picture, small], layers.Dense(1, name="score")(x), name="discriminator")
+    score = layers.Dense(1, name="score")(x) + 0 * ops.sum(small, axis=(1, 2, 3))[:, None]
+    return keras.Model([picture, small], score, name="discriminator")
 
 
 def as_generator(model: keras.Model) -> keras.Model:
     """An upscaler as the adversarial trainer calls generators: [latents (n, 1), which it does not use, pictures]."""
     latents, small = keras.Input((1,), name="latents"), keras.Input((None, None, 3), name="small")
-    return keras.Model([latents, small], model(small), name="generator")
+    return keras.Model([latents, small], model(small) + 0 * latents[:, :, None, None], name="generator")
 
 
 def _shuffled(maps: Any, scale: int) -> Any:
