@@ -23,7 +23,7 @@ from artray.classifiers.fold_ensemble import FoldEnsemble
 from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.classifiers.novelty import novelty_sentence
-from artray.engine.arithmetic import Compile, Precision, told
+from artray.engine.arithmetic import COMPILE, Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, ExampleCache, cache_of, remove_examples
 from artray.engine.worker_group import (
@@ -93,9 +93,7 @@ class TrainOptions(Options):
         description="compute in this precision; default: the config's, which is auto unless it says another",
         examples=["auto|float32|bfloat16|float16"],
     )
-    compile: Compile | None = Field(
-        None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
-    )
+    compile: Compile | None = COMPILE
     precision_target: float | None = Field(
         None,
         gt=0.5,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 _OLDER = "mixed_"  # as older configs, and Keras, begin the names of the half precisions
 
@@ -38,6 +38,17 @@ def policy(precision: Precision) -> str:
     if precision == "auto":
         precision = "bfloat16" if _is_bfloat16_fast() else "float32"
     return precision if precision == "float32" else _OLDER + precision.removeprefix(_OLDER)
+
+
+PRECISION = Field(
+    None, description="compute in this precision; default: the config's", examples=["auto|float32|bfloat16"]
+)
+"""The option `--precision`, of trainings in two of them."""
+
+COMPILE = Field(
+    None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
+)
+"""The option `--compile`."""
 
 
 def told(precision: Precision | None, compile: Compile | None) -> dict[str, str]:

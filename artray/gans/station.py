@@ -12,7 +12,7 @@ from artray import console
 from artray.bundles.conditions import Condition
 from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
-from artray.engine.arithmetic import Compile, Precision, told
+from artray.engine.arithmetic import COMPILE, Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, cache_of, remove_examples
 from artray.engine.worker_group import (
@@ -61,9 +61,7 @@ class GanOptions(Options):
         description="compute in this precision; default: the config's, which is float32 unless it says another",
         examples=["auto|float32|bfloat16"],
     )
-    compile: Compile | None = Field(
-        None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
-    )
+    compile: Compile | None = COMPILE
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
     overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -271,7 +272,7 @@ class _Run:
         self._checkpoints.save(state, vars(self._position))
 
 
-class _Steps:
+class _Steps(ABC):
     """A trainer of either kind, as the loop uses it."""
 
     def __init__(self, trainer: Any, config: UpscalerConfig):
@@ -283,6 +284,7 @@ class _Steps:
         )
         return [(upscaler.rate(place), discriminator.rate(place)) for place in places]
 
+    @abstractmethod
     def train(
         self, take: Any, batches: Sequence[Indices], first: int, places: Sequence[float]
     ) -> Iterator[npt.NDArray[np.float32]]:
@@ -294,11 +296,10 @@ class _Steps:
             first: The number of the first step.
             places: At how many epochs each step is.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def weights(self) -> list[Any]:
         """The upscaler's, or their moving average."""
-        raise NotImplementedError
 
 
 class _L1(_Steps):

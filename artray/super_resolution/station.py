@@ -10,7 +10,7 @@ from pydantic import Field
 from artray import console
 from artray.bundles.description import made_from
 from artray.bundles.upscaler import BUNDLE, NETWORK, UpscalerBundle, load_upscaler_bundle, read_evaluation
-from artray.engine.arithmetic import Compile, Precision, told
+from artray.engine.arithmetic import COMPILE, PRECISION, Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, cache_of, remove_examples
 from artray.engine.worker_group import CHECKPOINTS, WorkerGroup, Workers, join_cluster, remove_checkpoints
@@ -45,12 +45,8 @@ class UpscalerOptions(Options):
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
     cache: Location | None = CACHE
     in_memory: float = IN_MEMORY
-    precision: Precision | None = Field(
-        None, description="compute in this precision; default: the config's", examples=["auto|float32|bfloat16"]
-    )
-    compile: Compile | None = Field(
-        None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
-    )
+    precision: Precision | None = PRECISION
+    compile: Compile | None = COMPILE
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
     overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
 
