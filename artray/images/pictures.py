@@ -71,6 +71,10 @@ STATE = pa.schema(
 )
 
 
+MAY_PASS = pa.array(["missing", "denied", "failed"])
+"""Statuses that another day may change though the picture doesn't."""
+
+
 def read_pictures(
     rows: pa.Table, decode_sizes: Sequence[DecodeSize], batch: int = BATCH, threads: int = 1
 ) -> Iterator[Pictures]:
