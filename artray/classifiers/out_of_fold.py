@@ -203,7 +203,8 @@ def coordinates(x: Floats) -> Floats:
     n, d = x.shape
     if d <= n:
         return x.astype(np.float64)
-    gram = (x @ x.T).astype(np.float64)
+    exact = x.astype(np.float64)  # float32 errs by more than what is added below
+    gram = exact @ exact.T
     # Examples that are alike or centred leave it singular: a billionth is not seen in any score.
     gram[np.diag_indices(n)] += 1e-6 * max(float(np.trace(gram)) / n, 1e-12)
     return np.asarray(np.linalg.cholesky(gram))
