@@ -40,6 +40,7 @@ ROOMS = (
     "demo",
     "stations",
     "api",
+    "estimators",
     "__main__",
 )
 """From the ground floor up: a room imports only from itself and from rooms named before it."""

@@ -15,7 +15,7 @@ from artray.api.pictures import Given, GivenPictures, given_pictures
 from artray.api.prediction import quiet_keras
 from artray.errors import InputError
 from artray.features.embedding import Embedding
-from artray.features.specs import DEFAULT_FEATURES, Feature, build_feature, needs_model
+from artray.features.specs import DEFAULT_FEATURES, Extractors, Spec, needs_model
 from artray.images.pictures import DecodeSize
 from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.storage.chunks import BATCH
@@ -25,7 +25,8 @@ Errors = Literal["raise", "nan"]
 
 _SINGLY = 16
 _NAMED = 3
-_embeddings: dict[tuple[object, ...], Embedding] = {}
+_extractors = Extractors(BATCH)
+"""Networks are built once a process."""
 
 
 def embed(
@@ -61,13 +62,15 @@ def embed(
     given = given_pictures(pictures)
     quiet_keras()
     side = size or EMBEDDED.get(backbone, 224)
-    key = (backbone, side, weights, statistics)
-    if key not in _embeddings:
-        _embeddings[key] = Embedding(backbone=backbone, size=side, weights=weights, statistics=statistics)
-    feature = _embeddings[key]
-    feature.batch_size = 1 if len(given) < _SINGLY else BATCH
+    spec = {
+        "name": Embedding.name,
+        "size": side,
+        "backbone": backbone,
+        "weights": weights,
+        "statistics": statistics,
+    }
     name = "style_statistics" if statistics else "embedding"
-    table = _computed(given, [feature])
+    table = _computed(given, [spec], _extractors)
     _refuse(table, errors)
     column = table[name].combine_chunks()
     values = column.drop_null()
@@ -107,11 +110,14 @@ def extract(
     specs = [feature_spec(name, options) for name in dict.fromkeys(options.features)]
     if any(map(needs_model, specs)):
         quiet_keras()
-    return Collection(_computed(given_pictures(pictures), [build_feature(spec) for spec in specs]))
+    extractors = Extractors(BATCH, options.detector) if options.detector else _extractors
+    return Collection(_computed(given_pictures(pictures), specs, extractors))
 
 
-def _computed(given: GivenPictures, features: Sequence[Feature]) -> pa.Table:
+def _computed(given: GivenPictures, specs: Sequence[Spec], extractors: Extractors) -> pa.Table:
     """The pictures' rows with their state and the features' columns."""
+    extractors.batch = 1 if len(given) < _SINGLY else BATCH
+    features = [extractors[spec] for spec in specs]
     sizes = list(dict.fromkeys(DecodeSize(feature.size) for feature in features))
     tables = []
     for pictures in given.read(sizes):
