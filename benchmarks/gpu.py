@@ -29,7 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ SHARES = {"gan": 6, "decoding": 2, "models": 4, "label": 5, "features": 4, "star
 SIDE = 224
 LONG_SIDE, GRAIN, QUALITY = 1500, 11, 90  # together some 600 kB
 CLASSES = 10
+MINUTES = 8.0
 
 
 @dataclass(frozen=True)
@@ -444,7 +445,7 @@ def run_part(name: str, limit: float, arguments: Sequence[str]) -> str:
         status = process.wait(limit)
     except subprocess.TimeoutExpired:
         status = None
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(10)
     except BaseException:
@@ -473,7 +474,7 @@ def table_of(rows: Sequence[Row], notes: dict[str, str]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=8.0, help="for all parts (default: 8)")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for all parts (default: 8)")
     parser.add_argument("--parts", default=",".join(PARTS), help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="file for the rows, as JSON lines")
     parser.add_argument("--small", action="store_true", help="try it without GPU")
@@ -481,7 +482,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     quiet(verbose=False)
-    sizes = SMALL if options.small else Sizes()
+    sizes = SMALL if options.small else replace(Sizes(), seconds=Sizes.seconds * options.minutes / MINUTES)
     if options.part:
         PARTS[options.part](sizes, options.data, Rows(options.out))
         return
@@ -497,7 +498,15 @@ def main() -> None:
         out.unlink(missing_ok=True)
         name, size = card(), make_pictures(data, sizes.different)
         console.say(f"{name}, {os.cpu_count()} CPUs; pictures of {size / 1000:,.0f} kB")
-        arguments = ["--data", folder, "--out", str(out), *(["--small"] if options.small else [])]
+        arguments = [
+            "--data",
+            folder,
+            "--out",
+            str(out),
+            "--minutes",
+            str(options.minutes),
+            *(["--small"] if options.small else []),
+        ]
         for number, part in enumerate(chosen):
             left = 60 * options.minutes - (time.monotonic() - begun)
             share = SHARES[part] / sum(SHARES[later] for later in chosen[number:])
