@@ -32,6 +32,7 @@ ROOMS = (
     "gans",
     "report",
     "agreement",
+    "comparison",
     "film",
     "style_transfer",
     "exports",
@@ -175,6 +176,7 @@ def test_the_architecture_names_every_module_where_it_is():
         "patches",
         "labeling",
         "agreement",
+        "comparison",
         "film",
         "style_transfer",
     ):
