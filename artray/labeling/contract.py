@@ -95,12 +95,14 @@ class Models:
         doubts: Why nothing that a model says can be relied on, as a sentence; others are left out.
         multilabel: The models of tasks in which a work may have several labels.
         concepts: The URIs of those models' classes, where they have any.
+        targets: The column of the catalogue that each has learned from; of labels of before it is not known.
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     multilabel: frozenset[str] = frozenset()
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
 
     def doubted(self, doubts: Mapping[str, str]) -> Models:
         """The same with more models, by model_id, of which nothing can be relied on."""
@@ -116,6 +118,7 @@ def models_of(notes: Iterable[Mapping[str, Any]]) -> Models:
         doubts={name: bundle["doubt"] for name, bundle in bundles.items() if bundle.get("doubt")},
         multilabel=frozenset(name for name, bundle in bundles.items() if bundle.get("labels") == "multilabel"),
         concepts={name: bundle["concepts"] for name, bundle in bundles.items() if bundle.get("concepts")},
+        targets={name: bundle["target"] for name, bundle in bundles.items() if bundle.get("target")},
     )
 
 

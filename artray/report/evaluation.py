@@ -58,6 +58,8 @@ def evaluation_page(
     errors: int = ERRORS,
     layer: str | None = None,
     method: Literal["cam", "grad-cam", "guided"] | None = None,
+    page: str | None = None,
+    language: str = "en",
 ) -> Path:
     """Write the page of a bundle's evaluation, over an older one if there is one.
 
@@ -68,6 +70,8 @@ def evaluation_page(
         errors: How many works to show that the model was surest and wrong about.
         layer: Of the class activation maps (C13) beside them, where the model takes pictures; default the last.
         method: Of the maps; default: CAM where the model allows it, else Grad-CAM.
+        page: The curator's page, beside this one: what is said of works leads to them there.
+        language: Of the page's own words.
 
     Returns:
         The path of the page to open.
@@ -101,7 +105,7 @@ def evaluation_page(
         _learning(history),
         _errors(works, pictures, names or {}),
     ]
-    page = static_page(
+    written = static_page(
         about.task,
         sections=sections,
         styles=("page.css", "evaluation.css"),
@@ -111,7 +115,7 @@ def evaluation_page(
         about=escape(f"Model {about.model_id}, {about.created_at}. " + _parts(about.data)),
         suffix=": evaluation",
     )
-    Location.parse(out / f"{name}.html").write_bytes(page)
+    Location.parse(out / f"{name}.html").write_bytes(written)
     return out / f"{name}.html"
 
 
