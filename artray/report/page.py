@@ -57,6 +57,7 @@ from artray.errors import InputError
 from artray.labeling.contract import Models
 from artray.labeling.exports.files import whole_file
 from artray.report.columns import Gathered, as_json, relative_url, written
+from artray.report.evaluation_sections import commonest
 from artray.report.languages import filled, read_words
 from artray.report.overview import Overview
 from artray.report.works import PALETTE_COLOURS, SCORE_DECIMALS, Label, Work, Works, rounded, shown_score
@@ -341,7 +342,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
             "multilabel": multilabel,
             "doubt": doubt_of(evaluation["levels"]),
             "majority_share": rounded(evaluation["majority_share"], SCORE_DECIMALS),
-            "commonest": None if multilabel else _commonest(evaluation["levels"]),
+            "commonest": None if multilabel else commonest(evaluation["levels"]),
             "page": relative_url(evaluation.get("page")),
             "levels": levels,
         }
@@ -357,13 +358,3 @@ def _interval(level: Mapping[str, Any]) -> list[float | None] | None:
     """Within which the share that is right lies, with 95 % confidence; None where nobody has worked it out."""
     bounds = (level.get("intervals") or {}).get("accuracy")
     return None if not bounds or None in bounds else [rounded(bound, SCORE_DECIMALS) for bound in bounds]
-
-
-def _commonest(levels: Mapping[str, Any]) -> str | None:
-    """The label of the simple answer, which always gives the same."""
-    for level in levels.values():
-        per_class = (level.get("majority") or {}).get("per_class", {})
-        found = [str(name) for name, values in per_class.items() if values.get("recall") == 1]
-        if len(found) == 1:
-            return found[0]
-    return None
