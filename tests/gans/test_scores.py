@@ -27,7 +27,7 @@ STYLES = ["Cubism", "Rococo"]
 class Colours:
     """In the place of the backbone: a picture's mean colours in four bands."""
 
-    def __init__(self, batch: int = 32):
+    def __init__(self, batch: int = 32, judge: str = ""):
         pass
 
     def enlarged(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -143,9 +143,12 @@ def test_scores_are_written_once(
     )
     assert len(serial.passes) == passes
     assert scores.score(Location.parse(model), Location.parse(collection), samples=8)["n"] == 8
+    other = scores.score(Location.parse(model), Location.parse(collection), samples=8, judge="efficientnet-lite0")
+    assert other["settings"]["backbone"] == other["embedding"] == "efficientnet-lite0"
     scores.show(found)
+    scores.show({**found, "rows": {name: {**row, "density": None} for name, row in rows.items()}})  # as old ones are
     said = capsys.readouterr().err
-    assert "24 pictures against 24, embedding efficientnet-lite0 (not Inception's FID)" in said
+    assert "24 pictures against 24, embedding efficientnet-lite2 (not Inception's FID and knows ImageNet" in said
     assert "works, half against half" in said
     assert "nearer to a work" in said
 
@@ -163,7 +166,7 @@ def test_too_few_works_are_said(collection: str, tmp_path: Path, serial: Serial)
     few = Location.parse(collection).dataset().to_table().slice(0, 7)
     Location.parse(str(tmp_path / "few" / "manifest.parquet")).write_table(few)
     write_generator(str(tmp_path / "gan"))
-    with pytest.raises(InputError, match="7 training works are too few for scores; 8 are needed"):
+    with pytest.raises(InputError, match="7 training works are too few for scores; 12 are needed"):
         scores.score(Location.parse(tmp_path / "gan"), Location.parse(tmp_path / "few"))
 
 
