@@ -1,7 +1,7 @@
 """Several GANs trained for equally many seconds each, and scored on the way by a network that had no part in it.
 
     python benchmarks/gan_race.py --pictures FOLDER --out FOLDER [--seconds 60] [--judge NAME|FILE]
-        [--configs gan_basic,gan_dcgan,gan_resnet,gan_projected] [--set gan_projected:model.seen=224]
+        [--configs gan_basic,gan_dcgan,gan_resnet,gan_projected+model.width=64+model.seen=224] [--set KEY=VALUE]
 
 The clock runs while steps are trained: from the end of the first few, which are traced and compiled (for how long, is a
 column), without the time in which pictures are scored. All pictures of the folder are learned from. FOLDER gets
@@ -192,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--configs", default=CONFIGS, help="default: %(default)s")
+    parser.add_argument("--configs", default=CONFIGS, help="NAME[+KEY=VALUE…],… (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of training for each (default: 60)")
     parser.add_argument("--looks", type=int, default=5, help="times at which each is scored (default: 5)")
     parser.add_argument("--samples", type=int, default=512, help="pictures that are scored (default: 512)")
@@ -202,20 +202,27 @@ def main() -> None:
         "--clock", choices=CLOCKS, default="wall", help="cpu: CPU seconds, on a busy machine without GPU"
     )
     parser.add_argument("--judge", help="default: efficientnet-lite2")
-    parser.add_argument("--set", action="append", default=[], metavar="[CONFIG:]KEY=VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all configs")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    configs = {name: read_config(name, changes(options.set, name, options.size)) for name in options.configs.split(",")}
-    name = judge_of(options.judge, [config.model.name for config in configs.values()])
+    chosen = options.configs.split(",")
+    shared = [f"size={options.size}", *options.set]
+    configs: dict[str, GanConfig] = {}
+    for text in chosen:
+        name, *own = text.split("+")
+        told = "+".join([Path(name).stem, *own])
+        configs[told] = read_config(name, dict(change.split("=", 1) for change in [*shared, *own]))
+    referee = judge_of(options.judge, [config.model.name for config in configs.values()])
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     chunk = options.chunk or (20 if gpus else 2)
     works = read_works(options.pictures, options.size)
-    judge = Judge(name, works, options.samples)
+    judge = Judge(referee, works, options.samples)
     rows: list[dict[str, Any]] = []
     looks = [options.seconds * 2.0**-number for number in reversed(range(options.looks))]
     Image.fromarray(sheet(works[:GRID])).save(options.out / "works.webp", quality=80)
+    beside = [{"config": kind, **scores} for kind, scores in judge.beside.items()]
     for title, config in configs.items():
         console.say(f"{title}: {options.seconds:.0f} s")
         try:
@@ -224,26 +231,13 @@ def main() -> None:
                 console.say("  ".join(f"{key} {row[key]:.4g}" for key in ("seconds", "steps", *METRICS[:-1])))
                 source = generated_by(title)
                 (options.out / f"{title}.webp").write_bytes(webp([sheet(pictures[:GRID])], 80, source=source))
+                write(options.out, rows + beside)  # after each look: it may be stopped
         except Exception as error:  # the others go on
             rows.append({"config": title, "error": " ".join(str(error).split())[:200]})
             console.say(f"{title}: {rows[-1]['error']}")
-        beside = [{"config": kind, **scores} for kind, scores in judge.beside.items()]
-        write(options.out, rows + beside)
+            write(options.out, rows + beside)
     device = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "no GPU"
-    show(rows + beside, f"{judge.n} pictures against {judge.n}, judge {name}, {device}")
-
-
-def changes(told: Sequence[str], config: str, size: int) -> dict[str, str]:
-    """What is said of a config, or of all."""
-    found = {"size": str(size)}
-    for text in told:
-        whose, colon, rest = text.partition(":")
-        if colon and "=" not in whose:
-            if whose == config:
-                found.update([rest.split("=", 1)])
-        else:
-            found.update([text.split("=", 1)])
-    return found
+    show(rows + beside, f"{judge.n} pictures against {judge.n}, judge {referee}, {device}")
 
 
 if __name__ == "__main__":

@@ -282,8 +282,8 @@ class AdversarialTrainer(Trainer):
             ]
             values = (x, changes, np.asarray(y, np.float32), np.concatenate(latents))
             shares = [_Shares(*share) for share in zip(*(self.shares(array, size) for array in values), strict=True)]
-            numbers = (np.asarray(values[call], np.float32) for values in (rates, weights))
-            return self.put(shares), self.put_here(_Steps(*numbers, np.int64(first + call.start), np.int64(size)))
+            now, penalty = (np.asarray(values[call], np.float32) for values in (rates, weights))
+            return self.put(shares), self.put_here(_Steps(now, penalty, np.int64(first + call.start), np.int64(size)))
 
         def metrics() -> Iterator[tuple[Any, float]]:
             size = int(np.prod([side or SIDE for side in self.generator.output_shape[1:]]))
@@ -356,9 +356,9 @@ class AdversarialTrainer(Trainer):
     def _discriminate(self, batch: _Shares, chance: _Chance, weights: _Weights) -> Any:
         real, labels, latents = self._seen(batch)
         fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
-        seen = [self._shown(examples, chance, part) for part, examples in enumerate((real, fake))]
+        seen, made = (self._shown(examples, chance, part) for part, examples in enumerate((real, fake)))
         nothing = tf.fill([2], np.float32(np.nan))
-        metrics = self._train_discriminator(*seen, labels, chance, weights)
+        metrics = self._train_discriminator(seen, made, labels, chance, weights)
         return tf.concat([metrics[:4], nothing, metrics[4:]], 0)
 
     def _play(self, batch: _Shares, chance: _Chance, weights: _Weights) -> Any:

@@ -105,13 +105,14 @@ def embed_works(
         judge: The backbone.
 
     Returns:
-        By kind (`work`, `mean`, `noise`) the readable rows in the order of `works`, with `object_id`, `image_uri` and
-        `embedding`: they are read batch by batch.
+        By kind (`work`, `mean`, `noise`) the readable rows in the order of `works`, with `object_id`, `image_uri`,
+        `embedding` and, where `works` has it, `class`: they are read batch by batch.
     """
     mean = at / "_mean.png"
     if not mean.exists():
         mean.write_bytes(in_task(_mean_picture, works.slice(0, _AVERAGED), str(data), size))
-    chosen = works.select([name for name in ("object_id", "image_uri", "file", "row") if name in works.column_names])
+    kept = ("object_id", "image_uri", "file", "row", "class")
+    chosen = works.select([name for name in kept if name in works.column_names])
     parts = [
         chosen.append_column("kind", pa.array(["work"] * len(works), pa.string())),
         pa.table({"object_id": ["mean"], "image_uri": [str(mean)], "kind": ["mean"]}),

@@ -6,6 +6,8 @@
     rows        of the generator, and of works, noise and the works' mean picture in its place:
                   fid, kid, kid_error, precision, recall, density, coverage (see `metrics`) and closer
                   (`metrics.share_closer`)
+    classes     of a generator by class those metrics of each class, its samples against its works (intra-FID), and
+                  those of its works' halves (`floor`); classes with too few works are named without
     nearest     the samples most like a training work, the most alike first: number, class, object_id, image_uri of the
                   work, distance (cosine)
     distances   median cosine distance of samples to their nearest work, and of works to their nearest other work
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from artray import console
@@ -115,6 +118,8 @@ def score(
     made = embed_samples(model, bundle, scratch / "samples", count, shares, judge=judge)
     compared, found = compare(real, made)
     scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compared}
+    if bundle.classes:
+        scores["classes"] = by_class(real["work"], made, bundle.classes)
     scores["nearest"] = _nearest(real["work"], made, found, bundle)
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
     write_scores(model, scores, bundle.model_copy(update={"metrics": told}))
@@ -126,6 +131,8 @@ def show(scores: Mapping[str, Any]) -> None:
     """The scores as a table on the terminal, with what they are to be read by."""
     rows = [[title, *cells(scores["rows"][name])] for name, title in CANDIDATES.items()]
     console.table(heading(scores), ["", *HEADER], rows)
+    if scores.get("classes"):
+        console.table("by class", ["class", "works", "compared", *HEADER], class_lines(scores))
     console.say(memorisation(scores))
 
 
@@ -142,6 +149,18 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     error = "" if row["kid_error"] is None else f" ± {1000 * row['kid_error']:.2f}"
     rest = ["–" if row.get(name) is None else f"{row[name]:.3f}" for name in METRICS[2:]]
     return [f"{row['fid']:.2f}", f"{1000 * row['kid']:.2f}{error}", *rest]
+
+
+def class_lines(scores: Mapping[str, Any]) -> list[list[str]]:
+    """The scores of classes as text, each with those of its works' halves below it."""
+    lines = []
+    for row in scores["classes"]:
+        if row["n"] is None:
+            lines.append([row["class"], f"{row['works']:,}", "too few", *cells({"fid": None})])
+            continue
+        lines.append([row["class"], f"{row['works']:,}", f"{row['n']:,}", *cells(row)])
+        lines.append(["  its works, half against half", "", "", *cells(row["floor"])])
+    return lines
 
 
 def memorisation(scores: Mapping[str, Any]) -> str:
@@ -200,6 +219,34 @@ def compare(real: Mapping[str, pads.Dataset], samples: pa.Table) -> tuple[dict[s
         },
     }
     return told, found
+
+
+def by_class(works: pads.Dataset, samples: pa.Table, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The metrics of each class's samples against its works.
+
+    Args:
+        works: With `embedding` and `class`.
+        samples: Likewise, the classes as numbers.
+        classes: Their names.
+
+    Returns:
+        For each class `class`, `works`, `n`, `METRICS`, `kid_error`, and `floor` with those of its works' halves. Of a
+        class with fewer than 12 works or 6 samples `n` is None, and no more is said.
+    """
+    rows: list[dict[str, Any]] = []
+    labels = samples["class"].to_numpy()
+    for number, name in enumerate(classes):
+        own = works.filter(pc.field("class") == name)
+        count, made = own.count_rows(), samples.filter(pa.array(labels == number))
+        n = min(count // 2, len(made))
+        rows.append({"class": name, "works": count, "n": n if n >= _FEWEST else None})
+        if n < _FEWEST:
+            continue
+        embedded = matrix(made["embedding"], "embedding")[:n]
+        taken = _taken(own, np.random.default_rng(SEED).permutation(count)[: 2 * n])
+        halves = taken[:n], taken[n:]
+        rows[-1] |= {**measured(halves, [embedded] * 2), "floor": measured(halves, halves[::-1])}
+    return rows
 
 
 def _batches(works: pads.Dataset, columns: Sequence[str]) -> Iterator[pa.Table]:

@@ -126,6 +126,10 @@ def test_scores_are_written_once(
     assert rows["noise"]["recall"] == 0
     assert rows["mean"]["recall"] == 0
     assert len(found["nearest"]) == 24
+    assert [(row["class"], row["works"], row["n"]) for row in found["classes"]] == [
+        ("Cubism", 31, 15),
+        ("Rococo", 17, 8),
+    ]
     distances = [item["distance"] for item in found["nearest"]]
     assert distances == sorted(distances)
     assert {item["class"] for item in found["nearest"]} == set(STYLES)
@@ -193,6 +197,26 @@ def test_every_row_is_of_as_many_pictures_against_both_halves() -> None:
     assert found["rows"]["works"]["fid"] == pytest.approx(frechet_distance(one, two), abs=1e-6)
 
 
+def test_each_class_is_compared_with_its_own_works() -> None:
+    """Samples are right for one class, and another class's for the other."""
+    chance = np.random.default_rng(0)
+    works = chance.normal(size=(130, 4)) + np.repeat([[0], [9]], [60, 70], axis=0)
+    table = embedded(works).append_column("class", pa.array(["one"] * 60 + ["two"] * 60 + ["few"] * 10))
+    made = chance.normal(size=(90, 4))
+    labels = pa.array(np.repeat([0, 1, 2], 30), pa.int32())
+    rows = scores.by_class(pads.dataset(table), embedded(made).append_column("class", labels), ["one", "two", "few"])
+    one, two, few = rows
+    assert (one["n"], two["n"], few["n"], few["works"]) == (30, 30, None, 10)
+    assert one["fid"] == pytest.approx(one["floor"]["fid"], abs=0.6)
+    assert two["fid"] > 100 > 10 * two["floor"]["fid"]
+    assert one["coverage"] > 0.8 > two["coverage"] == 0
+    lines = scores.class_lines({"classes": rows})
+    assert [line[0] for line in lines] == [
+        "one", "  its works, half against half", "two", "  its works, half against half", "few",
+    ]  # fmt: skip
+    assert lines[-1][1:4] == ["10", "too few", "–"]
+
+
 def test_copies_are_called_copies_and_new_works_are_not() -> None:
     chance = np.random.default_rng(0)
     works = chance.normal(size=(200, 6))
@@ -225,6 +249,7 @@ def test_latent_strips_are_written(tmp_path: Path, serial: Serial, classes: list
     shapes = {name: Image.open(tmp_path / name).size for name in names}
     each = SIZE + 2
     expected = {"latent/interpolation.png": (9 * each - 2, 6 * each - 2), "latent/arithmetic.png": (4 * each - 2, 106)}
+    expected["latent/truncation.png"] = (6 * each - 2, 106)
     if classes:
         expected["latent/classes.png"] = (2 * each - 2, 106)
     assert shapes == expected
