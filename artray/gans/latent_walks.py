@@ -117,9 +117,9 @@ def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
         for truncation in TRUNCATIONS[bundle.distribution]
     ]
     strips = {
-        "truncation.png": grid(rows(np.stack(nearer, axis=1))),
         "interpolation.png": grid(rows(np.stack(ways))),
         "arithmetic.png": grid(rows(np.concatenate([latents, results[:, None]], axis=1))),
+        "truncation.png": grid(rows(np.stack(nearer, axis=1))),
     }
     if bundle.classes:
         pictures = generator_model(np.repeat(latents[:, 0], count, axis=0), list(range(count)) * _ROWS)
