@@ -10,7 +10,8 @@ from pydantic import Field
 
 from artray import console
 from artray.classifiers.station import TrainOptions, train
-from artray.features.station import FeatureOptions, extract_features
+from artray.features.options import FeatureOptions
+from artray.features.station import extract_features
 from artray.ingest.station import IngestOptions, ingest
 from artray.job import Counts, Options
 from artray.labeling.station import LabelOptions, label_catalog

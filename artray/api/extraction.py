@@ -15,8 +15,10 @@ from artray.api.pictures import Given, GivenPictures, given_pictures
 from artray.api.prediction import quiet_keras
 from artray.errors import InputError
 from artray.features.embedding import Embedding
+from artray.features.options import FeatureOptions, feature_spec
 from artray.features.specs import DEFAULT_FEATURES, Extractors, Spec, needs_model
 from artray.images.pictures import DecodeSize
+from artray.job import validate
 from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.storage.chunks import BATCH
 from artray.storage.location import Location
@@ -101,9 +103,6 @@ def extract(
     Example:
         `artray.extract("scans/12.jpg", ["brightness", "palette"], colors=5).to_pandas()`
     """
-    from artray.features.station import FeatureOptions, feature_spec
-    from artray.job import validate
-
     nowhere = Location.parse(os.curdir)
     told = {"manifest": nowhere, "out": nowhere, "detector": detector, "features": list(features), **settings}
     options = validate(FeatureOptions, told, "extract")

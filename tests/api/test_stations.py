@@ -50,6 +50,7 @@ import numpy as np
 artray.open_collection
 artray.load_bundle
 artray.embed(np.zeros((9, 9, 3), np.uint8), size=32, weights=None)
+artray.extract(np.zeros((9, 9, 3), np.uint8), ["brightness"])
 assert "ray" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=300)
