@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -133,6 +134,29 @@ class GanOptimizer(OptimizerConfig):
             decay=self.decay,
             decay_epochs=self.decay_epochs,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureChoice:
+    """Which pictures are learned from: those keys of a `GanConfig` on which they depend, described there.
+
+    Attributes:
+        size: Side in pixels.
+        batch_size: Fewer pictures than that are an error.
+        input: pictures or patches.
+        target: A column with labels.
+        classes: Which of them.
+        conditions: Columns by which pictures are described.
+        held_out: Combinations of their values that are left out.
+    """
+
+    size: int
+    batch_size: int
+    input: Literal["pictures", "patches"] = "pictures"
+    target: str | None = None
+    classes: list[str] | None = None
+    conditions: dict[str, Kind | Literal["auto"]] = field(default_factory=dict)
+    held_out: list[dict[str, str]] = field(default_factory=list)
 
 
 class GanConfig(Options):

@@ -19,7 +19,7 @@ from artray.bundles.description import check_names
 from artray.catalogs.targets import encode_targets, separate
 from artray.errors import InputError
 from artray.features.columns import matrix
-from artray.gans.config import GanConfig
+from artray.gans.config import GanConfig, PictureChoice
 
 KEPT = 1024
 """So many works' descriptions stay in a bundle."""
@@ -45,7 +45,7 @@ class Descriptions:
     held_out: npt.NDArray[np.bool_]
 
 
-def describe(table: pa.Table, config: GanConfig) -> Descriptions:
+def describe(table: pa.Table, config: GanConfig | PictureChoice) -> Descriptions:
     """Learn the conditions from rows, and describe these.
 
     Names, means and deviations are those of the rows that are not held out.

@@ -17,7 +17,7 @@ from artray.catalogs.targets import encode_targets
 from artray.engine.examples import Inputs
 from artray.engine.shards import Decoded, ExampleCache, decode_examples
 from artray.errors import InputError
-from artray.gans.config import GanConfig
+from artray.gans.config import GanConfig, PictureChoice
 from artray.gans.descriptions import describe
 from artray.storage import Location, dataset_digest
 from artray.storage.located_rows import LocatedRows, read_rows
@@ -53,11 +53,11 @@ class Pictures:
         return Inputs(self.blocks, self.place)
 
 
-def load_pictures(config: GanConfig, data: Location, cache: ExampleCache) -> Pictures:
+def load_pictures(config: GanConfig | PictureChoice, data: Location, cache: ExampleCache) -> Pictures:
     """Decode the pictures of the training part; where the data have no column `split`, of all.
 
     Args:
-        config: Its `input`, `size`, `target`, `classes` and `batch_size`.
+        config: A generator's, or what of one this takes.
         data: The data set's URI.
         cache: Where what is decoded is kept, and how much of it in memory.
 
@@ -134,7 +134,7 @@ class _Chosen:
         dropped: What was left out, counted by reason.
     """
 
-    def __init__(self, config: GanConfig, data: Location, rows: LocatedRows):
+    def __init__(self, config: GanConfig | PictureChoice, data: Location, rows: LocatedRows):
         self._config, self._data = config, data
         table = rows.table
         self._of = " of the part train" if "split" in table.column_names else ""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from artray.bundles.generator import BUNDLE
 from artray.engine.augmentation import draw
+from artray.engine.bundle_training import BundleTraining
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
@@ -27,7 +28,7 @@ from artray.gans.descriptions import spread
 from artray.gans.examples import Pictures
 from artray.gans.latents import draw_latents
 from artray.gans.sample_sheets import Diversity, Picture, to_pictures, warning, write_animation, write_sheet
-from artray.storage import Location, digest
+from artray.storage import Location
 
 Indices = npt.NDArray[np.int64]
 Build: TypeAlias = Callable[[], Any]
@@ -37,29 +38,20 @@ _TRAINING_LATENTS, _SAMPLE_LATENTS = range(2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GanTraining:
+class GanTraining(BundleTraining):
     """One training of a GAN: all that a worker is told.
 
     Attributes:
         config: What is trained.
         pictures: From what; they are in Ray's object store, or in shards.
-        out: Where the bundle goes.
-        source: Fingerprint of the data set.
         summaries: Folder or prefix for TensorBoard's logs, None for none.
-        title: What tells it from the others of its group, beside the progress bar; empty: it is alone.
     """
+
+    bundle = BUNDLE
 
     config: GanConfig
     pictures: Pictures
-    out: Location
-    source: str
     summaries: Location | None = None
-    title: str = ""
-
-    @property
-    def name(self) -> str:
-        """It finds the checkpoints of an interrupted run."""
-        return digest(self.config.model_dump_json().encode(), self.source.encode())
 
     @property
     def length(self) -> int:
@@ -67,13 +59,9 @@ class GanTraining:
         size = self.config.batch_size
         return self.config.epochs * (len(self.pictures.ids) // size) * size
 
-    def is_done(self) -> bool:
-        """Whether the bundle is there."""
-        return (self.out / BUNDLE).exists()
-
-    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+    def run(self, rank: int, checkpoints: Checkpoints, reporter: Reporter) -> None:
         """One worker's whole training; rank 0 writes the bundle."""
-        _Run(self, rank, checkpoints, Reporter(progress, rank)).run()
+        _Run(self, rank, checkpoints, reporter).run()
 
 
 @dataclass(kw_only=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.stylizer import BUNDLE, StylizerBundle, save_stylizer_bundle
+from artray.engine.bundle_training import BundleTraining
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
@@ -21,7 +22,7 @@ from artray.engine.progress import Reporter
 from artray.errors import ArtrayError, InputError
 from artray.gans.examples import Pictures
 from artray.images.decoding import DECODE_VERSION
-from artray.storage import Location, digest
+from artray.storage import digest
 from artray.style_transfer.config import StyleConfig
 from artray.style_transfer.optimizing import Grams
 
@@ -29,7 +30,7 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleTraining:
+class StyleTraining(BundleTraining):
     """One training of a stylizer: all that a worker is told.
 
     Attributes:
@@ -38,27 +39,15 @@ class StyleTraining:
         styles: The styles' names.
         targets: Of each style the Gram matrices of each layer.
         works: Of how many works each style is the mean.
-        out: Where the bundle goes.
-        source: Fingerprint of pictures and styles.
     """
+
+    bundle = BUNDLE
 
     config: StyleConfig
     pictures: Pictures
     styles: list[str]
     targets: list[Grams]
     works: list[int]
-    out: Location
-    source: str
-
-    @property
-    def name(self) -> str:
-        """It finds the checkpoints of an interrupted run."""
-        return digest(self.config.model_dump_json().encode(), self.source.encode())
-
-    @property
-    def title(self) -> str:
-        """Nothing: the progress bar names the model."""
-        return ""
 
     @property
     def length(self) -> int:
@@ -66,13 +55,9 @@ class StyleTraining:
         size = self.config.batch_size
         return self.config.epochs * (len(self.pictures.ids) // size) * size
 
-    def is_done(self) -> bool:
-        """Whether the bundle is there."""
-        return (self.out / BUNDLE).exists()
-
-    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+    def run(self, rank: int, checkpoints: Checkpoints, reporter: Reporter) -> None:
         """One worker's whole training; rank 0 writes the bundle."""
-        _Run(self, rank, checkpoints, Reporter(progress, rank)).run()
+        _Run(self, rank, checkpoints, reporter).run()
 
 
 @dataclass(kw_only=True)

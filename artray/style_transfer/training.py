@@ -17,7 +17,7 @@ from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, cache_of, remove_examples
 from artray.engine.worker_group import CHECKPOINTS, WorkerGroup, Workers, join_cluster, remove_checkpoints
 from artray.errors import InputError
-from artray.gans.config import GanConfig, GanModelConfig
+from artray.gans.config import PictureChoice
 from artray.gans.examples import load_pictures
 from artray.job import Counts, Options
 from artray.storage import (
@@ -101,9 +101,8 @@ def train_style(options: TrainStyleOptions) -> Counts:
     names = [wanted.name for wanted in styles]
     console.table("styles", ["style", "works"], [(name, one.works) for name, one in zip(names, targets, strict=True)])
     console.say(f"reading pictures from {options.data}")
-    # The pictures are chosen as a generator's are; of a GAN's config this takes nothing but their choice.
-    chosen = GanConfig(size=config.size, batch_size=max(2, config.batch_size), model=GanModelConfig(name="basic"))
-    pictures = load_pictures(chosen, options.data, cache)
+    # Chosen as a generator's are.
+    pictures = load_pictures(PictureChoice(size=config.size, batch_size=max(2, config.batch_size)), options.data, cache)
     console.say(f"pictures: {len(pictures.ids):,}")
     say_left_out(pictures.dropped)
     training = StyleTraining(

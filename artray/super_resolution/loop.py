@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.upscaler import BUNDLE, UpscalerBundle, load_upscaler, load_upscaler_bundle, save_upscaler_bundle
+from artray.engine.bundle_training import BundleTraining
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
@@ -37,45 +38,29 @@ _BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpscalerTraining:
+class UpscalerTraining(BundleTraining):
     """One training of an upscaler: all that a worker is told.
 
     Attributes:
         config: What is trained.
         originals: From what; they are in Ray's object store, or in shards.
-        out: Where the bundle goes.
-        source: Fingerprint of the data set.
         start: The bundle whose weights training begins with; None: random ones.
     """
 
+    bundle = BUNDLE
+
     config: UpscalerConfig
     originals: Originals
-    out: Location
-    source: str
     start: Location | None = None
-
-    @property
-    def name(self) -> str:
-        """It finds the checkpoints of an interrupted run."""
-        return digest(self.config.model_dump_json().encode(), self.source.encode())
-
-    @property
-    def title(self) -> str:
-        """Nothing: the progress bar names the model."""
-        return ""
 
     @property
     def length(self) -> int:
         """How many examples are gone through."""
         return self.config.epochs * len(self.originals.of("train"))
 
-    def is_done(self) -> bool:
-        """Whether the bundle is there."""
-        return (self.out / BUNDLE).exists()
-
-    def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
+    def run(self, rank: int, checkpoints: Checkpoints, reporter: Reporter) -> None:
         """One worker's whole training; rank 0 writes the bundle."""
-        _Run(self, rank, checkpoints, Reporter(progress, rank)).run()
+        _Run(self, rank, checkpoints, reporter).run()
 
 
 @dataclass(kw_only=True)
