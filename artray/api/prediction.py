@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,10 +16,10 @@ from artray.api.pictures import Given, given_pictures
 from artray.bundles.bundle_model import BundleModel
 from artray.bundles.classifier import Bundle, read_evaluation, read_predictions
 from artray.bundles.inputs import Works
-from artray.features.specs import Extractors
+from artray.features.specs import Extractors, needs_model
 from artray.images.pictures import Pictures
 from artray.labeling.contract import models_of
-from artray.labeling.exports.source import LabelledTask
+from artray.labeling.exports.source import DECISION, LabelledTask
 from artray.labeling.label_rows import label_rows
 from artray.storage import Location, list_column
 from artray.storage.chunks import BATCH
@@ -114,7 +115,15 @@ class Classifier:
         scores, novelty = pa.nulls(len(table), pa.list_(pa.float32())), pa.nulls(len(table), pa.float32())
         if pictures.readable:
             ids = table["object_id"].take(pa.array(pictures.readable, pa.int64())).to_pylist()
-            inputs = self.bundle.input.prepare(Works(ids, pictures.images, self._extractors))
+            works = Works(ids, pictures.images, self._extractors)
+            specs = self._model.specs.values()
+            with ThreadPoolExecutor(1) as pool:  # by another core, while the network runs
+                others = [pool.submit(works.columns, spec) for spec in specs if not needs_model(spec)]
+                for spec in filter(needs_model, specs):
+                    works.columns(spec)
+                for other in others:
+                    other.result()
+            inputs = self.bundle.input.prepare(works)
             scores = pictures.spread(list_column(self._model.scores(inputs)))
             found = self._model.novelty(inputs)
             if found is not None:
@@ -133,8 +142,7 @@ class Classifier:
             multilabel=bundle.multilabel,
             doubts=models.doubts,
         )
-        decided = list(task.batches(rows.column_names))
-        return pa.concat_tables(decided) if decided else rows.append_column("decision", pa.nulls(0, pa.string()))
+        return rows.append_column(DECISION, task.decisions(rows))
 
     def __repr__(self) -> str:
         return f"<{self.bundle.model_id}: {self.task} ({', '.join(self.classes)})>"

@@ -80,7 +80,7 @@ class LabelledTask:
         for table in rebatched(self.data.to_batches(columns=list(needed), batch_size=size), size):
             if again:
                 table = self._said_again(table)
-            yield table.select(list(columns)).append_column(DECISION, self._decisions(table))
+            yield table.select(list(columns)).append_column(DECISION, self.decisions(table))
 
     def said(self, row: Mapping[str, Any]) -> list[Said]:
         """The labels of a row that has a `decision`; the most likely where none is sure enough to be said.
@@ -107,7 +107,12 @@ class LabelledTask:
         place = table.column_names.index("labels")
         return table.set_column(place, "labels", pa.array(labels, pa.list_(pa.string())))
 
-    def _decisions(self, table: pa.Table) -> pa.ChunkedArray:
+    def decisions(self, table: pa.Table) -> pa.ChunkedArray:
+        """`DECISION` of rows.
+
+        Args:
+            table: `label`, `labels`, `score`, `model_id` and `novelty`.
+        """
         if self.threshold is not None:
             least: Any = pa.scalar(self.threshold, pa.float32())
         else:
