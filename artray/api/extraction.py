@@ -76,7 +76,8 @@ def embed(
     _refuse(table, errors)
     column = table[name].combine_chunks()
     values = column.drop_null()
-    width = len(values[0]) if len(values) else 0
+    blank = np.zeros((1, side, side, 3), np.uint8)
+    width = len((values if len(values) else _extractors[spec](blank)[name])[0])
     found = np.full((len(table), width), np.nan, np.float32)
     found[np.asarray(column.is_valid())] = np.asarray(values.flatten()).reshape(len(values), width)
     return found

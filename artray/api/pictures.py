@@ -35,12 +35,10 @@ class GivenPictures:
     Attributes:
         rows: `object_id` and `image_uri` of each; what has no address has no URI, and its number from 0 for an id.
         contents: The bytes of those that have none; None for the others.
-        single: It was one picture, not a list with one.
     """
 
     rows: pa.Table
     contents: Sequence[bytes | None]
-    single: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,7 +64,7 @@ def given_pictures(pictures: Given) -> GivenPictures:
     if isinstance(pictures, (str, os.PathLike, Location)):
         place = Location.parse(pictures)
         if not place.uri.endswith(".parquet") and place.is_file():
-            return GivenPictures(_rows([str(pictures)], [str(place)]), [None], single=True)
+            return GivenPictures(_rows([str(pictures)], [str(place)]), [None])
         if not place.exists():
             raise InputError(f"{pictures}: no such picture, nor a manifest")
         pictures = Collection(place.dataset())
@@ -83,7 +81,7 @@ def given_pictures(pictures: Given) -> GivenPictures:
         ids.append(str(picture) if is_path else str(number))
         uris.append(str(Location.parse(picture)) if is_path else None)
         contents.append(None if is_path else _content(picture, number))
-    return GivenPictures(_rows(ids, uris), contents, single)
+    return GivenPictures(_rows(ids, uris), contents)
 
 
 def _rows(ids: Sequence[str], uris: Sequence[str | None]) -> pa.Table:

@@ -61,8 +61,8 @@ class ClosedFormTraining(ClassifierTraining):
 
     @property
     def length(self) -> int:
-        """Each example is looked at once."""
-        return len(self.examples.part("train"))
+        """Each example that is learned from is looked at once."""
+        return len(_learned(self))
 
     def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
         """Solve and write the bundle, in rank 0."""
@@ -79,8 +79,7 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
     examples, config = training.examples, training.config
     refit = Refit.of(training.out) if training.refit else None
     features = _Features(training)
-    parts = ("train",) if config.folds is not None else ("train", "validation")
-    learned = np.sort(np.concatenate([examples.part(part) for part in parts]))
+    learned = _learned(training)
     families = families_of(config.model.name, examples.widths)
     if refit:
         found = refit.history[0]
@@ -126,6 +125,12 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
         best_epoch=1,
         novelty=novelty,
     )
+
+
+def _learned(training: ClassifierTraining) -> Indices:
+    """The examples that are learned from."""
+    parts = ("train",) if training.config.folds is not None else ("train", "validation")
+    return np.sort(np.concatenate([training.examples.part(part) for part in parts]))
 
 
 @dataclass(frozen=True)

@@ -63,4 +63,6 @@ def test_pictures_that_can_not_be_read(collection):
         artray.embed(given, size=32, weights=None)
     found = artray.embed(given, size=32, weights=None, errors="nan")
     assert np.isnan(found[0]).all()
+    assert artray.embed(given[:1], size=32, weights=None, errors="nan").shape == (1, 1280)
+    assert artray.embed([], size=32, weights=None).shape == (0, 1280)
     assert np.isfinite(found[1]).all()

@@ -51,8 +51,7 @@ def test_grey_arrays_and_batches(colours):
     assert decoded(colours[:, :, 0]).state["status"].to_pylist() == ["ok"]
     several = given_pictures(np.stack([colours, colours]))
     assert several.rows["object_id"].to_pylist() == ["0", "1"]
-    assert not several.single
-    assert given_pictures(colours).single
+    assert given_pictures(colours).rows["object_id"].to_pylist() == ["0"]
 
 
 def test_an_image_that_lies_on_its_side_is_turned(colours):

@@ -90,6 +90,7 @@ def training(examples: Examples, out: Path, config: str = "lda", **changes) -> C
 
 def test_the_bundle_is_scikit_learns_on_all_but_the_test_part(examples, tmp_path):
     fitted, told = training(examples, tmp_path), Silent()
+    assert fitted.length == 90
     fit(fitted, told)
     x, labels = examples.blocks[0], examples.targets.argmax(axis=1)
     part = np.asarray(examples.table["part"])
