@@ -22,7 +22,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add to each notebook its page, and the page's pictures."""
     for file in [file for file in files if file.src_uri.endswith(".ipynb")]:
         place = PurePosixPath(file.src_uri)
-        notebook = nbformat.reads(file.content_string, as_version=4)  # type: ignore[no-untyped-call]
+        notebook = nbformat.reads(file.content_string, as_version=4)
         body, pictures = page(notebook, place.stem)
         files.append(File.generated(config, str(place.with_suffix(".md")), content=body))
         for name, content in pictures.items():
@@ -45,7 +45,7 @@ def page(notebook: nbformat.NotebookNode, name: str) -> tuple[str, dict[str, byt
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if is_result(output)]
-    exporter = MarkdownExporter()  # type: ignore[no-untyped-call]
+    exporter = MarkdownExporter()
     body, resources = exporter.from_notebook_node(notebook, {"unique_key": name})
     return body, dict(resources["outputs"])
 
@@ -54,4 +54,4 @@ def is_result(output: nbformat.NotebookNode) -> bool:
     """Whether an output is more than a word about progress, which is on standard error, or shown as text."""
     if output.output_type == "display_data":
         return any(kind.startswith("image/") for kind in output.data)
-    return output.get("name") != "stderr"
+    return bool(output.get("name") != "stderr")
