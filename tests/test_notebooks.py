@@ -36,8 +36,8 @@ def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-def shown(notebook: Any) -> dict[str, str]:
-    """What the cells with figures give, by the cell's id."""
+def shown(notebook: Any) -> dict[str, list[str]]:
+    """What the cells with figures give, in words, by the cell's id: in how many pieces it came is the kernel's affair."""
     found = {}
     for cell in notebook.cells:
         if NUMBERS in cell.metadata.get("tags", []):
@@ -46,7 +46,7 @@ def shown(notebook: Any) -> dict[str, str]:
                 for output in filter(is_result, cell.outputs)
                 if output.output_type != "display_data"
             ]
-            found[cell.id] = "\n".join(texts)
+            found[cell.id] = "\n".join(texts).split()
     return found
 
 

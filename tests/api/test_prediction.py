@@ -41,6 +41,15 @@ def test_a_manifest_gets_the_labels_of_the_station(bundles, collection, tmp_path
     assert found["score"].to_pylist() == pytest.approx(expected["score"].to_pylist(), abs=1e-5)
 
 
+def test_labels_are_opened_as_of_one_run(bundles, collection, tmp_path):
+    manifest = write_manifest(str(tmp_path / "manifest"), collection)
+    label_catalog(LabelOptions(manifest=manifest, model=[bundles["features"]], out=f"{tmp_path}/out"))
+    opened = artray.open_collection(tmp_path / "out")
+    assert opened.to_arrow().equals(artray.read_labels(tmp_path / "out").to_arrow())
+    assert set(opened.to_pandas()["task"]) == {"features"}
+    assert all("_runs/" in file for file in opened.dataset.files)  # which stay while another run is published
+
+
 def test_one_picture_in_all_its_forms(bundles, collection):
     model = artray.load_bundle(bundles["pictures"])
     path = collection["W1"]
