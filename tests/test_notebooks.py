@@ -37,7 +37,7 @@ def read(path: Path) -> Any:
 
 
 def shown(notebook: Any) -> dict[str, list[str]]:
-    """What the cells with figures give, in words, by the cell's id: in how many pieces it came is the kernel's affair."""
+    """What the cells with figures give, in words, by the cell's id; in how many pieces is the kernel's affair."""
     found = {}
     for cell in notebook.cells:
         if NUMBERS in cell.metadata.get("tags", []):
