@@ -15,11 +15,12 @@ from artray.api.pictures import Given, GivenPictures, given_pictures
 from artray.api.prediction import quiet_keras
 from artray.errors import InputError
 from artray.features.embedding import Embedding
-from artray.features.options import FeatureOptions, feature_spec
+from artray.features.options import FeatureOptions, requested_specs
 from artray.features.specs import DEFAULT_FEATURES, Extractors, Spec, needs_model
 from artray.images.pictures import DecodeSize
 from artray.job import validate
-from artray.models import DEFAULT_BACKBONE, EMBEDDED
+from artray.models import DEFAULT_BACKBONE
+from artray.models.sizes import backbone_size
 from artray.storage.chunks import BATCH
 from artray.storage.location import Location
 
@@ -63,7 +64,7 @@ def embed(
     """
     given = given_pictures(pictures)
     quiet_keras()
-    side = size or EMBEDDED.get(backbone, 224)
+    side = size or backbone_size(backbone)
     spec = {
         "name": Embedding.name,
         "size": side,
@@ -92,7 +93,8 @@ def extract(
         pictures: As for `Classifier.predict`.
         features: Which: palette, brightness, texture, colormaps, embedding, objects.
         detector: A TensorFlow SavedModel of the Object Detection API, for objects.
-        settings: The station's other options: `size`, `colors`, `backbone`, `weights`, `statistics`.
+        settings: The station's other options: `size`, `colors`, `backbone`, `weights`, `precision`,
+            `statistics`, `embed`.
 
     Returns:
         A row a picture with `object_id`, `image_uri`, `status`, `error`, `width`, `height` and the features' columns,
@@ -107,7 +109,7 @@ def extract(
     nowhere = Location.parse(os.curdir)
     told = {"manifest": nowhere, "out": nowhere, "detector": detector, "features": list(features), **settings}
     options = validate(FeatureOptions, told, "extract")
-    specs = [feature_spec(name, options) for name in dict.fromkeys(options.features)]
+    specs = requested_specs(options)
     if any(map(needs_model, specs)):
         quiet_keras()
     extractors = Extractors(BATCH, options.detector) if options.detector else _extractors

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Literal
 
 from pydantic import Field
 
 from artray.errors import InputError, did_you_mean
+from artray.features.embedding import Embedding
 from artray.features.specs import DEFAULT_FEATURES, FEATURES
 from artray.job import Options
-from artray.models import DEFAULT_BACKBONE, EMBEDDED
+from artray.models import DEFAULT_BACKBONE
+from artray.models.sizes import backbone_size
 from artray.storage import Location
 
 
@@ -32,18 +35,40 @@ class FeatureOptions(Options):
         ge=16,
         le=2048,
         description="side in pixels at which pictures are decoded; default: what an embedded backbone was trained with "
-        "(efficientnet-lite0: 224, lite1: 240, lite2: 260), else 224",
+        "(efficientnet-lite0: 224, lite1: 240, lite2: 260), what a .keras file takes, else 224",
     )
     colors: int = Field(20, ge=1, le=256, description="how many colours a palette has")
     backbone: str = Field(
         DEFAULT_BACKBONE,
         description="of the embedding: also efficientnet-lite1 and -lite2 (extra `lite`), any keras.applications name, "
-        "or a .keras file",
+        "a .keras file, or a preset of keras-hub (extra `hub`) by name or folder",
         examples=["NAME|FILE"],
     )
+    embed: dict[str, str] = Field(
+        {},
+        description="one more backbone, whose embedding becomes the column embedding_NAME; give it again for more",
+        examples=["NAME=BACKBONE"],
+    )
     weights: str | None = Field("imagenet", description="of the backbone: imagenet, none or a file", examples=["NAME"])
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="in which embeddings are computed; bfloat16 takes about half the time where the processor has it, "
+        "and gives other numbers: models that learn from them label with the same",
+        examples=["float32|bfloat16"],
+    )
     statistics: bool = Field(False, description="the embedding's second form too: style statistics of every block")
     overwrite: bool = Field(False, description="replace a table made with other options")
+
+
+def requested_specs(options: FeatureOptions) -> list[dict[str, Any]]:
+    """The specs of all features that are asked for.
+
+    Raises:
+        InputError: There is no such feature, or a column can't be called so.
+    """
+    names = [*options.features, *(["objects"] if options.detector else [])]
+    specs = [feature_spec(name, options) for name in dict.fromkeys(names)]
+    return specs + [_one_more(name, given) | _half(options) for name, given in options.embed.items()]
 
 
 def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
@@ -58,7 +83,7 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
         )
     spec: dict[str, Any] = {"name": name}
     if name not in ("texture", "objects"):  # these two have a decode size of their own
-        spec["size"] = options.size or EMBEDDED.get(options.backbone, 224)
+        spec["size"] = options.size or backbone_size(options.backbone)
     if name == "palette":
         spec["n"] = options.colors
     if name == "objects":
@@ -67,4 +92,25 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
         spec["detector"] = str(options.detector)
     if name == "embedding":
         spec |= {"backbone": options.backbone, "weights": options.weights, "statistics": options.statistics}
+        spec |= _half(options)
     return spec
+
+
+def _half(options: FeatureOptions) -> dict[str, Any]:
+    """What a spec says of the precision: nothing of the usual one, as in tables of before."""
+    return {} if options.precision == "float32" else {"precision": options.precision}
+
+
+def _one_more(name: str, given: str) -> dict[str, Any]:
+    """The spec of one more embedding."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name.endswith("statistics"):
+        raise InputError(f"--embed {name}={given}: a column's name is of a-z, 0-9 and _")
+    column = f"{Embedding.name}_{name}"
+    return {
+        "name": Embedding.name,
+        "size": backbone_size(given),
+        "backbone": given,
+        "weights": "imagenet",
+        "statistics": False,
+        "column": column,
+    }

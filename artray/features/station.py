@@ -14,7 +14,7 @@ import pyarrow as pa
 from artray import console
 from artray.features.embedding import Embedding
 from artray.features.kept import KEPT, KeptFeatures, clear, set_aside
-from artray.features.options import FeatureOptions, feature_spec
+from artray.features.options import FeatureOptions, requested_specs
 from artray.features.specs import (
     Spec,
     build_feature,
@@ -40,17 +40,16 @@ def extract_features(options: FeatureOptions) -> Counts:
     Raises:
         InputError: An unknown feature, or input and output as in `run_pass`.
     """
-    names = [*options.features, *(["objects"] if options.detector else [])]
-    specs = [feature_spec(name, options) for name in dict.fromkeys(names)]
+    specs = requested_specs(options)
     for spec in specs:
         feature = build_feature(spec)  # a detector that is none is said before any worker starts
-        if options.backbone != DEFAULT_BACKBONE:
+        if spec.get("backbone", DEFAULT_BACKBONE) != DEFAULT_BACKBONE:
             # And so is a backbone that can't be had; for the default one it would only take time.
             with console.silent_stderr(), redirect_stdout(io.StringIO()):
                 _ = feature.fields
     keep_apart(options.out, {"--detector": options.detector})
     counts = compute_features(options.manifest, options.out, specs, overwrite=options.overwrite)
-    return counts | {"features": [spec["name"] for spec in specs]}
+    return counts | {"features": [spec.get("column", spec["name"]) for spec in specs]}
 
 
 def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *, overwrite: bool = False) -> Counts:
