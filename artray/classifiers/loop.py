@@ -22,6 +22,7 @@ from artray.classifiers.config import TrainConfig
 from artray.classifiers.evaluation import evaluation_of, true_classes
 from artray.classifiers.examples import Examples
 from artray.classifiers.metrics import from_tallies, tallies
+from artray.engine.arithmetic import worth_compiling
 from artray.engine.augmentation import draw, minority
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
@@ -238,7 +239,7 @@ class _Run:
             ema=config.ema,
             prune=partial(pruned_groups, config.pruning) if config.pruning else None,
             precision=config.precision,
-            compile=config.compile,
+            compile=worth_compiling(config.compile, training.length // config.batch_size),
             views=Views(config.augment, own_cpus()) if len(examples.shape) == 3 and config.augment else None,
         )
         self._position = self._restore()
