@@ -96,3 +96,15 @@ def test_several_files_in_a_cell_and_one_that_is_not_there(collection, capsys):
     assert (
         "names of pictures that aren't there, beside others of their rows: 1 (w1_back.jpg)" in capsys.readouterr().err
     )
+
+
+def test_what_a_flag_says_is_not_said_to_be_guessed(collection, capsys):
+    collection.add("a.jpg")
+    collection.describe([{"id": "1", "file": "a.jpg", "artist": "Klee", "style": "Cubism", "Titel": "Fugue"}])
+    collection.ingest()
+    guessed = capsys.readouterr().err
+    assert all(f"guessed: {what}: column" in guessed for what in ("file", "label style", "artist", "title"))
+    collection.ingest(label={"style": "style"}, title_column="Titel", file_column="file", new_split=True)
+    said = capsys.readouterr().err
+    assert "guessed: artist: column 'artist'" in said
+    assert not any(f"guessed: {what}" in said for what in ("file", "label", "title"))
