@@ -143,3 +143,20 @@ def test_no_workbook(data: bytes) -> None:
     with pytest.raises(InputError, match=r"^x\.xlsx: ") as caught:
         read(data, "x.xlsx")
     assert "\n" not in str(caught.value)
+
+
+def test_sheets_of_the_same_columns_are_one_table() -> None:
+    paintings = [["id", "title"], ["1", "Haystacks"], ["2", "Poplars"]]
+    drawings = [["Drawings"], [], ["title", "id"], ["Hands", "3"]]
+    data = workbook(paintings, Drawings=drawings, Notes=[["who", "what"], ["Ada", "checked"]])
+    catalog = read(data, "x.xlsx")
+    assert catalog.table.to_pylist() == [
+        {"id": "1", "title": "Haystacks", "sheet": "Sheet"},
+        {"id": "2", "title": "Poplars", "sheet": "Sheet"},
+        {"id": "3", "title": "Hands", "sheet": "Drawings"},
+    ]
+    assert catalog.lines.tolist() == [2, 3, 4]
+    assert "sheets with the same columns, read as one ('Sheet', 'Drawings'): 3 rows" in problems(catalog)
+    assert "sheets not read ('Notes')" in problems(catalog)
+    alone = read(data, "x.xlsx", sheet="Drawings", header_line=3)
+    assert alone.table.to_pylist() == [{"title": "Hands", "id": "3"}]
