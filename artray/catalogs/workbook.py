@@ -79,13 +79,14 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
             raise InputError(f"unpacks to {size:,} bytes, more than {max_bytes:,}: --max-catalog-mb raises the limit")
         workbook = openpyxl.load_workbook(BytesIO(data), read_only=True, data_only=True)
         title, rows = _sheet(workbook, sheet)
-        raw = _read_sheet(archive, data, title, rows, header_line, problem)
+        raw = _read_sheet(archive, data, title, rows, header_line=header_line, problem=problem)
         more = _more_sheets(workbook, title, raw.header) if sheet is None and header_line is None else {}
         if more:
             raws = {title: raw}
             for other, line in more.items():
                 rows = dict(_filled_rows(_cells(workbook, other)))
-                raws[other] = _read_sheet(archive, data, other, rows, line, _in_sheet(other, problem))
+                say = _in_sheet(other, problem)
+                raws[other] = _read_sheet(archive, data, other, rows, header_line=line, problem=say)
             raw = _joined(raws)
             named = ", ".join(map(repr, raws))
             problem(f"sheets with the same columns, read as one ({named}): {len(raw.lines):,} rows")
@@ -96,7 +97,7 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
 
 
 def _read_sheet(
-    archive: zipfile.ZipFile, data: bytes, title: str, rows: Rows, header_line: int | None, problem: AddProblem
+    archive: zipfile.ZipFile, data: bytes, title: str, rows: Rows, *, header_line: int | None, problem: AddProblem
 ) -> Raw:
     part = _parts(archive).get(title, "")
     xml = archive.read(part) if part in archive.namelist() else b""
