@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from artray.errors import InputError
 from artray.features.brightness import Brightness
 from artray.features.colormaps import ColorMaps
-from artray.features.embedding import Embedding
+from artray.features.embedding import Embedding, embedding_columns
 from artray.features.objects import Objects
 from artray.features.palette import Palette
 from artray.features.texture import Texture
@@ -100,7 +100,7 @@ def trusted_spec(spec: Spec, detector: Location | None, source: object) -> dict[
 def columns_of(spec: Spec) -> list[str]:
     """The names of the columns that a spec's feature gives, without building its model."""
     if spec["name"] == Embedding.name:
-        return ["embedding", *(["style_statistics"] if spec.get("statistics") else [])]
+        return embedding_columns(spec.get("column", Embedding.column), bool(spec.get("statistics")))
     return [field.name for field in FEATURES[spec["name"]].fields]  # type: ignore[attr-defined]
 
 
