@@ -92,6 +92,13 @@ STATIONS = {
         "Make a classifier of a model that knows words and the classes' names; it needs no labelled works.",
         "--backbone siglip2_base_patch16_224 --prompts prompts.yaml --out work/prompted",
     ),
+    "compare": Station(
+        "artray.comparison.station",
+        "CompareOptions",
+        "compare",
+        "Compare trained classifiers on the same works, and write figures, tables and text for a paper.",
+        "--model work/model,work/other --manifest work/manifest --out work/comparison",
+    ),
     "export-model": Station(
         "artray.exports.station",
         "ExportOptions",

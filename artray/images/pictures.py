@@ -100,6 +100,20 @@ def read_pictures(
             yield _collect(part, decoders.map(decode_all, data) if threads > 1 else map(decode_all, data), decode_sizes)
 
 
+def decode_pictures(
+    rows: pa.Table, contents: Sequence[bytes | ReadError], decode_sizes: Sequence[DecodeSize]
+) -> Pictures:
+    """As one batch of `read_pictures`, of files that are in memory.
+
+    Args:
+        rows: A row a picture.
+        contents: Its file's bytes, or why there are none.
+        decode_sizes: The sizes wanted.
+    """
+    decode_all = partial(_decode_all, decode_sizes=decode_sizes)
+    return _collect(rows, map(decode_all, contents), decode_sizes)
+
+
 Found = ReadError | list[Decoded]
 """A picture in each size, or why its file could not be read."""
 

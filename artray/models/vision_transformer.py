@@ -254,7 +254,7 @@ def rotation(
     Patches lie from -1 to 1 in height and width, and frequencies fall from 1 to 1/theta, as in DINOv3.
     """
     del prefix
-    frequencies = 1.0 / theta ** np.arange(0, 1, 4 / width, np.float32)
+    frequencies = 1.0 / theta ** np.arange(0, 1, 4 / width, dtype=np.float32)
     places = 2 * (np.arange(0.5, side, dtype=np.float32) / np.float32(side)) - 1
     square = np.stack(np.meshgrid(places, places, indexing="ij"), axis=-1).reshape(-1, 2, 1)
     angles = (2 * np.pi * square * frequencies).reshape(side * side, -1)
