@@ -133,7 +133,7 @@ def prompt_model(options: PromptOptions) -> Counts:
         specs = read_run(options.data)["arguments"]["features"]
         column = options.column or _column(specs, options.backbone, backbone.notes)
         given, network = FeatureInput(features=specs, columns=[column]), None
-    made = _Made(options, prompts, words, backbone.notes, source, given)
+    made = _Made(options=options, prompts=prompts, words=words, notes=backbone.notes, source=source, given=given)
     if options.target is None:
         _write_unlabelled(made, _network(words, network))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ import pyarrow.parquet as pq
 
 from artray.errors import InputError
 from artray.features.columns import matrix
-from artray.models.hub import HubBackbone
 from artray.storage import Location, explained, list_column
 from artray.words.prompts import PLACE
+
+if TYPE_CHECKING:
+    from artray.models.hub import HubBackbone  # with Keras comes TensorFlow
 
 TEMPLATES = (PLACE, f"a painting of {PLACE}")
 _KEY = "artray"

@@ -31,7 +31,7 @@ def save_siglip(folder: Path) -> Any:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([WORDS] * 5),
         model_writer=written,
-        vocab_size=18,
+        vocab_size=17,
         model_type="WORD",
         pad_id=0,
         bos_id=1,
