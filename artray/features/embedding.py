@@ -38,6 +38,7 @@ class Embedding:
             EfficientNet-Lite, and of transformers that `prepare-backbone` has made).
         batch_size: How many pictures go through the model at once (see `artray.models.batches.predict`).
         column: What its column is called, where a table has several backbones'.
+        precision: "float32" or "bfloat16", in which the network is computed; its output is float32.
     """
 
     name: ClassVar[str] = "embedding"
@@ -48,6 +49,7 @@ class Embedding:
     statistics: bool = False
     batch_size: int = 32
     column: str = "embedding"
+    precision: str = "float32"
 
     @property
     def fields(self) -> list[pa.Field]:
@@ -76,6 +78,11 @@ class Embedding:
 
     @cached_property
     def _model(self) -> "keras.Model":
+        from artray.models.half_precision import in_bfloat16
+
+        return in_bfloat16(self._network()) if self.precision == "bfloat16" else self._network()
+
+    def _network(self) -> "keras.Model":
         # Here and not above: with Keras comes TensorFlow, seconds that a driver should not wait for.
         import keras
 

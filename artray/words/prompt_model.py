@@ -156,7 +156,7 @@ class _Made:
     source: str
     given: BundleInput
 
-    def bundle(self, data: bytes, weights: str, **more: Any) -> Bundle:
+    def bundle(self, model: bytes, weights: str, **more: Any) -> Bundle:
         """What the bundle says of itself."""
         prompts, target = self.prompts, self.options.target or self.prompts.task
         told = {
@@ -174,7 +174,7 @@ class _Made:
             classes=[BundleClass(name=name, uri=concept(target, name)) for name in prompts.names],
             decode_version=DECODE_VERSION,
             labels="multilabel" if prompts.labels == "multilabel" else "one",
-            model_sha=digest(data),
+            model_sha=digest(model),
             config={"task": prompts.task, "labels": prompts.labels, "prompts": prompts.model_dump(mode="json")},
             versions=versions(),
             created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
