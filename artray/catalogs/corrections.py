@@ -145,17 +145,17 @@ def placed(
             for object_id, address in zip(ids, table[name].to_pylist(), strict=True):
                 if isinstance(address, str):  # an address of two works names neither
                     works[address] = object_id if works.get(address, object_id) == object_id else None
-    names = {
-        uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{task}/{object_id}").urn: (task, object_id)
-        for task in tasks
-        for object_id in ids
-    }
+    names: dict[str, tuple[str, str]] = {}
+    for task in tasks:
+        for object_id in ids:
+            for own in (f"{task}/{object_id}", f"{task}/{object_id}/review"):
+                names[own] = names[uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn] = task, object_id
     found, left_out = [], Counter[str]()
     for each in corrections.unplaced:
-        task, object_id = each.task, each.object_id
-        if each.name in names:
-            task, object_id = names[each.name]
-        object_id = object_id or _work(each.target, works)
+        name = each.name or ""
+        # Of several labels of a work each has a name of its own.
+        known = names.get(name) or names.get(name.rpartition("/")[0])
+        task, object_id = known or (each.task, each.object_id or _work(each.target, works))
         label = each.said.label
         if task is None and label is not None:
             task, label = _task(label, spelt)
@@ -167,8 +167,8 @@ def placed(
             said = Statement(label, each.said.predicted, each.said.reviewer, each.said.reviewed_at)
             found.append(Found(said, object_id, task))
     problems = [f"{number:,} {why}" for why, number in left_out.items()]
-    known = [Found(said, name, task) for task in corrections.labels for name, said in corrections.said(task).items()]
-    return _latest([*known, *found], [*corrections.problems, *problems], ())
+    before = [Found(said, name, task) for task in corrections.labels for name, said in corrections.said(task).items()]
+    return _latest([*before, *found], [*corrections.problems, *problems], ())
 
 
 def _work(target: str | None, works: Mapping[str, str | None]) -> str | None:

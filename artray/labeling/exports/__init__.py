@@ -45,6 +45,13 @@ class ExportOptions(Options):
     export: list[Format] = Field(
         [], description="csv, annotations, linked_art, croissant, dataset_card", examples=["FORMAT"]
     )
+    corrections: list[Location] = Field(
+        [],
+        description="what curators said, for the exports: the page's CSV, Label Studio's export, annotation pages; "
+        "default: what ingest has written of it",
+        examples=["FILE"],
+    )
+    only_accepted: bool = Field(False, description="export only labels that somebody has accepted or given")
     threshold: dict[str, float] = Field(
         {}, description="labels with a lower score are uncertain; default: the bundle's own", examples=["TASK=SCORE"]
     )
@@ -99,7 +106,15 @@ def export_labels(
     """
     if not options.export:
         return {}
-    source = read_source(labels, features, options.threshold, options.base_uri, doubts=doubts)
+    source = read_source(
+        labels,
+        features,
+        options.threshold,
+        options.base_uri,
+        doubts=doubts,
+        corrections=options.corrections,
+        only_accepted=options.only_accepted,
+    )
     for line in source.lines():
         console.say(line)
     folder = out / FOLDER
