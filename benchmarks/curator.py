@@ -1,6 +1,7 @@
 """What each queue is worth: a curator who answers from the catalogue checks 200 works, and the model learns again.
 
     python benchmarks/curator.py --features STYLES --task style [--seeds 0,1,2] [--start 60] [--wrong .2]
+        [--parts new,wrong]
 
 STYLES is a feature table of `extract-features`. For each seed the works are dealt anew by artist, as by `ingest`; what
 is not the test part is the curator's. After each fifty works the model (a discriminant of the embedding, its shrinkage
@@ -170,6 +171,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--start", type=int, default=60)
     parser.add_argument("--wrong", type=float, default=0.2)
+    parser.add_argument("--parts", default="new,wrong")
     given = parser.parse_args()
     begun = time.monotonic()
     seeds = [int(seed) for seed in given.seeds.split(",")]
@@ -193,8 +195,10 @@ def main() -> None:
         curve, corrected = wrong_labels(collections[seed], queue, given.wrong, np.random.default_rng(seed))
         return curve, f"{corrected} corrected"
 
-    table(f"new labels, {given.start} at the start", ["random", "uncertain", "useful", "disagree"], new)
-    table(f"wrong labels, {given.wrong:.0%}", ["random", "contradicted", "differs"], wrong)
+    if "new" in given.parts:
+        table(f"new labels, {given.start} at the start", ["random", "uncertain", "useful", "disagree"], new)
+    if "wrong" in given.parts:
+        table(f"wrong labels, {given.wrong:.0%}", ["random", "contradicted", "differs"], wrong)
     print(f"\n{time.monotonic() - begun:.0f} s")
 
 

@@ -41,6 +41,7 @@ from artray.storage import Location
 _NEEDED = ("object_id", "task", "label")
 _EXAMPLES = 3
 _EMPTY = re.compile(r"column '\w+' is empty")
+_UNSEEN = ("label", "uncertain")  # what the exports say of a label before somebody has decided
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 _PAGES = (".json", ".jsonld")
 
@@ -210,11 +211,14 @@ def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterato
     lacking = [name for name in _NEEDED if name not in table.column_names]
     if lacking:
         raise InputError(f"{uri}: not corrections of the page: there is no column {', '.join(lacking)}")
-    names = (*_NEEDED, "predicted", "reviewer", "reviewed_at", "corrected_at")
+    names = (*_NEEDED, "predicted", "reviewer", "reviewed_at", "corrected_at", "decision")
     columns = [table[name].to_pylist() if name in table.column_names else [None] * len(table) for name in names]
-    for object_id, task, label, predicted, reviewer, reviewed_at, corrected_at in zip(*columns, strict=True):
+    for object_id, task, label, predicted, reviewer, reviewed_at, corrected_at, decision in zip(*columns, strict=True):
         if object_id is None or task is None:
             left_out["rows without object_id or task"] += 1
+            continue
+        if decision in _UNSEEN and not reviewer and not reviewed_at:
+            left_out["labels of a model that nobody has looked at"] += 1
             continue
         said = Statement(
             label=unguard(label) if label else None,
