@@ -156,7 +156,8 @@ def placed(
         name = each.name or ""
         # Of several labels of a work each has a name of its own.
         known = names.get(name) or names.get(name.rpartition("/")[0])
-        task, object_id = known or (each.task, each.object_id or _work(each.target, works))
+        task: str | None = known[0] if known else each.task
+        object_id = known[1] if known else each.object_id or _work(each.target, works)
         label = each.said.label
         if task is None and label is not None:
             task, label = _task(label, spelt)

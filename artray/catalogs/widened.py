@@ -45,7 +45,7 @@ def key_column(catalog: Catalog, ids: pa.Array) -> str:
         InputError: None holds any.
     """
     found = {name: int(pc.sum(pc.is_in(catalog.table[name], ids)).as_py() or 0) for name in catalog.table.column_names}
-    best = max(found, key=lambda name: found[name], default=None)
+    best: str | None = max(found, key=lambda name: found[name], default=None)
     if best is None or not found[best]:
         raise InputError("no column of it holds the works' object_ids")
     return best

@@ -74,7 +74,7 @@ def _records(source: Source) -> Iterator[Json]:
 def _assignments(source: Source, task: LabelledTask, row: Json) -> Iterator[Json]:
     """By software, and by a person."""
     if not task.only_accepted:
-        yield from (_assignment(source, task.name, row, said) for said in task.said(row))
+        yield from (_assignment(source, task, row, said) for said in task.said(row))
     if row["review"] not in KEPT:
         return
     who = row["reviewer"]
@@ -85,16 +85,18 @@ def _assignments(source: Source, task: LabelledTask, row: Json) -> Iterator[Json
             "_label": f"{task.name} by {who or 'a person'}",
             "identified_by": [{"type": "Name", "content": task.name}],
             "assigned_property": "classified_as",
-            "assigned": [_concept(source, task.name, name, task.concept(name))],
+            "assigned": [_concept(source, task, name, task.concept(name))],
             "carried_out_by": [{"id": source.person(who), "type": "Person", **({"_label": who} if who else {})}],
             **({"timespan": {"type": "TimeSpan", **at}} if at else {}),
         }
 
 
-def _concept(source: Source, task: str, label: str, uri: str | None) -> Json:
-    concept: Json = {"id": uri or source.uri("concept", f"{task}/{label}"), "type": "Type", "_label": label}
-    if _is_style(task, uri):
+def _concept(source: Source, task: LabelledTask, label: str, uri: str | None) -> Json:
+    concept: Json = {"id": uri or source.uri("concept", f"{task.name}/{label}"), "type": "Type", "_label": label}
+    if _is_style(task.name, uri):
         concept["classified_as"] = [STYLE]
+    if same := task.equivalents(label):
+        concept["equivalent"] = [{"id": each, "type": "Type", "_label": label} for each in same]
     return concept
 
 
@@ -107,14 +109,14 @@ def _told(row: Json) -> Iterator[Json]:
         yield {"type": "LinguisticObject", "content": f"{row['review']}{by}{at}"}
 
 
-def _assignment(source: Source, task: str, row: Json, said: Said) -> Json:
+def _assignment(source: Source, task: LabelledTask, row: Json, said: Said) -> Json:
     at = utc(row["labeled_at"])
     score = [] if said.score is None else [{"type": "LinguisticObject", "content": f"score {shortest(said.score)}"}]
     return {
         "type": "AttributeAssignment",
-        "_label": f"{task} by {row['model_id']}",
+        "_label": f"{task.name} by {row['model_id']}",
         **({"classified_as": [POSSIBLY]} if row["decision"] == UNCERTAIN else {}),
-        "identified_by": [{"type": "Name", "content": task}],
+        "identified_by": [{"type": "Name", "content": task.name}],
         "assigned_property": "classified_as",
         "assigned": [_concept(source, task, said.label, said.uri)],
         "carried_out_by": [

@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -105,12 +106,13 @@ class LabelledTask:
         """The labels that a person has given."""
         return list(separate(cell)) if self.multilabel else [cell]
 
+    def equivalents(self, label: str) -> tuple[str, ...]:
+        """The URIs of a label's concept beside the one that labels have."""
+        return _concepts(self.target, label)[1]
+
     def concept(self, label: str) -> str | None:
         """The URI of a label that a person has given."""
-        if self.target not in vocabularies():
-            return None
-        vocabulary = load_vocabulary(self.target)
-        return vocabulary.uri(vocabulary.find(label) or "")
+        return _concepts(self.target, label)[0]
 
     def said(self, row: Mapping[str, Any]) -> list[Said]:
         """The labels of a row that has a `decision`; the most likely where none is sure enough to be said.
@@ -158,6 +160,16 @@ class LabelledTask:
     def rows(self) -> int:
         """How many rows there are."""
         return int(self.data.count_rows())
+
+
+@cache
+def _concepts(target: str, label: str) -> tuple[str | None, tuple[str, ...]]:
+    """A label's URI in the vocabulary that is called like a column of the catalogue, and those elsewhere."""
+    if target not in vocabularies():
+        return None, ()
+    vocabulary = load_vocabulary(target)
+    name = vocabulary.find(label) or ""
+    return vocabulary.uri(name), vocabulary.equivalents(name)
 
 
 @dataclass(frozen=True)
