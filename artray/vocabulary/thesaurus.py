@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import PurePosixPath
+from typing import Any
 
 from artray.errors import InputError
 from artray.vocabulary import ICONCLASS, WIKIDATA, Class, Vocabulary, fold
@@ -87,7 +88,7 @@ _ELSEWHERE = (("wikidata", WIKIDATA), ("iconclass", ICONCLASS))
 
 def _skos(data: bytes, name: str, form: str, language: str | None) -> Iterator[Class]:
     try:
-        from rdflib import Graph
+        from rdflib import Graph, Literal
         from rdflib.namespace import RDF
         from rdflib.namespace import SKOS as TERMS
     except ImportError:
@@ -98,16 +99,20 @@ def _skos(data: bytes, name: str, form: str, language: str | None) -> Iterator[C
     except Exception as error:  # each format's parser has errors of its own
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"vocabulary {name}: can't be read as {form} ({line})") from None
+
+    def labels(concept: Any, *terms: Any) -> list[Any]:
+        found = [label for term in terms for label in graph.objects(concept, term) if isinstance(label, Literal)]
+        return sorted(found, key=lambda label: (label.language or "", str(label)))
+
     concepts = sorted(set(graph.subjects(RDF.type, TERMS.Concept)), key=str)
-    counted = Counter(label.language for each in concepts for label in graph.objects(each, TERMS.prefLabel))
+    counted = Counter(label.language for each in concepts for label in labels(each, TERMS.prefLabel))
     common = [tongue for tongue, _ in counted.most_common()]
     wanted = [language, *_LANGUAGES, *common] if language else [*_LANGUAGES, *common]
     for concept in concepts:
-        names = {label.language: str(label).strip() for label in graph.objects(concept, TERMS.prefLabel)}
+        names = {label.language: str(label).strip() for label in labels(concept, TERMS.prefLabel)}
         own = next((names[tongue] for tongue in wanted if names.get(tongue)), None)
         if own is None:
             continue
-        others = (*graph.objects(concept, TERMS.altLabel), *graph.objects(concept, TERMS.hiddenLabel))
-        labels = [*names.values(), *map(str, others)]
+        others = {str(label).strip() for label in labels(concept, TERMS.altLabel, TERMS.hiddenLabel)}
         same = sorted(str(match) for match in graph.objects(concept, TERMS.exactMatch))
-        yield Class(own, str(concept), tuple(sorted({text.strip() for text in labels} - {own, ""})), tuple(same))
+        yield Class(own, str(concept), tuple(sorted({*names.values(), *others} - {own, ""})), tuple(same))
