@@ -147,16 +147,16 @@ def placed(
                 if isinstance(address, str):  # an address of two works names neither
                     works[address] = object_id if works.get(address, object_id) == object_id else None
     names: dict[str, tuple[str, str]] = {}
-    for task in tasks:
-        for object_id in ids:
-            for own in (f"{task}/{object_id}", f"{task}/{object_id}/review"):
-                names[own] = names[uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn] = task, object_id
+    for asked in tasks:
+        for key in ids:
+            for own in (f"{asked}/{key}", f"{asked}/{key}/review"):
+                names[own] = names[uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn] = asked, key
     found, left_out = [], Counter[str]()
     for each in corrections.unplaced:
         name = each.name or ""
         # Of several labels of a work each has a name of its own.
         known = names.get(name) or names.get(name.rpartition("/")[0])
-        task: str | None = known[0] if known else each.task
+        task = known[0] if known else each.task
         object_id = known[1] if known else each.object_id or _work(each.target, works)
         label = each.said.label
         if task is None and label is not None:
@@ -169,7 +169,7 @@ def placed(
             said = Statement(label, each.said.predicted, each.said.reviewer, each.said.reviewed_at)
             found.append(Found(said, object_id, task))
     problems = [f"{number:,} {why}" for why, number in left_out.items()]
-    before = [Found(said, name, task) for task in corrections.labels for name, said in corrections.said(task).items()]
+    before = [Found(said, key, asked) for asked in corrections.labels for key, said in corrections.said(asked).items()]
     return _latest([*before, *found], [*corrections.problems, *problems], ())
 
 
