@@ -84,7 +84,8 @@ def write_paper(
     for name, texts in (("methods", paragraphs), ("data-statement", statement)):
         files[f"{name}.md"] = "\n\n".join([*map(cited_plain, texts), ""]).encode()
         files[f"{name}.tex"] = "\n\n".join([*map(cited_latex, texts), ""]).encode()
-    cited = [*paragraphs, *statement, *(item.caption for item in (*drawn, *tables))]
+    captions = [*(figure.caption for figure in drawn), *(table.caption for table in tables)]
+    cited = [*paragraphs, *statement, *captions]
     files["references.bib"] = bibtex(key for text in cited for key in keys_in(text)).encode()
     files["figures.tex"] = "\n".join(_figure(figure) for figure in drawn).encode()
     files["paper.tex"] = _document(told, title, authors, tables).encode()
