@@ -85,6 +85,13 @@ STATIONS = {
         "Compare trained classifiers on the same works, and write figures, tables and text for a paper.",
         "--model work/model,work/other --manifest work/manifest --out work/comparison",
     ),
+    "learning-curve": Station(
+        "artray.comparison.learning_curve",
+        "CurveOptions",
+        "trace_learning_curve",
+        "Train on ever more of the labelled works, and say what more of them would bring.",
+        "--task style --data work/features --out work/curve",
+    ),
     "export-model": Station(
         "artray.exports.station",
         "ExportOptions",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from artray.classifiers.metrics import one_hot, roc_auc, thinned
+from artray.comparison.curve import Curve
 from artray.comparison.differences import DECADE, Breakdown
 from artray.comparison.results import BY_GROUPS, BY_WORKS, Results
 from artray.comparison.words import unseen_text
@@ -273,3 +274,33 @@ def _decades(told: Results, rows: Sequence[Breakdown]) -> Drawing:
     return _drawing(
         "decades", f"Accuracy in decades of {_LEAST} works or more, with 95 % intervals [@clopper].", figure
     )
+
+
+def curve_drawing(told: Curve) -> Drawing:
+    """A learning curve with its forecast; matplotlib must be there."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        figure, axis = _figure(COLUMN, COLUMN * 0.75)
+        works = [point.works for point in told.points]
+        values = [point.accuracy for point in told.points]
+        if told.forecast is not None:
+            across, middle, low, high = told.forecast.T
+            axis.fill_between(across, low, high, color="0.88", linewidth=0)
+            axis.plot(across, middle, color="0.35", linestyle="--", linewidth=1)
+        ends = [
+            [point.accuracy - point.interval[0] for point in told.points],
+            [point.interval[1] - point.accuracy for point in told.points],
+        ]
+        axis.errorbar(works, values, yerr=ends, color=COLOURS[0], marker="o", markersize=3.5, elinewidth=0.8)
+        if told.needed is not None:
+            axis.axhline(told.needed.target, color="0.4", linewidth=0.8, linestyle=":")
+        axis.set(xlabel="labelled works", ylabel="accuracy", xlim=(0, None))
+        caption = (
+            "Learning curve: accuracy on the same test works by the number of labelled works learned from, with 95 % "
+            "intervals. Dashed, with its 95 % band: a falling power of the number of works above a constant error, "
+            "fitted to resampled points."
+        )
+        return _drawing("learning-curve", caption, figure)
