@@ -93,7 +93,7 @@ def trace_learning_curve(options: CurveOptions) -> Counts:
     told = learning_curve(runs, shares, target=options.target, resamples=options.resamples, seed=options.seed)
     task = works.subjects[0].bundle.task
     sentences = sentences_of(told)
-    _write(options, told, task, sentences, len(works), len(set(works.groups)))
+    _write(options, told, task, sentences, f"{len(works):,} test works ({len(set(works.groups)):,} groups)")
     rows = [[f"{each.works:,.0f}", each.runs, f"{each.accuracy:.3f}", _range(each.interval)] for each in told.points]
     console.table(f"{task}: by the number of works learned from", ["works", "runs", "accuracy", "95 %"], rows)
     for sentence in sentences:
@@ -159,7 +159,7 @@ def _range(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
-def _write(options: CurveOptions, told: Curve, task: str, sentences: list[str], works: int, groups: int) -> None:
+def _write(options: CurveOptions, told: Curve, task: str, sentences: list[str], judged: str) -> None:
     out = options.out
     columns = {
         "works": [point.works for point in told.points],
@@ -189,11 +189,11 @@ def _write(options: CurveOptions, told: Curve, task: str, sentences: list[str], 
         console.say(f"no figure: {NO_MATPLOTLIB.replace(' (--no-figures leaves them out)', '')}")
     for style in ("page.css", "evaluation.css"):
         (out / style).write_bytes(files("artray.report").joinpath(style).read_bytes())
-    (out / "learning-curve.html").write_bytes(_page(told, task, sentences, works, groups))
+    (out / "learning-curve.html").write_bytes(_page(told, task, sentences, judged))
     (out / RUN).write_json({"job": _JOB, "task": task})
 
 
-def _page(told: Curve, task: str, sentences: list[str], works: int, groups: int) -> bytes:
+def _page(told: Curve, task: str, sentences: list[str], judged: str) -> bytes:
     series = [Series("measured", [(point.works, point.accuracy) for point in told.points], 1, marked=True)]
     furthest = told.points[-1].works
     if told.forecast is not None:
@@ -206,7 +206,7 @@ def _page(told: Curve, task: str, sentences: list[str], works: int, groups: int)
         [f"{each.works:,.0f}", f"{each.accuracy:.3f}", _range(each.interval), f"{each.runs}"] for each in told.points
     ]
     hint = (
-        f"On the same {works:,} test works ({groups:,} groups). Intervals: groups of test works, and the draws of "
+        f"On the same {judged}. Intervals: groups of test works, and the draws of "
         "works that were learned from, drawn again. The forecast is a falling power of the number of works, above an "
         "error that stays."
     )
