@@ -43,6 +43,13 @@ STATIONS = {
         "List the pictures of a collection, join its catalogue, write the manifest.",
         "--images scans --catalog catalog.csv --label style=style --split-by artist --out work/manifest",
     ),
+    "sample-plan": Station(
+        "artray.comparison.sample_plan",
+        "PlanOptions",
+        "sample_plan",
+        "Say which works to label first: balanced over artists, decades or what else is known, and unlike each other.",
+        "--manifest work/manifest --features work/features --works 50 --out work/plan",
+    ),
     "agreement": Station(
         "artray.agreement.station",
         "AgreementOptions",

@@ -133,11 +133,12 @@ def sentences_of(told: Curve) -> list[str]:
             f"have been forecast for all {tried.works:,.0f} works, and {tried.accuracy:.1%} came true"
             + ("." if held else ": outside of what was forecast, so don't rely on what follows.")
         )
-    double = told.forecast[np.argmin(np.abs(told.forecast[:, 0] - 2 * last.works))]
-    sentences.append(
-        f"With twice as many works ({2 * last.works:,.0f}) {double[1]:.1%} would be right, with 95 % confidence "
-        f"{double[2]:.1%} to {double[3]:.1%}; with the {last.works:,.0f} there are, {last.accuracy:.1%}."
-    )
+    if told.gain is not None:
+        value, low, high = (100 * each for each in told.gain)
+        sentences.append(
+            f"Twice as many works ({2 * last.works:,.0f}) would add {value:.1f} points of accuracy (95 %: {low:.1f} to "
+            f"{high:.1f}) to the {last.accuracy:.1%} of the {last.works:,.0f} there are."
+        )
     if told.needed is not None:
         sentences.append(needed_sentence(told.needed))
     return sentences
@@ -178,6 +179,7 @@ def _write(options: CurveOptions, told: Curve, task: str, sentences: list[str], 
             "points": [asdict(point) for point in told.points],
             "forecast": None if told.forecast is None else told.forecast.round(4).tolist(),
             "needed": None if told.needed is None else asdict(told.needed),
+            "gain": told.gain,
             "tried": None if told.tried is None else asdict(told.tried),
             "told": sentences,
         }

@@ -47,6 +47,16 @@ def test_the_forecast_holds_the_truth():
     assert held >= 6
 
 
+def test_twice_as_many_works():
+    """3 / √500 − 3 / √1000."""
+    told = learning_curve(*runs(), resamples=100)
+    assert told.gain is not None
+    value, low, high = told.gain
+    assert low - 0.01 <= 3 / 500**0.5 - 3 / 1000**0.5 <= high + 0.01
+    assert low <= value <= high
+    assert "Twice as many works (1,000) would add" in sentences_of(told)[1]
+
+
 def test_what_a_target_needs():
     """1 - .1 - 3 / √n = .8 at n = 900."""
     told = learning_curve(*runs(), target=0.8, resamples=100)
