@@ -137,7 +137,7 @@ class EvaluationSections:
         error = self.evaluation["calibration"][level]["after"]["ece"]
         rows.append([say("ev.metric.calibration"), _number(error), "", "", ""][: len(rows[0])])
         explained.append(say("ev.why.calibration"))
-        header = ["", say("ev.this_model"), say("ev.interval"), say("ev.same_label")]
+        header = [say("ev.figure"), say("ev.this_model"), say("ev.interval"), say("ev.same_label")]
         hint = say("ev.intervals_how")
         if values["baseline"]:
             header.append(say("ev.regression"))
@@ -156,7 +156,12 @@ class EvaluationSections:
             if values := folds["figures"].get(name):
                 each = [f"{value:.3f}" for value in values["values"]]
                 rows.append([say(f"ev.metric.{name}"), f"{values['mean']:.3f}", f"± {values['spread']:.3f}", *each])
-        header = ["", say("ev.mean"), say("ev.spread"), *(say("ev.fold", number=str(n)) for n in range(folds["n"]))]
+        header = [
+            say("ev.figure"),
+            say("ev.mean"),
+            say("ev.spread"),
+            *(say("ev.fold", number=str(n)) for n in range(folds["n"])),
+        ]
         return section(
             "folds", escape(say("ev.folds", n=folds["n"])), escape(say("ev.folds_hint")), table(header, rows, 1, (2,))
         )

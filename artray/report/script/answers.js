@@ -24,10 +24,8 @@ function makeAnswers({ works, judging, answer }) {
     const learned = own.some((task) => works.isLearned(work, task));
     node.querySelector(".seen").hidden = !learned;
     node.querySelector(".seen").textContent = say("learned_from_this");
-    for (const task of own) {
-      if (own.length > 1) node.querySelector(".scores").append(modelRow(work, task));
-      if (task === first) node.querySelector(".scores").append(...rows(work, question, task, details.scores[task] ?? []));
-    }
+    if (own.length > 1) node.querySelector(".scores").append(...own.map((task) => modelRow(work, task)));
+    node.querySelector(".scores").append(...rows(work, question, first, details.scores[first] ?? []));
     const rest = tasks[first].classes.length - (details.scores[first] ?? []).length / 2;
     const hint = node.querySelector(".scores + .hint");
     hint.hidden = !details.scores[first]?.length || rest === 0;
