@@ -32,11 +32,12 @@ LABELS = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("error", pa.string()),
         pa.field("novelty", pa.float32()),  # how little it looks like any class, 0..1; null where nobody knows
+        pa.field("learned_from", pa.bool_()),  # whether the model was made with this work; null where nobody knows
     ]
 )
 """One row a picture and task; the task is the folder's name, `task=NAME/`."""
 
-ADDED = ("labels", "novelty")
+ADDED = ("labels", "novelty", "learned_from")
 """Columns that labels of earlier releases may lack."""
 
 METADATA_KEY = "artray"

@@ -144,7 +144,7 @@ def write_page(
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """
-    data = encode_data(works, evaluations, run or {}, models or Models(), overview, queues)
+    data = encode_data(works, evaluations, run or {}, models or Models(), overview, queues=queues)
     static = files("artray.report")
     folder = Location.parse(out)
     with explained(folder / "data"):
@@ -177,6 +177,7 @@ def encode_data(
     run: Mapping[str, str | int | float],
     models: Models,
     overview: Overview | None,
+    *,
     queues: Sequence[Queue] = (),
 ) -> Iterator[tuple[str, Iterator[str]]]:
     """The files of `data/`, each as its name and the pieces of its text, to be taken in this order.

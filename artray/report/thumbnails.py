@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import jpeg
-from artray.images.pictures import DecodeSize, read_pictures
-from artray.labeling.plan import MAY_PASS, unchanged
+from artray.images.pictures import MAY_PASS, DecodeSize, read_pictures
+from artray.labeling.plan import unchanged
 from artray.storage import Location, digest
 from artray.storage.passes import run_pass
 
