@@ -123,6 +123,7 @@ function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose
   function draw() {
     coming = 0;
     if (!width) return;
+    canvas.dataset.drawn = `${canvas.width} ${canvas.height}`;
     const style = getComputedStyle(canvas);
     const palette = colours.map((name) => style.getPropertyValue(name));
     const radius = Math.min(5, Math.max(1.5, Math.sqrt(view.zoom) * Math.min(4, 90 / Math.sqrt(place.length))));
