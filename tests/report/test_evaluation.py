@@ -200,3 +200,15 @@ def test_a_model_no_better_than_chance_is_said_to_be_so(tmp_path):
     evaluation["levels"]["artwork"]["intervals"]["balanced_accuracy"] = [0.5, 0.9]
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
     assert "chance (" not in evaluation_page(Location.parse(tmp_path), tmp_path / "page").read_text("utf-8")
+
+
+def test_its_works_and_cells_lead_to_the_curators_page_and_it_speaks_other_languages(bundle, tmp_path):
+    text = evaluation_page(Location.parse(bundle), tmp_path, {}, page="index.html", language="de").read_text("utf-8")
+    assert '<html lang="de">' in text
+    assert "Zurück zu den Werken" in text
+    (work,) = worst_errors(pq.read_table(bundle / "predictions.parquet"), "test", 1)
+    assert f'<a href="index.html#work={work["object_id"]}">' in text
+    level = json.loads((bundle / "evaluation.json").read_text())["levels"]["artwork"]
+    assert text.count('<a href="index.html#cell=') == np.count_nonzero(level["confusion"])
+    assert "style=" not in text
+    assert re.search(r'<section id="verdict">.*<p class="verdict-words">[^<_]+</p>', text)
