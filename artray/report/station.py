@@ -209,7 +209,7 @@ def _queues(options: ReportOptions, labels: pa.Table, models: Models, overview: 
                         ("duplicate_of", "duplicates"),
                     )
                 )
-                found.append(Queue(name, task, rows["object_id"].to_pylist(), said, scores, twins))
+                found.append(Queue(name, task, rows["object_id"].to_pylist(), said=said, scores=scores, twins=twins))
     return found
 
 
