@@ -283,8 +283,8 @@ def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location])
 def has_correction(ids: pa.ChunkedArray, corrections: Corrections, task: str) -> pa.ChunkedArray:
     """Which rows have a correction of a task, by their `object_id`: at least those to which `correct` gives one."""
     wanted = corrections.labels.get(task, {})
-    folded = pc.utf8_trim_whitespace(pc.utf8_normalize(ids, form="NFC"))
-    return pc.is_in(folded, value_set=pa.array([folded(object_id) for object_id in wanted], ids.type))
+    plain = pc.utf8_trim_whitespace(pc.utf8_normalize(ids, form="NFC"))
+    return pc.is_in(plain, value_set=pa.array([folded(object_id) for object_id in wanted], ids.type))
 
 
 def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> Corrected:

@@ -15,8 +15,18 @@ from artray.engine.arithmetic import Compile, Precision, computed_in, policy
 from artray.engine.compilation import Compiled, Jit, as_it_is
 from artray.engine.trainer import SIDE, Array, Indices, MovingAverage, Trainer, numbered, synchronize
 from artray.engine.views import Views
-from artray.models.gans.augment import NUMBERS, diff_augment
-from artray.models.gans.losses import LOSSES, around, between, convergence, next_balance, reconstruction, unit_slope
+from artray.models.gans.augment import CHANGES, NUMBERS, blurred, diff_augment, next_strength
+from artray.models.gans.losses import (
+    LOSSES,
+    around,
+    between,
+    convergence,
+    next_balance,
+    no_slope,
+    reconstruction,
+    unit_slope,
+)
+from artray.models.gans.projected import parts_of
 
 METRICS = (
     "discriminator_loss",
@@ -25,11 +35,43 @@ METRICS = (
     "discriminator_gradient",
     "generator_loss",
     "generator_gradient",
+    "real_sign",
+    "strength",
 )
 """What a step tells, in this order. Scores are means, of probabilities where the loss has them, and for an autoencoder
-of reconstruction errors; gradients are norms. The generator's are NaN in steps in which it does not learn."""
+of reconstruction errors; gradients are norms. The generator's are NaN in steps in which it does not learn. `real_sign`
+is the mean sign of real examples' scores before any sigmoid, `strength` how likely each change of them is
+(`Adaptive`)."""
 
-_SLOPE, _AUGMENT = range(2)
+_SLOPE, _AUGMENT, _CHOICE = range(3)
+_ADAPTED = 4  # steps between two looks at the signs, as in the paper
+
+
+class Adaptive(NamedTuple):
+    """How likely changes are, by how well the discriminator knows real examples (ADA; Karras et al. 2020).
+
+    Attributes:
+        target: What the mean sign of their scores is to be.
+        length: Examples in which the likelihood can go from 0 to 1.
+        most: The greatest likelihood. Below 1 there are always some unchanged examples, so that a generator that makes
+            changed ones is found out: what the discriminator is shown does not leak.
+    """
+
+    target: float = 0.6
+    length: int = 500_000
+    most: float = 0.8
+
+
+class Blur(NamedTuple):
+    """Real and generated pictures are blurred in the beginning.
+
+    Attributes:
+        sigma: By how much before the first step, in pixels (see `models.gans.augment.blurred`).
+        length: Examples after which nothing is left of it.
+    """
+
+    sigma: float
+    length: int
 
 
 class _Shares(NamedTuple):
@@ -53,13 +95,27 @@ class _Steps(NamedTuple):
 
     Attributes:
         rates: (batches, 2) the generator's and the discriminator's learning rate.
+        penalties: (batches,) the weight of the gradient penalty.
         first: The first step's number.
         size: Examples in a global batch.
     """
 
     rates: Any
+    penalties: Any
     first: Any
     size: Any
+
+
+class _Weights(NamedTuple):
+    """What counts how much in a step.
+
+    Attributes:
+        example: An example, so that all of the global batch together are 1.
+        penalty: The gradient penalty.
+    """
+
+    example: Any
+    penalty: Any
 
 
 class _Chance(NamedTuple):
@@ -68,10 +124,14 @@ class _Chance(NamedTuple):
     Attributes:
         augment: (share, NUMBERS) for each time that examples are changed before the discriminator sees them.
         slope: (share, …) for the places where the gradient penalty looks.
+        chosen: (share, changes) 1 for what is changed, where that is adapted.
+        sigma: By how much pictures are blurred, where they are.
     """
 
     augment: tuple[Any, ...]
     slope: tuple[Any, ...]
+    chosen: tuple[Any, ...] = ()
+    sigma: tuple[Any, ...] = ()
 
 
 class AdversarialTrainer(Trainer):
@@ -81,6 +141,10 @@ class AdversarialTrainer(Trainer):
     `generator_steps` updates of the generator, against the discriminator as it is then. Pictures are generated once for
     both. Real and generated examples go through the discriminator one after the other, so that its batch
     normalisations don't mix them.
+
+    Where a part of the discriminator is frozen (`models.gans.projected.parts_of`), it sees the real and the generated
+    examples once each, changed in one way for both updates; only the way back from its maps of generated ones to these
+    is gone, as no weight of it learns.
 
     Latents and other random numbers follow from the step and an example's place in the global batch, so the number of
     replicas changes nothing but floating point.
@@ -93,6 +157,8 @@ class AdversarialTrainer(Trainer):
         loss: One of `models.gans.losses.LOSSES`.
         constants: The loss's: `label_smoothing`, `clip`, `penalty`, `noise`, `balance`, `gain`.
         changes: Of examples before the discriminator sees them; see `models.gans.augment`.
+        adaptive: How likely these are; None: always.
+        blur: Of what the discriminator sees, in the beginning.
         discriminator_steps: Steps to one in which the generator learns too.
         generator_steps: Its updates in that step.
         ema: Momentum of the generator's moving average.
@@ -116,6 +182,8 @@ class AdversarialTrainer(Trainer):
         loss: str = "ns",
         constants: Mapping[str, float] | None = None,
         changes: Sequence[str] = (),
+        adaptive: Adaptive | None = None,
+        blur: Blur | None = None,
         discriminator_steps: int = 1,
         generator_steps: int = 1,
         ema: float | None = None,
@@ -132,10 +200,12 @@ class AdversarialTrainer(Trainer):
         self._constants = {"label_smoothing": 0.0, "clip": 0.01, "penalty": 10.0, "noise": 0.5, "balance": 0.5}
         self._constants |= {"gain": 0.001, **(constants or {})}
         self._latents, self._changes, self._seed, self._unit = latents, tuple(changes), seed, unit
+        self._adaptive, self._blur = adaptive if changes else None, blur
         self._every, self._updates_a_step = discriminator_steps, generator_steps
         with self.strategy.scope():
             with computed_in(policy(precision)):
                 self.generator, self.discriminator = generator(), discriminator()
+            self._frozen, self._judging = parts_of(self.discriminator)
             self._objective = objective() if objective else None
             if self.count > 1:
                 synchronize(self.generator)
@@ -144,6 +214,8 @@ class AdversarialTrainer(Trainer):
             self._average = MovingAverage(self.strategy, self.generator.weights, ema) if ema else None
             self._updates = tf.Variable(0, dtype=tf.int64, trainable=False)  # of the generator
             self._balance = tf.Variable(0.0, trainable=False)  # k_t
+            self._strength = tf.Variable(0.0, trainable=False)  # p
+            self._signs = tf.Variable(0.0, trainable=False)  # summed since p was last looked at
         self._generator_optimizer = self.optimizer(unbuilt[0], self.generator.trainable_variables)
         self._discriminator_optimizer = self.optimizer(unbuilt[1], self.discriminator.trainable_variables)
         self._labelled = isinstance(self.generator.input, list)
@@ -174,6 +246,8 @@ class AdversarialTrainer(Trainer):
         first: int,
         rates: Sequence[tuple[float, float]],
         draw: Callable[[Indices], Array] | None = None,
+        *,
+        penalties: Sequence[float] | None = None,
     ) -> Iterator[tuple[npt.NDArray[np.float32], float]]:
         """Train on global batches, a step each.
 
@@ -185,14 +259,16 @@ class AdversarialTrainer(Trainer):
             first: The number of the first step, from 0 at the beginning of the run.
             rates: The generator's and the discriminator's learning rate in each step.
             draw: How some examples are to be changed, as `augmentation.draw` says; called as `take` is.
+            penalties: The weight of the gradient penalty in each step; None: that of `constants`, always.
 
         Yields:
-            `METRICS` of the steps that are done since the last time, (steps, 6), and the seconds for which examples had
+            `METRICS` of the steps that are done since the last time, a row each, and the seconds for which examples had
             to be waited for. The next ones have been begun by then: variables hold what the metrics tell of only when
             all of them have come.
         """
         if not len(batches):
             return
+        weights = [self._constants["penalty"]] * len(batches) if penalties is None else penalties
 
         def fetch(call: slice) -> tuple[_Shares, _Steps]:
             some, size = batches[call], len(batches[call.start])
@@ -206,8 +282,8 @@ class AdversarialTrainer(Trainer):
             ]
             values = (x, changes, np.asarray(y, np.float32), np.concatenate(latents))
             shares = [_Shares(*share) for share in zip(*(self.shares(array, size) for array in values), strict=True)]
-            steps = _Steps(np.asarray(rates[call], np.float32), np.int64(first + call.start), np.int64(size))
-            return self.put(shares), self.put_here(steps)
+            now, penalty = (np.asarray(values[call], np.float32) for values in (rates, weights))
+            return self.put(shares), self.put_here(_Steps(now, penalty, np.int64(first + call.start), np.int64(size)))
 
         def metrics() -> Iterator[tuple[Any, float]]:
             size = int(np.prod([side or SIDE for side in self.generator.output_shape[1:]]))
@@ -226,27 +302,41 @@ class AdversarialTrainer(Trainer):
             current = steps.first + tf.cast(step, tf.int64)
             batch = self.strategy.run(_batch, args=(shares, step))
             chance = self.strategy.run(self._chance, args=(batch, current, steps.size))
-            metrics = metrics.write(step, one(batch, chance, _Steps(steps.rates[step], current, steps.size)))
+            now = _Steps(steps.rates[step], steps.penalties[step], current, steps.size)
+            metrics = metrics.write(step, one(batch, chance, now))
         return metrics.stack()
 
     def _step(self, batch: _Shares, chance: _Chance, step: _Steps) -> Any:
         self._generator_optimizer.learning_rate.assign(step.rates[0])
         self._discriminator_optimizer.learning_rate.assign(step.rates[1])
-        scale = 1 / tf.cast(step.size, tf.float32)
+        weights = _Weights(1 / tf.cast(step.size, tf.float32), step.penalties)
         if self._every == 1:
-            metrics = self._both(batch, chance, scale)
+            metrics = self._both(batch, chance, weights)
         else:
             metrics = tf.cond(
                 (step.first + 1) % self._every == 0,
-                lambda: self._both(batch, chance, scale),
-                lambda: self._one(batch, chance, scale),
+                lambda: self._both(batch, chance, weights),
+                lambda: self._one(batch, chance, weights),
             )
         if self._loss.discriminator is None:
             constants = self._constants
             self._balance.assign(
                 next_balance(self._balance, metrics[1], metrics[2], constants["balance"], constants["gain"])
             )
-        return metrics
+        return self._adapted(metrics, step) if self._adaptive else metrics
+
+    def _adapted(self, metrics: Any, step: _Steps) -> Any:
+        """Follow the signs; the metrics with the strength that the step had."""
+        how = self._adaptive
+        assert how is not None
+        strength = tf.convert_to_tensor(self._strength)
+        self._signs.assign_add(metrics[6])
+        due = (step.first + 1) % _ADAPTED == 0
+        change = tf.cast(step.size, tf.float32) * (_ADAPTED / how.length)
+        moved = next_strength(strength, self._signs / _ADAPTED, how.target, change, how.most)
+        self._strength.assign(tf.where(due, moved, strength))
+        self._signs.assign(tf.where(due, 0.0, tf.convert_to_tensor(self._signs)))
+        return tf.concat([metrics[:7], strength[None]], 0)
 
     def _both(self, *share: Any) -> Any:
         metrics = self.strategy.run(self._play, args=share)
@@ -263,71 +353,103 @@ class AdversarialTrainer(Trainer):
         """Real examples as they are shown, their labels, and latents."""
         return tf.cast(self.view(batch.x, batch.changes), tf.float32), batch.y, batch.latents
 
-    def _discriminate(self, batch: _Shares, chance: _Chance, scale: Any) -> Any:
+    def _discriminate(self, batch: _Shares, chance: _Chance, weights: _Weights) -> Any:
         real, labels, latents = self._seen(batch)
         fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
+        seen, made = (self._shown(examples, chance, part) for part, examples in enumerate((real, fake)))
         nothing = tf.fill([2], np.float32(np.nan))
-        return tf.concat([self._train_discriminator(real, fake, labels, chance, scale), nothing], 0)
+        metrics = self._train_discriminator(seen, made, labels, chance, weights)
+        return tf.concat([metrics[:4], nothing, metrics[4:]], 0)
 
-    def _play(self, batch: _Shares, chance: _Chance, scale: Any) -> Any:
+    def _play(self, batch: _Shares, chance: _Chance, weights: _Weights) -> Any:
         real, labels, latents = self._seen(batch)
         with tf.GradientTape() as tape:
             fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
-        metrics = self._train_discriminator(real, fake, labels, chance, scale)
-        learned = self._train_generator(tape, fake, real, labels, chance=chance, scale=scale, update=0)
-        for update in range(1, self._updates_a_step):
-            with tf.GradientTape() as tape:
-                fake = self.generator(self._labeled(latents[:, update], labels), training=True)
-            learned = self._train_generator(tape, fake, real, labels, chance=chance, scale=scale, update=update)
-        return tf.concat([metrics, learned], 0)
+        with tf.GradientTape(watch_accessed_variables=False) as down:
+            down.watch(fake)
+            seen = self._shown(fake, chance, 1)
+        shown_real = self._shown(real, chance, 0)
+        metrics = self._train_discriminator(shown_real, seen, labels, chance, weights)
+        for update in range(self._updates_a_step):
+            if update:
+                with tf.GradientTape() as tape:
+                    fake = self.generator(self._labeled(latents[:, update], labels), training=True)
+            if update or self._frozen is None:  # what is frozen has looked already
+                with tf.GradientTape(watch_accessed_variables=False) as down:
+                    down.watch(fake)
+                    seen = self._shown(fake, chance, 2 + update)
+            learned = self._train_generator((tape, down), (fake, seen), (real, shown_real), labels, weights)
+        return tf.concat([metrics[:4], learned, metrics[4:]], 0)
 
-    def _train_discriminator(self, real: Any, fake: Any, labels: Any, chance: _Chance, scale: Any) -> Any:
-        loss, constants = self._loss, self._constants
-        variables = self.discriminator.trainable_variables
+    def _train_discriminator(self, real: Any, fake: Any, labels: Any, chance: _Chance, weights: _Weights) -> Any:
+        loss, constants, scale = self._loss, self._constants, weights.example
+        variables = self._judging.trainable_variables
         with tf.GradientTape() as tape:
-            seen_real, seen_fake = self._changed(real, chance, 0), self._changed(fake, chance, 1)
-            real_score, fake_score = self._judge(seen_real, labels), self._judge(seen_fake, labels)
+            at_real, at_fake = loss.slope in ("real", "both"), loss.slope == "both"
+            (real_score, real_slope), (fake_score, fake_slope) = (
+                self._scored(seen, labels, slope) for seen, slope in ((real, at_real), (fake, at_fake))
+            )
             if loss.discriminator is None:
-                real_score = reconstruction(seen_real, real_score, self._unit)
-                fake_score = reconstruction(seen_fake, fake_score, self._unit)
+                real_score = reconstruction(real, real_score, self._unit)
+                fake_score = reconstruction(fake, fake_score, self._unit)
                 losses = real_score - self._balance * fake_score
             elif loss.smoothing:
                 losses = loss.discriminator(real_score, fake_score, constants["label_smoothing"])
             else:
                 losses = loss.discriminator(real_score, fake_score)
-            if loss.slope is not None:
-                points = self._points(seen_real, seen_fake, chance)
-                losses += constants["penalty"] * unit_slope(self._slopes(points, labels), self._unit)
+            for slope in (real_slope, fake_slope):
+                if slope is not None:
+                    losses += weights.penalty * no_slope(slope, self._unit)
+            if loss.slope in ("between", "around"):
+                _, slope = self._scored(self._points(real, fake, chance), labels, True)
+                losses += weights.penalty * unit_slope(slope, self._unit)
             # A penalty on the weights is the same in every replica.
-            whole = tf.reduce_sum(losses) * scale + sum(self.discriminator.losses) / self.count
+            whole = tf.reduce_sum(losses) * scale + sum(self._judging.losses) / self.count
         gradients = tape.gradient(whole, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        means = [tf.reduce_sum(loss.shown(score)) * scale for score in (real_score, fake_score)]
-        total, *rest = self.total([tf.reduce_sum(losses) * scale, *means, *gradients])
-        self._discriminator_optimizer.apply(rest[2:], variables)
+        means = [loss.shown(real_score), loss.shown(fake_score), tf.sign(real_score)]
+        means = [tf.reduce_sum(_by_example(values)) * scale for values in means]
+        total, real_mean, fake_mean, sign, *gradients = self.total([tf.reduce_sum(losses) * scale, *means, *gradients])
+        self._discriminator_optimizer.apply(gradients, variables)
         if loss.clipped:
             tf.distribute.get_replica_context().merge_call(self._clip)
-        return tf.stack([total, *rest[:2], tf.linalg.global_norm(rest[2:])])
+        strength = 1.0 if self._changes else 0.0
+        return tf.stack([total, real_mean, fake_mean, tf.linalg.global_norm(gradients), sign, strength])
 
     def _train_generator(
-        self, tape: tf.GradientTape, fake: Any, real: Any, labels: Any, *, chance: _Chance, scale: Any, update: int
+        self,
+        tapes: tuple[tf.GradientTape, tf.GradientTape],
+        fake: tuple[Any, Any],
+        real: tuple[Any, Any],
+        labels: Any,
+        weights: _Weights,
     ) -> Any:
+        """Update the generator.
+
+        Args:
+            tapes: How the generated examples came about, and how that came about which the discriminator is shown.
+            fake: Generated examples, and what it is shown of them.
+            real: Likewise of real ones.
+            labels: Of both.
+            weights: Of the step.
+        """
+        made, last = tapes
         variables = self.generator.trainable_variables
         # The gradient in two parts: first down to the examples, past the discriminator's weights, which it leaves out.
-        with tf.GradientTape(watch_accessed_variables=False) as last:
-            last.watch(fake)
-            seen = self._changed(fake, chance, 2 + update)
-            score = self._judge(seen, labels)
+        with last:
+            score = self._judge(fake[1], labels)
             if self._loss.generator is None:
-                losses = reconstruction(seen, score, self._unit)
+                losses = reconstruction(fake[1], score, self._unit)
+            elif self._loss.relativistic:
+                losses = self._loss.generator(self._judge(real[1], labels), score)
             else:
                 losses = self._loss.generator(score)
             if self._objective is not None:
-                losses = self._objective(losses, fake, real)
-            whole = tf.reduce_sum(losses) * scale
-        gradients = tape.gradient(
-            fake,
+                losses = self._objective(losses, fake[0], real[0])
+            whole = tf.reduce_sum(losses) * weights.example
+        gradients = made.gradient(
+            fake[0],
             variables,
-            output_gradients=last.gradient(whole, fake),
+            output_gradients=last.gradient(whole, fake[0]),
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         total, *gradients = self.total([whole, *gradients])
@@ -337,23 +459,34 @@ class AdversarialTrainer(Trainer):
     def _labeled(self, values: Any, labels: Any) -> Any:
         return [values, labels] if self._labelled else values
 
-    def _judge(self, examples: Any, labels: Any) -> Any:
-        return tf.cast(self.discriminator(self._labeled(examples, labels), training=True), tf.float32)
+    def _shown(self, examples: Any, chance: _Chance, part: int) -> Any:
+        """What the part of the discriminator that learns is shown of examples: these changed, or maps of them."""
+        for sigma in chance.sigma:
+            examples = blurred(examples, sigma)
+        if self._changes:
+            chosen = chance.chosen[part] if chance.chosen else None
+            examples = diff_augment(examples, chance.augment[part], self._changes, chosen)
+        return examples if self._frozen is None else self._frozen(examples, training=False)
 
-    def _changed(self, examples: Any, chance: _Chance, part: int) -> Any:
-        return diff_augment(examples, chance.augment[part], self._changes) if self._changes else examples
+    def _judge(self, seen: Any, labels: Any) -> Any:
+        if self._labelled:
+            seen = [*seen, labels] if isinstance(seen, list) else [seen, labels]
+        return tf.cast(self._judging(seen, training=True), tf.float32)
+
+    def _scored(self, seen: Any, labels: Any, sloped: bool) -> tuple[Any, Any]:
+        """Scores of what is shown, and, if it is wanted, their slope there."""
+        if not sloped:
+            return self._judge(seen, labels), None
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(seen)
+            scores = self._judge(seen, labels)
+        return scores, tape.gradient(scores, seen)
 
     def _points(self, real: Any, fake: Any, chance: _Chance) -> Any:
         """Where the gradient penalty looks."""
         if self._loss.slope == "between":
             return between(real, fake, chance.slope[0])
         return around(real, chance.slope[0], self._constants["noise"])
-
-    def _slopes(self, points: Any, labels: Any) -> Any:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(points)
-            scores = self._judge(points, labels)
-        return tape.gradient(scores, points)
 
     def _chance(self, batch: _Shares, step: Any, size: Any) -> _Chance:
         """This replica's random numbers: those of its rows of the global batch."""
@@ -362,8 +495,8 @@ class AdversarialTrainer(Trainer):
             here = slice(replica * size // self.count, (replica + 1) * size // self.count)
 
         def random(draw: Callable[..., Any], shape: Sequence[int], purpose: int, part: int) -> Any:
-            number = step * (2 * (2 + self._updates_a_step)) + purpose + 2 * part
-            seed = tf.stack([tf.cast(self._seed, tf.int64), number])
+            number = step * (2 * (2 + self._updates_a_step)) + purpose % 2 + 2 * part
+            seed = tf.stack([tf.cast(self._seed + (purpose // 2 << 32), tf.int64), number])
             found = draw(tf.concat([[size], tf.cast(shape, tf.int64)], 0), seed)
             if self.count > 1:
                 found = found[here]
@@ -374,9 +507,16 @@ class AdversarialTrainer(Trainer):
         slope = []
         if self._loss.slope == "between":
             slope = [random(tf.random.stateless_uniform, (), _SLOPE, 0)]
-        elif self._loss.slope is not None:
+        elif self._loss.slope == "around":
             slope = [random(tf.random.stateless_normal, batch.x.shape[1:], _SLOPE, 0)]
-        return _Chance(tuple(augment), tuple(slope))
+        chosen, sigma = [], []
+        if self._adaptive is not None:
+            drawn = [random(tf.random.stateless_uniform, (len(CHANGES),), _CHOICE, part) for part in parts]
+            chosen = [tf.cast(values < self._strength, tf.float32) for values in drawn]
+        if self._blur is not None:
+            gone = tf.cast(step * size, tf.float32) / self._blur.length
+            sigma = [self._blur.sigma * tf.maximum(1 - gone, 0)]
+        return _Chance(tuple(augment), tuple(slope), tuple(chosen), tuple(sigma))
 
     def _clip(self, strategy: tf.distribute.Strategy) -> None:
         most = self._constants["clip"]
@@ -393,9 +533,14 @@ class AdversarialTrainer(Trainer):
             "generator_optimizer": self._generator_optimizer.variables,
             "discriminator_optimizer": self._discriminator_optimizer.variables,
             "average": self._average.values if self._average is not None else [],
-            "step": [self._updates, self._balance],
+            "step": [self._updates, self._balance, self._strength, self._signs],
         }
         return numbered(groups)
+
+
+def _by_example(values: Any) -> Any:
+    """The mean of each example's numbers."""
+    return tf.reduce_mean(tf.reshape(values, [tf.shape(values)[0], -1]), 1)
 
 
 def _batch(shares: _Shares, step: Any) -> _Shares:

@@ -24,6 +24,7 @@ from artray.bundles.generator import read_scores
 from artray.engine.grids import RESULTS, grid_values, readable, write_results
 from artray.errors import ArtrayError
 from artray.gans.config import read_config
+from artray.gans.judges import JUDGED_BY, judge_of
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sampling import EMBEDDED
 from artray.gans.scores import CANDIDATES, HEADER, METRICS, cells, heading, score
@@ -50,6 +51,7 @@ class ComparisonOptions(Options):
     )
     set: dict[str, str] = Field({}, description="change a key of all configs", examples=["KEY=VALUE"])
     samples: int = Field(1000, ge=8, description="pictures that each is scored by; at most half of the works")
+    judge: str | None = JUDGED_BY
     workers: int = Field(1, ge=1, description="processes that share each batch")
     gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
 
@@ -77,6 +79,7 @@ def compare_gans(options: ComparisonOptions) -> Counts:
     refuse_other_job(out, "comparison")
     out.ensure_writable()
     runs = _runs(options, out)
+    judge = judge_of(options.judge, [read_config(run.config, run.changes).model.name for run in runs])
     titles = [", ".join(f"{key}={value}" for key, value in run.values.items()) for run in runs]
     failed = train_gans(
         [
@@ -98,7 +101,7 @@ def compare_gans(options: ComparisonOptions) -> Counts:
     rows = []
     for number, (title, run) in enumerate(zip(titles, runs, strict=True), 1):
         console.heading(f"{number} of {len(runs)}  {title}")
-        rows.append(_row(options, run, failed.get(run.out), out / _WORKS / str(run.size)))
+        rows.append(_row(options, run, failed.get(run.out), (out / _WORKS / str(run.size), judge)))
     trained = [row for row in rows if not row["error"]]
     if not trained:
         raise ArtrayError(f"not one of {len(rows)} could be trained: {rows[0]['error']}")
@@ -141,13 +144,13 @@ def _runs(options: ComparisonOptions, out: Location) -> list[_Run]:
     return runs
 
 
-def _row(options: ComparisonOptions, run: _Run, error: str | None, works: Location) -> dict[str, Any]:
+def _row(options: ComparisonOptions, run: _Run, error: str | None, works: tuple[Location, str]) -> dict[str, Any]:
     row: dict[str, Any] = dict(run.values)
     if error is not None:  # of some losses that is an answer too
         console.say(f"failed: {error}")
         names = (*METRICS[:2], "kid_error", *METRICS[2:], "epochs", "seconds")
         return {**row, **dict.fromkeys(names), "run": str(run.out), "error": error}
-    scores = score(run.out, options.data, options.samples, works=works)
+    scores = score(run.out, options.data, options.samples, works=works[0], judge=works[1])
     latent_strips(run.out)
     history = read_history(run.out)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +16,7 @@ from artray.engine.optimizers import OptimizerConfig
 from artray.engine.schedules import Schedule
 from artray.job import Options, read_config_file
 
-LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge"]
+LossName: TypeAlias = Literal["mm", "ns", "wgan", "wgan_gp", "lsgan", "dragan", "began", "hinge", "r1", "rpgan"]
 """The losses in `artray.models.gans.losses`."""
 
 Change: TypeAlias = Literal["color", "translation", "cutout"]
@@ -26,7 +27,7 @@ class GanModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: Literal["basic", "deconv", "dcgan", "resnet"]
+    name: Literal["basic", "deconv", "dcgan", "resnet", "projected"]
 
     def settings(self) -> dict[str, Any]:
         """The builders' keyword arguments."""
@@ -38,9 +39,10 @@ class LossConfig(BaseModel):
 
     Attributes:
         name: Which.
-        label_smoothing: mm, ns, dragan: real pictures are to be recognised as real by 1 - s only.
+        label_smoothing: mm, ns, dragan, r1: real pictures are to be recognised as real by 1 - s only.
         clip: wgan: the discriminator's weights stay between -c and c.
-        penalty: wgan_gp, dragan: the gradient penalty's weight, λ.
+        penalty: wgan_gp, dragan, r1, rpgan: the gradient penalty's weight, λ or γ.
+        penalty_end: r1, rpgan: γ at the end of the run, to which it goes along a cosine; None: it stays.
         noise: dragan: how far from the pictures the gradient is looked at, in their standard deviations.
         balance: began: γ, the error of generated over that of real pictures; the higher, the more diverse.
         gain: began: λ_k, how fast k_t moves.
@@ -52,6 +54,7 @@ class LossConfig(BaseModel):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     clip: float = Field(0.01, gt=0)
     penalty: float = Field(10.0, ge=0)
+    penalty_end: float | None = Field(None, ge=0)
     noise: float = Field(0.5, gt=0)
     balance: float = Field(0.5, gt=0)
     gain: float = Field(0.001, gt=0)
@@ -63,11 +66,48 @@ class LossConfig(BaseModel):
                 raise ValueError(f"{key} is for {', '.join(losses)}, not for {self.name}")
         return self
 
+    def penalty_at(self, part: float) -> float:
+        """The gradient penalty's weight when a part of the run is done, 0..1."""
+        if self.penalty_end is None:
+            return self.penalty
+        return self.penalty_end + (self.penalty - self.penalty_end) * (1 + math.cos(math.pi * part)) / 2
+
+
+class AdaptiveConfig(BaseModel):
+    """How likely `diff_augment`'s changes are, by how well the discriminator knows real pictures (ADA).
+
+    Attributes:
+        target: The mean sign of the scores of real pictures, above which changes become likelier, below which rarer.
+        length: Pictures in which the likelihood of each change can go from 0 to 1.
+        most: Its greatest value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: float = Field(0.6, gt=-1, lt=1)
+    length: int = Field(500_000, ge=1)
+    most: float = Field(0.8, gt=0, lt=1)
+
+
+class BlurConfig(BaseModel):
+    """What the discriminator sees is blurred in the beginning, real and generated pictures alike.
+
+    Attributes:
+        sigma: By how much at first, in pixels.
+        length: Pictures after which nothing is left of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sigma: float = Field(2.0, gt=0)
+    length: int = Field(20_000, ge=1)
+
 
 _OF: dict[str, tuple[LossName, ...]] = {
-    "label_smoothing": ("mm", "ns", "dragan"),
+    "label_smoothing": ("mm", "ns", "dragan", "r1"),
     "clip": ("wgan",),
-    "penalty": ("wgan_gp", "dragan"),
+    "penalty": ("wgan_gp", "dragan", "r1", "rpgan"),
+    "penalty_end": ("r1", "rpgan"),
     "noise": ("dragan",),
     "balance": ("began",),
     "gain": ("began",),
@@ -125,6 +165,14 @@ class GanConfig(Options):
         description="changes of real and generated pictures that only the discriminator sees, for small collections: "
         "color, translation, cutout. The generator does not learn them",
     )
+    adaptive: AdaptiveConfig | None = Field(
+        None,
+        description="make diff_augment's changes by chance, the more often the better the discriminator knows the real "
+        "pictures (ADA): target, length, most; {} takes the defaults",
+    )
+    blur: BlurConfig | None = Field(
+        None, description="blur what the discriminator sees in the beginning, until it has fallen to 0: sigma, length"
+    )
     generator: GanOptimizer = Field(default_factory=GanOptimizer, description="optimizer of the generator")
     discriminator: GanOptimizer = Field(default_factory=GanOptimizer, description="optimizer of the discriminator")
     discriminator_steps: int = Field(1, ge=1, description="batches, each an update of the discriminator, before …")
@@ -163,6 +211,14 @@ class GanConfig(Options):
     def _fits_together(self) -> GanConfig:
         if self.precision == "float16":
             raise ValueError("precision: float16 is for classifiers; a GAN's half precision is bfloat16")
+        if self.model.name == "projected" and self.loss.name not in ("ns", "mm", "lsgan", "hinge"):
+            raise ValueError(
+                "loss: of the projected discriminator it must be hinge, ns, mm or lsgan, which need no penalty"
+            )
+        if self.adaptive is not None and not self.diff_augment:
+            raise ValueError("adaptive: says how likely diff_augment's changes are, and there are none")
+        if self.adaptive is not None and "cutout" in self.diff_augment:
+            raise ValueError("adaptive: goes with color and translation; what a cutout hides can't be inferred")
         if self.classes is not None and self.target is None:
             raise ValueError("classes: needs a target column")
         if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):

@@ -20,10 +20,12 @@ from artray.bundles.generator import GeneratorBundle
 from artray.catalogs.targets import encode_targets
 from artray.errors import InputError
 from artray.features.embedding import Embedding
+from artray.gans.judges import side_of
 from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures, spread
+from artray.models import DEFAULT_BACKBONE
 from artray.models.batches import batch_of
 from artray.patches.squares import resized
 from artray.storage import Location
@@ -89,7 +91,9 @@ def class_counts(works: pa.Table, bundle: GeneratorBundle) -> list[float]:
     return [float(counts.get(name, 0)) for name in bundle.classes]
 
 
-def embed_works(data: Location, works: pa.Table, at: Location, *, size: int, noise: int) -> dict[str, pads.Dataset]:
+def embed_works(
+    data: Location, works: pa.Table, at: Location, *, size: int, noise: int, judge: str = DEFAULT_BACKBONE
+) -> dict[str, pads.Dataset]:
     """Embeddings of works at a generator's size, of their mean picture, and of noise; resumable.
 
     Args:
@@ -98,15 +102,17 @@ def embed_works(data: Location, works: pa.Table, at: Location, *, size: int, noi
         at: Folder or s3:// prefix for the embeddings, which stay there.
         size: Of the generator's pictures.
         noise: How many pictures of even noise.
+        judge: The backbone.
 
     Returns:
-        By kind (`work`, `mean`, `noise`) the readable rows in the order of `works`, with `object_id`, `image_uri` and
-        `embedding`: they are read batch by batch.
+        By kind (`work`, `mean`, `noise`) the readable rows in the order of `works`, with `object_id`, `image_uri`,
+        `embedding` and, where `works` has it, `class`: they are read batch by batch.
     """
     mean = at / "_mean.png"
     if not mean.exists():
         mean.write_bytes(in_task(_mean_picture, works.slice(0, _AVERAGED), str(data), size))
-    chosen = works.select([name for name in ("object_id", "image_uri", "file", "row") if name in works.column_names])
+    kept = ("object_id", "image_uri", "file", "row", "class")
+    chosen = works.select([name for name in kept if name in works.column_names])
     parts = [
         chosen.append_column("kind", pa.array(["work"] * len(works), pa.string())),
         pa.table({"object_id": ["mean"], "image_uri": [str(mean)], "kind": ["mean"]}),
@@ -114,14 +120,20 @@ def embed_works(data: Location, works: pa.Table, at: Location, *, size: int, noi
     ]
     plan = at / "_rows" / "rows.parquet"
     keep_table(plan, pa.concat_tables(parts, promote_options="default"))
-    arguments = {"data": str(data), "size": size, "decode_version": DECODE_VERSION}
+    arguments = {"data": str(data), "size": size, "decode_version": DECODE_VERSION, "judge": judge}
     run_pass("works", plan, at, _WorkEmbedder, arguments, overwrite=True, gpus=True)
     readable = at.dataset().filter(pc.field("status") == "ok")
     return {kind: readable.filter(pc.field("kind") == kind) for kind in ("work", "mean", "noise")}
 
 
 def embed_samples(
-    model: Location, bundle: GeneratorBundle, at: Location, count: int, shares: Sequence[float]
+    model: Location,
+    bundle: GeneratorBundle,
+    at: Location,
+    count: int,
+    shares: Sequence[float],
+    *,
+    judge: str = DEFAULT_BACKBONE,
 ) -> pa.Table:
     """Embeddings of a generator's first samples; resumable.
 
@@ -131,6 +143,7 @@ def embed_samples(
         at: Folder or s3:// prefix for them.
         count: How many.
         shares: How many of each class or description, in proportion; none of a generator without.
+        judge: The backbone.
 
     Returns:
         `number`, `class` and `embedding`, by number.
@@ -146,7 +159,7 @@ def embed_samples(
     )
     plan = at / "_rows" / "rows.parquet"
     keep_table(plan, rows)
-    arguments = {"model": str(model), "sha": bundle.generator_sha, "seed": SEED}
+    arguments = {"model": str(model), "sha": bundle.generator_sha, "seed": SEED, "judge": judge}
     run_pass("samples", plan, at, _SampleEmbedder, arguments, overwrite=True, gpus=True)
     return at.dataset().to_table(columns=["number", "class", "embedding"]).sort_by("number")
 
@@ -164,10 +177,10 @@ def _mean_picture(works: pa.Table, data: str, size: int) -> bytes:
 class _WorkEmbedder(StagedWorker):
     """Embeds real works, and noise where a row is of that kind."""
 
-    def __init__(self, data: str, size: int, decode_version: int):
+    def __init__(self, data: str, size: int, decode_version: int, judge: str):
         self._data, self._size = Location(data), size
         self.batch = batch_of(gpu_memory())
-        self._embed = _Embedder(self.batch)
+        self._embed = _Embedder(self.batch, judge)
 
     def prepare(self, rows: pa.Table) -> Iterator[tuple[pa.Table, list[int], Picture]]:
         """Rows with their status, which of them are readable, and the pictures of those at the embedding's size."""
@@ -223,10 +236,10 @@ def _patches(rows: pa.Table, data: Location) -> Iterator[Image.Image]:
 class _SampleEmbedder:
     """Embeds pictures that a generator makes."""
 
-    def __init__(self, model: str, sha: str, seed: int):
+    def __init__(self, model: str, sha: str, seed: int, judge: str):
         batch = batch_of(gpu_memory())
         self._generator = GeneratorModel(Location(model), batch)
-        self._embed = _Embedder(batch)
+        self._embed = _Embedder(batch, judge)
         self._seed = seed
 
     def __call__(self, rows: pa.Table) -> pa.Table:
@@ -237,10 +250,10 @@ class _SampleEmbedder:
 
 
 class _Embedder:
-    """The embedding feature on pictures of any size."""
+    """A judge's embedding of pictures of any size."""
 
-    def __init__(self, batch: int) -> None:
-        self._feature = Embedding(batch_size=batch)
+    def __init__(self, batch: int, judge: str) -> None:
+        self._feature = Embedding(judge, side_of(judge), batch_size=batch)
 
     def enlarged(self, pictures: Sequence[Picture] | Picture) -> Picture:
         """Pictures at the feature's size, (n, side, side, 3), as Parmar et al. advise.

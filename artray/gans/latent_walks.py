@@ -3,6 +3,7 @@
 interpolation.png   a row each: from one latent to another in even steps
 arithmetic.png      a row each: z₁, z₂, z₃, and z₁ − z₂ + z₃
 classes.png         a row each: one latent as each of the classes, in the bundle's order
+truncation.png      a row each: one latent, its far numbers drawn again nearer and nearer to 0 (`TRUNCATIONS`)
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from artray.images.pictures import Picture
 from artray.storage import Location
 
 FOLDER = "latent"
-STRIPS = ("interpolation.png", "arithmetic.png", "classes.png")
+STRIPS = ("interpolation.png", "arithmetic.png", "classes.png", "truncation.png")
+TRUNCATIONS = {"normal": (None, 1.5, 1.0, 0.7, 0.4, 0.2), "uniform": (None, 0.8, 0.6, 0.4, 0.2, 0.1)}
+"""The farthest from 0 that numbers may be, by the latents' distribution; None: as far as they are."""
 _ROWS = 6
 _STEPS = 9
 _GAP = 2  # white pixels between pictures
@@ -109,9 +112,14 @@ def _draw_strips(uri: Location, seed: int) -> dict[str, bytes]:
 
     ways = [interpolate(row[0], row[1], _STEPS, bundle.distribution) for row in latents]
     results = combine(latents[:, 0], latents[:, 1], latents[:, 2], bundle.distribution)
+    nearer = [
+        numbered_latents(bundle, range(0, 3 * _ROWS, 3), seed, truncation)
+        for truncation in TRUNCATIONS[bundle.distribution]
+    ]
     strips = {
         "interpolation.png": grid(rows(np.stack(ways))),
         "arithmetic.png": grid(rows(np.concatenate([latents, results[:, None]], axis=1))),
+        "truncation.png": grid(rows(np.stack(nearer, axis=1))),
     }
     if bundle.classes:
         pictures = generator_model(np.repeat(latents[:, 0], count, axis=0), list(range(count)) * _ROWS)

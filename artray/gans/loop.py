@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ from artray.gans.sample_sheets import Diversity, Picture, to_pictures, warning, 
 from artray.storage import Location, digest
 
 Indices = npt.NDArray[np.int64]
+Build: TypeAlias = Callable[[], Any]
+"""Gives a Keras model."""
 
 _TRAINING_LATENTS, _SAMPLE_LATENTS = range(2)
 
@@ -94,6 +97,64 @@ class _Position:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
+def networks_of(config: GanConfig, classes: int = 0, *, described: bool = False) -> tuple[Build, Build]:
+    """What builds a config's generator and its discriminator.
+
+    Args:
+        config: The config.
+        classes: Columns of the labels; 0 without.
+        described: These are descriptions, and not one-hot.
+    """
+    from artray.models.gans import discriminator, generator
+
+    model, settings = config.model, config.model.settings()
+    return (
+        partial(
+            generator,
+            model.name,
+            config.size,
+            config.latent_size,
+            classes=classes,
+            settings=settings,
+            described=described,
+        ),
+        partial(discriminator, model.name, config.size, classes=classes, settings=settings, loss=config.loss.name),
+    )
+
+
+def trainer_of(config: GanConfig, generator: Build, discriminator: Build) -> Any:
+    """The `AdversarialTrainer` of a config; loads TensorFlow."""
+    from artray.engine.adversarial import Adaptive, AdversarialTrainer, Blur
+
+    return AdversarialTrainer(
+        generator,
+        discriminator,
+        [partial(optimizer, config.generator, "generator"), partial(optimizer, config.discriminator, "discriminator")],
+        lambda step, count: _latents(config, count, _TRAINING_LATENTS, step),
+        loss=config.loss.name,
+        constants=config.loss.model_dump(exclude={"name", "penalty_end"}),
+        changes=config.diff_augment,
+        adaptive=Adaptive(**config.adaptive.model_dump()) if config.adaptive else None,
+        blur=Blur(**config.blur.model_dump()) if config.blur else None,
+        discriminator_steps=config.discriminator_steps,
+        generator_steps=config.generator_steps,
+        ema=config.ema,
+        seed=config.seed,
+        precision=config.precision,
+        compile=config.compile,
+        views=Views(config.augment, own_cpus()) if config.augment else None,
+    )
+
+
+def sample_latents(config: GanConfig, count: int) -> npt.NDArray[np.float32]:
+    """The latents whose pictures are shown while a config is trained."""
+    return _latents(config, count, _SAMPLE_LATENTS)
+
+
+def _latents(config: GanConfig, count: int, *purpose: int) -> npt.NDArray[np.float32]:
+    return draw_latents(count, config.latent_size, config.distribution, (config.seed, *purpose))
+
+
 class _Run:
     """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
 
@@ -101,9 +162,8 @@ class _Run:
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
-        from artray.engine.adversarial import METRICS, AdversarialTrainer
+        from artray.engine.adversarial import METRICS
         from artray.engine.summaries import Summaries
-        from artray.models.gans import discriminator, generator
 
         self._out, self._config, self._pictures = training.out, training.config, training.pictures
         self._grouped = bool(training.title)
@@ -111,40 +171,10 @@ class _Run:
         self._names = METRICS
         config, pictures = training.config, training.pictures
         self._inputs = pictures.inputs
-        model = config.model
-        classes, settings = pictures.labels.shape[1], model.settings()
-        self._generator = partial(
-            generator,
-            model.name,
-            config.size,
-            config.latent_size,
-            classes=classes,
-            settings=settings,
-            described=bool(pictures.conditions),
-        )
-        self._discriminator = partial(
-            discriminator, model.name, config.size, classes=classes, settings=settings, loss=config.loss.name
-        )
+        classes = pictures.labels.shape[1]
+        self._generator, self._discriminator = networks_of(config, classes, described=bool(pictures.conditions))
         keras.utils.set_random_seed(config.seed)
-        self._trainer = AdversarialTrainer(
-            self._generator,
-            self._discriminator,
-            [
-                partial(optimizer, config.generator, "generator"),
-                partial(optimizer, config.discriminator, "discriminator"),
-            ],
-            lambda step, count: self._latents(count, _TRAINING_LATENTS, step),
-            loss=config.loss.name,
-            constants=config.loss.model_dump(exclude={"name"}),
-            changes=config.diff_augment,
-            discriminator_steps=config.discriminator_steps,
-            generator_steps=config.generator_steps,
-            ema=config.ema,
-            seed=config.seed,
-            precision=config.precision,
-            compile=config.compile,
-            views=Views(config.augment, own_cpus()) if config.augment else None,
-        )
+        self._trainer = trainer_of(config, self._generator, self._discriminator)
         if self._trainer.count > config.batch_size:
             raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")
         self._position = self._restore()
@@ -173,7 +203,9 @@ class _Run:
         order = shuffled(chance, np.arange(len(pictures.ids)), pictures.place, 3 * config.size**2)
         number = len(order) // config.batch_size
         batches = [order[step * config.batch_size : (step + 1) * config.batch_size] for step in range(number)]
-        rates = [self._rates(epoch + (step + 0.5) / number) for step in range(number)]
+        places = [epoch + (step + 0.5) / number for step in range(number)]
+        rates = [self._rates(place) for place in places]
+        penalties = [config.loss.penalty_at(place / config.epochs) for place in places]
 
         def take(indices: Indices) -> tuple[Any, Any]:
             return self._inputs.take(indices), self._pictures.labels[indices]
@@ -186,7 +218,10 @@ class _Run:
             steps = until_checkpoint(position.step, number, config.checkpoint_steps)
             began = time.perf_counter()
             first = epoch * number + position.step
-            for metrics, waited in self._trainer.train(take, batches[steps], first, rates[steps], changes):
+            trained = self._trainer.train(
+                take, batches[steps], first, rates[steps], changes, penalties=penalties[steps]
+            )
+            for metrics, waited in trained:
                 self._check(metrics, epoch * number + position.step)
                 position.metrics += metrics.tolist()
                 position.step += len(metrics)
@@ -241,7 +276,7 @@ class _Run:
 
     def _check(self, metrics: npt.NDArray[np.float32], first: int) -> None:
         learns = (np.arange(first, first + len(metrics)) + 1) % self._config.discriminator_steps == 0
-        finite = np.isfinite(metrics)
+        finite = np.isfinite(metrics[:, :6])  # the losses, scores and gradients
         if finite[:, :4].all() and finite[learns].all():
             return
         whose = "discriminator" if not finite[:, :4].all() else "generator"
@@ -262,14 +297,11 @@ class _Run:
         )
         return generator, discriminator
 
-    def _latents(self, count: int, *purpose: int) -> npt.NDArray[np.float32]:
-        return draw_latents(count, self._config.latent_size, self._config.distribution, (self._config.seed, *purpose))
-
     def _samples(self) -> Picture:
         """The same latents' pictures, as the generator (its moving average, if there is one) makes them now."""
         config, classes = self._config, self._pictures.labels.shape[1]
         self._plain.set_weights(self._trainer.generator_weights())
-        latents = self._latents(config.samples, _SAMPLE_LATENTS)
+        latents = sample_latents(config, config.samples)
         labels = np.eye(max(classes, 1), dtype=np.float32)[np.arange(config.samples) * classes // config.samples]
         if self._pictures.conditions:
             labels = spread(self._pictures.labels, config.samples)

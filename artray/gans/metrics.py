@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 NEIGHBOURS = 3
 """k of `precision_and_recall`, as in its paper."""
+DENSITY_NEIGHBOURS = 5
+"""k of `density_and_coverage`, as in its paper."""
 
 _BLOCK = 2048  # embeddings in float64 at once: of two blocks the distances are 32 MB
 
@@ -128,6 +130,33 @@ def precision_and_recall(real: Floats, generated: Floats, neighbours: int = NEIG
     return _share_within(generated, real, neighbours, centre), _share_within(real, generated, neighbours, centre)
 
 
+def density_and_coverage(real: Floats, generated: Floats, neighbours: int = DENSITY_NEIGHBOURS) -> tuple[float, float]:
+    """How much of what is generated lies among what is real, and how much of what is real has something near it.
+
+    Both look at the balls around real members that reach to their k-th nearest other one. Density is the mean number of
+    balls that a generated picture lies in, over k: of two samples from one distribution about 1, more where pictures
+    lie where works are many. Coverage is the share of balls with a generated picture in them. Unlike recall it does not
+    grow with pictures that are far from everything, nor fall with them.
+
+    Args:
+        real: (n, d), n > k.
+        generated: (m, d).
+        neighbours: k.
+
+    Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models" (2020).
+    """
+    centre = np.asarray(real).mean(axis=0, dtype=np.float64)
+    held, covered = 0, 0
+    for one, radii in _balls(real, neighbours, centre):
+        found: npt.NDArray[np.bool_] = np.zeros(len(one), bool)
+        for block in _blocks(generated):
+            within = _squared_distances(block - centre, one) <= radii
+            held += int(within.sum())
+            found |= within.any(axis=0)
+        covered += int(found.sum())
+    return held / (neighbours * len(generated)), covered / len(real)
+
+
 class Nearest:
     """For each query the work most like it, of works that come block by block.
 
@@ -232,19 +261,26 @@ def _mean_of_pairs(values: Floats) -> float:
 def _share_within(queries: Floats, members: Floats, neighbours: int, centre: npt.NDArray[np.float64]) -> float:
     """The share of queries that lie in the ball of a member at least."""
     inside: npt.NDArray[np.bool_] = np.zeros(len(queries), bool)
-    for block in _blocks(members):
-        one = block - centre
-        near: npt.NDArray[Any] = np.empty((len(one), 0))
-        for others in _blocks(members):
-            found = np.concatenate([near, _squared_distances(one, others - centre)], axis=1)
-            near = (
-                np.partition(found, neighbours, axis=1)[:, : neighbours + 1] if found.shape[1] > neighbours else found
-            )
-        radii = near[:, neighbours]  # not neighbours - 1: each member is its own nearest
+    for one, radii in _balls(members, neighbours, centre):
         for start in range(0, len(queries), _BLOCK):
             rows = slice(start, start + _BLOCK)
             inside[rows] |= (_squared_distances(queries[rows] - centre, one) <= radii).any(axis=1)
     return float(inside.mean())
+
+
+def _balls(
+    members: Floats, neighbours: int, centre: npt.NDArray[np.float64]
+) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Some members at a time, less the centre, and their squared distances to the k-th nearest other one."""
+    for block in _blocks(members):
+        one = np.asarray(block - centre)
+        near: npt.NDArray[Any] = np.empty((len(one), 0))
+        for others in _blocks(members):
+            found = np.concatenate([near, _squared_distances(one, others - centre)], axis=1)
+            if found.shape[1] > neighbours:
+                found = np.partition(found, neighbours, axis=1)[:, : neighbours + 1]
+            near = found
+        yield one, near[:, neighbours]  # not neighbours - 1: each member is its own nearest
 
 
 def _squared_distances(one: npt.NDArray[np.float64], two: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

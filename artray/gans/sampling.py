@@ -53,6 +53,7 @@ WRITTEN = (
     rf"{MANIFEST}/manifest\.parquet",
     *(f"{_PLAN}/{name}" for name in _PLANNED),  # before the pictures: what it says is done would be taken for done
     rf"{PICTURES}/\d{{4,}}/\d{{6,}}\.png",
+    r"like/(\d{2,}\.png|like\.json)",
 )
 """The files below `OUT`, as `storage.remove_written` takes them."""
 EMBEDDED = (r"_mean\.png", r"_rows/rows\.parquet", *PASS_FILES)
@@ -81,11 +82,20 @@ class SampleOptions(Options):
     truncation: float | None = Field(
         None, gt=0, description="the farthest from 0 that a latent's numbers may be: fewer flaws, less variety"
     )
+    like: list[Location] = Field(
+        [],
+        description="in the place of all that: pictures; OUT/like gets the generator's most like each, beside it",
+        examples=["FILE,FILE"],
+    )
     overwrite: bool = Field(False, description="replace pictures of another generator, or made with other options")
 
 
 def sample_gan(options: SampleOptions) -> Counts:
-    """The job: `sample` with its options."""
+    """The job: `sample` with its options, or `projection.write_projections`."""
+    if options.like:
+        from artray.gans.projection import write_projections  # it needs this module
+
+        return write_projections(options.model, options.like, options.out)
     counts = sample(
         options.model,
         options.out,
@@ -148,6 +158,12 @@ class GeneratorModel:
             assert classes is not None  # a generator with classes makes nothing without one
             inputs.append(self._kinds[np.asarray(classes)])
         return to_pictures(predict(self._model, inputs if number else latents, self._batch))
+
+    def differentiable(self, latents: Any, classes: npt.NDArray[np.int64]) -> Any:
+        """A tensor of pictures, 0..255, of a tensor of latents, with a way back; `classes` as in a call, or -1."""
+        if not self.kinds:
+            return self._model(latents, training=False)
+        return self._model([latents, self._kinds[classes]], training=False)
 
     def numbered(
         self,

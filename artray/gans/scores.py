@@ -4,12 +4,16 @@
     n           pictures in each comparison
     works, samples  how many there were to choose from
     rows        of the generator, and of works, noise and the works' mean picture in its place:
-                  fid, kid, kid_error, precision, recall (see `metrics`) and closer (`metrics.share_closer`)
+                  fid, kid, kid_error, precision, recall, density, coverage (see `metrics`) and closer
+                  (`metrics.share_closer`)
+    classes     of a generator by class those metrics of each class, its samples against its works (intra-FID), and
+                  those of its works' halves (`floor`); classes with too few works are named without
     nearest     the samples most like a training work, the most alike first: number, class, object_id, image_uri of the
                   work, distance (cosine)
     distances   median cosine distance of samples to their nearest work, and of works to their nearest other work
 
-Embeddings are EfficientNet-Lite0's, so the metrics don't compare with those of Inception's FID. Real pictures are
+Embeddings are those of a network by which no discriminator sees (see `judges`), an ImageNet network nevertheless, and
+not Inception. Real pictures are
 brought to the generator's size first: what it can't draw is not held against it. Training works are dealt into two
 halves; each candidate is compared with both at the same number of pictures, and the mean is said. So the row of the
 works themselves, one half against the other, is the best that can be reached with so few pictures, and the rows of
@@ -24,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from artray import console
@@ -37,13 +42,15 @@ from artray.bundles.generator import (
 )
 from artray.errors import InputError
 from artray.features.columns import matrix
-from artray.features.embedding import Embedding
+from artray.gans import judges
 from artray.gans.embeddings import SEED, class_counts, embed_samples, embed_works, training_works
+from artray.gans.judges import judge_of
 from artray.gans.metrics import (
-    NEIGHBOURS,
+    DENSITY_NEIGHBOURS,
     Floats,
     Moments,
     Nearest,
+    density_and_coverage,
     frechet_distance,
     kernel_distance,
     kernel_distance_error,
@@ -53,8 +60,8 @@ from artray.gans.metrics import (
 from artray.gans.sampling import EMBEDDED
 from artray.storage import Location, dataset_digest, remove_scratch
 
-METRICS = ("fid", "kid", "precision", "recall", "closer")
-HEADER = ("FID", "KID × 1000", "precision", "recall", "nearer than works are")
+METRICS = ("fid", "kid", "precision", "recall", "density", "coverage", "closer")
+HEADER = ("FID", "KID × 1000", "precision", "recall", "density", "coverage", "nearer than works are")
 CANDIDATES = {
     "generator": "this generator",
     "works": "works, half against half",
@@ -66,11 +73,13 @@ CANDIDATES = {
 _FOLDER = "_scores"
 _SHOWN = 24
 _JUDGED = 16_384  # works whose distance to the nearest other is looked for
-_FEWEST = NEIGHBOURS + 1
+_FEWEST = DENSITY_NEIGHBOURS + 1
 _BLOCK = 4096  # works whose embeddings are in memory at once
 
 
-def score(model: Location, data: Location, samples: int = 1000, *, works: Location | None = None) -> dict[str, Any]:
+def score(
+    model: Location, data: Location, samples: int = 1000, *, works: Location | None = None, judge: str | None = None
+) -> dict[str, Any]:
     """Score a generator against its training works, and write `scores.json` into its bundle.
 
     Args:
@@ -79,19 +88,21 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
         samples: How many pictures it is judged by; no more are made than half of the works.
         works: Where to keep the works' embeddings for other generators of the same size and data; default: they are
             removed when all is done.
+        judge: As in `judges.judge_of`.
 
     Returns:
         The contents of `scores.json`.
 
     Raises:
-        InputError: No generator bundle, other data, or fewer than 8 works that can be read.
+        InputError: No generator bundle, other data, a judge that is none, or fewer than 12 works that can be read.
     """
     bundle = load_generator_bundle(model)
+    judge = judge_of(judge, [bundle.config.get("model", {}).get("name", "")])
     settings = {
         "generator": bundle.generator_sha,
         "data": dataset_digest(data.dataset()),
         "samples": samples,
-        "backbone": Embedding().backbone,
+        "backbone": judge,
     }
     if is_scored(model):
         before = read_scores(model)
@@ -102,11 +113,13 @@ def score(model: Location, data: Location, samples: int = 1000, *, works: Locati
     if count < _FEWEST:
         raise InputError(f"{data}: {len(table)} training works are too few for scores; {2 * _FEWEST} are needed")
     scratch = model / _FOLDER
-    real = embed_works(data, table, works or scratch / "works", size=bundle.size, noise=count)
+    real = embed_works(data, table, works or scratch / "works", size=bundle.size, noise=count, judge=judge)
     shares = class_counts(table, bundle) or [1.0] * len(read_descriptions(model, bundle))
-    made = embed_samples(model, bundle, scratch / "samples", count, shares)
+    made = embed_samples(model, bundle, scratch / "samples", count, shares, judge=judge)
     compared, found = compare(real, made)
     scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compared}
+    if bundle.classes:
+        scores["classes"] = by_class(real["work"], made, bundle.classes)
     scores["nearest"] = _nearest(real["work"], made, found, bundle)
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
     write_scores(model, scores, bundle.model_copy(update={"metrics": told}))
@@ -118,12 +131,15 @@ def show(scores: Mapping[str, Any]) -> None:
     """The scores as a table on the terminal, with what they are to be read by."""
     rows = [[title, *cells(scores["rows"][name])] for name, title in CANDIDATES.items()]
     console.table(heading(scores), ["", *HEADER], rows)
+    if scores.get("classes"):
+        console.table("by class", ["class", "works", "compared", *HEADER], class_lines(scores))
     console.say(memorisation(scores))
 
 
 def heading(scores: Mapping[str, Any]) -> str:
     """What a table of scores is of."""
-    return f"{scores['n']} pictures against {scores['n']}, embedding {scores['embedding']} (not Inception's FID)"
+    embedding = scores["embedding"]
+    return f"{scores['n']} pictures against {scores['n']}, embedding {embedding} {judges.told(embedding)}"
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -131,8 +147,20 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     if row["fid"] is None:
         return ["–"] * len(HEADER)
     error = "" if row["kid_error"] is None else f" ± {1000 * row['kid_error']:.2f}"
-    rest = [f"{row[name]:.3f}" for name in METRICS[2:]]
+    rest = ["–" if row.get(name) is None else f"{row[name]:.3f}" for name in METRICS[2:]]
     return [f"{row['fid']:.2f}", f"{1000 * row['kid']:.2f}{error}", *rest]
+
+
+def class_lines(scores: Mapping[str, Any]) -> list[list[str]]:
+    """The scores of classes as text, each with those of its works' halves below it."""
+    lines = []
+    for row in scores["classes"]:
+        if row["n"] is None:
+            lines.append([row["class"], f"{row['works']:,}", "too few", *cells({"fid": None})])
+            continue
+        lines.append([row["class"], f"{row['works']:,}", f"{row['n']:,}", *cells(row)])
+        lines.append(["  its works, half against half", "", "", *cells(row["floor"])])
+    return lines
 
 
 def memorisation(scores: Mapping[str, Any]) -> str:
@@ -174,7 +202,7 @@ def compare(real: Mapping[str, pads.Dataset], samples: pa.Table) -> tuple[dict[s
         "mean": [np.repeat(mean, n, axis=0)] * 2,
         "noise": [np.resize(noise, halves[0].shape)] * 2,
     }
-    rows = {name: _metrics(halves, sets) for name, sets in candidates.items()}
+    rows = {name: measured(halves, sets) for name, sets in candidates.items()}
     found, among = Nearest(made), Nearest(taken[2 * n :], judged)
     for batch in _batches(works, ["embedding"]):
         embeddings = matrix(batch["embedding"], "embedding")
@@ -191,6 +219,34 @@ def compare(real: Mapping[str, pads.Dataset], samples: pa.Table) -> tuple[dict[s
         },
     }
     return told, found
+
+
+def by_class(works: pads.Dataset, samples: pa.Table, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The metrics of each class's samples against its works.
+
+    Args:
+        works: With `embedding` and `class`.
+        samples: Likewise, the classes as numbers.
+        classes: Their names.
+
+    Returns:
+        For each class `class`, `works`, `n`, `METRICS`, `kid_error`, and `floor` with those of its works' halves. Of a
+        class with fewer than 12 works or 6 samples `n` is None, and no more is said.
+    """
+    rows: list[dict[str, Any]] = []
+    labels = samples["class"].to_numpy()
+    for number, name in enumerate(classes):
+        own = works.filter(pc.field("class") == name)
+        count, made = own.count_rows(), samples.filter(pa.array(labels == number))
+        n = min(count // 2, len(made))
+        rows.append({"class": name, "works": count, "n": n if n >= _FEWEST else None})
+        if n < _FEWEST:
+            continue
+        embedded = matrix(made["embedding"], "embedding")[:n]
+        taken = _taken(own, np.random.default_rng(SEED).permutation(count)[: 2 * n])
+        halves = taken[:n], taken[n:]
+        rows[-1] |= {**measured(halves, [embedded] * 2), "floor": measured(halves, halves[::-1])}
+    return rows
 
 
 def _batches(works: pads.Dataset, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -229,11 +285,12 @@ def _taken(works: pads.Dataset, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.f
     return found
 
 
-def _metrics(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str, float | None]:
-    """The mean of a candidate's metrics against each half."""
+def measured(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str, float | None]:
+    """The mean of a candidate's `METRICS`, and `kid_error`, against each half of the works."""
     by_half = []
     for half, candidate in zip(halves, candidates, strict=True):
         precision, recall = precision_and_recall(half, candidate)
+        density, coverage = density_and_coverage(half, candidate)
         by_half.append(
             {
                 "fid": frechet_distance(Moments.of(half), Moments.of(candidate)),
@@ -241,6 +298,8 @@ def _metrics(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str
                 "kid_error": kernel_distance_error(half, candidate),
                 "precision": precision,
                 "recall": recall,
+                "density": density,
+                "coverage": coverage,
                 "closer": share_closer(candidate, half),
             }
         )

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from artray.engine.adversarial import AdversarialTrainer
+from artray.engine.adversarial import Adaptive, AdversarialTrainer, Blur
 from artray.gans.latents import draw_latents
 from artray.models.gans.parts import from_rgb, score, to_rgb
 from artray.models.gans.residual import SpectralConv2D, SpectralDense
@@ -43,8 +43,23 @@ def discriminator(kind: str = "plain", labelled: bool = False) -> keras.Model:
     x = layers.LeakyReLU(0.2)(x)
     if kind == "autoencoder":
         return keras.Model(picture, to_rgb(layers.Reshape((8, 8, 3))(layers.Dense(192)(layers.Flatten()(x)))))
+    if kind == "frozen":
+        return frozen_and_heads()
     x = score(layers.Flatten()(x), labels if labelled else None, dense)
     return keras.Model([picture, labels] if labelled else picture, x)
+
+
+def frozen_and_heads() -> keras.Model:
+    """As the projected discriminator is made: maps by weights that never learn, and what judges these."""
+    picture = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(from_rgb(picture))
+    projector = keras.Model(picture, [x, layers.Conv2D(6, 3, strides=2, padding="same")(x)], name="projector")
+    projector.trainable = False
+    maps = projector(picture)
+    inputs = [keras.Input(one.shape[1:]) for one in maps]
+    scores = [layers.Flatten()(layers.Conv2D(1, 2)(layers.BatchNormalization(momentum=0.8)(one))) for one in inputs]
+    heads = keras.Model(inputs, layers.Concatenate()(scores), name="heads")
+    return keras.Model(picture, heads(list(maps)))
 
 
 CASES = {
@@ -60,6 +75,9 @@ CASES = {
     "wgan": {"constants": {"clip": 0.05}},
     "wgan_gp": {},
     "began": {"kind": "autoencoder", "constants": {"gain": 0.5}},
+    "r1": {"changes": ("color", "translation"), "adaptive": Adaptive(target=0.0, length=40), "ema": 0.9},
+    "rpgan": {"kind": "spectral", "constants": {"penalty": 2.0}},
+    "lsgan": {"kind": "frozen", "changes": ("color", "cutout"), "blur": Blur(1.0, 20), "generator_steps": 2},
 }
 
 

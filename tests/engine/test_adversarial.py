@@ -119,6 +119,8 @@ def test_a_step_is_what_numpy_says():
         np.linalg.norm(slope),
         np.mean(-np.log(sigmoid(fake @ after))),
         np.linalg.norm(pull),
+        np.sign(x @ d).mean(),
+        0,
     ]
     assert np.allclose(metrics[0], expected, atol=1e-5)
 
@@ -149,6 +151,46 @@ def test_a_gradient_penalty_is_what_finite_differences_say():
     assert ((norms - 1) ** 2).mean() > 0.01
 
 
+def test_slopes_are_to_be_0_where_r1_and_r2_look():
+    """γ / 2 times the squared slopes of the score at real and at generated examples, by differences of the score."""
+    penalized = trainer("rpgan")
+    judge = penalized.discriminator
+    scores = lambda values: judge(values, training=False).numpy()[:, 0].astype(np.float64)  # noqa: E731
+    real = X[:BATCH].astype(np.float32)
+    fake = penalized.generator(draw_latents(BATCH, LATENT_SIZE, "normal", (5, 0)), training=True).numpy()
+    squares = np.zeros(BATCH)
+    for points in (real, fake):
+        for place in range(points[0].size):
+            step = np.zeros(points[0].size, np.float32)
+            step[place] = 0.5
+            step = step.reshape(points.shape[1:])
+            squares += ((scores(points + step) - scores(points - step)) * 127.5) ** 2
+    expected = np.log1p(np.exp(scores(fake) - scores(real))).mean() + 3 / 2 * squares.mean()
+    metrics = fit_once(penalized, real, penalties=[3.0])
+    assert metrics[0] == pytest.approx(expected, rel=0.02)
+    assert squares.mean() > 0.01
+
+
+def test_the_strength_of_changes_follows_the_signs(runs):
+    """Looked at after the fourth step: until then nothing is changed."""
+    assert runs[1]["r1/metrics"][:, METRICS.index("strength")].tolist() == [0, 0, 0, 0]
+    mean = runs[1]["r1/metrics"][:, METRICS.index("real_sign")].mean()
+    expected = 0.7 if mean > 0 else 0.0  # 4 steps of 7 examples, of 40
+    assert runs[1]["r1/step/2"] == pytest.approx(expected, abs=1e-6)
+    assert runs[1]["r1/step/3"] == 0
+
+
+def test_what_is_frozen_never_learns(runs):
+    """The projector's weights stay as they were drawn, and the rest does not."""
+    before = trainer("lsgan", **CASES["lsgan"]).state()
+    after = {name: runs[1][f"lsgan/{name}"] for name in before}
+    still = {name for name in before if np.array_equal(before[name], after[name])}
+    judges = [name for name in before if name.startswith("discriminator/")]
+    assert still.issuperset(judges[:4])
+    assert still.isdisjoint(judges[4:])
+    assert runs[1]["lsgan/step/0"] == 8  # two updates in each step
+
+
 def test_dragan_looks_around_the_pictures():
     penalized = trainer("dragan")
     real = X[:BATCH].astype(np.float32)
@@ -166,9 +208,9 @@ def chance(trained: AdversarialTrainer, real: np.ndarray, step: int) -> Any:
     return trained._chance(batch, tf.constant(step, tf.int64), tf.constant(len(real), tf.int64))
 
 
-def fit_once(trained: AdversarialTrainer, real: np.ndarray) -> np.ndarray:
+def fit_once(trained: AdversarialTrainer, real: np.ndarray, **options: Any) -> np.ndarray:
     take = lambda rows: (real[rows], np.zeros((len(rows), 0)))  # noqa: E731
-    metrics, _ = next(trained.train(take, [np.arange(len(real))], 0, [(0.0, 0.0)]))
+    metrics, _ = next(trained.train(take, [np.arange(len(real))], 0, [(0.0, 0.0)], **options))
     return metrics[0]
 
 

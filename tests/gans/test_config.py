@@ -24,6 +24,9 @@ FILE = str(Path(__file__).parents[2] / "jobs" / "configs" / "gan_dcgan.yaml")
         ("generator.learning_rate", "-1", ["generator.learning_rate"]),
         ("discriminator.schedule", "plateau", ["discriminator.schedule"]),
         ("classes", "[a, b]", ["classes: needs a target column"]),
+        ("loss.penalty_end", "1", ["penalty_end is for r1, rpgan, not for ns"]),
+        ("adaptive", "{}", ["adaptive: says how likely diff_augment's changes are, and there are none"]),
+        ("blur", "{sigma: 0}", ["blur.sigma"]),
         ("distribution", "gauss", ["distribution", "'uniform'"]),
     ],
 )
@@ -43,11 +46,21 @@ def test_networks_have_optimizers_and_schedules_of_their_own():
     assert config.discriminator.learning_rates(10) == Schedule(highest=0.01, epochs=10)
 
 
-@pytest.mark.parametrize("loss", ["wgan", "wgan_gp", "began", "hinge", "mm", "lsgan", "dragan"])
+@pytest.mark.parametrize("loss", ["wgan", "wgan_gp", "began", "hinge", "mm", "lsgan", "dragan", "r1", "rpgan"])
 def test_a_loss_is_changed_by_its_name_alone(loss):
     config = read_config(FILE, {"loss.name": loss})
     assert config.loss.name == loss
     assert GanConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_what_does_not_go_together_is_refused():
+    with pytest.raises(InputError, match="it must be hinge, ns, mm or lsgan, which need no penalty"):
+        read_config("gan_projected", {"loss.name": "rpgan"})
+    with pytest.raises(InputError, match="adaptive: goes with color and translation"):
+        read_config("gan_projected", {"adaptive": "{}"})
+    adaptive = read_config("gan_projected", {"adaptive": "{}", "diff_augment": "[color]"}).adaptive
+    assert adaptive is not None
+    assert (adaptive.target, adaptive.length, adaptive.most) == (0.6, 500_000, 0.8)
 
 
 def test_the_old_word_for_the_latents_size_is_read():

@@ -107,7 +107,11 @@ def test_a_strangers_conditions(changes: dict[str, object], message: str, bundle
 
 def test_strips_are_of_several_descriptions_and_none_is_of_classes(tmp_path: Path, serial: Serial) -> None:
     write_generator(str(tmp_path), described=True)
-    assert latent_strips(Location.parse(tmp_path)) == ["latent/interpolation.png", "latent/arithmetic.png"]
+    assert latent_strips(Location.parse(tmp_path)) == [
+        "latent/interpolation.png",
+        "latent/arithmetic.png",
+        "latent/truncation.png",
+    ]
 
 
 @pytest.mark.parametrize("name", ["basic", "deconv", "dcgan", "resnet"])

@@ -193,3 +193,25 @@ def test_copies_are_closer_than_works_are_and_new_works_as_close() -> None:
     assert 0.1 < metrics.share_closer(chance.normal(size=(400, 16)) + 10, works) < 0.75
     elsewhere = chance.normal(size=(50, 16)) + np.resize([10, -10], 16)
     assert metrics.share_closer(elsewhere, works) == 0
+
+
+@given(**{**sizes, "n": st.integers(6, 30), "m": st.integers(1, 30)}, k=st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+def test_density_and_coverage_count_balls(seed: int, n: int, m: int, d: int, k: int) -> None:
+    real, made = sets(seed, n, m, d)
+    held, covered = 0, 0
+    for one in real:
+        radius = sorted(math.dist(one, other) for other in real)[k]
+        within = sum(math.dist(one, other) <= radius for other in made)
+        held, covered = held + within, covered + (within > 0)
+    found = metrics.density_and_coverage(real, made, k)
+    assert found == pytest.approx((held / (k * m), covered / n), abs=1e-9)
+
+
+def test_density_and_coverage_of_one_distribution_and_of_one_picture_over_and_over() -> None:
+    chance = np.random.default_rng(0)
+    one, two = chance.normal(size=(2, 600, 4))
+    density, coverage = metrics.density_and_coverage(one, two)
+    assert density == pytest.approx(1, abs=0.1)
+    assert coverage == pytest.approx(1 - 0.5**5, abs=0.04)  # 1 - (n - 1)…(n - k) / ((2n - 1)…(2n - k))
+    assert metrics.density_and_coverage(one, np.repeat(one[:1], 600, axis=0))[1] < 0.05

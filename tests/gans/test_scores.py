@@ -27,7 +27,7 @@ STYLES = ["Cubism", "Rococo"]
 class Colours:
     """In the place of the backbone: a picture's mean colours in four bands."""
 
-    def __init__(self, batch: int = 32):
+    def __init__(self, batch: int = 32, judge: str = ""):
         pass
 
     def enlarged(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -126,6 +126,10 @@ def test_scores_are_written_once(
     assert rows["noise"]["recall"] == 0
     assert rows["mean"]["recall"] == 0
     assert len(found["nearest"]) == 24
+    assert [(row["class"], row["works"], row["n"]) for row in found["classes"]] == [
+        ("Cubism", 31, 15),
+        ("Rococo", 17, 8),
+    ]
     distances = [item["distance"] for item in found["nearest"]]
     assert distances == sorted(distances)
     assert {item["class"] for item in found["nearest"]} == set(STYLES)
@@ -143,9 +147,12 @@ def test_scores_are_written_once(
     )
     assert len(serial.passes) == passes
     assert scores.score(Location.parse(model), Location.parse(collection), samples=8)["n"] == 8
+    other = scores.score(Location.parse(model), Location.parse(collection), samples=8, judge="efficientnet-lite0")
+    assert other["settings"]["backbone"] == other["embedding"] == "efficientnet-lite0"
     scores.show(found)
+    scores.show({**found, "rows": {name: {**row, "density": None} for name, row in rows.items()}})  # as old ones are
     said = capsys.readouterr().err
-    assert "24 pictures against 24, embedding efficientnet-lite0 (not Inception's FID)" in said
+    assert "24 pictures against 24, embedding efficientnet-lite2 (not Inception's FID and knows ImageNet" in said
     assert "works, half against half" in said
     assert "nearer to a work" in said
 
@@ -163,7 +170,7 @@ def test_too_few_works_are_said(collection: str, tmp_path: Path, serial: Serial)
     few = Location.parse(collection).dataset().to_table().slice(0, 7)
     Location.parse(str(tmp_path / "few" / "manifest.parquet")).write_table(few)
     write_generator(str(tmp_path / "gan"))
-    with pytest.raises(InputError, match="7 training works are too few for scores; 8 are needed"):
+    with pytest.raises(InputError, match="7 training works are too few for scores; 12 are needed"):
         scores.score(Location.parse(tmp_path / "gan"), Location.parse(tmp_path / "few"))
 
 
@@ -188,6 +195,26 @@ def test_every_row_is_of_as_many_pictures_against_both_halves() -> None:
     fids = [frechet_distance(one, made), frechet_distance(two, made)]
     assert found["rows"]["generator"]["fid"] == pytest.approx(np.mean(fids), abs=1e-6)
     assert found["rows"]["works"]["fid"] == pytest.approx(frechet_distance(one, two), abs=1e-6)
+
+
+def test_each_class_is_compared_with_its_own_works() -> None:
+    """Samples are right for one class, and another class's for the other."""
+    chance = np.random.default_rng(0)
+    works = chance.normal(size=(130, 4)) + np.repeat([[0], [9]], [60, 70], axis=0)
+    table = embedded(works).append_column("class", pa.array(["one"] * 60 + ["two"] * 60 + ["few"] * 10))
+    made = chance.normal(size=(90, 4))
+    labels = pa.array(np.repeat([0, 1, 2], 30), pa.int32())
+    rows = scores.by_class(pads.dataset(table), embedded(made).append_column("class", labels), ["one", "two", "few"])
+    one, two, few = rows
+    assert (one["n"], two["n"], few["n"], few["works"]) == (30, 30, None, 10)
+    assert one["fid"] == pytest.approx(one["floor"]["fid"], abs=0.6)
+    assert two["fid"] > 100 > 10 * two["floor"]["fid"]
+    assert one["coverage"] > 0.8 > two["coverage"] == 0
+    lines = scores.class_lines({"classes": rows})
+    assert [line[0] for line in lines] == [
+        "one", "  its works, half against half", "two", "  its works, half against half", "few",
+    ]  # fmt: skip
+    assert lines[-1][1:4] == ["10", "too few", "–"]
 
 
 def test_copies_are_called_copies_and_new_works_are_not() -> None:
@@ -222,6 +249,7 @@ def test_latent_strips_are_written(tmp_path: Path, serial: Serial, classes: list
     shapes = {name: Image.open(tmp_path / name).size for name in names}
     each = SIZE + 2
     expected = {"latent/interpolation.png": (9 * each - 2, 6 * each - 2), "latent/arithmetic.png": (4 * each - 2, 106)}
+    expected["latent/truncation.png"] = (6 * each - 2, 106)
     if classes:
         expected["latent/classes.png"] = (2 * each - 2, 106)
     assert shapes == expected

@@ -14,6 +14,8 @@ import keras
 
 from artray.errors import InputError
 from artray.models.gans.autoencoder import autoencoder
+from artray.models.gans.losses import LOSSES
+from artray.models.gans.projected import fastgan_generator, projected_discriminator
 from artray.models.gans.published import (
     basic_discriminator,
     basic_generator,
@@ -37,8 +39,9 @@ GANS: dict[str, Networks] = {
     "deconv": Networks(deconv_generator, deconv_discriminator),
     "dcgan": Networks(dcgan_generator, dcgan_discriminator),
     "resnet": Networks(resnet_generator, resnet_discriminator),
+    "projected": Networks(fastgan_generator, projected_discriminator),
 }
-"""What a config's `model: {name: …}` can name: D1, D2, D3, and the stable default."""
+"""What a config's `model: {name: …}` can name: D1, D2, D3, a stable one, and one that sees by a frozen network."""
 
 
 def generator(
@@ -101,7 +104,7 @@ def discriminator(
     """
     settings = settings or {}
     build = autoencoder if loss == "began" else _pair(name, settings).discriminator
-    if loss in ("wgan_gp", "dragan") and "normalization" in signature(build).parameters:
+    if LOSSES[loss].slope is not None and "normalization" in signature(build).parameters:
         settings = {"normalization": "layer", **settings}
     picture, labels = keras.Input((size, size, 3), name="picture"), _label(classes)
     output = _built(build, name, (picture, labels, size), settings)

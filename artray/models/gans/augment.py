@@ -13,11 +13,14 @@ from keras import ops
 
 NUMBERS = 7
 """Random numbers that a picture needs."""
+CHANGES = ("color", "translation", "cutout")
+"""All changes, in the order in which they are made."""
 
 _GREY = 127.5
+_LN2 = 0.6931471805599453
 
 
-def diff_augment(pictures: Any, numbers: Any, changes: Sequence[str]) -> Any:
+def diff_augment(pictures: Any, numbers: Any, changes: Sequence[str], chosen: Any = None) -> Any:
     """Change pictures.
 
     Args:
@@ -26,10 +29,13 @@ def diff_augment(pictures: Any, numbers: Any, changes: Sequence[str]) -> Any:
         changes: Any of `color` (brightness by up to a quarter of the range, saturation by 0 to 2, contrast by 0.5 to
             1.5), `translation` (by up to an eighth of the side; what comes into view is grey) and `cutout` (a grey
             square of half the side).
+        chosen: (n, 3) 1 where a picture is changed in so far, 0 where not, by `CHANGES`; None: all are.
 
     Returns:
         (n, size, size, 3); colours may leave 0..255.
     """
+    if chosen is not None:
+        numbers = _unless(numbers, chosen)
     size = pictures.shape[1]
     each = [ops.reshape(numbers[:, place], (-1, 1, 1, 1)) for place in range(NUMBERS)]
     if "color" in changes:
@@ -47,8 +53,56 @@ def diff_augment(pictures: Any, numbers: Any, changes: Sequence[str]) -> Any:
     if "cutout" in changes:
         side = int(size / 2 + 0.5)
         hidden = _span(numbers[:, 5], side, size)[:, :, None] & _span(numbers[:, 6], side, size)[:, None, :]
+        if chosen is not None:
+            hidden = ops.logical_and(hidden, chosen[:, 2, None, None] > 0.5)
         pictures = ops.where(hidden[..., None], ops.cast(_GREY, pictures.dtype), pictures)
     return pictures
+
+
+_NOTHING = ((0.5, 0.5, 0.5), (0.5, 0.5), (0.0, 0.0))
+"""The numbers with which each of the changes changes nothing (of a cutout none do)."""
+
+
+def _unless(numbers: Any, chosen: Any) -> Any:
+    parts, start = [], 0
+    for place, still in enumerate(_NOTHING):
+        own = numbers[:, start : start + len(still)]
+        parts.append(ops.where(chosen[:, place, None] > 0.5, own, ops.cast(ops.convert_to_tensor(still), own.dtype)))
+        start += len(still)
+    return ops.concatenate(parts, axis=1)
+
+
+def next_strength(strength: Any, sign: Any, target: float, change: float, most: float) -> Any:
+    """How likely each change is from now on (adaptive discriminator augmentation; Karras et al. 2020).
+
+    Args:
+        strength: p, as it is.
+        sign: The mean sign of the scores of real examples, -1..1: towards 1 the discriminator knows them by heart.
+        target: What that sign is to be.
+        change: By how much p rises where the sign is above it, and falls where it is below.
+        most: The greatest p.
+    """
+    return ops.clip(strength + ops.sign(sign - target) * change, 0.0, most)
+
+
+def blurred(pictures: Any, sigma: Any) -> Any:
+    """Pictures blurred by a Gaussian of which half lies within about sigma pixels; 0 leaves them as they are.
+
+    The weight of a place d pixels away is 2^-(d/σ)² up to 3 σ (Sauer et al. 2021), those inside of the picture summing
+    to 1. The shape of all of it is fixed, so that sigma may be a tensor that changes from step to step.
+
+    Args:
+        pictures: (n, size, size, 3).
+        sigma: In pixels.
+    """
+    size = pictures.shape[1]
+    places = ops.arange(size, dtype="float32")
+    away = ops.absolute(places[:, None] - places[None, :])
+    weight = ops.exp(-_LN2 * ops.square(away / ops.maximum(sigma, 1e-3))) * ops.cast(away <= 3 * sigma, "float32")
+    weight = ops.cast(weight / ops.sum(weight, axis=1, keepdims=True), pictures.dtype)
+    x = ops.matmul(weight, ops.reshape(pictures, (-1, size, size * 3)))
+    x = ops.matmul(weight, ops.reshape(x, (-1, size, 3)))
+    return ops.reshape(x, (-1, size, size, 3))
 
 
 def _shift(number: Any, most: int, size: int, dtype: Any) -> Any:

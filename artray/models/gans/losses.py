@@ -62,6 +62,19 @@ def hinge(real: Any, fake: Any) -> Any:
     return _flat(ops.relu(1 - real)) + _flat(ops.relu(1 + fake))
 
 
+def apart(real: Any, fake: Any) -> Any:
+    """-log σ(r - f): the discriminator's part of the relativistic pairing (RpGAN; Jolicoeur-Martineau 2018).
+
+    Each real example is paired with one generated one: only how far the two scores are apart counts.
+    """
+    return _flat(ops.softplus(fake - real))
+
+
+def together(real: Any, fake: Any) -> Any:
+    """-log σ(f - r): the generator's part of the relativistic pairing (Jolicoeur-Martineau 2018)."""
+    return _flat(ops.softplus(real - fake))
+
+
 def reconstruction(examples: Any, seen: Any, unit: float = 127.5) -> Any:
     """|x - AE(x)|, the mean over an example's numbers (BEGAN; Berthelot et al. 2017), on the generator's scale.
 
@@ -125,23 +138,40 @@ def unit_slope(slopes: Any, unit: float = 127.5) -> Any:
     return ops.square(ops.sqrt(ops.sum(ops.square(flat), axis=1) + 1e-12) - 1)
 
 
+def no_slope(slopes: Any, unit: float = 127.5) -> Any:
+    """‖∇‖₂² / 2: the zero-centred gradient penalty, to be weighted by γ.
+
+    At real examples it is R1, at generated ones R2 (Mescheder et al. 2018); R3GAN has both (Huang et al. 2024).
+
+    Args:
+        slopes: (n, …) gradient of each example's score with respect to it.
+        unit: How much of the examples' scale is 1 of the generator's.
+    """
+    flat = ops.reshape(slopes, (ops.shape(slopes)[0], -1)) * unit
+    return ops.sum(ops.square(flat), axis=1) / 2
+
+
 @dataclass(frozen=True)
 class GanLoss:
     """A row of the table.
 
     Attributes:
         discriminator: From r and f to what the discriminator minimises; None for an autoencoder.
-        generator: From f to what the generator minimises; None for an autoencoder.
-        slope: Where the gradient penalty looks: `between` real and generated examples, or `around` real ones.
+        generator: From f, where it is relativistic from r and f, to what the generator minimises; None for an
+            autoencoder.
+        slope: Where the gradient penalty looks: `between` real and generated examples, `around` real ones, at the
+            `real` ones, or at `both` the real and the generated ones. At these two the slope is to be 0, else 1.
         smoothing: Whether `discriminator` takes `label_smoothing`, as those do whose score is a logit.
         clipped: Whether the discriminator's weights are kept between -c and c.
+        relativistic: Whether the generator's loss needs the scores of real examples too.
     """
 
     discriminator: Callable[..., Any] | None
-    generator: Callable[[Any], Any] | None
-    slope: Literal["between", "around"] | None = None
+    generator: Callable[..., Any] | None
+    slope: Literal["between", "around", "real", "both"] | None = None
     smoothing: bool = False
     clipped: bool = False
+    relativistic: bool = False
 
     def shown(self, score: Any) -> Any:
         """A score as people are shown it: the probability of being real where it is a logit."""
@@ -157,6 +187,8 @@ LOSSES: dict[str, GanLoss] = {
     "dragan": GanLoss(classify, minimax, slope="around", smoothing=True),
     "began": GanLoss(None, None),
     "hinge": GanLoss(hinge, raise_score),
+    "r1": GanLoss(classify, nonsaturating, slope="real", smoothing=True),
+    "rpgan": GanLoss(apart, together, slope="both", relativistic=True),
 }
 
 

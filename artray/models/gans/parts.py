@@ -41,6 +41,32 @@ def with_label(latents: keras.KerasTensor, labels: keras.KerasTensor | None) -> 
     return layers.Concatenate(name="latent_and_label")([latents, embedded])
 
 
+def conditioned(x: keras.KerasTensor, labels: keras.KerasTensor | None, name: str, *, described: bool = False) -> Any:
+    """Maps normalised by their batch; with labels, scale and offset are the label's (Miyato and Koyama 2018).
+
+    Args:
+        x: (n, height, width, maps).
+        labels: (n, classes) one-hot, or None.
+        name: Of the normalisation, and the beginning of the others' names.
+        described: Labels are vectors of any numbers: scales begin as 1 and offsets as 0 whatever they are.
+    """
+
+    def of_label(maps: int, start: str, name: str) -> Any:
+        if not described:
+            return layers.Dense(maps, use_bias=False, kernel_initializer=start, name=name)(labels)
+        return layers.Dense(maps, kernel_initializer="zeros", bias_initializer=start, name=name)(labels)
+
+    plain, maps, short = labels is None, x.shape[-1], name.removesuffix("_norm")
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=plain, scale=plain, name=name)(x)
+    if labels is None:
+        return x
+    scale, offset = (
+        layers.Reshape((1, 1, maps), name=f"{short}_{kind}_shape")(of_label(maps, start, f"{short}_{kind}"))
+        for kind, start in (("scale", "ones"), ("offset", "zeros"))
+    )
+    return layers.Add(name=f"{short}_moved")([layers.Multiply(name=f"{short}_scaled")([x, scale]), offset])
+
+
 def score(
     features: keras.KerasTensor,
     labels: keras.KerasTensor | None,

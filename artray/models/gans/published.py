@@ -7,6 +7,7 @@ is that of a projection discriminator; the sources have no labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -93,23 +94,33 @@ def deconv_generator(
     return to_rgb(x)
 
 
-def deconv_discriminator(picture: keras.KerasTensor, labels: keras.KerasTensor | None, size: int) -> Any:
+def deconv_discriminator(
+    picture: keras.KerasTensor,
+    labels: keras.KerasTensor | None,
+    size: int,
+    *,
+    pools: Sequence[int] = (8, 4),
+    pool: Literal["max", "average"] = "max",
+) -> Any:
     """GANDeconv-Conv's discriminator (D2): two convolutions with large pools.
 
-    1,177 parameters at the published 128x128.
+    1,177 parameters at the published 128x128. It sees the brightest spot of each of 16 squares, whatever lies around.
 
     Args:
         picture: (n, size, size, 3) RGB 0..255.
         labels: (n, classes) one-hot, or None.
         size: Side of the pictures.
+        pools: Sides of the pools; 8 and 4 in the source.
+        pool: What they keep; the greatest in the source.
 
     Returns:
         (n, 1) scores.
     """
+    pooling = layers.MaxPooling2D if pool == "max" else layers.AveragePooling2D
     x = layers.Conv2D(8, 4, padding="same", activation="relu", name="conv1")(from_rgb(picture))
-    x = layers.MaxPooling2D(8, padding="same", name="pool1")(x)
+    x = pooling(pools[0], padding="same", name="pool1")(x)
     x = layers.Conv2D(16, 2, padding="same", activation="relu", name="conv2")(x)
-    x = layers.MaxPooling2D(4, padding="same", name="pool2")(x)
+    x = pooling(pools[1], padding="same", name="pool2")(x)
     return score(layers.Flatten(name="flatten")(x), labels)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from artray.models.gans.parts import doublings, from_rgb, score, to_rgb, with_label
+from artray.models.gans.parts import conditioned, doublings, from_rgb, score, to_rgb, with_label
 
 
 class _Spectral:
@@ -91,22 +91,8 @@ def resnet_generator(
         (n, size, size, 3) RGB 0..255.
     """
 
-    def of_label(maps: int, start: str, name: str) -> Any:
-        if not described:
-            return layers.Dense(maps, use_bias=False, kernel_initializer=start, name=name)(labels)
-        return layers.Dense(maps, kernel_initializer="zeros", bias_initializer=start, name=name)(labels)
-
     def activated(x: Any, name: str) -> Any:
-        plain = labels is None
-        maps = x.shape[-1]
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, center=plain, scale=plain, name=f"{name}_norm")(x)
-        if labels is not None:
-            scale, offset = (
-                layers.Reshape((1, 1, maps), name=f"{name}_{kind}_shape")(of_label(maps, start, f"{name}_{kind}"))
-                for kind, start in (("scale", "ones"), ("offset", "zeros"))
-            )
-            x = layers.Add(name=f"{name}_moved")([layers.Multiply(name=f"{name}_scaled")([x, scale]), offset])
-        return layers.ReLU(name=f"{name}_relu")(x)
+        return layers.ReLU(name=f"{name}_relu")(conditioned(x, labels, f"{name}_norm", described=described))
 
     times = doublings(size, "resnet")
     x = layers.Dense(4 * 4 * width * min(8, 1 << times), name="dense")(with_label(latents, labels))

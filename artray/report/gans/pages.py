@@ -18,9 +18,9 @@ import pyarrow as pa
 from artray.bundles.description import read_history
 from artray.bundles.generator import ANIMATION, SAMPLES, GeneratorBundle, is_scored, load_generator_bundle, read_scores
 from artray.engine.grids import RESULTS
-from artray.gans.latent_walks import FOLDER, STRIPS
+from artray.gans.latent_walks import FOLDER, STRIPS, TRUNCATIONS
 from artray.gans.sampling import GeneratorModel, in_task
-from artray.gans.scores import CANDIDATES, HEADER, cells, heading, memorisation
+from artray.gans.scores import CANDIDATES, HEADER, cells, class_lines, heading, memorisation
 from artray.images.digital_source import generated_by
 from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, read_pictures
@@ -30,7 +30,9 @@ from artray.storage import Location, remove_written
 
 PAGE = "page"
 _FILES = "pictures"
-_WRITTEN = (rf"{_FILES}/(epoch-\d+|nearest-\d+-(generated|work)|interpolation|arithmetic|classes|samples)\.(png|webp)",)
+_WRITTEN = (
+    rf"{_FILES}/(epoch-\d+|nearest-\d+-(generated|work)|interpolation|arithmetic|classes|truncation|samples)\.(png|webp)",
+)
 _COMPARED = (rf"{_FILES}/\d{{2,}}\.png",)
 _SHEETS = 6
 _CURVES: tuple[tuple[str, str, Mapping[str, str]], ...] = (
@@ -47,6 +49,7 @@ _STRIPS = {
     "interpolation.png": "Each row: from one latent to another in even steps.",
     "arithmetic.png": "Each row: three pictures, and the first less the second plus the third.",
     "classes.png": "Each row: one latent as each of the classes, {classes}.",
+    "truncation.png": "Each row: one latent, from left to right truncated at {truncations}.",
 }
 
 
@@ -211,14 +214,18 @@ def _finite(value: float | None) -> float | None:
 
 def _scores(scores: Mapping[str, Any]) -> str:
     rows = [[_capital(title), *cells(scores["rows"][name])] for name, title in CANDIDATES.items()]
-    return section("scores", "How good it is", _reading(scores), table(["", *HEADER], rows, 0))
+    tables = table(["", *HEADER], rows, 0)
+    if scores.get("classes"):
+        tables += table(["class", "works", "compared", *HEADER], class_lines(scores), 1)
+    return section("scores", "How good it is", _reading(scores), tables)
 
 
 def _reading(scores: Mapping[str, Any]) -> str:
     return escape(
         f"{_capital(heading(scores))}. FID and KID: lower is better. FID is too high with so few pictures, whatever "
         "they are of: one half of the works against the other shows by how much. Precision: how many pictures look "
-        "like works; recall: how much of what the works are is made. Last: the share of pictures that are nearer to "
+        "like works; recall: how much of what the works are is made; density and coverage: the same, so that single "
+        "far-off pictures count for less. Last: the share of pictures that are nearer to "
         "a work than that work is to any other."
     )
 
@@ -276,7 +283,8 @@ def _latent(bundle: Location, about: GeneratorBundle, folder: Path) -> str:
         place = bundle / FOLDER / name
         if place.exists():
             _copy(place, folder / _FILES / name)
-            text = _STRIPS[name].format(classes=", ".join(about.classes))
+            truncations = ", ".join(f"{number or 'nothing'}" for number in TRUNCATIONS[about.distribution])
+            text = _STRIPS[name].format(classes=", ".join(about.classes), truncations=truncations)
             items.append(_figure(f"{_FILES}/{name}", escape(text), text))
     if not items:
         return ""

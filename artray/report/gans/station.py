@@ -5,6 +5,7 @@ from pydantic import Field
 from artray import console
 from artray.errors import InputError
 from artray.gans.comparison import ComparisonOptions, compare_gans, trained_runs
+from artray.gans.judges import JUDGED_BY
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sampling import sample
 from artray.gans.scores import METRICS, score, show
@@ -20,6 +21,7 @@ class TrainGanOptions(GanOptions):
     scores: int = Field(
         1000, ge=0, description="pictures that it is scored by, at most half as many as there are works; 0: no scores"
     )
+    judge: str | None = JUDGED_BY
     sample: int | None = Field(
         None, ge=1, description="then write so many pictures as a collection below OUT/generated (see sample_gan)"
     )
@@ -31,7 +33,7 @@ def train_gan_with_page(options: TrainGanOptions) -> Counts:
     out = options.out
     if options.scores:
         try:
-            scores = score(out, options.data, options.scores)
+            scores = score(out, options.data, options.scores, judge=options.judge)
         except InputError as error:  # it is trained all the same
             console.say(f"no scores: {error}")
         else:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from artray.models.gans.augment import NUMBERS, diff_augment
+from artray.models.gans.augment import CHANGES, NUMBERS, blurred, diff_augment, next_strength
 
 rng = np.random.default_rng(0)
 
@@ -52,3 +52,55 @@ def test_a_cutout_may_lie_over_every_edge_and_hides_a_quarter_at_most():
     assert hidden.any(axis=0).all()
     assert hidden.sum(axis=(1, 2)).max() == 16
     assert hidden.sum(axis=(1, 2)).min() >= 4
+
+
+def test_what_is_not_chosen_stays_as_it_is():
+    """Each of the changes for itself, and none of them."""
+    pictures = rng.uniform(0, 255, (8, 16, 16, 3)).astype(np.float32)
+    numbers = rng.uniform(0, 1, (8, NUMBERS)).astype(np.float32)
+    chosen = np.array([[place >> bit & 1 for bit in range(3)] for place in range(8)], np.float32)
+    found = np.asarray(diff_augment(pictures, numbers, CHANGES, chosen))
+    for picture, row, which, one in zip(pictures, numbers, chosen, found, strict=True):
+        wanted = [change for change, choice in zip(CHANGES, which, strict=True) if choice]
+        assert np.allclose(one, slow(picture, row, wanted), atol=0.01)
+
+
+def test_what_is_changed_by_chance_does_not_leak():
+    """Averages of changed pictures tell which pictures were changed: the likelier ones stand out, up to p = 0.8.
+
+    A translated bright spot: of all places it is most often where it was, so a generator that moves it is found out.
+    """
+    spot = np.zeros((4000, 16, 16, 3), np.float32)
+    spot[:, 8, 8] = 255
+    numbers = rng.uniform(0, 1, (4000, NUMBERS)).astype(np.float32)
+    chosen = (rng.uniform(0, 1, (4000, 3)) < 0.8).astype(np.float32)
+    mean = np.asarray(diff_augment(spot, numbers, ["translation"], chosen)).mean(axis=0)[..., 0]
+    inside = mean[6:11, 6:11].copy()
+    assert np.unravel_index(inside.argmax(), inside.shape) == (2, 2)
+    assert inside[2, 2] == pytest.approx(255 * (0.2 + 0.8 / 25), rel=0.15)
+    inside[2, 2] = 0
+    assert inside.max() < 255 * 0.8 / 25 * 1.6
+
+
+def test_the_strength_follows_the_sign():
+    up, down = next_strength(0.3, 0.9, 0.6, 0.01, 0.8), next_strength(0.3, 0.1, 0.6, 0.01, 0.8)
+    assert [float(up), float(down)] == pytest.approx([0.31, 0.29])
+    assert float(next_strength(0.8, 1.0, 0.6, 0.01, 0.8)) == pytest.approx(0.8)
+    assert float(next_strength(0.0, -1.0, 0.6, 0.01, 0.8)) == 0
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.7, 2.0])
+def test_blur(sigma):
+    pictures = rng.uniform(0, 255, (2, 9, 9, 3)).astype(np.float32)
+    expected = np.zeros((2, 9, 9, 3))
+    for y in range(9):
+        for x in range(9):
+            total = 0.0
+            for v in range(9):
+                for u in range(9):
+                    if max(abs(y - v), abs(x - u)) <= 3 * sigma:
+                        weight = 2 ** -(((y - v) ** 2 + (x - u) ** 2) / max(sigma, 1e-3) ** 2)
+                        expected[:, y, x] += weight * pictures[:, v, u]
+                        total += weight
+            expected[:, y, x] /= total
+    assert np.allclose(blurred(pictures, np.float32(sigma)), expected, atol=0.02)

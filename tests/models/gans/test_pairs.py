@@ -4,6 +4,7 @@ import pytest
 
 from artray.errors import InputError
 from artray.models.gans import GANS, discriminator, generator
+from artray.models.gans.projected import Resampled, bilinear, parts_of, projector
 from artray.models.gans.residual import SpectralConv2D, SpectralDense
 
 SMALL = {
@@ -11,6 +12,7 @@ SMALL = {
     "deconv": {"width": 16, "filters": 2},
     "dcgan": {"width": 2, "filters": 2},
     "resnet": {"width": 2, "filters": 2},
+    "projected": {"width": 2, "maps": 2, "seen": 64, "weights": None, "filters": 2},
 }
 
 
@@ -104,6 +106,11 @@ def test_what_can_not_be_built_is_one_line(name, size, settings, message):
         assert "\n" not in str(raised.value)
 
 
+def test_a_projected_discriminator_says_which_sides_it_can_see():
+    with pytest.raises(InputError, match=r"model.seen: must be a multiple of 32, not 100"):
+        discriminator("projected", 64, 0, {"seen": 100, "weights": None})
+
+
 def test_a_penalized_dcgan_judges_each_picture_for_itself():
     pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.float32)
     for loss, alone in (("ns", False), ("wgan_gp", True), ("dragan", True)):
@@ -152,10 +159,34 @@ def test_saved_networks_are_loaded_in_safe_mode(tmp_path):
 def test_the_start_follows_from_the_seed(name):
     def start(seed: int) -> list[np.ndarray]:
         keras.utils.set_random_seed(seed)
-        models = generator(name, 32, 5, 2, SMALL[name]), discriminator(name, 32, 2, SMALL[name])
+        models = generator(name, 32, 5, 2, SMALL[name]), parts_of(discriminator(name, 32, 2, SMALL[name]))[1]
         return [weight for model in models for weight in model.get_weights()]
 
     for first, again, other in zip(start(0), start(0), start(1), strict=True):
         assert np.array_equal(first, again)
         constant = np.isin(first, (0, 1)).all()  # scales, offsets and moving statistics
         assert np.array_equal(first, other) == constant
+
+
+def test_what_a_projected_discriminator_sees_is_the_same_in_every_run():
+    """The mixing weights are drawn with a seed of their own, and maps double from one to the next."""
+    found = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        model = projector(32, maps=4, seen=64, weights=None)
+        found.append([layer.get_weights()[0] for layer in model.layers if layer.name.startswith(("mix", "scale"))])
+    assert [shape[1:] for shape in model.output_shape] == [(32, 32, 4), (16, 16, 4), (8, 8, 8), (4, 4, 16)]
+    for one, other in zip(*found, strict=True):
+        assert np.array_equal(one, other)
+    assert not model.trainable_variables
+
+
+@pytest.mark.parametrize(("length", "side", "corners"), [(4, 8, True), (5, 12, False), (8, 8, False), (6, 3, False)])
+def test_resampling_interpolates_linearly(length, side, corners):
+    x = np.random.default_rng(0).normal(size=(2, length, length, 3)).astype(np.float32)
+    found = np.asarray(Resampled(side, corners)(x))
+    at = np.linspace(0, length - 1, side) if corners else (np.arange(side) + 0.5) * length / side - 0.5
+    rows = np.stack([np.apply_along_axis(lambda values: np.interp(at, np.arange(length), values), 1, x)])[0]
+    expected = np.apply_along_axis(lambda values: np.interp(at, np.arange(length), values), 2, rows)
+    assert np.allclose(found, expected, atol=1e-5)
+    assert np.allclose(bilinear(length, side, corners).sum(axis=1), 1, atol=1e-6)

