@@ -329,11 +329,12 @@ class EvaluationSections:
                 f'<p class="name" dir="auto">{name}</p><p class="said">{called}</p><p>{true}</p></div></li>'
             )
         hint = say("ev.errors_hint")
-        if any(len(shown) > 1 for shown in pictures.values()):
+        has_maps = any(len(shown) > 1 for shown in pictures.values())
+        if has_maps:
             hint += " " + say("ev.maps_hint")
-        return section(
-            "errors", escape(say("ev.sure_and_wrong")), escape(hint), f'<ul class="errors">{"".join(items)}</ul>'
-        )
+        kind = "errors" if has_maps else "errors plain"
+        body = f'<ul class="{kind}">{"".join(items)}</ul>'
+        return section("errors", escape(say("ev.sure_and_wrong")), escape(hint), body)
 
     def _labels(self, value: str | Sequence[str]) -> str:
         return value if isinstance(value, str) else ", ".join(value) or self.say("ev.nothing")

@@ -83,6 +83,7 @@ MODULES = (
     "answers",
     "record",
     "work",
+    "layouts",
     "map",
     "map_view",
     "trust",

@@ -43,7 +43,7 @@ def test_groups_on_the_map_are_named_by_their_commonest_label():
     x = [0.05 + i / 1000 for i in range(20)] + [0.9 + i / 1000 for i in range(10)] + [0.5]
     labels = [0] * 20 + [1] * 10 + [2]
     found = run(
-        "map",
+        "layouts",
         "groupNames(Float32Array.from(x), Float32Array.from(x), (work) => labels[work], (label) => 'ABC'[label])",
         x=x,
         labels=labels,
@@ -58,3 +58,16 @@ def test_what_a_threshold_keeps():
         {"kept": 2, "right": 1, "all": 4},
         {"kept": 3, "right": 2, "all": 4},
     ]
+
+
+def test_works_lie_in_blocks_by_their_date():
+    dates = ["1850", "c. 1854-60", "around 18", "12th century", "1999", "1851", ""]
+    found = run("layouts", "bySpan(dates.map(yearOf))", dates=dates)
+    assert [(group["text"], group["works"]) for group in found] == [("1850–1874", [0, 5, 1]), ("1975–1999", [4])]
+    plain = "(({ x, y }) => ({ x: [...x], y: [...y] }))"
+    laid = run("layouts", f"{plain}(inBlocks(7, bySpan(dates.map(yearOf))))", dates=dates)
+    places = list(zip(laid["x"], laid["y"], strict=True))
+    assert [place == (None, None) for place in places] == [False, False, True, True, False, False, True]
+    assert len({place for place in places if place != (None, None)}) == 4
+    assert all(0 <= value <= 1 for place in places for value in place if value is not None)
+    assert run("layouts", "bySpan([null])") == []
