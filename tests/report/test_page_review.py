@@ -95,10 +95,9 @@ def test_a_name_typed_once_stands_in_the_file(page):
     page.locator(".card").first.click()
     for key in ("Enter", "0"):
         page.keyboard.press(key)
-    model = STYLES[0]
-    wrong = STYLES.index(next(name for name in STYLES if name != BY_SCORE[2].labels["style"].label))
-    expect(page.locator(".choice")).to_have_count(3)
-    page.locator(".choice", has_text=STYLES[wrong]).click()
+    wrong = next(name for name in STYLES if name != BY_SCORE[2].labels["style"].label)
+    expect(page.locator(".choice")).to_have_count(2 + 3)  # of both questions, of which one is asked
+    page.locator(".choice", has_text=wrong).click()
     page.keyboard.press("Escape")
     with page.expect_download() as download:
         page.locator("#download").click()
@@ -108,7 +107,6 @@ def test_a_name_typed_once_stands_in_the_file(page):
     assert {row["reviewer"] for row in rows} == {"'=Ada Léger"}
     assert {row["model_id"] for row in rows} == {"style-1"}
     assert all(row["reviewed_at"] == row["corrected_at"] for row in rows)
-    assert model in STYLES
 
 
 @pytest.fixture
