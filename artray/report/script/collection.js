@@ -55,8 +55,13 @@ function makeCollection(data) {
     const text = catalogues[task]?.(work) ?? "";
     return tasks[task].multilabel ? parted(text) : text ? [text] : [];
   }
-  /** Whether catalogue and model agree; null where one of them says nothing. */
+  const agreement = tasks.map((_, task) => once(() => Int8Array.from(everyWork, (work) => Number(compared(work, task) ?? -1))));
+  /** Whether catalogue and model agree; null where one of them says nothing. @returns {boolean | null} */
   function isAsCatalogued(work, task) {
+    const found = agreement[task]()[work];
+    return found < 0 ? null : found === 1;
+  }
+  function compared(work, task) {
     const told = catalogueOf(work, task);
     const said = saidOf(work, task).map(({ place }) => className(task, place));
     if (!told.length || !isLabelled(work, task)) return null;

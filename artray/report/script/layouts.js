@@ -5,7 +5,7 @@
  *
  * @param {number} count how many works there are
  * @param {{text: string, works: number[]}[]} groups in their order; works of none lie nowhere
- * @returns {{x: Float32Array, y: Float32Array, names: MapName[]}}
+ * @returns {{x: Float32Array, y: Float32Array, names: MapName[], room: number}} `room`: what names need above the works
  */
 function inBlocks(count, groups) {
   const GAP = 1; // columns between two blocks
@@ -18,12 +18,12 @@ function inBlocks(count, groups) {
     const begin = column;
     works.forEach((work, at) => { [x[work], y[work]] = [begin + Math.floor(at / height), at % height]; });
     column += Math.ceil(works.length / height) + GAP;
-    return { text, x: (begin + column - GAP - 1) / 2, y: -1 };
+    return { text, x: (begin + column - GAP - 1) / 2, y: -1.5 };
   });
   const side = Math.max(column, height + 1);
   const scaled = (values, shift) => values.map((value) => (value + shift) / side);
   const down = (side - height) / 2;
-  return { x: scaled(x, 0.5), y: scaled(y, down), names: names.map((name) => ({ ...name, x: (name.x + 0.5) / side, y: (name.y + down) / side })) };
+  return { x: scaled(x, 0.5), y: scaled(y, down), room: 2 / side, names: names.map((name) => ({ ...name, x: (name.x + 0.5) / side, y: (name.y + down) / side })) };
 }
 
 /**

@@ -390,14 +390,15 @@ function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose
     again();
   }
 
-  /** @param {Float32Array} newX @param {Float32Array} newY */
-  function lay(newX, newY) {
+  /** @param {Float32Array} newX @param {Float32Array} newY @param {number} [room] for names above them */
+  function lay(newX, newY, room = 0) {
     [x, y] = [newX, newY];
     place = Uint32Array.from(x.keys()).filter((work) => !Number.isNaN(x[work]));
     [left, top, right, bottom] = place.reduce(
       ([l, t, r, b], work) => [Math.min(l, x[work]), Math.min(t, y[work]), Math.max(r, x[work]), Math.max(b, y[work])],
       [1, 1, 0, 0],
     );
+    top -= room;
     fit();
   }
 

@@ -22,7 +22,7 @@ function makeMapView({ works, filters, open, remember }) {
     return said ? (work) => said[work]?.[0] : (work) => label[work];
   };
   const layouts = {
-    alike: () => ({ ...position(), names: /** @type {MapName[] | null} */ (null) }),
+    alike: () => ({ ...position(), names: /** @type {MapName[] | null} */ (null), room: 0 }),
     date: once(() => inBlocks(works.count, bySpan(everyWork.map((work) => (position().x[work] >= 0 ? yearOf(works.dateOf(work)) : null))))),
     label: () => inBlocks(works.count, byLabel(Number(byId("map-colour").value) || 0)),
   };
@@ -89,7 +89,7 @@ function makeMapView({ works, filters, open, remember }) {
     const lying = layouts[layout]();
     // By label another task's labels lie elsewhere.
     const key = layout === "label" ? `${layout} ${byId("map-colour").value}` : layout;
-    if (key !== laid) map.lay(lying.x, lying.y);
+    if (key !== laid) map.lay(lying.x, lying.y, lying.room);
     laid = key;
     for (const id of ["map-select", "map-view"]) byId(id).hidden = layout !== "alike"; // an area is one of likeness
     map.show(colours, filters.mask(), layout === "alike" ? filters.area() : null, byId("map-names").checked ? lying.names ?? names[task ?? 0]() : []);
