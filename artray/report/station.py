@@ -22,7 +22,7 @@ from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.queues import QUEUES, Alike, make_queues
 from artray.report.evaluation import evaluation_page
-from artray.report.languages import Language
+from artray.report.languages import Language, Speech
 from artray.report.overview import Overview, make_overview
 from artray.report.page import Queue, write_page
 from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails
@@ -98,7 +98,7 @@ def report(options: ReportOptions) -> Counts:
     for item, uri in zip(evaluations, options.evaluation, strict=True):
         item["page"] = _evaluation_page(options, uri, titles).name
     if len(works) < total:
-        about["shown"] = f"Shown are the least certain of {total:,}"
+        about["shown"] = Speech(options.language)("run.least_certain", n=total)
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
     # Of models whose labels an older release wrote only their evaluations say that they are no better than chance.
     told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
