@@ -153,7 +153,8 @@ def validate(options_type: type[OptionsT], values: Mapping[str, Any], source: st
     try:
         return options_type.model_validate(values)
     except ValidationError as error:
-        fault = error.errors()[0]
+        # What is misspelt may be the one that is missing.
+        fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in fault["loc"])
         reason = fault["msg"].removeprefix("Value error, ")
         if not where:  # values that don't fit together: the reason names them

@@ -78,6 +78,13 @@ STATIONS = {
         "Train a config with every combination of some settings, on some seeds and splits, and rank them.",
         "--config lite0_head --data work/features --grid epochs=20,40 --out work/search",
     ),
+    "compare": Station(
+        "artray.comparison.station",
+        "CompareOptions",
+        "compare",
+        "Compare trained classifiers on the same works, and write figures, tables and text for a paper.",
+        "--model work/model,work/other --manifest work/manifest --out work/comparison",
+    ),
     "export-model": Station(
         "artray.exports.station",
         "ExportOptions",

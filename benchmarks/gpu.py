@@ -6,13 +6,15 @@ Needs artray and TensorFlow with CUDA; PyTorch is compared with where it is inst
 part runs in a process of its own within its share of the time: one that fails, or takes too long, loses nothing of the
 others, and what it measured until then is kept. Rows are printed as they come, and written to --out as JSON lines.
 
-gan       a step of DCGAN, 64x64, batch 64: ours, plain loops with and without XLA, PyTorch (see gan.py); the job's rate
+steps     training steps, DCGAN's at 64x64 and lite0_finetune's at 224x224: artray's, plain loops with and without XLA,
+          PyTorch; and what the first step takes (see gpu_steps.py)
 decoding  JPEGs of 600 kB to 224x224 in one process a core; the same with features B1 to B4
-models    EfficientNet-Lite0 and three heads on pictures in memory: as artray calls them, and compiled by XLA
+models    EfficientNet-Lite0 and three heads on pictures in memory
 label     label_catalog with these models; its goal is .8 of the lesser of decoding alone and the models alone
-features  extract_features --statistics; likewise, beside decoding with B1 to B4
 start     from the command label_catalog to the first labels on disk: the first time, and the second
-finetune  train with lite0_finetune, 224x224, float32 and bfloat16, beside the same step on tensors on the device
+finetune  train with lite0_finetune, float32 and bfloat16, beside its steps
+gan       train_gan with DCGAN, beside its step
+features  extract_features --statistics, beside decoding with B1 to B4
 
 --small takes sizes that a laptop without GPU does in some minutes; its figures say nothing. XLA and bfloat16 are tried
 on GPUs only.
@@ -29,7 +31,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,12 +47,22 @@ from artray.storage import Location
 
 # Keras, Ray and the other benchmarks are imported where they are used: each part is a process, as are the pools'.
 
-SHARES = {"gan": 6, "decoding": 2, "models": 4, "label": 5, "features": 4, "start": 4, "finetune": 7}
+SHARES = {"steps": 8, "decoding": 3, "models": 2, "label": 5, "start": 4, "finetune": 6, "gan": 3, "features": 3}
 """Of the time, by part."""
 
 SIDE = 224
 LONG_SIDE, GRAIN, QUALITY = 1500, 11, 90  # together some 600 kB
-CLASSES = 10
+MINUTES = 8.0
+FULL = "float32"
+STEP_GOALS = {
+    ("dcgan", "ours, compiled"): ("plain, compiled", "≥ .91"),
+    ("dcgan", "ours, compiled, bfloat16"): ("PyTorch, channels last, bfloat16, compiled", "≥ 1"),
+    ("finetune", "ours, float32"): ("on the device, float32", "≥ .9"),
+    ("finetune", "ours, float32, compiled"): ("on the device, float32, compiled", "≥ .9"),
+    ("finetune", "ours, bfloat16"): ("ours, float32", "> 1"),
+    ("finetune", "ours, bfloat16, compiled"): ("ours, float32, compiled", "> 1"),
+}
+"""Of steps by network and name: with whose they are compared, and what the ratio should be."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,9 @@ class Sizes:
         different: Pictures that are made; beyond them they come again.
         seconds: That a measured pass should take, by what decoding takes; its pictures follow from it.
         most: Pictures of a pass.
-        steps: Of a repeat of the GAN's step.
-        repeats: Of the GAN's step, and batches of the models alone.
+        steps: Of a turn of a contender.
+        steps_seconds: For all contenders.
+        repeats: Turns, and batches of the models alone.
         works: That a GAN is trained on.
         examples: That a classifier is trained on.
         epochs: Of both.
@@ -71,14 +84,17 @@ class Sizes:
     different: int = 64
     seconds: float = 15.0
     most: int = 20_000
-    steps: int = 30
+    steps: int = 32
+    steps_seconds: float = 120.0
     repeats: int = 5
     works: int = 6400
     examples: int = 3200
     epochs: int = 6
 
 
-SMALL = Sizes(different=12, seconds=3.0, most=96, steps=1, repeats=1, works=128, examples=48, epochs=2)
+SMALL = Sizes(
+    different=12, seconds=3.0, most=96, steps=1, steps_seconds=300.0, repeats=1, works=128, examples=48, epochs=2
+)
 
 
 @dataclass(frozen=True)
@@ -144,20 +160,41 @@ def gpus() -> int:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
-def gan(sizes: Sizes, data: Path, rows: Rows) -> None:
-    """A step, and the job."""
-    from gan import BATCH, fed, step_times
+def steps(sizes: Sizes, data: Path, rows: Rows) -> None:
+    """Each in a process of its own; ratios are to artray's step as it is taken by default."""
+    from gpu_steps import contenders, contest
 
-    times = step_times(sizes.repeats, sizes.steps, xla=bool(gpus()))
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    for name, median in medians.items():
-        compared = name != "ours" and not name.startswith("ours,")
-        goal = {"tf.function, once, jit_compile": "≥ .91", "PyTorch": "≥ 1"}.get(name.partition(", channels")[0], "")
-        ratio = median / medians["ours"] if compared else None
-        rows.add(Row("gan", name, median, "ms a step", ratio, "ours' speed" if compared else "", goal))
+    chosen = [one for one in contenders(["dcgan", "finetune"]) if gpus() or not (one.compile or one.precision != FULL)]
+    runners = contest(chosen, 0.6 * sizes.steps_seconds, sizes.steps, min(3, sizes.repeats))
+    medians = {
+        (runner.contender.network, runner.contender.name): statistics.median(runner.times)
+        for runner in runners
+        if runner.times
+    }
+    for runner in runners:
+        one = runner.contender
+        if runner.ready is None:
+            console.say(f"{one.network}, {one.name}: not ready in time")
+            continue
+        median, than, goal = medians[one.network, one.name], "", ""
+        if one.loop == "ours":
+            than, goal = STEP_GOALS.get((one.network, one.name), ("", ""))
+        other = medians.get((one.network, than))
+        rows.add(Row("steps", f"{one.network}: {one.name}: the first", runner.ready, "s"))
+        ratio = other / median if other else None
+        rows.add(
+            Row("steps", f"{one.network}: {one.name}", median, "ms a step", ratio, than and f"speed of {than}", goal)
+        )
+
+
+def gan(sizes: Sizes, data: Path, rows: Rows) -> None:
+    """The job's rate."""
+    from gan import BATCH, fed
+
     epochs = fed(sizes.works, sizes.epochs, gpus())
     rate = statistics.median(epoch["rate"] for epoch in epochs[len(epochs) // 2 :])
-    ratio = rate * medians["ours"] / 1000 / BATCH
+    alone = rows.value("steps", "dcgan: ours, compiled" if gpus() else "dcgan: ours")
+    ratio = rate * alone / 1000 / BATCH if alone else None
     rows.add(Row("gan", "train_gan, last epochs", rate, "pictures/s", ratio, "our step on batches in memory"))
 
 
@@ -202,20 +239,17 @@ def models(sizes: Sizes, data: Path, rows: Rows) -> None:
 
     batch = 256 if gpus() else 32
     pictures = np.random.default_rng(0).integers(0, 256, (batch, SIDE, SIDE, 3), np.uint8)
-    ways = {"as artray calls them": False, **({"compiled by XLA": True} if gpus() else {})}
-    for what, jit in ways.items():
+    started = time.perf_counter()
+    model = Models().model
+    model.jit_compile = False  # as artray calls it: XLA takes a minute before the first picture
+    model.predict_on_batch(pictures)
+    rows.add(Row("models", "built and first batch", time.perf_counter() - started, "s"))
+    turns = []
+    for _ in range(4 * sizes.repeats if gpus() else sizes.repeats):
         started = time.perf_counter()
-        model = Models().model
-        model.jit_compile = jit
         model.predict_on_batch(pictures)
-        first = time.perf_counter() - started
-        turns = []
-        for _ in range(4 * sizes.repeats if gpus() else sizes.repeats):
-            started = time.perf_counter()
-            model.predict_on_batch(pictures)
-            turns.append(time.perf_counter() - started)
-        rows.add(Row("models", f"{what}, built and first batch", first, "s"))
-        rows.add(Row("models", what, batch / statistics.median(turns), "pictures/s"))
+        turns.append(time.perf_counter() - started)
+    rows.add(Row("models", "in memory", batch / statistics.median(turns), "pictures/s"))
 
 
 def label(sizes: Sizes, data: Path, rows: Rows) -> None:
@@ -267,9 +301,8 @@ def measure_pass(
 
     start_ray()
     cores = rows.value("decoding", beside)
-    alone = [rows.value("models", name) for name in ("as artray calls them", "compiled by XLA")]
-    known = [value for value in alone if value is not None]
-    lesser = min(cores, max(known)) if cores and known else None
+    alone = rows.value("models", "in memory")
+    lesser = min(cores, alone) if cores and alone else None
     rates = Rates()
     rates.add(ours, paths_of(data, max(96, min(sizes.most, int(sizes.seconds * (lesser or 60))))))
     ratio = rates.steady[0] / lesser if lesser else None
@@ -282,111 +315,61 @@ def start(sizes: Sizes, data: Path, rows: Rows) -> None:
     """The whole command, twice."""
     from label import first_labels
 
-    times = first_labels(paths_of(data, min(sizes.most, 256)), 1)
-    for what, seconds in zip(("the first time", "the second time"), times, strict=True):
+    for what in ("the first time", "the second time"):
+        (seconds,) = first_labels(paths_of(data, min(sizes.most, 256)), 0)
         rows.add(Row("start", f"first labels, {what}", seconds, "s", goal="≤ 20 s"))
 
 
 def finetune(sizes: Sizes, data: Path, rows: Rows) -> None:
-    """The job's rate in an epoch, and the rate of its step alone."""
-    import multiprocessing
+    """The job's rate in an epoch, and all of its time."""
+    from gpu_steps import BATCH, CLASSES, THAWED
 
     from artray.classifiers import station
 
-    names = {"float32": "float32"}
-    if gpus():
-        names["bfloat16"] = "bfloat16" if knows("bfloat16") else "mixed_bfloat16"
-    thawed = '{1: ["block9_*", "block1?_*", "head_*"]}'  # as in the config's last epochs
-    job: dict[str, float] = {}
-    write_works(data / "works", paths_of(data, sizes.examples))
-    for short, name in names.items():
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            ready = pool.apply(ready_rate, (short, thawed, sizes.repeats))
-        rates: list[float] = []
-        note = station._note
+    rates: list[float] = []
+    note = station._note
 
-        def noted(metrics: Any, *others: Any, rates: list[float] = rates, note: Any = note, **more: Any) -> str:
-            rates.append(metrics["rate"])
-            return str(note(metrics, *others, **more))
+    def noted(metrics: Any, *others: Any, **more: Any) -> str:
+        rates.append(metrics["rate"])
+        return str(note(metrics, *others, **more))
 
-        station._note = noted
+    station._note = noted
+    write_works(data / "works", paths_of(data, sizes.examples), CLASSES)
+    for precision in ("bfloat16", FULL) if gpus() else (FULL,):
+        rates.clear()
+        # Whichever is done sooner.
+        first, then = (
+            [rows.value("steps", f"finetune: ours, {precision}{how}{what}") or 0 for how in ("", ", compiled")]
+            for what in (": the first", "")
+        )
+        number = sizes.epochs * sizes.examples / BATCH
+        off = not then[1] or first[0] + number * then[0] / 1000 < first[1] + number * then[1] / 1000
+        compiled = {"compile": '"off"' if off else '"on"'}
+        started = time.perf_counter()
         options = station.TrainOptions(
             config="lite0_finetune",
             data=str(data / "works"),
-            out=str(data / f"model-{short}"),
+            out=str(data / f"model-{precision}"),
             gpus_per_worker=gpus(),
-            set={"epochs": str(sizes.epochs), "unfreeze": thawed, "precision": name},
+            set={"epochs": str(sizes.epochs), "unfreeze": THAWED, "precision": precision, **compiled},
         )
         station.train(options)
-        station._note = note
-        job[short] = max(rates)
-        rows.add(Row("finetune", f"{short}, on tensors on the device", ready, "pictures/s"))
-        than = "its rate on tensors on the device"
-        rows.add(Row("finetune", f"{short}, train", job[short], "pictures/s", job[short] / ready, than, "≥ .9"))
-    if "bfloat16" in job:
-        ratio = job["bfloat16"] / job["float32"]
-        rows.add(Row("finetune", "bfloat16, train", job["bfloat16"], "pictures/s", ratio, "float32's", "> 1"))
+        rows.add(
+            Row(
+                "finetune",
+                f"{precision}, the whole job, XLA {compiled['compile'][1:-1]}",
+                time.perf_counter() - started,
+                "s",
+            )
+        )
+        alone = [rows.value("steps", f"finetune: on the device, {precision}{more}") for more in ("", ", compiled")]
+        known = [1000 * BATCH / value for value in alone if value is not None]
+        ratio = max(rates) / max(known) if known else None
+        than = "its steps on tensors on the device"
+        rows.add(Row("finetune", f"{precision}, train", max(rates), "pictures/s", ratio, than, "≥ .9"))
 
 
-def knows(name: str) -> bool:
-    """Whether this release's configs have a precision."""
-    from pydantic import ValidationError
-
-    from artray.classifiers.config import read_config
-    from artray.errors import InputError
-
-    try:
-        read_config("lite0_finetune", {"precision": name})
-    except (InputError, ValidationError):
-        return False
-    return True
-
-
-def ready_rate(precision: str, thawed: str, repeats: int) -> float:
-    """Pictures a second of lite0_finetune's step in a plain loop over one batch that lies on the device.
-
-    With or without XLA, whichever is faster.
-    """
-    import keras
-    import tensorflow as tf
-
-    from artray.classifiers.config import read_config
-    from artray.engine.schedules import Freezing
-    from artray.models.classifiers import classifier
-
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    config = read_config("lite0_finetune", {"unfreeze": thawed})
-    batch = config.batch_size
-    chance = np.random.default_rng(0)
-    x = tf.constant(chance.integers(0, 256, (batch, SIDE, SIDE, 3), np.uint8))
-    y = tf.one_hot(chance.integers(0, CLASSES, batch), CLASSES)
-    found = []
-    for jit in (False, True) if gpus() else (False,):
-        model = classifier(config.model.name, (SIDE, SIDE, 3), CLASSES, config.model.settings())
-        Freezing(model, config.freeze, config.unfreeze).apply(1)
-        optimizer = keras.optimizers.Adam(3e-4)
-        optimizer.build(model.trainable_variables)
-
-        def step(model: Any = model, optimizer: Any = optimizer) -> Any:
-            with tf.GradientTape() as tape:
-                logits = tf.cast(model(x, training=True), tf.float32)
-                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
-            variables = model.trainable_variables
-            optimizer.apply(tape.gradient(loss, variables), variables)
-            return loss
-
-        run = tf.function(step, jit_compile=jit)
-        steps = 20 if gpus() else 1
-        for number in range(1 + repeats):
-            started = time.perf_counter()
-            losses = [run() for _ in range(steps)]
-            float(losses[-1])
-            if number:  # the first one compiles
-                found.append(steps * batch / (time.perf_counter() - started))
-    return max(found)
-
-
-def write_works(folder: Path, uris: Sequence[str]) -> None:
+def write_works(folder: Path, uris: Sequence[str], classes: int) -> None:
     """A manifest of works in three parts and ten styles."""
     chance = np.random.default_rng(0)
     ids = [f"{number:06d}" for number in range(len(uris))]
@@ -394,7 +377,7 @@ def write_works(folder: Path, uris: Sequence[str]) -> None:
         "object_id": ids,
         "image_uri": list(uris),
         "version": ["1"] * len(uris),
-        "style": [f"style {number % CLASSES}" for number in range(len(uris))],
+        "style": [f"style {number % classes}" for number in range(len(uris))],
         "group": ids,
         "split": chance.choice(["train", "validation", "test"], len(uris), p=[0.9, 0.05, 0.05]),
     }
@@ -402,13 +385,14 @@ def write_works(folder: Path, uris: Sequence[str]) -> None:
 
 
 PARTS = {
-    "gan": gan,
+    "steps": steps,
     "decoding": decoding,
     "models": models,
     "label": label,
-    "features": features,
     "start": start,
     "finetune": finetune,
+    "gan": gan,
+    "features": features,
 }
 
 
@@ -444,7 +428,7 @@ def run_part(name: str, limit: float, arguments: Sequence[str]) -> str:
         status = process.wait(limit)
     except subprocess.TimeoutExpired:
         status = None
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(10)
     except BaseException:
@@ -473,7 +457,7 @@ def table_of(rows: Sequence[Row], notes: dict[str, str]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=8.0, help="for all parts (default: 8)")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for all parts (default: 8)")
     parser.add_argument("--parts", default=",".join(PARTS), help="default: %(default)s")
     parser.add_argument("--out", type=Path, help="file for the rows, as JSON lines")
     parser.add_argument("--small", action="store_true", help="try it without GPU")
@@ -481,7 +465,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     quiet(verbose=False)
-    sizes = SMALL if options.small else Sizes()
+    sizes = SMALL if options.small else replace(Sizes(), seconds=Sizes.seconds * options.minutes / MINUTES)
     if options.part:
         PARTS[options.part](sizes, options.data, Rows(options.out))
         return
@@ -497,7 +481,15 @@ def main() -> None:
         out.unlink(missing_ok=True)
         name, size = card(), make_pictures(data, sizes.different)
         console.say(f"{name}, {os.cpu_count()} CPUs; pictures of {size / 1000:,.0f} kB")
-        arguments = ["--data", folder, "--out", str(out), *(["--small"] if options.small else [])]
+        arguments = [
+            "--data",
+            folder,
+            "--out",
+            str(out),
+            "--minutes",
+            str(options.minutes),
+            *(["--small"] if options.small else []),
+        ]
         for number, part in enumerate(chosen):
             left = 60 * options.minutes - (time.monotonic() - begun)
             share = SHARES[part] / sum(SHARES[later] for later in chosen[number:])

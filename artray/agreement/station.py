@@ -12,14 +12,11 @@ OUT/soft_labels.csv         the shares likewise, for `labels: soft`
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 from pydantic import Field
 
 import artray
@@ -33,7 +30,7 @@ from artray.agreement.page import write_page
 from artray.agreement.tables import named_as_in, read_long, read_wide, with_gold
 from artray.bundles.description import TASK
 from artray.catalogs.cells import LIST_SEPARATOR
-from artray.catalogs.formulas import guard
+from artray.catalogs.formulas import csv_bytes
 from artray.catalogs.options import CatalogOptions
 from artray.errors import InputError, did_you_mean
 from artray.job import Counts
@@ -127,7 +124,7 @@ def agreement(options: AgreementOptions) -> Counts:
         ("labels", lambda one: label_rows(one.found, one.consensus)),
         ("soft_labels", lambda one: soft_rows(one.found, one.consensus)),
     ):
-        (out / f"{name}.csv").write_bytes(_csv(_together(every, rows_of)))
+        (out / f"{name}.csv").write_bytes(csv_bytes(_together(every, rows_of)))
     summary = {task: as_json(one) for task, one in told.items()}
     settings = options.model_dump(mode="json", exclude={"max_catalog_mb"})
     (out / "agreement.json").write_json(
@@ -250,18 +247,6 @@ def _counts(told: Figures) -> Counts:
 
 def _together(told: Sequence[Figures], table_of: Callable[[Figures], pa.Table]) -> pa.Table:
     return pa.concat_tables([table_of(one) for one in told], promote_options="default")
-
-
-def _csv(table: pa.Table) -> bytes:
-    """UTF-8 with commas; no cell that a spreadsheet would run."""
-    for at, (name, cells) in enumerate(zip(table.column_names, table.columns, strict=True)):
-        if pa.types.is_string(cells.type):
-            table = table.set_column(at, name, pa.chunked_array([guard(chunk) for chunk in cells.chunks], pa.string()))
-        elif pa.types.is_floating(cells.type):
-            table = table.set_column(at, name, pc.round(cells, 6))
-    sink = io.BytesIO()
-    pacsv.write_csv(table, sink)
-    return sink.getvalue()
 
 
 def _named(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from artray.bundles.description import (
@@ -170,6 +171,20 @@ def read_evaluation(uri: Location) -> dict[str, Any]:
 def read_predictions(uri: Location, columns: Sequence[str] | None = None) -> pa.Table:
     """What is true of each labelled work, and what was said of it; all columns unless some are named."""
     return (uri / PREDICTIONS).dataset().to_table(columns=None if columns is None else list(columns))
+
+
+def works_of_training(uri: Location, bundle: Bundle) -> pa.Array | None:
+    """The ids of the works that a bundle's model was made with; None where it doesn't say.
+
+    These are the training part's, from which the weights are, and the validation part's, by which settings were chosen
+    (a model that is solved for has learned from both); of a finalized model all.
+    """
+    if not (uri / PREDICTIONS).is_file():
+        return None
+    table = read_predictions(uri, ["object_id", "part"])
+    if not bundle.metrics.get("finalized"):
+        table = table.filter(pc.not_equal(table["part"], "test"))
+    return pc.unique(table["object_id"])
 
 
 def save_bundle(

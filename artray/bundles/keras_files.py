@@ -20,8 +20,9 @@ import artray
 from artray.errors import InputError
 from artray.storage import Location, digest
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_PARTS = {"metadata.json", _CONFIG, _WEIGHTS}
+_CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
+_PARTS = {_METADATA, _CONFIG, _WEIGHTS}
+_NO_DATE = (1980, 1, 1, 0, 0, 0)  # the first that an archive can tell
 _MODULES = ("keras", "artray.models", "builtins")
 # They run code that a file brings along, or read files that it names.
 _REFUSED = {
@@ -32,11 +33,27 @@ _MOST_GROWTH, _SMALL = 4, 16_000_000  # what is unpacked: so many times the file
 
 
 def keras_file(model: Any) -> bytes:
-    """A Keras model as the bytes of a `.keras` file."""
+    """A Keras model as the bytes of a `.keras` file; equal models are equal bytes, whenever they are saved."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.keras"
         model.save(file)
-        return file.read_bytes()
+        return _undated(file.read_bytes())
+
+
+def _undated(data: bytes) -> bytes:
+    """An archive without the times at which its parts were written, in the order of their names."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as given, zipfile.ZipFile(written, "w") as archive:
+        for info in sorted(given.infolist(), key=lambda info: info.filename):
+            content = given.read(info)
+            if info.filename == _METADATA:
+                told = json.loads(content)
+                told.pop("date_saved", None)
+                content = json.dumps(told).encode()
+            plain = zipfile.ZipInfo(info.filename, date_time=_NO_DATE)
+            plain.compress_type = info.compress_type
+            archive.writestr(plain, content)
+    return written.getvalue()
 
 
 def load_keras(uri: Location, name: str, sha: str, told_by: str) -> Any:

@@ -1,34 +1,48 @@
-"""The curator's corrections: the CSV that the page gives, as labels that count for more than the catalogue's.
+"""What curators said comes back, as labels that count for more than the catalogue's.
 
-    object_id, task, label, predicted, score, corrected_at
+The page's CSV, which a spreadsheet may have been at (any encoding, separator or form of table that a catalogue may have
+will do), or JSON lines with the same names:
+
+    object_id, task, label, predicted, score, corrected_at, reviewer, reviewed_at, decision
+
+The last three are history (see `artray.catalogs.statements`), and files of before have none. Label Studio's export
+(`catalogs.label_studio`) and pages of W3C annotations (`catalogs.annotation_pages`) say the same in their ways.
 
 A confirmed label is a correction too: now it is known. An empty one says that none of the task's labels is right: the
 work then has none. Of a task with several labels `label` holds all that are right (see `targets.separate`). Of several
-corrections for one work and task the latest counts, by `corrected_at`, else by the order of files and rows. A
-spreadsheet may have been at the file: any encoding, separator or form of table that a catalogue may have will do.
+corrections for one work and task the latest counts, by `reviewed_at` or `corrected_at`, else by the order of files and
+rows, whoever made them and whichever model or run they are about; where people differ, it is said.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray import console
+from artray.catalogs import annotation_pages, label_studio
 from artray.catalogs.catalog import SAVE_ANEW, Reading
 from artray.catalogs.folder import load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
+from artray.catalogs.statements import Found, Statement, folded, moment, one_line
 from artray.catalogs.targets import separate
 from artray.errors import InputError
 from artray.storage import Location
 
 _NEEDED = ("object_id", "task", "label")
 _EXAMPLES = 3
+_EMPTY = re.compile(r"column '\w+' is empty")
+_EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
+_PAGES = (".json", ".jsonld")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +51,26 @@ class Corrections:
 
     Attributes:
         labels: By task, the label of each object_id; None where none is right.
-        problems: What was left out, in words.
+        problems: What was left out, or contradicts each other, in words.
+        statements: By task and object_id, the same with who said it and when.
+        unplaced: What names its work or task by addresses only: see `placed`.
     """
 
     labels: Mapping[str, Mapping[str, str | None]]
     problems: tuple[str, ...] = ()
+    statements: Mapping[str, Mapping[str, Statement]] = field(default_factory=dict)
+    unplaced: tuple[Found, ...] = ()
+
+    def said(self, task: str) -> dict[str, Statement]:
+        """What was said of a task's works, by object_id."""
+        known = self.statements.get(task, {})
+        return {key: known.get(key) or Statement(label) for key, label in self.labels.get(task, {}).items()}
+
+    def reviewers(self, task: str) -> str:
+        """Who said how much, for a terminal; empty where nobody is named."""
+        counted = Counter(said.reviewer for said in self.said(task).values())
+        named = [f"{printable(name)} {number:,}" for name, number in counted.most_common() if name]
+        return ", ".join([*named[:_EXAMPLES], *(["…"] if len(named) > _EXAMPLES else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +107,151 @@ class Corrected:
 
 
 def read_corrections(uris: Sequence[Location]) -> Corrections:
-    """Corrections from files, as the page or a spreadsheet saved them.
+    """Corrections from files, as the page, a spreadsheet or another program saved them.
 
     Raises:
         InputError: A file can't be read, or lacks a column.
     """
-    latest: dict[tuple[str, str], tuple[datetime, str | None]] = {}
-    problems = []
+    problems: list[str] = []
+    found: list[Found] = []
     for uri in uris:
-        catalog = load_catalog(uri, Reading(remedy=SAVE_ANEW, list_texts=False))  # see `targets.separate`
-        table = catalog.table
-        problems += [f"{uri}: {problem}" for problem in catalog.problems]
-        lacking = [name for name in _NEEDED if name not in table.column_names]
-        if lacking:
-            raise InputError(f"{uri}: not corrections of the page: there is no column {', '.join(lacking)}")
-        times = table["corrected_at"].to_pylist() if "corrected_at" in table.column_names else [None] * len(table)
-        incomplete = 0
-        for at, object_id, task, label in zip(times, *(table[name].to_pylist() for name in _NEEDED), strict=True):
-            if object_id is None or task is None:
-                incomplete += 1
-                continue
-            key, said = (unguard(task), unguard(object_id)), (_time(at), unguard(label) if label else None)
-            if key not in latest or latest[key][0] <= said[0]:
-                latest[key] = said
-        if incomplete:
-            problems.append(f"{uri}: {incomplete:,} rows without object_id or task, left out")
+        left_out: Counter[str] = Counter()
+        found += _read(uri, left_out, problems)
+        problems += [f"{uri}: {number:,} {why}, left out" for why, number in left_out.items()]
+    placed = [each for each in found if each.object_id is not None and each.task is not None]
+    unplaced = tuple(each for each in found if each.object_id is None or each.task is None)
+    return _latest(placed, problems, unplaced)
+
+
+def placed(
+    corrections: Corrections,
+    table: pa.Table,
+    tasks: Mapping[str, Iterable[str]],
+) -> Corrections:
+    """Corrections whose annotations name their works by address, with these works' ids.
+
+    Args:
+        corrections: As read.
+        table: The works: `object_id`, `image_uri` and columns with `canvas` or `iiif` in their names, where there are.
+        tasks: Each task's labels, by which an annotation without a task has one.
+    """
+    if not corrections.unplaced:
+        return corrections
+    spelt = {name: {label.casefold(): label for label in labels} for name, labels in tasks.items()}
+    ids = table["object_id"].to_pylist()
+    works: dict[str, str | None] = {}
+    for name in table.column_names:
+        if name == "image_uri" or any(part in name.casefold() for part in ("canvas", "iiif")):
+            for object_id, address in zip(ids, table[name].to_pylist(), strict=True):
+                if isinstance(address, str):  # an address of two works names neither
+                    works[address] = object_id if works.get(address, object_id) == object_id else None
+    names = {
+        uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{task}/{object_id}").urn: (task, object_id)
+        for task in tasks
+        for object_id in ids
+    }
+    found, left_out = [], Counter[str]()
+    for each in corrections.unplaced:
+        task, object_id = each.task, each.object_id
+        if each.name in names:
+            task, object_id = names[each.name]
+        object_id = object_id or _work(each.target, works)
+        label = each.said.label
+        if task is None and label is not None:
+            task, label = _task(label, spelt)
+        if object_id is None:
+            left_out["annotations of pictures that are not here, left out"] += 1
+        elif task is None:
+            left_out["annotations whose text is no label of any task (TASK: LABEL names one), left out"] += 1
+        else:
+            said = Statement(label, each.said.predicted, each.said.reviewer, each.said.reviewed_at)
+            found.append(Found(said, object_id, task))
+    problems = [f"{number:,} {why}" for why, number in left_out.items()]
+    known = [Found(said, name, task) for task in corrections.labels for name, said in corrections.said(task).items()]
+    return _latest([*known, *found], [*corrections.problems, *problems], ())
+
+
+def _work(target: str | None, works: Mapping[str, str | None]) -> str | None:
+    if target is None:
+        return None
+    decoded = unquote(target)
+    return works.get(target) or works.get(decoded) or works.get(decoded.removeprefix("file://"))
+
+
+def _task(label: str, tasks: Mapping[str, Mapping[str, str]]) -> tuple[str | None, str]:
+    """The task that a text names, or whose label it is alone."""
+    named, colon, rest = label.partition(":")
+    if colon and named.strip() in tasks and rest.strip():
+        own = rest.strip()
+        return named.strip(), tasks[named.strip()].get(own.casefold(), own)
+    asked = [name for name, labels in tasks.items() if label.casefold() in labels]
+    return (asked[0], tasks[asked[0]][label.casefold()]) if len(asked) == 1 else (None, label)
+
+
+def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterator[Found]:
+    if uri.name.lower().endswith(_PAGES) and (page := annotation_pages.parsed(uri.read_bytes())) is not None:
+        for each in annotation_pages.read_page(page):
+            if isinstance(each, str):
+                left_out[f"annotations {each}"] += 1
+            else:
+                yield each
+        return
+    catalog = load_catalog(uri, Reading(remedy=SAVE_ANEW, list_texts=False))  # see `targets.separate`
+    table = catalog.table
+    # A reviewer who gives no name leaves a column empty, and nothing is lost.
+    problems += [f"{uri}: {problem}" for problem in catalog.problems if not _EMPTY.match(str(problem))]
+    if label_studio.list_column(table) is not None:
+        for found in label_studio.read_statements(table):
+            if found is None:
+                left_out["annotations skipped by their annotator"] += 1
+            else:
+                yield found
+        return
+    lacking = [name for name in _NEEDED if name not in table.column_names]
+    if lacking:
+        raise InputError(f"{uri}: not corrections of the page: there is no column {', '.join(lacking)}")
+    names = (*_NEEDED, "predicted", "reviewer", "reviewed_at", "corrected_at")
+    columns = [table[name].to_pylist() if name in table.column_names else [None] * len(table) for name in names]
+    for object_id, task, label, predicted, reviewer, reviewed_at, corrected_at in zip(*columns, strict=True):
+        if object_id is None or task is None:
+            left_out["rows without object_id or task"] += 1
+            continue
+        said = Statement(
+            label=unguard(label) if label else None,
+            predicted=unguard(predicted) if predicted else None,
+            reviewer=one_line(unguard(reviewer)) if reviewer else None,
+            reviewed_at=moment(reviewed_at) or moment(corrected_at),
+        )
+        yield Found(said, unguard(object_id), unguard(task))
+
+
+def _latest(found: Sequence[Found], problems: Sequence[str], unplaced: tuple[Found, ...]) -> Corrections:
+    """Of each work and task the latest, and what people said differently."""
+    latest: dict[tuple[str, str], Statement] = {}
+    people: dict[tuple[str, str], dict[str, str | None]] = {}
+    for each in found:
+        assert each.task is not None
+        assert each.object_id is not None
+        key, said = (each.task, each.object_id), each.said
+        if key not in latest or (latest[key].reviewed_at or _EARLIEST) <= (said.reviewed_at or _EARLIEST):
+            latest[key] = said
+        if said.reviewer:
+            people.setdefault(key, {})[said.reviewer] = said.label
+    differ: dict[str, list[str]] = {}
+    for (task, object_id), words in people.items():
+        if len(set(words.values())) > 1:
+            differ.setdefault(task, []).append(object_id)
+    told = [
+        f"{task}: people differ about {len(ids):,} works ({', '.join(map(printable, ids[:_EXAMPLES]))}"
+        f"{', …' if len(ids) > _EXAMPLES else ''}); the latest word counts"
+        for task, ids in differ.items()
+    ]
     labels: dict[str, dict[str, str | None]] = {}
-    for (task, object_id), (_, label) in latest.items():
-        labels.setdefault(task, {})[object_id] = label
-    return Corrections(labels, tuple(problems))
+    statements: dict[str, dict[str, Statement]] = {}
+    for (task, object_id), said in latest.items():
+        labels.setdefault(task, {})[object_id] = said.label
+        statements.setdefault(task, {})[object_id] = said
+    return Corrections(labels, (*problems, *told), statements, unplaced)
 
 
 def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location]) -> pa.Table:
@@ -120,19 +265,26 @@ def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location])
     if not (pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_null(plain)):
         raise InputError(f"corrections are labels; the column {column!r} holds {kind}")
     found = read_corrections(uris)
+    if found.unplaced:
+        console.say(
+            f"corrections: {len(found.unplaced):,} annotations name their works by address only, left out; "
+            "`ingest --corrections` finds them"
+        )
     if task not in found.labels:
         raise InputError(f"no corrections of the task {task!r} (there are: {', '.join(found.labels) or 'none'})")
     result = correct(table, column, found.labels[task])
     for line in (*found.problems, *result.lines()):
         console.say(line)
+    if by := found.reviewers(task):
+        console.say(f"corrections by {by}")
     return table.set_column(table.column_names.index(column), column, result.labels)
 
 
 def has_correction(ids: pa.ChunkedArray, corrections: Corrections, task: str) -> pa.ChunkedArray:
     """Which rows have a correction of a task, by their `object_id`: at least those to which `correct` gives one."""
     wanted = corrections.labels.get(task, {})
-    folded = pc.utf8_trim_whitespace(pc.utf8_normalize(ids, form="NFC"))
-    return pc.is_in(folded, value_set=pa.array([_folded(object_id) for object_id in wanted], ids.type))
+    plain = pc.utf8_trim_whitespace(pc.utf8_normalize(ids, form="NFC"))
+    return pc.is_in(plain, value_set=pa.array([folded(object_id) for object_id in wanted], ids.type))
 
 
 def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> Corrected:
@@ -150,26 +302,26 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
     several = pa.types.is_list(kind)
     before = table[column].cast(kind).to_pylist() if column in table.column_names else [None] * len(ids)
     # The files went through programs that may have composed letters and trimmed spaces; the ids did not.
-    wanted = {_folded(object_id): label for object_id, label in labels.items()} | dict(labels)
+    wanted = {folded(object_id): label for object_id, label in labels.items()} | dict(labels)
     after: list[str | list[str] | None] = []
     changed = added = cleared = confirmed = 0
     used = set()
     for object_id, old in zip(ids, before, strict=True):
-        name = object_id if object_id in wanted else _folded(object_id)
+        name = object_id if object_id in wanted else folded(object_id)
         if name not in wanted:
             after.append(old)
             continue
         given = wanted[name]
         label = separate(given) if several and given is not None else given
         after.append(label)
-        used.add(_folded(object_id))
+        used.add(folded(object_id))
         had = bool(old)
         same = sorted(old) == sorted(label) if several and old and label else old == label
         changed += had and label is not None and not same
         added += not had and label is not None
         cleared += had and label is None
         confirmed += had and same
-    unknown = sorted(object_id for object_id in labels if _folded(object_id) not in used)
+    unknown = sorted(object_id for object_id in labels if folded(object_id) not in used)
     return Corrected(
         labels=pa.array(after, kind),
         changed=changed,
@@ -178,16 +330,3 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
         confirmed=confirmed,
         unknown=tuple(unknown),
     )
-
-
-def _folded(object_id: str) -> str:
-    return unicodedata.normalize("NFC", object_id).strip()
-
-
-def _time(text: str | None) -> datetime:
-    """When a correction was made; the earliest time where that can't be read, so that the order of rows decides."""
-    try:
-        at = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
-    except ValueError:
-        return datetime.min.replace(tzinfo=timezone.utc)
-    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)

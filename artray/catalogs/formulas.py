@@ -10,12 +10,14 @@ Text of others may hold formulas that are no more than a way to write a link or 
 from __future__ import annotations
 
 import html
+import io
 import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 
 from artray.catalogs.cells import LIST_SEPARATOR
 
@@ -32,6 +34,23 @@ def guard(texts: pa.Array) -> pa.Array:
     formula = pc.and_(pc.match_substring_regex(texts, _FORMULA), pc.invert(pc.match_substring_regex(texts, _NUMBER)))
     quoted = pc.binary_join_element_wise(pa.scalar("'", texts.type), texts, pa.scalar("", texts.type))
     return pc.if_else(formula, quoted, texts)
+
+
+def csv_bytes(table: pa.Table, digits: int = 6) -> bytes:
+    """A table as CSV, UTF-8 with commas; no cell is one that a spreadsheet would run.
+
+    Args:
+        table: Texts, numbers and booleans.
+        digits: Of numbers, behind the point.
+    """
+    for at, (name, cells) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        if pa.types.is_string(cells.type):
+            table = table.set_column(at, name, pa.chunked_array([guard(chunk) for chunk in cells.chunks], pa.string()))
+        elif pa.types.is_floating(cells.type):
+            table = table.set_column(at, name, pc.round(cells, digits))
+    sink = io.BytesIO()
+    pacsv.write_csv(table.rename_columns(guard(pa.array(table.column_names, pa.string())).to_pylist()), sink)
+    return sink.getvalue()
 
 
 def unguard(text: str) -> str:

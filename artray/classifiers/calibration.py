@@ -11,6 +11,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
 BINS = 15
+_COARSE = 20
 
 
 def softmax(logits: Floats) -> Floats:
@@ -40,7 +41,8 @@ def log_loss(true: Ints, scores: Floats) -> float:
 def fit_temperature(true: Ints, logits: Floats) -> float:
     """The temperature T that makes softmax(logits / T) best calibrated on a validation part (Guo et al. 2017).
 
-    Log loss is convex in 1/T, so a fine grid from 1/8 to 8 around the minimum finds it to half a percent.
+    Log loss is convex in 1/T: a coarse grid from 1/8 to 8 finds where its minimum is, a fine one there finds it to half
+    a percent.
 
     Args:
         true: (n,) class indices; or (n, classes) zeros and ones, for sigmoid(logits / T).
@@ -48,7 +50,12 @@ def fit_temperature(true: Ints, logits: Floats) -> float:
     """
     link = sigmoid if true.ndim == 2 else softmax
     grid = np.geomspace(1 / 8, 8, 801)
-    return float(grid[int(np.argmin([log_loss(true, link(logits / temperature)) for temperature in grid]))])
+
+    def best(places: range) -> int:
+        return places[int(np.argmin([log_loss(true, link(logits / grid[place])) for place in places]))]
+
+    near = best(range(0, len(grid), _COARSE))
+    return float(grid[best(range(max(0, near - _COARSE), min(len(grid), near + _COARSE + 1)))])
 
 
 def reliability(true: Ints, scores: Floats, given: Ints | None = None) -> dict[str, Any]:

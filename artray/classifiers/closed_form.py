@@ -19,21 +19,15 @@ from artray.bundles.thresholds import LEAST_WORKS
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.evaluation import evaluation_of
 from artray.classifiers.examples import Examples
+from artray.classifiers.linear import CLOSED_FORM, Families, choose, families_of, solve
 from artray.classifiers.logistic import Blocks, Floats
 from artray.classifiers.loop import ClassifierTraining, Refit, validation_metrics
 from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_told, usual_values
-from artray.classifiers.out_of_fold import LDA, LDA_MIDDLE, LOGISTIC, Family, Folds, Linear, class_weights_of, drawn
+from artray.classifiers.out_of_fold import Folds, Linear, class_weights_of, drawn
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
 from artray.engine.progress import Reporter
 from artray.errors import InputError
-
-CLOSED_FORM: dict[str, tuple[Family, ...]] = {
-    "lda": (LDA,),
-    "logistic": (LOGISTIC,),
-    "linear_mean": (LDA, LDA_MIDDLE, LOGISTIC),
-}
-"""Classifiers by name that are solved for, and of what they are the mean."""
 
 _BLOCK = 4096  # examples read at once
 _IN_MEMORY = 1 << 30  # bytes of features that are not read again for each step
@@ -87,11 +81,7 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
     features = _Features(training)
     parts = ("train",) if config.folds is not None else ("train", "validation")
     learned = np.sort(np.concatenate([examples.part(part) for part in parts]))
-    families = {
-        family: columns
-        for family in CLOSED_FORM[config.model.name]
-        if (columns := family.columns(examples.widths)) is not None
-    }
+    families = families_of(config.model.name, examples.widths)
     if refit:
         found = refit.history[0]
         weights, bias = _solve(features, learned, families, found, config)
@@ -174,33 +164,26 @@ class _Unseen:
         )
 
 
-def _choose(features: _Features, learned: Indices, families: Mapping[Family, slice], config: TrainConfig) -> _Unseen:
+def _choose(features: _Features, learned: Indices, families: Families, config: TrainConfig) -> _Unseen:
     """Strengths and temperatures by folds of some of the examples that are learned from."""
     table = features.examples.table
     groups = table["group" if "group" in table.column_names else "object_id"].take(learned).to_pylist()
-    chosen = drawn(groups)
-    rows = learned[chosen]
+    some = drawn(groups)
+    rows = learned[some]
     targets = features.examples.targets[rows].astype(np.float64)
     weighted = config.class_weights == "balanced"
     x = features.matrix(rows)
-    folds = Folds(x, targets, [groups[row] for row in chosen.tolist()], weighted=weighted)
-    settings = config.model.settings()
-    scored = {
-        family.setting: folds.choose(family, columns, settings.get(family.setting))
-        for family, columns in families.items()
-    }
-    logits = np.mean([each.logits for each in scored.values()], axis=0)
-    together = folds.calibrated(0, logits)
-    strengths = {setting: each.strength for setting, each in scored.items()}
-    scales = {setting: each.temperature for setting, each in scored.items()}
+    folds = Folds(x, targets, [groups[row] for row in some.tolist()], weighted=weighted)
+    chosen = choose(folds, families, config.model.settings())
+    together = chosen.together
     seen = validation_metrics(
         targets[folds.judged].astype(np.float32), together.logits[folds.judged].astype(np.float32)
     )
-    found = {"epoch": 1, "loss": together.loss, **strengths, "scales": scales, **seen}
+    found = {"epoch": 1, "loss": together.loss, **chosen.strengths, "scales": chosen.scales, **seen}
     true = targets.argmax(axis=1)
     return _Unseen(
         rows=rows[folds.judged],
-        logits=logits[folds.judged],
+        logits=chosen.logits[folds.judged],
         temperature=together.temperature,
         found=found,
         distance=fit_distance(x, true),
@@ -211,7 +194,7 @@ def _choose(features: _Features, learned: Indices, families: Mapping[Family, sli
 def _solve(
     features: _Features,
     learned: Indices,
-    families: Mapping[Family, slice],
+    families: Families,
     found: Mapping[str, Any],
     config: TrainConfig,
 ) -> Linear:
@@ -223,20 +206,10 @@ def _solve(
     some = learned[drawn([str(row) for row in learned.tolist()], max(1, _IN_MEMORY // (4 * width)))]
     whole = features.source(learned)
     few = whole if len(some) == len(learned) else features.source(some)
-    weights, bias = np.zeros((width, targets.shape[1])), np.zeros(targets.shape[1])
     # Bundles of before were of one family, and said its temperature as `scale`.
     scales = found.get("scales") or {"shrinkage": found["scale"]}
-    for family, columns in families.items():
-        blocks = few if family.in_steps else whole
-        own = _some_columns(blocks, columns) if columns != slice(0, width) else blocks
-        each, intercept = family.prepare(own, columns.stop - columns.start, class_weights)(found[family.setting])
-        weights[columns] += each / scales[family.setting] / len(families)
-        bias += intercept / scales[family.setting] / len(families)
-    return weights, bias
-
-
-def _some_columns(blocks: Blocks, columns: slice) -> Blocks:
-    return lambda: ((x[:, columns], targets) for x, targets in blocks())
+    strengths = {family.setting: found[family.setting] for family in families}
+    return solve(whole, families, strengths, scales, class_weights, width=width, few=few)
 
 
 def _parted(examples: Examples, learned: Indices, judged: Indices) -> Examples:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from artray.catalogs.corrections import Corrections, corrected, has_correction, 
 from artray.catalogs.targets import Targets, encode_targets
 from artray.classifiers.config import ExamplesConfig
 from artray.classifiers.feature_inputs import ALL, Moments, all_columns, read_color_maps, read_features
+from artray.classifiers.joined_rows import read_joined
 from artray.engine.examples import Inputs
 from artray.engine.order import Indices
 from artray.engine.shards import Decoded, ExampleCache, decode_examples
@@ -97,6 +99,7 @@ def load_examples(
     all_for_training: bool = False,
     corrections: Sequence[Location] = (),
     decoded: dict[Any, Any] | None = None,
+    manifest: Location | None = None,
 ) -> Examples:
     """Read the labelled examples of a feature table, patches, or a manifest (for `input: pictures`).
 
@@ -108,6 +111,7 @@ def load_examples(
         all_for_training: Every part becomes training, for the last fit of a model that has been evaluated.
         corrections: Files with labels of curators, which count for more than the target column's.
         decoded: Keeps decoded pictures for later calls that need the same of this data set.
+        manifest: Labels, split and groups are this one's, and not those that the data set has.
 
     Raises:
         InputError: Columns are missing, a part is empty or there is only one class.
@@ -120,17 +124,35 @@ def load_examples(
             raise InputError(f"{data}: has no features: it is extract-features that writes a feature table")
     features = list(dict.fromkeys([*config.columns, *([COLOR_MAP] if config.colormaps else [])]))
     inputs = {"features": ["status", *features], "patches": ["status", "patch"], "pictures": ["image_uri"]}
-    needed = ["object_id", config.target, "split", *inputs[config.input]]
-    for name in needed:
-        if name not in dataset.schema.names:
-            raise InputError(f"{data}: {_no_column(name, config, dataset.schema)}")
-    known = [name for name in ("group", "fold", "image_uri") if name in dataset.schema.names]
-    columns = [name for name in dict.fromkeys([*needed, *known]) if name not in features or name == config.target]
+    if manifest is not None and config.input == "pictures":
+        raise InputError("--manifest: goes with features and patches; of pictures --data is the manifest")
+    works = dataset if manifest is None else manifest.dataset()
+    for place, source, names in (
+        (manifest or data, works, ["object_id", config.target, "split"]),
+        (data, dataset, ["object_id", *inputs[config.input]]),
+    ):
+        for name in names:
+            if name not in source.schema.names:
+                raise InputError(f"{place}: {_no_column(name, config, source.schema)}")
+    told = [name for name in ("group", "fold", "image_uri") if name in works.schema.names]
+    told = list(dict.fromkeys(["object_id", config.target, "split", *told]))
+    own = [name for name in inputs[config.input] if name not in features]
     given = read_corrections(corrections) if corrections else None
-    rows = read_rows(dataset, columns, lambda table: _may_be_labelled(table, config, given))
+    lost: dict[str, int] = {}
+    if manifest is None:
+        columns = list(dict.fromkeys([*told, *own]))
+        rows = read_rows(dataset, columns, lambda table: _may_be_labelled(table, config, given))
+    else:
+        rows, lost = read_joined(
+            manifest,
+            dataset,
+            of_manifest=told,
+            of_data=own,
+            keep=lambda table: _may_be_labelled(table, config, given),
+        )
     if corrections:
         rows = replace(rows, table=corrected(rows.table, config.target, config.task, corrections))
-    labelled = _Labelled(config, data, rows, all_for_training)
+    labelled = _Labelled(config, data, rows, all_for_training, lost)
     if config.input == "features":
         return _with_features(config, data, rows, labelled.choose(), cache)
     labelled.choose()  # before pictures are decoded: whether there would be enough if all of them could be read
@@ -218,9 +240,18 @@ class _Labelled:
         data: The data set, for messages.
         rows: The rows, with the status of each if the data set knows it.
         all_for_training: Every part becomes training.
+        lost: Labelled works that are in no row, by reason.
     """
 
-    def __init__(self, config: ExamplesConfig, data: Location, rows: LocatedRows, all_for_training: bool):
+    def __init__(
+        self,
+        config: ExamplesConfig,
+        data: Location,
+        rows: LocatedRows,
+        all_for_training: bool,
+        lost: Mapping[str, int] = MappingProxyType({}),
+    ):
+        self._lost = lost
         self._config, self._data, self._rows, self._all = config, data, rows, all_for_training
         self._table = table = rows.table
         self._labels = labels = encode_targets(table[config.target], config.labels, config.target)
@@ -275,6 +306,7 @@ class _Labelled:
             "unreadable": self._rows.unreadable + known - int(readable.sum()),
             "unlabelled": self._rows.readable - known + int((readable & ~self._has_label).sum()),
             "other label": int((readable & self._has_label & ~has_class).sum()),
+            **self._lost,
         }
         unreadable = _Unreadable(state[self._has_label], part[self._has_label])
         absent = [name for name in classes if name not in present]

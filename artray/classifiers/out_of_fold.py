@@ -203,9 +203,16 @@ def coordinates(x: Floats) -> Floats:
     n, d = x.shape
     if d <= n:
         return x.astype(np.float64)
-    gram = (x @ x.T).astype(np.float64)
-    # Examples that are alike or centred leave it singular: a billionth is not seen in any score.
-    gram[np.diag_indices(n)] += 1e-6 * max(float(np.trace(gram)) / n, 1e-12)
+    try:
+        return _root((x @ x.T).astype(np.float64))
+    except np.linalg.LinAlgError:  # in fewer dimensions than there are examples float32's rounding shows
+        exact = x.astype(np.float64)
+        return _root(exact @ exact.T)
+
+
+def _root(gram: Floats) -> Floats:
+    # Examples that are alike or centred leave it singular: a millionth is not seen in any score.
+    gram[np.diag_indices(len(gram))] += 1e-6 * max(float(np.trace(gram)) / len(gram), 1e-12)
     return np.asarray(np.linalg.cholesky(gram))
 
 

@@ -59,6 +59,12 @@ class TrainOptions(Options):
     data: Location = Field(
         description="feature table, patches or manifest, as the config's `input` says", examples=["URI"]
     )
+    manifest: Location | None = Field(
+        None,
+        description="labels, split and groups are this manifest's, only inputs are from --data: for another split or "
+        "column of pictures whose features are there; default: those that --data has",
+        examples=["URI"],
+    )
     out: Location = Field(description="folder or s3:// prefix for the model bundle", examples=["URI"])
     task: str | None = Field(
         None,
@@ -123,14 +129,16 @@ def train(options: TrainOptions) -> Counts:
     config = read_config(options.config, changes, options.task)
     training_class(config)  # a model that can't be learned so is said at once
     out = options.out
-    keep_apart(out, {}, {"--data": options.data, "--features": options.features})
+    keep_apart(out, {}, {"--data": options.data, "--features": options.features, "--manifest": options.manifest})
     refuse_other_job(out, "model")
     out.ensure_writable()
-    data = options.data.dataset()
-    if found := labels_found(config, data.schema):
+    works = (options.manifest or options.data).dataset()
+    if found := labels_found(config, works.schema):
         config = read_config(options.config, changes | found, options.task)
         training_class(config)
-    source = dataset_digest(data)
+    source = dataset_digest(options.data.dataset())
+    if options.manifest is not None:
+        source = digest(source.encode(), dataset_digest(works).encode())
     if options.corrections:
         files = [uri.read_bytes() for uri in options.corrections]
         source = digest(source.encode(), *files)
@@ -154,7 +162,14 @@ def train(options: TrainOptions) -> Counts:
             return _summary(out, config)
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading examples from {options.data}")
-    read = partial(load_examples, data=options.data, cache=cache, corrections=options.corrections, decoded={})
+    read = partial(
+        load_examples,
+        data=options.data,
+        cache=cache,
+        corrections=options.corrections,
+        decoded={},
+        manifest=options.manifest,
+    )
     trainings: list[ClassifierTraining] = []
     if evaluated is None:
         examples = read(config.examples)
@@ -199,7 +214,14 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
     join_cluster(options.workers, options.gpus_per_worker, options.data, out)
     console.say(f"reading examples from {options.data}")
     decoded: dict[Any, Any] = {}
-    read = partial(load_examples, data=options.data, cache=cache, corrections=options.corrections, decoded=decoded)
+    read = partial(
+        load_examples,
+        data=options.data,
+        cache=cache,
+        corrections=options.corrections,
+        decoded=decoded,
+        manifest=options.manifest,
+    )
     examples = read(replace(config.examples, folds=None))
     _show(config, examples)
     baseline = _baseline(options, config, examples)

@@ -122,6 +122,18 @@ class Extractors:
         self._batch, self._detector = batch, detector
         self._built: dict[str, Feature] = {}
 
+    @property
+    def batch(self) -> int:
+        """How many pictures of 224 by 224 go through a feature's model at once."""
+        return self._batch
+
+    @batch.setter
+    def batch(self, batch: int) -> None:
+        self._batch = batch
+        for feature in self._built.values():
+            if isinstance(feature, Embedding):
+                feature.batch_size = largest_batch(batch, feature.size)
+
     def __getitem__(self, spec: Spec) -> Feature:
         key = spec_key(spec)
         if key not in self._built:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,15 @@ from pydantic import Field
 from artray import console
 from artray.errors import InputError, did_you_mean
 from artray.features.embedding import Embedding
+from artray.features.kept import KEPT, KeptFeatures, clear, set_aside
 from artray.features.specs import (
     DEFAULT_FEATURES,
     FEATURES,
-    Feature,
     Spec,
     build_feature,
     columns_of,
     needs_model,
+    spec_key,
 )
 from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import STATE, DecodeSize, Picture, read_pictures, spread
@@ -91,18 +92,30 @@ def extract_features(options: FeatureOptions) -> Counts:
 def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *, overwrite: bool = False) -> Counts:
     """The pass of `extract_features`, for specs made by `feature_spec`: also those that another table was made with.
 
+    Features that a table in `out` has already of the same pictures are taken over (see `artray.features.kept`).
+
+    Returns:
+        As `run_pass`, and `kept`: of how many pictures features were taken over, if a table was there.
+
     Raises:
-        InputError: As in `run_pass`.
+        InputError: As in `run_pass`, or the table in `out` is mostly of other works.
     """
-    return run_pass(
+    arguments = {"features": list(specs), "decode_version": DECODE_VERSION}
+    kept = set_aside(manifest, out, arguments, overwrite=overwrite)
+    if kept is not None:
+        console.say(f"features of {kept:,} pictures are there already: taken over")
+    counts = run_pass(
         "features",
         manifest,
         out,
         _FeatureWorker,
-        {"features": list(specs), "decode_version": DECODE_VERSION},
+        arguments,
         overwrite=overwrite,
         gpus=any(map(needs_model, specs)),
+        helps={} if kept is None else {"kept": str(out / KEPT)},
     )
+    clear(out)
+    return counts if kept is None else counts | {"kept": kept}
 
 
 def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
@@ -134,66 +147,122 @@ class _Prepared:
     """Rows as far as CPUs bring them.
 
     Attributes:
-        rows: Of the manifest, with their state and the columns of the features that need no model.
+        rows: Of the manifest, with their state and the columns of the features that are there.
         readable: Which rows have a picture.
         images: Those pictures for the features that need a model, by side: (n, side, side, 3).
+        known: The features that an earlier run has computed, by `spec_key`: their columns are in `rows`.
     """
 
     rows: pa.Table
     readable: list[int]
     images: dict[int, Picture]
+    known: frozenset[str] = frozenset()
 
 
 class _FeatureWorker(StagedWorker):
     """Computes features; those that are a model's output where the model is (see `artray.storage.gpus`)."""
 
-    def __init__(self, features: list[dict[str, Any]], decode_version: int):
-        self._specs = features
-        self._features = [build_feature(spec) for spec in features]
-        self._views = list(dict.fromkeys(DecodeSize(feature.size) for feature in self._features))
-        self._computed = [name for spec in features for name in columns_of(spec)]
+    def __init__(self, features: list[dict[str, Any]], decode_version: int, kept: str | None = None):
+        self._features = {spec_key(spec): build_feature(spec) for spec in features}
+        self._with_model = {spec_key(spec) for spec in features if needs_model(spec)}
+        self._columns = {spec_key(spec): columns_of(spec) for spec in features}
+        self._computed = [name for names in self._columns.values() for name in names]
+        self._kept = KeptFeatures(Location(kept), features) if kept else None
         self.batch = batch_of(gpu_memory())
-        for feature in self._features:
+        for feature in self._features.values():
             if isinstance(feature, Embedding) and self.batch > BATCH:
                 feature.batch_size = largest_batch(self.batch, feature.size)
 
     def prepare(self, rows: pa.Table) -> Iterator[_Prepared]:
         """State, features without model, and the pictures for the others."""
-        for pictures in read_pictures(make_room(rows, [*STATE.names, *self._computed]), self._views):
-            table = pictures.rows
-            for name in pictures.state.column_names:
-                table = table.append_column(name, pictures.state[name])
-            images = {view.size: np.stack(found) for view, found in pictures.images.items() if found}
-            for feature in self._chosen(model=False):
-                values = feature(images[feature.size]) if images else {}
-                for field in feature.fields:
-                    column = pictures.spread(values[field.name]) if images else pa.nulls(len(table), field.type)
-                    table = table.append_column(field, column)
-            wanted = {feature.size for feature in self._chosen(model=True)}
-            shown = {side: stack for side, stack in images.items() if side in wanted}
-            yield _Prepared(table, pictures.readable, shown)
+        if self._kept is None:
+            yield from self._read(rows)
+            return
+        places = self._kept.find(rows)
+        # Neighbours that lie in the same part; there may be one more picture between any two.
+        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(places.part)) + 1):
+            group, part = rows.slice(int(run[0]), len(run)), int(places.part[run[0]])
+            if part < 0:
+                yield from self._read(group)
+                continue
+            for start in range(0, len(run), BATCH):
+                some = run[start : start + BATCH]
+                known = self._kept.read(part, places.row[some])
+                yield from self._taken_over(rows.slice(int(some[0]), len(some)), known, self._kept.specs(part))
 
     def warm(self) -> None:
         """One picture through each model."""
-        for feature in self._chosen(model=True):
+        for key in self._with_model:
+            feature = self._features[key]
             feature(np.zeros((1, feature.size, feature.size, 3), np.uint8))
 
     def finish(self, prepared: Sequence[_Prepared]) -> pa.Table:
         """All columns, in the features' order."""
-        table = pa.concat_tables([one.rows for one in prepared])
-        starts = np.cumsum([0, *(len(one.rows) for one in prepared)]).tolist()
-        readable = [start + row for start, one in zip(starts, prepared, strict=False) for row in one.readable]
-        for feature in self._chosen(model=True):
-            images = [one.images[feature.size] for one in prepared if one.readable]
-            values = feature(images[0] if len(images) == 1 else np.concatenate(images)) if images else {}
-            for field in feature.fields:
-                column = (
-                    spread(values[field.name], readable, len(table)) if images else pa.nulls(len(table), field.type)
-                )
-                table = table.append_column(field, column)
-        return table.select([*(name for name in table.column_names if name not in self._computed), *self._computed])
+        tables = [one.rows for one in prepared]
+        for key in self._features:
+            if key not in self._with_model:
+                continue
+            lacking = [number for number, one in enumerate(prepared) if key not in one.known]
+            for number, columns in zip(lacking, self._seen(key, [prepared[number] for number in lacking]), strict=True):
+                for field, column in columns:
+                    tables[number] = tables[number].append_column(field, column)
+        own = [name for name in tables[0].column_names if name not in self._computed]
+        return pa.concat_tables([table.select([*own, *self._computed]) for table in tables])
 
-    def _chosen(self, *, model: bool) -> list[Feature]:
-        return [
-            feature for spec, feature in zip(self._specs, self._features, strict=True) if needs_model(spec) == model
-        ]
+    def _seen(self, key: str, prepared: Sequence[_Prepared]) -> Iterator[list[tuple[pa.Field, pa.Array]]]:
+        """The columns of a feature that needs a model, for each of some batches; the model sees them all at once."""
+        feature = self._features[key]
+        images = [one.images[feature.size] for one in prepared if one.readable]
+        values = feature(images[0] if len(images) == 1 else np.concatenate(images)) if images else {}
+        start = 0
+        for one in prepared:
+            end = start + len(one.readable)
+            yield [
+                (
+                    field,
+                    spread(values[field.name][start:end], one.readable, len(one.rows))
+                    if one.readable
+                    else pa.nulls(len(one.rows), field.type),
+                )
+                for field in feature.fields
+            ]
+            start = end
+
+    def _read(self, rows: pa.Table, known: frozenset[str] = frozenset()) -> Iterator[_Prepared]:
+        """What pictures show, but for the features that are known."""
+        wanted = {key: feature for key, feature in self._features.items() if key not in known}
+        views = list(dict.fromkeys(DecodeSize(feature.size) for feature in wanted.values()))
+        written = [*STATE.names, *(name for key in wanted for name in self._columns[key])]
+        for pictures in read_pictures(make_room(rows, written), views):
+            table = pictures.rows
+            for name in pictures.state.column_names:
+                table = table.append_column(name, pictures.state[name])
+            images = {view.size: np.stack(found) for view, found in pictures.images.items() if found}
+            for key, feature in wanted.items():
+                if key in self._with_model:
+                    continue
+                values = feature(images[feature.size]) if images else {}
+                for field in feature.fields:
+                    column = pictures.spread(values[field.name]) if images else pa.nulls(len(table), field.type)
+                    table = table.append_column(field, column)
+            sides = {feature.size for key, feature in wanted.items() if key in self._with_model}
+            shown = {side: stack for side, stack in images.items() if side in sides}
+            yield _Prepared(table, pictures.readable, shown, known)
+
+    def _taken_over(self, rows: pa.Table, known: pa.Table, specs: frozenset[str]) -> Iterator[_Prepared]:
+        """Rows with the features that an earlier run has computed; pictures are read for what it has not."""
+        columns = [name for key in self._features if key in specs for name in self._columns[key]]
+        if specs == self._features.keys():
+            table = make_room(rows, [*STATE.names, *self._computed])
+            for name in [*STATE.names, *columns]:
+                table = table.append_column(name, known[name])
+            yield _Prepared(table, [], {}, specs)
+            return
+        start = 0
+        for one in self._read(make_room(rows, [*STATE.names, *self._computed]), specs):
+            table = one.rows
+            for name in columns:
+                then = known[name].slice(start, len(table)).take(pa.array(one.readable, pa.int64()))
+                table = table.append_column(name, spread(then, one.readable, len(table)))
+            start += len(table)
+            yield replace(one, rows=table)

@@ -28,7 +28,7 @@ from artray.film.container import SUFFIXES, Film, FilmError, examine, moments
 from artray.film.cuts import differences, histogram
 from artray.film.frames import frames_at
 from artray.images.encoding import jpeg
-from artray.labeling.plan import MAY_PASS
+from artray.images.pictures import MAY_PASS
 from artray.storage import FileInfo, Location, digest
 from artray.storage.passes import actor_cpus, run_pass
 

@@ -71,6 +71,10 @@ STATE = pa.schema(
 )
 
 
+MAY_PASS = pa.array(["missing", "denied", "failed"])
+"""Statuses that another day may change though the picture doesn't."""
+
+
 def read_pictures(
     rows: pa.Table, decode_sizes: Sequence[DecodeSize], batch: int = BATCH, threads: int = 1
 ) -> Iterator[Pictures]:
@@ -94,6 +98,20 @@ def read_pictures(
             data = coming.popleft().result()
             coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
             yield _collect(part, decoders.map(decode_all, data) if threads > 1 else map(decode_all, data), decode_sizes)
+
+
+def decode_pictures(
+    rows: pa.Table, contents: Sequence[bytes | ReadError], decode_sizes: Sequence[DecodeSize]
+) -> Pictures:
+    """As one batch of `read_pictures`, of files that are in memory.
+
+    Args:
+        rows: A row a picture.
+        contents: Its file's bytes, or why there are none.
+        decode_sizes: The sizes wanted.
+    """
+    decode_all = partial(_decode_all, decode_sizes=decode_sizes)
+    return _collect(rows, map(decode_all, contents), decode_sizes)
 
 
 Found = ReadError | list[Decoded]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from artray import console
@@ -22,13 +23,14 @@ from artray.catalogs.columns import (
     several_columns,
     uppercase,
 )
-from artray.catalogs.corrections import correct, read_corrections
+from artray.catalogs.corrections import correct, placed, read_corrections
 from artray.catalogs.empty_words import without_nobody
 from artray.catalogs.join_columns import find_join
 from artray.catalogs.label_lists import each_label, rarest, read_task_labels
 from artray.catalogs.labels import count_classes, count_values, keep_rows
 from artray.catalogs.nested import objects_in_labels
 from artray.catalogs.options import CatalogOptions
+from artray.catalogs.statements import Statement, history_columns
 from artray.errors import InputError
 from artray.ingest.groups import columns_to_split_by, join_alike, large_group, work_groups
 from artray.ingest.listing import list_pictures
@@ -327,6 +329,9 @@ def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
 def _correct(rows: Rows, options: IngestOptions, labelled: dict[str, int]) -> dict[str, dict[str, int]]:
     """Put the curators' labels into the tasks' columns; returns how many rows were changed, added and confirmed."""
     found = read_corrections(options.corrections)
+    if found.unplaced:
+        tasks = {name: _labels_of(rows.table, name) for name in {*labelled, *found.labels}}
+        found = placed(found, rows.table, tasks)
     for problem in found.problems:
         console.say(f"corrections: {problem}")
     for task in options.corrections_column.keys() - found.labels.keys():
@@ -346,6 +351,9 @@ def _correct(rows: Rows, options: IngestOptions, labelled: dict[str, int]) -> di
         else:
             console.say(f"{task}: column {column!r} is new")
             rows.add(column, corrected.labels)
+        if by := found.reviewers(task):
+            console.say(f"{task}: corrections by {by}")
+        _add_history(rows, column, found.said(task))
         if column in labelled:
             labelled[column] = len(rows.table) - corrected.labels.null_count
         counts[task] = {
@@ -355,6 +363,24 @@ def _correct(rows: Rows, options: IngestOptions, labelled: dict[str, int]) -> di
             "unknown": len(corrected.unknown),
         }
     return counts
+
+
+def _labels_of(table: pa.Table, column: str) -> list[str]:
+    """The labels of a task that the collection has."""
+    if column not in table.column_names:
+        return []
+    labels = table[column]
+    names = pc.unique(pc.list_flatten(labels) if pa.types.is_list(labels.type) else labels).drop_null()
+    return list(map(str, names.to_pylist()))
+
+
+def _add_history(rows: Rows, column: str, said: dict[str, Statement]) -> None:
+    """Who said so and when, in columns beside the label's; where the catalogue has such columns, they stay."""
+    for name, values in history_columns(rows.table["object_id"].to_pylist(), said).items():
+        if f"{column}_{name}" not in rows.table.column_names:
+            rows.add(f"{column}_{name}", values)
+        else:
+            console.say(f"{column}: {column}_{name} is a column of the catalogue, and stays as it is")
 
 
 def _vocabulary(name: str) -> Vocabulary | None:

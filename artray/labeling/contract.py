@@ -32,11 +32,12 @@ LABELS = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("error", pa.string()),
         pa.field("novelty", pa.float32()),  # how little it looks like any class, 0..1; null where nobody knows
+        pa.field("learned_from", pa.bool_()),  # whether the model was made with this work; null where nobody knows
     ]
 )
 """One row a picture and task; the task is the folder's name, `task=NAME/`."""
 
-ADDED = ("labels", "novelty")
+ADDED = ("labels", "novelty", "learned_from")
 """Columns that labels of earlier releases may lack."""
 
 METADATA_KEY = "artray"
@@ -95,12 +96,14 @@ class Models:
         doubts: Why nothing that a model says can be relied on, as a sentence; others are left out.
         multilabel: The models of tasks in which a work may have several labels.
         concepts: The URIs of those models' classes, where they have any.
+        targets: The column of the catalogue that each has learned from; of labels of before it is not known.
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     multilabel: frozenset[str] = frozenset()
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    targets: Mapping[str, str] = field(default_factory=dict)
 
     def doubted(self, doubts: Mapping[str, str]) -> Models:
         """The same with more models, by model_id, of which nothing can be relied on."""
@@ -116,6 +119,7 @@ def models_of(notes: Iterable[Mapping[str, Any]]) -> Models:
         doubts={name: bundle["doubt"] for name, bundle in bundles.items() if bundle.get("doubt")},
         multilabel=frozenset(name for name, bundle in bundles.items() if bundle.get("labels") == "multilabel"),
         concepts={name: bundle["concepts"] for name, bundle in bundles.items() if bundle.get("concepts")},
+        targets={name: bundle["target"] for name, bundle in bundles.items() if bundle.get("target")},
     )
 
 

@@ -78,6 +78,7 @@ def label_rows(
             "status": staged["status"],
             "error": staged["error"],
             "novelty": pa.nulls(len(staged), pa.float32()) if novelty is None else staged[novelty],
+            "learned_from": pa.nulls(len(staged), pa.bool_()),
         }
     )
 

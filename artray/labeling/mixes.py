@@ -55,6 +55,7 @@ class LabelModel:
         return {
             "uri": str(self.uri),
             "task": bundle.task,
+            "target": bundle.target,
             "model_id": bundle.model_id,
             "model_sha": bundle.model_sha,
             "identity": self.identity,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -13,19 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artray.bundles.classifier import Bundle, load_bundle, load_model, load_novelty
+from artray.bundles.bundle_model import BundleModel
+from artray.bundles.classifier import Bundle
 from artray.bundles.inputs import Works
-from artray.bundles.novelty import Novelty
 from artray.errors import InputError
 from artray.features.specs import Columns, Extractors, columns_of, decode_size_of, needs_model, spec_key
 from artray.images.pictures import DecodeSize, Picture, read_pictures, spread
 from artray.labeling.plan import read_features
-from artray.models.batches import batch_of, predict
+from artray.models.batches import batch_of
 from artray.storage import Location, digest, list_column
 from artray.storage.chunks import BATCH
 from artray.storage.gpus import StagedWorker, gpu_memory
-
-Scores = npt.NDArray[np.float32]
 
 
 def identity(bundle: Bundle) -> str:
@@ -40,54 +37,6 @@ def identity(bundle: Bundle) -> str:
         told |= {"novelty_sha"}
     parts = bundle.model_dump(include=told)
     return digest(json.dumps(parts, sort_keys=True).encode())
-
-
-class BundleModel:
-    """One bundle's model with its way from works to scores.
-
-    Attributes:
-        bundle: What the bundle says of itself.
-        specs: Of the features it needs, by `spec_key`.
-        decode_sizes: How it wants pictures decoded.
-        ready: What tells its input from other models', where CPUs bring it about alone; None where a feature is a
-            model's output.
-    """
-
-    def __init__(self, uri: Location, batch: int):
-        """Read a bundle's description; its model is loaded at its first use.
-
-        Args:
-            uri: The bundle.
-            batch: How many inputs go through the model at once, if they are pictures of 224 by 224 or smaller.
-        """
-        self.bundle: Bundle = load_bundle(uri)
-        given = self.bundle.input
-        self.specs = {spec_key(spec): spec for spec in given.specs()}
-        self.decode_sizes = given.decode_sizes()
-        self.ready = None if any(map(needs_model, self.specs.values())) else given.model_dump_json()
-        self._uri = uri
-        self._batch = given.batch_size(batch)
-
-    @cached_property
-    def _model(self) -> Any:
-        return load_model(self._uri, self.bundle)
-
-    @cached_property
-    def _novelty(self) -> Novelty | None:
-        return load_novelty(self._uri, self.bundle)
-
-    def warm(self) -> None:
-        """Load the model, and let it run once."""
-        kind = np.float32 if self.bundle.input.kind == "features" else np.uint8
-        predict(self._model, np.zeros((1, *self._model.input_shape[1:]), kind), self._batch)
-
-    def scores(self, inputs: npt.NDArray[Any]) -> Scores:
-        """Scores of works, (n, classes), from what the bundle's input has prepared of them."""
-        return self.bundle.input.by_work(predict(self._model, inputs, self._batch))
-
-    def novelty(self, inputs: npt.NDArray[Any]) -> Scores | None:
-        """How little works look like any class, (n,) 0..1, from the same; None where the bundle doesn't know."""
-        return None if self._novelty is None else self._novelty(inputs)
 
 
 @dataclass(frozen=True)

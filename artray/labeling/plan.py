@@ -22,14 +22,12 @@ import pyarrow.parquet as pq
 
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
+from artray.images.pictures import MAY_PASS
 from artray.labeling.published import Published, TaskLabels
 from artray.storage import SIZE_IN_VERSION, Location
 from artray.storage.passes import read_run
 
 _READERS = 16  # parts of a feature table read at once
-MAY_PASS = pa.array(["missing", "denied", "failed"])
-"""Statuses that another day may change though the picture doesn't."""
-
 Flags = npt.NDArray[np.bool_]
 
 

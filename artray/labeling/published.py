@@ -136,8 +136,9 @@ def read_labels(uri: str | os.PathLike[str] | Location) -> pads.Dataset:
         schema = found.schema
         if "labels" not in schema.names:
             schema = schema.insert(schema.get_field_index("label") + 1, LABELS.field("labels"))
-        if "novelty" not in schema.names:
-            schema = schema.insert(schema.get_field_index("error") + 1, LABELS.field("novelty"))
+        for before, name in (("error", "novelty"), ("novelty", "learned_from")):
+            if name not in schema.names:
+                schema = schema.insert(schema.get_field_index(before) + 1, LABELS.field(name))
         return LabelDataset(list(found.get_fragments()), schema, found.format, found.filesystem)
     fs, path = labels.arrow_filesystem()
     found = pads.FileSystemDataset.from_paths(

@@ -25,6 +25,7 @@ from pydantic import Field
 
 import artray
 from artray import console
+from artray.bundles.classifier import works_of_training
 from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import abstention_told
 from artray.errors import ArtrayError, InputError
@@ -333,8 +334,10 @@ def _write(
         file = f"{folder}/{task}.parquet"
         tally, states = Counter[str](), Counter()
         unsaid = novel = 0
+        learned = works_of_training(model.uri, model.bundle)
         with parquet_writer(run.out / file, schema) as writer:
             for table in _gathered(_rows(run, staging, number)):
+                table = _with_learned(table, learned)
                 writer.write_table(table.cast(schema))
                 _add(tally, pc.list_flatten(table["labels"]))
                 _add(states, table["status"])
@@ -377,6 +380,15 @@ def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
     for batch in dataset.to_batches(batch_size=_BATCH):
         yield pa.Table.from_batches([batch.filter(pa.array(kept[start : start + len(batch)]))])
         start += len(batch)
+
+
+def _with_learned(rows: pa.Table, learned: pa.Array | None) -> pa.Table:
+    """Rows of one model with the column `learned_from`, those that an earlier release has written too."""
+    known = pa.nulls(len(rows), pa.bool_())
+    if learned is not None:
+        there = pc.is_in(rows["object_id"], value_set=learned)
+        known = pc.if_else(pc.equal(rows["status"], "ok"), there, pa.scalar(None, pa.bool_()))
+    return rows.set_column(rows.column_names.index("learned_from"), "learned_from", known)
 
 
 def _new(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:

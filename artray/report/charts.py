@@ -106,7 +106,40 @@ def line_chart(
     return "".join(parts) + (f'<ul class="legend">{"".join(items)}</ul>' if items else "")
 
 
-def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str], rows: str, columns: str) -> str:
+def band(title: str, low: float, high: float, value: float, other: float) -> str:
+    """A share with its interval on a line from none to all, and a mark for another to compare with.
+
+    Args:
+        title: What a reader who does not see the chart is told.
+        low: Where the interval begins, 0..1.
+        high: Where it ends.
+        value: The share.
+        other: The other.
+    """
+    left, right = 4.0, 396.0
+    low_x, high_x, value_x, other_x = (left + (right - left) * share for share in (low, high, value, other))
+    labels = ((left, "0 %", "start"), ((left + right) / 2, "50 %", "middle"), (right, "100 %", "end"))
+    parts = [
+        _begin(title, 400, 46),
+        f'<rect class="rail" x="{left}" y="12" width="{right - left}" height="10" rx="5"/>',
+        f'<rect class="interval" x="{low_x:.1f}" y="9" width="{max(2.0, high_x - low_x):.1f}" height="16" rx="4"/>',
+        f'<rect class="here" x="{value_x - 1.5:.1f}" y="5" width="3" height="24"/>',
+        f'<rect class="simple" x="{other_x - 1:.1f}" y="2" width="2" height="30"/>',
+        *(f'<text class="tick" x="{x}" y="43" text-anchor="{anchor}">{text}</text>' for x, text, anchor in labels),
+        "</svg>",
+    ]
+    return "".join(parts)
+
+
+def heat_map(
+    title: str,
+    matrix: Sequence[Sequence[int]],
+    names: Sequence[str],
+    rows: str,
+    columns: str,
+    *,
+    links: Sequence[Sequence[str]] | None = None,
+) -> str:
     """A square matrix of counts, each cell shaded by its share of the row; the diagonal is outlined.
 
     Args:
@@ -115,6 +148,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str], 
         names: Of the rows and of the columns.
         rows: What the rows are.
         columns: What the columns are.
+        links: Where each cell leads that has a count; None: nowhere.
     """
     cells = []
     for row, counts in enumerate(matrix):
@@ -126,6 +160,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str], 
                     str(count) if count else "",
                     count / total,
                     outlined=row == column,
+                    link=links[row][column] if links and count else None,
                 )
                 for column, count in enumerate(counts)
             ]
@@ -142,12 +177,14 @@ class Cell:
         text: What stands in it, if there is room.
         shade: How dark it is, 0..1.
         outlined: Whether it has a frame.
+        link: Where it leads, or None.
     """
 
     told: str
     text: str
     shade: float
     outlined: bool = False
+    link: str | None = None
 
 
 def square(title: str, cells: Sequence[Sequence[Cell | None]], names: Sequence[str], rows: str, columns: str) -> str:
@@ -166,7 +203,8 @@ def square(title: str, cells: Sequence[Sequence[Cell | None]], names: Sequence[s
     turn = 7.2 * max(map(len, shown)) > cell - 4
     left, top = 22 + room, 22 + (room if turn else 24)
     size = cell * len(names)
-    parts = [_begin(title, left + size + 8, top + size + 8)]
+    is_led = any(item is not None and item.link for line in cells for item in line)
+    parts = [_begin(title, left + size + 8, top + size + 8, "group" if is_led else "img")]
     parts.append(f'<text class="axis" x="{left}" y="14">{escape(columns)}</text>')
     parts.append(f'<text class="axis" transform="translate(14 {top + size:.1f}) rotate(-90)">{escape(rows)}</text>')
     for number, (name, short) in enumerate(zip(names, shown, strict=True)):
@@ -187,6 +225,8 @@ def square(title: str, cells: Sequence[Sequence[Cell | None]], names: Sequence[s
                 continue
             x, y = left + column * cell, top + row * cell
             place = f'x="{x:.1f}" y="{y:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}"'
+            if item.link:
+                parts.append(f'<a href="{escape(item.link)}" aria-label="{escape(item.told)}">')
             parts.append(
                 f'<g><title>{escape(item.told)}</title><rect class="cell" {place}/>'
                 f'<rect class="heat{" right" if item.outlined else ""}" {place} '
@@ -197,14 +237,14 @@ def square(title: str, cells: Sequence[Sequence[Cell | None]], names: Sequence[s
                     f'<text class="count{" strong" if item.shade > 0.65 else ""}" x="{x + cell / 2 - 1:.1f}" '
                     f'y="{y + cell / 2 - 1:.1f}" dy=".32em" text-anchor="middle">{escape(item.text)}</text>'
                 )
-            parts.append("</g>")
+            parts.append("</g></a>" if item.link else "</g>")
     parts.append("</svg>")
     return "".join(parts)
 
 
-def _begin(title: str, width: float, height: float) -> str:
+def _begin(title: str, width: float, height: float, role: str = "img") -> str:
     return (
-        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}" '
+        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="{role}" aria-label="{escape(title)}" '
         f'width="{width:g}" height="{height:g}">'
     )
 

@@ -48,6 +48,10 @@ class Texts:
             self._last = []
         return pa.chunked_array(self._chunks, pa.string())
 
+    def whole(self) -> pa.Array:
+        """The values."""
+        return self._flush().combine_chunks()
+
     def pieces(self) -> Iterator[list[Any]]:
         """The values, some at a time."""
         return _pieces(self._flush())
@@ -143,7 +147,8 @@ class Gathered:
 
     def __init__(self, models: Models, evaluations: Sequence[Mapping[str, Any]]):
         self.count = 0
-        self.ids, self.files, self.status, self.thumbnails, self.palettes = (Texts() for _ in range(5))
+        self.ids, self.files, self.status, self.thumbnails, self.zooms, self.palettes = (Texts() for _ in range(6))
+        self.has_zooms = False
         self._fields = _Fields()
         self._models, self._evaluations = models, evaluations
         self._labels: dict[str, _TaskLabels] = {}
@@ -155,6 +160,8 @@ class Gathered:
         self.files.add(work.image_uri.rpartition("/")[2])
         self.status.add(work.status)
         self.thumbnails.add(relative_url(work.thumbnail))
+        self.zooms.add(relative_url(work.zoom))
+        self.has_zooms |= work.zoom is not None
         self.palettes.add(_strip(work.palette))
         self._fields.add(work.record)
         for task, label in work.labels.items():
@@ -164,6 +171,10 @@ class Gathered:
                 self._labels[task] = _TaskLabels(self._models)
             self._labels[task].add(self.count, label)
         self.count += 1
+
+    def id_array(self) -> pa.Array:
+        """The works' ids."""
+        return self.ids.whole()
 
     def fields(self) -> list[str]:
         """The names of the fields, in their order."""
@@ -178,26 +189,33 @@ class Gathered:
         order: dict[str, dict[str, None]] = {}
         for evaluation in self._evaluations:
             order.setdefault(evaluation["task"], {}).update(dict.fromkeys(evaluation["classes"]))
-        return [
-            {
-                "name": task,
-                "multilabel": task in self._multilabel,
-                "classes": [
-                    {"label": name, "uri": labels.uris.get(name)}
-                    for name in {**order.get(task, {}), **dict.fromkeys(sorted(labels.uris))}
-                ],
-                "models": [
-                    {
-                        "id": model,
-                        # JSON has no infinity; no score reaches 2.
-                        "threshold": rounded(min(self._models.thresholds.get(model, math.nan), 2), SCORE_DECIMALS),
-                        "doubt": self._models.doubts.get(model),
-                    }
-                    for model in sorted(labels.models)
-                ],
-            }
-            for task, labels in sorted(self._labels.items())
-        ]
+        fields = self.fields()
+        tasks = []
+        for task, labels in sorted(self._labels.items()):
+            classes = list({**order.get(task, {}), **dict.fromkeys(sorted(labels.uris))})
+            targets = {self._models.targets.get(model) for model in labels.models}
+            # Of labels of before nobody knows the column: a task is mostly called as its column is.
+            target = next(iter(targets)) if len(targets) == 1 and None not in targets else None
+            known = target or task
+            tasks.append(
+                {
+                    "name": task,
+                    "question": f"column {target}" if target else as_json(sorted(classes)) if classes else task,
+                    "multilabel": task in self._multilabel,
+                    "catalogue": fields.index(known) if known in fields else None,
+                    "classes": [{"label": name, "uri": labels.uris.get(name)} for name in classes],
+                    "models": [
+                        {
+                            "id": model,
+                            # JSON has no infinity; no score reaches 2.
+                            "threshold": rounded(min(self._models.thresholds.get(model, math.nan), 2), SCORE_DECIMALS),
+                            "doubt": self._models.doubts.get(model),
+                        }
+                        for model in sorted(labels.models)
+                    ],
+                }
+            )
+        return tasks
 
     def labels(self, task: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
         """A task's columns.
@@ -268,7 +286,7 @@ class _TaskLabels:
         self.uris: dict[str, str | None] = {}
         self.models: set[str] = set()
         self._number: dict[str, int] = {}
-        self._label, self._score, self._uncertain = array("i"), array("i"), array("i")
+        self._label, self._score, self._uncertain, self._learned = (array("i") for _ in range(4))
         self._said = array("i"), array("i"), array("i")
 
     def add(self, place: int, label: Label) -> None:
@@ -287,6 +305,8 @@ class _TaskLabels:
         novel = label.novelty is not None and label.novelty >= _NOVEL
         if label.score is not None and (unsure or novel or not label.said):
             self._uncertain.append(place)
+        if label.learned_from:
+            self._learned.append(place)
         counts, names, scores = self._said
         known = {label.label: label.score} | dict(label.scores)
         counts.append(len(label.said))
@@ -302,6 +322,7 @@ class _TaskLabels:
             "label": Numbers.of(array("i", (number if number == _NONE else place[number] for number in self._label))),
             "score": Numbers.of(self._score),
             "uncertain": Numbers.of(self._uncertain),
+            "learned": Numbers.of(self._learned),
             "said": Said(counts, array("i", (place[name] for name in names)), scores) if multilabel else None,
         }
 

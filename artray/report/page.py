@@ -8,21 +8,29 @@ markup, and a content security policy forbids the page every connection.
 A page opened from a disk may not fetch, so data are scripts. What finding and sorting need is one file, column by
 column; what is seen only of a single work is in files of `SHARD` works, loaded when one of them is opened.
 
+    data/words.js        globalThis.artrayWords = JSON.parse('{language, words}'), from `words/LANGUAGE.json`
+
     data/collection.js   globalThis.artrayPage = JSON.parse('{…}')
 
-    {format, run, tasks, evaluations, shard, count, fields, id, file, status, thumbnail, palette, labels, position}
-    tasks        [{name, multilabel, classes: [{label, uri}], models: [{id, threshold: score or null, doubt: text or
-                 null}]}]; multilabel: a work may have several labels; doubt: why nothing that a model says is certain
-    evaluations  as `evaluation.json` of the model bundles
+    {format, run, tasks, evaluations, shard, count, fields, id, file, status, thumbnail, zoom, palette, labels,
+     position, queues}
+    tasks        [{name, question, multilabel, catalogue, classes: [{label, uri}], models: [{id, threshold: score or
+                 null, doubt: text or null}]}]; tasks of one question are several models' answers to it; multilabel: a
+                 work may have several labels; catalogue: which of the fields holds the catalogue's own label, or null;
+                 doubt: why nothing that a model says is certain
+    evaluations  as `evaluation.json` of the model bundles, with `commonest`, the label that the simple answer always
+                 gives, and `tested`: {work: [place], truth: [[class]], said: [[class]], score: [0..1]}, or null
     fields       [{name, …column}]: the catalogue's, cut to `SEARCHED` characters
     status       a column: {values: [text]}, one a work; or {values, places}, where works share their values
     palette      "rrggbbss…" in hexadecimal: the first colours and their shares of 255
     labels       one a task: {label: [a class's place in its task, or null], score: [0..10000, or null],
                  uncertain: [the works whose score is below their model's threshold, that look like none of the
                  classes, or of which nothing is said],
+                 learned: [the works that the model learned from],
                  said: null, or where a work may have several labels one list a work: [place, score, place, score, …],
                  the surest first}; label is the most likely class, said or not
     position     {x: [0..10000, or null], y: […]}, where each work lies on the map; null: there is no map
+    queues       [{name, task: its place or null, works: [place, first to look at first]}]
 
     data/works-0000.js   globalThis.artrayShards[0] = JSON.parse('[…]')
 
@@ -39,22 +47,61 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.labeling.contract import Models
 from artray.labeling.exports.files import whole_file
 from artray.report.columns import Gathered, as_json, relative_url, written
+from artray.report.evaluation_sections import commonest
+from artray.report.languages import filled, read_words
 from artray.report.overview import Overview
 from artray.report.works import PALETTE_COLOURS, SCORE_DECIMALS, Label, Work, Works, rounded, shown_score
 from artray.storage import Location, explained, remove_written
 
-DATA_FORMAT = 3
+DATA_FORMAT = 4
 SHARD = 256
-STATIC_FILES = {name: name for name in ("page.css", "page.js", "corrections.js", "grid.js", "map.js")} | {
-    "page.html": "index.html"
-}
+MODULES = (
+    "words",
+    "nodes",
+    "csv",
+    "corrections",
+    "collection",
+    "details",
+    "judging",
+    "cards",
+    "selection",
+    "filters",
+    "grid",
+    "zoom",
+    "answers",
+    "record",
+    "work",
+    "map",
+    "map_view",
+    "trust",
+    "print",
+    "page",
+)
+"""The page's script: files of `script/`, each of which knows those before it."""
+
+
+class Queue(NamedTuple):
+    """Works in the order in which a curator should look at them.
+
+    Attributes:
+        name: `uncertain`, `differs`, `disagree`, `useful` or `duplicates`; any other is shown as it is.
+        task: What they are looked at for; None: for all tasks.
+        object_ids: The works, the first to look at first.
+    """
+
+    name: str
+    task: str | None
+    object_ids: Sequence[str]
 
 
 def write_page(
@@ -65,6 +112,8 @@ def write_page(
     *,
     models: Models | None = None,
     overview: Overview | None = None,
+    queues: Sequence[Queue] = (),
+    language: str = "en",
 ) -> Path:
     """Writes the page into a folder, over an older page if there is one. Equal input gives equal bytes.
 
@@ -73,12 +122,15 @@ def write_page(
         works: The collection, each object_id once.
         evaluations: Each bundle's `evaluation.json`. The page takes `task`, `model_id`, `classes`, `majority_share` and
             `levels`, which maps `artwork` (and `patch`) to `n`, `accuracy`, `balanced_accuracy` and `confusion` (rows
-            true, columns predicted); `labels` and, where a work may have several, each level's `per_class`; and
-            `page`, the name of a page beside this one that says more.
+            true, columns predicted); `labels` and, where a work may have several, each level's `per_class`; `page`,
+            the name of a page beside this one that says more; and `predictions`, a table of `object_id`, `true`,
+            `label` and `scores` of the works that it was tried on.
         run: What to say about the run. `title` heads the page, every other entry stands at its end as it is. The
             browser keeps a curator's corrections by the entry `run`.
         models: What is known of the models: which labels are uncertain, where a work may have several.
         overview: Which works are alike, and where each lies on the map.
+        queues: What to look at first; works that are not on the page are left out.
+        language: Of the page's own words.
 
     Returns:
         The path of the page to open.
@@ -92,17 +144,31 @@ def write_page(
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """
-    data = encode_data(works, evaluations, run or {}, models or Models(), overview)
+    data = encode_data(works, evaluations, run or {}, models or Models(), overview, queues=queues)
     static = files("artray.report")
     folder = Location.parse(out)
     with explained(folder / "data"):
-        remove_written(folder / "data", [r"collection\.js|works-\d{4,}\.js"])  # an older page may have had more works
+        remove_written(
+            folder / "data", [r"collection\.js|words\.js|works-\d{4,}\.js"]
+        )  # an older page may have had more works
     for name, pieces in data:
         with whole_file(out / "data" / name) as part, part.open("w", encoding="ascii", newline="") as file:
             file.writelines(pieces)
-    for source, target in STATIC_FILES.items():
-        (folder / target).write_bytes(static.joinpath(source).read_bytes())
+    words = {"language": language, "words": dict(read_words(language))}
+    (folder / "data" / "words.js").write_bytes("".join(script("artrayWords", [as_json(words)])).encode("ascii"))
+    with explained(folder):
+        remove_written(folder, [r"(corrections|grid|map)\.js"])  # of a page by an earlier release
+    (folder / "page.css").write_bytes(static.joinpath("page.css").read_bytes())
+    (folder / "page.js").write_bytes(page_script().encode())
+    (folder / "index.html").write_bytes(filled(static.joinpath("page.html").read_text("utf-8"), language).encode())
     return out / "index.html"
+
+
+def page_script() -> str:
+    """The modules as one classic script: a page opened from a disk can't load modules. It leaves no names behind."""
+    room = files("artray.report").joinpath("script")
+    modules = "\n".join(room.joinpath(f"{name}.js").read_text("utf-8") for name in MODULES)
+    return f'"use strict";\n(() => {{\n{modules}}})();\n'
 
 
 def encode_data(
@@ -111,6 +177,8 @@ def encode_data(
     run: Mapping[str, str | int | float],
     models: Models,
     overview: Overview | None,
+    *,
+    queues: Sequence[Queue] = (),
 ) -> Iterator[tuple[str, Iterator[str]]]:
     """The files of `data/`, each as its name and the pieces of its text, to be taken in this order.
 
@@ -118,7 +186,7 @@ def encode_data(
     """
     if not isinstance(works, Works):
         works = sorted(works, key=lambda work: work.object_id)
-    shown = [_evaluation(evaluation) for evaluation in evaluations]
+    shown: list[dict[str, Any]] = [_evaluation(evaluation) for evaluation in evaluations]
     gathered = Gathered(models, shown)
     at = {} if overview is None else {key: row for row, key in enumerate(overview.object_ids)}
     rows = array("i")  # of the overview; -1: none
@@ -127,6 +195,10 @@ def encode_data(
         rows.append(at.get(work.object_id, -1))
     fields, tasks = gathered.fields(), gathered.tasks()
     places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
+    ids = gathered.id_array()
+    for item, evaluation in zip(shown, evaluations, strict=True):
+        item["tested"] = _tested(evaluation.get("predictions"), item["classes"], ids)
+    names = [task["name"] for task in tasks]
     collection = {
         "format": DATA_FORMAT,
         "run": dict(run),
@@ -139,9 +211,19 @@ def encode_data(
         "file": gathered.files,
         "status": gathered.status.shared(),
         "thumbnail": gathered.thumbnails,
+        "zoom": gathered.zooms if gathered.has_zooms else None,
         "palette": gathered.palettes,
         "labels": [gathered.labels(task, places[task["name"]]) for task in tasks],
         "position": None if overview is None else _positions(overview, rows),
+        "queues": [
+            {
+                "name": queue.name,
+                "task": None if queue.task is None else names.index(queue.task),
+                "works": pc.drop_null(pc.index_in(pa.array(queue.object_ids, pa.string()), ids)).to_pylist(),
+            }
+            for queue in queues
+            if queue.task is None or queue.task in names
+        ],
     }
     return _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
 
@@ -215,6 +297,26 @@ def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
     return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
 
 
+def _tested(predictions: pa.Table | None, classes: Sequence[str], ids: pa.Array) -> dict[str, Any] | None:
+    """The works on the page that a model was tried on: what each is, what was said of it, and how surely."""
+    if predictions is None:
+        return None
+    place = {name: number for number, name in enumerate(classes)}
+    tested: dict[str, list[Any]] = {"work": [], "truth": [], "said": [], "score": []}
+    works = pc.index_in(predictions["object_id"], ids).to_pylist()
+    rows = predictions.select(["true", "label", "scores"]).to_pylist(maps_as_pydicts="strict")
+    for work, row in zip(works, rows, strict=True):
+        if work is None:
+            continue
+        truth, said = (([row[name]] if isinstance(row[name], str) else row[name]) or [] for name in ("true", "label"))
+        scores = row["scores"] or {}
+        tested["work"].append(work)
+        tested["truth"].append([place[name] for name in truth if name in place])
+        tested["said"].append([place[name] for name in said if name in place])
+        tested["score"].append(rounded(min((scores.get(name, 0.0) for name in said), default=None), SCORE_DECIMALS))
+    return tested
+
+
 def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of an evaluation, checked, with None where a figure is not defined."""
     try:
@@ -226,6 +328,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
                 "accuracy": rounded(level["accuracy"], SCORE_DECIMALS),
                 "balanced_accuracy": rounded(level.get("balanced_accuracy"), SCORE_DECIMALS),
                 "confusion": [[int(count) for count in row] for row in level["confusion"]],
+                "interval": _interval(level),
                 # Rows of a confusion matrix say how many were found only where a work has one label.
                 "found": [rounded(level["per_class"][each]["recall"], SCORE_DECIMALS) for each in classes]
                 if multilabel
@@ -240,6 +343,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
             "multilabel": multilabel,
             "doubt": doubt_of(evaluation["levels"]),
             "majority_share": rounded(evaluation["majority_share"], SCORE_DECIMALS),
+            "commonest": None if multilabel else commonest(evaluation["levels"]),
             "page": relative_url(evaluation.get("page")),
             "levels": levels,
         }
@@ -249,3 +353,9 @@ def _evaluation(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     if not levels or any(shape != [len(classes)] * len(classes) for shape in shapes):
         raise InputError(f"the evaluation of {shown['task']!r} has a confusion matrix that does not fit its classes")
     return shown
+
+
+def _interval(level: Mapping[str, Any]) -> list[float | None] | None:
+    """Within which the share that is right lies, with 95 % confidence; None where nobody has worked it out."""
+    bounds = (level.get("intervals") or {}).get("accuracy")
+    return None if not bounds or None in bounds else [rounded(bound, SCORE_DECIMALS) for bound in bounds]

@@ -19,6 +19,7 @@ def static_page(
     about: str,
     suffix: str = "",
     data_images: bool = False,
+    language: str = "en",
 ) -> bytes:
     """A page without script or network; all but the heading is HTML.
 
@@ -32,12 +33,14 @@ def static_page(
         about: The foot.
         suffix: What the browser's title has after the heading.
         data_images: Whether pictures may stand in the page itself.
+        language: Of its words.
     """
     title = escape(heading)
     return (
         Template(files("artray.report").joinpath("static_page.html").read_text("utf-8"))
         .substitute(
             images="'self' file: data:" if data_images else "'self' file:",
+            language=language,
             title=title + suffix,
             styles="\n".join(f'<link rel="stylesheet" href="{style}">' for style in styles),
             kind=kind,
@@ -57,7 +60,14 @@ def section(identity: str, title: str, hint: str, *content: str) -> str:
     return f'<section id="{identity}"><h2>{title}</h2>{told}{"".join(content)}</section>'
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], ours: int, between: Sequence[int] = ()) -> str:
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    ours: int,
+    between: Sequence[int] = (),
+    *,
+    explained: Sequence[str] = (),
+) -> str:
     """A table whose rows begin with a name; texts are escaped.
 
     Args:
@@ -65,7 +75,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], ours: int, betwe
         rows: As many texts each.
         ours: The column that stands out.
         between: Columns that stand back.
+        explained: A sentence about each row, if there is something to explain.
     """
+    sentences = [f"<small>{escape(text)}</small>" for text in explained] or [""] * len(rows)
 
     def cell(number: int, text: str) -> str:
         kind = ' class="ours"' if number == ours else ' class="between"' if number in between else ""
@@ -73,9 +85,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], ours: int, betwe
 
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
     body = "".join(
-        f'<tr><th scope="row"><bdi>{escape(row[0])}</bdi></th>'
+        f'<tr><th scope="row"><bdi>{escape(row[0])}</bdi>{sentence}</th>'
         + "".join(cell(number, text) for number, text in enumerate(row[1:], 1))
         + "</tr>"
-        for row in rows
+        for row, sentence in zip(rows, sentences, strict=True)
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    # Focusable: who has no mouse scrolls by keys.
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

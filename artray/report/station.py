@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow.dataset as pads
 from pydantic import Field
 
 from artray import console
-from artray.bundles.classifier import read_evaluation
+from artray.bundles.classifier import read_evaluation, read_predictions
 from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.job import Counts
@@ -21,9 +21,10 @@ from artray.labeling.contract import models_of, read_notes
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.report.evaluation import evaluation_page
+from artray.report.languages import Language
 from artray.report.overview import Overview, make_overview
 from artray.report.page import write_page
-from artray.report.thumbnails import make_thumbnails
+from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails
 from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
 from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
 
@@ -50,7 +51,15 @@ class ReportOptions(ExportOptions):
         None, description="default: cam where the model allows it, else grad-cam", examples=["NAME"]
     )
     title: str = Field("Collection", description="the page's heading", examples=["TEXT"])
+    language: Language = Field("en", description="of the page's own words: en, de, fr, es, it or nl", examples=["CODE"])
     thumbnail: int = Field(320, ge=64, le=1024, description="long side of a thumbnail in pixels")
+    zoom: int | None = Field(
+        None,
+        ge=256,
+        le=8192,
+        description="long side in pixels of a larger picture of each work, beside the page; default: none",
+        examples=["N"],
+    )
     limit: int = Field(50_000, ge=1, le=200_000, description="most works on the page; the least certain are taken")
     seed: int = Field(0, ge=0, description="of the map")
 
@@ -77,13 +86,16 @@ def report(options: ReportOptions) -> Counts:
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
     about = _about(options, labels)
     used = labels.group_by(["task", "model_id"]).aggregate([]).sort_by("task").to_pylist()
-    thumbnails = make_thumbnails(folder, _pictures(options, labels), options.thumbnail)
+    pictures = _pictures(options, labels)
+    thumbnails = make_thumbnails(folder, pictures, options.thumbnail)
+    zooms = make_thumbnails(folder, pictures, options.zoom, ZOOM_FOLDER) if options.zoom else {}
     features, overview = _features(options, labels)
-    works = assemble_works(labels, features, thumbnails)
+    evaluations = [_evaluation(uri) for uri in options.evaluation]
+    learned = {item["model_id"]: item.pop("learned") for item in evaluations}
+    works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned)
     titles = works.titles() if options.evaluation else {}
-    evaluations = [
-        {**read_evaluation(uri), "page": _evaluation_page(options, uri, titles).name} for uri in options.evaluation
-    ]
+    for item, uri in zip(evaluations, options.evaluation, strict=True):
+        item["page"] = _evaluation_page(options, uri, titles).name
     if len(works) < total:
         about["shown"] = f"Shown are the least certain of {total:,}"
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
@@ -94,7 +106,7 @@ def report(options: ReportOptions) -> Counts:
     for item in used:
         if item["model_id"] in models.doubts:
             console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
-    page = write_page(folder, works, evaluations, about, models=models, overview=overview)
+    page = write_page(folder, works, evaluations, about, models=models, overview=overview, language=options.language)
     counts: Counts = {
         "rows": len(works),
         "ok": len(works) - works.failed,
@@ -111,9 +123,28 @@ def report(options: ReportOptions) -> Counts:
     return counts
 
 
+def _evaluation(bundle: Location) -> dict[str, Any]:
+    """A bundle's evaluation, with the works that the model was tried on, and those that it was made with."""
+    evaluation = read_evaluation(bundle)
+    predictions = read_predictions(bundle, ["object_id", "part", "true", "label", "scores"])
+    tried = pc.equal(predictions["part"], evaluation.get("part", "test"))
+    return {
+        **evaluation,
+        "predictions": predictions.filter(tried),
+        "learned": frozenset(predictions["object_id"].filter(pc.invert(tried)).to_pylist()),
+    }
+
+
 def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str]) -> Path:
-    folder = Path(options.out)
-    return evaluation_page(bundle, folder, titles, layer=options.map_layer, method=options.map_method)
+    return evaluation_page(
+        bundle,
+        Path(options.out),
+        titles,
+        layer=options.map_layer,
+        method=options.map_method,
+        page="index.html",
+        language=options.language,
+    )
 
 
 def _chosen(labels: pads.Dataset, limit: int) -> tuple[pa.Array | None, int]:

@@ -2,6 +2,7 @@
 
     OUT/thumbnails/8f/8f434346648f6b96.jpg   named after the object_id, which may hold what no file system takes
     OUT/thumbnails/index.parquet             which picture, in which version, each of them shows
+    OUT/zoom/…                               likewise, larger, for the work's own view
 
 A thumbnail is made anew when its picture has another address or version than the index says, and where no version is
 known, always.
@@ -18,65 +19,67 @@ import pyarrow.parquet as pq
 
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import jpeg
-from artray.images.pictures import DecodeSize, read_pictures
-from artray.labeling.plan import MAY_PASS, unchanged
+from artray.images.pictures import MAY_PASS, DecodeSize, read_pictures
+from artray.labeling.plan import unchanged
 from artray.storage import Location, digest
 from artray.storage.passes import run_pass
 
 FOLDER = "thumbnails"
+ZOOM_FOLDER = "zoom"
 INDEX = "index.parquet"
 _MANIFEST, _STAGING = "_pictures.parquet", "_thumbnails"
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{16,}\.jpg")
 _COLUMNS = ["object_id", "image_uri", "version", "status", "thumbnail"]
 
 
-def make_thumbnails(out: Path, pictures: pa.Table, size: int) -> dict[str, str]:
+def make_thumbnails(out: Path, pictures: pa.Table, size: int, folder: str = FOLDER) -> dict[str, str]:
     """Thumbnails of some pictures; those that are there and fresh are kept, those of other pictures removed.
 
     Args:
         out: The page's folder.
         pictures: `object_id`, `image_uri` and `version`, each object_id once.
         size: Long side in pixels.
+        folder: In which they are.
 
     Returns:
         The thumbnails' paths relative to `out`, by object_id; works whose picture can't be read have none.
     """
     pictures = pictures.sort_by("object_id")
-    index = _read_index(out, size)
+    index = _read_index(out, size, folder)
     fresh = unchanged(pictures, index)
     kept = index.take(pc.index_in(pictures["object_id"].filter(pa.array(fresh)), index["object_id"].combine_chunks()))
     new = pictures.filter(pa.array(~fresh))
-    made = _make(out, new, size) if len(new) else index.slice(0, 0)
+    made = _make(out, new, size, folder) if len(new) else index.slice(0, 0)
     index = pa.concat_tables([kept, made])
     shown = index.filter(pc.is_valid(index["thumbnail"]))
     paths = dict(zip(shown["object_id"].to_pylist(), shown["thumbnail"].to_pylist(), strict=True))
     wanted = set(paths.values())
-    for file in (out / FOLDER).glob("??/*.jpg"):
+    for file in (out / folder).glob("??/*.jpg"):
         name = f"{file.parent.name}/{file.name}"
-        if f"{FOLDER}/{name}" not in wanted and _NAME.fullmatch(name):
+        if f"{folder}/{name}" not in wanted and _NAME.fullmatch(name):
             file.unlink()
     notes = {"size": str(size), "decode_version": str(DECODE_VERSION)}
-    Location.parse(out / FOLDER / INDEX).write_table(index.replace_schema_metadata(notes))
+    Location.parse(out / folder / INDEX).write_table(index.replace_schema_metadata(notes))
     for name in (_STAGING, _MANIFEST):
         Location.parse(out / name).remove()
     return paths
 
 
-def _read_index(out: Path, size: int) -> pa.Table:
+def _read_index(out: Path, size: int, folder: str) -> pa.Table:
     """What is there in this size, but for what may be better today, and for files that have been removed."""
-    file = out / FOLDER / INDEX
+    file = out / folder / INDEX
     if file.exists():
         index = pq.read_table(file, columns=_COLUMNS)
         notes = index.schema.metadata or {}
         if notes.get(b"size") == str(size).encode() and notes.get(b"decode_version") == str(DECODE_VERSION).encode():
-            there = {str(path.relative_to(out)) for path in (out / FOLDER).rglob("*.jpg")}
+            there = {str(path.relative_to(out)) for path in (out / folder).rglob("*.jpg")}
             good = [path is None or path in there for path in index["thumbnail"].to_pylist()]
             lasting = pc.invert(pc.is_in(index["status"], MAY_PASS))
             return index.filter(pc.and_(pa.array(good, pa.bool_()), lasting)).replace_schema_metadata()
     return pa.table({name: pa.array([], pa.string()) for name in _COLUMNS})
 
 
-def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
+def _make(out: Path, pictures: pa.Table, size: int, folder: str) -> pa.Table:
     """Rows of the index for new thumbnails."""
     manifest, staging = Location.parse(out / _MANIFEST), Location.parse(out / _STAGING)
     if not manifest.exists() or not manifest.dataset().to_table().equals(pictures):  # else a run that died goes on
@@ -94,7 +97,7 @@ def _make(out: Path, pictures: pa.Table, size: int) -> pa.Table:
             if content is not None:
                 # Folders of some hundred: some file systems, and people, are slow with more.
                 name = digest(row["object_id"].encode())
-                row["thumbnail"] = f"{FOLDER}/{name[:2]}/{name}.jpg"
+                row["thumbnail"] = f"{folder}/{name[:2]}/{name}.jpg"
                 Location.parse(out / row["thumbnail"]).write_bytes(content)
         made.append(pa.Table.from_pylist(rows, schema))
     return pa.concat_tables(made) if made else schema.empty_table()

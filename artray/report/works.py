@@ -48,6 +48,7 @@ class Label:
         model_id: The bundle that gave it.
         labels: All that are said, the surest first, where there may be several or none; None: `label` is.
         novelty: How little the work looks like any class, 0..1; None: nobody knows.
+        learned_from: Whether the model was made with this work; None: nobody knows.
     """
 
     label: str | None
@@ -57,6 +58,7 @@ class Label:
     model_id: str = ""
     labels: Sequence[str] | None = None
     novelty: float | None = None
+    learned_from: bool | None = None
 
     @property
     def said(self) -> Sequence[str]:
@@ -81,6 +83,7 @@ class Work:
         brightness: Perceived brightness, 0..255 (system B2).
         objects: What a detector saw (system B5): (label, score 0..1, ymin, xmin, ymax, xmax in 0..1 of the picture).
         thumbnail: The thumbnail's path relative to the page, with forward slashes.
+        zoom: Likewise that of a larger picture.
     """
 
     object_id: str
@@ -93,6 +96,7 @@ class Work:
     brightness: float | None = None
     objects: Sequence[tuple[str, float, float, float, float, float]] = ()
     thumbnail: str | None = None
+    zoom: str | None = None
 
 
 class Works(Collection[Work]):
@@ -102,9 +106,18 @@ class Works(Collection[Work]):
         labels: As for `assemble_works`, with a status and no task twice.
         features: Likewise, or None.
         thumbnails: Likewise.
+        zooms: Likewise.
+        learned: Likewise.
     """
 
-    def __init__(self, labels: pa.Table, features: pa.Table | None, thumbnails: Mapping[str, str]):
+    def __init__(
+        self,
+        labels: pa.Table,
+        features: pa.Table | None,
+        thumbnails: Mapping[str, str],
+        zooms: Mapping[str, str],
+        learned: Mapping[str, Collection[str]],
+    ):
         self._labels = labels
         # Not taken as a whole: together columns may hold more than Arrow's lists can.
         self._batches = labels.to_batches()
@@ -113,7 +126,7 @@ class Works(Collection[Work]):
         counted = pc.value_counts(labels["object_id"].take(self._order))  # as they come: by id
         self._ids: pa.Array = counted.field("values")
         self._starts = np.concatenate([[0], np.cumsum(counted.field("counts").to_numpy())])
-        self._thumbnails = thumbnails
+        self._thumbnails, self._zooms, self._learned = thumbnails, zooms, learned
         self._catalogue: list[str] = []
         self._features: pa.Table | None = None
         if features is not None:
@@ -185,6 +198,12 @@ class Works(Collection[Work]):
             )
         return records
 
+    def _learned_from(self, row: Mapping[str, Any]) -> bool | None:
+        told: bool | None = row.get("learned_from")
+        if told is None and row["model_id"] in self._learned:  # labels of before don't say; the model's bundle does
+            return row["object_id"] in self._learned[row["model_id"]]
+        return told
+
     def _work(self, own: Sequence[dict[str, Any]], record: Mapping[str, Any]) -> Work:
         # A picture that one of the models could not use is one that the curator should hear about.
         worst = next((row for row in own if row["status"] != "ok"), own[0])
@@ -207,17 +226,24 @@ class Works(Collection[Work]):
                     model_id=row["model_id"],
                     labels=row.get("labels"),
                     novelty=row.get("novelty"),
+                    learned_from=self._learned_from(row),
                 )
                 for row in own
                 if row["status"] == "ok"
             },
             thumbnail=self._thumbnails.get(worst["object_id"]),
+            zoom=self._zooms.get(worst["object_id"]),
             **record,
         )
 
 
 def assemble_works(
-    labels: pa.Table, features: pa.Table | None = None, thumbnails: Mapping[str, str] | None = None
+    labels: pa.Table,
+    features: pa.Table | None = None,
+    thumbnails: Mapping[str, str] | None = None,
+    *,
+    zooms: Mapping[str, str] | None = None,
+    learned: Mapping[str, Collection[str]] | None = None,
 ) -> Works:
     """Joins the labels of each picture with its catalogue record, palette, objects and thumbnail.
 
@@ -226,6 +252,8 @@ def assemble_works(
         features: The feature table, keyed by `object_id`. Of its columns the page takes the museum's (`record_columns`)
             and `NUMBER_COLUMNS`. Works without labels are left out.
         thumbnails: The thumbnails' paths relative to the page, by `object_id`.
+        zooms: Likewise those of larger pictures.
+        learned: By model_id, the works that it was made with: for labels that don't say so.
 
     Returns:
         One work an `object_id` of `labels`, sorted by it.
@@ -242,7 +270,7 @@ def assemble_works(
     if features is not None:
         rows = features.select(["object_id"]).group_by("object_id").aggregate([([], "count_all")])
         _refuse_twice(rows, "features", "")
-    return Works(labels.select(columns), features, thumbnails or {})
+    return Works(labels.select(columns), features, thumbnails or {}, zooms or {}, learned or {})
 
 
 def _refuse_twice(rows: pa.Table, name: str, where: str) -> None:

@@ -212,6 +212,22 @@ class Location:
             # `rm` on S3 takes a name with [, ? or * for a pattern: it would miss this one, or remove its neighbours.
             fs.rm(path if isinstance(fs, LocalFileSystem) else glob.escape(path), recursive=True)
 
+    def move_to(self, place: Location) -> None:
+        """Move a file to another place of the same kind, whole or not at all; what is there already is replaced.
+
+        Raises:
+            ArtrayError: The disk is full, or storage fails.
+        """
+        fs, path = self.filesystem()
+        _, target = place.filesystem()
+        with explained(place):
+            if isinstance(fs, LocalFileSystem):
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                Path(path).replace(target)
+            else:
+                fs.cp_file(path, target)
+                fs.rm_file(path)
+
     def ensure_writable(self) -> None:
         """Fail early and clearly where a job could not write its output.
 

@@ -87,6 +87,7 @@ def run_pass(
     *,
     overwrite: bool = False,
     gpus: bool = False,
+    helps: Mapping[str, Any] | None = None,
 ) -> Counts:
     """Apply a worker to every row of a manifest and write what it returns as a Parquet dataset.
 
@@ -100,6 +101,8 @@ def run_pass(
         gpus: Whether the work goes faster on a GPU. Where the cluster has some, each gets one actor with a share of its
             machine's CPUs, which calls the worker from several threads; of a `StagedWorker` the CPUs' part is done by
             so many processes beside it (see `artray.storage.gpus`). Else each CPU gets an actor.
+        helps: More arguments for the worker, which change how it comes to its rows but not what they are: they are no
+            settings of the run.
 
     Returns:
         Counts: `rows` of the manifest, `ok` and `failed` rows of the output, `statuses`, `resumed` rows that were
@@ -127,7 +130,8 @@ def run_pass(
         if not todo:
             bar.advance(0, note="done before")
         for _ in range(_ROUNDS):
-            for summary in _run(todo, _Errand(title, manifest, out, plan_id), worker, arguments, gpus=gpus):
+            errand = _Errand(title, manifest, out, plan_id)
+            for summary in _run(todo, errand, worker, {**arguments, **(helps or {})}, gpus=gpus):
                 statuses.update(dict(zip(summary["statuses"], summary["counts"], strict=True)))
                 bar.advance(summary["rows"], note=_failures(statuses))
             if not todo:
@@ -173,6 +177,12 @@ def read_run(uri: Location) -> dict[str, Any]:
     except (InputError, ValueError) as error:
         raise InputError(f"{uri}: has no {RUN}: not made by a finished artray job") from error
     return found
+
+
+def plan_of(part: pa.Schema) -> str | None:
+    """The id of the plan that a part is of; None: of a pass of an earlier version, or no part."""
+    found = (part.metadata or {}).get(_PLAN_ID.encode())
+    return None if found is None else found.decode()
 
 
 def _manifest_rows(manifest: Location) -> tuple[list[dict[str, Any]], str]:
@@ -260,13 +270,13 @@ def _read_notes(part: Location) -> dict[str, Any] | None:
     fs, path = part.arrow_filesystem()
     try:
         with fs.open_input_file(path) as source:
-            notes = pq.read_schema(source).metadata or {}
+            schema = pq.read_schema(source)
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
+    notes = schema.metadata or {}
     if _TALLY.encode() not in notes:
         return None
-    plan_id = notes.get(_PLAN_ID.encode())
-    return {_PLAN_ID: plan_id and plan_id.decode(), "statuses": json.loads(notes[_TALLY.encode()])}
+    return {_PLAN_ID: plan_of(schema), "statuses": json.loads(notes[_TALLY.encode()])}
 
 
 def _united(tallies: Iterable[Mapping[str, int]]) -> Counter[str]:

@@ -56,6 +56,15 @@ def write(folder, model: keras.Model, **changes: object) -> str:
     return str(folder)
 
 
+def test_equal_models_are_equal_files_whenever_they_are_saved():
+    with zipfile.ZipFile(io.BytesIO(keras_file(head()))) as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert set(json.loads(archive.read("metadata.json"))) == {"keras_version"}
+        assert archive.namelist() == sorted(archive.namelist())
+    assert keras_file(head()) == keras_file(head())
+    assert keras_file(head()) != keras_file(head(1))
+
+
 def head(seed: int = 0) -> keras.Model:
     keras.utils.set_random_seed(seed)
     return calibrated(classifier("one_block_vgg", (8, 8, 3), 2, {"filters": 2, "dense": 2}), 1.5)

@@ -112,3 +112,19 @@ def test_a_score_of_one_is_in_the_last_bin():
     found = reliability(np.array([0]), np.array([[1.0, 0.0]]))
     assert found["bins"][-1] == {"n": 1, "confidence": 1.0, "accuracy": 1.0}
     assert found["ece"] == 0
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_temperature_is_the_best_of_the_whole_grid(several):
+    """It looks near the best of a coarse grid only: of convex losses that is the best of all."""
+    random = np.random.default_rng(0)
+    link = sigmoid if several else softmax
+    for number in range(12):
+        n, classes = int(random.integers(3, 60)), int(random.integers(2, 6))
+        true = random.integers(0, 2, (n, classes)) if several else random.integers(0, classes, n)
+        logits = random.normal(size=(n, classes)) * 10 ** random.uniform(-2, 2)
+        if number % 3 == 0 and not several:  # without a fault: the loss is flat where it is least
+            logits[np.arange(n), true] = logits.max(axis=1) + 1
+        grid = np.geomspace(1 / 8, 8, 801)
+        best = grid[np.argmin([log_loss(true, link(logits / temperature)) for temperature in grid])]
+        assert fit_temperature(true, logits) == best

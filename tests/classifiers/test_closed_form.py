@@ -17,6 +17,7 @@ from artray.classifiers.discriminant import SHRINKAGES
 from artray.classifiers.examples import Examples
 from artray.classifiers.loop import ClassifierTraining
 from artray.errors import InputError
+from artray.estimators import DiscriminantClassifier, LinearMeanClassifier
 from artray.storage import Location
 
 pytestmark = pytest.mark.slow  # TensorFlow takes its time to load
@@ -212,3 +213,31 @@ def test_what_a_config_must_say(tmp_path):
         training_class(read_config("lda", {"model.name": "logistic", "class_weights": "{a: 2}"}))
     with pytest.raises(InputError, match="lda gives a work one label"):
         training_class(read_config("lda", {"labels": "multilabel"}))
+
+
+@pytest.mark.parametrize(
+    ("config", "estimator"),
+    [
+        ("lda", DiscriminantClassifier()),
+        ("default", LinearMeanClassifier(widths={"style_statistics": D}, decision="balanced")),
+    ],
+)
+def test_the_estimator_is_the_bundle(examples, tmp_path, config, estimator):
+    """Of the same works scikit-learn's estimator says what the station's model does."""
+    part = np.where(np.asarray(examples.table["part"]) == "test", "test", "train")
+    table = examples.table.set_column(1, "part", pa.array(part.tolist()))
+    told = training(replace(examples, table=table), tmp_path, config)
+    fit(told, Silent())
+    x, learned = examples.blocks[0], told.examples.part("train")
+    names = np.array(examples.classes)[examples.targets.argmax(axis=1)]
+    ids = np.array(examples.table["object_id"].to_pylist())
+    estimator.fit(x[learned], names[learned], groups=ids[learned])
+    out = Location.parse(tmp_path)
+    bundle = load_bundle(out)
+    assert estimator.strengths_ == {name: read_history(out)[0][name] for name in estimator.strengths_}
+    expected = load_model(out, bundle).predict(x, verbose=0)
+    np.testing.assert_allclose(estimator.predict_proba(x), expected, atol=2e-5)
+    said = read_predictions(out).to_pylist()
+    by_id = dict(zip(ids.tolist(), estimator.predict(x).tolist(), strict=True))
+    tested = [row for row in said if row["part"] == "test"]
+    assert [row["label"] for row in tested] == [by_id[row["object_id"]] for row in tested]

@@ -179,3 +179,30 @@ def test_many_works_are_read_block_by_block(tmp_path: Path, monkeypatch: pytest.
     other = Location.parse(write(str(tmp_path / "other"), embedding=longer))
     with pytest.raises(InputError, match="'embedding' holds lists of different lengths"):
         load_examples(config, other)
+
+
+def test_labels_and_split_of_another_manifest(tmp_path: Path) -> None:
+    """A second split, and another column, of works whose features are there: no picture is needed for it."""
+    versions = [f"etag {row}" for row in range(12)]
+    data = Location.parse(write(str(tmp_path / "features"), version=versions))
+    rows = [*range(11, -1, -1), 99]
+    manifest = {
+        "object_id": [f"{row:02d}" for row in rows],
+        "version": ["changed" if row == 3 else f"etag {row}" for row in rows],
+        "group": [f"maker-{row // 2}" for row in rows],
+        "split": (["train", "validation", "test"] * 5)[:13],
+        "made": [None if row == 4 else "ab"[row % 2] for row in rows],
+    }
+    place = Location.parse(tmp_path / "manifest")
+    (place / "manifest.parquet").write_table(pa.table(manifest))
+    found = load_examples(wanted(columns=["brightness"]), data, manifest=place)
+    assert found.table["object_id"].to_pylist() == [f"{row:02d}" for row in range(12) if row not in (3, 4)]
+    expected = dict(zip(manifest["object_id"], manifest["split"], strict=True))
+    assert found.table["part"].to_pylist() == [expected[name] for name in found.table["object_id"].to_pylist()]
+    assert found.table["group"][0].as_py() == "maker-0"
+    assert found.classes == ["a", "b"]
+    assert found.targets[:2].tolist() == [[1, 0], [0, 1]]
+    assert found.inputs.take(np.array([3, 0])).tolist() == [[5], [0]]
+    assert found.dropped["labelled but not in --data"] == found.dropped["changed since --data was made"] == 1
+    with pytest.raises(InputError, match=r"manifest: has no column 'style'; .*: --task NAME"):
+        load_examples(wanted(target="style"), data, manifest=place)

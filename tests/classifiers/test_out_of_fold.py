@@ -68,3 +68,11 @@ def test_the_middle_of_the_statistics_is_seen_where_there_are_any():
     assert LDA_MIDDLE.columns({"style_statistics": 6176, "brightness": 1}) == slice(288, 2208)
     assert LDA_MIDDLE.columns({"embedding": 1280}) is None
     assert LDA.columns({"embedding": 1280, "brightness": 1}) == slice(0, 1281)
+
+
+def test_works_that_span_few_dimensions_have_coordinates():
+    """Of features that repeat each other float32's rounding left a matrix with no root."""
+    x = np.random.default_rng(0).normal(size=(90, 12)).astype(np.float32)
+    wide = np.tile(x * 7, (1, 10))
+    found = coordinates(wide)
+    np.testing.assert_allclose(found @ found.T, wide.astype(float) @ wide.T, rtol=1e-3, atol=0.1)

@@ -879,6 +879,37 @@ def test_corrections(collection, tmp_path, capsys):
     assert "medium: column 'medium' is new" in said
 
 
+def test_who_corrected_what_stands_in_the_manifest(collection, tmp_path, capsys):
+    collection.add("monet/a.jpg", "monet/b.jpg", "c.png")
+    collection.describe(CATALOG)
+    corrections = tmp_path / "corrections.csv"
+    corrections.write_text(
+        "object_id,task,label,predicted,score,corrected_at,reviewer,reviewed_at,decision\r\n"
+        "1939.1,style,Pointillism,Impressionism,0.6,,Ann,2026-05-04T03:02:01.000Z,corrected\r\n"
+        "1940.1,style,Ukiyo-e,Ukiyo-e,0.9,,=cmd(),2026-05-04T03:02:01.000Z,accepted\r\n"
+    )
+    _, table = collection.ingest(label={"style": "style"}, corrections=[str(corrections)])
+    names = ("style_reviewer", "style_reviewed_at", "style_decision")
+    assert by_id(table, *names)["1939.1"] == ("Ann", "2026-05-04T03:02:01Z", "corrected")
+    assert by_id(table, *names)["1940.1"] == ("=cmd()", "2026-05-04T03:02:01Z", "accepted")
+    assert by_id(table, *names)["1939.2"] == (None, None, None)
+    assert "style: corrections by Ann 1, =cmd() 1" in capsys.readouterr().err
+
+
+def test_annotations_name_their_works_by_the_pictures_address(collection, tmp_path):
+    collection.add("monet/a.jpg", "monet/b.jpg", "c.png")
+    collection.describe(CATALOG)
+    _, before = collection.ingest(label={"style": "style"})
+    address = by_id(before, "image_uri")["1939.1"][0]
+    page = tmp_path / "page.json"
+    body = {"type": "TextualBody", "value": "<p>Ukiyo-e</p>"}
+    note = {"id": "1", "type": "Annotation", "creator": "Ann", "body": body, "target": f"file://{address}"}
+    page.write_text(json.dumps({"type": "AnnotationPage", "items": [note]}))
+    counts, table = collection.ingest(label={"style": "style"}, corrections=[str(page)])
+    assert by_id(table, "style", "style_reviewer")["1939.1"] == ("Ukiyo-e", "Ann")
+    assert counts["corrected"]["style"]["changed"] == 1
+
+
 def test_corrections_move_no_work_to_another_part(tmp_path):
     rows = [{"id": f"w{n}", "file": f"{n}.jpg", "kind": "oil" if n % 3 else "print"} for n in range(60)]
     corrections = tmp_path / "corrections.csv"

@@ -159,6 +159,7 @@ def test_labels_open_in_pandas_and_duckdb(walked: str, tmp_path: Path) -> None:
         "score": "FLOAT",
         "labels": "VARCHAR[]",
         "novelty": "FLOAT",
+        "learned_from": "BOOLEAN",
         "scores": "MAP(VARCHAR, FLOAT)",
         "model_id": "VARCHAR",
         "run_id": "VARCHAR",

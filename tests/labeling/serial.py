@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from artray.bundles import bundle_model
 from artray.bundles.classifier import Bundle, load_model
-from artray.labeling import models, station
+from artray.labeling import station
 from artray.storage import Location
 
 CHUNK = 7
@@ -37,7 +38,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return {"statuses": dict(states)}
 
     monkeypatch.setattr(station, "run_pass", run_pass)
-    monkeypatch.setattr(models, "load_model", _loaded)
+    monkeypatch.setattr(bundle_model, "load_model", _loaded)
     return made
 
 

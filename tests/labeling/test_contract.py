@@ -38,6 +38,7 @@ CONTRACT = {
     "status": pa.string(),
     "error": pa.string(),
     "novelty": pa.float32(),
+    "learned_from": pa.bool_(),
 }
 """Written out once more: others have programs that rely on it."""
 
@@ -183,6 +184,7 @@ def test_duckdb_reads_it(written):
         **dict.fromkeys(texts, "VARCHAR"),
         "score": "FLOAT",
         "novelty": "FLOAT",
+        "learned_from": "BOOLEAN",
         "scores": "MAP(VARCHAR, FLOAT)",
         "labels": "VARCHAR[]",
         "labeled_at": "TIMESTAMP WITH TIME ZONE",

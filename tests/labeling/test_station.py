@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from artray.bundles.classifier import BUNDLE, MODEL, load_bundle, load_model
+from artray.bundles.classifier import BUNDLE, MODEL, PREDICTIONS, load_bundle, load_model
 from artray.errors import ArtrayError, InputError
 from artray.features.brightness import Brightness
 from artray.features.objects import ENCODING, Objects
@@ -339,6 +339,25 @@ def test_works_that_look_like_none_of_the_classes_are_uncertain(label, bundles, 
     write_bundle(f"{tmp_path}/none", "features", "none", novelty_sha=write_novelty(f"{tmp_path}/none", 1e9))
     assert label(f"{tmp_path}/all", f"{tmp_path}/none", bundles["features"])["computed"] > 2
     assert decisions(out)["none"] == {"label": ROWS - 2, None: 2}
+
+
+def test_works_that_the_model_was_made_with_are_marked(label, bundles, tmp_path):
+    def learned() -> dict[str, bool | None]:
+        found = read_labels(Location.parse(tmp_path / "out")).to_table()
+        return dict(zip(found["object_id"].to_pylist(), found["learned_from"].to_pylist(), strict=True))
+
+    bundle = Location.parse(bundles["features"])
+    label(bundles["features"])
+    assert set(learned().values()) == {None}
+    table = pa.table({"object_id": ["W0", "W1", "W2", "gone"], "part": ["train", "validation", "test", "train"]})
+    (bundle / PREDICTIONS).write_table(table)
+    try:
+        label(bundles["features"], overwrite=True)
+    finally:
+        (bundle / PREDICTIONS).remove()
+    told = learned()
+    assert {name for name, known in told.items() if known} == {"W0", "W1"}
+    assert {name for name, known in told.items() if known is None} == {f"W{n}" for n in (ROWS - 2, ROWS - 1)}
 
 
 def test_labels_of_before_have_no_novelty(label, bundles, tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from artray.errors import ArtrayError, InputError
 from artray.labeling.contract import Models
 from artray.report.columns import SEARCHED
+from artray.report.languages import read_words
 from artray.report.overview import Overview
 from artray.report.page import SHARD, encode_data, write_page
 from artray.report.works import Label, Work, assemble_works
@@ -109,7 +110,8 @@ def collected(files):
 
 
 def data_of(page):
-    return collected((path.name, path.read_text(encoding="ascii")) for path in (page.parent / "data").iterdir())
+    data = page.parent / "data"
+    return collected((path.name, path.read_text("ascii")) for path in data.iterdir() if path.name != "words.js")
 
 
 def encoded(works, evaluations=(), run=None, thresholds=None, overview=None):
@@ -139,11 +141,12 @@ def test_every_work_once_with_its_labels(tmp_path):
 
 def test_page_is_complete_and_names_only_its_own_files(tmp_path):
     page = write_page(tmp_path, [])
-    scripts = {"corrections.js", "grid.js", "map.js", "page.js"}
+    scripts = {"page.js"}
     assert {path.name for path in tmp_path.iterdir()} == {"index.html", "page.css", "data", *scripts}
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["collection.js"]
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"collection.js", "words.js"}
     html = page.read_text(encoding="utf-8")
-    assert set(re.findall(r'(?:src|href)="([^"#]+)"', html)) == {"page.css", "data/collection.js", *scripts}
+    data = {"data/words.js", "data/collection.js"}
+    assert set(re.findall(r'(?:src|href)="([^"#]+)"', html)) == {"page.css", *data, *scripts}
     assert "default-src 'none'" in html
     for name in ("index.html", "page.css", *scripts):
         text = (tmp_path / name).read_text(encoding="utf-8")
@@ -204,8 +207,7 @@ def test_failed_pictures_keep_their_reason_and_have_no_label(tmp_path):
         status: f"why {status}" for status in statuses
     }
     assert all((work["labels"], work["scores"]) == ([(None, None)], [None]) for work in failed.values())
-    script = (tmp_path / "page.js").read_text(encoding="utf-8")
-    assert all(re.search(rf"^ +{status}: \"", script, re.MULTILINE) for status in statuses), "each reason has its words"
+    assert all(f"reason.{status}" in read_words("en") for status in statuses), "each reason has its words"
 
 
 def test_work_that_one_model_could_not_use_is_shown_as_failed():
@@ -224,7 +226,7 @@ def test_hostile_text_stays_inside_the_string(tmp_path, text):
     labels = labels_table({"object_id": text, "task": text, "image_uri": text} | label, {"task": text} | failure)
     features = pa.table({"object_id": [text], "title": [text], "artist": [text], text + " field": [text]})
     page = write_page(tmp_path, assemble_works(labels, features), [evaluation([text, "b"], task=text)], {"title": text})
-    for path in (tmp_path / "data").iterdir():
+    for path in (tmp_path / "data").iterdir():  # the page's own words too
         assert not re.search(rb"[<>]|[^\x20-\x7e\n]", path.read_bytes())
     data = data_of(page)
     work = next(work for work in data["works"] if work["id"] == text)
@@ -233,6 +235,8 @@ def test_hostile_text_stays_inside_the_string(tmp_path, text):
     assert work["cut"] == [cut, cut, "", cut]
     assert data["tasks"][0] == {
         "name": text,
+        "question": json.dumps(sorted([text, "b"]), separators=(",", ":")),
+        "catalogue": None,
         "classes": [{"label": text, "uri": text}, {"label": "b", "uri": None}],
         "multilabel": False,
         "models": [{"id": text, "threshold": None, "doubt": None}],
@@ -343,7 +347,7 @@ def test_folder_that_can_not_be_written_is_one_clear_line(tmp_path):
         write_page(tmp_path / "file" / "report", [])
 
 
-@pytest.mark.parametrize(("number", "file"), [(0, "data/collection.js"), (2, "page.js")])
+@pytest.mark.parametrize(("number", "file"), [(0, "data/collection.js"), (3, "page.js")])
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path, monkeypatch, number, file):
     opened, files = Path.open, []  # by which the others are written too
 
@@ -365,11 +369,12 @@ def test_large_collection_is_in_several_files_and_an_older_one_leaves_none(tmp_p
     page = write_page(tmp_path, works)
     assert {path.name for path in (tmp_path / "data").iterdir()} == {
         "collection.js",
+        "words.js",
         *(f"works-000{n}.js" for n in range(3)),
     }
     assert [work["uri"] for work in data_of(page)["works"]] == [f"{i}.jpg" for i in range(2 * SHARD + 1)]
     assert len(data_of(write_page(tmp_path, works[:3]))["works"]) == 3
-    assert len(list((tmp_path / "data").iterdir())) == 2
+    assert len(list((tmp_path / "data").iterdir())) == 3
 
 
 def test_the_users_files_in_the_pages_folder_stay(tmp_path):

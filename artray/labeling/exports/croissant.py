@@ -78,6 +78,7 @@ FIELDS = {
     "labeled_at": ("sc:DateTime", "When the run began"),
     "status": ("sc:Text", "ok, or why the picture has no label"),
     "error": ("sc:Text", "The reader's own words where it has none"),
+    "learned_from": ("sc:Boolean", "Whether the model was made with this work, where the model says so"),
     "novelty": ("sc:Float", "How little the work looks like any of the classes, 0 to 1, where the model knows"),
 }
 """Column to its type and meaning; `scores`, every class's score, is in the files only."""

@@ -1,7 +1,8 @@
-"""A wide CSV for the museum's own system: a row an object, seven columns a task.
+"""A wide CSV for the museum's own system: a row an object, eight columns a task.
 
     object_id, image_uri, title
-    TASK_label, TASK_label_uri, TASK_score, TASK_decision, TASK_status, TASK_error, TASK_labels
+    TASK_label, TASK_label_uri, TASK_score, TASK_decision, TASK_status, TASK_error, TASK_labels,
+    TASK_learned_from
 
 `TASK_label` is the most likely class. `TASK_labels` holds all that are said, with semicolons between them: of a task
 with one label that one, of a task with several any number, also none.
@@ -24,8 +25,8 @@ from artray.job import Counts
 from artray.labeling.exports.files import whole_file
 from artray.labeling.exports.source import DECISION, SEPARATOR, Source, side_by_side
 
-COLUMNS = ("label", "label_uri", "score", DECISION.name, "status", "error", "labels")
-_STORED = ("object_id", "image_uri", "label", "labels", "label_uri", "score", "status", "error")
+COLUMNS = ("label", "label_uri", "score", DECISION.name, "status", "error", "labels", "learned_from")
+_STORED = ("object_id", "image_uri", "label", "labels", "label_uri", "score", "status", "error", "learned_from")
 _BOM = b"\xef\xbb\xbf"
 
 

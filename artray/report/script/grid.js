@@ -1,14 +1,15 @@
 // A grid of thousands of cards, of which only those in view are in the document.
-"use strict";
 
 /**
- * @param list the element that holds the cards; the window scrolls.
- * @param card makes the list item of a work.
- * @param tallest makes a list item as high as any of them.
- * @param covered tells how much of the window's end something else covers, in pixels.
- * @param open called with a place in the grid, when its card is clicked.
+ * @param {object} options
+ * @param {HTMLElement} options.list holds the cards; the window scrolls.
+ * @param {(work: number) => any} options.card makes the list item of a work.
+ * @param {() => any} options.tallest makes a list item as high as any of them.
+ * @param {() => number} options.covered how much of the window's end something else covers, in pixels.
+ * @param {(place: number) => void} options.open called with a place in the grid, when its card is clicked.
+ * @param {Chosen} options.selection the works that are chosen together.
  */
-globalThis.artrayGrid = ({ list, card, tallest, covered, open }) => {
+function makeGrid({ list, card, tallest, covered, open, selection }) {
   const LEAST_WIDTH = 200;
   const LEAST_COLUMNS = 2;
   const ROWS_BEYOND = 2; // made above and below what is in view, so that slow scrolling shows no gaps
@@ -18,7 +19,9 @@ globalThis.artrayGrid = ({ list, card, tallest, covered, open }) => {
   let columns = 1;
   let [width, height, gap] = [0, 0, 0];
   let coming = 0;
-  const made = new Map(); // place in the grid -> list item
+  let anchor = 0; // where a range of chosen works begins
+  /** Place in the grid -> list item. @type {Map<number, any>} */
+  const made = new Map();
 
   function measure() {
     const space = list.clientWidth;
@@ -75,8 +78,15 @@ globalThis.artrayGrid = ({ list, card, tallest, covered, open }) => {
     const button = item.querySelector("button");
     button.dataset.place = place;
     button.tabIndex = place === active ? 0 : -1;
+    markChosen(item, place);
     made.set(place, item);
     return item;
+  }
+
+  function markChosen(item, place) {
+    const button = item.querySelector("button");
+    if (selection.picking() || selection.size()) button.setAttribute("aria-pressed", selection.has(works[place]));
+    else button.removeAttribute("aria-pressed");
   }
 
   /** Makes a card the active one and scrolls as little as it takes to show it. */
@@ -106,19 +116,32 @@ globalThis.artrayGrid = ({ list, card, tallest, covered, open }) => {
   addEventListener("resize", soon);
 
   list.addEventListener("click", (event) => {
-    const button = event.target.closest("button");
+    const button = /** @type {HTMLElement} */ (event.target).closest("button");
     if (!button) return;
     active = Number(button.dataset.place);
-    open(active);
+    if (event.shiftKey) {
+      selection.range(anchor, active);
+      return;
+    }
+    anchor = active;
+    if (event.ctrlKey || event.metaKey || selection.picking()) selection.toggle(works[active]);
+    else open(active);
   });
 
   list.addEventListener("focusin", (event) => {
-    const place = event.target.closest("button")?.dataset.place;
+    const place = /** @type {HTMLElement} */ (event.target).closest("button")?.dataset.place;
     if (place !== undefined) active = Number(place);
   });
 
   list.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "a") {
+      event.preventDefault();
+      selection.range(0, works.length - 1);
+      return;
+    }
     if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "x") selection.toggle(works[active]);
+    if (event.key === "Escape") selection.clear();
     const page = Math.max(1, Math.floor(innerHeight / (height + gap))) * columns;
     const to = {
       ArrowLeft: active - 1,
@@ -133,14 +156,17 @@ globalThis.artrayGrid = ({ list, card, tallest, covered, open }) => {
     if (to === undefined) return;
     event.preventDefault();
     const isRowStep = event.key === "ArrowUp" || event.key === "ArrowDown";
-    if (!isRowStep || (to >= 0 && to < works.length)) activate(to, true);
+    if (isRowStep && (to < 0 || to >= works.length)) return;
+    if (!event.shiftKey) anchor = Math.max(0, Math.min(works.length - 1, to));
+    activate(to, true);
+    if (event.shiftKey) selection.range(anchor, active);
   });
 
   return {
     /** Shows other works, from the first. */
     show(others) {
       works = others;
-      active = 0;
+      active = anchor = 0;
       relayout();
     },
     /** Makes the cards in view again, of the same or of other works; where the reader is does not change. */
@@ -148,6 +174,11 @@ globalThis.artrayGrid = ({ list, card, tallest, covered, open }) => {
       works = others;
       relayout();
     },
+    /** @param {number} place */
     focus: (place) => activate(place, true),
+    /** Marks anew which works are chosen. */
+    mark() {
+      for (const [place, item] of made) markChosen(item, place);
+    },
   };
-};
+}

@@ -1,16 +1,21 @@
 // The map of the collection: a canvas of points, of thumbnails where few are in view.
-"use strict";
 
 /**
- * @param x, y where each work lies, 0..1; NaN: nowhere.
- * @param colours CSS colours; the last is for what has no colour of its own.
- * @param thumbnail gives a work's picture as an address, or null.
- * @param describe fills the tip with a work, or empties it with null.
- * @param open called with a work that was clicked.
- * @param choose called with the corners of an area, [x, y, …] in thousandths, that was drawn.
+ * @param {object} options
+ * @param {HTMLCanvasElement} options.canvas
+ * @param {HTMLElement} options.tip
+ * @param {Float32Array} options.x where each work lies, 0..1; NaN: nowhere.
+ * @param {Float32Array} options.y likewise.
+ * @param {string[]} options.colours CSS colours; the last is for what has no colour of its own.
+ * @param {(work: number) => string | null} options.thumbnail gives a work's picture as an address, or null.
+ * @param {(work: number | null) => void} options.describe fills the tip with a work, or empties it with null.
+ * @param {(work: number) => void} options.open called with a work that was clicked.
+ * @param {(corners: number[]) => void} options.choose called with the corners of an area, [x, y, …] in thousandths, that was drawn.
  */
-globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open, choose }) => {
+function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose }) {
   const MOST_THUMBNAILS = 240;
+  const ROOM = 84; // pixels of the squares of which each has one thumbnail where more works are in view
+  const SMALL = 40; // pixels of such a thumbnail
   const TILE = 96; // pixels of the small pictures that are kept
   const MOST_TILES = 1500;
   const CORNERS = 40; // of a drawn area: more would make its address long
@@ -18,21 +23,29 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
   const REACH = 14; // pixels from the pointer to a work that it means
   const SLIP = 4; // pixels that a click may move
 
-  const context = canvas.getContext("2d");
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const place = Uint32Array.from(x.keys()).filter((work) => !Number.isNaN(x[work]));
   let shown = new Uint8Array(x.length).fill(1);
   let colourOf = new Uint8Array(x.length);
+  /** @type {number[] | null} */
   let area = null;
+  /** What stands on the map. @type {MapName[]} */
+  let names = [];
+  /** @type {number[] | null} */
   let drawing = null; // the line that is being drawn, in the canvas' pixels
   let selecting = false;
   let pointed = -1;
   let crosshair = false;
   let coming = 0;
   let stale = true; // the dots in `layer` are of another view
-  let pictured = null; // the works in view, where they are few enough for pictures
+  /** The works in view, where they are few enough for pictures. @type {Uint32Array | null} */
+  let pictured = null;
+  /** Else the works that have one where there is room. @type {number[]} */
+  let scattered = [];
   const layer = document.createElement("canvas");
   let [width, height, ratio] = [0, 0, 1];
-  let view = null;
+  let view = { x: 0, y: 0, zoom: 1 };
+  /** @type {Map<number, HTMLCanvasElement | null>} */
   const tiles = new Map(); // work -> its small picture, or null while it loads; least recently used first
 
   const [left, top, right, bottom] = place.reduce(
@@ -79,7 +92,7 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
     const image = new ImageData(canvas.width, canvas.height);
     const pixels = new Uint32Array(image.data.buffer); // alpha, blue, green, red from the highest byte
     const bgr = palette.map((colour) => {
-      const [, red, green, blue] = colour.trim().match(/^#(..)(..)(..)$/);
+      const [, red, green, blue] = /** @type {string[]} */ (colour.trim().match(/^#(..)(..)(..)$/));
       return parseInt(blue + green + red, 16);
     });
     const shape = dot(radius * ratio);
@@ -98,7 +111,7 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
         }
       }
     }
-    layer.getContext("2d").putImageData(image, 0, 0);
+    /** @type {CanvasRenderingContext2D} */ (layer.getContext("2d")).putImageData(image, 0, 0);
   }
 
   function inView(margin) {
@@ -117,6 +130,7 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
       const visible = inView(40);
       const lit = visible.filter((work) => shown[work]);
       pictured = lit.length <= MOST_THUMBNAILS ? lit : null;
+      scattered = pictured ? [] : oneARoom(lit);
       drawDots(visible.filter((work) => !shown[work]), pictured ? [] : lit, radius, palette);
       stale = false;
     }
@@ -125,6 +139,8 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
     context.drawImage(layer, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (pictured) drawPictures(pictured, palette);
+    else drawScattered(palette);
+    drawNames(style);
     context.strokeStyle = style.color;
     context.lineWidth = 1.5;
     const corners = drawing ?? (area && area.map((value, i) => (i % 2 ? toY(value / 1000) : toX(value / 1000))));
@@ -164,6 +180,56 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
     }
   }
 
+  /** Of each square that has several works one; where only few are, their dots say as much. @param {Uint32Array} lit */
+  function oneARoom(lit) {
+    const side = ROOM / scale(); // squares of the map, not of the window: dragging changes none
+    const found = new Map();
+    for (const work of lit) {
+      const key = Math.floor(x[work] / side) * 1e6 + Math.floor(y[work] / side);
+      const near = (x[work] / side % 1 - 0.5) ** 2 + (y[work] / side % 1 - 0.5) ** 2;
+      const known = found.get(key);
+      if (!known || near < known.near) found.set(key, { work, near, number: (known?.number ?? 0) + 1 });
+      else known.number += 1;
+    }
+    return [...found.values()].filter(({ number }) => number > 3).map(({ work }) => work);
+  }
+
+  function drawScattered(palette) {
+    for (const work of scattered) {
+      const tile = tileOf(work);
+      if (!tile) continue;
+      const [w, h] = [(SMALL * tile.width) / TILE, (SMALL * tile.height) / TILE];
+      const [left, top] = [within(toX(x[work]) - w / 2, w, width), within(toY(y[work]) - h / 2, h, height)];
+      context.fillStyle = palette[colourOf[work]];
+      context.fillRect(left - 2, top - 2, w + 4, h + 4);
+      context.drawImage(tile, left, top, w, h);
+    }
+  }
+
+  /** Where something begins that is not to be cut off, if its middle is in view. */
+  const within = (begin, size, room) => (begin + size / 2 < 0 || begin + size / 2 > room ? begin : Math.max(4, Math.min(room - size - 4, begin)));
+
+  /** Names over what they name; the first where two have not room. @param {CSSStyleDeclaration} style */
+  function drawNames(style) {
+    const taken = /** @type {number[][]} */ ([]);
+    context.font = `600 14px ${style.getPropertyValue("--sans")}`;
+    context.textBaseline = "middle";
+    context.lineJoin = "round";
+    context.lineWidth = 5;
+    context.strokeStyle = style.getPropertyValue("--surface");
+    context.fillStyle = style.color;
+    for (const { text, x: atX, y: atY } of names) {
+      const w = context.measureText(text).width;
+      const [middleX, middleY] = [toX(atX), toY(atY)];
+      if (middleX < 0 || middleX > width || middleY < 0 || middleY > height) continue;
+      const [left, top] = [within(middleX - w / 2, w, width), within(middleY - 11, 22, height)];
+      if (taken.some(([l, t, r, b]) => left < r && left + w > l && top < b && top + 22 > t)) continue;
+      taken.push([left - 6, top - 2, left + w + 6, top + 24]);
+      context.strokeText(text, left, top + 11);
+      context.fillText(text, left, top + 11);
+    }
+  }
+
   /** A work's small picture once it is there; each is decoded once, and only its small form is kept. */
   function tileOf(work) {
     const known = tiles.get(work);
@@ -174,7 +240,7 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
     }
     const address = thumbnail(work);
     tiles.set(work, null);
-    if (tiles.size > MOST_TILES) tiles.delete(tiles.keys().next().value);
+    if (tiles.size > MOST_TILES) tiles.delete(/** @type {number} */ (tiles.keys().next().value));
     if (!address) return null;
     const image = new Image();
     image.decoding = "async";
@@ -184,7 +250,7 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
       const tile = document.createElement("canvas");
       tile.width = Math.max(1, Math.round(image.naturalWidth * part));
       tile.height = Math.max(1, Math.round(image.naturalHeight * part));
-      tile.getContext("2d").drawImage(image, 0, 0, tile.width, tile.height);
+      /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d")).drawImage(image, 0, 0, tile.width, tile.height);
       tiles.set(work, tile);
       soon();
     }).catch(() => {}); // its square stays empty
@@ -258,7 +324,7 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
     } else if (pointers.size === 1) {
       if (moved > SLIP) moveBy((now[0] - before[0]) / scale(), (now[1] - before[1]) / scale());
     } else {
-      const other = [...pointers].find(([id]) => id !== event.pointerId)[1];
+      const other = [...pointers].find(([id]) => id !== event.pointerId)?.[1] ?? now;
       const apart = (a) => Math.max(1, Math.hypot(a[0] - other[0], a[1] - other[1]));
       zoomBy(apart(now) / apart(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
     }
@@ -289,7 +355,7 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
   /** A line as the corners of an area, in thousandths of the map. */
   function corners(line) {
     const every = Math.ceil(line.length / 2 / CORNERS);
-    const found = [];
+    const found = /** @type {number[]} */ ([]);
     for (let i = 0; i < line.length; i += 2 * every) found.push(Math.round(1000 * fromX(line[i])), Math.round(1000 * fromY(line[i + 1])));
     return found;
   }
@@ -332,9 +398,16 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
 
   return {
-    /** Colours the works by places in `colours`, and shows those that a mask says; the others are faint. */
-    show(newColours, mask, newArea) {
-      [colourOf, shown, area] = [newColours, mask, newArea];
+    /**
+     * Colours the works by places in `colours`, and shows those that a mask says; the others are faint.
+     *
+     * @param {Uint8Array<ArrayBuffer>} newColours
+     * @param {Uint8Array<ArrayBuffer>} mask
+     * @param {number[] | null} newArea
+     * @param {MapName[]} newNames what stands on the map, the most important first
+     */
+    show(newColours, mask, newArea, newNames) {
+      [colourOf, shown, area, names] = [newColours, mask, newArea, newNames];
       again();
     },
     fit,
@@ -347,14 +420,64 @@ globalThis.artrayMap = ({ canvas, tip, x, y, colours, thumbnail, describe, open,
     /** The corners of what is in view. */
     bounds: () => corners([0, 0, width, 0, width, height, 0, height]),
   };
-};
+}
 
-/** Whether a point lies inside an area given by its corners [x, y, …]. */
-globalThis.artrayInside = (corners, atX, atY) => {
+/** Whether a point lies inside an area given by its corners [x, y, …]. @param {number[]} corners @param {number} atX @param {number} atY */
+function isInside(corners, atX, atY) {
   let inside = false;
   for (let i = 0, j = corners.length - 2; i < corners.length; j = i, i += 2) {
     const [ax, ay, bx, by] = [corners[i], corners[i + 1], corners[j], corners[j + 1]];
     if (ay > atY !== by > atY && atX < ((bx - ax) * (atY - ay)) / (by - ay) + ax) inside = !inside;
   }
   return inside;
-};
+}
+
+/**
+ * Where a map's groups lie that share a label: squares in which it is the commonest, as far as they touch.
+ *
+ * @param {Float32Array} x where each work lies, 0..1; NaN: nowhere
+ * @param {Float32Array} y likewise
+ * @param {(work: number) => number | null | undefined} labelOf
+ * @param {(label: number) => string} textOf
+ * @param {number} [least] the share of all works that a group has at least
+ * @returns {MapName[]} the largest first
+ */
+function groupNames(x, y, labelOf, textOf, least = 0.02) {
+  const SQUARES = 14;
+  const at = (value) => Math.min(SQUARES - 1, Math.floor(value * SQUARES));
+  /** @type {Map<number, number[]>[]} */
+  const squares = Array.from({ length: SQUARES * SQUARES }, () => new Map());
+  let all = 0;
+  for (let work = 0; work < x.length; work += 1) {
+    const label = labelOf(work);
+    if (Number.isNaN(x[work]) || label === null || label === undefined) continue;
+    all += 1;
+    const square = squares[at(y[work]) * SQUARES + at(x[work])];
+    const sum = square.get(label) ?? [0, 0, 0];
+    square.set(label, [sum[0] + 1, sum[1] + x[work], sum[2] + y[work]]);
+  }
+  const commonest = squares.map((square) => [...square].sort(([, a], [, b]) => b[0] - a[0])[0]);
+  const seen = new Uint8Array(squares.length);
+  const found = /** @type {(MapName & {number: number})[]} */ ([]);
+  commonest.forEach((first, start) => {
+    if (!first || seen[start]) return;
+    const waiting = [start];
+    seen[start] = 1;
+    let [number, sumX, sumY] = [0, 0, 0];
+    while (waiting.length) {
+      const square = /** @type {number} */ (waiting.pop());
+      const [, [own, ownX, ownY]] = commonest[square];
+      [number, sumX, sumY] = [number + own, sumX + ownX, sumY + ownY];
+      const [row, place] = [Math.floor(square / SQUARES), square % SQUARES];
+      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        const next = (row + dy) * SQUARES + place + dx;
+        if (place + dx < 0 || place + dx >= SQUARES || row + dy < 0 || row + dy >= SQUARES || seen[next]) continue;
+        if (commonest[next]?.[0] !== first[0]) continue;
+        seen[next] = 1;
+        waiting.push(next);
+      }
+    }
+    if (number >= Math.max(3, least * all)) found.push({ text: textOf(first[0]), x: sumX / number, y: sumY / number, number });
+  });
+  return found.sort((a, b) => b.number - a.number);
+}

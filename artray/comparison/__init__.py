@@ -1,0 +1,1 @@
+"""Several classifiers compared on the same works, and what a paper needs of them."""

@@ -1,0 +1,60 @@
+"""The pages' own words, in the languages that they can be written in: one JSON file each, in `words/`.
+
+A word is a text, or where it depends on a number one text each of the language's plural forms ("one", "other", as CLDR
+names them). `{name}` in it stands for a value. What comes from a museum or a model is never translated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import Literal, TypeAlias, get_args
+
+Language: TypeAlias = Literal["en", "de", "fr", "es", "it", "nl"]
+LANGUAGES: tuple[str, ...] = get_args(Language)
+
+Words: TypeAlias = Mapping[str, str | Mapping[str, str]]
+
+
+@cache
+def read_words(language: str) -> Words:
+    """A language's words by their keys."""
+    words: Words = json.loads(files("artray.report").joinpath("words", f"{language}.json").read_text("utf-8"))
+    return words
+
+
+def filled(template: str, language: str) -> str:
+    """A page whose `{{key}}` are replaced by a language's words, escaped; `{{language}}` by its code."""
+    words = {**read_words(language), "language": language}
+    return re.sub(r"\{\{([\w.]+)\}\}", lambda found: escape(str(words[found[1]])), template)
+
+
+class Speech:
+    """Says things in a language, as the page's `say` does.
+
+    Args:
+        language: One of `LANGUAGES`.
+    """
+
+    def __init__(self, language: str = "en"):
+        self.language = language
+        self._words = read_words(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The words of a key with values in their places; `n` decides between one and many. Plain text."""
+        text = self._words[key]
+        if not isinstance(text, str):
+            n = values.get("n")
+            one = n == 1 or (self.language == "fr" and n == 0)
+            text = text["one"] if one else text["other"]
+        shown = {name: self.number(value) if isinstance(value, int) else str(value) for name, value in values.items()}
+        return re.sub(r"\{(\w+)\}", lambda found: shown.get(found[1], ""), text)
+
+    def number(self, value: int) -> str:
+        """A whole number with the language's mark between thousands."""
+        mark = {"en": ",", "fr": "\u202f", "de": ".", "it": ".", "es": ".", "nl": "."}[self.language]
+        return f"{value:,}".replace(",", mark)

@@ -1,0 +1,75 @@
+// A work's record, and the objects that a detector saw in its picture.
+
+/** @param {Collection} works @param {number} work @param {WorkDetails} details */
+function recordRows(works, work, { record, brightness, uri }) {
+  const { fields, tasks } = works;
+  const asLabels = new Set(tasks.map(({ catalogue }) => catalogue)); // the catalogue's label stands with the model's
+  const said = fields
+    .map(({ name }, i) => [name, record[i], i])
+    .filter(([name, value, i]) => value && name !== "title" && name !== "artist" && !asLabels.has(/** @type {number} */ (i)))
+    .map(([name, value]) => [spaced(/** @type {string} */ (name)), value]);
+  const nodes = [...said, [say("object_id"), works.data.id[work]]].map(([name, value]) => [element("dt", String(name)), foreign("dd", String(value))]);
+  if (brightness !== null) nodes.push([element("dt", say("brightness")), element("dd", say("of_255", { n: Math.round(brightness) }))]);
+  tasks.forEach(({ classes }, task) => {
+    for (const { place } of works.saidOf(work, task)) {
+      const own = classes[place]?.uri;
+      if (own) nodes.push([foreign("dt", works.className(task, place)), linked("dd", own, own)]);
+    }
+  });
+  const address = linked("dd", uri, addressOf(uri));
+  address.append(" ", copyButton(uri));
+  nodes.push([element("dt", say("picture")), address]);
+  const larger = imageService(record);
+  if (larger) nodes.push([element("dt", say("larger")), linked("dd", larger, larger)]);
+  return nodes.flat();
+}
+
+/** The whole picture by the IIIF image service that a record names; null: it names none. @param {string[]} record */
+function imageService(record) {
+  for (const value of record) {
+    const found = /^(https?:\/\/\S+?)\/(?:info\.json|full\/[^/\s]+\/[^/\s]+\/(?:default|native|color|gray)\.\w+)$/.exec(value.trim());
+    if (found) return `${found[1]}/full/!3000,3000/0/default.jpg`;
+  }
+  return null;
+}
+
+/** @param {string} text */
+function copyButton(text) {
+  const copy = button(say("copy_address"), async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = say("copied");
+    } catch {
+      copy.textContent = say("not_copied");
+    }
+  }, "chip quiet");
+  return copy;
+}
+
+/** Boxes over a picture: an SVG that fits its box as the picture does. @param {any} plate @param {WorkDetails["objects"]} objects */
+function showObjects(plate, objects) {
+  const image = plate.querySelector("img");
+  byId("objects").hidden = objects.length === 0 || !image;
+  if (byId("objects").hidden) return;
+  const draw = () => {
+    const least = Number(byId("objects-threshold").value) / 100;
+    byId("objects-from").textContent = percent(least);
+    plate.querySelector("svg")?.remove();
+    if (!byId("objects-on").checked || !image.naturalWidth) return;
+    const [w, h] = [image.naturalWidth, image.naturalHeight];
+    const found = objects.filter(([, score]) => score >= least);
+    const sheet = svg("svg", { viewBox: `0 0 ${w} ${h}`, class: "boxes", role: "img" });
+    sheet.setAttribute("aria-label", found.map(([name, score]) => `${name} ${percent(score)}`).join(", ") || say("no_object"));
+    for (const [name, score, top, left, bottom, right] of found.reverse()) { // the surest on top
+      const box = svg("rect", { x: left * w, y: top * h, width: Math.max(0, right - left) * w, height: Math.max(0, bottom - top) * h });
+      const text = svg("text", { x: left * w + 3, y: Math.max(top * h, 0) + w * 0.045, "font-size": w * 0.042 });
+      text.textContent = `${name} ${percent(score)}`;
+      sheet.append(box, text);
+    }
+    plate.append(sheet);
+  };
+  byId("objects-on").onchange = draw;
+  byId("objects-threshold").oninput = draw;
+  image.addEventListener("load", draw);
+  draw();
+}
