@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,7 @@ from artray.ingest.manifest import make_room
 from artray.job import Counts
 from artray.models import DEFAULT_BACKBONE
 from artray.models.batches import batch_of, largest_batch
+from artray.models.sizes import backbone_size
 from artray.storage import Location, keep_apart
 from artray.storage.chunks import BATCH
 from artray.storage.gpus import StagedWorker, gpu_memory
