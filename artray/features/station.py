@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +28,6 @@ from artray.ingest.manifest import make_room
 from artray.job import Counts
 from artray.models import DEFAULT_BACKBONE
 from artray.models.batches import batch_of, largest_batch
-from artray.models.sizes import backbone_size
 from artray.storage import Location, keep_apart
 from artray.storage.chunks import BATCH
 from artray.storage.gpus import StagedWorker, gpu_memory
