@@ -21,6 +21,7 @@ from artray.classifiers.calibration import fit_temperature
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.evaluation import evaluation_of, true_classes, validation_metrics
 from artray.classifiers.examples import Examples, epoch_order
+from artray.engine.arithmetic import worth_compiling
 from artray.engine.augmentation import draw, minority
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
@@ -103,7 +104,10 @@ class ClassifierTraining:
         """What tells it from the others of one command."""
         if self.refit:
             return "again on all parts"
-        return "" if self.config.folds is None else f"fold {self.config.fold}"
+        if self.config.folds is None:
+            return ""
+        again = f", dealt otherwise ({self.config.repeat})" if self.config.repeat else ""
+        return f"fold {self.config.fold}{again}"
 
     @property
     def length(self) -> int:
@@ -237,7 +241,7 @@ class _Run:
             ema=config.ema,
             prune=partial(pruned_groups, config.pruning) if config.pruning else None,
             precision=config.precision,
-            compile=config.compile,
+            compile=worth_compiling(config.compile, training.length // config.batch_size),
             views=Views(config.augment, own_cpus()) if len(examples.shape) == 3 and config.augment else None,
         )
         self._position = self._restore()

@@ -47,6 +47,7 @@ from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts
 from artray.job import Counts
 from artray.storage import Location, keep_apart, refuse_other_job, refuse_other_rows
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
+from artray.vocabulary.thesaurus import SKOS, parse_thesaurus
 
 _JOB = "manifest"
 _COLUMNS = "columns"  # in the options of the split: what --split-by came to
@@ -91,7 +92,8 @@ class IngestOptions(CatalogOptions):
     )
     vocabulary: dict[str, str] = Field(
         {},
-        description="a task's classes: a vocabulary's name, a YAML file, or none; default: the one of the task's name",
+        description="a task's classes: a vocabulary's name, a YAML, CSV or SKOS file, or none; default: the one of the "
+        "task's name",
         examples=["TASK=NAME"],
     )
     grouping: dict[str, str] = Field(
@@ -401,6 +403,8 @@ def _add_history(rows: Rows, column: str, said: dict[str, Statement]) -> None:
 def _vocabulary(name: str) -> Vocabulary | None:
     if name == "none":
         return None
+    if name.lower().endswith((".csv", *SKOS)):
+        return parse_thesaurus(Location.parse(name).read_bytes(), name)
     if name.endswith((".yaml", ".yml")):
         return parse_vocabulary(Location.parse(name).read_bytes().decode(errors="replace"), name)
     return load_vocabulary(name)
