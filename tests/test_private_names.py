@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from artray.engine.tensorflow_cluster import UNUSED
-from tests.test_house import FILES
+from tests.test_house import FILES, nodes
 
 ARCHITECTURE = (Path(__file__).parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
 TABLE = set(re.findall(r"^\| \w+ \| `([\w.]+)` \| `", ARCHITECTURE.partition("## What is not public")[2], re.MULTILINE))
@@ -91,18 +91,14 @@ def test_all_of_them_stand_in_the_table():
 def test_no_other_is_used():
     """Attributes with an underscore, of other things than a module's own: what they are called is in the table."""
     known = {name.rpartition(".")[2] for name in TABLE} | {"_asdict", "_replace", "_fields"}
-    for module, file in FILES.items():
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        own = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_self(node.value)}
-        own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-        used = {
-            node.attr
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and re.match(r"_[^_]", node.attr) and not is_self(node.value)
-        }
+    for module in FILES:
+        attributes = [node for node in nodes(module) if isinstance(node, ast.Attribute) and node.attr.startswith("_")]
+        own = {node.attr for node in attributes if is_self(node.value)}
+        own |= {node.name for node in nodes(module) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        used = {node.attr for node in attributes if re.match(r"_[^_]", node.attr) and not is_self(node.value)}
         used |= {
             item.name
-            for node in ast.walk(tree)
+            for node in nodes(module)
             if isinstance(node, ast.ImportFrom) and not (node.module or "").startswith(("artray", "__future__"))
             for item in node.names
             if item.name.startswith("_")

@@ -11,6 +11,7 @@ from artray.catalogs.cells import AddProblem, Raw
 from artray.errors import InputError
 
 _MANIFEST, _COLLECTION = ("Manifest", "sc:Manifest"), ("Collection", "sc:Collection")
+_MOST_PAGES = 10  # of a work, for which `columns.guess_mapping` takes it for one
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -59,6 +60,8 @@ def canvases(found: Sequence[tuple[int, Any]], form: str, problem: AddProblem) -
         raise InputError(f"is an IIIF manifest, and none of its {len(rows):,} canvases shows a picture")
     problem("canvases without a picture", none)
     problem("canvases that show several pictures, the first taken", several)
+    if len(rows) > _MOST_PAGES * len(found):  # else the column is taken for the work's number by itself
+        problem("many pages of one work: --split-by work_id keeps them in one part")
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = np.arange(1, len(rows) + 1, dtype=np.int64)
     return Raw(names, [[row.get(name) for row in rows] for name in names], lines, f"{form}, canvases of IIIF manifests")

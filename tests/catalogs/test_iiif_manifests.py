@@ -79,6 +79,14 @@ def test_version_two() -> None:
     assert catalog.table["page"].to_pylist() == ["f. 1r", "f. 2r"]
 
 
+def test_a_book_of_many_pages_says_how_they_stay_together() -> None:
+    told = "many pages of one work: --split-by work_id keeps them in one part"
+    for pages, wanted in ((10, False), (11, True)):
+        catalog = read(json.dumps(second(pages)), "hours.json")
+        assert (told in problems(catalog)) == wanted
+        assert (guess_mapping(catalog.table).mapping.artwork == "work_id") == (not wanted)
+
+
 def test_several_manifests_and_what_is_on_their_canvases() -> None:
     choice = {"type": "Choice", "items": [body(3), body(4)]}
     both = third(choice, None)

@@ -8,8 +8,9 @@ ended by SIGTERM as a scheduler does it, and the same command is run again. It m
 leave the same rows and files, pictures and text byte for byte; the files of the killed run's own must be gone.
 A job that SIGTERM ends may say one line, and no stack. Prints a table, and ends with status 1 if anything was wrong.
 
-For training see `kill_training`, for the published labels at the moment of a kill `kill_labelling`. Jobs that are made
-of these (search, compare_gans, gan_augmentation) are left out.
+For trainings see `kill_training`, for the published labels at the moment of a kill `kill_labelling`. Jobs that are made
+of these (search, compare_gans, gan_augmentation), and those that only reckon for seconds (compare, estimate), are left
+out.
 """
 
 from __future__ import annotations
@@ -35,9 +36,12 @@ from artray import console
 from artray.storage import Location, digest
 from tests.agreement.made import NAMES, simulated
 from tests.download.museum_server import MuseumServer, picture, reply
+from tests.exports.test_station import write_predictions
 from tests.film.making import make_film, scenes, write_colour_bundle
 from tests.gans.bundles import write_generator
 from tests.labeling.bundles import write_bundle, write_pictures
+from tests.style_transfer.making import write_network
+from tests.super_resolution.bundles import write_upscaler
 
 ROOT = Path(__file__).parents[2]
 BROKEN = 3
@@ -128,6 +132,9 @@ def cases(folder: Path, museum: MuseumServer, pictures: int) -> dict[str, Case]:
         make_film(path, scenes(["red", "green", "blue"], 5 + number), 15 + 3 * number)
     (folder / "films" / "text.mp4").write_bytes(b"no film")
     colours = write_colour_bundle(folder / "colours")
+    write_upscaler(Location.parse(folder / "upscaler"))
+    network = write_network(folder / "network.keras")
+    write_predictions(bundles[0], paths, [f"pictures {number}" for number in range(3)])
     with (folder / "people.csv").open("w", newline="") as file:
         csv.writer(file).writerows([NAMES, *simulated(10 * pictures, [0.9, 0.8, 0.7, 0.2])[0]])
     catalog = ["--catalog", f"{folder}/works.csv"]
@@ -143,6 +150,17 @@ def cases(folder: Path, museum: MuseumServer, pictures: int) -> dict[str, Case]:
         "sample_gan": Case(
             ["--model", f"{folder}/generator", "--count", str(3 * pictures)], ["manifest"], ("pictures/*/*.png",)
         ),
+        "upscale": Case(
+            ["--model", f"{folder}/upscaler", "--manifest", manifest], ["manifest"], ("pictures/**/*.png",)
+        ),
+        "transfer_style": Case(
+            [
+                *("--content", manifest, "--style", next(iter(paths.values())), "--backbone", network),
+                *("--size", "32", "--steps", "20", "--scales", "1", "--measure", "off"),
+            ],
+            ["manifest"],  # pixels may differ by rounding in another company
+        ),
+        "export_model": Case(["--model", bundles[0], "--forms", "saved_model,litert,onnx", "--works", "40"], []),
         "label_film": Case(
             ["--films", f"{folder}/films", "--model", str(colours), "--smooth", "0", "--every", "0.5"],
             ["films.parquet", "seconds.parquet", "manifest", "labels/task=colour"],
