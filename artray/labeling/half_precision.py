@@ -111,11 +111,11 @@ def compared(single: Floats, half: Floats, true: npt.NDArray[np.bool_], bundle: 
 
 def _calibration_error(scores: Floats, true: npt.NDArray[np.bool_], multilabel: bool) -> float:
     """Expected calibration error over 15 bins of equal width (Guo et al. 2017), as evaluations have it."""
-    if multilabel:
-        said, right = scores.ravel(), true.ravel()
-    else:
+    said, right = scores, true
+    if not multilabel:
         best = scores.argmax(axis=1)[:, None]
-        said, right = (np.take_along_axis(each, best, axis=1)[:, 0] for each in (scores, true))
+        said, right = np.take_along_axis(scores, best, axis=1), np.take_along_axis(true, best, axis=1)
+    said, right = said.ravel(), right.ravel()
     place = np.minimum((said * _BINS).astype(np.int64), _BINS - 1)
     gaps = np.bincount(place, said.astype(np.float64) - right, _BINS)
     return float(np.abs(gaps).sum() / len(said))

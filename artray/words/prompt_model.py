@@ -107,8 +107,8 @@ def prompt_model(options: PromptOptions) -> Counts:
     datasets = {"--data": options.data, "--manifest": options.manifest}
     keep_apart(out, {"--prompts": options.prompts, "--mix": options.mix}, datasets)
     refuse_other_job(out, "model")
-    for flag, given in (("target", options.target), ("mix", options.mix), ("manifest", options.manifest)):
-        if given is not None and options.data is None:
+    for flag, told in (("target", options.target), ("mix", options.mix), ("manifest", options.manifest)):
+        if told is not None and options.data is None:
             raise InputError(f"--{flag}: needs --data, a feature table with the backbone's embedding")
     if options.mix is not None and (options.target is None or prompts.labels != "one"):
         raise InputError("--mix: needs --target, by which the weight is chosen, and prompts with `labels: one`")

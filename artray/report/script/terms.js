@@ -57,13 +57,13 @@ function makeTerms(data) {
     names: () => globalThis.artrayTerms?.terms ?? [],
     /** Loads them; a page opened from a disk may not fetch, so they are a script. */
     load() {
-      loading ??= new Promise((done) => {
+      loading ??= /** @type {Promise<void>} */ (new Promise((done) => {
         const script = element("script");
         script.src = "data/terms.js";
         script.onload = () => done();
-        script.onerror = () => done();
+        script.onerror = () => done(); // there is no word then
         document.head.append(script);
-      });
+      }));
       return loading;
     },
     /**
