@@ -11,6 +11,7 @@ from cromulent.reader import Reader
 
 from artray.catalogs.corrections import read_corrections
 from artray.catalogs.formulas import unguard
+from artray.errors import InputError
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.storage import Location
 from tests.labeling.exports.collection import HOSTILE, write_features
@@ -79,7 +80,9 @@ def test_annotations_of_people_stand_beside_those_of_software(export, said):
 
 def test_annotations_that_went_out_come_back(export, said, collection, tmp_path):
     folder = export("annotations", base_uri="https://museum.org") / "annotations"
-    pages = [str(page) for page in sorted(folder.glob("page-*.json"))]
+    pages = [str(folder)]
+    with pytest.raises(InputError, match="only names the pages"):
+        read_corrections([Location.parse(folder / "collection.json")])
     with (export("csv", corrections=pages) / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = {unguard(row["object_id"]): row for row in csv.DictReader(file)}
     for object_id, (label, decision) in said.items():
