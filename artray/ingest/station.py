@@ -225,7 +225,7 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping, pa.Array | None
         return pa.table({}), mapping, None
     catalog = options.read_catalog(options.catalog)
     table, folders = catalog.table, catalog.folders_below(options.catalog, options.images)
-    mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table)
+    mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table, _said(options))
     if options.attach:
         if mapping.attach is None:
             raise InputError(f"--attach {options.attach}: the mapping must say how, attach: {{file, column, to}}")
@@ -249,6 +249,21 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping, pa.Array | None
     for line in lines + [line for name in labels for line in count_values(table, name)]:
         console.say(line)
     return table, mapping, folders
+
+
+def _said(options: IngestOptions) -> list[str]:
+    """The roles of which the flags say what is to be taken, whatever is guessed."""
+    flags = {
+        "object_id": options.id_column,
+        "file": options.file_column,
+        "url": options.url_column,
+        "title": options.title_column,
+        "artist": options.artist_column,
+        "date": options.date_column,
+        "label": options.label,
+        "separator": options.separator,
+    }
+    return [role for role, said in flags.items() if said]
 
 
 def _with_flags(mapping: Mapping, options: IngestOptions, names: Sequence[str] = ()) -> Mapping:
