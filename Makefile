@@ -44,6 +44,9 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	# The page's script, where npm is: its types stand in comments.
+	@if command -v npx > /dev/null; then npx --yes --package typescript@5.9.3 tsc -p artray/report/script/jsconfig.json; \
+	else echo "no npm here: the types of the page's script were not checked"; fi
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.test

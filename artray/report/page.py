@@ -30,7 +30,9 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
                  said: null, or where a work may have several labels one list a work: [place, score, place, score, …],
                  the surest first}; label is the most likely class, said or not
     position     {x: [0..10000, or null], y: […]}, where each work lies on the map; null: there is no map
-    queues       [{name, task: its place or null, works: [place, first to look at first]}]
+    queues       [{name, task: its place or null, works: [place, first to look at first], said: [what a model says that
+                 has not seen the work], score: [0..1], twin: [the place of a work that looks the same]}]; the last
+                 three are as long as `works`, or empty
     terms        how many words works can be found by; they are in data/terms.js (see report/terms.py)
 
     data/works-0000.js   globalThis.artrayShards[0] = JSON.parse('[…]')
@@ -85,6 +87,7 @@ MODULES = (
     "answers",
     "record",
     "work",
+    "layouts",
     "map",
     "map_view",
     "trust",
@@ -101,11 +104,17 @@ class Queue(NamedTuple):
         name: `uncertain`, `differs`, `disagree`, `useful` or `duplicates`; any other is shown as it is.
         task: What they are looked at for; None: for all tasks.
         object_ids: The works, the first to look at first.
+        said: Of each, what a model says that has not seen it; or nothing of any.
+        scores: Likewise how surely, 0..1.
+        twins: Likewise the object_id of a work that looks the same.
     """
 
     name: str
     task: str | None
     object_ids: Sequence[str]
+    said: Sequence[str | None] = ()
+    scores: Sequence[float | None] = ()
+    twins: Sequence[str | None] = ()
 
 
 def write_page(
@@ -222,15 +231,7 @@ def encode_data(
         "palette": gathered.palettes,
         "labels": [gathered.labels(task, places[task["name"]]) for task in tasks],
         "position": None if overview is None else _positions(overview, rows),
-        "queues": [
-            {
-                "name": queue.name,
-                "task": None if queue.task is None else names.index(queue.task),
-                "works": pc.drop_null(pc.index_in(pa.array(queue.object_ids, pa.string()), ids)).to_pylist(),
-            }
-            for queue in queues
-            if queue.task is None or queue.task in names
-        ],
+        "queues": [_queue(queue, names, ids) for queue in queues if queue.task is None or queue.task in names],
         "terms": 0 if terms is None else len(terms.terms),
     }
     scripts = _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
@@ -307,6 +308,21 @@ def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
     # Of scores that look alike the label's comes first.
     ranked = sorted((-shown_score(score), name != label.label, places[name]) for name, score in label.scores.items())
     return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
+
+
+def _queue(queue: Queue, tasks: Sequence[str], ids: pa.Array) -> dict[str, Any]:
+    """A queue's works on the page, and what speaks for each."""
+    places = pc.index_in(pa.array(queue.object_ids, pa.string()), ids).to_pylist()
+    twins = pc.index_in(pa.array(queue.twins, pa.string()), ids).to_pylist()
+    there = [row for row, place in enumerate(places) if place is not None]
+    return {
+        "name": queue.name,
+        "task": None if queue.task is None else tasks.index(queue.task),
+        "works": [places[row] for row in there],
+        "said": [queue.said[row] for row in there] if queue.said else [],
+        "score": [rounded(queue.scores[row], SCORE_DECIMALS) for row in there] if queue.scores else [],
+        "twin": [twins[row] for row in there] if queue.twins else [],
+    }
 
 
 def _tested(predictions: pa.Table | None, classes: Sequence[str], ids: pa.Array) -> dict[str, Any] | None:

@@ -17,13 +17,14 @@ from artray.bundles.classifier import read_evaluation, read_predictions
 from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.job import Counts
-from artray.labeling.contract import models_of, read_notes
+from artray.labeling.contract import Models, models_of, read_notes
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
+from artray.queues import QUEUES, Alike, make_queues
 from artray.report.evaluation import evaluation_page
-from artray.report.languages import Language
+from artray.report.languages import Language, Speech
 from artray.report.overview import Overview, make_overview
-from artray.report.page import write_page
+from artray.report.page import Queue, write_page
 from artray.report.terms import Terms
 from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails
 from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
@@ -109,7 +110,7 @@ def report(options: ReportOptions) -> Counts:
     for item, uri in zip(evaluations, options.evaluation, strict=True):
         item["page"] = _evaluation_page(options, uri, titles).name
     if len(works) < total:
-        about["shown"] = f"Shown are the least certain of {total:,}"
+        about["shown"] = Speech(options.language)("run.least_certain", n=total)
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
     # Of models whose labels an older release wrote only their evaluations say that they are no better than chance.
     told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
@@ -119,7 +120,15 @@ def report(options: ReportOptions) -> Counts:
         if item["model_id"] in models.doubts:
             console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
     page = write_page(
-        folder, works, evaluations, about, models=models, overview=overview, language=options.language, terms=terms
+        folder,
+        works,
+        evaluations,
+        about,
+        models=models,
+        overview=overview,
+        queues=_queues(options, labels, models, overview),
+        language=options.language,
+        terms=terms,
     )
     counts: Counts = {
         "rows": len(works),
@@ -193,6 +202,28 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     if overview is not None and overview.positions is None:
         console.say("no map: the package openTSNE is not installed")
     return features, overview
+
+
+def _queues(options: ReportOptions, labels: pa.Table, models: Models, overview: Overview | None) -> list[Queue]:
+    """What to look at first, by task; queues without works are left out."""
+    alike = None if overview is None else Alike(overview.object_ids, overview.nearest, overview.similarity)
+    features = None if options.features is None else options.features.dataset()
+    table = make_queues(labels, features, models=models, alike=alike)
+    found = []
+    for name in QUEUES:
+        for task in sorted(pc.unique(table["task"]).to_pylist()):
+            rows = table.filter(pc.and_(pc.equal(table["task"], task), pc.is_valid(table[name]))).sort_by(name)
+            if len(rows):
+                said, scores, twins = (
+                    rows[column].to_pylist() if name == queue else ()
+                    for column, queue in (
+                        ("unseen_label", "differs"),
+                        ("unseen_score", "differs"),
+                        ("duplicate_of", "duplicates"),
+                    )
+                )
+                found.append(Queue(name, task, rows["object_id"].to_pylist(), said=said, scores=scores, twins=twins))
+    return found
 
 
 def _terms(options: ReportOptions, file: Location, labels: pa.Table) -> Terms:

@@ -103,7 +103,7 @@ function makeFilters({ works, judging, terms, changed }) {
     const queue = queues().find(({ key }) => key === value("queue"));
     if (!queue) return null;
     if (queue.at >= 0) return data.queues[queue.at].works;
-    const surest = (work) => Math.max(...inTask.filter((task) => works.isAsCatalogued(work, task) === false).map((task) => works.scoreOf(work, task) ?? 0));
+    const surest = (work) => inTask.reduce((most, task) => (works.isAsCatalogued(work, task) === false ? Math.max(most, works.scoreOf(work, task) ?? 0) : most), 0);
     const sorted = (list, key) => list.map((work) => [key(work), work]).sort(([a], [b]) => a - b).map(([, work]) => work);
     if (queue.key === "differs") return sorted(everyWork.filter((work) => inTask.some((task) => works.isAsCatalogued(work, task) === false)), (work) => -surest(work));
     if (queue.key === "disagree") return everyWork.filter((work) => works.questions.some((one) => disagree(work, one)));
