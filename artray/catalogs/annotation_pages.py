@@ -44,6 +44,20 @@ def parsed(data: bytes) -> Any | None:
     return value if any(True for _ in _annotations(value)) or _is_page(value) else None
 
 
+def is_page_of_annotations(data: bytes) -> bool:
+    """Whether a file is a page that holds its annotations, or one of them."""
+    value = parsed(data)
+    return value is not None and not names_its_pages(value)
+
+
+def names_its_pages(value: Any) -> bool:
+    """Whether it is a collection whose annotations lie in other files."""
+    if not isinstance(value, dict) or any(True for _ in _annotations(value)):
+        return False
+    kinds = _texts(value.get("type", value.get("@type")))
+    return any(kind.endswith(("AnnotationCollection", "Layer")) for kind in kinds)
+
+
 def read_page(value: Any) -> Iterator[Found | str]:
     """What people said, or for an annotation that is left out, why."""
     for annotation in _annotations(value):
@@ -52,7 +66,8 @@ def read_page(value: Any) -> Iterator[Found | str]:
 
 def _is_page(value: Any) -> bool:
     return isinstance(value, dict) and any(
-        kind.endswith(("AnnotationPage", "AnnotationList")) for kind in _texts(value.get("type", value.get("@type")))
+        kind.endswith(("AnnotationPage", "AnnotationList", "AnnotationCollection", "Layer"))
+        for kind in _texts(value.get("type", value.get("@type")))
     )
 
 

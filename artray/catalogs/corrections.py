@@ -115,7 +115,7 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
     """
     problems: list[str] = []
     found: list[Found] = []
-    for uri in uris:
+    for uri in [file for given in uris for file in _files(given)]:
         left_out: Counter[str] = Counter()
         found += _read(uri, left_out, problems)
         problems += [f"{uri}: {number:,} {why}, left out" for why, number in left_out.items()]
@@ -190,8 +190,18 @@ def _task(label: str, tasks: Mapping[str, Mapping[str, str]]) -> tuple[str | Non
     return (asked[0], tasks[asked[0]][label.casefold()]) if len(asked) == 1 else (None, label)
 
 
+def _files(uri: Location) -> list[Location]:
+    """Of a folder of annotation pages the pages; else the place itself."""
+    if not uri.name.lower().endswith(_PAGES) and not uri.is_file():
+        pages = [uri / name for name in sorted(uri.names()) if name.lower().endswith(_PAGES)]
+        return [page for page in pages if annotation_pages.is_page_of_annotations(page.read_bytes())] or [uri]
+    return [uri]
+
+
 def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterator[Found]:
     if uri.name.lower().endswith(_PAGES) and (page := annotation_pages.parsed(uri.read_bytes())) is not None:
+        if annotation_pages.names_its_pages(page):
+            raise InputError(f"{uri}: only names the pages of its annotations: give these, or their folder")
         for each in annotation_pages.read_page(page):
             if isinstance(each, str):
                 left_out[f"annotations {each}"] += 1

@@ -58,6 +58,18 @@ def test_two_people_differ_and_the_latest_word_counts(read):
     assert found.reviewers("style") == "Bob 2"
 
 
+def test_what_two_models_of_two_runs_had_said_changes_nothing_of_what_is_right(read):
+    header = HEADER.strip() + ",model_id,run_id\n"
+    found = read(
+        header
+        + "a,style,Cubism,Rococo,.5,,Ann,2026-05-04T00:00:00Z,corrected,m1,r1\n"
+        + "a,style,Cubism,Cubism,.9,,Ann,2026-05-05T00:00:00Z,accepted,m2,r2\n"
+    )
+    assert found.labels == {"style": {"a": "Cubism"}}
+    assert found.said("style")["a"].decision == "accepted"
+    assert found.problems == ()
+
+
 def test_formulas_and_markup_in_every_field_stay_text(read):
     evil = '\'=HYPERLINK(""http://x"")'
     found = read(HEADER + f'"{evil}",style,"{evil}","{evil}",.5,"{evil}","{evil}\n<script>","{evil}","{evil}"\n')

@@ -11,9 +11,11 @@ from cromulent.reader import Reader
 
 from artray.catalogs.corrections import read_corrections
 from artray.catalogs.formulas import unguard
+from artray.errors import InputError
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.storage import Location
 from tests.labeling.exports.collection import HOSTILE, write_features
+from tests.labeling.exports.test_annotations import model as model
 
 AT = "2026-06-01T10:00:00Z"
 
@@ -63,7 +65,7 @@ def test_the_spreadsheet_says_who_decided_what(export, said, capsys):
     assert "style: 1 accepted, 1 corrected, 1 rejected, 1 of works that are not here" in " ".join(told.split())
 
 
-def test_annotations_of_people_stand_beside_those_of_software(export, said):
+def test_annotations_of_people_stand_beside_those_of_software(export, said, model):
     folder = export("annotations") / "annotations"
     items = [each for page in sorted(folder.glob("page-*.json")) for each in json.loads(page.read_text())["items"]]
     human = [each for each in items if each["motivation"] == "assessing"]
@@ -73,13 +75,20 @@ def test_annotations_of_people_stand_beside_those_of_software(export, said):
         assert each["creator"]["type"] == "Person"
         assert each["generator"]["type"] == "Software"
         assert each["created"] == AT
+        # The W3C's vocabulary has oa:assessing, the schema's list of motivations has not.
+        model("Annotation").validate(each)
+        model("Person").validate(each["creator"])
+        for body in each["body"]:
+            model("TextualBody").validate(body if body["purpose"] == "tagging" else {**body, "purpose": "commenting"})
     back = read_corrections([Location.parse(page) for page in sorted(folder.glob("page-*.json"))])
     assert len(back.unplaced) == 3  # what software said is no correction
 
 
 def test_annotations_that_went_out_come_back(export, said, collection, tmp_path):
     folder = export("annotations", base_uri="https://museum.org") / "annotations"
-    pages = [str(page) for page in sorted(folder.glob("page-*.json"))]
+    pages = [str(folder)]
+    with pytest.raises(InputError, match="only names the pages"):
+        read_corrections([Location.parse(folder / "collection.json")])
     with (export("csv", corrections=pages) / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = {unguard(row["object_id"]): row for row in csv.DictReader(file)}
     for object_id, (label, decision) in said.items():
