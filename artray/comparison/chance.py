@@ -11,6 +11,7 @@ within   labels change places within each group only: does it know anything that
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ def chance_test(true: Ints, given: Ints, groups: Ints, *, permutations: int = 10
     kind = kind.reshape(-1)
     said = one_hot(given, classes)
     score = _Score(kinds, said, kind, true.ndim == 2)
-    reached = score(kind)
+    reached = float(score.of_many([kind])[0])
     chance = np.random.default_rng(seed)
     sizes = np.bincount(groups)
     several = np.zeros(len(sizes), bool)
@@ -68,21 +69,22 @@ def chance_test(true: Ints, given: Ints, groups: Ints, *, permutations: int = 10
     first[groups[::-1]] = kind[::-1]
     several[groups[kind != first[groups]]] = True
     movable = np.flatnonzero(several[groups])
-    everything = [score(chance.permutation(kind)) for _ in range(permutations)]
+    everything = score.of_many(chance.permutation(kind) for _ in range(permutations))
     blocks = within = None
     if len(sizes) < len(groups):
         order = np.argsort(groups, kind="stable")
-        starts = np.append(0, np.cumsum(sizes))
-        blocks = [score(_moved_blocks(kind, order, starts, chance)) for _ in range(permutations)]
+        sorted_groups = groups[order]
+        blocks = score.of_many(_moved_blocks(kind, order, sorted_groups, chance) for _ in range(permutations))
     if len(movable):
         own, theirs = groups[movable], kind[movable]
         place = movable[np.argsort(own, kind="stable")]
-        found = []
-        for _ in range(permutations):
-            moved = kind.copy()
-            moved[place] = theirs[np.lexsort((chance.random(len(own)), own))]
-            found.append(score(moved))
-        within = found
+
+        def moved() -> Ints:
+            labels = kind.copy()
+            labels[place] = theirs[np.lexsort((chance.random(len(own)), own))]
+            return labels
+
+        within = score.of_many(moved() for _ in range(permutations))
     return ChanceTest(
         value=round(reached, 4),
         works=_p(everything, reached),
@@ -115,19 +117,21 @@ class _Score:
         ).reshape(-1, 2 + 3 * kinds.shape[1])
         self._multilabel = multilabel
 
-    def __call__(self, kind: Ints) -> float:
-        counts = np.bincount(kind * self._shape[1] + self._said, minlength=self._shape[0] * self._shape[1])
-        return float(from_tallies(counts @ self._tallies, self._multilabel)["balanced_accuracy"])
+    def of_many(self, orders: Iterable[Ints]) -> Floats:
+        """Of labels in several orders, one after the other."""
+        size = self._shape[0] * self._shape[1]
+        sums = [np.bincount(kind * self._shape[1] + self._said, minlength=size) @ self._tallies for kind in orders]
+        return from_tallies(np.array(sums), self._multilabel)["balanced_accuracy"]
 
 
-def _moved_blocks(kind: Ints, order: Ints, starts: Ints, chance: np.random.Generator) -> Ints:
-    """The labels, group after group in another order, turned by a random number of works."""
+def _moved_blocks(kind: Ints, order: Ints, groups: Ints, chance: np.random.Generator) -> Ints:
+    """The labels, group after group in another order."""
     moved = np.empty_like(kind)
-    sequence = np.concatenate([order[starts[at] : starts[at + 1]] for at in chance.permutation(len(starts) - 1)])
-    moved[order] = kind[np.roll(sequence, int(chance.integers(len(kind))))]
+    sequence = order[np.argsort(chance.random(groups[-1] + 1)[groups], kind="stable")]
+    moved[order] = kind[sequence]
     return moved
 
 
-def _p(found: list[float], reached: float) -> float:
+def _p(found: Floats, reached: float) -> float:
     """How often chance reaches as much."""
-    return (sum(value >= reached - 1e-12 for value in found) + 1) / (len(found) + 1)
+    return float((found >= reached - 1e-12).sum() + 1) / (len(found) + 1)

@@ -22,7 +22,7 @@ from artray.comparison.paper.folder import write_paper
 from artray.comparison.paper.methods import data_statement, methods, split_of
 from artray.comparison.paper.references import REFERENCES, bibtex
 from artray.comparison.paper.tables import bounds, number, tables_of
-from artray.comparison.paper.texts import keys_in, latex
+from artray.comparison.paper.texts import cited_plain, keys_in, latex
 from artray.comparison.results import results_of
 from artray.comparison.station import CompareOptions, compare
 from artray.comparison.subjects import distinct_names, read_works
@@ -173,6 +173,7 @@ def test_special_characters_are_text_everywhere(tmp_path):
         if table.name == "classes":
             assert latex(SPECIAL) in table.latex()
     assert latex("a\u202eb\nc") == "a b c"
+    assert (cited_plain("[@nobody] [@holm]"), keys_in("[@nobody]")) == ("[@nobody] (Holm 1979)", [])
     assert keys_in("x [@efron; @holm] y [@efron]") == ["efron", "holm"]
 
 

@@ -106,6 +106,31 @@ def test_a_search_on_pictures_decodes_them_before_its_processes_take_all_cpus(tw
     assert (counts["ok"], counts["failed"]) == (2, 0)
 
 
+def test_folds_dealt_twice_have_one_result(in_process: None, features: str, tmp_path: Path) -> None:
+    given = {"config": CONFIG, "data": features, "out": str(tmp_path), "folds": 2, "set": {"epochs": "1"}}
+    with pytest.raises(InputError, match="--repeats: needs --folds"):
+        train(TrainOptions(**given | {"folds": None}, repeats=2))
+    result = train(TrainOptions(**given, repeats=2, baseline=False))
+    out = Location.parse(str(tmp_path))
+    pooled, bundle = read_evaluation(out)["out_of_fold"], load_bundle(out)
+    assert (bundle.metrics["fold_ensemble"], bundle.metrics["repeats"]) == (4, 2)
+    assert (pooled["repeats"], len(pooled["by_repeat"]["accuracy"])) == (2, 2)
+    assert result["out_of_fold"]["accuracy"] == pooled["figures"]["accuracy"]
+
+    def scores(place: Location) -> dict[str, np.ndarray]:
+        """Of the works that were held out."""
+        rows = (place / "predictions.parquet").dataset().to_table().to_pylist(maps_as_pydicts="strict")
+        return {row["object_id"]: np.array(list(row["scores"].values())) for row in rows if row["part"] == "validation"}
+
+    members = [scores(out / "folds" / str(number)) for number in range(4)]
+    assert members[0].keys() != members[2].keys()  # dealt otherwise
+    for name, told in scores(out).items():
+        own = [member[name] for member in members if name in member]
+        assert len(own) == 2
+        assert np.allclose(told, np.mean(own, axis=0), atol=1e-5)
+    assert pooled["n"] == len(scores(out))
+
+
 def test_folds_make_an_ensemble_and_go_on_where_they_were(in_process: None, features: str, tmp_path: Path) -> None:
     mine = ["notes.txt", "manifest/manifest.parquet", "features/part-000000.parquet", "folds/mine.txt", "model.txt"]
     for name in mine:

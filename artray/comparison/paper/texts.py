@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from artray.comparison.paper.references import REFERENCES
 
-_CITED = re.compile(r" ?\[@([a-z0-9-]+(?:; ?@[a-z0-9-]+)*)\]")
+_KEY = "|".join(sorted(map(re.escape, REFERENCES), key=len, reverse=True))  # a class may be called "[@x]"
+_CITED = re.compile(rf" ?\[@((?:{_KEY})(?:; ?@(?:{_KEY}))*)\]")
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "−": r"$-$",
