@@ -50,6 +50,13 @@ STATIONS = {
         "Compare the labels that several people gave to the same works, and bring them together.",
         "--annotations annotations.csv --label emotion=emotion --out work/agreement",
     ),
+    "prepare-backbone": Station(
+        "artray.words.preparing",
+        "PrepareOptions",
+        "prepare_backbone",
+        "Turn a preset of keras-hub into one .keras file, which machines without keras-hub can load.",
+        "--preset siglip2_base_patch16_224 --out work/siglip2.keras",
+    ),
     "extract-features": Station(
         "artray.features.station",
         "FeatureOptions",
@@ -77,6 +84,13 @@ STATIONS = {
         "search",
         "Train a config with every combination of some settings, on some seeds and splits, and rank them.",
         "--config lite0_head --data work/features --grid epochs=20,40 --out work/search",
+    ),
+    "prompt-model": Station(
+        "artray.words.prompt_model",
+        "PromptOptions",
+        "prompt_model",
+        "Make a classifier of a model that knows words and the classes' names; it needs no labelled works.",
+        "--backbone siglip2_base_patch16_224 --prompts prompts.yaml --out work/prompted",
     ),
     "compare": Station(
         "artray.comparison.station",

@@ -137,7 +137,8 @@ class TrainConfig(Options):
         "float32",
     )
     compile: Compile = Field(
-        "auto", description="whether XLA compiles the steps of the training. auto: on one GPU, if it can"
+        "auto",
+        description="whether XLA compiles the steps. auto: on one GPU, if it can, 10,000 steps and more",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: ClassWeights = Field(

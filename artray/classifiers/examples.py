@@ -26,7 +26,7 @@ from artray.classifiers.config import ExamplesConfig
 from artray.classifiers.feature_inputs import ALL, Moments, all_columns, read_color_maps, read_features
 from artray.classifiers.joined_rows import read_joined
 from artray.engine.examples import Inputs
-from artray.engine.order import Indices
+from artray.engine.order import Indices, shuffled
 from artray.engine.shards import Decoded, ExampleCache, decode_examples
 from artray.errors import InputError
 from artray.features.colormaps import learn_color_maps
@@ -435,3 +435,25 @@ def _reference_maps(
     rows, columns = np.nonzero(targets >= 0.5)
     learned = learn_color_maps(maps[rows], [classes[column] for column in columns.tolist()])
     return {name: learned[name].round(3).tolist() for name in classes if name in learned}
+
+
+def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = False) -> Indices:
+    """The examples of an epoch in their order: the same for any number of workers, and after any resumption.
+
+    Balanced, each class is gone through in rounds, each round in a new order, until there are as many
+    examples as the training part has; a class counts as an example's where it has the largest share.
+    """
+    chance = np.random.default_rng([seed, epoch])
+    training = examples.part("train")
+    if not balanced:
+        return shuffled(chance, training, examples.place, examples.example_bytes)
+    classes = examples.targets[training].argmax(axis=1)
+    drawn = []
+    for number, wanted in enumerate(
+        np.diff(np.arange(len(examples.classes) + 1) * len(training) // len(examples.classes))
+    ):
+        members = training[classes == number]
+        if len(members):
+            rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
+            drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
+    return shuffled(chance, np.concatenate(drawn), examples.place, examples.example_bytes)

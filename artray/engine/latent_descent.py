@@ -31,7 +31,7 @@ def descend(
     variable = keras.Variable(np.asarray(latents, np.float32))
     optimizer.build([variable])
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step() -> Any:
         with tf.GradientTape() as tape:
             found = losses(variable.value)

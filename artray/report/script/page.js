@@ -16,7 +16,7 @@ function makePage() {
     },
   });
   const judging = makeJudging({ works, corrections, changed: () => showCorrections() });
-  const filters = makeFilters({ works, judging, changed: filtered });
+  const filters = makeFilters({ works, judging, terms: makeTerms(data), changed: filtered });
   const cards = makeCards({ works, judging, taskInView: filters.taskInView });
   const selection = makeSelection({
     works, judging, shown: filters.shown, questions: filters.questionsInView, tell: (text) => showCorrections(text),
