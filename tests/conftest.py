@@ -39,7 +39,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more 
 SLOW = {"s3_server", "ray_session", "museum_server", "browser", "replica_runs"}
 INTEGRATION = Path(__file__).parent / "integration"
 
-# Files that take longest, and the order in which they are begun: one that came last would be waited for. Those that wait
+# Files that take longest, in the order in which they are begun: one that came last would be waited for. Those that wait
 # for Ray and those that reckon take turns.
 LONGEST = [
     "integration/test_walk.py",

@@ -104,7 +104,10 @@ class ClassifierTraining:
         """What tells it from the others of one command."""
         if self.refit:
             return "again on all parts"
-        return "" if self.config.folds is None else f"fold {self.config.fold}"
+        if self.config.folds is None:
+            return ""
+        again = f", dealt otherwise ({self.config.repeat})" if self.config.repeat else ""
+        return f"fold {self.config.fold}{again}"
 
     @property
     def length(self) -> int:

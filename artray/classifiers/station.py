@@ -24,6 +24,7 @@ from artray.classifiers.fold_ensemble import FoldEnsemble
 from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.classifiers.novelty import novelty_sentence
+from artray.classifiers.pooled import pooled_accuracy, show_pooled
 from artray.engine.arithmetic import COMPILE, Compile, Precision, told
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, ExampleCache, cache_of, remove_examples
@@ -89,6 +90,9 @@ class TrainOptions(Options):
         description="cross-validate: deal training and validation part anew into so many folds, train a model on all "
         "but each, and make their mean the bundle",
     )
+    repeats: int = Field(
+        1, ge=1, le=100, description="with --folds: deal the folds so many times, each time otherwise, for its figures"
+    )
     finalize: bool = Field(
         False, description="then fit again on all parts, test included, for as many epochs as were best"
     )
@@ -131,6 +135,8 @@ def train(options: TrainOptions) -> Counts:
             a place of data.
         ArtrayError: Training failed.
     """
+    if options.repeats > 1 and options.folds is None:
+        raise InputError("--repeats: needs --folds, which it deals anew each time")
     changes = options.set | told(options.precision, options.compile)
     if options.precision_target is not None:
         changes["precision_target"] = str(options.precision_target)
@@ -205,10 +211,12 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
     out = options.out
     if options.finalize or config.folds is not None or config.colormaps:
         raise InputError("--folds: goes neither with --finalize nor with the config's `folds` or `colormaps`")
+    folds = options.folds or 0
     config = config.model_copy(update={"folds": options.folds})
 
     def is_the_same(bundle: Bundle) -> bool:
-        return bundle.metrics.get("fold_ensemble") == options.folds and made_from(bundle, config, source)
+        trained = bundle.metrics.get("fold_ensemble"), bundle.metrics.get("repeats", 1)
+        return trained == (folds * options.repeats, options.repeats) and made_from(bundle, config, source)
 
     found = earlier_bundle(
         out,
@@ -238,13 +246,14 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
     baseline = _baseline(options, config, examples)
     if (out / BUNDLE).exists():
         remove_written(out, _WRITTEN)
-    members = [out / "folds" / str(fold) for fold in range(config.folds or 0)]
+    members = [out / "folds" / str(number) for number in range(folds * options.repeats)]
     trainings: list[Training] = []
-    for fold, member in enumerate(members):
-        told = config.model_copy(update={"fold": fold, "classes": examples.classes})
+    for number, member in enumerate(members):
+        repeat, fold = divmod(number, folds)
+        told = config.model_copy(update={"fold": fold, "repeat": repeat, "classes": examples.classes})
         if (member / BUNDLE).exists():
             if made_from(load_bundle(member), told, source):
-                console.say(f"fold {fold}: done before")
+                console.say(f"fold {number}: done before")
                 continue
             remove_written(member, _WRITTEN)
         dealt = read(told.examples)
@@ -252,14 +261,21 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
         dealt = replace(dealt, blocks=examples.blocks, place=examples.place, others=examples.others)
         trainings.append(_training(options, told, dealt, member, source=source))
     whole = _training(options, config, examples, out, source=source, baseline=baseline)
-    _group(options, config, out, source).run([*trainings, FoldEnsemble(members=members, training=whole)])
+    _group(options, config, out, source).run(
+        [*trainings, FoldEnsemble(members=members, training=whole, repeats=options.repeats)]
+    )
     _check_half(options)
     remove_checkpoints(out)
-    folds = read_evaluation(out)["folds"]
+    evaluation = read_evaluation(out)
     remove_examples(out)
-    rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in folds["figures"].items()]
-    console.table(f"{config.task}: each of {options.folds} folds, on its validation part", ["", "mean", "spread"], rows)
-    return _summary(out, config) | {"folds": folds["figures"]}
+    figures = evaluation["folds"]["figures"]
+    rows = [[name, f"{item['mean']:.3f}", f"± {item['spread']:.3f}"] for name, item in figures.items()]
+    times = f", dealt {options.repeats} times" if options.repeats > 1 else ""
+    console.table(
+        f"{config.task}: each of {options.folds} folds{times}, on its validation part", ["", "mean", "spread"], rows
+    )
+    show_pooled(config.task, evaluation["out_of_fold"])
+    return _summary(out, config) | {"folds": figures, "out_of_fold": pooled_accuracy(evaluation["out_of_fold"])}
 
 
 def _baseline(options: TrainOptions, config: TrainConfig, examples: Examples) -> Baseline | None:

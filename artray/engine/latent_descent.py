@@ -31,7 +31,6 @@ def descend(
     variable = keras.Variable(np.asarray(latents, np.float32))
     optimizer.build([variable])
 
-    @tf.function  # type: ignore[untyped-decorator]
     def step() -> Any:
         with tf.GradientTape() as tape:
             found = losses(variable.value)
@@ -41,10 +40,11 @@ def descend(
         variable.assign(kept(variable.value))
         return found, before
 
+    graph = tf.function(step)
     best, least = np.array(latents, np.float32), np.full(len(latents), np.inf, np.float32)
     for number in range(steps + 1):  # the last one only looks
         optimizer.learning_rate = rate * 0.5 * (1 + np.cos(np.pi * number / max(steps, 1)))
-        found, before = (value.numpy() for value in step())
+        found, before = (value.numpy() for value in graph())
         better = found < least
         best[better], least[better] = before[better], found[better]
     return best, least

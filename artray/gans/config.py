@@ -179,6 +179,12 @@ class GanConfig(Options):
     generator_steps: int = Field(1, ge=1, description="… so many updates of the generator")
     batch_size: int = Field(64, ge=2, description="of all workers together; what does not fill a batch waits an epoch")
     epochs: int = Field(100, ge=1)
+    seconds: float | None = Field(
+        None,
+        gt=0,
+        description="stop at the end of the epoch in which the steps have taken so long, at the latest after the last: "
+        "to compare trainings of equal length; for one worker",
+    )
     ema: float | None = Field(
         None, gt=0, lt=1, description="watch and keep the generator's moving average, with this momentum (0.999)"
     )

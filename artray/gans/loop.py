@@ -179,6 +179,8 @@ class _Run:
         self._trainer = trainer_of(config, self._generator, self._discriminator, steps)
         if self._trainer.count > config.batch_size:
             raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")
+        if self._trainer.count > 1 and config.seconds is not None:
+            raise InputError("seconds: is for one worker; several have several clocks")
         self._position = self._restore()
         self._summaries = Summaries(training.summaries) if training.summaries and rank == 0 else None
         if rank == 0:
@@ -191,7 +193,7 @@ class _Run:
         config, position = self._config, self._position
         if self._rank == 0 and not position.epoch and not position.step:
             write_sheet(self._out, 0, self._samples(), model=config.model.name)
-        while position.epoch < config.epochs:
+        while not self._is_last(position.epoch):
             self._epoch()
             if self._checkpoints.due():
                 self._checkpoint()
@@ -250,12 +252,13 @@ class _Run:
         if config.loss.name == "began":
             metrics["balance"] = self._trainer.balance
             metrics["convergence"] = self._trainer.convergence(metrics["real_score"], metrics["fake_score"])
-        if self._rank == 0 and (epoch % config.sample_epochs == 0 or epoch == config.epochs):
+        metrics |= {"seconds": round(position.seconds, 3), "data_wait": means["data_wait"]}
+        last = self._is_last(epoch, metrics["seconds"])
+        if self._rank == 0 and (epoch % config.sample_epochs == 0 or last):
             samples = self._samples()
             write_sheet(self._out, epoch, samples, model=config.model.name)
             metrics["diversity"] = self._diversity(samples)
             metrics["warning"] = warning(metrics["diversity"])
-        metrics |= {"seconds": round(position.seconds, 3), "data_wait": means["data_wait"]}
         position.history.append(metrics)
         position.epoch, position.step, position.metrics = epoch, 0, []
         position.seconds = position.waited = 0.0
@@ -263,6 +266,13 @@ class _Run:
         if self._summaries is not None:
             values = {name: value for name, value in metrics.items() if isinstance(value, float)}
             self._summaries.write(epoch, values)
+
+    def _is_last(self, epochs: int, seconds: float = 0.0) -> bool:
+        """Whether the run ends after so many epochs, the last of which took so long if it is not in the history yet."""
+        config = self._config
+        if config.seconds is not None:
+            seconds += sum(epoch["seconds"] for epoch in self._position.history)
+        return epochs >= config.epochs or (config.seconds is not None and seconds >= config.seconds)
 
     def _means(self) -> dict[str, Any]:
         """Means over the steps of this epoch, None where there is none, and how fast it goes."""
@@ -315,18 +325,20 @@ class _Run:
         return np.concatenate(pictures)
 
     def _finish(self) -> None:
-        config, epochs = self._config, self._config.epochs
+        config, history = self._config, self._position.history
         self._plain.set_weights(self._trainer.generator_weights())
         discriminator = self._discriminator()
         discriminator.set_weights(self._trainer.discriminator_weights())
-        write_animation(self._out, [*range(0, epochs, config.sample_epochs), epochs], model=config.model.name)
+        write_animation(
+            self._out, [*range(0, len(history), config.sample_epochs), len(history)], model=config.model.name
+        )
         write_generator_bundle(
             self._out,
             generator=self._plain,
             discriminator=discriminator,
             config=config,
             pictures=self._pictures,
-            history=self._position.history,
+            history=history,
         )
 
     def _restore(self) -> _Position:

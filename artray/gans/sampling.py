@@ -163,7 +163,10 @@ class GeneratorModel:
         """A tensor of pictures, 0..255, of a tensor of latents, with a way back; `classes` as in a call, or -1."""
         if not self.kinds:
             return self._model(latents, training=False)
-        return self._model([latents, self._kinds[classes]], training=False)
+        from keras import ops
+
+        given = [ops.convert_to_tensor(values) for values in (latents, self._kinds[classes])]
+        return self._model(given, training=False)
 
     def numbered(
         self,

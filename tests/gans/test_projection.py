@@ -34,12 +34,12 @@ def test_what_the_generator_made_is_found_again(tmp_path: Path, plain_look: None
     write_generator(str(model), classes)
     latents = np.random.default_rng(5).normal(size=(2, 8)).astype(np.float32)
     latents *= np.sqrt(8) / np.linalg.norm(latents, axis=1, keepdims=True)
-    wanted = GeneratorModel(model)(latents, [0, 1] if classes else None)
+    # Of a generator that has learned nothing pictures are all but grey: they are not rounded here.
+    wanted = np.asarray(GeneratorModel(model).differentiable(latents, np.array([0, 1] if classes else [-1, -1])))
     found = projection.project(model, wanted, steps=60)
     assert found.pictures.shape == found.chosen.shape == (2, SIZE, SIZE, 3)
-    assert (found.losses[:, 1] < 0.3 * found.losses[:, 0]).all()
-    away = [np.abs(made.astype(float) - wanted).mean() for made in (found.chosen, found.pictures)]
-    assert away[1] < 0.4 * away[0]
+    assert (found.losses[:, 1] < 0.1 * found.losses[:, 0]).all()
+    assert np.allclose(found.latents, latents, atol=0.2)
     assert found.kinds.tolist() == ([0, 1] if classes else [-1, -1])
     assert np.linalg.norm(found.latents, axis=1) == pytest.approx(np.sqrt(8), rel=1e-3)
 

@@ -127,8 +127,8 @@ def test_scores_are_written_once(
     assert rows["mean"]["recall"] == 0
     assert len(found["nearest"]) == 24
     assert [(row["class"], row["works"], row["n"]) for row in found["classes"]] == [
-        ("Cubism", 31, 15),
-        ("Rococo", 17, 8),
+        ("Cubism", 32, 16),
+        ("Rococo", 16, 8),
     ]
     distances = [item["distance"] for item in found["nearest"]]
     assert distances == sorted(distances)

@@ -24,8 +24,7 @@ interface PageData {
   shard: number; count: number; fields: ({ name: string } & PageColumn)[];
   id: string[]; file: string[]; status: PageColumn; thumbnail: (string | null)[]; zoom: (string | null)[] | null; palette: string[];
   labels: PageLabels[]; position: { x: (number | null)[]; y: (number | null)[] } | null;
-  queues: { name: string; task: number | null; works: number[]; said: (string | null)[]; score: (number | null)[]; twin: (number | null)[] }[];
-  terms: number;
+  queues: { name: string; task: number | null; works: number[]; said: (string | null)[]; score: (number | null)[]; twin: (number | null)[] }[]; terms: number;
 }
 interface WorkDetails {
   uri: string; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
