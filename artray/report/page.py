@@ -33,6 +33,7 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
     queues       [{name, task: its place or null, works: [place, first to look at first], said: [what a model says that
                  has not seen the work], score: [0..1], twin: [the place of a work that looks the same]}]; the last
                  three are as long as `works`, or empty
+    said         [[place, task, label or "", when or "", who or ""]], what curators have said before
     terms        how many words works can be found by; they are in data/terms.js (see report/terms.py)
 
     data/works-0000.js   globalThis.artrayShards[0] = JSON.parse('[…]')
@@ -57,6 +58,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.bundles.thresholds import doubt_of
+from artray.catalogs.corrections import Corrections
 from artray.errors import InputError
 from artray.labeling.contract import Models
 from artray.labeling.exports.files import whole_file
@@ -126,6 +128,7 @@ def write_page(
     models: Models | None = None,
     overview: Overview | None = None,
     queues: Sequence[Queue] = (),
+    corrections: Corrections | None = None,
     language: str = "en",
     terms: Terms | None = None,
 ) -> Path:
@@ -144,6 +147,7 @@ def write_page(
         models: What is known of the models: which labels are uncertain, where a work may have several.
         overview: Which works are alike, and where each lies on the map.
         queues: What to look at first; works that are not on the page are left out.
+        corrections: What curators have said, with which the page begins.
         language: Of the page's own words.
         terms: Words by which works can be found.
 
@@ -159,7 +163,9 @@ def write_page(
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """
-    data = encode_data(works, evaluations, run or {}, models or Models(), overview, queues=queues, terms=terms)
+    data = encode_data(
+        works, evaluations, run or {}, models or Models(), overview, queues=queues, corrections=corrections, terms=terms
+    )
     static = files("artray.report")
     folder = Location.parse(out)
     with explained(folder / "data"):
@@ -194,6 +200,7 @@ def encode_data(
     overview: Overview | None,
     *,
     queues: Sequence[Queue] = (),
+    corrections: Corrections | None = None,
     terms: Terms | None = None,
 ) -> Iterator[tuple[str, Iterator[str]]]:
     """The files of `data/`, each as its name and the pieces of its text, to be taken in this order.
@@ -232,6 +239,7 @@ def encode_data(
         "labels": [gathered.labels(task, places[task["name"]]) for task in tasks],
         "position": None if overview is None else _positions(overview, rows),
         "queues": [_queue(queue, names, ids) for queue in queues if queue.task is None or queue.task in names],
+        "said": _said(corrections, names, ids),
         "terms": 0 if terms is None else len(terms.terms),
     }
     scripts = _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
@@ -308,6 +316,20 @@ def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
     # Of scores that look alike the label's comes first.
     ranked = sorted((-shown_score(score), name != label.label, places[name]) for name, score in label.scores.items())
     return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
+
+
+def _said(corrections: Corrections | None, tasks: Sequence[str], ids: pa.Array) -> list[list[Any]]:
+    """What curators have said of works on the page: place, task, label, when, and who."""
+    if corrections is None:
+        return []
+    rows: list[list[Any]] = []
+    for number, task in enumerate(tasks):
+        said = corrections.said(task)
+        places = pc.index_in(pa.array(list(said), pa.string()), ids).to_pylist()
+        for place, one in zip(places, said.values(), strict=True):
+            if place is not None:
+                rows.append([place, number, one.label or "", one.at or "", one.reviewer or ""])
+    return rows
 
 
 def _queue(queue: Queue, tasks: Sequence[str], ids: pa.Array) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import Field
 from artray import console
 from artray.bundles.classifier import read_evaluation, read_predictions
 from artray.bundles.thresholds import doubt_of
+from artray.catalogs.corrections import Corrections, read_corrections
 from artray.errors import InputError
 from artray.job import Counts
 from artray.labeling.contract import Models, models_of, read_notes
@@ -119,6 +120,7 @@ def report(options: ReportOptions) -> Counts:
     for item in used:
         if item["model_id"] in models.doubts:
             console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
+    reviewed = read_corrections(options.corrections) if options.corrections else None
     page = write_page(
         folder,
         works,
@@ -126,7 +128,8 @@ def report(options: ReportOptions) -> Counts:
         about,
         models=models,
         overview=overview,
-        queues=_queues(options, labels, models, overview),
+        queues=_queues(options, labels, models, overview, reviewed),
+        corrections=reviewed,
         language=options.language,
         terms=terms,
     )
@@ -204,11 +207,17 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     return features, overview
 
 
-def _queues(options: ReportOptions, labels: pa.Table, models: Models, overview: Overview | None) -> list[Queue]:
+def _queues(
+    options: ReportOptions,
+    labels: pa.Table,
+    models: Models,
+    overview: Overview | None,
+    reviewed: Corrections | None,
+) -> list[Queue]:
     """What to look at first, by task; queues without works are left out."""
     alike = None if overview is None else Alike(overview.object_ids, overview.nearest, overview.similarity)
     features = None if options.features is None else options.features.dataset()
-    table = make_queues(labels, features, models=models, alike=alike)
+    table = make_queues(labels, features, models=models, reviewed=reviewed, alike=alike)
     found = []
     for name in QUEUES:
         for task in sorted(pc.unique(table["task"]).to_pylist()):

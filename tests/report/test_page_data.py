@@ -1,8 +1,12 @@
 """What the page's data say beside the labels: the catalogue's own, what was learned from, queues, tested works."""
 
+from datetime import datetime, timezone
+
 import pyarrow as pa
 import pytest
 
+from artray.catalogs.corrections import Corrections
+from artray.catalogs.statements import Statement
 from artray.errors import InputError
 from artray.labeling.contract import Models
 from artray.report.page import Queue, encode_data
@@ -118,3 +122,14 @@ def test_a_larger_picture_outside_the_folder_is_refused():
         data_of([Work("a", "a.jpg", zoom="../x.jpg")])
     assert data_of([Work("a", "a.jpg"), Work("b", "b.jpg", zoom="zoom/b #.jpg")])["zoom"] == [None, "zoom/b%20%23.jpg"]
     assert data_of([Work("a", "a.jpg")])["zoom"] is None
+
+
+def test_what_curators_said_before_is_on_the_page_with_who_and_when():
+    when = datetime(2026, 11, 26, 12, tzinfo=timezone.utc)
+    statements = {"t": {"a": Statement("x", "y", NASTY, when), "gone": Statement("x"), "b": Statement(None)}}
+    labels = {"t": {"a": "x", "gone": "x", "b": None}, "no such task": {"a": "x"}}
+    corrections = Corrections(labels, statements=statements)
+    works = [work(key, t="x") for key in "abc"]
+    found = collected(encode_data(works, [], {}, Models(), None, corrections=corrections))["said"]
+    assert found == [[0, 0, "x", Statement("x", reviewed_at=when).at, NASTY], [1, 0, "", "", ""]]
+    assert data_of(works)["said"] == []

@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from artray.report.page import Queue, write_page
+from artray.report.works import Label, Work
 from tests.report.gallery import COUNT, said, write_gallery
 from tests.report.shown_page import BY_SCORE, STYLES, cards, counts, expect, fill
 from tests.report.waiting import PATIENCE
@@ -239,3 +242,76 @@ def test_axe_finds_nothing(browser, tmp_path, scheme):
         look("work")
         context.close()
         assert found == []
+
+
+SWIPE = """([from, to]) => {
+    const target = document.querySelector("#detail-title");
+    const touch = (x) => new Touch({ identifier: 1, target, clientX: x, clientY: 300 });
+    const fire = (name, x, touches) => target.dispatchEvent(
+        new TouchEvent(name, { bubbles: true, touches, changedTouches: [touch(x)] }));
+    fire("touchstart", from, [touch(from)]);
+    fire("touchend", to, []);
+}"""
+
+
+def test_a_swipe_to_the_right_says_right_and_one_to_the_left_goes_on(gallery):
+    fill(gallery, order="By id")
+    expect(cards(gallery).first).to_have_text("Work 0")
+    gallery.locator(".card").first.click()
+    for move, title, words in [
+        ([300, 100], "Work 1", "No label checked yet"),
+        ([100, 300], "Work 2", "^2 labels checked"),  # two models, one answer
+        ([100, 130], "Work 2", "^2 labels checked"),  # too short
+    ]:
+        gallery.evaluate(SWIPE, move)
+        expect(gallery.locator("#detail-title")).to_have_text(title)
+        checked(gallery, words)
+
+
+def test_strangers_texts_in_the_new_places_are_text(browser, tmp_path):
+    nasty = "<img src=x onerror=globalThis.pwned=1>'\"\u202e"
+    label = Label(nasty, 0.9, {nasty: 0.9, "b": 0.1}, None, nasty)
+    works = [
+        Work(key, f"{key}.jpg", labels={"t": label}, record={"title": nasty, "t": other}, thumbnail=None)
+        for key, other in (("a", nasty), ("b", "b"))
+    ]
+    predictions = pa.table(
+        {
+            "object_id": ["a", "b"],
+            "true": [nasty, "b"],
+            "label": [nasty, nasty],
+            "scores": pa.array([[(nasty, 0.9)]] * 2, pa.map_(pa.string(), pa.float32())),
+        }
+    )
+    level = {"n": 2, "accuracy": 0.5, "confusion": [[1, 0], [1, 0]]}
+    evaluation = {
+        "task": "t",
+        "model_id": nasty,
+        "classes": [nasty, "b"],
+        "majority_share": 0.5,
+        "levels": {"artwork": level},
+        "predictions": predictions,
+    }
+    queue = Queue(nasty, "t", ["a", "b"], [nasty] * 2, [0.5] * 2, ["b", "a"])
+    page = browser.new_page()
+    page.goto(write_page(tmp_path, works, [evaluation], {"title": nasty, "run": nasty}, queues=[queue]).as_uri())
+    page.locator("#reviewer").fill(nasty)
+    page.locator("#filters [name=queue]").select_option(index=3)
+    expect(page.locator(".card")).to_have_count(2)
+    page.locator(".card").first.click()
+    expect(page.locator(".versus")).to_contain_text(nasty[:20])
+    page.keyboard.press("?")
+    expect(page.locator("#key-labels dd").first).to_contain_text(nasty[:20])
+    page.keyboard.press("Enter")
+    expect(page.locator("#told")).to_contain_text(nasty[:20])
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator("#detail")).to_be_hidden()
+    page.locator("#select-all").click()
+    expect(page.locator("#bulk-label")).to_contain_text(nasty[:20])
+    page.locator("[data-view=trust]").click()
+    page.get_by_role("button", name=re.compile("^1 work: b, called")).click()
+    expect(page.locator("#cell")).to_contain_text(nasty[:20])
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("globalThis.pwned") is None
+    page.close()

@@ -9,9 +9,10 @@ const CORRECTIONS_HEADER = ["object_id", "task", "label", "predicted", "score", 
  *
  * @param {object} options
  * @param {string} options.run names the run: corrections of other labels are other corrections.
+ * @param {[string, string, Correction][]} options.said object_id, task and what curators have said before; the newer counts.
  * @param {() => void} options.changed called when another window of the same page changed them.
  */
-function makeCorrections({ run, changed }) {
+function makeCorrections({ run, said, changed }) {
   const KEY = CORRECTIONS_PREFIX + run;
   /** JSON of [object_id, task] -> what was said; an empty label: none of the classes. @type {Map<string, Correction>} */
   let labels = new Map();
@@ -70,6 +71,7 @@ function makeCorrections({ run, changed }) {
     changed();
   });
   restore();
+  if (said.length) merge(said.map(([id, task, correction]) => [keyOf(id, task), correction]));
 
   return {
     earlier,

@@ -8,6 +8,7 @@ function makePage() {
   const { run, count } = data;
   const corrections = makeCorrections({
     run: String(run.run ?? location.pathname),
+    said: data.said.map(([place, task, label, at, by]) => [data.id[place], data.tasks[task].name, { label, at, by }]),
     changed() {
       judging.recount();
       showCorrections();

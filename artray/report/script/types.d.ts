@@ -25,6 +25,7 @@ interface PageData {
   id: string[]; file: string[]; status: PageColumn; thumbnail: (string | null)[]; zoom: (string | null)[] | null; palette: string[];
   labels: PageLabels[]; position: { x: (number | null)[]; y: (number | null)[] } | null;
   queues: { name: string; task: number | null; works: number[]; said: (string | null)[]; score: (number | null)[]; twin: (number | null)[] }[]; terms: number;
+  said: [number, number, string, string, string][];
 }
 interface WorkDetails {
   uri: string; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
