@@ -10,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from artray.console import CHATTERERS, QUIET
 from artray.errors import ArtrayError, InputError
 from artray.job import heed_sigterm, is_sigterm_heeded
 
+_TRIES = 2  # to start a Ray on this machine, which may be busy
 _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
 
 # What Ray does beside the work, each in a process that takes two seconds to start: it looks out for the notice that a
@@ -55,14 +57,16 @@ def connect() -> None:
         # A local cluster's processes have this one's variables. Given as a runtime environment, each would start twice.
         environment = {"env_vars": {**given, **({} if verbose else QUIET)}} if may_grow() else None
         local = {} if may_grow() else {"address": "local", "include_dashboard": False}
+        begin = partial(
+            ray.init,
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.CRITICAL,
+            runtime_env=environment,
+            **local,
+        )
         # Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised.
-        with nullcontext() if verbose else console.silent_stderr(), _said_where_ray_is_too_slow():
-            ray.init(
-                log_to_driver=verbose,
-                logging_level=logging.INFO if verbose else logging.CRITICAL,
-                runtime_env=environment,
-                **local,
-            )
+        with nullcontext() if verbose else console.silent_stderr():
+            _patiently(begin, tries=1 if may_grow() else _TRIES)
         if heeded:
             heed_sigterm()
     context = DataContext.get_current()
@@ -71,18 +75,21 @@ def connect() -> None:
     context.raise_original_map_exception = True  # a worker's own words: Ray's wrapping would lose them on the way
 
 
-@contextmanager
-def _said_where_ray_is_too_slow() -> Iterator[None]:
+def _patiently(begin: Callable[[], object], tries: int) -> None:
     """Ray gives its own processes 30 s to start, which can't be set; it says so in an exception without a type."""
-    try:
-        yield
-    except Exception as error:
-        if "timed out during startup" not in str(error):
-            raise
-        raise ArtrayError(
-            "Ray has not started within its 30 seconds: the machine is too busy. Run the same command again when it is "
-            "less so"
-        ) from error
+    for left in reversed(range(tries)):
+        try:
+            begin()
+            return
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()  # what has started of it
+            if not left:
+                raise ArtrayError(
+                    f"Ray has not started within its 30 seconds{', twice' if tries > 1 else ''}: the machine is too "
+                    "busy. Run the same command again when it is less so"
+                ) from error
 
 
 def _ask_for_token() -> None:

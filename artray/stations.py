@@ -43,12 +43,26 @@ STATIONS = {
         "List the pictures of a collection, join its catalogue, write the manifest.",
         "--images scans --catalog catalog.csv --label style=style --split-by artist --out work/manifest",
     ),
+    "sample-plan": Station(
+        "artray.comparison.sample_plan",
+        "PlanOptions",
+        "sample_plan",
+        "Say which works to label first: balanced over artists, decades or what else is known, and unlike each other.",
+        "--manifest work/manifest --features work/features --works 50 --out work/plan",
+    ),
     "agreement": Station(
         "artray.agreement.station",
         "AgreementOptions",
         "agreement",
         "Compare the labels that several people gave to the same works, and bring them together.",
         "--annotations annotations.csv --label emotion=emotion --out work/agreement",
+    ),
+    "prepare-backbone": Station(
+        "artray.words.preparing",
+        "PrepareOptions",
+        "prepare_backbone",
+        "Turn a preset of keras-hub into one .keras file, which machines without keras-hub can load.",
+        "--preset siglip2_base_patch16_224 --out work/siglip2.keras",
     ),
     "extract-features": Station(
         "artray.features.station",
@@ -78,12 +92,26 @@ STATIONS = {
         "Train a config with every combination of some settings, on some seeds and splits, and rank them.",
         "--config lite0_head --data work/features --grid epochs=20,40 --out work/search",
     ),
+    "prompt-model": Station(
+        "artray.words.prompt_model",
+        "PromptOptions",
+        "prompt_model",
+        "Make a classifier of a model that knows words and the classes' names; it needs no labelled works.",
+        "--backbone siglip2_base_patch16_224 --prompts prompts.yaml --out work/prompted",
+    ),
     "compare": Station(
         "artray.comparison.station",
         "CompareOptions",
         "compare",
         "Compare trained classifiers on the same works, and write figures, tables and text for a paper.",
         "--model work/model,work/other --manifest work/manifest --out work/comparison",
+    ),
+    "learning-curve": Station(
+        "artray.comparison.learning_curve",
+        "CurveOptions",
+        "trace_learning_curve",
+        "Train on ever more of the labelled works, and say what more of them would bring.",
+        "--task style --data work/features --out work/curve",
     ),
     "export-model": Station(
         "artray.exports.station",

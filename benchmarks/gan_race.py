@@ -92,7 +92,7 @@ class Runner:
         self.config, self._works = config, works
         keras.utils.set_random_seed(config.seed)
         generator, discriminator = networks_of(config)
-        self._trainer = trainer_of(config, generator, discriminator)
+        self._trainer = trainer_of(config, generator, discriminator, config.epochs * (len(works) // config.batch_size))
         self._plain = generator()
         self._labels = np.zeros((len(works), 0), np.float32)
         self._batches = self._endless()

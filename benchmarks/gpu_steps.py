@@ -2,8 +2,8 @@
 
     python benchmarks/gpu_steps.py [--networks finetune,dcgan] [--seconds 90] [--out FILE]
 
-Each contender is a process: all are built and compiled at the same time, then they are timed one after the other, in
-turns, while the others rest. One that is not ready in time is said and left out.
+Each contender is a process: a few are built and compiled at the same time, then they are timed one after the other, in
+turns, while the others rest; then come the next few. One that is not ready in time is said and left out.
 
 finetune  lite0_finetune in its last epochs, 224x224, batch 32: artray's trainer fed from memory, and a plain loop over
           one batch that lies on the device
@@ -15,12 +15,14 @@ import argparse
 import importlib.util
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ import numpy as np
 # Keras and PyTorch are imported where they are used: each contender is a process.
 
 SIDE, BATCH, CLASSES = 224, 32, 10
+AT_ONCE = 3  # XLA takes some cores for each
 THAWED = '{1: ["block9_*", "block1?_*", "head_*"]}'  # as in the config's last epochs
 
 Steps = Callable[[int], None]
@@ -73,12 +76,11 @@ class Contender:
 
 def contenders(networks: Sequence[str]) -> list[Contender]:
     found = [
-        Contender("ours, compiled", "dcgan", "ours", True),
-        Contender("ours, compiled, autotune 0", "dcgan", "ours", True, autotune=0),
-        Contender("ours", "dcgan", "ours"),
-        Contender("ours, compiled, bfloat16", "dcgan", "ours", True, "bfloat16"),
         Contender("plain, compiled", "dcgan", "plain", True),
+        Contender("ours, compiled", "dcgan", "ours", True),
+        Contender("ours", "dcgan", "ours"),
         Contender("plain", "dcgan", "plain"),
+        Contender("ours, compiled, autotune 0", "dcgan", "ours", True, autotune=0),
     ]
     if importlib.util.find_spec("torch"):
         found += [
@@ -86,13 +88,17 @@ def contenders(networks: Sequence[str]) -> list[Contender]:
             Contender("PyTorch, channels last, bfloat16", "dcgan", "torch", False, "bfloat16", channels_last=True),
             Contender("PyTorch, channels last, bfloat16, compiled", "dcgan", "torch", True, "bfloat16", None, True),
         ]
+    found.append(Contender("ours, compiled, bfloat16", "dcgan", "ours", True, "bfloat16"))
     for precision in ("float32", "bfloat16"):
         found += [
+            Contender(f"on the device, {precision}", "finetune", "plain", False, precision),
             Contender(f"ours, {precision}", "finetune", "ours", False, precision),
+        ]
+    for precision in ("float32", "bfloat16"):
+        found += [
+            Contender(f"on the device, {precision}, compiled", "finetune", "plain", True, precision),
             Contender(f"ours, {precision}, compiled", "finetune", "ours", True, precision),
             Contender(f"ours, {precision}, compiled, autotune 0", "finetune", "ours", True, precision, 0),
-            Contender(f"on the device, {precision}", "finetune", "plain", False, precision),
-            Contender(f"on the device, {precision}, compiled", "finetune", "plain", True, precision),
         ]
     return [one for one in found if one.network in networks]
 
@@ -223,7 +229,13 @@ class Runner:
             environment["XLA_FLAGS"] = flags.strip()
         command = [sys.executable, __file__, "--child", json.dumps(contender.__dict__)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        return cls(contender, subprocess.Popen(command, env=environment, **pipes))
+        return cls(contender, subprocess.Popen(command, env=environment, start_new_session=True, **pipes))
+
+    def end(self) -> None:
+        """With all that it has begun: compilers' processes would hold its pipes open."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def wait(self) -> None:
         """Until it is ready, or dead."""
@@ -261,32 +273,35 @@ def child(contender: Contender) -> None:
         print(f"# {1e3 * (time.perf_counter() - began) / steps:.4f}", flush=True)
 
 
-def contest(chosen: Sequence[Contender], seconds: float, steps: int, repeats: int) -> list[Runner]:
-    """All of them, built at once and timed in turns."""
-    runners = [Runner.start(contender) for contender in chosen]
-    until = time.monotonic() + seconds
-    with ThreadPoolExecutor(len(runners)) as pool:
-        waiting = [pool.submit(runner.wait) for runner in runners]
-        while time.monotonic() < until and not all(one.done() for one in waiting):
-            time.sleep(0.2)
-        for runner, one in zip(runners, waiting, strict=True):
-            if not one.done():
-                runner.process.kill()
-    there = [runner for runner in runners if runner.ready is not None]
-    for _ in range(1 + repeats):  # the first turn warms up: a last shape may be compiled
-        for runner in there:
-            runner.run(steps)
-    for runner in runners:
-        runner.process.kill()
-    for runner in there:
-        del runner.times[:1]
-    return runners
+def contest(chosen: Sequence[Contender], seconds: float, steps: int, repeats: int) -> Iterator[Runner]:
+    """All of them: a few built at once, within so many seconds, and timed in turns; each when its turns are over."""
+    for start in range(0, len(chosen), AT_ONCE):
+        runners = [Runner.start(contender) for contender in chosen[start : start + AT_ONCE]]
+        try:
+            until = time.monotonic() + seconds
+            with ThreadPoolExecutor(len(runners)) as pool:
+                waiting = [pool.submit(runner.wait) for runner in runners]
+                while time.monotonic() < until and not all(one.done() for one in waiting):
+                    time.sleep(0.2)
+                for runner, one in zip(runners, waiting, strict=True):
+                    if not one.done():
+                        runner.end()
+            there = [runner for runner in runners if runner.ready is not None]
+            for _ in range(1 + repeats):  # the first turn warms up: a last shape may be compiled
+                for runner in there:
+                    runner.run(steps)
+            for runner in there:
+                del runner.times[:1]
+        finally:
+            for runner in runners:
+                runner.end()
+        yield from runners
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", default="finetune,dcgan", help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=90.0, help="in which all are built (default: 90)")
+    parser.add_argument("--seconds", type=float, default=90.0, help="in which a few are built (default: 90)")
     parser.add_argument("--steps", type=int, default=64, help="of a turn (default: 64)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
     parser.add_argument("--out", type=Path, help="file for the rows, as JSON lines")
@@ -295,9 +310,8 @@ def main() -> None:
     if options.child:
         child(Contender(**json.loads(options.child)))
         return
-    runners = contest(contenders(options.networks.split(",")), options.seconds, options.steps, options.repeats)
     print(f"{'network':10}{'step':48}{'first, s':>10}{'then, ms':>10}{'from':>10}{'to':>10}")
-    for runner in runners:
+    for runner in contest(contenders(options.networks.split(",")), options.seconds, options.steps, options.repeats):
         one, times = runner.contender, runner.times
         first = f"{runner.ready:.1f}" if runner.ready is not None else "not ready"
         then = [f"{statistics.median(times):.2f}", f"{min(times):.2f}", f"{max(times):.2f}"] if times else ["", "", ""]

@@ -39,20 +39,27 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more 
 SLOW = {"s3_server", "ray_session", "museum_server", "browser", "replica_runs"}
 INTEGRATION = Path(__file__).parent / "integration"
 
-# Files that take longest, and the order in which they are begun: one that came last would be waited for.
+# Files that take longest, in the order in which they are begun: one that came last would be waited for. Those that wait
+# for Ray and those that reckon take turns.
 LONGEST = [
     "integration/test_walk.py",
+    "engine/test_trainer.py",
     "integration/test_gan.py",
-    "integration/test_commands.py",
+    "models/test_classifiers.py",
     "integration/test_cluster.py",
-    "integration/test_search.py",
+    "engine/test_adversarial.py",
+    "integration/test_commands.py",
     "integration/test_training.py",
+    "integration/test_search.py",
     "integration/test_download.py",
     "integration/test_cluster_nodes.py",
-    "models/test_classifiers.py",
     "report/test_page_browser.py",
-    "engine/test_adversarial.py",
     "integration/test_generators.py",
+    "classifiers/test_activation_maps.py",
+    "integration/test_workers.py",
+    "integration/test_streamed_training.py",
+    "integration/test_style_transfer.py",
+    "integration/test_labeling.py",
 ]
 
 # Python's audit events of processes that begin and of connections.

@@ -4,7 +4,7 @@ import subprocess
 from typing import Any
 
 TRIES = 5
-TOO_LATE = "node timed out during startup"
+TOO_LATE = ("node timed out during startup", "Ray has not started within its 30 seconds")
 
 
 def run_patiently(command: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
@@ -14,6 +14,6 @@ def run_patiently(command: list[str], **how: Any) -> subprocess.CompletedProcess
     """
     for _ in range(TRIES):
         done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
-        if TOO_LATE not in done.stderr:
+        if not any(words in done.stderr for words in TOO_LATE):
             break
     return done

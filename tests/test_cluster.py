@@ -111,10 +111,42 @@ def test_where_no_token_can_be_kept_one_is_made_for_this_run(begun, monkeypatch,
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
 
 
-def test_a_machine_too_busy_for_ray_is_said_in_words(begun, monkeypatch):
+@pytest.mark.parametrize(("address", "tries"), [(None, 2), ("auto", 1)])
+def test_a_machine_too_busy_for_ray_gets_a_second_try_and_then_a_word(begun, monkeypatch, address, tries):
     def too_slow(**_):
+        events.append("begun")
         raise Exception("The current node timed out during startup. This could happen because")
 
+    events = []
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setattr(cluster.ray, "init", too_slow)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: events.append("ended"))
     with pytest.raises(ArtrayError, match="the machine is too busy"):
         cluster.connect()
+    assert events == ["begun", "ended"] * tries
+
+
+def test_the_second_try_is_enough(begun, monkeypatch):
+    def slow_once(**_):
+        tries.append(1)
+        if len(tries) == 1:
+            raise Exception("The current node timed out during startup.")
+
+    tries = []
+    monkeypatch.setattr(cluster.ray, "init", slow_once)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    cluster.connect()
+    assert len(tries) == 2
+
+
+def test_what_else_keeps_ray_from_starting_is_not_tried_again(begun, monkeypatch):
+    def broken(**_):
+        tries.append(1)
+        raise OSError("no room on the disk")
+
+    tries = []
+    monkeypatch.setattr(cluster.ray, "init", broken)
+    with pytest.raises(OSError, match="no room"):
+        cluster.connect()
+    assert len(tries) == 1

@@ -29,6 +29,7 @@ ROOMS = (
     "labeling",
     "engine",
     "classifiers",
+    "words",
     "queues",
     "gans",
     "report",

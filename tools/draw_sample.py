@@ -1,6 +1,6 @@
 """Draw the half of the sample collection that is made by code: twelve families of pictures, each from a seed.
 
-    python tools/draw_sample.py [FOLDER]
+    python -m tools.draw_sample [FOLDER]
 
 writes `algorithmic24/` and `broken/` to FOLDER, by default to artray/sample/, where they are committed: the demo and
 the tests copy those files. Other pictures of these families:
@@ -18,33 +18,21 @@ differently in its last bit, and a few pixels differ.
 
 import csv
 import io
-import math
 import sys
 import zlib
 from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from artray.sample.collection import COLUMNS, FOLDER
-
-Color: TypeAlias = tuple[int, int, int]
-Field: TypeAlias = NDArray[np.float32]
-Rng: TypeAlias = np.random.Generator
-
+from tools import drawing
+from tools.drawing import Field, Palette, Rng
 
 SEEDS = (2, 5)  # of the two pictures of each family
-
-
-class Palette(NamedTuple):
-    """A ground and the inks that look good on it, as RGB in 0..255; the inks go from one end of a ramp to the other."""
-
-    ground: Color
-    inks: list[Color]
 
 
 def _palette(colors: str) -> Palette:
@@ -153,17 +141,19 @@ def flow_field(rng: Rng, width: int, height: int, palette: Palette) -> Image.Ima
     unit = min(width, height)
     canvas = Image.new("RGB", (width, height), palette.ground)
     pen = ImageDraw.Draw(canvas)
-    angle = rng.uniform(0, 2 * np.pi) + rng.uniform(1.0, 2.2) * np.pi * _noise(rng, width, height, cells=3, octaves=2)
-    tint = _noise(rng, width, height, cells=2, octaves=2)
+    angle = rng.uniform(0, 2 * np.pi) + rng.uniform(1.0, 2.2) * np.pi * drawing.noise(
+        rng, width, height, cells=3, octaves=2
+    )
+    tint = drawing.noise(rng, width, height, cells=2, octaves=2)
     strokes, steps, stride = int(rng.integers(900, 1700)), int(rng.integers(12, 40)), unit / 90
     path = [rng.uniform(-0.05, 1.05, (strokes, 2)) * (width, height)]
     for _ in range(steps):
-        theta = _at(angle, path[-1])
+        theta = drawing.at(angle, path[-1])
         path.append(path[-1] + stride * np.stack([np.cos(theta), np.sin(theta)], axis=1))
     thickness = np.maximum(1, unit * rng.uniform(0.002, 0.005) * rng.lognormal(0, 0.55, strokes)).astype(int).tolist()
-    places = _at(tint, path[0]) + rng.normal(0, 0.15, strokes)
+    places = drawing.at(tint, path[0]) + rng.normal(0, 0.15, strokes)
     inks = [
-        _shade(_ink(palette.inks, place), light)
+        drawing.shade(drawing.ink(palette.inks, place), light)
         for place, light in zip(places, rng.normal(1, 0.08, strokes), strict=True)
     ]
     for points, ink, thick in zip(np.stack(path, axis=1).tolist(), inks, thickness, strict=True):
@@ -177,7 +167,9 @@ def julia_set(rng: Rng, width: int, height: int, palette: Palette) -> Image.Imag
     c = constants[rng.integers(len(constants))]
     c_re, c_im = c.real + rng.normal(0, 0.002), c.imag + rng.normal(0, 0.002)
     zoom, turn = rng.uniform(0.55, 1.25), rng.uniform(0, 2 * np.pi)
-    x, y = (_grid(width, height) - np.reshape([width / 2, height / 2], (2, 1, 1))) * (2 * zoom / min(width, height))
+    x, y = (drawing.grid(width, height) - np.reshape([width / 2, height / 2], (2, 1, 1))) * (
+        2 * zoom / min(width, height)
+    )
     x, y = x + rng.uniform(-0.4, 0.4), y + rng.uniform(-0.2, 0.2)
     # Real arithmetic: NumPy's complex product may be fused on some processors, and escape times are sensitive to that.
     re = (x * np.cos(turn) - y * np.sin(turn)).ravel()
@@ -196,8 +188,8 @@ def julia_set(rng: Rng, width: int, height: int, palette: Palette) -> Image.Imag
     tone = np.log1p(np.maximum(tone, 0)) * rng.uniform(0.5, 0.9)
     tone[alive] = 1.5 * np.sqrt(nearest[alive])
     place = (tone + rng.random()) % 1
-    colors = _ramp([palette.ground, *palette.inks, palette.ground], place.reshape(height, width))
-    return _picture(colors)
+    colors = drawing.ramp([palette.ground, *palette.inks, palette.ground], place.reshape(height, width))
+    return drawing.picture(colors)
 
 
 def l_system(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
@@ -210,23 +202,23 @@ def l_system(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image
         ("F", {"F": "FF-[-F+F+F]+[+F-F-F]"}, 3, 22.5),
     ]
     width, height = 2 * width, 2 * height
-    horizon = _mix(palette.ground, palette.inks[2], 0.55)
-    canvas = _picture(_ramp([palette.ground, horizon], _grid(width, height)[1] / height))
+    horizon = drawing.mix(palette.ground, palette.inks[2], 0.55)
+    canvas = drawing.picture(drawing.ramp([palette.ground, horizon], drawing.grid(width, height)[1] / height))
     pen = ImageDraw.Draw(canvas)
     earth = height * rng.uniform(0.86, 0.95)
-    crest = earth - 0.03 * height * _noise(rng, width, 2, cells=3)[0]
+    crest = earth - 0.03 * height * drawing.noise(rng, width, 2, cells=3)[0]
     soil = [(0.0, float(height)), *enumerate(crest.tolist()), (float(width), float(height))]
-    pen.polygon(soil, fill=_mix(palette.inks[0], palette.inks[1], 0.5))
+    pen.polygon(soil, fill=drawing.mix(palette.inks[0], palette.inks[1], 0.5))
     plants = int(rng.integers(6, 13))
     places = rng.permutation(np.linspace(0.04, 0.96, plants)) * width
     for x0, nearness in zip(places, np.linspace(0.15, 1, plants), strict=True):
         word, rules, depth, degrees = grammars[rng.integers(len(grammars))]
         for _ in range(depth):
             word = "".join(rules.get(letter, letter) for letter in word)
-        segments, tips = _turtle(rng, word, np.radians(degrees))
+        segments, tips = drawing.turtle(rng, word, np.radians(degrees))
         scale = height * (0.3 + 0.5 * nearness) * rng.uniform(0.75, 1.15) / max(y for *_, y in segments)
-        bark = _mix(palette.ground, palette.inks[rng.integers(2)], 0.35 + 0.6 * nearness)
-        bloom = _mix(palette.ground, palette.inks[rng.integers(2, 5)], 0.4 + 0.6 * nearness)
+        bark = drawing.mix(palette.ground, palette.inks[rng.integers(2)], 0.35 + 0.6 * nearness)
+        bloom = drawing.mix(palette.ground, palette.inks[rng.integers(2, 5)], 0.4 + 0.6 * nearness)
         thick = max(1, round(nearness * height / 350))
         for xa, ya, xb, yb in segments:
             pen.line((x0 + xa * scale, earth - ya * scale, x0 + xb * scale, earth - yb * scale), fill=bark, width=thick)
@@ -240,7 +232,7 @@ def truchet(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     width, height = 2 * width, 2 * height
     tile = min(width, height) / rng.uniform(4, 9)
     angle = float(rng.choice([0.0, np.pi / 4, rng.uniform(0, np.pi)]))
-    x, y = _turned(_grid(width, height), angle) / np.float32(tile) + 64
+    x, y = drawing.turned(drawing.grid(width, height), angle) / np.float32(tile) + 64
     column, row = x.astype(int) % 128, y.astype(int) % 128
     flipped = rng.random((128, 128)) < rng.uniform(0.3, 0.7)
     u, v = x % 1, y % 1
@@ -250,10 +242,12 @@ def truchet(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     # How many bands away from the middle of the nearer arc: the same on both sides of a tile's edge.
     ring = np.abs(np.minimum(near, far) - 0.5) * 2 * bands
     inked = (ring < bands * rng.uniform(0.5, 0.8)) & (ring % 1 < rng.uniform(0.45, 0.8))
-    grounds = [palette.ground, _mix(palette.ground, palette.inks[3], 0.4)]
-    ground = _ramp(grounds, _noise(rng, width, height, cells=2))
-    ink = _ramp(palette.inks, np.clip(_noise(rng, width, height, cells=2) + 0.12 * (ring.astype(int) % 2), 0, 1))
-    return _picture(np.where(inked[..., None], ink, ground))
+    grounds = [palette.ground, drawing.mix(palette.ground, palette.inks[3], 0.4)]
+    ground = drawing.ramp(grounds, drawing.noise(rng, width, height, cells=2))
+    ink = drawing.ramp(
+        palette.inks, np.clip(drawing.noise(rng, width, height, cells=2) + 0.12 * (ring.astype(int) % 2), 0, 1)
+    )
+    return drawing.picture(np.where(inked[..., None], ink, ground))
 
 
 def cellular_automaton(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
@@ -267,8 +261,8 @@ def cellular_automaton(rng: Rng, width: int, height: int, palette: Palette) -> I
         for shift in neighbours:
             taken |= np.roll(world, shift, axis=(0, 1)) == successor
         world = np.where(taken, successor, world)
-    wheel = _ramp([palette.ground, *palette.inks, palette.ground], np.arange(states) / states)
-    return _picture(wheel[world].repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width])
+    wheel = drawing.ramp([palette.ground, *palette.inks, palette.ground], np.arange(states) / states)
+    return drawing.picture(wheel[world].repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width])
 
 
 def circle_packing(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
@@ -278,7 +272,7 @@ def circle_packing(rng: Rng, width: int, height: int, palette: Palette) -> Image
     canvas = Image.new("RGB", (width, height), palette.ground)
     pen = ImageDraw.Draw(canvas)
     largest, gap = unit * rng.uniform(0.1, 0.22), unit * rng.uniform(0, 0.006)
-    tint = _noise(rng, width, height, cells=2, octaves=2)
+    tint = drawing.noise(rng, width, height, cells=2, octaves=2)
     discs: NDArray[np.float64] = np.empty((0, 3))
     for x, y in rng.uniform(0, 1, (2500, 2)) * (width, height):
         radius = min(largest, (np.hypot(discs[:, 0] - x, discs[:, 1] - y) - discs[:, 2]).min(initial=largest)) - gap
@@ -286,7 +280,7 @@ def circle_packing(rng: Rng, width: int, height: int, palette: Palette) -> Image
             continue
         discs = np.append(discs, [(x, y, radius)], axis=0)
         place = tint[int(y), int(x)] + rng.normal(0, 0.25)
-        ink, other = _ink(palette.inks, place), _ink(palette.inks, 1 - place)
+        ink, other = drawing.ink(palette.inks, place), drawing.ink(palette.inks, 1 - place)
         box, turn = (x - radius, y - radius, x + radius, y + radius), rng.uniform(0, 360)
         pen.ellipse(box, fill=ink)
         match rng.integers(5):
@@ -306,7 +300,7 @@ def circle_packing(rng: Rng, width: int, height: int, palette: Palette) -> Image
 
 def voronoi(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """Voronoi cells as stained glass: leaded edges, each pane lit a little differently."""
-    x, y = _grid(width, height)
+    x, y = drawing.grid(width, height)
     panes = int(rng.integers(40, 140))
     # The sites crowd around a focus.
     focus, spread = rng.uniform(0.25, 0.75, 2), rng.random((panes, 1)) ** rng.uniform(0.5, 1.25)
@@ -320,11 +314,11 @@ def voronoi(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
         first = np.minimum(first, squared)
     distance = (np.sqrt(second) - np.sqrt(first)) / 2
     lead = rng.uniform(0.8, 2.5)
-    hue = np.clip(_at(_noise(rng, width, height, cells=2), sites) + rng.normal(0, 0.15, panes), 0, 1)
-    glass = _ramp(palette.inks, hue)[owner] * rng.uniform(0.8, 1.2, panes)[owner][..., None]
+    hue = np.clip(drawing.at(drawing.noise(rng, width, height, cells=2), sites) + rng.normal(0, 0.15, panes), 0, 1)
+    glass = drawing.ramp(palette.inks, hue)[owner] * rng.uniform(0.8, 1.2, panes)[owner][..., None]
     glass = glass * (0.8 + 0.3 * np.clip(distance / (0.04 * min(width, height)), 0, 1))[..., None]
     edge = np.clip(distance - lead + 0.5, 0, 1)[..., None]
-    return _picture(glass * edge + np.array(palette.ground) * (1 - edge))
+    return drawing.picture(glass * edge + np.array(palette.ground) * (1 - edge))
 
 
 def subdivision(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
@@ -346,7 +340,7 @@ def subdivision(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
             else:
                 open_fields += [(left, top, right, top + cut * down), (left, top + cut * down, right, bottom)]
             continue
-        ink = _shade(palette.inks[rng.integers(len(palette.inks))], rng.uniform(0.85, 1.15))
+        ink = drawing.shade(palette.inks[rng.integers(len(palette.inks))], rng.uniform(0.85, 1.15))
         kind = rng.random()
         if kind > plain:
             pen.rectangle((left, top, right, bottom), fill=ink)
@@ -359,9 +353,9 @@ def subdivision(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
 
 def domain_warp(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """Noise whose coordinates are moved by noise, twice: marbled paper (after Inigo Quilez)."""
-    x, y = _grid(width, height)
+    x, y = drawing.grid(width, height)
     cells, reach = rng.uniform(1.2, 2.4), min(width, height) * rng.uniform(0.35, 0.8)
-    marble, east, south = (_noise(rng, width, height, cells, octaves=3) for _ in range(3))
+    marble, east, south = (drawing.noise(rng, width, height, cells, octaves=3) for _ in range(3))
 
     def moved(field: Field, dx: Field, dy: Field) -> Field:
         # Trainer at the border, so that no seam shows.
@@ -373,9 +367,9 @@ def domain_warp(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
     east, south = moved(east, east, south), moved(south, south, east)
     marble = moved(marble, east, south)
     veins = np.abs((marble * rng.uniform(3, 9)) % 1 - 0.5) * 2
-    colors = _ramp([palette.ground, *palette.inks], np.clip(marble * 1.3 - 0.15, 0, 1))
+    colors = drawing.ramp([palette.ground, *palette.inks], np.clip(marble * 1.3 - 0.15, 0, 1))
     lit = colors * (0.75 + 0.35 * np.sqrt(veins))[..., None] + 25 * (east - 0.5)[..., None]
-    return _picture(lit).filter(ImageFilter.SMOOTH)
+    return drawing.picture(lit).filter(ImageFilter.SMOOTH)
 
 
 def harmonograph(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
@@ -396,7 +390,7 @@ def harmonograph(rng: Rng, width: int, height: int, palette: Palette) -> Image.I
         ends = palette.inks[curve % 5], palette.inks[(curve + 2) % 5]
         points = list(zip((x * width).tolist(), (y * height).tolist(), strict=True))
         for part in range(0, 5000, 100):
-            pen.line(points[part : part + 101], fill=_mix(*ends, part / 5000), width=width_px)
+            pen.line(points[part : part + 101], fill=drawing.mix(*ends, part / 5000), width=width_px)
     return canvas
 
 
@@ -419,33 +413,33 @@ def phyllotaxis(rng: Rng, width: int, height: int, palette: Palette) -> Image.Im
     corners = [1.5 * outwards, sideways + barb * outwards, -outwards, -sideways + barb * outwards]
     petals = np.stack([centre + distance * outwards + long * corner for corner in corners], axis=1)
     places = np.clip(distance[:, 0] / (0.8 * unit) + rng.normal(0, 0.08, len(n)), 0, 1)
-    inks = np.clip(_ramp(palette.inks, places) * rng.uniform(0.85, 1.15, n.shape), 0, 255).astype(int)
+    inks = np.clip(drawing.ramp(palette.inks, places) * rng.uniform(0.85, 1.15, n.shape), 0, 255).astype(int)
     for petal, (red, green, blue) in zip(petals.tolist(), inks.tolist(), strict=True):
         ink = red, green, blue
-        pen.polygon([(x, y) for x, y in petal], fill=ink, outline=_shade(ink, 0.6), width=2)
+        pen.polygon([(x, y) for x, y in petal], fill=ink, outline=drawing.shade(ink, 0.6), width=2)
     return canvas
 
 
 def ridges(rng: Rng, width: int, height: int, palette: Palette) -> Image.Image:
     """Mountain ranges of one-dimensional noise, each nearer than the last and less veiled by mist, under a low sun."""
-    x, y = _grid(width, height)
+    x, y = drawing.grid(width, height)
     near, *_, far = sorted(palette.inks, key=sum)
-    sky = [_mix(palette.ground, palette.inks[2], 0.5), palette.ground, _mix(palette.ground, far, 0.6)]
-    picture = _ramp(sky, y / height).astype(np.float32)
+    sky = [drawing.mix(palette.ground, palette.inks[2], 0.5), palette.ground, drawing.mix(palette.ground, far, 0.6)]
+    picture = drawing.ramp(sky, y / height).astype(np.float32)
     sun = np.array([rng.uniform(0.15, 0.85) * width, rng.uniform(0.12, 0.35) * height])
     distance = np.hypot(x - sun[0], y - sun[1])
     disc = np.clip(height * rng.uniform(0.04, 0.1) - distance + 0.5, 0, 1)[..., None]
     picture = picture * (1 - disc) + np.array(palette.inks[rng.integers(3, 5)]) * disc
     for nearness in np.linspace(0.05, 1, int(rng.integers(4, 9))):
-        peaks = _noise(rng, width, 2, cells=rng.uniform(2, 5), octaves=6)[0] - 0.4
+        peaks = drawing.noise(rng, width, 2, cells=rng.uniform(2, 5), octaves=6)[0] - 0.4
         depth = y - height * (0.3 + 0.6 * nearness - rng.uniform(0.15, 0.4) * peaks)
-        tint = _mix(near, palette.inks[rng.integers(5)], 0.3)
-        rock = np.array(_mix(_mix(palette.ground, far, 0.5), tint, nearness))
-        rock = rock * (0.75 + 0.5 * _noise(rng, width, height, cells=6, octaves=5)[..., None])
+        tint = drawing.mix(near, palette.inks[rng.integers(5)], 0.3)
+        rock = np.array(drawing.mix(drawing.mix(palette.ground, far, 0.5), tint, nearness))
+        rock = rock * (0.75 + 0.5 * drawing.noise(rng, width, height, cells=6, octaves=5)[..., None])
         mist = np.clip(depth / (0.3 * height), 0, 1)[..., None] * (0.7 - 0.4 * nearness)
         cover = np.clip(depth + 0.5, 0, 1)[..., None]
         picture = picture * (1 - cover) + (rock * (1 - mist) + np.array(palette.ground) * mist) * cover
-    return _picture(picture)
+    return drawing.picture(picture)
 
 
 FAMILIES: dict[str, Callable[[Rng, int, int, Palette], Image.Image]] = {
@@ -465,92 +459,6 @@ FAMILIES: dict[str, Callable[[Rng, int, int, Palette], Image.Image]] = {
         ridges,
     )
 }
-
-
-def _grid(width: int, height: int) -> Field:
-    """Every pixel's x and y: (2, height, width)."""
-    rows, columns = np.indices((height, width), dtype=np.float32)
-    return np.stack([columns, rows])
-
-
-def _turned(grid: Field, angle: float) -> Field:
-    x, y = grid
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return np.stack([x * cos - y * sin, x * sin + y * cos])
-
-
-def _at(field: Field, points: NDArray[np.floating]) -> Field:
-    """The field's values at points (n, 2) given as x and y; beyond the border, the border's."""
-    column, row = np.clip(points, 0, (field.shape[1] - 1, field.shape[0] - 1)).astype(int).T
-    values: Field = field[row, column]
-    return values
-
-
-def _noise(rng: Rng, width: int, height: int, cells: float, octaves: int = 4) -> Field:
-    """Smooth noise (height, width) in 0..1: random lattices of `cells` across the width, each next twice as fine."""
-    total: Field = np.zeros((height, width), np.float32)
-    for octave in range(octaves):
-        pitch = width / (cells * 2**octave)
-        lattice = rng.random((int(height / pitch) + 3, int(width / pitch) + 3), dtype=np.float32)
-        total += np.asarray(Image.fromarray(lattice).resize((width, height), Image.Resampling.BICUBIC)) / 2**octave
-    total -= total.min()
-    total /= total.max()
-    return total
-
-
-def _ramp(colors: list[Color], place: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """The colour at `place` (0..1, any shape) on the ramp through `colors`: (..., 3)."""
-    stops = np.linspace(0, 255, len(colors))
-    table = np.stack([np.interp(np.arange(256), stops, channel) for channel in zip(*colors, strict=True)], axis=-1)
-    return table.astype(np.uint8)[(place * 255).astype(np.uint8)]
-
-
-def _ink(colors: list[Color], place: float) -> Color:
-    """One colour of the ramp; a place beyond an end is that end."""
-    red, green, blue = _ramp(colors, np.clip([place], 0, 1))[0].tolist()
-    return red, green, blue
-
-
-def _mix(one: Color, other: Color, share: float) -> Color:
-    return _ink([one, other], share)
-
-
-def _shade(color: Color, factor: float) -> Color:
-    red, green, blue = (min(255, max(0, round(channel * factor))) for channel in color)
-    return red, green, blue
-
-
-def _picture(colors: NDArray[np.number]) -> Image.Image:
-    """Colours (height, width, 3) as a picture."""
-    return Image.fromarray(np.clip(colors, 0, 255).astype(np.uint8))
-
-
-class _Plant(NamedTuple):
-    segments: list[tuple[float, float, float, float]]  # x, y, x, y
-    tips: list[tuple[float, float]]
-
-
-def _turtle(rng: Rng, word: str, turn: float) -> _Plant:
-    """Walk an L-system's word, upwards from the origin, no two turns quite alike."""
-    x, y, heading = 0.0, 0.0, math.pi / 2 + rng.normal(0, 0.06)
-    segments, tips = [], []
-    stack: list[tuple[float, float, float]] = []
-    for letter, factor in zip(word, rng.normal(1, 0.25, len(word)).tolist(), strict=True):
-        match letter:
-            case "F":
-                ahead = x + math.cos(heading), y + math.sin(heading)
-                segments.append((x, y, *ahead))
-                x, y = ahead
-            case "+":
-                heading += turn * factor
-            case "-":
-                heading -= turn * factor
-            case "[":
-                stack.append((x, y, heading))
-            case "]":
-                tips.append((x, y))
-                x, y, heading = stack.pop()
-    return _Plant(segments, tips)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,14 @@ class BundleModel:
         batch: How many inputs go through the model at once.
     """
 
-    def __init__(self, uri: Location, batch: int):
+    def __init__(self, uri: Location, batch: int, *, half: bool = False):
         """Read a bundle's description; its model is loaded at its first use.
 
         Args:
             uri: The bundle.
             batch: How many inputs go through the model at once, if they are pictures of 224 by 224 or smaller.
+            half: Whether a network that looks at pixels is computed in bfloat16; one that looks at features costs
+                nothing.
         """
         self.bundle: Bundle = load_bundle(uri)
         given = self.bundle.input
@@ -42,11 +44,17 @@ class BundleModel:
         self.decode_sizes = given.decode_sizes()
         self.ready = None if any(map(needs_model, self.specs.values())) else given.model_dump_json()
         self._uri = uri
+        self._half = half and given.kind != "features"
         self.batch = given.batch_size(batch)
 
     @cached_property
     def _model(self) -> Any:
-        return load_model(self._uri, self.bundle)
+        model = load_model(self._uri, self.bundle)
+        if not self._half:
+            return model
+        from artray.models.half_precision import in_bfloat16
+
+        return in_bfloat16(model)
 
     @cached_property
     def _novelty(self) -> Novelty | None:

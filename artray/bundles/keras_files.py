@@ -70,6 +70,8 @@ def load_keras(uri: Location, name: str, sha: str, told_by: str) -> Any:
     """
     import keras
 
+    import artray.models.vision_transformer  # noqa: F401  # its layers by name
+
     data = (uri / name).read_bytes()
     if digest(data) != sha:
         raise InputError(f"{uri}: {name} is not the one {told_by} was written for")

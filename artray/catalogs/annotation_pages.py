@@ -28,7 +28,7 @@ MACHINE, REGION, TEXTLESS = (
 )
 _LISTS = ("items", "resources", "first")
 _TAG = re.compile(r"<[^>]*>")
-_OWN = re.compile(r"/annotation/([a-z0-9][a-z0-9_-]*)/([^/]+)(?:/([^/]+))?/?$")
+_OWN = re.compile(r"/annotation/([^/]+)$")
 _PURPOSES = ("tagging", "classifying")
 _REJECTED = "rejected"
 
@@ -84,11 +84,10 @@ def _read(annotation: Mapping[str, Any]) -> Found | str:
     if not (labels or is_rejected) or not (target or name):
         return TEXTLESS
     at = moment(_text(changed) or _text(annotation.get("created")) or _text(annotation.get("oa:annotatedAt")))
-    task, object_id = None, None
     if name and (own := _OWN.search(name)):
-        task, object_id = own[1], unquote(own[2])
+        name = unquote(own[1])
     label = None if is_rejected else cell_of(labels)
-    return Found(Statement(label, None, people, at), object_id, task, target, name)
+    return Found(Statement(label, None, people, at), target=target, name=name)
 
 
 def _labels(body: Any) -> tuple[list[str], bool]:

@@ -27,6 +27,7 @@ from artray.catalogs.json_records import read_json
 from artray.catalogs.lists import read_list_texts
 from artray.catalogs.matlab import read_mat
 from artray.catalogs.parquet import read_parquet
+from artray.catalogs.sideways import upright
 from artray.catalogs.spoilt_numbers import report_spoilt
 from artray.catalogs.unicode import as_utf8, nfc
 from artray.catalogs.workbook import read_workbook
@@ -217,26 +218,38 @@ def refuse_foreign(suffix: str, name: str, reading: Reading) -> None:
             raise InputError(f"--encoding {reading.encoding}: {name} is not text")
 
 
-def _raw(data: bytes, suffix: str, problem: AddProblem, reading: Reading) -> Raw:
+def _raw(data: bytes, suffix: str, problem: Problems, reading: Reading) -> Raw:
     if suffix in _TEXT:
         text = read_delimited(data, problem, encoding=reading.encoding, header_line=reading.header_line)
         _say_doubt(text.form.partition(",")[0], text.sure, problem, reading)
-        return _as_seen(Raw(text.header, text.table.columns, text.lines, text.form), problem)
+        raw = Raw(text.header, text.table.columns, text.lines, text.form)
+        return _as_seen(_upright(raw, problem, reading), problem)
     if suffix in JSON:
         decoded = decode_text(data, reading.encoding)
         _say_doubt(decoded.encoding, decoded.sure, problem, reading)
         return read_json(decoded, problem, by_line=suffix != ".json", path=reading.records)
     if suffix == ".xlsx":
-        return read_workbook(
+        raw = read_workbook(
             data,
             problem,
             sheet=reading.sheet,
             header_line=reading.header_line,
             max_bytes=reading.max_bytes or MAX_BYTES,
         )
+        return _upright(raw, problem, reading)
     if suffix == ".parquet":
         return read_parquet(data, problem, max_bytes=reading.max_bytes or MAX_BYTES)
     return read_mat(data, problem)
+
+
+def _upright(raw: Raw, problem: Problems, reading: Reading) -> Raw:
+    """A table that lies on its side set upright, unless the user says which line is the header."""
+    if reading.header_line is not None:
+        return raw
+    standing = upright(raw, problem)
+    if standing is not raw:  # its first row was looked at as a header, which it is not
+        problem.found = [told for told in problem.found if not told.what.startswith("no header: ")]
+    return standing
 
 
 def _as_seen(raw: Raw, problem: AddProblem) -> Raw:
@@ -244,7 +257,7 @@ def _as_seen(raw: Raw, problem: AddProblem) -> Raw:
     header: list[str | None] = list(raw.header)
     columns = list(raw.columns)
     for place, column in enumerate(raw.columns):
-        assert isinstance(column, pa.ChunkedArray)
+        column = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([pa.array(column, pa.string())])
         columns[place], targets, written = seen(column)
         if targets is None:
             columns[place], targets = with_addresses(column)

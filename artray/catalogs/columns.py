@@ -6,7 +6,7 @@ by its header. For any other catalogue `guess_mapping` proposes one and says why
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -278,11 +278,12 @@ def named_mapping(name: str) -> Mapping:
     return parse_mapping(Location.parse(name).read_bytes().decode(errors="replace"), name)
 
 
-def guessed_mapping(table: pa.Table) -> Mapping:
-    """What `guess_mapping` proposes, with its reasons said to the user."""
+def guessed_mapping(table: pa.Table, said: Collection[str] = ()) -> Mapping:
+    """What `guess_mapping` proposes, with its reasons said to the user, but for roles of which the user says more."""
     guess = guess_mapping(table)
     for reason in guess.reasons:
-        console.say(f"guessed: {reason}")
+        if reason.partition(":")[0].partition(" ")[0] not in said:
+            console.say(f"guessed: {reason}")
     return guess.mapping
 
 
@@ -295,17 +296,7 @@ class Guess:
     reasons: tuple[str, ...]
 
 
-# Names as they are compared: lower case, letters and digits only.
-_ID_NAMES = (
-    "objectid", "id", "objectnumber", "inventorynumber", "inventoryno", "inventory", "accessionnumber", "accessionno",
-    "accessionnum", "acno", "identifier", "recordid", "recordnumber", "workid", "artworkid", "uuid", "uid",
-)  # fmt: skip
-_FILE_NAMES = (
-    "file", "filename", "files", "filenames", "image", "imagefile", "imagename", "images", "path", "filepath",
-    "imagepath", "picture", "pictures", "img",
-)  # fmt: skip
 _FILE_WORDS = ("image", "picture", "photo", "foto", "bild", "file", "datei", "fichier", "scan", "media")
-_URL_NAMES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
 _LOOKED_AT = 20_000  # rows
 
 
@@ -349,20 +340,20 @@ def guess_mapping(table: pa.Table) -> Guess:
 
     addresses = [name for name in names if _share(head[name], r"(?i)^https?://") > 0.9]
     pictures = [name for name in names if name not in addresses and _share(head[name], IMAGE_SUFFIX) > 0.9]
-    choose("file", _FILE_NAMES, pictures, "it holds names of pictures")
+    choose("file", roles.FILES, pictures, "it holds names of pictures")
     if "file" not in taken and len(pictures) == 1:
         choose("file", (folded[pictures[0]],), pictures, "the only column that holds names of pictures")
-    choose("url", _URL_NAMES, addresses, "it holds addresses")
+    choose("url", roles.ADDRESSES, addresses, "it holds addresses")
     if not {"file", "url"} & taken.keys() and (path := _address_inside(head)):
         taken["url"] = path
         reasons.append(f"url: {path!r} (it holds addresses)")
-    keys = {name: KeyCells.of(table[name]) for name in names if folded[name] in _ID_NAMES}
-    choose("object_id", _ID_NAMES, [name for name in keys if keys[name].all_differ], "filled in every row, none twice")
+    keys = {name: KeyCells.of(table[name]) for name in names if folded[name] in roles.IDS}
+    choose("object_id", roles.IDS, [name for name in keys if keys[name].all_differ], "filled in every row, none twice")
     if "object_id" not in taken:
-        choose("object_id", _ID_NAMES, [name for name in keys if keys[name].almost_all_differ], "filled in most rows")
+        choose("object_id", roles.IDS, [name for name in keys if keys[name].almost_all_differ], "filled in most rows")
     if "file" in taken or "url" in taken:
         repeated = [name for name in keys if keys[name].stand_for_few_rows]
-        choose("artwork", _ID_NAMES, repeated, "rows that share it are pictures of one work")
+        choose("artwork", roles.IDS, repeated, "rows that share it are pictures of one work")
     choose_role("artist", roles.ARTISTS)
     labels: dict[str, str] = {}
     for task, wanted in roles.LABELS.items():
@@ -461,7 +452,7 @@ def joining_role(name: str, column: pa.ChunkedArray) -> Literal["file", "url", "
     if _share(head, r"(?i)^https?://") > 0.5:
         return "url"
     words = roles.folded(name)
-    is_file = _share(head, IMAGE_SUFFIX) > 0.5 or words in _FILE_NAMES or any(word in words for word in _FILE_WORDS)
+    is_file = _share(head, IMAGE_SUFFIX) > 0.5 or words in roles.FILES or any(word in words for word in _FILE_WORDS)
     return "file" if is_file else "object_id"
 
 

@@ -41,6 +41,7 @@ from artray.storage import Location
 _NEEDED = ("object_id", "task", "label")
 _EXAMPLES = 3
 _EMPTY = re.compile(r"column '\w+' is empty")
+_UNSEEN = ("label", "uncertain")  # what the exports say of a label before somebody has decided
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 _PAGES = (".json", ".jsonld")
 
@@ -145,17 +146,18 @@ def placed(
             for object_id, address in zip(ids, table[name].to_pylist(), strict=True):
                 if isinstance(address, str):  # an address of two works names neither
                     works[address] = object_id if works.get(address, object_id) == object_id else None
-    names = {
-        uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{task}/{object_id}").urn: (task, object_id)
-        for task in tasks
-        for object_id in ids
-    }
+    names: dict[str, tuple[str, str]] = {}
+    for asked in tasks:
+        for key in ids:
+            for own in (f"{asked}/{key}", f"{asked}/{key}/review"):
+                names[own] = names[uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn] = asked, key
     found, left_out = [], Counter[str]()
     for each in corrections.unplaced:
-        task, object_id = each.task, each.object_id
-        if each.name in names:
-            task, object_id = names[each.name]
-        object_id = object_id or _work(each.target, works)
+        name = each.name or ""
+        # Of several labels of a work each has a name of its own.
+        known = names.get(name) or names.get(name.rpartition("/")[0])
+        task = known[0] if known else each.task
+        object_id = known[1] if known else each.object_id or _work(each.target, works)
         label = each.said.label
         if task is None and label is not None:
             task, label = _task(label, spelt)
@@ -167,8 +169,8 @@ def placed(
             said = Statement(label, each.said.predicted, each.said.reviewer, each.said.reviewed_at)
             found.append(Found(said, object_id, task))
     problems = [f"{number:,} {why}" for why, number in left_out.items()]
-    known = [Found(said, name, task) for task in corrections.labels for name, said in corrections.said(task).items()]
-    return _latest([*known, *found], [*corrections.problems, *problems], ())
+    before = [Found(said, key, asked) for asked in corrections.labels for key, said in corrections.said(asked).items()]
+    return _latest([*before, *found], [*corrections.problems, *problems], ())
 
 
 def _work(target: str | None, works: Mapping[str, str | None]) -> str | None:
@@ -210,11 +212,14 @@ def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterato
     lacking = [name for name in _NEEDED if name not in table.column_names]
     if lacking:
         raise InputError(f"{uri}: not corrections of the page: there is no column {', '.join(lacking)}")
-    names = (*_NEEDED, "predicted", "reviewer", "reviewed_at", "corrected_at")
+    names = (*_NEEDED, "predicted", "reviewer", "reviewed_at", "corrected_at", "decision")
     columns = [table[name].to_pylist() if name in table.column_names else [None] * len(table) for name in names]
-    for object_id, task, label, predicted, reviewer, reviewed_at, corrected_at in zip(*columns, strict=True):
+    for object_id, task, label, predicted, reviewer, reviewed_at, corrected_at, decision in zip(*columns, strict=True):
         if object_id is None or task is None:
             left_out["rows without object_id or task"] += 1
+            continue
+        if decision in _UNSEEN and not reviewer and not reviewed_at:
+            left_out["labels of a model that nobody has looked at"] += 1
             continue
         said = Statement(
             label=unguard(label) if label else None,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from artray.catalogs import iiif_manifests
 from artray.catalogs.cells import AddProblem, Lines, Number, Raw
 from artray.catalogs.encodings import Decoded
 from artray.errors import InputError
@@ -135,6 +136,8 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     Raises:
         InputError: There are none, or several lists that may hold them.
     """
+    if path is None and (manifests := _manifests(found)):
+        return iiif_manifests.canvases(manifests, form, problem)
     alone = len(found) == 1 and isinstance(found[0][1], dict)
     if len(found) == 1:
         _, only = found[0]
@@ -170,6 +173,12 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = np.asarray([line for line, _ in objects], np.int64)
     return Raw(names, [[row.get(name) for row in rows] for name in names], lines, form)
+
+
+def _manifests(found: Sequence[Document]) -> list[tuple[int, Any]]:
+    """All documents, where they are IIIF manifests; else none."""
+    items = [(line, item) for line, value in found for item in (value if isinstance(value, list) else (value,))]
+    return items if items and all(iiif_manifests.is_iiif(item) for _, item in items) else []
 
 
 def _columns(content: Mapping[str, Any]) -> dict[str, Any] | None:

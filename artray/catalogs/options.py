@@ -19,7 +19,9 @@ class CatalogOptions(Options):
         None, description="the catalogue's encoding, such as mac_roman; default: found", examples=["NAME"]
     )
     sheet: str | None = Field(
-        None, description="the workbook's sheet; default: the first with a table", examples=["TITLE"]
+        None,
+        description="the workbook's sheet; default: the first with a table, and all with its columns",
+        examples=["TITLE"],
     )
     records: str | None = Field(
         None,

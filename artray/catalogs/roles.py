@@ -1,10 +1,19 @@
-"""What museums call the columns with title, maker, date and labels, in the languages they write in."""
+"""What museums call the columns with number, picture, title, maker, date and labels, in the languages they write in."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
 # As `folded` compares them (its Greek has no other sigma at the end of a word), the likeliest first.
+IDS = (
+    "objectid", "id", "objectnumber", "inventorynumber", "inventoryno", "inventory", "accessionnumber", "accessionno",
+    "accessionnum", "acno", "identifier", "recordid", "recordnumber", "workid", "artworkid", "uuid", "uid",
+)  # fmt: skip
+FILES = (
+    "file", "filename", "files", "filenames", "image", "imagefile", "imagename", "images", "path", "filepath",
+    "imagepath", "picture", "pictures", "img",
+)  # fmt: skip
+ADDRESSES = ("imageurl", "primaryimage", "thumbnailurl", "iiifurl", "iiifthumburl", "imageuri", "image", "img", "url")
 TITLES = (
     "title", "worktitle", "titles", "primarytitle", "dctitle", "itemlabel", "objecttitle", "displaytitle",
     "preferredtitle", "titlename", "titletext", "titel", "werktitel", "objekttitel", "bildtitel", "haupttitel",

@@ -1,4 +1,4 @@
-"""A sheet of a workbook (.xlsx) as a person sees it.
+"""A sheet of a workbook (.xlsx) as a person sees it, with the other sheets that have the same columns.
 
 Numbers by their formats, links by their targets, merged cells in each of their rows.
 """
@@ -8,7 +8,7 @@ import posixpath
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from itertools import islice, zip_longest
@@ -20,7 +20,7 @@ from openpyxl.utils import range_boundaries
 from openpyxl.utils.escape import unescape
 
 from artray.catalogs import stacked_tables
-from artray.catalogs.cells import AddProblem, Number, Raw, reason, text_of
+from artray.catalogs.cells import AddProblem, Lines, Number, Raw, reason, text_of
 from artray.catalogs.formulas import hyperlink, target
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
 from artray.catalogs.number_formats import shown_date, shown_number
@@ -32,6 +32,7 @@ from artray.errors import InputError
 _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
 _MOST_CELLS = 100_000_000
 _MOST_TOTALS = 5
+_NEAR_THE_TOP = 30  # rows in which another sheet's header is looked for
 
 Row = tuple[object, ...]
 Rows = dict[int, Row]
@@ -47,12 +48,12 @@ class _Date(str):
 def read_workbook(
     data: bytes, problem: AddProblem, *, sheet: str | None = None, header_line: int | None = None, max_bytes: int
 ) -> Raw:
-    """Read one sheet.
+    """Read one sheet, and with it others of the same columns.
 
     Args:
         data: The file's bytes.
         problem: Takes what was left out or looks wrong, by row.
-        sheet: Its title; by default the first that is not hidden and holds a table.
+        sheet: Its title; by default the first that is not hidden and holds a table, and all that have its columns.
         header_line: The header's row where the user has said it; 0: there is none.
         max_bytes: The most its parts may hold when unpacked.
 
@@ -77,11 +78,31 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
         if size > max_bytes:
             raise InputError(f"unpacks to {size:,} bytes, more than {max_bytes:,}: --max-catalog-mb raises the limit")
         workbook = openpyxl.load_workbook(BytesIO(data), read_only=True, data_only=True)
-        title, rows = _sheet(workbook, sheet, problem)
-        part = _parts(archive).get(title, "")
-        xml = archive.read(part) if part in archive.namelist() else b""
-        links = _links(archive, part, xml)
-        _fill_merged(rows, xml, problem)
+        title, rows = _sheet(workbook, sheet)
+        raw = _read_sheet(archive, data, title, rows, header_line=header_line, problem=problem)
+        more = _more_sheets(workbook, title, raw.header) if sheet is None and header_line is None else {}
+        if more:
+            raws = {title: raw}
+            for other, line in more.items():
+                rows = dict(_filled_rows(_cells(workbook, other)))
+                say = _in_sheet(other, problem)
+                raws[other] = _read_sheet(archive, data, other, rows, header_line=line, problem=say)
+            raw = _joined(raws)
+            named = ", ".join(map(repr, raws))
+            problem(f"sheets with the same columns, read as one ({named}): {len(raw.lines):,} rows")
+        others = [name for name in workbook.sheetnames if name not in (title, *more)]
+        if others:
+            problem(f"sheets not read ({', '.join(map(repr, others))})", [1] * len(others))
+        return raw
+
+
+def _read_sheet(
+    archive: zipfile.ZipFile, data: bytes, title: str, rows: Rows, *, header_line: int | None, problem: AddProblem
+) -> Raw:
+    part = _parts(archive).get(title, "")
+    xml = archive.read(part) if part in archive.namelist() else b""
+    links = _links(archive, part, xml)
+    _fill_merged(rows, xml, problem)
     formulas = _formulas(data, title) if re.search(rb"<(\w+:)?f[ >/]", xml) else {}
     stored = [line for (line, place), _ in formulas.items() if _cell(rows, line, place) is not None]
     problem("formulas, their stored values taken", stored)
@@ -110,6 +131,52 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
     return Raw(header, columns, np.asarray(lines, np.int64), f"workbook, sheet {title!r}")
 
 
+def _in_sheet(title: str, problem: AddProblem) -> AddProblem:
+    """Where a further sheet's reader reports."""
+
+    def report(what: str, lines: Lines | list[int] | None = None) -> None:
+        problem(f"sheet {title!r}: {what}", lines)
+
+    return report
+
+
+def _more_sheets(workbook: openpyxl.Workbook, title: str, header: Sequence[str | None]) -> dict[str, int]:
+    """The other seen sheets in which a row near the top holds the same names as a header, two at least; that row."""
+    wanted = _names(header)
+    found: dict[str, int] = {}
+    if len(wanted) < 2:
+        return found
+    for sheet in workbook.worksheets:
+        if sheet.title != title and sheet.sheet_state == "visible":
+            top = islice(_filled_rows(_cells(workbook, sheet.title)), _NEAR_THE_TOP)
+            line = next((line for line, row in top if _names(row) == wanted), None)
+            if line is not None:
+                found[sheet.title] = line
+    return found
+
+
+def _names(header: Iterable[object]) -> set[str]:
+    """A header's names; those of links' targets are not in the sheet."""
+    names = [str(cell).strip() for cell in header if cell is not None]
+    return {name for name in names if name and not (name.endswith(" link") and name[:-5] in names)}
+
+
+def _joined(raws: Mapping[str, Raw]) -> Raw:
+    """Sheets one below the other, by their columns' names, and a column that says in which sheet a row stands."""
+    header = list(dict.fromkeys(name for raw in raws.values() for name in raw.header))
+    columns: dict[str | None, list[object]] = {name: [] for name in header}
+    sheets: list[object] = []
+    for title, raw in raws.items():
+        count = len(raw.lines)
+        found = dict(zip(raw.header, raw.columns, strict=True))
+        for name, values in columns.items():
+            values += found.get(name, [None] * count)
+        sheets += [title] * count
+    own = next(name for name in ("sheet", "workbook_sheet", "sheet_of_the_workbook") if name not in columns)
+    lines = np.concatenate([raw.lines for raw in raws.values()])
+    return Raw([*header, own], [*columns.values(), sheets], lines, f"workbook, sheets {', '.join(map(repr, raws))}")
+
+
 def _is_error(value: object) -> bool:
     return isinstance(value, str) and value in _EXCEL_ERRORS
 
@@ -119,7 +186,7 @@ def _cell(rows: Rows, line: int, place: int) -> object:
     return row[place] if place < len(row) else None
 
 
-def _sheet(workbook: openpyxl.Workbook, wanted: str | None, problem: AddProblem) -> tuple[str, Rows]:
+def _sheet(workbook: openpyxl.Workbook, wanted: str | None) -> tuple[str, Rows]:
     """The sheet that is asked for, or else the first that is seen and holds a table."""
     sheets: list[Any] = workbook.worksheets
     titles = [sheet.title for sheet in sheets]
@@ -147,9 +214,6 @@ def _sheet(workbook: openpyxl.Workbook, wanted: str | None, problem: AddProblem)
     first = narrow or first
     if first is None:
         raise InputError("has no sheet with a cell in it" if wanted is None else f"sheet {wanted!r} is empty")
-    others = [title for title in titles if title != first[0]]
-    if others:
-        problem(f"sheets not read ({', '.join(map(repr, others))})", [1] * len(others))
     return first
 
 

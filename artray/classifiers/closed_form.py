@@ -17,11 +17,11 @@ from artray.bundles.classifier import load_bundle, load_novelty
 from artray.bundles.novelty import Distance, Novelty
 from artray.bundles.thresholds import LEAST_WORKS
 from artray.classifiers.config import TrainConfig
-from artray.classifiers.evaluation import evaluation_of
+from artray.classifiers.evaluation import evaluation_of, validation_metrics
 from artray.classifiers.examples import Examples
 from artray.classifiers.linear import CLOSED_FORM, Families, choose, families_of, solve
 from artray.classifiers.logistic import Blocks, Floats
-from artray.classifiers.loop import ClassifierTraining, Refit, validation_metrics
+from artray.classifiers.loop import ClassifierTraining, Refit
 from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_told, usual_values
 from artray.classifiers.out_of_fold import Folds, Linear, class_weights_of, drawn
 from artray.engine.checkpoints import Checkpoints

@@ -73,6 +73,9 @@ class ExamplesConfig:
     size: int
     folds: int | None
     fold: int
+    repeat: int = 0
+    learn_from: float = 1.0
+    draw: int = 0
 
 
 class TrainConfig(Options):
@@ -104,6 +107,16 @@ class TrainConfig(Options):
         None, ge=2, description="deal training and validation part anew into so many folds, by group; the test stays"
     )
     fold: int = Field(0, ge=0, description="which of the folds is the validation part, from 0")
+    repeat: int = Field(0, ge=0, description="which of several ways to deal the folds: another number, other folds")
+    learn_from: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="the share of the labelled works, of each class and part, that is learned from; the test stays",
+    )
+    draw: int = Field(
+        0, ge=0, description="by which lot these are drawn; a larger share has the works of a smaller one"
+    )
     model: ModelConfig
     freeze: list[str] = Field(
         [],
@@ -137,7 +150,8 @@ class TrainConfig(Options):
         "float32",
     )
     compile: Compile = Field(
-        "auto", description="whether XLA compiles the steps of the training. auto: on one GPU, if it can"
+        "auto",
+        description="whether XLA compiles the steps. auto: on one GPU, if it can, 10,000 steps and more",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: ClassWeights = Field(

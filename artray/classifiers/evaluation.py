@@ -36,18 +36,20 @@ from artray.bundles.inputs import by_artwork
 from artray.bundles.thresholds import DECISION, TARGET, abstention_of, class_thresholds
 from artray.catalogs.targets import Labels
 from artray.classifiers.baseline import Baseline
-from artray.classifiers.calibration import reliability, sigmoid, softmax
+from artray.classifiers.calibration import log_loss, reliability, sigmoid, softmax
 from artray.classifiers.examples import Examples
 from artray.classifiers.kept import kept_labels
 from artray.classifiers.metrics import (
     Thresholds,
     decisions,
     evaluate,
+    from_tallies,
     intervals,
     one_hot,
     precision_recall_curve,
     roc_curve,
     rounded,
+    tallies,
     thinned,
 )
 
@@ -272,3 +274,28 @@ def predictions_table(
             ),
         }
     )
+
+
+def validation_metrics(
+    targets: npt.NDArray[np.float32], logits: npt.NDArray[np.float32], multilabel: bool = False
+) -> dict[str, float]:
+    """`validation_loss`, `validation_accuracy` and `validation_balanced_accuracy` of uncalibrated scores.
+
+    Args:
+        targets: (n, classes).
+        logits: (n, classes).
+        multilabel: An example may have several labels.
+    """
+    true = true_classes(targets, multilabel)
+    if multilabel:
+        scores = sigmoid(logits)
+        loss = log_loss(true, scores)
+    else:
+        scores = softmax(logits)
+        loss = float(-(targets * np.log(np.clip(scores, 1e-12, 1))).sum(axis=1).mean())
+    metrics = from_tallies(tallies(true, scores).sum(axis=0), multilabel)
+    return {
+        "validation_loss": loss,
+        "validation_accuracy": float(metrics["accuracy"]),
+        "validation_balanced_accuracy": float(metrics["balanced_accuracy"]),
+    }

@@ -23,10 +23,11 @@ from artray.bundles.inputs import COLOR_MAP, BundleInput, FeatureInput, PatchInp
 from artray.catalogs.corrections import Corrections, corrected, has_correction, read_corrections
 from artray.catalogs.targets import Targets, encode_targets
 from artray.classifiers.config import ExamplesConfig
+from artray.classifiers.drawn_works import drawn_share
 from artray.classifiers.feature_inputs import ALL, Moments, all_columns, read_color_maps, read_features
 from artray.classifiers.joined_rows import read_joined
 from artray.engine.examples import Inputs
-from artray.engine.order import Indices
+from artray.engine.order import Indices, shuffled
 from artray.engine.shards import Decoded, ExampleCache, decode_examples
 from artray.errors import InputError
 from artray.features.colormaps import learn_color_maps
@@ -257,6 +258,9 @@ class _Labelled:
         self._labels = labels = encode_targets(table[config.target], config.labels, config.target)
         self._part = _parts(config, table, labels, all_for_training)
         self._has_label = labels.counts > 0
+        self._drawn = np.ones(len(table), bool)
+        if config.learn_from < 1 and not all_for_training:
+            self._drawn = drawn_share(table, labels, self._part, config.learn_from, config.draw)
         if config.classes is not None:
             wanted = np.isin(np.array(labels.names, object), config.classes)
             self._has_wanted = np.bincount(labels.rows[wanted[labels.codes]], minlength=len(table)) > 0
@@ -300,7 +304,7 @@ class _Labelled:
         index = {name: number for number, name in enumerate(classes)}
         column = np.array([index.get(name, -1) for name in labels.names], np.int64)[labels.codes]
         has_class = np.bincount(of[column >= 0], minlength=len(part)) > 0
-        kept = readable & has_class
+        kept = readable & has_class & self._drawn
         known = int((self._status == "ok").sum())  # to be readable, as far as the data set says
         dropped = {
             "unreadable": self._rows.unreadable + known - int(readable.sum()),
@@ -308,6 +312,8 @@ class _Labelled:
             "other label": int((readable & self._has_label & ~has_class).sum()),
             **self._lost,
         }
+        if not self._drawn.all():
+            dropped["not drawn (learn_from)"] = int((readable & has_class & ~self._drawn).sum())
         unreadable = _Unreadable(state[self._has_label], part[self._has_label])
         absent = [name for name in classes if name not in present]
         if absent:
@@ -381,12 +387,12 @@ def _parts(config: ExamplesConfig, table: pa.Table, labels: Targets, all_for_tra
         return parts
     rows = np.flatnonzero((parts != "test") & (labels.counts > 0))
     given = table["fold"].drop_null().unique() if "fold" in table.column_names else []
-    if len(given) == config.folds:
+    if len(given) == config.folds and not config.repeat:
         folds = table["fold"].take(rows).to_pylist()
     else:  # the same for every seed: models of several seeds are compared, or put together, fold by fold
         groups = table["group" if "group" in table.column_names else "object_id"].take(rows).to_pylist()
         main = [labels.names[code] for code in labels.main()[rows].tolist()]
-        folds = assign_folds(groups, main, config.folds)
+        folds = assign_folds(groups, main, config.folds, seed=config.repeat)
     parts[rows] = np.where(np.array(folds, object) == config.fold, "validation", "train")
     return parts
 
@@ -435,3 +441,25 @@ def _reference_maps(
     rows, columns = np.nonzero(targets >= 0.5)
     learned = learn_color_maps(maps[rows], [classes[column] for column in columns.tolist()])
     return {name: learned[name].round(3).tolist() for name in classes if name in learned}
+
+
+def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = False) -> Indices:
+    """The examples of an epoch in their order: the same for any number of workers, and after any resumption.
+
+    Balanced, each class is gone through in rounds, each round in a new order, until there are as many
+    examples as the training part has; a class counts as an example's where it has the largest share.
+    """
+    chance = np.random.default_rng([seed, epoch])
+    training = examples.part("train")
+    if not balanced:
+        return shuffled(chance, training, examples.place, examples.example_bytes)
+    classes = examples.targets[training].argmax(axis=1)
+    drawn = []
+    for number, wanted in enumerate(
+        np.diff(np.arange(len(examples.classes) + 1) * len(training) // len(examples.classes))
+    ):
+        members = training[classes == number]
+        if len(members):
+            rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
+            drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
+    return shuffled(chance, np.concatenate(drawn), examples.place, examples.example_bytes)

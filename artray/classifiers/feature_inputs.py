@@ -24,6 +24,7 @@ from artray.storage.located_rows import LocatedRows
 ALL = "all"
 """As the one column of a config: all groups of features that a table has."""
 _HAND_MADE = ("brightness", "texture", "palette_hsv")
+_MORE = "embedding_"
 _BLOCK_ROWS = 8192
 
 Indices = npt.NDArray[np.int64]
@@ -67,10 +68,12 @@ class Moments:
 def all_columns(names: Sequence[str]) -> list[str]:
     """All groups of features among a table's columns; none where it has none.
 
-    The embedding only where there are no style statistics: their last ones repeat it.
+    The embedding only where there are no style statistics: their last ones repeat it. Other backbones' embeddings
+    (`embedding_NAME`) come too.
     """
     deep = [name for name in ("style_statistics", "embedding") if name in names][:1]
-    return [*deep, *(name for name in _HAND_MADE if name in names)]
+    more = [name for name in names if name.startswith(_MORE)]
+    return [*deep, *more, *(name for name in _HAND_MADE if name in names)]
 
 
 @dataclass(frozen=True)

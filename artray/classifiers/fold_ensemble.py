@@ -21,6 +21,7 @@ from artray.bundles.description import read_history
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.evaluation import METRICS, evaluation_of, metric
 from artray.classifiers.loop import ClassifierTraining, shares_learned
+from artray.classifiers.pooled import pooled_figures
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
 from artray.errors import InputError
@@ -53,10 +54,12 @@ class FoldEnsemble:
     Attributes:
         members: The folds' bundles, in order.
         training: As for `write_fold_ensemble`.
+        repeats: Likewise.
     """
 
     members: Sequence[Location]
     training: ClassifierTraining
+    repeats: int = 1
 
     @property
     def name(self) -> str:
@@ -80,15 +83,16 @@ class FoldEnsemble:
     def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
         """Write the bundle, in one of the workers."""
         if rank == 0:
-            write_fold_ensemble(self.members, self.training)
+            write_fold_ensemble(self.members, self.training, self.repeats)
 
 
-def write_fold_ensemble(members: Sequence[Location], training: ClassifierTraining) -> None:
+def write_fold_ensemble(members: Sequence[Location], training: ClassifierTraining, repeats: int = 1) -> None:
     """Write the bundle of the folds' mean, with its evaluation; TensorFlow comes with it.
 
     Args:
         members: The folds' bundles, in order.
         training: Its examples have the parts of the data set, not those of a fold.
+        repeats: How many times the folds were dealt; of each dealing the members follow each other.
 
     Raises:
         InputError: The models don't take the same input.
@@ -102,11 +106,14 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
     scores = np.zeros(examples.targets.shape, np.float32)
     _predict(model, inputs, test, scores)
     owners = examples.table["object_id"].combine_chunks()
-    for uri, member in zip(members, models, strict=True):
+    dealings = np.zeros((repeats, *scores.shape), np.float32)
+    for number, (uri, member) in enumerate(zip(members, models, strict=True)):
         table = read_predictions(uri, ["object_id", "part"])
         held_out = table.filter(pc.equal(table["part"], "validation"))["object_id"].combine_chunks()
         rows = np.flatnonzero(pc.is_in(owners, held_out).to_numpy(zero_copy_only=False))
-        _predict(member, inputs, rows, scores)
+        _predict(member, inputs, rows, dealings[number * repeats // len(members)])
+    held = np.flatnonzero(np.asarray(examples.table["part"]) != "test")
+    scores[held] = dealings[:, held].mean(axis=0)
     part = np.where(np.asarray(examples.table["part"]) == "test", "test", "validation")
     column = examples.table.column_names.index("part")
     judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
@@ -124,6 +131,7 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
         precision_target=config.precision_target,
     )
     evaluation["folds"] = fold_metrics([read_evaluation(uri) for uri in members])
+    evaluation["out_of_fold"] = pooled_figures(judged, predictions, dealings, config.labels == "multilabel")
     history = []
     for fold, uri in enumerate(members):
         history += [{"fold": fold, **epoch} for epoch in read_history(uri)]
@@ -137,7 +145,11 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
         evaluation=evaluation,
         predictions=predictions,
         history=history,
-        metrics={"fold_ensemble": len(members), "best_epoch": [bundle.metrics["best_epoch"] for bundle in bundles]},
+        metrics={
+            "fold_ensemble": len(members),
+            **({"repeats": repeats} if repeats > 1 else {}),
+            "best_epoch": [bundle.metrics["best_epoch"] for bundle in bundles],
+        },
     )
 
 

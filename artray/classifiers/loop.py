@@ -17,15 +17,15 @@ from artray.bundles.description import read_history
 from artray.bundles.novelty import Novelty
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.bundling import write_bundle
-from artray.classifiers.calibration import fit_temperature, log_loss, sigmoid, softmax
+from artray.classifiers.calibration import fit_temperature
 from artray.classifiers.config import TrainConfig
-from artray.classifiers.evaluation import evaluation_of, true_classes
-from artray.classifiers.examples import Examples
-from artray.classifiers.metrics import from_tallies, tallies
+from artray.classifiers.evaluation import evaluation_of, true_classes, validation_metrics
+from artray.classifiers.examples import Examples, epoch_order
+from artray.engine.arithmetic import worth_compiling
 from artray.engine.augmentation import draw, minority
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
-from artray.engine.order import as_stored, shuffled
+from artray.engine.order import as_stored
 from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
 from artray.engine.sparsity import SparsitySchedule, pruned_groups
@@ -104,7 +104,10 @@ class ClassifierTraining:
         """What tells it from the others of one command."""
         if self.refit:
             return "again on all parts"
-        return "" if self.config.folds is None else f"fold {self.config.fold}"
+        if self.config.folds is None:
+            return ""
+        again = f", dealt otherwise ({self.config.repeat})" if self.config.repeat else ""
+        return f"fold {self.config.fold}{again}"
 
     @property
     def length(self) -> int:
@@ -238,7 +241,7 @@ class _Run:
             ema=config.ema,
             prune=partial(pruned_groups, config.pruning) if config.pruning else None,
             precision=config.precision,
-            compile=config.compile,
+            compile=worth_compiling(config.compile, training.length // config.batch_size),
             views=Views(config.augment, own_cpus()) if len(examples.shape) == 3 and config.augment else None,
         )
         self._position = self._restore()
@@ -454,28 +457,6 @@ class _Run:
         self._checkpoints.save(state, notes)
 
 
-def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = False) -> Indices:
-    """The examples of an epoch in their order: the same for any number of workers, and after any resumption.
-
-    Balanced, each class is gone through in rounds, each round in a new order, until there are as many
-    examples as the training part has; a class counts as an example's where it has the largest share.
-    """
-    chance = np.random.default_rng([seed, epoch])
-    training = examples.part("train")
-    if not balanced:
-        return shuffled(chance, training, examples.place, examples.example_bytes)
-    classes = examples.targets[training].argmax(axis=1)
-    drawn = []
-    for number, wanted in enumerate(
-        np.diff(np.arange(len(examples.classes) + 1) * len(training) // len(examples.classes))
-    ):
-        members = training[classes == number]
-        if len(members):
-            rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
-            drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
-    return shuffled(chance, np.concatenate(drawn), examples.place, examples.example_bytes)
-
-
 def shares_learned(
     config: TrainConfig, classes: Sequence[str], targets: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64] | None:
@@ -502,31 +483,6 @@ def shares_learned(
     if weights is not None:
         counts = np.maximum(counts * weights, 1e-6 * counts.sum())  # a class may have the weight 0
     return np.asarray(counts / counts.sum())
-
-
-def validation_metrics(
-    targets: npt.NDArray[np.float32], logits: npt.NDArray[np.float32], multilabel: bool = False
-) -> dict[str, float]:
-    """`validation_loss`, `validation_accuracy` and `validation_balanced_accuracy` of uncalibrated scores.
-
-    Args:
-        targets: (n, classes).
-        logits: (n, classes).
-        multilabel: An example may have several labels.
-    """
-    true = true_classes(targets, multilabel)
-    if multilabel:
-        scores = sigmoid(logits)
-        loss = log_loss(true, scores)
-    else:
-        scores = softmax(logits)
-        loss = float(-(targets * np.log(np.clip(scores, 1e-12, 1))).sum(axis=1).mean())
-    metrics = from_tallies(tallies(true, scores).sum(axis=0), multilabel)
-    return {
-        "validation_loss": loss,
-        "validation_accuracy": float(metrics["accuracy"]),
-        "validation_balanced_accuracy": float(metrics["balanced_accuracy"]),
-    }
 
 
 def _mean(losses: Sequence[float], batches: Sequence[Indices]) -> float:

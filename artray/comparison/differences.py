@@ -41,9 +41,19 @@ class Records:
         """Of each work, `1870s`; None where there is no column `year` or `date`."""
         for name in _YEARS:
             if name in self.columns:
-                found = [_YEAR.search(cell or "") for cell in self.columns[name]]
-                return [f"{year[1][:3]}0s" if year else None for year in found]
+                found = [year_of(cell or "") for cell in self.columns[name]]
+                return [f"{year[:3]}0s" if year else None for year in found]
         return None
+
+
+def year_of(text: str) -> str | None:
+    """The first year of four digits that a text names; None where it names none.
+
+    >>> year_of("c. 1874-1877")
+    '1874'
+    """
+    found = _YEAR.search(text)
+    return found[1] if found else None
 
 
 def read_records(manifest: Location | None, works: Works) -> Records:

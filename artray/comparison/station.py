@@ -4,6 +4,7 @@ OUT/comparison.html      the page, with its pictures in OUT/comparison/
 OUT/comparison.json      all figures
 OUT/differences.csv      the works on which the models differ
 OUT/breakdown.csv        accuracies by artist, decade, …
+OUT/paper/               figures, tables and text for a paper (see `paper.folder`)
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from artray.comparison.differences import (
     read_records,
 )
 from artray.comparison.page import write_page
+from artray.comparison.paper.figures import NO_MATPLOTLIB, drawings, has_matplotlib
+from artray.comparison.paper.folder import write_paper
+from artray.comparison.paper.methods import split_of
 from artray.comparison.results import BY_GROUPS, BY_WORKS, Figure, Results, results_of
 from artray.comparison.subjects import Part, Works, distinct_names, found_bundles, read_works
 from artray.comparison.words import few_groups, p_text, verdict
@@ -58,6 +62,14 @@ class CompareOptions(Options):
     every_trial: bool = Field(
         False, description="a search stands for all of its combinations: then choose none by what comes out"
     )
+    figures: bool = Field(
+        True, description="draw OUT/paper/figures, which needs artray[paper]; --no-figures: leave them out"
+    )
+    title: str | None = Field(None, description="of your publication, for OUT/paper")
+    authors: list[str] = Field([], description="its authors", examples=["GIVEN FAMILY,GIVEN FAMILY"])
+    license: str | None = Field(
+        None, description="of the models, by Hugging Face's name for it (cc-by-4.0), for their cards", examples=["NAME"]
+    )
     resamples: int = Field(10_000, ge=100, le=1_000_000, description="for the 95 % intervals")
     permutations: int = Field(5_000, ge=100, le=1_000_000, description="for the tests by permutation")
     seed: int = Field(0, ge=0, description="of both")
@@ -79,6 +91,8 @@ def compare(options: CompareOptions) -> Counts:
     records = read_records(options.manifest, works)
     broken_down = breakdown(works, records, options.by)
     out.ensure_writable()
+    if options.figures and not has_matplotlib():
+        console.say(f"no figures: {NO_MATPLOTLIB}")
     told = results_of(works, resamples=options.resamples, permutations=options.permutations, seed=options.seed)
     _show(told)
     apart = differing(works)
@@ -86,12 +100,25 @@ def compare(options: CompareOptions) -> Counts:
     (out / "differences.csv").write_bytes(csv_bytes(table.take(apart)))
     (out / "breakdown.csv").write_bytes(csv_bytes(breakdown_table(broken_down, [each.name for each in told.models])))
     page = write_page(out, told, broken_down, records)
+    drawn = drawings(told, broken_down) if options.figures and has_matplotlib() else []
+    files = write_paper(
+        out / "paper",
+        told,
+        broken_down,
+        table,
+        drawn=drawn,
+        split=split_of(options.manifest),
+        title=options.title,
+        authors=options.authors,
+        license=options.license,
+    )
     settings = options.model_dump(mode="json")
     figures: dict[str, Any] = {"job": _JOB, "artray": artray.__version__, "options": settings, **told.as_json()}
     (out / "comparison.json").write_json(figures)
     (out / RUN).write_json({"job": _JOB, "models": [each.model_id for each in told.models]})
     console.say(f"open {page}")
-    return _counts(told, works, out, len(apart))
+    console.say(f"for a paper: {out / 'paper'}, {files} files, {len(drawn)} figures")
+    return _counts(told, works, out, len(apart)) | {"figures": len(drawn), "paper_files": files}
 
 
 def _counts(told: Results, works: Works, out: Location, apart: int) -> Counts:

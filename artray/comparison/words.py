@@ -24,6 +24,15 @@ def part_text(part: Part) -> str:
     return "out of fold: each was labelled by the model that had not learned from its fold"
 
 
+def unseen_text(part: Part) -> str:
+    """What is said of these works in captions."""
+    return (
+        "that no model learned from"
+        if part == "test"
+        else "each labelled by a model that had not learned from its fold"
+    )
+
+
 def p_text(p: float) -> str:
     """A p as papers print it: `< .001`, `.032`, `1.00`."""
     if p < 0.001:

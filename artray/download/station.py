@@ -189,7 +189,8 @@ def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int
 
 
 def _mapping(options: DownloadOptions, table: pa.Table) -> columns.Mapping:
-    mapping = columns.named_mapping(options.mapping) if options.mapping else columns.guessed_mapping(table)
+    said = [role for role, flag in (("object_id", options.id_column), ("url", options.url_column)) if flag]
+    mapping = columns.named_mapping(options.mapping) if options.mapping else columns.guessed_mapping(table, said)
     given: dict[str, Any] = {"object_id": options.id_column} if options.id_column else {}
     if options.url_column:
         whole = ",".join(options.url_column)  # a column's name may hold commas, at which flags are cut

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     import keras
 
 
+def embedding_columns(column: str, statistics: bool) -> list[str]:
+    """The names of an embedding's columns."""
+    if not statistics:
+        return [column]
+    return [column, "style_statistics" if column == Embedding.column else f"{column}_statistics"]
+
+
 @dataclass
 class Embedding:
     """A backbone's pooled output, and on request its style statistics.
@@ -27,9 +34,11 @@ class Embedding:
         backbone: A name that `artray.models.backbones.backbone` knows, or the path of a `.keras` file.
         size: The pictures' height and width in pixels.
         weights: "imagenet", None, or a path, as in `backbone`.
-        statistics: Whether the means and standard deviations of every block's output come too (B6, second form;
-            EfficientNet-Lite only).
+        statistics: Whether the means and standard deviations of every block's output come too (B6, second form; of
+            EfficientNet-Lite, and of transformers that `prepare-backbone` has made).
         batch_size: How many pictures go through the model at once (see `artray.models.batches.predict`).
+        column: What its column is called, where a table has several backbones'.
+        precision: "float32" or "bfloat16", in which the network is computed; its output is float32.
     """
 
     name: ClassVar[str] = "embedding"
@@ -39,10 +48,14 @@ class Embedding:
     weights: str | None = "imagenet"
     statistics: bool = False
     batch_size: int = 32
+    column: str = "embedding"
+    precision: str = "float32"
 
     @property
     def fields(self) -> list[pa.Field]:
         """Columns `embedding`, and with statistics `style_statistics`: lists of float32, each column's of one length.
+
+        Of another `column` they are called by it: `embedding_NAME` and `embedding_NAME_statistics`.
 
         Builds the model, and raises the InputError of a backbone that can't be had.
         """
@@ -65,19 +78,32 @@ class Embedding:
 
     @cached_property
     def _model(self) -> "keras.Model":
+        from artray.models.half_precision import in_bfloat16
+
+        return in_bfloat16(self._network()) if self.precision == "bfloat16" else self._network()
+
+    def _network(self) -> "keras.Model":
         # Here and not above: with Keras comes TensorFlow, seconds that a driver should not wait for.
         import keras
 
         from artray.models.backbones import backbone
         from artray.models.efficientnet_lite import style_statistics
+        from artray.models.vision_transformer import token_statistics
 
         model = backbone(self.backbone, self.size, self.weights)
+        names = embedding_columns(self.column, self.statistics)
         if not self.statistics:
-            return keras.Model(model.inputs, {"embedding": model.outputs[0]})
-        if self.backbone not in EMBEDDED:
-            raise InputError(f"style statistics need the backbone {', '.join(EMBEDDED)}, not {self.backbone}")
-        outputs = style_statistics(model).output
-        return keras.Model(model.inputs, {"embedding": outputs["embedding"], "style_statistics": outputs["statistics"]})
+            return keras.Model(model.inputs, {names[0]: model.outputs[0]})
+        if self.backbone in EMBEDDED:
+            outputs = style_statistics(model).output
+            return keras.Model(model.inputs, {names[0]: outputs["embedding"], names[1]: outputs["statistics"]})
+        statistics = token_statistics(model)
+        if statistics is None:
+            raise InputError(
+                f"style statistics need the backbone {', '.join(EMBEDDED)}, or a transformer of prepare-backbone, not "
+                f"{self.backbone}"
+            )
+        return keras.Model(model.inputs, {names[0]: model.outputs[0], names[1]: statistics})
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from artray.errors import InputError
 from artray.features.brightness import Brightness
 from artray.features.colormaps import ColorMaps
-from artray.features.embedding import Embedding
+from artray.features.embedding import Embedding, embedding_columns
 from artray.features.objects import Objects
 from artray.features.palette import Palette
 from artray.features.texture import Texture
@@ -100,7 +100,7 @@ def trusted_spec(spec: Spec, detector: Location | None, source: object) -> dict[
 def columns_of(spec: Spec) -> list[str]:
     """The names of the columns that a spec's feature gives, without building its model."""
     if spec["name"] == Embedding.name:
-        return ["embedding", *(["style_statistics"] if spec.get("statistics") else [])]
+        return embedding_columns(spec.get("column", Embedding.column), bool(spec.get("statistics")))
     return [field.name for field in FEATURES[spec["name"]].fields]  # type: ignore[attr-defined]
 
 
@@ -112,13 +112,15 @@ def spec_key(spec: Spec) -> str:
 class Extractors:
     """Features by their specs, each built once."""
 
-    def __init__(self, batch: int, detector: Location | None = None):
+    def __init__(self, batch: int, detector: Location | None = None, *, half: bool = False):
         """No feature is built yet.
 
         Args:
             batch: How many pictures of 224 by 224 go through a feature's model at once; of larger ones fewer do.
             detector: The object detector that the user names; see `trusted_spec`.
+            half: Whether embeddings are computed in bfloat16.
         """
+        self._half = half
         self._batch, self._detector = batch, detector
         self._built: dict[str, Feature] = {}
 
@@ -132,6 +134,7 @@ class Extractors:
         self._batch = batch
         for feature in self._built.values():
             if isinstance(feature, Embedding):
+                feature.precision = "bfloat16" if self._half else feature.precision
                 feature.batch_size = largest_batch(batch, feature.size)
 
     def __getitem__(self, spec: Spec) -> Feature:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +30,9 @@ from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import STATE, DecodeSize, Picture, read_pictures, spread
 from artray.ingest.manifest import make_room
 from artray.job import Counts, Options
-from artray.models import DEFAULT_BACKBONE, EMBEDDED
+from artray.models import DEFAULT_BACKBONE
 from artray.models.batches import batch_of, largest_batch
+from artray.models.sizes import backbone_size
 from artray.storage import Location, keep_apart
 from artray.storage.chunks import BATCH
 from artray.storage.gpus import StagedWorker, gpu_memory
@@ -56,16 +58,27 @@ class FeatureOptions(Options):
         ge=16,
         le=2048,
         description="side in pixels at which pictures are decoded; default: what an embedded backbone was trained with "
-        "(efficientnet-lite0: 224, lite1: 240, lite2: 260), else 224",
+        "(efficientnet-lite0: 224, lite1: 240, lite2: 260), what a .keras file takes, else 224",
     )
     colors: int = Field(20, ge=1, le=256, description="how many colours a palette has")
     backbone: str = Field(
         DEFAULT_BACKBONE,
         description="of the embedding: also efficientnet-lite1 and -lite2 (extra `lite`), any keras.applications name, "
-        "or a .keras file",
+        "a .keras file, or a preset of keras-hub (extra `hub`) by name or folder",
         examples=["NAME|FILE"],
     )
+    embed: dict[str, str] = Field(
+        {},
+        description="one more backbone, whose embedding becomes the column embedding_NAME; give it again for more",
+        examples=["NAME=BACKBONE"],
+    )
     weights: str | None = Field("imagenet", description="of the backbone: imagenet, none or a file", examples=["NAME"])
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="in which embeddings are computed; bfloat16 takes about half the time where the processor has it, "
+        "and gives other numbers: models that learn from them label with the same",
+        examples=["float32|bfloat16"],
+    )
     statistics: bool = Field(False, description="the embedding's second form too: style statistics of every block")
     overwrite: bool = Field(False, description="replace a table made with other options")
 
@@ -78,15 +91,16 @@ def extract_features(options: FeatureOptions) -> Counts:
     """
     names = [*options.features, *(["objects"] if options.detector else [])]
     specs = [feature_spec(name, options) for name in dict.fromkeys(names)]
+    specs += [_one_more(name, given) | _half(options) for name, given in options.embed.items()]
     for spec in specs:
         feature = build_feature(spec)  # a detector that is none is said before any worker starts
-        if options.backbone != DEFAULT_BACKBONE:
+        if spec.get("backbone", DEFAULT_BACKBONE) != DEFAULT_BACKBONE:
             # And so is a backbone that can't be had; for the default one it would only take time.
             with console.silent_stderr(), redirect_stdout(io.StringIO()):
                 _ = feature.fields
     keep_apart(options.out, {"--detector": options.detector})
     counts = compute_features(options.manifest, options.out, specs, overwrite=options.overwrite)
-    return counts | {"features": [spec["name"] for spec in specs]}
+    return counts | {"features": [spec.get("column", spec["name"]) for spec in specs]}
 
 
 def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *, overwrite: bool = False) -> Counts:
@@ -130,7 +144,7 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
         )
     spec: dict[str, Any] = {"name": name}
     if name not in ("texture", "objects"):  # these two have a decode size of their own
-        spec["size"] = options.size or EMBEDDED.get(options.backbone, 224)
+        spec["size"] = options.size or backbone_size(options.backbone)
     if name == "palette":
         spec["n"] = options.colors
     if name == "objects":
@@ -139,7 +153,28 @@ def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
         spec["detector"] = str(options.detector)
     if name == "embedding":
         spec |= {"backbone": options.backbone, "weights": options.weights, "statistics": options.statistics}
+        spec |= _half(options)
     return spec
+
+
+def _half(options: FeatureOptions) -> dict[str, Any]:
+    """What a spec says of the precision: nothing of the usual one, as in tables of before."""
+    return {} if options.precision == "float32" else {"precision": options.precision}
+
+
+def _one_more(name: str, given: str) -> dict[str, Any]:
+    """The spec of one more embedding."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name.endswith("statistics"):
+        raise InputError(f"--embed {name}={given}: a column's name is of a-z, 0-9 and _")
+    column = f"{Embedding.name}_{name}"
+    return {
+        "name": Embedding.name,
+        "size": backbone_size(given),
+        "backbone": given,
+        "weights": "imagenet",
+        "statistics": False,
+        "column": column,
+    }
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artray.bundles.generator import BUNDLE
+from artray.engine.arithmetic import worth_compiling
 from artray.engine.augmentation import draw
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
@@ -122,8 +123,8 @@ def networks_of(config: GanConfig, classes: int = 0, *, described: bool = False)
     )
 
 
-def trainer_of(config: GanConfig, generator: Build, discriminator: Build) -> Any:
-    """The `AdversarialTrainer` of a config; loads TensorFlow."""
+def trainer_of(config: GanConfig, generator: Build, discriminator: Build, steps: int) -> Any:
+    """The `AdversarialTrainer` of a config, for so many steps; loads TensorFlow."""
     from artray.engine.adversarial import Adaptive, AdversarialTrainer, Blur
 
     return AdversarialTrainer(
@@ -141,7 +142,7 @@ def trainer_of(config: GanConfig, generator: Build, discriminator: Build) -> Any
         ema=config.ema,
         seed=config.seed,
         precision=config.precision,
-        compile=config.compile,
+        compile=worth_compiling(config.compile, steps),
         views=Views(config.augment, own_cpus()) if config.augment else None,
     )
 
@@ -174,7 +175,8 @@ class _Run:
         classes = pictures.labels.shape[1]
         self._generator, self._discriminator = networks_of(config, classes, described=bool(pictures.conditions))
         keras.utils.set_random_seed(config.seed)
-        self._trainer = trainer_of(config, self._generator, self._discriminator)
+        steps = training.length // config.batch_size
+        self._trainer = trainer_of(config, self._generator, self._discriminator, steps)
         if self._trainer.count > config.batch_size:
             raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")
         if self._trainer.count > 1 and config.seconds is not None:

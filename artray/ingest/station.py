@@ -47,6 +47,7 @@ from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts
 from artray.job import Counts
 from artray.storage import Location, keep_apart, refuse_other_job, refuse_other_rows
 from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
+from artray.vocabulary.thesaurus import SKOS, parse_thesaurus
 
 _JOB = "manifest"
 _COLUMNS = "columns"  # in the options of the split: what --split-by came to
@@ -91,7 +92,8 @@ class IngestOptions(CatalogOptions):
     )
     vocabulary: dict[str, str] = Field(
         {},
-        description="a task's classes: a vocabulary's name, a YAML file, or none; default: the one of the task's name",
+        description="a task's classes: a vocabulary's name, a YAML, CSV or SKOS file, or none; default: the one of the "
+        "task's name",
         examples=["TASK=NAME"],
     )
     grouping: dict[str, str] = Field(
@@ -223,7 +225,7 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping, pa.Array | None
         return pa.table({}), mapping, None
     catalog = options.read_catalog(options.catalog)
     table, folders = catalog.table, catalog.folders_below(options.catalog, options.images)
-    mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table)
+    mapping = named_mapping(options.mapping) if options.mapping else guessed_mapping(table, _said(options))
     if options.attach:
         if mapping.attach is None:
             raise InputError(f"--attach {options.attach}: the mapping must say how, attach: {{file, column, to}}")
@@ -247,6 +249,21 @@ def _records(options: IngestOptions) -> tuple[pa.Table, Mapping, pa.Array | None
     for line in lines + [line for name in labels for line in count_values(table, name)]:
         console.say(line)
     return table, mapping, folders
+
+
+def _said(options: IngestOptions) -> list[str]:
+    """The roles of which the flags say what is to be taken, whatever is guessed."""
+    flags = {
+        "object_id": options.id_column,
+        "file": options.file_column,
+        "url": options.url_column,
+        "title": options.title_column,
+        "artist": options.artist_column,
+        "date": options.date_column,
+        "label": options.label,
+        "separator": options.separator,
+    }
+    return [role for role, said in flags.items() if said]
 
 
 def _with_flags(mapping: Mapping, options: IngestOptions, names: Sequence[str] = ()) -> Mapping:
@@ -386,6 +403,8 @@ def _add_history(rows: Rows, column: str, said: dict[str, Statement]) -> None:
 def _vocabulary(name: str) -> Vocabulary | None:
     if name == "none":
         return None
+    if name.lower().endswith((".csv", *SKOS)):
+        return parse_thesaurus(Location.parse(name).read_bytes(), name)
     if name.endswith((".yaml", ".yml")):
         return parse_vocabulary(Location.parse(name).read_bytes().decode(errors="replace"), name)
     return load_vocabulary(name)

@@ -13,11 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from artray.bundles.bundle_model import BundleModel
-from artray.bundles.classifier import Bundle
+from artray.bundles.classifier import Bundle, load_bundle
 from artray.bundles.inputs import Works
 from artray.errors import InputError
 from artray.features.specs import Columns, Extractors, columns_of, decode_size_of, needs_model, spec_key
 from artray.images.pictures import DecodeSize, Picture, read_pictures, spread
+from artray.labeling.half_precision import PassPrecision, computes_in_half
 from artray.labeling.plan import read_features
 from artray.models.batches import batch_of
 from artray.storage import Location, digest, list_column
@@ -76,6 +77,7 @@ class LabelWorker(StagedWorker):
         features: dict[str, Any] | None,
         decode_version: int,
         detector: str | None = None,
+        precision: PassPrecision = "float32",
     ):
         """Read what the bundles say of themselves.
 
@@ -84,13 +86,18 @@ class LabelWorker(StagedWorker):
             features: `uri` and `specs` of the feature table that the work's `part` and `row` point into.
             decode_version: Of this release; as one of the run's settings.
             detector: The object detector that the user names; the one that a bundle names is not loaded.
+            precision: In which networks are computed; auto: bfloat16 where all these bundles have been found to say the
+                same in it and this machine is faster so, else float32.
 
         Raises:
             InputError: A bundle can't be used, or is not the one that the run began with.
         """
         self.batch = batch_of(gpu_memory())
-        self._extractors = Extractors(self.batch, Location(detector) if detector else None)
-        self._models = [BundleModel(Location(model["uri"]), self.batch) for model in models]
+        uris = [Location(model["uri"]) for model in models]
+        # One for all: several may share an embedding.
+        half = all(computes_in_half(precision, load_bundle(uri)) for uri in uris)
+        self._extractors = Extractors(self.batch, Location(detector) if detector else None, half=half)
+        self._models = [BundleModel(uri, self.batch, half=half) for uri in uris]
         for model, loaded in zip(models, self._models, strict=True):
             if identity(loaded.bundle) != model["identity"]:
                 raise InputError(f"{model['uri']}: was replaced while it was labelling; run the same command again")

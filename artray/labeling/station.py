@@ -35,6 +35,7 @@ from artray.images.decoding import DECODE_VERSION
 from artray.job import Counts, Options
 from artray.labeling.contract import LABELS, METADATA_KEY, SCHEMA_VERSION, LabelDataset, read_notes
 from artray.labeling.decisions import Prior
+from artray.labeling.half_precision import PassPrecision
 from artray.labeling.label_rows import label_rows
 from artray.labeling.mixes import LabelModel, load_models, with_mix
 from artray.labeling.models import LabelWorker
@@ -89,6 +90,12 @@ class LabelOptions(Options):
         description="a TensorFlow SavedModel of the Object Detection API, for models that need one: the same as in "
         "extract_features",
         examples=["DIR"],
+    )
+    precision: PassPrecision = Field(
+        "auto",
+        description="in which networks are computed. auto: bfloat16 where train has found that a bundle's labels stay "
+        "the same (--check-bfloat16) and the processor is faster so, else float32",
+        examples=["auto|float32|bfloat16"],
     )
     overwrite: bool = Field(
         False, description="label all pictures again, and drop the labels of those that the manifest has no more"
@@ -162,9 +169,10 @@ def label_catalog(options: LabelOptions) -> Counts:
         "before": published.run_id if published else None,
         "overwrite": options.overwrite,
         "detector": str(options.detector) if options.detector else None,
+        "precision": options.precision,
     }
     staging = _staging(out, settings, plan.rows)
-    statuses = _compute(staging, models, features, options.detector) if len(plan.rows) else {}
+    statuses = _compute(staging, models, features, options) if len(plan.rows) else {}
     _check_read(staging, plan, statuses)
     scores = _parts(staging) if len(plan.rows) else None
     models = [with_mix(model, number, out, scores, published) for number, model in enumerate(models)]
@@ -290,13 +298,14 @@ def _parts(staging: Location) -> Location:
 
 
 def _compute(
-    staging: Location, models: Sequence[LabelModel], features: FeatureTable | None, detector: Location | None
+    staging: Location, models: Sequence[LabelModel], features: FeatureTable | None, options: LabelOptions
 ) -> dict[str, int]:
     arguments = {
         "models": [{"uri": str(model.uri), "task": model.bundle.task, "identity": model.identity} for model in models],
         "features": {"uri": str(features.uri), "specs": features.specs} if features else None,
         "decode_version": DECODE_VERSION,
-        "detector": str(detector) if detector else None,
+        "detector": str(options.detector) if options.detector else None,
+        "precision": options.precision,
     }
     counts = run_pass("labels", _rows_file(staging), _parts(staging), LabelWorker, arguments, overwrite=True, gpus=True)
     statuses: dict[str, int] = counts["statuses"]

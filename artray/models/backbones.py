@@ -3,6 +3,7 @@
 import difflib
 import socket
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from artray.errors import InputError
 from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.models.efficientnet_lite import efficientnet_lite
+from artray.models.hub import is_preset, keras_hub, load_hub_backbone
 
 _DOWNLOAD_TIMEOUT = 20.0  # seconds without an answer
 
@@ -30,7 +32,7 @@ def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None 
 
     Args:
         name: One of `backbone_names`, or the path of a `.keras` file: a model of RGB values 0..255 that ends in a
-            feature map (which gets pooled here) or in an embedding.
+            feature map (which gets pooled here) or in an embedding; or a preset of keras-hub, by name or folder.
         size: Height and width of the pictures in pixels.
         weights: "imagenet", None or "none" for random ones, or the path of a weights file for this architecture,
             without its classifier. Those of `keras.applications` are downloaded once. Without meaning for a `.keras`
@@ -55,6 +57,8 @@ def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None 
         model = efficientnet_lite(name, weights=initial, size=size)
     elif name in _applications():
         model = _application(name, size, initial)
+    elif is_preset(name):
+        return load_hub_backbone(name, size=size).model
     else:
         raise InputError(f"unknown backbone {name!r}{_suggestion(name)}")
     if weights not in ("imagenet", None):
@@ -70,15 +74,18 @@ def _suggestion(name: str) -> str:
     close = difflib.get_close_matches(name.lower(), names, n=3)
     if close:
         return f": did you mean {' or '.join(names[key] for key in close)}?"
-    return f": known are {', '.join(backbone_names())} and paths of .keras files"
+    return f": known are {', '.join(backbone_names())}, paths of .keras files, and presets of keras-hub if it is there"
 
 
 def _saved(path: Path, size: int) -> keras.Model:
     if not path.is_file():
         raise InputError(f"backbone {path}: no such file")
     try:
+        _load_classes_of(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         inputs, outputs = model.inputs, model.outputs
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"backbone {path}: not a Keras model that can be loaded ({_first_line(error)})") from error
     if len(inputs) != 1 or len(outputs) != 1:
@@ -91,6 +98,15 @@ def _saved(path: Path, size: int) -> keras.Model:
     if len(x.shape) != 2:
         raise InputError(f"backbone {path}: gives outputs of shape {tuple(x.shape[1:])}, not an embedding")
     return model
+
+
+def _load_classes_of(path: Path) -> None:
+    """Have the classes known of which a file's model is made."""
+    import artray.models.vision_transformer  # noqa: F401
+
+    with zipfile.ZipFile(path) as archive:
+        if b"keras_hub" in archive.read("config.json"):
+            keras_hub()
 
 
 def _applications() -> dict[str, FunctionType]:

@@ -97,7 +97,7 @@ class HubBackbone:
         return np.concatenate(found)
 
     def _tokens(self) -> Callable[[list[str]], Any]:
-        hub = _keras_hub()
+        hub = keras_hub()
         length = (
             self.hub.text_encoder.max_sequence_length if hasattr(self.hub.text_encoder, "max_sequence_length") else 77
         )
@@ -122,7 +122,7 @@ def is_preset(name: str) -> bool:
     if "://" in name or (Path(name) / "config.json").is_file():
         return True
     try:
-        hub = _keras_hub()
+        hub = keras_hub()
     except InputError:
         return False
     return any(name in kind.presets for kind in _kinds(hub))
@@ -139,7 +139,7 @@ def load_hub_backbone(preset: str, *, size: int | None = None, scaling: Scaling 
     Raises:
         InputError: keras-hub is not installed, or there is no such preset, or it has no image tower.
     """
-    hub = _keras_hub()
+    hub = keras_hub()
     given = {} if size is None else {"image_shape": (size, size, 3)}
     try:
         made = hub.models.Backbone.from_preset(preset, dtype="float32", **given)
@@ -174,12 +174,17 @@ def load_hub_backbone(preset: str, *, size: int | None = None, scaling: Scaling 
     return HubBackbone(model, made, preset, notes)
 
 
-def _keras_hub() -> Any:
+def keras_hub() -> Any:
+    """The library.
+
+    Raises:
+        InputError: It is not installed.
+    """
     try:
-        import keras_hub
+        import keras_hub as library
     except ImportError as error:
         raise InputError("keras-hub is not installed: pip install 'artray[hub]' (Python 3.11 and later)") from error
-    return keras_hub
+    return library
 
 
 def _kinds(hub: Any) -> list[Any]:

@@ -10,8 +10,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 
-DUPLICATE = 0.95
-"""Cosine of two embeddings from which on works are taken for near-duplicates."""
+DUPLICATE = 0.85
+"""Cosine of two embeddings (EfficientNet-Lite0) from which on works are taken for near-duplicates.
+
+Of the 626,640 pairs of 1,120 paintings and prints five reach it: the three that perceptual hashes find too, and two
+more of one maker and motif; from .80 on it is nineteen, most of them other works of one maker.
+"""
 
 
 def disagreements(labels: Indices, scores: Floats) -> Indices:

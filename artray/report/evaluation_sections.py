@@ -137,7 +137,7 @@ class EvaluationSections:
         error = self.evaluation["calibration"][level]["after"]["ece"]
         rows.append([say("ev.metric.calibration"), _number(error), "", "", ""][: len(rows[0])])
         explained.append(say("ev.why.calibration"))
-        header = ["", say("ev.this_model"), say("ev.interval"), say("ev.same_label")]
+        header = [say("ev.figure"), say("ev.this_model"), say("ev.interval"), say("ev.same_label")]
         hint = say("ev.intervals_how")
         if values["baseline"]:
             header.append(say("ev.regression"))
@@ -156,7 +156,12 @@ class EvaluationSections:
             if values := folds["figures"].get(name):
                 each = [f"{value:.3f}" for value in values["values"]]
                 rows.append([say(f"ev.metric.{name}"), f"{values['mean']:.3f}", f"± {values['spread']:.3f}", *each])
-        header = ["", say("ev.mean"), say("ev.spread"), *(say("ev.fold", number=str(n)) for n in range(folds["n"]))]
+        header = [
+            say("ev.figure"),
+            say("ev.mean"),
+            say("ev.spread"),
+            *(say("ev.fold", number=str(n)) for n in range(folds["n"])),
+        ]
         return section(
             "folds", escape(say("ev.folds", n=folds["n"])), escape(say("ev.folds_hint")), table(header, rows, 1, (2,))
         )
@@ -324,11 +329,12 @@ class EvaluationSections:
                 f'<p class="name" dir="auto">{name}</p><p class="said">{called}</p><p>{true}</p></div></li>'
             )
         hint = say("ev.errors_hint")
-        if any(len(shown) > 1 for shown in pictures.values()):
+        has_maps = any(len(shown) > 1 for shown in pictures.values())
+        if has_maps:
             hint += " " + say("ev.maps_hint")
-        return section(
-            "errors", escape(say("ev.sure_and_wrong")), escape(hint), f'<ul class="errors">{"".join(items)}</ul>'
-        )
+        kind = "errors" if has_maps else "errors plain"
+        body = f'<ul class="{kind}">{"".join(items)}</ul>'
+        return section("errors", escape(say("ev.sure_and_wrong")), escape(hint), body)
 
     def _labels(self, value: str | Sequence[str]) -> str:
         return value if isinstance(value, str) else ", ".join(value) or self.say("ev.nothing")

@@ -30,7 +30,10 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
                  said: null, or where a work may have several labels one list a work: [place, score, place, score, …],
                  the surest first}; label is the most likely class, said or not
     position     {x: [0..10000, or null], y: […]}, where each work lies on the map; null: there is no map
-    queues       [{name, task: its place or null, works: [place, first to look at first]}]
+    queues       [{name, task: its place or null, works: [place, first to look at first], said: [what a model says that
+                 has not seen the work], score: [0..1], twin: [the place of a work that looks the same]}]; the last
+                 three are as long as `works`, or empty
+    terms        how many words works can be found by; they are in data/terms.js (see report/terms.py)
 
     data/works-0000.js   globalThis.artrayShards[0] = JSON.parse('[…]')
 
@@ -46,6 +49,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,6 +64,7 @@ from artray.report.columns import Gathered, as_json, relative_url, written
 from artray.report.evaluation_sections import commonest
 from artray.report.languages import filled, read_words
 from artray.report.overview import Overview
+from artray.report.terms import Terms
 from artray.report.works import PALETTE_COLOURS, SCORE_DECIMALS, Label, Work, Works, rounded, shown_score
 from artray.storage import Location, explained, remove_written
 
@@ -75,12 +80,14 @@ MODULES = (
     "judging",
     "cards",
     "selection",
+    "terms",
     "filters",
     "grid",
     "zoom",
     "answers",
     "record",
     "work",
+    "layouts",
     "map",
     "map_view",
     "trust",
@@ -97,11 +104,17 @@ class Queue(NamedTuple):
         name: `uncertain`, `differs`, `disagree`, `useful` or `duplicates`; any other is shown as it is.
         task: What they are looked at for; None: for all tasks.
         object_ids: The works, the first to look at first.
+        said: Of each, what a model says that has not seen it; or nothing of any.
+        scores: Likewise how surely, 0..1.
+        twins: Likewise the object_id of a work that looks the same.
     """
 
     name: str
     task: str | None
     object_ids: Sequence[str]
+    said: Sequence[str | None] = ()
+    scores: Sequence[float | None] = ()
+    twins: Sequence[str | None] = ()
 
 
 def write_page(
@@ -114,6 +127,7 @@ def write_page(
     overview: Overview | None = None,
     queues: Sequence[Queue] = (),
     language: str = "en",
+    terms: Terms | None = None,
 ) -> Path:
     """Writes the page into a folder, over an older page if there is one. Equal input gives equal bytes.
 
@@ -131,6 +145,7 @@ def write_page(
         overview: Which works are alike, and where each lies on the map.
         queues: What to look at first; works that are not on the page are left out.
         language: Of the page's own words.
+        terms: Words by which works can be found.
 
     Returns:
         The path of the page to open.
@@ -144,12 +159,12 @@ def write_page(
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """
-    data = encode_data(works, evaluations, run or {}, models or Models(), overview, queues=queues)
+    data = encode_data(works, evaluations, run or {}, models or Models(), overview, queues=queues, terms=terms)
     static = files("artray.report")
     folder = Location.parse(out)
     with explained(folder / "data"):
         remove_written(
-            folder / "data", [r"collection\.js|words\.js|works-\d{4,}\.js"]
+            folder / "data", [r"collection\.js|words\.js|terms\.js|works-\d{4,}\.js"]
         )  # an older page may have had more works
     for name, pieces in data:
         with whole_file(out / "data" / name) as part, part.open("w", encoding="ascii", newline="") as file:
@@ -179,6 +194,7 @@ def encode_data(
     overview: Overview | None,
     *,
     queues: Sequence[Queue] = (),
+    terms: Terms | None = None,
 ) -> Iterator[tuple[str, Iterator[str]]]:
     """The files of `data/`, each as its name and the pieces of its text, to be taken in this order.
 
@@ -215,17 +231,14 @@ def encode_data(
         "palette": gathered.palettes,
         "labels": [gathered.labels(task, places[task["name"]]) for task in tasks],
         "position": None if overview is None else _positions(overview, rows),
-        "queues": [
-            {
-                "name": queue.name,
-                "task": None if queue.task is None else names.index(queue.task),
-                "works": pc.drop_null(pc.index_in(pa.array(queue.object_ids, pa.string()), ids)).to_pylist(),
-            }
-            for queue in queues
-            if queue.task is None or queue.task in names
-        ],
+        "queues": [_queue(queue, names, ids) for queue in queues if queue.task is None or queue.task in names],
+        "terms": 0 if terms is None else len(terms.terms),
     }
-    return _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
+    scripts = _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
+    if terms is None:
+        return scripts
+    told = terms.as_json({name: place for place, name in enumerate(ids.to_pylist())})
+    return chain(scripts, [("terms.js", script("artrayTerms", written(told)))])
 
 
 def _scripts(
@@ -295,6 +308,21 @@ def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
     # Of scores that look alike the label's comes first.
     ranked = sorted((-shown_score(score), name != label.label, places[name]) for name, score in label.scores.items())
     return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
+
+
+def _queue(queue: Queue, tasks: Sequence[str], ids: pa.Array) -> dict[str, Any]:
+    """A queue's works on the page, and what speaks for each."""
+    places = pc.index_in(pa.array(queue.object_ids, pa.string()), ids).to_pylist()
+    twins = pc.index_in(pa.array(queue.twins, pa.string()), ids).to_pylist()
+    there = [row for row, place in enumerate(places) if place is not None]
+    return {
+        "name": queue.name,
+        "task": None if queue.task is None else tasks.index(queue.task),
+        "works": [places[row] for row in there],
+        "said": [queue.said[row] for row in there] if queue.said else [],
+        "score": [rounded(queue.scores[row], SCORE_DECIMALS) for row in there] if queue.scores else [],
+        "twin": [twins[row] for row in there] if queue.twins else [],
+    }
 
 
 def _tested(predictions: pa.Table | None, classes: Sequence[str], ids: pa.Array) -> dict[str, Any] | None:

@@ -17,16 +17,19 @@ from artray.bundles.classifier import read_evaluation, read_predictions
 from artray.bundles.thresholds import doubt_of
 from artray.errors import InputError
 from artray.job import Counts
-from artray.labeling.contract import models_of, read_notes
+from artray.labeling.contract import Models, models_of, read_notes
 from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.published import labelled_pictures, read_labels
+from artray.queues import QUEUES, Alike, make_queues
 from artray.report.evaluation import evaluation_page
-from artray.report.languages import Language
+from artray.report.languages import Language, Speech
 from artray.report.overview import Overview, make_overview
-from artray.report.page import write_page
+from artray.report.page import Queue, write_page
+from artray.report.terms import Terms
 from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails
 from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
 from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
+from artray.words.terms import read_terms
 
 _BATCH = 4096
 
@@ -62,6 +65,15 @@ class ReportOptions(ExportOptions):
     )
     limit: int = Field(50_000, ge=1, le=200_000, description="most works on the page; the least certain are taken")
     seed: int = Field(0, ge=0, description="of the map")
+    terms: Location | None = Field(
+        None,
+        description="words with vectors, as prepare-backbone --words writes them: works can be found by them; needs "
+        "--features with the same backbone's embedding",
+        examples=["FILE"],
+    )
+    terms_column: str | None = Field(
+        None, description="that embedding's column; default: the one whose numbers are as many", examples=["NAME"]
+    )
 
 
 def report(options: ReportOptions) -> Counts:
@@ -75,7 +87,7 @@ def report(options: ReportOptions) -> Counts:
     if out.is_s3:
         raise InputError(f"--out {out}: must be a folder on this machine")
     datasets = {"--labels": options.labels, "--features": options.features}
-    keep_apart(out, {"--evaluation": options.evaluation}, datasets)
+    keep_apart(out, {"--evaluation": options.evaluation, "--terms": options.terms}, datasets)
     refuse_other_job(out, "page")
     refuse_other_file(out, "index.html", b'src="data/collection.js"')
     out.ensure_writable()
@@ -90,6 +102,7 @@ def report(options: ReportOptions) -> Counts:
     thumbnails = make_thumbnails(folder, pictures, options.thumbnail)
     zooms = make_thumbnails(folder, pictures, options.zoom, ZOOM_FOLDER) if options.zoom else {}
     features, overview = _features(options, labels)
+    terms = None if options.terms is None else _terms(options, options.terms, labels)
     evaluations = [_evaluation(uri) for uri in options.evaluation]
     learned = {item["model_id"]: item.pop("learned") for item in evaluations}
     works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned)
@@ -97,7 +110,7 @@ def report(options: ReportOptions) -> Counts:
     for item, uri in zip(evaluations, options.evaluation, strict=True):
         item["page"] = _evaluation_page(options, uri, titles).name
     if len(works) < total:
-        about["shown"] = f"Shown are the least certain of {total:,}"
+        about["shown"] = Speech(options.language)("run.least_certain", n=total)
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
     # Of models whose labels an older release wrote only their evaluations say that they are no better than chance.
     told = {item["model_id"]: doubt_of(item["levels"]) for item in evaluations}
@@ -106,7 +119,17 @@ def report(options: ReportOptions) -> Counts:
     for item in used:
         if item["model_id"] in models.doubts:
             console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
-    page = write_page(folder, works, evaluations, about, models=models, overview=overview, language=options.language)
+    page = write_page(
+        folder,
+        works,
+        evaluations,
+        about,
+        models=models,
+        overview=overview,
+        queues=_queues(options, labels, models, overview),
+        language=options.language,
+        terms=terms,
+    )
     counts: Counts = {
         "rows": len(works),
         "ok": len(works) - works.failed,
@@ -181,13 +204,66 @@ def _features(options: ReportOptions, labels: pa.Table) -> tuple[pa.Table | None
     return features, overview
 
 
-def _embeddings(table: pads.Dataset, ids: pa.Array) -> tuple[list[str], npt.NDArray[np.float32]]:
+def _queues(options: ReportOptions, labels: pa.Table, models: Models, overview: Overview | None) -> list[Queue]:
+    """What to look at first, by task; queues without works are left out."""
+    alike = None if overview is None else Alike(overview.object_ids, overview.nearest, overview.similarity)
+    features = None if options.features is None else options.features.dataset()
+    table = make_queues(labels, features, models=models, alike=alike)
+    found = []
+    for name in QUEUES:
+        for task in sorted(pc.unique(table["task"]).to_pylist()):
+            rows = table.filter(pc.and_(pc.equal(table["task"], task), pc.is_valid(table[name]))).sort_by(name)
+            if len(rows):
+                said, scores, twins = (
+                    rows[column].to_pylist() if name == queue else ()
+                    for column, queue in (
+                        ("unseen_label", "differs"),
+                        ("unseen_score", "differs"),
+                        ("duplicate_of", "duplicates"),
+                    )
+                )
+                found.append(Queue(name, task, rows["object_id"].to_pylist(), said=said, scores=scores, twins=twins))
+    return found
+
+
+def _terms(options: ReportOptions, file: Location, labels: pa.Table) -> Terms:
+    """The words of a file, and the works' embeddings by the same model."""
+    words, vectors, _ = read_terms(file)
+    if options.features is None:
+        raise InputError("--terms: needs --features, a feature table with the same backbone's embedding")
+    table = options.features.dataset()
+    width = vectors.shape[1]
+    named = [name for name in table.schema.names if name == "embedding" or name.startswith("embedding_")]
+    fitting = [name for name in named if _width(table, name) == width]
+    column = options.terms_column or (fitting[0] if len(fitting) == 1 else None)
+    if column is None or column not in fitting:
+        there = ", ".join(f"{name} ({_width(table, name)})" for name in named) or "none"
+        raise InputError(
+            f"--terms {file}: its vectors have {width} numbers, and {options.features} has the embeddings {there}: "
+            "name the one of the same backbone with --terms-column"
+        )
+    ids, works = _embeddings(table, pc.unique(labels["object_id"]), column)
+    return Terms(words, vectors, ids, works)
+
+
+def _width(table: pads.Dataset, column: str) -> int:
+    """How many numbers a column's lists have; 0 where it has none."""
+    first = table.scanner(columns=[column], filter=pads.field(column).is_valid(), batch_size=16).head(1)
+    kind = first.schema.field(column).type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return 0
+    return len(first[column][0]) if len(first) else 0
+
+
+def _embeddings(
+    table: pads.Dataset, ids: pa.Array, column: str = "embedding"
+) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Which of some works have an embedding, and these, (n, d): once in memory, and never as Arrow's too."""
     vectors = np.empty((0, 0), np.float32)
     there: npt.NDArray[np.bool_] = np.zeros(len(ids), bool)
     scanner = table.scanner(
-        columns=["object_id", "embedding"],
-        filter=pads.field("object_id").isin(ids) & pads.field("embedding").is_valid(),
+        columns=["object_id", column],
+        filter=pads.field("object_id").isin(ids) & pads.field(column).is_valid(),
         batch_size=_BATCH,
         batch_readahead=2,
         fragment_readahead=2,
@@ -195,11 +271,11 @@ def _embeddings(table: pads.Dataset, ids: pa.Array) -> tuple[list[str], npt.NDAr
     for batch in scanner.to_batches():
         if not len(batch):
             continue
-        numbers = stack_lists(batch.column("embedding"), "embedding")
+        numbers = stack_lists(batch.column(column), column)
         if not vectors.size:
             vectors = np.empty((len(ids), numbers.shape[1]), np.float32)
         elif numbers.shape[1] != vectors.shape[1]:
-            raise InputError("column 'embedding' holds lists of different lengths")
+            raise InputError(f"column {column!r} holds lists of different lengths")
         places = pc.index_in(batch.column("object_id"), ids).to_numpy()
         vectors[places] = numbers
         there[places] = True

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.stylizer import BUNDLE, StylizerBundle, save_stylizer_bundle
+from artray.engine.arithmetic import worth_compiling
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
@@ -123,7 +124,7 @@ class _Run:
             row_bytes=3 * config.size**2,
             clip_norm=config.clip_norm,
             precision=config.precision,
-            compile=config.compile,
+            compile=worth_compiling(config.compile, training.length // config.batch_size),
         )
         if self._trainer.count > config.batch_size:
             raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.upscaler import BUNDLE, UpscalerBundle, load_upscaler, load_upscaler_bundle, save_upscaler_bundle
+from artray.engine.arithmetic import Compile, worth_compiling
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
@@ -115,7 +116,9 @@ class _Run:
         self._begun_with: str | None = None
         keras.utils.set_random_seed(config.seed)
         # Before any other network: TensorFlow's workers must find each other first.
-        self._steps = _adversarial(config, self._begun) if config.loss.name == "srgan" else _l1(config, self._begun)
+        compile = worth_compiling(config.compile, training.length // config.batch_size)
+        begin = _adversarial if config.loss.name == "srgan" else _l1
+        self._steps = begin(config, self._begun, compile)
         if self._steps.trainer.count > config.batch_size:
             raise InputError(f"batch_size: {config.batch_size} can't be shared by {self._steps.trainer.count}")
         if rank == 0:
@@ -331,7 +334,7 @@ class _Srgan(_Steps):
         return list(self.trainer.generator_weights())
 
 
-def _l1(config: UpscalerConfig, network: Any) -> _Steps:
+def _l1(config: UpscalerConfig, network: Any, compile: Compile) -> _Steps:
     from artray.engine.supervised import SupervisedTrainer
     from artray.super_resolution.losses import l1
 
@@ -341,12 +344,12 @@ def _l1(config: UpscalerConfig, network: Any) -> _Steps:
         l1,
         ema=config.ema,
         precision=config.precision,
-        compile=config.compile,
+        compile=compile,
     )
     return _L1(trainer, config)
 
 
-def _adversarial(config: UpscalerConfig, network: Any) -> _Steps:
+def _adversarial(config: UpscalerConfig, network: Any, compile: Compile) -> _Steps:
     from artray.engine.adversarial import AdversarialTrainer
     from artray.models.super_resolution import as_generator, srgan_discriminator
     from artray.super_resolution.losses import srgan
@@ -364,6 +367,6 @@ def _adversarial(config: UpscalerConfig, network: Any) -> _Steps:
         ema=config.ema,
         seed=config.seed,
         precision=config.precision,
-        compile=config.compile,
+        compile=compile,
     )
     return _Srgan(trainer, config)

@@ -1,8 +1,9 @@
 """What a label can be: the classes of each task, in order, with their names elsewhere.
 
 A vocabulary is a YAML file in this folder. Class order is part of it, so that a model's class 3 means the same
-everywhere. `aat` is the number of the concept in the Getty's Art & Architecture Thesaurus; a class whose number has no
-good evidence has none.
+everywhere. `aat` is the number of the concept in the Getty's Art & Architecture Thesaurus, `wikidata` its item there,
+`iconclass` its notation; what has no good evidence is left out. A museum's own thesaurus will do as well: see
+`artray.vocabulary.thesaurus`.
 """
 
 import re
@@ -10,14 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from urllib.parse import quote
 
 import yaml
 
 from artray.errors import InputError
 
 AAT = "http://vocab.getty.edu/aat/"
+WIKIDATA = "http://www.wikidata.org/entity/"
+ICONCLASS = "https://iconclass.org/"
 
-
+_ELSEWHERE = {"wikidata": WIKIDATA, "iconclass": ICONCLASS}
 _NUMBER_OR_GRADE = re.compile(r"[-−–‐+]?\d+([.,]\d+)?|\w[-−–‐]")
 
 
@@ -39,11 +43,12 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """One class: its name, the URI of its concept if that is known, and other names for it."""
+    """One class: its name, the URI of its concept if that is known, other names for it, and its URIs elsewhere."""
 
     name: str
     uri: str | None = None
     aliases: tuple[str, ...] = ()
+    equivalents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,10 @@ class Vocabulary:
     def uri(self, name: str) -> str | None:
         """The URI of a class's concept, or None."""
         return next((each.uri for each in self.classes if each.name == name), None)
+
+    def equivalents(self, name: str) -> tuple[str, ...]:
+        """The URIs of a class's concept in Wikidata and Iconclass, as far as they are known."""
+        return next((each.equivalents for each in self.classes if each.name == name), ())
 
     def group(self, name: str, grouping: str) -> str | None:
         """The group of a class, None if the grouping leaves it out.
@@ -154,10 +163,15 @@ def parse_vocabulary(text: str, name: str) -> Vocabulary:
 def _class(entry: str | dict[str, object]) -> Class:
     if isinstance(entry, str):
         return Class(entry)
-    unknown = set(entry) - {"name", "aat", "aliases"}
+    unknown = set(entry) - {"name", "aat", "aliases", *_ELSEWHERE}
     if unknown:
         raise KeyError(*unknown)
     aliases = entry.get("aliases", [])
     if not isinstance(aliases, list):
         raise TypeError("aliases")
-    return Class(str(entry["name"]), f"{AAT}{entry['aat']}" if "aat" in entry else None, tuple(map(str, aliases)))
+    return Class(
+        str(entry["name"]),
+        f"{AAT}{entry['aat']}" if "aat" in entry else None,
+        tuple(map(str, aliases)),
+        tuple(f"{base}{quote(str(entry[key]))}" for key, base in _ELSEWHERE.items() if key in entry),
+    )

@@ -152,10 +152,10 @@ def test_counts_as_the_thesis_prints_them() -> None:
     table = pa.table(
         {"Style": ["REALISM", "REALISM", "DADA"], "Emotion": ["JOY", None, "FEAR"], "Tags": ["a", "b", "c"]}
     )
-    # len(set(column)) there: an empty cell counts as one value.
+    # len(set(column)) there: an empty cell counts as one value more.
     assert count_classes(table, ["Style", "Emotion", "Tags"]) == [
         "Number of styles: 2",
-        "Number of emotions: 3",
+        "Number of emotions: 2 (3 with the empty cell: 1 row)",
         "Number of tags: 3",
     ]
     assert count_values(table, "Style", top=1) == ["Style distribution:", "REALISM  2"]
@@ -198,8 +198,8 @@ def test_the_thesis_from_workbook_to_groups() -> None:
     assert count_classes(table, ["Style", "Artist", "Genre", "Emotion"]) == [
         "Number of styles: 5",
         "Number of artists: 5",
-        "Number of genres: 4",
-        "Number of emotions: 5",
+        "Number of genres: 3 (4 with the empty cell: 1 row)",
+        "Number of emotions: 4 (5 with the empty cell: 1 row)",
     ]
     assert count_values(table, "Emotion", top=1) == ["Emotion distribution:", "ANGER  2"]
 

@@ -240,7 +240,7 @@ def test_pages_of_mirador_and_of_open_annotation(read):
 
 def edited(**changes) -> str:
     annotation = {
-        "id": "https://museum.org/annotation/style/a%2F1",
+        "id": "https://museum.org/annotation/style%2Fa%2F1",
         "type": "Annotation",
         "motivation": "tagging",
         "generator": {"id": "urn:model", "type": "Software", "name": "artray"},
@@ -261,11 +261,15 @@ def test_what_a_program_said_and_nobody_touched_is_no_correction(read):
 
 
 def test_our_own_annotation_edited_names_its_work_and_task(read):
-    said = read(edited(creator={"type": "Person", "name": "Ann"}, modified="2026-05-04T03:02:01Z"), "page.json")
+    works = pa.table({"object_id": ["a/1"], "image_uri": ["/elsewhere.jpg"]})
+    page = edited(creator={"type": "Person", "name": "Ann"}, modified="2026-05-04T03:02:01Z")
+    said = placed(read(page, "page.json"), works, TASKS)
     assert said.labels == {"style": {"a/1": "Cubism"}}
     assert said.reviewers("style") == "Ann 1"
     body = [{"type": "TextualBody", "value": "rejected", "purpose": "assessing"}]
-    assert read(edited(creator="Ann", body=body), "page.json").labels == {"style": {"a/1": None}}
+    for name in ("style%2Fa%2F1", "style%2Fa%2F1%2Freview", "style%2Fa%2F1%2FCubism"):
+        page = edited(id=f"https://museum.org/annotation/{name}", creator="Ann", body=body)
+        assert placed(read(page, "page.json"), works, TASKS).labels == {"style": {"a/1": None}}
 
 
 def test_a_picture_is_found_by_its_address_and_what_is_not_found_is_counted(read):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from artray.classifiers.examples import Examples
-from artray.classifiers.loop import epoch_order, validation_metrics
+from artray.classifiers.evaluation import validation_metrics
+from artray.classifiers.examples import Examples, epoch_order
 
 
 def examples(counts: list[int]) -> Examples:

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pytest
 
 from artray.classifiers.config import TrainConfig
-from artray.classifiers.examples import Examples, load_examples
+from artray.classifiers.examples import Examples, epoch_order, load_examples
 from artray.classifiers.feature_inputs import Moments
-from artray.classifiers.loop import epoch_order
 from artray.engine import examples as engine_examples
 from artray.engine import order
 from artray.engine.examples import Inputs

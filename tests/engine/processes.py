@@ -1,5 +1,6 @@
 """The same training on one replica and on three, in a process of their own."""
 
+import gc
 import logging
 import os
 import subprocess
@@ -34,6 +35,7 @@ def on_one_and_three(run: Callable[[Any], dict[str, np.ndarray]]) -> None:
     Each replica is a logical device of this machine's CPU. One strategy for all: each begins to number its collectives
     anew, and TensorFlow remembers their shapes.
     """
+    gc.set_threshold(10_000)  # graphs in the making are no garbage
     import tensorflow as tf
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

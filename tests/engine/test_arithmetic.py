@@ -2,7 +2,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from artray.engine.arithmetic import Compile, Precision, policy, told
+from artray.engine.arithmetic import Compile, Precision, policy, told, worth_compiling
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,11 @@ def test_options_change_what_they_name():
     assert told(None, None) == {}
     changes = told("bfloat16", "on")
     assert {key: yaml.safe_load(text) for key, text in changes.items()} == {"precision": "bfloat16", "compile": "on"}
+
+
+@pytest.mark.parametrize(
+    ("said", "steps", "done"),
+    [("auto", 9_999, "off"), ("auto", 10_000, "auto"), ("on", 1, "on"), ("off", 1_000_000, "off")],
+)
+def test_auto_compiles_what_has_steps_enough_to_pay_for_it(said, steps, done):
+    assert worth_compiling(said, steps) == done

@@ -169,8 +169,10 @@ def test_a_heat_map_shades_by_the_share_of_the_row(classes, seed):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_in_a_browser(page, browser, scheme):
-    for width in (1280, 400):
-        view = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
+    for width in (1440, 1024, 390):
+        size = {"width": width, "height": 900}
+        view = browser.new_page(color_scheme=scheme, viewport=size, bypass_csp=True)  # for axe; the policy has its test
         said, asked = [], []
         view.on("console", lambda message, said=said: said.append(message.text))
         view.on("request", lambda request, asked=asked: asked.append(request.url))
@@ -185,6 +187,7 @@ def test_in_a_browser(page, browser, scheme):
         )
         assert heat not in ("rgb(0, 0, 0)", paper)
         assert HOSTILE[:10] in view.locator("#classes").inner_text()
+        assert [(one["id"], one["nodes"][0]["html"]) for one in Axe().run(view).response["violations"]] == []
         view.locator(".errors img").first.scroll_into_view_if_needed()
         assert view.evaluate("document.images[0].decode().then(() => document.images[0].naturalWidth)") == 60
         view.close()
@@ -200,3 +203,15 @@ def test_a_model_no_better_than_chance_is_said_to_be_so(tmp_path):
     evaluation["levels"]["artwork"]["intervals"]["balanced_accuracy"] = [0.5, 0.9]
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
     assert "chance (" not in evaluation_page(Location.parse(tmp_path), tmp_path / "page").read_text("utf-8")
+
+
+def test_its_works_and_cells_lead_to_the_curators_page_and_it_speaks_other_languages(bundle, tmp_path):
+    text = evaluation_page(Location.parse(bundle), tmp_path, {}, page="index.html", language="de").read_text("utf-8")
+    assert '<html lang="de">' in text
+    assert "Zurück zu den Werken" in text
+    (work,) = worst_errors(pq.read_table(bundle / "predictions.parquet"), "test", 1)
+    assert f'<a href="index.html#work={work["object_id"]}">' in text
+    level = json.loads((bundle / "evaluation.json").read_text())["levels"]["artwork"]
+    assert text.count('<a href="index.html#cell=') == np.count_nonzero(level["confusion"])
+    assert "style=" not in text
+    assert re.search(r'<section id="verdict">.*<p class="verdict-words">[^<_]+</p>', text)

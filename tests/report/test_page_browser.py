@@ -232,7 +232,7 @@ def open_map(page):
             const canvas = document.querySelector("#canvas");
             if (canvas.width !== Math.round(canvas.clientWidth * devicePixelRatio)) return false;
             if (canvas.height !== Math.round(canvas.clientHeight * devicePixelRatio)) return false;
-            return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean);
+            return canvas.dataset.drawn === `${canvas.width} ${canvas.height}`;
         }"""
     )
     return canvas.bounding_box()

@@ -54,7 +54,7 @@ def test_corrections_by_keyboard_survive_a_reload_and_download(page):
     page.reload()
     expect(page.locator("#corrections")).to_have_text("3 labels checked, 1 confirmed and 2 changed.")
     agreed = second.labels["style"].label
-    expect(page.locator(".yours")).to_have_text([f"you: ✓ {label}" for label in (corrected, agreed, "none of these")])
+    expect(page.locator(".yours")).to_have_text([f"you: ✓ {label}" for label in (corrected, agreed, "None of these")])
     rows = rows_of(downloaded(page))
     assert list(rows[0])[:6] == ["object_id", "task", "label", "predicted", "score", "corrected_at"]
     assert list(rows[0])[6:] == ["reviewer", "reviewed_at", "decision", "model_id", "run_id"]

@@ -15,6 +15,8 @@ from artray.errors import InputError
 from artray.labeling.contract import LABELS, METADATA_KEY
 from artray.report.page import write_page
 from artray.report.station import ReportOptions, report
+from tests.integration.conftest import passes_in_process
+from tests.report.bundles import write_bundle
 
 COUNT = 8
 
@@ -93,6 +95,52 @@ def test_page_with_thumbnails_map_and_thresholds(labels: str, features: str, tmp
     before = (tmp_path / "page" / "data" / "collection.js").read_bytes()
     report(options)
     assert (tmp_path / "page" / "data" / "collection.js").read_bytes() == before
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_page_with_its_model_in_another_language_with_larger_pictures(tmp_path: Path) -> None:
+    bundle = tmp_path / "model"
+    bundle.mkdir()
+    write_bundle(bundle, ["Cubism", "Rococo", "Ukiyo-e"])
+    predictions = pq.read_table(bundle / "predictions.parquet").slice(0, 12).to_pylist(maps_as_pydicts="strict")
+    rows = [
+        {
+            "object_id": row["object_id"],
+            "image_uri": row["image_uri"],
+            "label": row["label"],
+            "labels": [row["label"]],
+            "score": row["scores"][row["label"]],
+            "scores": list(row["scores"].items()),
+            "model_id": "style-1",
+            "run_id": "run-1",
+            "labeled_at": datetime(2026, 11, 22, tzinfo=timezone.utc),
+            "status": "ok",
+        }
+        for row in predictions
+    ]
+    folder = tmp_path / "labels" / "task=style"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=LABELS), folder / "labels.parquet")
+    options = ReportOptions(
+        labels=f"{tmp_path}/labels", evaluation=[str(bundle)], out=f"{tmp_path}/page", language="nl", zoom=256, limit=10
+    )
+    with passes_in_process():
+        counts = report(options)
+    data = collection(tmp_path / "page")
+    readable = [key for key in data["id"] if int(key[1:]) % 2 == 0]
+    assert (counts["rows"], counts["thumbnails"]) == (10, len(readable))
+    assert "Naar de werken" in (tmp_path / "page" / "index.html").read_text("utf-8")
+    assert "Terug naar de werken" in (tmp_path / "page" / "evaluation-style.html").read_text("utf-8")
+    assert data["run"]["shown"] == "Getoond worden de minst zekere van 12"
+    part = {row["object_id"]: row["part"] for row in predictions}
+    shown = data["id"]
+    assert data["labels"][0]["learned"] == [at for at, key in enumerate(shown) if part[key] != "test"]
+    assert [shown[at] for at in data["evaluations"][0]["tested"]["work"]] == [k for k in shown if part[k] == "test"]
+    (queue,) = data["queues"]
+    assert (queue["name"], queue["task"]) == ("uncertain", 0)
+    for at, larger in enumerate(data["zoom"]):
+        assert (larger is None) == (data["thumbnail"][at] is None)
+        assert larger is None or (tmp_path / "page" / larger).exists()
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -5,9 +5,13 @@
     linked_art     linked_art.jsonl          Linked Art records with AttributeAssignments
     croissant      dataset/croissant.json    Croissant 1.1, for data set search
     dataset_card   dataset/README.md         Hugging Face data set card
+    label_studio   label_studio/tasks.json   Label Studio's tasks, labels as predictions
+    json_lines     labels.jsonl              a label a line
+    vikus          vikus/data.csv            VIKUS Viewer
+    catalogue      catalogue/                the museum's own file (`--catalog`) with the labels' columns added
 
-The last two describe `dataset/data/TASK.parquet`, which is written with them. The labels are read and the files written
-batch by batch, and each file takes the place of its predecessor when it is whole.
+`croissant` and `dataset_card` describe `dataset/data/TASK.parquet`, which is written with them. The labels are read and
+the files written batch by batch, and each file takes the place of its predecessor when it is whole.
 
 A label with a score below its task's threshold is `uncertain` in all of them, as are works of which no label is said,
 and all labels of a model that is no better than chance.
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,25 +31,51 @@ from artray import console
 from artray.errors import InputError
 from artray.job import Counts, Options
 from artray.labeling.exports.annotations import write_annotations
+from artray.labeling.exports.catalogue import write_catalogue
 from artray.labeling.exports.croissant import write_croissant
 from artray.labeling.exports.dataset import TaskFile, write_dataset
 from artray.labeling.exports.dataset_card import write_dataset_card
+from artray.labeling.exports.json_lines import write_json_lines
+from artray.labeling.exports.label_studio import write_label_studio
 from artray.labeling.exports.linked_art import write_linked_art
 from artray.labeling.exports.source import read_source
 from artray.labeling.exports.spreadsheet import write_csv
+from artray.labeling.exports.vikus import write_vikus
 from artray.storage import Location
 
 FOLDER = "exports"
 
-Format = Literal["csv", "annotations", "linked_art", "croissant", "dataset_card"]
+Format = Literal[
+    "csv",
+    "annotations",
+    "linked_art",
+    "croissant",
+    "dataset_card",
+    "label_studio",
+    "json_lines",
+    "vikus",
+    "catalogue",
+]
 
 
 class ExportOptions(Options):
     """What becomes of the labels besides the page."""
 
     export: list[Format] = Field(
-        [], description="csv, annotations, linked_art, croissant, dataset_card", examples=["FORMAT"]
+        [],
+        description="csv, annotations, linked_art, croissant, dataset_card, label_studio, json_lines, vikus, catalogue",
+        examples=["FORMAT"],
     )
+    catalog: Location | None = Field(
+        None, description="the museum's own file (CSV, .xlsx), for the export `catalogue`", examples=["FILE"]
+    )
+    corrections: list[Location] = Field(
+        [],
+        description="what curators said, for the exports: the page's CSV, Label Studio's export, annotation pages; "
+        "default: what ingest has written of it",
+        examples=["FILE"],
+    )
+    only_accepted: bool = Field(False, description="export only labels that somebody has accepted or given")
     threshold: dict[str, float] = Field(
         {}, description="labels with a lower score are uncertain; default: the bundle's own", examples=["TASK=SCORE"]
     )
@@ -99,7 +130,17 @@ def export_labels(
     """
     if not options.export:
         return {}
-    source = read_source(labels, features, options.threshold, options.base_uri, doubts=doubts)
+    if "catalogue" in options.export and options.catalog is None:
+        raise InputError("--export catalogue adds columns to the museum's own file: --catalog FILE names it")
+    source = read_source(
+        labels,
+        features,
+        options.threshold,
+        options.base_uri,
+        doubts=doubts,
+        corrections=options.corrections,
+        only_accepted=options.only_accepted,
+    )
     for line in source.lines():
         console.say(line)
     folder = out / FOLDER
@@ -110,7 +151,12 @@ def export_labels(
         "linked_art": lambda: write_linked_art(source, folder / "linked_art.jsonl"),
         "croissant": lambda: write_croissant(source, dataset, folder / "dataset", options.license),
         "dataset_card": lambda: write_dataset_card(source, dataset, folder / "dataset", options.license),
+        "label_studio": lambda: write_label_studio(source, folder / "label_studio"),
+        "json_lines": lambda: write_json_lines(source, folder / "labels.jsonl"),
+        "vikus": lambda: write_vikus(source, folder / "vikus" / "data.csv"),
     }
+    if options.catalog is not None:
+        writers["catalogue"] = partial(write_catalogue, source, options.catalog, folder / "catalogue")
     written: Counts = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)

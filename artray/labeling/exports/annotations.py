@@ -9,6 +9,10 @@ with `canvas` or `iiif` in it), else on the picture's address. Its motivation is
 questioned. The body names the concept (AAT) and the label as text. A detected object is an annotation on a region
 of the picture. `score` is ITS 2.0's confidence. Pictures without a label have no annotation.
 
+What somebody said of a label is an annotation of its own, with the motivation `assessing`: its creator is the person,
+its generator artray, its bodies the label that is right and what the person decided (accepted, corrected, rejected).
+Where only accepted labels go out, these are the only ones.
+
 Sources: Web Annotation Data Model (https://www.w3.org/TR/annotation-model/), Media Fragments (region).
 """
 
@@ -62,7 +66,8 @@ def write_annotations(source: Source, folder: Path, *, least_score: float = 0.5)
         targets = source.lookup(source.column("canvas", "iiif"))
         for task in source.tasks:
             yield from count("labels", _labels(source, task, targets))
-        yield from count("objects", _objects(source, least_score))
+        if not any(task.only_accepted for task in source.tasks):
+            yield from count("objects", _objects(source, least_score))
 
     with whole_files(folder, [r"collection\.json", r"page-\d{6,}\.json"]) as part:
         annotations = both()
@@ -114,11 +119,12 @@ def _labels(source: Source, task: LabelledTask, targets: Lookup | None) -> Itera
         places = targets.of(table["object_id"]) if targets else [None] * len(table)
         for row, place in zip(table.to_pylist(), places, strict=True):
             uncertain = row["decision"] == UNCERTAIN
-            for said in task.said(row):
-                text = {"type": "TextualBody", "value": said.label, "format": "text/plain", "purpose": "tagging"}
-                body = [text]
-                if said.uri:
-                    body.append({"type": "SpecificResource", "source": said.uri, "purpose": "classifying"})
+            if row["review"]:
+                yield _assessment(source, task, row, _target(place, row["image_uri"]))
+            for said in () if task.only_accepted else task.said(row):
+                body = [_tag(said.label)]
+                uris = [uri for uri in (said.uri, *task.equivalents(said.label)) if uri]
+                body += [{"type": "SpecificResource", "source": uri, "purpose": "classifying"} for uri in uris]
                 name = f"{task.name}/{row['object_id']}"
                 yield {
                     "id": source.uri("annotation", f"{name}/{said.label}" if task.multilabel else name),
@@ -126,10 +132,32 @@ def _labels(source: Source, task: LabelledTask, targets: Lookup | None) -> Itera
                     "motivation": "questioning" if uncertain else "tagging",
                     "created": utc(row["labeled_at"]),
                     "generator": _software(source, row["model_id"]),
-                    "score": shortest(said.score),
+                    **({} if said.score is None else {"score": shortest(said.score)}),
                     "body": body,
                     "target": _target(place, row["image_uri"]),
                 }
+
+
+def _assessment(source: Source, task: LabelledTask, row: Annotation, target: str) -> Annotation:
+    """What somebody said of a work's label."""
+    given = row["reviewed_label"]
+    body = [_tag(name) for name in task.several(given)] if given is not None else []
+    decided = {"type": "TextualBody", "value": row["review"], "format": "text/plain", "purpose": "assessing"}
+    person = {"id": source.person(row["reviewer"]), "type": "Person"}
+    return {
+        "id": source.uri("annotation", f"{task.name}/{row['object_id']}/review"),
+        "type": "Annotation",
+        "motivation": "assessing",
+        **({"created": row["reviewed_at"]} if row["reviewed_at"] else {}),
+        "creator": {**person, "name": row["reviewer"]} if row["reviewer"] else person,
+        "generator": _software(source, row["model_id"]),
+        "body": [*body, decided],
+        "target": target,
+    }
+
+
+def _tag(label: str) -> Annotation:
+    return {"type": "TextualBody", "value": label, "format": "text/plain", "purpose": "tagging"}
 
 
 def _objects(source: Source, least_score: float) -> Iterator[Annotation]:

@@ -78,6 +78,13 @@ FIELDS = {
     "labeled_at": ("sc:DateTime", "When the run began"),
     "status": ("sc:Text", "ok, or why the picture has no label"),
     "error": ("sc:Text", "The reader's own words where it has none"),
+    "review": (
+        "sc:Text",
+        "accepted, corrected (another label is right), rejected (none is), or nothing",
+    ),
+    "reviewed_label": ("sc:Text", "The label that the reviewer gave"),
+    "reviewer": ("sc:Text", "Who looked at it"),
+    "reviewed_at": ("sc:Text", "When, as ISO 8601"),
     "learned_from": ("sc:Boolean", "Whether the model was made with this work, where the model says so"),
     "novelty": ("sc:Float", "How little the work looks like any of the classes, 0 to 1, where the model knows"),
 }

@@ -1,7 +1,8 @@
 """The labels as a data set to publish: `data/TASK.parquet`.
 
-It has the contract's columns, `scores` as a list of (label, score), which every reader of Parquet knows, and a column
-`decision`: `label` or `uncertain`.
+It has the contract's columns, `scores` as a list of (label, score), which every reader of Parquet knows, a column
+`decision`: `label` or `uncertain`, and what people said of the labels: `review`, `reviewed_label`, `reviewer` and
+`reviewed_at` (see `reviews`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ import pyarrow.parquet as pq
 
 from artray.labeling.contract import LABELS
 from artray.labeling.exports.files import whole_files
+from artray.labeling.exports.reviews import REVIEW
 from artray.labeling.exports.source import DECISION, UNCERTAIN, Source
 
 DATA = "data"
 _SCORES = pa.list_(pa.struct([pa.field("label", pa.string(), nullable=False), pa.field("score", pa.float32())]))
-SCHEMA = pa.schema([*(item.with_type(_SCORES) if item.name == "scores" else item for item in LABELS), DECISION])
+SCHEMA = pa.schema(
+    [*(item.with_type(_SCORES) if item.name == "scores" else item for item in LABELS), DECISION, *REVIEW]
+)
 
 
 @dataclass(frozen=True)

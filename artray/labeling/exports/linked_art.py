@@ -7,7 +7,8 @@ of our own; none is made up. Of several labels of a work each is an assignment; 
 the most likely is there as "possibly". Works without any label have no record.
 
 Sources: https://linked.art/model/assertion/ and https://linked.art/api/1.0/ (shape of the assignment). That model knows
-persons and groups as actors and no programs; artray and its model stand there as a group.
+persons and groups as actors and no programs; artray and its model stand there as a group. What a person has accepted or
+given is an assignment too, by that person; a model's assignment says what somebody decided about it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import pyarrow.compute as pc
 import artray
 from artray.job import Counts
 from artray.labeling.exports.files import dumped, whole_file
-from artray.labeling.exports.source import UNCERTAIN, Said, Source, shortest, side_by_side, utc
+from artray.labeling.exports.reviews import KEPT
+from artray.labeling.exports.source import UNCERTAIN, LabelledTask, Said, Source, shortest, side_by_side, utc
 from artray.vocabulary import AAT, load_vocabulary
 
 CONTEXT = "https://linked.art/ns/v1/linked-art.json"
@@ -64,28 +66,59 @@ def _records(source: Source) -> Iterator[Json]:
                     "_label": title or object_id,
                     "identified_by": [*name, {"type": "Identifier", "content": object_id}],
                     "attributed_by": [
-                        _assignment(source, task.name, row, said) for task, row in given for said in task.said(row)
+                        assignment for task, row in given for assignment in _assignments(source, task, row)
                     ],
                 }
 
 
-def _assignment(source: Source, task: str, row: Json, said: Said) -> Json:
-    at = utc(row["labeled_at"])
-    score = shortest(said.score)
-    concept: Json = {
-        "id": said.uri or source.uri("concept", f"{task}/{said.label}"),
-        "type": "Type",
-        "_label": said.label,
-    }
-    if _is_style(task, said.uri):
+def _assignments(source: Source, task: LabelledTask, row: Json) -> Iterator[Json]:
+    """By software, and by a person."""
+    if not task.only_accepted:
+        yield from (_assignment(source, task, row, said) for said in task.said(row))
+    if row["review"] not in KEPT:
+        return
+    who = row["reviewer"]
+    at = {"begin_of_the_begin": row["reviewed_at"], "end_of_the_end": row["reviewed_at"]} if row["reviewed_at"] else {}
+    for name in task.several(row["reviewed_label"]):
+        yield {
+            "type": "AttributeAssignment",
+            "_label": f"{task.name} by {who or 'a person'}",
+            "identified_by": [{"type": "Name", "content": task.name}],
+            "assigned_property": "classified_as",
+            "assigned": [_concept(source, task, name, task.concept(name))],
+            "carried_out_by": [{"id": source.person(who), "type": "Person", **({"_label": who} if who else {})}],
+            **({"timespan": {"type": "TimeSpan", **at}} if at else {}),
+        }
+
+
+def _concept(source: Source, task: LabelledTask, label: str, uri: str | None) -> Json:
+    concept: Json = {"id": uri or source.uri("concept", f"{task.name}/{label}"), "type": "Type", "_label": label}
+    if _is_style(task.name, uri):
         concept["classified_as"] = [STYLE]
+    if same := task.equivalents(label):
+        concept["equivalent"] = [{"id": each, "type": "Type", "_label": label} for each in same]
+    return concept
+
+
+def _told(row: Json) -> Iterator[Json]:
+    """What somebody decided about a model's label, as a note."""
+    if row["review"]:
+        by, at = (
+            f" {word} {row[name]}" if row[name] else "" for word, name in (("by", "reviewer"), ("at", "reviewed_at"))
+        )
+        yield {"type": "LinguisticObject", "content": f"{row['review']}{by}{at}"}
+
+
+def _assignment(source: Source, task: LabelledTask, row: Json, said: Said) -> Json:
+    at = utc(row["labeled_at"])
+    score = [] if said.score is None else [{"type": "LinguisticObject", "content": f"score {shortest(said.score)}"}]
     return {
         "type": "AttributeAssignment",
-        "_label": f"{task} by {row['model_id']}",
+        "_label": f"{task.name} by {row['model_id']}",
         **({"classified_as": [POSSIBLY]} if row["decision"] == UNCERTAIN else {}),
-        "identified_by": [{"type": "Name", "content": task}],
+        "identified_by": [{"type": "Name", "content": task.name}],
         "assigned_property": "classified_as",
-        "assigned": [concept],
+        "assigned": [_concept(source, task, said.label, said.uri)],
         "carried_out_by": [
             {
                 "id": source.uri("model", row["model_id"]),
@@ -94,7 +127,7 @@ def _assignment(source: Source, task: str, row: Json, said: Said) -> Json:
             }
         ],
         "timespan": {"type": "TimeSpan", "begin_of_the_begin": at, "end_of_the_end": at},
-        "referred_to_by": [{"type": "LinguisticObject", "content": f"score {score}"}],
+        "referred_to_by": [*score, *_told(row)],
     }
 
 

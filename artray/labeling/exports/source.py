@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,15 @@ import pyarrow.dataset as pads
 
 from artray.bundles.description import TASK
 from artray.bundles.novelty import LIMIT
+from artray.catalogs.corrections import Corrections, placed, read_corrections
+from artray.catalogs.statements import HISTORY, Statement, statements_of
+from artray.catalogs.targets import separate
 from artray.errors import InputError
 from artray.labeling.contract import LABELS, LabelDataset, models_of, read_notes
+from artray.labeling.exports.reviews import REVIEW, Reviews
 from artray.labeling.published import read_labels
 from artray.storage import Location
+from artray.vocabulary import load_vocabulary, vocabularies
 
 BATCH = 16_384
 LABEL, UNCERTAIN = "label", "uncertain"
@@ -40,12 +47,12 @@ class Said:
     Attributes:
         label: The class.
         uri: Its concept's, where one is known.
-        score: Its score.
+        score: Its score; None where a person has given a label that the model doesn't know.
     """
 
     label: str
     uri: str | None
-    score: float
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,9 @@ class LabelledTask:
         concepts: The classes' URIs by model_id, where a work may have several labels.
         doubts: By model_id, why nothing that a model says can be relied on: all its labels are uncertain, whatever the
             user's threshold.
+        target: The column of the catalogue that it is about.
+        reviews: What people said of its labels.
+        only_accepted: Labels that nobody has accepted or given are left out.
     """
 
     name: str
@@ -70,17 +80,39 @@ class LabelledTask:
     multilabel: bool = False
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    reviews: Reviews | None = None
+    only_accepted: bool = False
 
     def batches(self, columns: Sequence[str], size: int = BATCH) -> Iterator[pa.Table]:
-        """Rows in their stored order, `size` at a time, with the column `decision`."""
-        needed = dict.fromkeys([*columns, "label", "labels", "score", "model_id", "novelty"])
+        """Rows in their stored order, `size` at a time, with the columns `decision` and `REVIEW`."""
+        needed = dict.fromkeys([*columns, "object_id", "label", "labels", "score", "model_id", "novelty"])
         again = self.multilabel and self.threshold is not None
-        if again:
-            needed |= dict.fromkeys(["scores"])
+        if again or self.only_accepted:
+            needed |= dict.fromkeys(["scores", "label_uri"])
+        wanted = [*columns, DECISION.name, *(item.name for item in REVIEW)]
+        reviews = self.reviews or Reviews({}, multilabel=self.multilabel)
         for table in rebatched(self.data.to_batches(columns=list(needed), batch_size=size), size):
             if again:
                 table = self._said_again(table)
-            yield table.select(list(columns)).append_column(DECISION, self._decisions(table))
+            table = reviews.beside(table.append_column(DECISION, self._decisions(table)))
+            if self.only_accepted:
+                table = reviews.accepted(table, self.concept)
+                said = pa.repeat(pa.scalar(LABEL), len(table))
+                table = table.set_column(table.column_names.index(DECISION.name), DECISION, said)
+            yield table.select(wanted)
+
+    def several(self, cell: str) -> list[str]:
+        """The labels that a person has given."""
+        return list(separate(cell)) if self.multilabel else [cell]
+
+    def equivalents(self, label: str) -> tuple[str, ...]:
+        """The URIs of a label's concept beside the one that labels have."""
+        return _concepts(self.target, label)[1]
+
+    def concept(self, label: str) -> str | None:
+        """The URI of a label that a person has given."""
+        return _concepts(self.target, label)[0]
 
     def said(self, row: Mapping[str, Any]) -> list[Said]:
         """The labels of a row that has a `decision`; the most likely where none is sure enough to be said.
@@ -93,7 +125,7 @@ class LabelledTask:
         if not self.multilabel or not row["labels"]:
             return [best]
         uris, scores = self.concepts.get(row["model_id"], {}), dict(row["scores"])
-        return [best if name == best.label else Said(name, uris.get(name), scores[name]) for name in row["labels"]]
+        return [best if name == best.label else Said(name, uris.get(name), scores.get(name)) for name in row["labels"]]
 
     def _said_again(self, table: pa.Table) -> pa.Table:
         """The rows with those labels whose score reaches the user's threshold, the surest first."""
@@ -130,6 +162,16 @@ class LabelledTask:
         return int(self.data.count_rows())
 
 
+@cache
+def _concepts(target: str, label: str) -> tuple[str | None, tuple[str, ...]]:
+    """A label's URI in the vocabulary that is called like a column of the catalogue, and those elsewhere."""
+    if target not in vocabularies():
+        return None, ()
+    vocabulary = load_vocabulary(target)
+    name = vocabulary.find(label) or ""
+    return vocabulary.uri(name), vocabulary.equivalents(name)
+
+
 @dataclass(frozen=True)
 class Source:
     """All that the exports are made of.
@@ -139,16 +181,19 @@ class Source:
         features: The feature table, where there is one.
         base_uri: What URIs begin with.
         run: The labels' notes: versions, bundles, options.
+        problems: What was left out of the corrections, in words.
     """
 
     tasks: Sequence[LabelledTask]
     features: pads.Dataset | None
     base_uri: str | None
     run: Mapping[str, Any]
+    problems: Sequence[str] = ()
 
     def lines(self) -> list[str]:
-        """What is uncertain, for a terminal."""
-        lines = []
+        """What is uncertain and what people said, for a terminal."""
+        lines = [f"corrections: {problem}" for problem in self.problems]
+        lines += [_reviewed(task) for task in self.tasks if task.only_accepted or task.reviews]
         for task in self.tasks:
             if task.doubts:
                 lines.append(
@@ -162,6 +207,10 @@ class Source:
                 unknown = "each class is said from its own score on; uncertain are works of which none is"
             lines.append(f"{task.name}: {f'uncertain below {said}' if values else unknown}")
         return lines
+
+    def person(self, name: str | None) -> str:
+        """The URI of somebody, known by name only."""
+        return self.uri("person", name or "unknown")
 
     def uri(self, kind: str, name: str) -> str:
         """A URI for something that has none; the same for the same name."""
@@ -207,6 +256,8 @@ def read_source(
     base_uri: str | None = None,
     *,
     doubts: Mapping[str, str] | None = None,
+    corrections: Sequence[Location] = (),
+    only_accepted: bool = False,
 ) -> Source:
     """The labels in a folder.
 
@@ -216,6 +267,9 @@ def read_source(
         thresholds: By task, instead of the bundles' own.
         base_uri: See `Source.uri`.
         doubts: By model_id, why nothing that a model says can be relied on, beside what the labels say themselves.
+        corrections: Files that say what people said of the labels; default: what the feature table says of it, in the
+            columns that ingest has written.
+        only_accepted: Leave out what nobody has accepted or given.
 
     Raises:
         InputError: There are no labels, or none of a task in `thresholds`.
@@ -231,6 +285,8 @@ def read_source(
     unknown = sorted(set(thresholds or ()) - fragments.keys())
     if unknown:
         raise InputError(f"--threshold {unknown[0]}: there are no labels of that task, but of {', '.join(fragments)}")
+    table = features.dataset() if features else None
+    said = _statements(corrections, whole, table)
     run: dict[str, Any] = {}
     tasks = []
     for name, files in sorted(fragments.items()):
@@ -239,18 +295,73 @@ def read_source(
         known = models_of(notes).doubted(doubts or {})
         data = LabelDataset(files, LABELS, whole.format, whole.filesystem)
         models = sorted(_models(data))
+        target = next((known.targets[model] for model in models if model in known.targets), name)
+        multilabel = any(model in known.multilabel for model in models)
+        own = said.said(name) if corrections else _written(table, target)
         tasks.append(
             LabelledTask(
                 name,
                 data,
                 thresholds={model: known.thresholds[model] for model in models if model in known.thresholds},
                 threshold=(thresholds or {}).get(name),
-                multilabel=any(model in known.multilabel for model in models),
+                multilabel=multilabel,
                 concepts=known.concepts,
                 doubts={model: known.doubts[model] for model in models if model in known.doubts},
+                target=target,
+                reviews=Reviews(own, multilabel=multilabel),
+                only_accepted=only_accepted,
             )
         )
-    return Source(tasks, features.dataset() if features else None, base_uri, run)
+    return Source(tasks, table, base_uri, run, said.problems)
+
+
+def _statements(corrections: Sequence[Location], labels: pads.Dataset, features: pads.Dataset | None) -> Corrections:
+    """What people said in some files."""
+    found = read_corrections(corrections) if corrections else Corrections({})
+    if not found.unplaced:
+        return found
+    rows = labels.to_table(columns=["object_id", "image_uri", "task", "label"])
+    tasks: dict[str, set[str]] = {}
+    for each in rows.group_by(["task", "label"]).aggregate([]).to_pylist():
+        tasks.setdefault(str(each["task"]), set()).update([each["label"]] if each["label"] else [])
+    works = rows.select(["object_id", "image_uri"]).group_by("object_id").aggregate([("image_uri", "min")])
+    works = works.rename_columns(["object_id", "image_uri"])
+    if features is not None:
+        names = [item.name for item in features.schema if is_text(item.type)]
+        names = [name for name in names if any(part in name.casefold() for part in ("canvas", "iiif"))]
+        table = features.to_table(columns=["object_id", *names])
+        at = pc.index_in(works["object_id"], table["object_id"].combine_chunks())
+        for name in names:
+            works = works.append_column(name, table[name].take(at))
+    return placed(found, works, tasks)
+
+
+def _written(features: pads.Dataset | None, target: str) -> dict[str, Statement]:
+    """What ingest has written of a column's history."""
+    if features is None:
+        return {}
+    names = [target, *(f"{target}_{name}" for name in HISTORY)]
+    if any(name not in features.schema.names for name in names):
+        return {}
+    reviewed = pads.field(names[-1]).is_valid()
+    return dict(statements_of(features.to_table(columns=["object_id", *names], filter=reviewed), target))
+
+
+def _reviewed(task: LabelledTask) -> str:
+    """How many labels somebody has looked at; of how many works of the labels."""
+    counted: Counter[str] = Counter()
+    rows = 0
+    for table in replace(task, only_accepted=False).batches(["object_id"]):
+        rows += len(table)
+        counted.update(each for each in table["review"].to_pylist() if each)
+    told = f"{task.name}: {', '.join(f'{counted[name]:,} {name}' for name in ('accepted', 'corrected', 'rejected'))}"
+    gone = len(task.reviews or ()) - counted.total()
+    if gone:
+        told += f", {gone:,} of works that are not here"
+    if task.only_accepted:
+        left = rows - counted["accepted"] - counted["corrected"]
+        told += f"; left out: {left:,} labels that nobody has accepted or given"
+    return told
 
 
 def _models(data: pads.Dataset) -> set[str]:

@@ -1,11 +1,13 @@
-"""A wide CSV for the museum's own system: a row an object, eight columns a task.
+"""A wide CSV for the museum's own system: a row an object, fourteen columns a task.
 
     object_id, image_uri, title
     TASK_label, TASK_label_uri, TASK_score, TASK_decision, TASK_status, TASK_error, TASK_labels,
-    TASK_learned_from
+    TASK_learned_from, TASK_model_id, TASK_labeled_at,
+    TASK_review, TASK_reviewed_label, TASK_reviewer, TASK_reviewed_at
 
 `TASK_label` is the most likely class. `TASK_labels` holds all that are said, with semicolons between them: of a task
-with one label that one, of a task with several any number, also none.
+with one label that one, of a task with several any number, also none. The last four say what somebody said of the label
+(see `artray.labeling.exports.reviews`).
 
 UTF-8, commas, quotes where a cell needs them. `title` is there where the feature table has one. A cell that a
 spreadsheet could take for a formula has an apostrophe before it (see `artray.catalogs.formulas`).
@@ -23,10 +25,23 @@ import pyarrow.csv as pacsv
 from artray.catalogs.formulas import guard
 from artray.job import Counts
 from artray.labeling.exports.files import whole_file
+from artray.labeling.exports.reviews import REVIEW
 from artray.labeling.exports.source import DECISION, SEPARATOR, Source, side_by_side
 
-COLUMNS = ("label", "label_uri", "score", DECISION.name, "status", "error", "labels", "learned_from")
-_STORED = ("object_id", "image_uri", "label", "labels", "label_uri", "score", "status", "error", "learned_from")
+_ADDED = ("learned_from", "model_id", "labeled_at")
+COLUMNS = (
+    "label",
+    "label_uri",
+    "score",
+    DECISION.name,
+    "status",
+    "error",
+    "labels",
+    *_ADDED,
+    *(item.name for item in REVIEW),
+)
+_STORED = ("object_id", "image_uri", "label", "labels", "label_uri", "score", "status", "error", *_ADDED)
+_KINDS = {"score": pa.float32(), "learned_from": pa.bool_(), "labeled_at": pa.timestamp("s", tz="UTC")}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -41,9 +56,7 @@ def write_csv(source: Source, path: Path, *, bom: bool = False) -> Counts:
     titles = source.lookup(source.column("title"))
     fields = [pa.field(name, pa.string()) for name in ("object_id", "image_uri", *(["title"] if titles else []))]
     for task in source.tasks:
-        fields += [
-            pa.field(f"{task.name}_{name}", pa.float32() if name == "score" else pa.string()) for name in COLUMNS
-        ]
+        fields += [pa.field(f"{task.name}_{name}", _KINDS.get(name, pa.string())) for name in COLUMNS]
     schema = pa.schema(fields)
     rows = 0
     with whole_file(path) as part, part.open("wb") as sink:
@@ -63,6 +76,8 @@ def write_csv(source: Source, path: Path, *, bom: bool = False) -> Counts:
 
 
 def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type):
+        return column.cast(_KINDS["labeled_at"], safe=False)
     return pc.binary_join(column, SEPARATOR) if pa.types.is_list(column.type) else column
 
 

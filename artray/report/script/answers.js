@@ -4,9 +4,10 @@
  * @param {object} options
  * @param {Collection} options.works
  * @param {Judging} options.judging
+ * @param {(work: number) => void} options.visit shows another work, from which Back leads here again.
  * @param {(question: number, choice: string, how?: {stay?: boolean}) => void} options.answer
  */
-function makeAnswers({ works, judging, answer }) {
+function makeAnswers({ works, judging, answer, visit }) {
   const { data, tasks } = works;
   /** What shows each block's answer anew. @type {(() => void)[]} */
   let shows = [];
@@ -24,10 +25,8 @@ function makeAnswers({ works, judging, answer }) {
     const learned = own.some((task) => works.isLearned(work, task));
     node.querySelector(".seen").hidden = !learned;
     node.querySelector(".seen").textContent = say("learned_from_this");
-    for (const task of own) {
-      if (own.length > 1) node.querySelector(".scores").append(modelRow(work, task));
-      if (task === first) node.querySelector(".scores").append(...rows(work, question, task, details.scores[task] ?? []));
-    }
+    if (own.length > 1) node.querySelector(".scores").append(...own.map((task) => modelRow(work, task)));
+    node.querySelector(".scores").append(...rows(work, question, first, details.scores[first] ?? []));
     const rest = tasks[first].classes.length - (details.scores[first] ?? []).length / 2;
     const hint = node.querySelector(".scores + .hint");
     hint.hidden = !details.scores[first]?.length || rest === 0;
@@ -46,6 +45,14 @@ function makeAnswers({ works, judging, answer }) {
       const line = element("span", `${say("catalogue")}: `);
       line.append(foreign("strong", told.join(", ")));
       nodes.push(line, element("span", say(agreed.every(Boolean) ? "as_catalogued" : "not_as_catalogued"), agreed.every(Boolean) ? "agrees" : "differs"));
+    }
+    for (const task of own) {
+      const { said, score, twin } = works.evidenceFor(work, task) ?? {};
+      if (said) nodes.push(foreign("span", say("unseen_says", { label: said, score: percent(score) }), "evidence"));
+      if (twin !== undefined) {
+        const label = works.catalogueOf(twin, task).join(", ");
+        nodes.push(button(say("looks_the_same", { title: works.titleOf(twin).slice(0, 100), label }), () => visit(twin), "chip evidence"));
+      }
     }
     if (own.length > 1) {
       const said = new Set(own.map((task) => judging.predicted(work, task)));

@@ -81,6 +81,7 @@ function makeCards({ works, judging, taskInView }) {
     } else {
       for (const bar of bars) bar.querySelector(".name").replaceChildren(element("s", bar.querySelector(".name").textContent));
       name.append(" ", own);
+      bars[0].querySelector(".value").replaceChildren(); // room for what counts now
     }
   }
 

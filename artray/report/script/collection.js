@@ -55,8 +55,13 @@ function makeCollection(data) {
     const text = catalogues[task]?.(work) ?? "";
     return tasks[task].multilabel ? parted(text) : text ? [text] : [];
   }
-  /** Whether catalogue and model agree; null where one of them says nothing. */
+  const agreement = tasks.map((_, task) => once(() => Int8Array.from(everyWork, (work) => Number(compared(work, task) ?? -1))));
+  /** Whether catalogue and model agree; null where one of them says nothing. @returns {boolean | null} */
   function isAsCatalogued(work, task) {
+    const found = agreement[task]()[work];
+    return found < 0 ? null : found === 1;
+  }
+  function compared(work, task) {
     const told = catalogueOf(work, task);
     const said = saidOf(work, task).map(({ place }) => className(task, place));
     if (!told.length || !isLabelled(work, task)) return null;
@@ -86,6 +91,18 @@ function makeCollection(data) {
     }
     return [...counts].sort(([, m], [, n]) => n - m).map(([label], at) => ({ label, key: QUESTION_KEYS[at] ?? "" }));
   }));
+
+  /** What speaks for looking at a work: "task:work" -> what models say that have not seen it, and works that look the same. */
+  const evidence = once(() => {
+    const found = new Map();
+    for (const { task, works: own, said, score, twin } of data.queues) {
+      own.forEach((work, at) => {
+        if (said[at]) found.set(`${task}:${work}`, { ...found.get(`${task}:${work}`), said: said[at], score: score[at] });
+        if (typeof twin[at] === "number") found.set(`${task}:${work}`, { ...found.get(`${task}:${work}`), twin: twin[at] });
+      });
+    }
+    return found;
+  });
 
   const searchable = once(() => [...fields, { values: data.id, places: undefined }, { values: data.file, places: undefined }].map(({ values, places }) => ({ values: values.map(folded), places })));
   const artists = once(() => {
@@ -122,6 +139,8 @@ function makeCollection(data) {
     data, count, everyWork, tasks, fields, models, questions, scores, lowest,
     statusOf, titleOf, artistOf, dateOf: field("date"), placeOfId, className, isLabelled, scoreOf, saidOf, hasLabel,
     catalogueOf, isAsCatalogued, labelCounts, choices, searchable, artists, rankOf, marked,
+    /** @returns {{said?: string, score?: number | null, twin?: number} | undefined} */
+    evidenceFor: (work, task) => evidence().get(`${task}:${work}`),
     /** @param {number} task */
     questionOf: (task) => questionOf[task],
     hasCatalogue: (task) => catalogues[task] !== null,

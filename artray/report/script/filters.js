@@ -1,14 +1,15 @@
 // Which works are shown, in which order: the form beside them, an area of the map, a cell of a confusion matrix.
 
-const FILTER_TEXTS = ["text", "artist", "status", "least", "most", "order", "queue"];
+const FILTER_TEXTS = ["text", "term", "artist", "status", "least", "most", "order", "queue"];
 
 /**
  * @param {object} options
  * @param {Collection} options.works
  * @param {Judging} options.judging
+ * @param {Terms} options.terms
  * @param {(keepPlace: boolean) => void} options.changed called after each change.
  */
-function makeFilters({ works, judging, changed }) {
+function makeFilters({ works, judging, terms, changed }) {
   const { data, tasks, fields, count, everyWork } = works;
   const form = byId("filters");
   const { elements } = form;
@@ -37,6 +38,7 @@ function makeFilters({ works, judging, changed }) {
     if (works.hasLearned) status.append(option("learned", say("status.learned")), option("unlearned", say("status.unlearned")));
     elements.queue.append(option("", say("queue.all")), ...queues().map(({ key, title }) => option(key, title)));
     form.querySelector("[data-for=queue]").hidden = queues().length === 0;
+    form.querySelector("[data-for=term]").hidden = !terms.exist();
     fillLabels();
   }
 
@@ -62,6 +64,12 @@ function makeFilters({ works, judging, changed }) {
     byId("artists").append(...[...names].sort(collator.compare).map((name) => option(name)));
     return true;
   });
+
+  /** Loads the words that works can be found by, when they are first asked for. */
+  const fillTerms = once(() => terms.load().then(() => {
+    byId("terms").append(...terms.names().map((name) => option(name)));
+    if (value("term") !== "") refilter();
+  }));
 
   /** The label menu holds the labels that the chosen task, or any task, really gave. */
   function fillLabels() {
@@ -95,7 +103,7 @@ function makeFilters({ works, judging, changed }) {
     const queue = queues().find(({ key }) => key === value("queue"));
     if (!queue) return null;
     if (queue.at >= 0) return data.queues[queue.at].works;
-    const surest = (work) => Math.max(...inTask.filter((task) => works.isAsCatalogued(work, task) === false).map((task) => works.scoreOf(work, task) ?? 0));
+    const surest = (work) => inTask.reduce((most, task) => (works.isAsCatalogued(work, task) === false ? Math.max(most, works.scoreOf(work, task) ?? 0) : most), 0);
     const sorted = (list, key) => list.map((work) => [key(work), work]).sort(([a], [b]) => a - b).map(([, work]) => work);
     if (queue.key === "differs") return sorted(everyWork.filter((work) => inTask.some((task) => works.isAsCatalogued(work, task) === false)), (work) => -surest(work));
     if (queue.key === "disagree") return everyWork.filter((work) => works.questions.some((one) => disagree(work, one)));
@@ -141,12 +149,13 @@ function makeFilters({ works, judging, changed }) {
     const hasStatus = matches[status] ?? ((work) => `status:${statusOf(work)}` === status);
     const { x, y } = data.position ?? { x: [], y: [] };
     const inCell = cell && cellMask(cell);
-    const queue = queued(inTask);
+    const like = value("term") === "" ? null : terms.nearest(value("term"));
+    const queue = like ? null : queued(inTask);
     // Queues that the data bring have decided by models that have not seen the works.
     const isOwnQueue = queue !== null && queues().find(({ key }) => key === value("queue"))?.at === -1;
     leftOut = 0;
 
-    const candidates = queue ?? everyWork;
+    const candidates = like ?? queue ?? everyWork;
     mask = new Uint8Array(count);
     shown = candidates.filter((work) => {
       // Works without a label have no score, and no filter of scores finds them.
@@ -164,7 +173,7 @@ function makeFilters({ works, judging, changed }) {
     });
 
     const order = value("order");
-    if (order && !(queue && order === "uncertain")) sort(order, score); // a queue has its own order
+    if (order && !((queue || like) && order === "uncertain")) sort(order, score); // a queue has its own order
     return shown;
   }
 
@@ -192,7 +201,7 @@ function makeFilters({ works, judging, changed }) {
     byId("left-out").hidden = leftOut === 0;
     byId("left-out").textContent = say("left_out", { n: leftOut });
     form.querySelector("[data-for=learned]").hidden = !works.hasLearned || value("queue") === "";
-    const active = ["text", "artist", "task", "label", "status", "least", "most", "queue"].filter((name) => value(name) !== "").length;
+    const active = ["text", "term", "artist", "task", "label", "status", "least", "most", "queue"].filter((name) => value(name) !== "").length;
     byId("active-filters").textContent = active ? say("n_active", { n: active }) : "";
   }
 
@@ -216,6 +225,7 @@ function makeFilters({ works, judging, changed }) {
     });
   });
   elements.artist.addEventListener("focus", fillArtists);
+  elements.term.addEventListener("focus", fillTerms);
   byId("left-out").addEventListener("click", () => {
     elements.learned.checked = true;
     refilter();
@@ -285,6 +295,7 @@ function makeFilters({ works, judging, changed }) {
       for (const name of FILTER_TEXTS) elements[name].value = values.get(name) ?? "";
       for (const name of ["status", "order", "queue"]) if (elements[name].selectedIndex < 0) elements[name].selectedIndex = 0;
       elements.learned.checked = values.has("learned");
+      if (elements.term.value && terms.exist()) fillTerms();
       const task = tasks.findIndex(({ name }) => name === values.get("task"));
       elements.task.value = task < 0 ? "" : String(task);
       fillLabels();

@@ -24,7 +24,7 @@ function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose
   const SLIP = 4; // pixels that a click may move
 
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const place = Uint32Array.from(x.keys()).filter((work) => !Number.isNaN(x[work]));
+  let place = new Uint32Array(); // the works that lie somewhere
   let shown = new Uint8Array(x.length).fill(1);
   let colourOf = new Uint8Array(x.length);
   /** @type {number[] | null} */
@@ -48,11 +48,7 @@ function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose
   /** @type {Map<number, HTMLCanvasElement | null>} */
   const tiles = new Map(); // work -> its small picture, or null while it loads; least recently used first
 
-  const [left, top, right, bottom] = place.reduce(
-    ([l, t, r, b], work) => [Math.min(l, x[work]), Math.min(t, y[work]), Math.max(r, x[work]), Math.max(b, y[work])],
-    [1, 1, 0, 0],
-  );
-  const whole = { x: (left + right) / 2, y: (top + bottom) / 2, zoom: 1 };
+  let [left, top, right, bottom] = [0, 0, 1, 1]; // where works lie
   const scale = () => 0.9 * view.zoom * Math.min(width / Math.max(0.1, right - left), height / Math.max(0.1, bottom - top));
   const toX = (value) => (value - view.x) * scale() + width / 2;
   const toY = (value) => (value - view.y) * scale() + height / 2;
@@ -123,6 +119,7 @@ function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose
   function draw() {
     coming = 0;
     if (!width) return;
+    canvas.dataset.drawn = `${canvas.width} ${canvas.height}`;
     const style = getComputedStyle(canvas);
     const palette = colours.map((name) => style.getPropertyValue(name));
     const radius = Math.min(5, Math.max(1.5, Math.sqrt(view.zoom) * Math.min(4, 90 / Math.sqrt(place.length))));
@@ -389,11 +386,23 @@ function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose
   });
 
   function fit() {
-    view = { ...whole };
+    view = { x: (left + right) / 2, y: (top + bottom) / 2, zoom: 1 };
     again();
   }
 
-  fit();
+  /** @param {Float32Array} newX @param {Float32Array} newY @param {number} [room] for names above them */
+  function lay(newX, newY, room = 0) {
+    [x, y] = [newX, newY];
+    place = Uint32Array.from(x.keys()).filter((work) => !Number.isNaN(x[work]));
+    [left, top, right, bottom] = place.reduce(
+      ([l, t, r, b], work) => [Math.min(l, x[work]), Math.min(t, y[work]), Math.max(r, x[work]), Math.max(b, y[work])],
+      [1, 1, 0, 0],
+    );
+    top -= room;
+    fit();
+  }
+
+  lay(x, y);
   new ResizeObserver(resize).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
 
@@ -411,6 +420,8 @@ function makeMap({ canvas, tip, x, y, colours, thumbnail, describe, open, choose
       again();
     },
     fit,
+    /** Puts the works elsewhere. */
+    lay,
     zoomBy,
     /** Whether dragging draws an area instead of moving the map. */
     select(on) {
@@ -430,54 +441,4 @@ function isInside(corners, atX, atY) {
     if (ay > atY !== by > atY && atX < ((bx - ax) * (atY - ay)) / (by - ay) + ax) inside = !inside;
   }
   return inside;
-}
-
-/**
- * Where a map's groups lie that share a label: squares in which it is the commonest, as far as they touch.
- *
- * @param {Float32Array} x where each work lies, 0..1; NaN: nowhere
- * @param {Float32Array} y likewise
- * @param {(work: number) => number | null | undefined} labelOf
- * @param {(label: number) => string} textOf
- * @param {number} [least] the share of all works that a group has at least
- * @returns {MapName[]} the largest first
- */
-function groupNames(x, y, labelOf, textOf, least = 0.02) {
-  const SQUARES = 14;
-  const at = (value) => Math.min(SQUARES - 1, Math.floor(value * SQUARES));
-  /** @type {Map<number, number[]>[]} */
-  const squares = Array.from({ length: SQUARES * SQUARES }, () => new Map());
-  let all = 0;
-  for (let work = 0; work < x.length; work += 1) {
-    const label = labelOf(work);
-    if (Number.isNaN(x[work]) || label === null || label === undefined) continue;
-    all += 1;
-    const square = squares[at(y[work]) * SQUARES + at(x[work])];
-    const sum = square.get(label) ?? [0, 0, 0];
-    square.set(label, [sum[0] + 1, sum[1] + x[work], sum[2] + y[work]]);
-  }
-  const commonest = squares.map((square) => [...square].sort(([, a], [, b]) => b[0] - a[0])[0]);
-  const seen = new Uint8Array(squares.length);
-  const found = /** @type {(MapName & {number: number})[]} */ ([]);
-  commonest.forEach((first, start) => {
-    if (!first || seen[start]) return;
-    const waiting = [start];
-    seen[start] = 1;
-    let [number, sumX, sumY] = [0, 0, 0];
-    while (waiting.length) {
-      const square = /** @type {number} */ (waiting.pop());
-      const [, [own, ownX, ownY]] = commonest[square];
-      [number, sumX, sumY] = [number + own, sumX + ownX, sumY + ownY];
-      const [row, place] = [Math.floor(square / SQUARES), square % SQUARES];
-      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        const next = (row + dy) * SQUARES + place + dx;
-        if (place + dx < 0 || place + dx >= SQUARES || row + dy < 0 || row + dy >= SQUARES || seen[next]) continue;
-        if (commonest[next]?.[0] !== first[0]) continue;
-        seen[next] = 1;
-        waiting.push(next);
-      }
-    }
-    if (number >= Math.max(3, least * all)) found.push({ text: textOf(first[0]), x: sumX / number, y: sumY / number, number });
-  });
-  return found.sort((a, b) => b.number - a.number);
 }

@@ -21,6 +21,29 @@ function makeMapView({ works, filters, open, remember }) {
     const { label, said } = data.labels[task];
     return said ? (work) => said[work]?.[0] : (work) => label[work];
   };
+  const layouts = {
+    alike: () => ({ ...position(), names: /** @type {MapName[] | null} */ (null), room: 0 }),
+    date: once(() => inBlocks(works.count, bySpan(everyWork.map((work) => (position().x[work] >= 0 ? yearOf(works.dateOf(work)) : null))))),
+    label: () => inBlocks(works.count, byLabel(Number(byId("map-colour").value) || 0)),
+  };
+  let laid = "alike";
+
+  /** @param {number} task */
+  function byLabel(task) {
+    const first = firstOf(task);
+    /** @type {Map<number, number[]>} */
+    const groups = new Map();
+    for (const work of everyWork) {
+      const label = first(work);
+      if (typeof label !== "number" || Number.isNaN(position().x[work])) continue;
+      const known = groups.get(label);
+      if (known) known.push(work);
+      else groups.set(label, [work]);
+    }
+    return [...groups].sort(([, a], [, b]) => b.length - a.length)
+      .map(([label, own]) => ({ text: works.className(task, label), works: own.sort((a, b) => works.scores[task][b] - works.scores[task][a]) }));
+  }
+
   const names = tasks.map((_, task) => once(() => groupNames(position().x, position().y, firstOf(task), (place) => works.className(task, place))));
 
   /** What the map's colours mean: for each work a place in the legend, and the legend's entries. */
@@ -62,7 +85,14 @@ function makeMapView({ works, filters, open, remember }) {
         filters.setArea(corners);
       },
     });
-    map.show(colours, filters.mask(), filters.area(), byId("map-names").checked ? names[task ?? 0]() : []);
+    const layout = byId("map-layout").value || "alike";
+    const lying = layouts[layout]();
+    // By label another task's labels lie elsewhere.
+    const key = layout === "label" ? `${layout} ${byId("map-colour").value}` : layout;
+    if (key !== laid) map.lay(lying.x, lying.y, lying.room);
+    laid = key;
+    for (const id of ["map-select", "map-view"]) byId(id).hidden = layout !== "alike"; // an area is one of likeness
+    map.show(colours, filters.mask(), layout === "alike" ? filters.area() : null, byId("map-names").checked ? lying.names ?? names[task ?? 0]() : []);
     byId("legend").replaceChildren(...entries.map(legendEntry));
   }
 
@@ -105,7 +135,7 @@ function makeMapView({ works, filters, open, remember }) {
   }
 
   if (data.position) byId("map-colour").append(...tasks.map(({ name }, task) => option(task, spaced(name))), option("score", say("score")));
-  for (const id of ["map-colour", "map-names"]) {
+  for (const id of ["map-colour", "map-names", "map-layout"]) {
     byId(id).addEventListener("change", () => {
       show();
       remember();
@@ -125,10 +155,13 @@ function makeMapView({ works, filters, open, remember }) {
     show,
     /** @param {URLSearchParams} values */
     remember(values) {
+      if (byId("map-layout").value !== "alike") values.set("layout", byId("map-layout").value);
       if (byId("map-colour").selectedIndex > 0) values.set("colour", byId("map-colour").selectedOptions[0].textContent);
     },
     /** @param {URLSearchParams} values */
     recall(values) {
+      byId("map-layout").value = values.get("layout") ?? "alike";
+      if (byId("map-layout").selectedIndex < 0) byId("map-layout").value = "alike";
       const { options } = byId("map-colour");
       const colour = [...options].findIndex((one) => one.textContent === values.get("colour"));
       if (options.length) byId("map-colour").selectedIndex = Math.max(0, colour);

@@ -16,7 +16,7 @@ function makePage() {
     },
   });
   const judging = makeJudging({ works, corrections, changed: () => showCorrections() });
-  const filters = makeFilters({ works, judging, changed: filtered });
+  const filters = makeFilters({ works, judging, terms: makeTerms(data), changed: filtered });
   const cards = makeCards({ works, judging, taskInView: filters.taskInView });
   const selection = makeSelection({
     works, judging, shown: filters.shown, questions: filters.questionsInView, tell: (text) => showCorrections(text),
@@ -261,7 +261,7 @@ function makePage() {
   showCorrections();
   recall();
   const idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(act, 200));
-  for (const prepare of [works.searchable, works.artists, works.rankOf.title, works.rankOf.artist, filters.fillArtists]) idle(prepare);
+  for (const prepare of [works.searchable, works.artists, works.rankOf.title, works.rankOf.artist, works.labelCounts, works.choices, filters.fillArtists]) idle(prepare);
 }
 
 makePage();

@@ -45,18 +45,20 @@ function makeSelection({ works, judging, shown, questions, changed, tell }) {
     changed();
   }
 
+  function end() {
+    picking = false;
+    chosen.clear();
+    change();
+  }
+
   byId("bulk-give").addEventListener("click", () => {
     const [, question, choice] = byId("bulk-label").value.match(/^(\d+) ([^]*)$/) ?? [];
     if (choice === undefined) return;
     const label = works.questions[question].multilabel && choice[0] !== "\u0000" ? joined([choice]) : choice;
     tell(say("bulk_given", { n: judging.give([...chosen], Number(question), label), label: byId("bulk-label").selectedOptions[0].textContent }));
-    chosen.clear();
-    change();
+    end();
   });
-  byId("bulk-clear").addEventListener("click", () => {
-    chosen.clear();
-    change();
-  });
+  byId("bulk-clear").addEventListener("click", end);
   byId("select-all").addEventListener("click", () => {
     const all = chosen.size === shown().length;
     chosen.clear();

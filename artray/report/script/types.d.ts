@@ -24,7 +24,7 @@ interface PageData {
   shard: number; count: number; fields: ({ name: string } & PageColumn)[];
   id: string[]; file: string[]; status: PageColumn; thumbnail: (string | null)[]; zoom: (string | null)[] | null; palette: string[];
   labels: PageLabels[]; position: { x: (number | null)[]; y: (number | null)[] } | null;
-  queues: { name: string; task: number | null; works: number[] }[];
+  queues: { name: string; task: number | null; works: number[]; said: (string | null)[]; score: (number | null)[]; twin: (number | null)[] }[]; terms: number;
 }
 interface WorkDetails {
   uri: string; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
@@ -37,9 +37,11 @@ interface MapName { text: string; x: number; y: number }
 type Collection = ReturnType<typeof makeCollection>;
 type Corrections = ReturnType<typeof makeCorrections>;
 type Judging = ReturnType<typeof makeJudging>;
+type Terms = ReturnType<typeof makeTerms>;
 type Filters = ReturnType<typeof makeFilters>;
 type Chosen = ReturnType<typeof makeSelection>;
 
 declare var artrayWords: { language: string; words: Record<string, string | Record<string, string>> } | undefined;
 declare var artrayPage: PageData;
 declare var artrayShards: WorkDetails[][];
+declare var artrayTerms: { width: number; terms: string[]; vectors: string; works: string; places: number[] } | undefined;

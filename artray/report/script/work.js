@@ -150,6 +150,13 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     for (const block of byId("detail-tasks").children) block.classList.toggle("active", Number(block.dataset.question) === question && asked().length > 1);
   }
 
+  /** Shows a work from which Back leads here again. @param {number} other */
+  function visit(other) {
+    trail.push(current);
+    showWork(other);
+    byId("detail-title").focus();
+  }
+
   function showNear(near) {
     byId("near").hidden = near.length === 0;
     const task = tasks.findIndex((_, one) => works.hasCatalogue(one) && (active < 0 || works.questionOf(one) === active));
@@ -157,11 +164,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     for (let i = 0; i < near.length; i += 2) {
       const other = near[i];
       const item = element("li");
-      const open = button(undefined, () => {
-        trail.push(current);
-        showWork(other);
-        byId("detail-title").focus();
-      });
+      const open = button(undefined, () => visit(other));
       const mat = element("span", undefined, "mat");
       mat.append(picture(works, other, ""));
       open.title = `${works.titleOf(other).slice(0, 100)}\n${say("alike", { share: percent(near[i + 1]) })}`;
@@ -244,7 +247,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     holdFocus();
   }
 
-  const answers = makeAnswers({ works, judging, answer });
+  const answers = makeAnswers({ works, judging, answer, visit });
 
   // -- Keys, clicks, swipes ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,120 @@
+"""One result of a cross-validation: all works that were held out, each as the model says that had not seen it.
+
+Folds are no independent trials (their models have learned from nearly the same works), so the spread over them is no
+interval. What is pooled here is: works, and whole groups, are drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from artray import console
+from artray.bundles.inputs import by_artwork
+from artray.classifiers.evaluation import METRICS, metric, true_classes
+from artray.classifiers.examples import Examples
+from artray.classifiers.metrics import evaluate, intervals, one_hot, rounded
+
+_SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "mean F1"}
+
+
+def pooled_figures(
+    examples: Examples, predictions: pa.Table, dealings: npt.NDArray[np.float32], multilabel: bool
+) -> dict[str, Any]:
+    """The figures of works that were held out.
+
+    Args:
+        examples: All; those that were held out are their validation part.
+        predictions: As from `evaluation_of`; of a work held out several times its scores are the mean.
+        dealings: (repeats, examples, classes) the scores of each dealing of the folds.
+        multilabel: A work may have several labels.
+
+    Returns:
+        JSON values: `n`, `groups`, `repeats`, `figures` (those of `METRICS` that are defined), `intervals` (95 %: unit
+        drawn, `works` or `groups`, → metric → bounds), and `by_repeat` (metric → one value a dealing).
+    """
+    held = predictions.filter(pa.array(np.asarray(predictions["part"]) == "validation"))
+    classes = examples.classes
+    place = {name: number for number, name in enumerate(classes)}
+    has = _classes_of(held["true"], place)
+    given = _classes_of(held["label"], place)
+    true = has if multilabel else has.argmax(axis=1)
+    said = given.astype(float)
+    ranked = np.array([[score for _, score in row] for row in held["scores"].to_pylist()])
+    told = evaluate(true, said, classes)
+    scored = evaluate(true, ranked, classes)
+    told["log_loss"] = scored["log_loss"]
+    told["macro"] |= {name: scored["macro"][name] for name in ("roc_auc", "average_precision")}
+    names = held["object_id"].to_pylist()
+    groups = held["group"].to_pylist() if "group" in held.column_names else names
+    units = {"works": names, **({"groups": groups} if len(set(groups)) < len(names) else {})}
+    bounds = {unit: intervals(true, said, owners) for unit, owners in units.items()}
+    return {
+        "n": len(names),
+        "groups": len(set(groups)),
+        "repeats": len(dealings),
+        "figures": {name: value for name in METRICS if (value := metric(told, name)) is not None},
+        "intervals": {
+            unit: {name: [rounded(bound) for bound in found[name]] for name in _SHOWN} for unit, found in bounds.items()
+        },
+        "by_repeat": _by_repeat(examples, dealings, multilabel),
+    }
+
+
+def _classes_of(labels: pa.ChunkedArray, place: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """(works, classes) zeros and ones."""
+    has = np.zeros((len(labels), len(place)), np.int64)
+    for row, label in enumerate(labels.to_pylist()):
+        for name in label if isinstance(label, list) else [label]:
+            has[row, place[name]] = 1
+    return has
+
+
+def _by_repeat(examples: Examples, dealings: npt.NDArray[np.float32], multilabel: bool) -> dict[str, list[float]]:
+    """Accuracy and balanced accuracy of each dealing's most likely labels."""
+    held = examples.part("validation")
+    owners = examples.table["object_id"].take(held).to_pylist()
+    first = {owner: row for row, owner in zip(held[::-1].tolist(), reversed(owners), strict=True)}
+    found: dict[str, list[float]] = {"accuracy": [], "balanced_accuracy": []}
+    for scores in dealings:
+        names, own = by_artwork(owners, scores[held])
+        true = true_classes(examples.targets[[first[name] for name in names]], multilabel)
+        said = own if multilabel else one_hot(own.argmax(axis=1), own.shape[1]).astype(float)
+        told = evaluate(true, said, examples.classes)
+        for name, values in found.items():
+            values.append(told[name])
+    return found
+
+
+def pooled_accuracy(pooled: Mapping[str, Any]) -> dict[str, Any]:
+    """Of pooled figures the accuracy, its widest interval, and how many works and groups they are of."""
+    unit = list(pooled["intervals"])[-1]
+    return {
+        "n": pooled["n"],
+        "groups": pooled["groups"],
+        "accuracy": pooled["figures"]["accuracy"],
+        "interval": pooled["intervals"][unit]["accuracy"],
+    }
+
+
+def show_pooled(task: str, pooled: Mapping[str, Any]) -> None:
+    """Show pooled figures on the terminal."""
+    rows = []
+    for name, title in _SHOWN.items():
+        row = [title, f"{pooled['figures'][name]:.3f}"]
+        for found in pooled["intervals"].values():
+            low, high = found[name]
+            row.append(f"{low:.3f} to {high:.3f}")
+        if pooled["repeats"] > 1:
+            values = pooled["by_repeat"].get(name)
+            row.append(f"{min(values):.3f} to {max(values):.3f}" if values else "")
+        rows.append(row)
+    header = ["", "all", *(f"95 %, {unit}" for unit in pooled["intervals"])]
+    if pooled["repeats"] > 1:
+        header.append(f"{pooled['repeats']} dealings")
+    title = f"{task}: all {pooled['n']:,} works that were held out, each by the models that had not seen it"
+    console.table(title, header, rows)

@@ -1,0 +1,1 @@
+"""The paper folder: figures, tables and text that can leave the page."""

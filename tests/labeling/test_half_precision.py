@@ -1,0 +1,80 @@
+"""Labels in bfloat16: where they are allowed, and by what that is decided."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from artray.labeling import half_precision
+from artray.labeling.half_precision import KEY, compared, computes_in_half
+from artray.models.batches import predict
+from artray.models.half_precision import in_bfloat16, is_bfloat16_fast
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"),
+    [("fpu sse avx512_bf16 amx_tile", True), ("fpu amx_bf16", True), ("fpu avx2 avx512f bf16", False), ("", False)],
+)
+def test_what_a_processor_says(tmp_path, flags, fast):
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: amx_bf16\n")
+    assert is_bfloat16_fast(file) is fast
+    assert not is_bfloat16_fast(Path(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "told", "fast", "expected"),
+    [
+        ("auto", {"holds": True}, True, True),
+        ("auto", {"holds": True}, False, False),
+        ("auto", {"holds": False}, True, False),
+        ("auto", None, True, False),
+        ("float32", {"holds": True}, True, False),
+        ("bfloat16", None, False, True),
+    ],
+)
+def test_auto_needs_a_bundle_that_holds_and_a_processor_that_can(monkeypatch, precision, told, fast, expected):
+    monkeypatch.setattr(half_precision, "is_bfloat16_fast", lambda: fast)
+    bundle = SimpleNamespace(metrics={} if told is None else {KEY: told})
+    assert computes_in_half(precision, bundle) is expected
+
+
+def test_agreement_and_calibration_decide():
+    single = np.tile([[0.8, 0.2]], (1000, 1))
+    true = np.tile([[True, False]], (1000, 1))
+    one = SimpleNamespace(multilabel=False)
+    assert compared(single, single, true, one) == {
+        "n": 1000,
+        "agreement": 1.0,
+        "calibration_error": {"float32": 0.2, "bfloat16": 0.2},
+        "holds": True,
+    }
+    few, many = single.copy(), single.copy()
+    few[:5], many[:6] = [0.499, 0.501], [0.499, 0.501]
+    assert compared(single, few, true, one)["holds"]
+    assert not compared(single, many, true, one)["holds"]
+    surer = compared(single, single + np.array([0.01, -0.01]), true, one)
+    assert (surer["agreement"], surer["holds"]) == (1.0, False)
+    several = SimpleNamespace(multilabel=True, class_thresholds=lambda: np.array([0.5, 0.5]))
+    assert compared(single, single[:, ::-1], true, several)["agreement"] == 0.0
+
+
+def test_a_network_computes_in_bfloat16_and_ends_in_float32():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8,))
+    x = keras.layers.Dense(300, name="hidden")(inputs)
+    x = keras.layers.Dense(3, name="logits")(x)
+    scores = keras.layers.Activation("softmax", dtype="float32", name="scores")(x)
+    model = keras.Model(inputs, scores)
+    other = keras.models.clone_model(model)
+    other.set_weights(model.get_weights())
+    x = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+    expected, found = predict(model, x, 16), predict(in_bfloat16(other), x, 16)
+    assert other.get_layer("hidden").compute_dtype == "bfloat16"
+    assert other.get_layer("hidden").kernel.dtype == "float32"
+    assert other.get_layer("scores").compute_dtype == "float32"
+    assert found == pytest.approx(expected, abs=0.02)
+    assert not np.array_equal(found, expected)
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-6)

@@ -1,0 +1,76 @@
+"""A museum's own thesaurus."""
+
+import sys
+
+import pytest
+
+from artray.errors import InputError
+from artray.vocabulary import load_vocabulary
+from artray.vocabulary.thesaurus import parse_thesaurus
+
+TURTLE = """
+@prefix skos: <http://www.w3.org/2004/02/skos/core#> .
+@prefix m: <https://museum.org/terms/> .
+m:2 a skos:Concept ; skos:prefLabel "Cubism"@en, "Kubismus"@de ; skos:altLabel "Cubist", "shared" ;
+    skos:exactMatch <http://www.wikidata.org/entity/Q42934> .
+m:1 a skos:Concept ; skos:prefLabel "Jugendstil"@de ; skos:hiddenLabel "Jugenstil" ; skos:altLabel "shared" .
+m:3 a skos:Concept ; skos:prefLabel "Cubism"@en .
+m:4 a skos:Concept .
+"""
+
+
+def test_skos():
+    found = parse_thesaurus(TURTLE.encode(), "terms.ttl")
+    assert found.names == ("Cubism", "Cubism <https://museum.org/terms/3>", "Jugendstil")
+    assert found.find("kubismus") == found.find("CUBIST") == "Cubism"
+    assert found.find("Jugenstil") == "Jugendstil"
+    assert found.find("shared") is None
+    assert found.uri("Cubism") == "https://museum.org/terms/2"
+    assert found.equivalents("Cubism") == ("http://www.wikidata.org/entity/Q42934",)
+    assert parse_thesaurus(TURTLE.encode(), "terms.ttl", "de").names[-1] == "Kubismus"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv(delimiter):
+    rows = [
+        ["name", "uri", "aliases", "wikidata"],
+        ["Kubismus", "https://m.org/1", "Kubist", "Q42934"],
+        ["Ö <b>", "", "", ""],
+    ]
+    text = "\n".join(delimiter.join(row) for row in rows)
+    found = parse_thesaurus(text.encode("utf-8-sig"), "terms.csv")
+    assert found.names == ("Kubismus", "Ö <b>")
+    assert found.uri("Kubismus") == "https://m.org/1"
+    assert found.uri("Ö <b>") is None
+    assert found.equivalents("Kubismus") == ("http://www.wikidata.org/entity/Q42934",)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"a,b\n1,2\n", "t.csv"),
+        (b"name\n\xff\n", "t.csv"),
+        (b"", "t.csv"),
+        (b"name\n", "t.csv"),
+        (b"@prefix", "t.ttl"),
+        (b"<a>", "t.rdf"),
+        (b"", "t.ttl"),
+    ],
+)
+def test_what_is_wrong_is_one_line(data, name):
+    with pytest.raises(InputError) as caught:
+        parse_thesaurus(data, name)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_rdflib_there_is_advice(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdflib", None)
+    with pytest.raises(InputError, match=r"artray\[skos\]"):
+        parse_thesaurus(b"", "t.ttl")
+
+
+def test_wikidata_beside_aat():
+    style = load_vocabulary("style")
+    assert style.equivalents("Impressionism") == ("http://www.wikidata.org/entity/Q40415",)
+    assert style.equivalents("Kinetic Art") == ()
+    assert style.uri("Fauvism") is None
