@@ -128,7 +128,7 @@ STATIONS = {
         "--config gan_resnet --data work/manifest --out work/gan",
     ),
     "sample-gan": Station(
-        "artray.gans.sampling",
+        "artray.gans.sample_station",
         "SampleOptions",
         "sample_gan",
         "Write pictures of a trained generator as a collection with a manifest, which all other jobs read.",

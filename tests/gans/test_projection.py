@@ -8,7 +8,8 @@ from PIL import Image
 
 from artray.errors import InputError
 from artray.gans import projection
-from artray.gans.sampling import GeneratorModel, SampleOptions, sample_gan
+from artray.gans.sample_station import SampleOptions, sample_gan
+from artray.gans.sampling import GeneratorModel
 from artray.storage import Location
 from tests.gans.bundles import SIZE, write_generator
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from artray.features.station import FeatureOptions, extract_features
-from artray.gans.sampling import SampleOptions, sample_gan
+from artray.gans.sample_station import SampleOptions, sample_gan
 from artray.gans.scores import score
 from artray.ingest.station import IngestOptions, ingest
 from artray.storage import Location
