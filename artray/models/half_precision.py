@@ -6,6 +6,7 @@ the next, to 8 bits.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,14 @@ def is_bfloat16_fast(cpus: Path = Path("/proc/cpuinfo")) -> bool:
 
 def in_bfloat16(model: Any) -> Any:
     """The same model, computed in bfloat16 from now on; before it is called for the first time."""
-    for layer in model._flatten_layers(include_self=False):
+    for layer in _layers_of(model):
         if layer.name not in _KEPT:
             layer.dtype_policy = "mixed_bfloat16"
     return model
+
+
+def _layers_of(layer: Any) -> Iterator[Any]:
+    """The layers of a model, those of models in it, and those of our own layers."""
+    for each in [*getattr(layer, "layers", ()), *(layer.own_layers() if hasattr(layer, "own_layers") else ())]:
+        yield each
+        yield from _layers_of(each)

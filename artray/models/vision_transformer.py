@@ -179,6 +179,11 @@ class _Attention(layers.Layer):  # type: ignore[misc]
         self.down.build((None, None, self.hidden))
         self.network_norm = self._norm(width, "network_norm")
 
+    def own_layers(self) -> list[Any]:
+        """The layers that it is made of; a method, as what Keras finds as an attribute it saves."""
+        names = ("query", "key", "value", "out", "up", "gate", "down", "network_norm", "attention_norm")
+        return [getattr(self, name) for name in names if hasattr(self, name)]
+
     def _norm(self, width: int | None, name: str) -> Any:
         norm = layers.LayerNormalization(epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
         norm.build((None, None, width))

@@ -11,6 +11,7 @@ from artray.labeling import half_precision
 from artray.labeling.half_precision import KEY, compared, computes_in_half
 from artray.models.batches import predict
 from artray.models.half_precision import in_bfloat16, is_bfloat16_fast
+from artray.models.vision_transformer import VisionTransformer
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,12 @@ def test_a_network_computes_in_bfloat16_and_ends_in_float32():
     assert found == pytest.approx(expected, abs=0.02)
     assert not np.array_equal(found, expected)
     assert found.sum(axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_transformers_own_layers_do_too():
+    keras.utils.set_random_seed(0)
+    shape = VisionTransformer(size=8, patch=4, width=8, depth=1, heads=2, hidden=8, prefix=0, pooling="attention")
+    model = in_bfloat16(shape.build())
+    for name in ("block0", "pooled"):
+        assert {layer.compute_dtype for layer in model.get_layer(name).own_layers()} == {"bfloat16"}
+    assert np.isfinite(predict(model, np.zeros((2, 8, 8, 3), np.uint8), 2)).all()
