@@ -15,6 +15,7 @@ from pydantic import Field
 from artray import console
 from artray.bundles.classifier import read_evaluation, read_predictions
 from artray.bundles.thresholds import doubt_of
+from artray.catalogs.corrections import read_corrections
 from artray.errors import InputError
 from artray.job import Counts
 from artray.labeling.contract import Models, models_of, read_notes
@@ -208,7 +209,8 @@ def _queues(options: ReportOptions, labels: pa.Table, models: Models, overview: 
     """What to look at first, by task; queues without works are left out."""
     alike = None if overview is None else Alike(overview.object_ids, overview.nearest, overview.similarity)
     features = None if options.features is None else options.features.dataset()
-    table = make_queues(labels, features, models=models, alike=alike)
+    reviewed = read_corrections(options.corrections) if options.corrections else None
+    table = make_queues(labels, features, models=models, reviewed=reviewed, alike=alike)
     found = []
     for name in QUEUES:
         for task in sorted(pc.unique(table["task"]).to_pylist()):
