@@ -77,7 +77,8 @@ def make_queues(
             `uncertain` and `disagree` are known.
         models: What the labels say of their models: from which column of the catalogue each has learned; default: the
             one called like its task.
-        reviewed: What curators have said: these works have no place any more.
+        reviewed: What curators have said: these works have no place any more, nor have those of which the feature table
+            says so, in the columns that ingest has written.
         alike: Which works look alike, for near-duplicates.
 
     Returns:
@@ -85,7 +86,11 @@ def make_queues(
     """
     models, reviewed = models or Models(), reviewed or Corrections({})
     tasks = sorted(pc.unique(labels["task"]).to_pylist())
-    places = {task: _Task(labels.filter(pc.equal(labels["task"], task)), task, models, reviewed) for task in tasks}
+    places = {task: _Task(labels.filter(pc.equal(labels["task"], task)), task, models) for task in tasks}
+    for task in places.values():
+        task.leave(has_correction(task.ids, reviewed, task.task))
+        task.leave(pc.is_in(task.ids, value_set=_looked_at(features, task.target)))
+        task.rank_uncertain()
     _disagree(list(places.values()))
     if features is not None:
         works = _Works(features, {task.target for task in places.values()}, pc.unique(labels["object_id"]))
@@ -107,25 +112,32 @@ class _Task:
     Attributes:
         ids: (n,) the works.
         target: The column of the catalogue that this task is about.
-        open: (n,) works that have a label and that no curator has checked.
-        fresh: (n,) of these the ones that the model has not learned from.
+        checked: (n,) works that a curator has looked at.
+        fresh: (n,) works with a label that nobody has looked at, and that the model has not learned from.
     """
 
-    def __init__(self, rows: pa.Table, task: str, models: Models, reviewed: Corrections):
+    def __init__(self, rows: pa.Table, task: str, models: Models):
         self.task = task
         self.ids: pa.Array = rows["object_id"].combine_chunks()
         named = [models.targets[name] for name in pc.unique(rows["model_id"]).to_pylist() if name in models.targets]
         self.target = named[0] if named else task
         self.label: pa.Array = rows["label"].combine_chunks()
         self.score = np.asarray(pc.fill_null(rows["score"], 0.0), np.float64)
-        self.checked = np.asarray(has_correction(rows["object_id"], reviewed, task))
+        self.checked = np.zeros(len(rows), bool)
         learned = rows["learned_from"] if "learned_from" in rows.column_names else pa.nulls(len(rows), pa.bool_())
         self.learned = np.asarray(pc.fill_null(learned, False))
-        self.open = np.asarray(pc.is_valid(self.label)) & ~self.checked
-        self.fresh = self.open & ~self.learned
+        self.fresh = np.asarray(pc.is_valid(self.label)) & ~self.learned
         several = bool(pc.any(pc.not_equal(pc.list_value_length(rows["labels"]), 1)).as_py())
         self.margin = _margins(rows["scores"], several)
         self.columns: dict[str, pa.Array] = {"learned_from": _one_chunk(learned)}
+
+    def leave(self, checked: Any) -> None:
+        """Leave out works that a curator has looked at."""
+        self.checked |= np.asarray(checked, bool)
+        self.fresh &= ~self.checked
+
+    def rank_uncertain(self) -> None:
+        """The queue `uncertain`."""
         fresh = np.flatnonzero(self.fresh)
         self.rank("uncertain", fresh[np.argsort(self.margin[fresh], kind="stable")])
 
@@ -190,6 +202,15 @@ class _Works:
         """What folds must not divide, of some works."""
         name = "group" if "group" in self._table.column_names else "object_id"
         return [text or "" for text in self._table[name].take(pa.array(rows)).to_pylist()]
+
+
+def _looked_at(features: pads.Dataset | None, target: str) -> pa.Array:
+    """The works that a curator has looked at, as ingest has written it."""
+    name = f"{target}_decision"
+    if features is None or not {name, f"{target}_reviewer"} <= set(features.schema.names):
+        return pa.array([], pa.string())
+    ids = features.to_table(columns=["object_id"], filter=pads.field(name).is_valid())["object_id"]
+    return ids.combine_chunks().cast(pa.string())
 
 
 def _catalogue(task: _Task, works: _Works, alike: Alike | None) -> None:

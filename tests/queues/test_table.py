@@ -102,6 +102,16 @@ def test_checked_works_have_no_place(features, scores):
     assert {"w030", "w051"} <= set(ranked(queues, "differs", "style"))
 
 
+def test_what_ingest_has_written_of_checks_counts(features, scores):
+    table = features.to_table()
+    decisions = ["corrected" if name == "w030" else None for name in table["object_id"].to_pylist()]
+    for name in ("style_decision", "style_reviewer"):
+        table = table.append_column(name, pa.array(decisions, pa.string()))
+    queues = make_queues(rows("style", scores), pads.InMemoryDataset(table))
+    assert not any("w030" in ranked(queues, name, "style") for name in QUEUES)
+    assert "w007" in ranked(queues, "differs", "style")
+
+
 def test_models_of_one_question(scores):
     other = scores.copy()
     other[[3, 4]] = 0.02, 0.97
