@@ -51,6 +51,7 @@ def test_an_embedding_is_the_features(collection):
     np.testing.assert_allclose(again, found[:1], atol=1e-5)
 
 
+@pytest.mark.slow  # the whole network, twice
 def test_the_embedding_of_the_station(collection):
     images = np.stack([decode(Path(collection[name]).read_bytes(), 224).image for name in ("W0", "W1")])
     expected = Embedding()(images)["embedding"].to_pylist()
