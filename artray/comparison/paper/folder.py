@@ -118,7 +118,7 @@ def _document(told: Results, title: str | None, authors: Sequence[str], tables: 
         "\\IfFileExists{lmodern.sty}{\\usepackage{lmodern}}{}\n"
         "\\ifpdftex\n  \\usepackage[T1]{fontenc}\n  \\usepackage[utf8]{inputenc}\n"
         "\\else\n  \\usepackage{fontspec}\n\\fi\n"
-        "\\usepackage[margin=20mm]{geometry}\n\\usepackage{booktabs}\n\\usepackage{graphicx}\n\\usepackage{hyperref}\n"
+        "\\usepackage[margin=20mm]{geometry}\n\\usepackage{booktabs}\n\\usepackage{graphicx}\n\\usepackage[hidelinks]{hyperref}\n"
         f"\\title{{{latex(title or f'[Title]: {task}')}}}\n\\author{{{latex('; '.join(authors) or '[Authors]')}}}\n"
         "\\begin{document}\n\\maketitle\n"
         "\\section{Data}\n\\input{data-statement}\n"
