@@ -258,7 +258,7 @@ class _Labelled:
         self._labels = labels = encode_targets(table[config.target], config.labels, config.target)
         self._part = _parts(config, table, labels, all_for_training)
         self._has_label = labels.counts > 0
-        self._drawn = np.ones(len(table), bool)
+        self._drawn: npt.NDArray[np.bool_] = np.ones(len(table), bool)
         if config.learn_from < 1 and not all_for_training:
             self._drawn = drawn_share(table, labels, self._part, config.learn_from, config.draw)
         if config.classes is not None:

@@ -149,7 +149,7 @@ def results_of(works: Works, *, resamples: int = 10_000, permutations: int = 5_0
         permutations: How many times labels change places, for the tests by permutation.
         seed: Of all drawing.
     """
-    units = {BY_WORKS: np.arange(len(works), dtype=np.int64)}
+    units: dict[str, Ints] = {BY_WORKS: np.arange(len(works), dtype=np.int64)}
     if works.grouped:
         units[BY_GROUPS] = numbered(works.groups)
     losses = [_losses(works.true, scores) for scores in works.scores]

@@ -133,7 +133,7 @@ def chunks(draws: int, width: int) -> list[int]:
 def numbered(names: Sequence[str]) -> Ints:
     """Each name's number, from 0."""
     _, numbers = np.unique(np.asarray(list(names), dtype=str), return_inverse=True)
-    return numbers.reshape(-1).astype(np.int64)
+    return np.asarray(numbers.reshape(-1), np.int64)
 
 
 def resampled(tallies: Sequence[npt.NDArray[Any]], units: Ints, *, resamples: int, seed: int = 0) -> list[Floats]:
