@@ -263,8 +263,8 @@ def rotation(
     places = 2 * (np.arange(0.5, side, dtype=np.float32) / np.float32(side)) - 1
     square = np.stack(np.meshgrid(places, places, indexing="ij"), axis=-1).reshape(-1, 2, 1)
     angles = (2 * np.pi * square * frequencies).reshape(side * side, -1)
-    angles = np.tile(angles, (1, 2))[:, None].astype(np.float32)
-    return np.cos(angles), np.sin(angles)
+    turns = np.tile(angles, (1, 2))[:, None].astype(np.float32)
+    return np.cos(turns), np.sin(turns)
 
 
 @keras.saving.register_keras_serializable("artray")

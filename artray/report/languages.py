@@ -23,7 +23,7 @@ Words: TypeAlias = Mapping[str, str | Mapping[str, str]]
 @cache
 def read_words(language: str) -> Words:
     """A language's words by their keys."""
-    words: Words = json.loads(files("artray.report").joinpath("words", f"{language}.json").read_text("utf-8"))
+    words: Words = json.loads((files("artray.report") / "words" / f"{language}.json").read_text("utf-8"))
     return words
 
 

@@ -50,7 +50,7 @@ def word_vectors(backbone: HubBackbone, words: Sequence[str], templates: Sequenc
         texts = [template.replace(PLACE, word) for word in some for template in templates]
         each = backbone.text_embeddings(texts).reshape(len(some), len(templates), -1).mean(axis=1)
         found.append(each / np.linalg.norm(each, axis=1, keepdims=True))
-    return np.concatenate(found).astype(np.float32)
+    return np.asarray(np.concatenate(found), np.float32)
 
 
 def write_terms(file: Location, words: Sequence[str], vectors: Vectors, notes: dict[str, Any]) -> None:
