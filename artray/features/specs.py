@@ -134,7 +134,6 @@ class Extractors:
         self._batch = batch
         for feature in self._built.values():
             if isinstance(feature, Embedding):
-                feature.precision = "bfloat16" if self._half else feature.precision
                 feature.batch_size = largest_batch(batch, feature.size)
 
     def __getitem__(self, spec: Spec) -> Feature:
@@ -142,6 +141,7 @@ class Extractors:
         if key not in self._built:
             feature = build_feature(trusted_spec(spec, self._detector, "the model"))
             if isinstance(feature, Embedding):
+                feature.precision = "bfloat16" if self._half else feature.precision
                 feature.batch_size = largest_batch(self._batch, feature.size)
             self._built[key] = feature
         return self._built[key]
