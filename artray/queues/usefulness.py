@@ -54,9 +54,10 @@ def most_useful(margin: Floats, vectors: Floats, known: Floats, number: int = CH
         nearest = (x @ others.T).max(axis=1)
     chosen: list[int] = []
     for _ in range(min(number, len(x))):
-        best = int(np.argmax(weight * np.sqrt(np.maximum(2 - 2 * nearest, 0))))
+        worth = weight * np.sqrt(np.maximum(2 - 2 * nearest, 0))
+        worth[chosen] = -1  # of the others some may be worth 0: sure ones, and those that look like a chosen one
+        best = int(np.argmax(worth))
         chosen.append(best)
-        weight[best] = -1
         np.maximum(nearest, x @ x[best], out=nearest)
     return candidates[np.array(chosen, np.int64)]
 

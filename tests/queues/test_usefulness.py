@@ -29,6 +29,12 @@ def test_of_equals_each_kind_is_chosen_once():
     assert sorted(chosen // 25) == [0, 1, 2, 3]
 
 
+def test_works_that_look_the_same_are_chosen_once_each():
+    vectors = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+    assert most_useful(np.full(4, 0.1), vectors, vectors[:1]).tolist() == [2, 0, 1, 3]
+    assert most_useful(np.ones(4), vectors, vectors[:0]).tolist() == [0, 1, 2, 3]
+
+
 def test_what_is_sure_or_known_waits():
     vectors = np.array([[1, 0], [0, 1], [0.01, 1]], np.float32)
     assert most_useful(np.array([0.5, 0.5, 0.5]), vectors, vectors[:1], 1)[0] in (1, 2)
