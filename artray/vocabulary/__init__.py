@@ -21,7 +21,8 @@ AAT = "http://vocab.getty.edu/aat/"
 WIKIDATA = "http://www.wikidata.org/entity/"
 ICONCLASS = "https://iconclass.org/"
 
-_ELSEWHERE = {"wikidata": WIKIDATA, "iconclass": ICONCLASS}
+ELSEWHERE = {"wikidata": WIKIDATA, "iconclass": ICONCLASS}
+"""What a concept's numbers there begin with to be URIs."""
 _NUMBER_OR_GRADE = re.compile(r"[-−–‐+]?\d+([.,]\d+)?|\w[-−–‐]")
 
 
@@ -163,7 +164,7 @@ def parse_vocabulary(text: str, name: str) -> Vocabulary:
 def _class(entry: str | dict[str, object]) -> Class:
     if isinstance(entry, str):
         return Class(entry)
-    unknown = set(entry) - {"name", "aat", "aliases", *_ELSEWHERE}
+    unknown = set(entry) - {"name", "aat", "aliases", *ELSEWHERE}
     if unknown:
         raise KeyError(*unknown)
     aliases = entry.get("aliases", [])
@@ -173,5 +174,5 @@ def _class(entry: str | dict[str, object]) -> Class:
         str(entry["name"]),
         f"{AAT}{entry['aat']}" if "aat" in entry else None,
         tuple(map(str, aliases)),
-        tuple(f"{base}{quote(str(entry[key]))}" for key, base in _ELSEWHERE.items() if key in entry),
+        tuple(f"{base}{quote(str(entry[key]))}" for key, base in ELSEWHERE.items() if key in entry),
     )

@@ -3,10 +3,11 @@
     SKOS   .ttl, .rdf, .xml, .jsonld, .nt: each skos:Concept is a class; its name is the preferred label, its aliases
            are the other labels in all languages, its URI is the concept's, equivalents are exact matches
     CSV    columns `name` (or label, preflabel), and if there are any `uri` (or id), `aliases` (or altlabel; with
-           semicolons between them), `wikidata`, `iconclass`
+           semicolons between them), `wikidata`, `iconclass` (a number or a whole address)
 
 Classes are sorted by name, so that their order does not depend on the file's. A spelling that several concepts share as
 an alias names none of them; of concepts of one name the first by URI has it, and the others are called by name and URI.
+Rows of one name that have the same URI, or none, are one concept.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from artray.errors import InputError
-from artray.vocabulary import ICONCLASS, WIKIDATA, Class, Vocabulary, fold
+from artray.vocabulary import ELSEWHERE, Class, Vocabulary, fold
 
 SKOS = {".ttl": "turtle", ".rdf": "xml", ".xml": "xml", ".jsonld": "json-ld", ".nt": "nt"}
 _LANGUAGES = (None, "en")
-_NAMES = ("name", "label", "preflabel", "prefLabel")
+_NAMES = ("name", "label", "preflabel")
 _URIS = ("uri", "id")
-_ALIASES = ("aliases", "altlabel", "altLabel")
+_ALIASES = ("aliases", "altlabel")
 
 
 def parse_thesaurus(data: bytes, name: str, language: str | None = None) -> Vocabulary:
@@ -49,16 +52,21 @@ def parse_thesaurus(data: bytes, name: str, language: str | None = None) -> Voca
 
 def _distinct(classes: list[Class]) -> Iterator[Class]:
     """Classes of which no two share a spelling."""
-    taken: set[str] = set()
-    named: list[Class] = []
+    found: dict[str, Class] = {}
     for each in classes:
-        own = each.name if fold(each.name) not in taken else f"{each.name} <{each.uri}>"
-        taken.add(fold(own))
-        named.append(Class(own, each.uri, each.aliases, each.equivalents))
+        own = each.name
+        if (known := found.get(fold(own))) and each.uri not in (None, known.uri):
+            own = f"{each.name} <{each.uri}>"
+            known = found.get(fold(own))
+        if known is not None:
+            aliases, equivalents = (*known.aliases, *each.aliases), (*known.equivalents, *each.equivalents)
+            each = replace(known, aliases=aliases, equivalents=tuple(dict.fromkeys(equivalents)))
+        found[fold(own)] = replace(each, name=own if known is None else known.name)
+    named = found.values()
     counted = Counter(spelling for each in named for spelling in {fold(alias) for alias in each.aliases})
     for each in named:
-        free = [alias for alias in each.aliases if counted[fold(alias)] == 1 and fold(alias) not in taken]
-        yield Class(each.name, each.uri, tuple(dict.fromkeys(free)), each.equivalents)
+        free = [alias for alias in each.aliases if counted[fold(alias)] == 1 and fold(alias) not in found]
+        yield replace(each, aliases=tuple(dict.fromkeys(free)))
 
 
 def _csv(data: bytes, name: str) -> Iterator[Class]:
@@ -68,7 +76,7 @@ def _csv(data: bytes, name: str) -> Iterator[Class]:
         raise InputError(f"vocabulary {name}: is not UTF-8 (byte {error.start:,}); save it as UTF-8") from None
     first = text.partition("\n")[0]
     rows = csv.DictReader(StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
-    columns = {str(column).strip(): column for column in rows.fieldnames or ()}
+    columns = {str(column).strip().casefold(): column for column in rows.fieldnames or ()}
     there = next((columns[known] for known in _NAMES if known in columns), None)
     if there is None:
         raise InputError(f"vocabulary {name}: has no column name (it has: {', '.join(columns) or 'none'})")
@@ -76,14 +84,19 @@ def _csv(data: bytes, name: str) -> Iterator[Class]:
     def cell(row: dict[str, str], names: tuple[str, ...]) -> str:
         return next((str(row[columns[known]] or "").strip() for known in names if known in columns), "")
 
-    for row in rows:
+    for row in _rows(rows, name):
         if label := (row[there] or "").strip():
             aliases = [alias.strip() for alias in cell(row, _ALIASES).split(";") if alias.strip()]
-            same = [f"{base}{cell(row, (key,))}" for key, base in _ELSEWHERE if cell(row, (key,))]
+            told = ((base, cell(row, (key,))) for key, base in ELSEWHERE.items())
+            same = [at if "://" in at else f"{base}{quote(at)}" for base, at in told if at]
             yield Class(label, cell(row, _URIS) or None, tuple(aliases), tuple(same))
 
 
-_ELSEWHERE = (("wikidata", WIKIDATA), ("iconclass", ICONCLASS))
+def _rows(reader: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise InputError(f"vocabulary {name}: can't be read near line {reader.line_num:,} ({error})") from None
 
 
 def _skos(data: bytes, name: str, form: str, language: str | None) -> Iterator[Class]:

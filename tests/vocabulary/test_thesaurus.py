@@ -45,6 +45,21 @@ def test_csv(delimiter):
     assert found.equivalents("Kubismus") == ("http://www.wikidata.org/entity/Q42934",)
 
 
+def test_csv_as_people_write_it():
+    text = (
+        "PrefLabel,URI,altLabel,Wikidata,Iconclass\n"
+        "Oil,,oils,http://www.wikidata.org/entity/Q1,\n"
+        "Oil,,huile,,25F23(LION)\n"
+        "oil,,Öl,,\n"
+        "Ink,u:1,encre,,\nInk,u:2,Tusche,,\nInk,u:2,Tinte,,\n"
+    )
+    found = parse_thesaurus(text.encode(), "terms.csv")
+    assert found.names == ("Ink", "Ink <u:2>", "Oil")
+    assert {found.find(name) for name in ("oils", "huile", "öl", "OIL")} == {"Oil"}
+    assert found.find("Tusche") == found.find("Tinte") == "Ink <u:2>"
+    assert found.equivalents("Oil") == ("http://www.wikidata.org/entity/Q1", "https://iconclass.org/25F23%28LION%29")
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [
@@ -52,6 +67,7 @@ def test_csv(delimiter):
         (b"name\n\xff\n", "t.csv"),
         (b"", "t.csv"),
         (b"name\n", "t.csv"),
+        (b'name\n"' + b"x" * 200_000 + b'"\n', "t.csv"),
         (b"@prefix", "t.ttl"),
         (b"<a>", "t.rdf"),
         (b"", "t.ttl"),
