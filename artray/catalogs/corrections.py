@@ -20,7 +20,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from urllib.parse import unquote
 
@@ -166,8 +166,7 @@ def placed(
         elif task is None:
             left_out["annotations whose text is no label of any task (TASK: LABEL names one), left out"] += 1
         else:
-            said = Statement(label, each.said.predicted, each.said.reviewer, each.said.reviewed_at)
-            found.append(Found(said, object_id, task))
+            found.append(Found(replace(each.said, label=label), object_id, task))
     problems = [f"{number:,} {why}" for why, number in left_out.items()]
     before = [Found(said, key, asked) for asked in corrections.labels for key, said in corrections.said(asked).items()]
     return _latest([*before, *found], [*corrections.problems, *problems], ())
@@ -244,12 +243,11 @@ def _latest(found: Sequence[Found], problems: Sequence[str], unplaced: tuple[Fou
     """Of each work and task the latest, and what people said differently."""
     latest: dict[tuple[str, str], Statement] = {}
     people: dict[tuple[str, str], dict[str, str | None]] = {}
-    for each in found:
+    for each in sorted(found, key=lambda each: each.said.reviewed_at or _EARLIEST):
         assert each.task is not None
         assert each.object_id is not None
         key, said = (each.task, each.object_id), each.said
-        if key not in latest or (latest[key].reviewed_at or _EARLIEST) <= (said.reviewed_at or _EARLIEST):
-            latest[key] = said
+        latest[key] = said
         if said.reviewer:
             people.setdefault(key, {})[said.reviewer] = said.label
     differ: dict[str, list[str]] = {}

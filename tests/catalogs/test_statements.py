@@ -58,6 +58,16 @@ def test_two_people_differ_and_the_latest_word_counts(read):
     assert found.reviewers("style") == "Bob 2"
 
 
+def test_who_changed_their_mind_does_not_differ_from_others_whatever_the_order_of_rows(read):
+    found = read(
+        HEADER
+        + "a,style,Cubism,,,,Ann,2026-05-05T00:00:00Z,\n"
+        + "a,style,Cubism,,,,Bob,2026-05-04T00:00:00Z,\n"
+        + "a,style,Rococo,,,,Ann,2026-05-03T00:00:00Z,\n"
+    )
+    assert (found.labels, found.problems) == ({"style": {"a": "Cubism"}}, ())
+
+
 def test_what_two_models_of_two_runs_had_said_changes_nothing_of_what_is_right(read):
     header = HEADER.strip() + ",model_id,run_id\n"
     found = read(
