@@ -24,7 +24,7 @@ def canvases(found: Sequence[tuple[int, Any]], form: str, problem: AddProblem) -
     """The canvases of manifests, a row each.
 
     Columns: `id` of the canvas, `work_id` and `title` of the manifest, `page` (the canvas's label), `image_url`, and
-    what both say in `metadata`, each under its label.
+    what both say in `metadata`, each under its label (`title (metadata)` if that is called like one of these).
 
     Args:
         found: The manifests, with their places.
@@ -53,7 +53,8 @@ def canvases(found: Sequence[tuple[int, Any]], form: str, problem: AddProblem) -
                 }
             )
             said = _metadata(manifest) | _metadata(canvas)
-            rows[-1] |= {name: text for name, text in said.items() if name not in rows[-1]}
+            own = set(rows[-1])
+            rows[-1] |= {f"{name} (metadata)" if name in own else name: text for name, text in said.items()}
             if len(pictures) != 1:
                 (several if pictures else none).append(len(rows))
     if len(none) == len(rows):
@@ -82,9 +83,14 @@ def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
             yield item
 
 
-def _metadata(value: Mapping[str, Any]) -> dict[str, str | None]:
-    said = {_text(item.get("label")): _text(item.get("value")) for item in _objects(value.get("metadata"))}
-    return {name: text for name, text in said.items() if name}
+def _metadata(value: Mapping[str, Any]) -> dict[str, str]:
+    """What is said under each label; where one is there several times, all of it."""
+    said: dict[str, list[str]] = {}
+    for item in _objects(value.get("metadata")):
+        name, text = _text(item.get("label")), _text(item.get("value"))
+        if name and text:
+            said.setdefault(name, []).append(text)
+    return {name: "|".join(dict.fromkeys(texts)) for name, texts in said.items()}
 
 
 def _canvases(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

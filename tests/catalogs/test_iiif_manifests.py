@@ -79,6 +79,15 @@ def test_version_two() -> None:
     assert catalog.table["page"].to_pylist() == ["f. 1r", "f. 2r"]
 
 
+def test_a_label_that_is_there_several_times_loses_nothing() -> None:
+    book = third(body(1))
+    book["metadata"] += [{"label": {"en": ["Artist"]}, "value": name} for name in ("A third", "A third", None)]
+    book["metadata"] += [{"label": "title", "value": "Hours"}]
+    (row,) = read(json.dumps(book), "hours.json").table.to_pylist()
+    assert row["Artist"] == "Bruges master|Another & shop|A third"
+    assert (row["title"], row["title (metadata)"]) == ("A book of hours", "Hours")
+
+
 def test_a_book_of_many_pages_says_how_they_stay_together() -> None:
     told = "many pages of one work: --split-by work_id keeps them in one part"
     for pages, wanted in ((10, False), (11, True)):
