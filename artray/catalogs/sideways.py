@@ -13,6 +13,8 @@ from artray.catalogs.header import KINDS, LOOKED_AT, MOST_SHARE, share_of
 
 _KNOWN = frozenset((*roles.IDS, *roles.FILES, *roles.ADDRESSES, *roles.TITLES, *roles.ARTISTS, *roles.DATES))
 _KNOWN |= {name for names in roles.LABELS.values() for name in names}
+SIDEWAYS = ", columns as rows"
+"""How the form of a table ends that was set upright."""
 _NUMBERED = re.compile(r"column_[0-9]+")
 
 
@@ -42,7 +44,7 @@ def upright(raw: Raw, problem: AddProblem) -> Raw:
         names,
         [column[:filled] for column in columns],
         np.arange(2, filled + 2, dtype=np.int64),
-        f"{raw.form}, columns as rows",
+        f"{raw.form}{SIDEWAYS}",
     )
 
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -22,6 +23,9 @@ import pyarrow.compute as pc
 from artray.catalogs.catalog import Catalog
 from artray.catalogs.delimited import find_delimiter
 from artray.catalogs.encodings import codec, decode_text
+from artray.catalogs.sideways import SIDEWAYS
+from artray.catalogs.statements import folded
+from artray.catalogs.workbook import SHEET, SHEETS
 from artray.errors import InputError
 
 TEXT = (".csv", ".tsv", ".tab", ".txt")
@@ -32,7 +36,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_SHEET = re.compile(r"workbook, sheet '(.*)'\Z", re.DOTALL)
 
 Cells = Mapping[int, Sequence[str]]
 """By the row of a catalogue's table, its new cells; rows that have none are not there."""
@@ -64,6 +67,8 @@ def widened(data: bytes, name: str, catalog: Catalog, columns: Sequence[str], ce
     Raises:
         InputError: It is neither a text file nor a workbook, or its lines are not where its records are.
     """
+    if catalog.form.endswith(SIDEWAYS):
+        raise InputError(f"{name}: lies on its side, each work in a column; turn it, rows for columns, and try again")
     suffix = PurePosixPath(name).suffix.lower()
     if suffix == ".xlsx":
         return _workbook(data, catalog, columns, cells), 0
@@ -143,25 +148,35 @@ def _workbook(data: bytes, catalog: Catalog, columns: Sequence[str], cells: Cell
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl's, about parts of a workbook that hold no cells
         workbook = openpyxl.load_workbook(BytesIO(data))
-    title = _SHEET.match(catalog.form)
-    sheet = workbook[title[1]] if title and title[1] in workbook.sheetnames else workbook.worksheets[0]
     lines = np.asarray(catalog.lines, np.int64).tolist()
+    if catalog.form.startswith(SHEETS):
+        named = {folded(title): title for title in workbook.sheetnames}
+        rows_of: dict[str, dict[int, int]] = {}
+        for row, title in enumerate(catalog.table.columns[-1].to_pylist()):
+            rows_of.setdefault(named[title], {})[row] = lines[row]
+    else:
+        (title,) = (title for title in workbook.sheetnames if catalog.form == f"{SHEET}{title!r}")
+        rows_of = {title: dict(enumerate(lines))}
+    for title, rows in rows_of.items():
+        _widen_sheet(workbook[title], rows, columns, cells)
+    written = BytesIO()
+    workbook.save(written)
+    return written.getvalue()
+
+
+def _widen_sheet(sheet: Any, lines: Mapping[int, int], columns: Sequence[str], cells: Cells) -> None:
+    """Write the cells of some rows of a catalogue, each with its line in the sheet."""
     right = sheet.max_column
+    first = next(iter(lines.values()), 2)
     header = next(
-        (
-            row
-            for row in range((lines[0] if lines else 2) - 1, 0, -1)
-            if any(cell.value is not None for cell in sheet[row])
-        ),
+        (row for row in range(first - 1, 0, -1) if any(cell.value is not None for cell in sheet[row])),
         None,
     )
-    rows = {lines[row]: own for row, own in cells.items()} | ({} if header is None else {header: columns})
+    rows = {line: cells[row] for row, line in lines.items() if row in cells}
+    rows |= {} if header is None else {header: columns}
     for row, own in rows.items():
         for place, text in enumerate(own, right + 1):
             if text:
                 cell = sheet.cell(row, place)
                 cell.value = text
                 cell.data_type = "s"  # whatever it begins with: no formula
-    written = BytesIO()
-    workbook.save(written)
-    return written.getvalue()

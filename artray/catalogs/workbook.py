@@ -32,6 +32,8 @@ from artray.errors import InputError
 _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"})
 _MOST_CELLS = 100_000_000
 _MOST_TOTALS = 5
+SHEET, SHEETS = "workbook, sheet ", "workbook, sheets "
+"""How a form begins. Of several sheets that were read as one the last column says in which a row stands."""
 _NEAR_THE_TOP = 30  # rows in which another sheet's header is looked for
 
 Row = tuple[object, ...]
@@ -128,7 +130,7 @@ def _read_sheet(
             problem(
                 f"column {name!r} holds links, their targets are column {header[-1]!r}: {sum(map(bool, targets)):,}"
             )
-    return Raw(header, columns, np.asarray(lines, np.int64), f"workbook, sheet {title!r}")
+    return Raw(header, columns, np.asarray(lines, np.int64), f"{SHEET}{title!r}")
 
 
 def _in_sheet(title: str, problem: AddProblem) -> AddProblem:
@@ -174,7 +176,7 @@ def _joined(raws: Mapping[str, Raw]) -> Raw:
         sheets += [title] * count
     own = next(name for name in ("sheet", "workbook_sheet", "sheet_of_the_workbook") if name not in columns)
     lines = np.concatenate([raw.lines for raw in raws.values()])
-    return Raw([*header, own], [*columns.values(), sheets], lines, f"workbook, sheets {', '.join(map(repr, raws))}")
+    return Raw([*header, own], [*columns.values(), sheets], lines, f"{SHEETS}{', '.join(map(repr, raws))}")
 
 
 def _is_error(value: object) -> bool:

@@ -91,6 +91,40 @@ def test_a_workbook_keeps_its_cells_and_formulas():
     assert found["other"]["A1"].value == "kept"
 
 
+@pytest.mark.parametrize("columns", [("id", "title"), ("id", "place")])
+def test_a_workbooks_sheets_have_their_own_cells(columns):
+    book = openpyxl.Workbook()
+    book.active.title = "Read me"
+    for title, names, numbers in (("O'Neill's", ("id", "title"), (1, 2)), ("Né", columns, (3, 4, 5))):
+        sheet = book.create_sheet(title)
+        for row in (names, *((number, f"of {number}") for number in numbers)):
+            sheet.append(row)
+    data = BytesIO()
+    book.save(data)
+    is_one_table = columns == ("id", "title")
+    written, _ = add(data.getvalue(), "c.xlsx", {1: ["b"], **({3: ["d"]} if is_one_table else {})}, ("style",))
+    found = openpyxl.load_workbook(BytesIO(written))
+    assert found["Read me"].max_column == 1
+    assert [cell.value for cell in found["O'Neill's"]["C"]] == ["style", None, "b"]
+    assert found["Né"].max_column == (3 if is_one_table else 2)
+    if is_one_table:
+        assert [cell.value for cell in found["Né"]["C"]] == ["style", None, "d", None]
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.xlsx"])
+def test_a_table_that_lies_on_its_side_is_refused(name):
+    rows = [["id", "w1", "w2"], ["title", "a", "b"], ["file", "1.jpg", "2.jpg"], ["date", "1900", "1901"]]
+    data = "".join(",".join(row) + "\n" for row in rows).encode()
+    if name == "c.xlsx":
+        book, written = openpyxl.Workbook(), BytesIO()
+        for row in rows:
+            book.active.append(row)
+        book.save(written)
+        data = written.getvalue()
+    with pytest.raises(InputError, match="lies on its side"):
+        add(data, name, {0: ["x", "y"]})
+
+
 def test_the_column_with_the_ids_is_found():
     catalog = read_bytes(b"n,key\n1,a\n2,b\n3,c\n", "c.csv", Reading())
     assert key_column(catalog, pa.array(["b", "c", "1"])) == "key"
