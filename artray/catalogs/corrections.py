@@ -325,7 +325,7 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
             after.append(old)
             continue
         given = wanted[name]
-        label = separate(given) if several and given is not None else given
+        label = separate(given) or None if several and given is not None else given
         after.append(label)
         used.add(folded(object_id))
         had = bool(old)

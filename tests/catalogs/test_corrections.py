@@ -156,6 +156,13 @@ def test_several_labels_of_a_work(tmp_path):
     assert found.labels.to_pylist() == ["sky; river"]
 
 
+@pytest.mark.parametrize("cell", [";", "[]", '[""]'])
+def test_a_cell_of_separators_alone_takes_all_labels_away(cell):
+    table = pa.table({"object_id": ["a"], "style": pa.array([["river"]])})
+    found = correct(table, "style", {"a": cell})
+    assert (found.labels.to_pylist(), found.changed, found.cleared) == ([None], 0, 1)
+
+
 def test_several_labels_for_training(tmp_path):
     table = pa.table({"object_id": ["a", "b"], "style": pa.array([["river"], None], pa.large_list(pa.string()))})
     file = Location.parse(save(tmp_path / "c.csv", [row("b", "sky;river")]))

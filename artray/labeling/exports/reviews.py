@@ -27,7 +27,9 @@ class Reviews:
         self._multilabel = multilabel
         self._ids = pa.array([folded(object_id) for object_id in said], pa.string())
         words = list(said.values())
-        self._label = pa.array([each.label for each in words], pa.string())
+        # A cell that holds a separator alone names no label.
+        given = (each.label if each.label and self.several(each.label) else None for each in words)
+        self._label = pa.array(given, pa.string())
         self._reviewer = pa.array([each.reviewer for each in words], pa.string())
         self._at = pa.array([each.at for each in words], pa.string())
 

@@ -123,6 +123,13 @@ def test_the_users_threshold_is_for_all_labels(tmp_path):
     assert [row["motif_decision"] for row in rows.values()] == ["label", "label", "uncertain", ""]
 
 
+def test_a_reviewers_cell_without_a_label_rejects_all(tmp_path):
+    file = tmp_path / "corrections.csv"
+    file.write_text("object_id,task,label\nthree,motif,;\none,motif,sky; river\n")
+    rows = table(export(tmp_path / "page", write(tmp_path), corrections=[str(file)], only_accepted=True))
+    assert {name: row["motif_labels"] for name, row in rows.items()} == {"one": "sky; river"}
+
+
 @pytest.mark.parametrize("told_by", ["labels", "evaluation"])
 def test_a_model_that_is_no_better_than_chance_says_nothing_for_certain(tmp_path, told_by):
     labels = write(tmp_path, DOUBT if told_by == "labels" else None)
