@@ -133,6 +133,7 @@ def prompt_model(options: PromptOptions) -> Counts:
         specs = read_run(options.data)["arguments"]["features"]
         column = options.column or _column(specs, options.backbone, backbone.notes)
         given, network = FeatureInput(features=specs, columns=[column]), None
+        _check_width(options, given, len(words.kernel))
     made = _Made(options=options, prompts=prompts, words=words, notes=backbone.notes, source=source, given=given)
     if options.target is None:
         _write_unlabelled(made, _network(words, network))
@@ -225,6 +226,18 @@ def _column(specs: list[dict[str, Any]], preset: str, notes: Mapping[str, Any]) 
             "with --column, or compute it with extract-features --embed NAME=FILE"
         )
     return found[0]
+
+
+def _check_width(options: PromptOptions, given: FeatureInput, wanted: int) -> None:
+    """Refuse a column that is no feature, or of another length than the words' vectors; without works nobody knows."""
+    given.specs()
+    column = given.columns[0]
+    found = _widths(options.data, given).get(column, wanted)
+    if found != wanted:
+        raise InputError(
+            f"--data {options.data}: {column} holds {found:,} numbers a work, and embeddings of {options.backbone} are "
+            f"{wanted:,}: it is of another backbone; --column names the right one"
+        )
 
 
 def _preset_of(backbone: str | None) -> str | None:
@@ -321,9 +334,11 @@ def _write_labelled(made: _Made) -> None:
 
 
 def _widths(data: Location | None, given: FeatureInput) -> dict[str, int]:
-    """How wide each of the input's columns is."""
+    """How wide each of the input's columns is; empty where no work has them."""
     assert data is not None
     rows = read_rows(data.dataset(), ["status"], lambda table: pc.equal(table["status"], "ok"))
+    if not len(rows.table):
+        return {}
     table = rows.take(np.zeros(1, np.int64)).read(data, given.columns)
     return {name: group.shape[1] for name, group in given.groups({name: table[name] for name in given.columns}).items()}
 

@@ -151,6 +151,11 @@ def test_what_does_not_fit_is_refused(place):
         prompted(place, "out", mix=place.at / "trained", target=None)
     with pytest.raises(InputError, match="--target: needs --data"):
         prompted(place, "out", data=None)
+    for target in ("style", None):
+        with pytest.raises(InputError, match="embedding holds 3 numbers a work, and embeddings of made are 8"):
+            prompted(place, "out", column="embedding", target=target)
+        with pytest.raises(InputError, match="split"):
+            prompted(place, "out", column="split", target=target)
     with pytest.raises(InputError, match=r"doesn't say which column is the embedding of other \(SigLIP"):
         prompted(place, "out", backbone="other")
     moved = (place.at / "features").dataset().to_table()
