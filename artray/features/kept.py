@@ -247,11 +247,11 @@ class KeptFeatures:
         """Where the features of some rows of a manifest are."""
         keys, part, row = self._index
         wanted = _keys(rows)
-        place = np.searchsorted(keys, wanted)
-        place[place == len(keys)] = 0
-        found = keys[place] == wanted if len(keys) else np.zeros(len(wanted), bool)
         if not len(keys):
             return KeptRows(np.full(len(wanted), _NOWHERE), np.zeros(len(wanted), np.int64))
+        place = np.searchsorted(keys, wanted)
+        place[place == len(keys)] = 0
+        found = keys[place] == wanted
         return KeptRows(np.where(found, part[place], _NOWHERE).astype(np.int64), row[place].astype(np.int64))
 
     def specs(self, part: int) -> frozenset[str]:

@@ -104,7 +104,7 @@ def _half(options: FeatureOptions) -> dict[str, Any]:
 def _one_more(name: str, given: str) -> dict[str, Any]:
     """The spec of one more embedding."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name.endswith("statistics"):
-        raise InputError(f"--embed {name}={given}: a column's name is of a-z, 0-9 and _")
+        raise InputError(f"--embed {name}={given}: a name is of a-z, 0-9 and _, and does not end in statistics")
     column = f"{Embedding.name}_{name}"
     return {
         "name": Embedding.name,
