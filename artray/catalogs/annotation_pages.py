@@ -39,15 +39,9 @@ def parsed(data: bytes) -> Any | None:
         return None
     try:
         value = json.loads(data.decode("utf-8-sig"))
+        return value if any(True for _ in _annotations(value)) or _is_page(value) else None
     except (ValueError, RecursionError):
         return None
-    return value if any(True for _ in _annotations(value)) or _is_page(value) else None
-
-
-def is_page_of_annotations(data: bytes) -> bool:
-    """Whether a file is a page that holds its annotations, or one of them."""
-    value = parsed(data)
-    return value is not None and not names_its_pages(value)
 
 
 def names_its_pages(value: Any) -> bool:

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 
 from artray import console
 from artray.catalogs import annotation_pages, label_studio
-from artray.catalogs.catalog import SAVE_ANEW, Reading
+from artray.catalogs.catalog import SAVE_ANEW, SUFFIXES, Reading
 from artray.catalogs.folder import load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
@@ -115,7 +115,7 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
     """
     problems: list[str] = []
     found: list[Found] = []
-    for uri in [file for given in uris for file in _files(given)]:
+    for uri in [file for given in uris for file in _files(given, problems)]:
         left_out: Counter[str] = Counter()
         found += _read(uri, left_out, problems)
         problems += [f"{uri}: {number:,} {why}, left out" for why, number in left_out.items()]
@@ -189,12 +189,21 @@ def _task(label: str, tasks: Mapping[str, Mapping[str, str]]) -> tuple[str | Non
     return (asked[0], tasks[asked[0]][label.casefold()]) if len(asked) == 1 else (None, label)
 
 
-def _files(uri: Location) -> list[Location]:
+def _files(uri: Location, problems: list[str]) -> list[Location]:
     """Of a folder of annotation pages the pages; else the place itself."""
-    if not uri.name.lower().endswith(_PAGES) and not uri.is_file():
-        pages = [uri / name for name in sorted(uri.names()) if name.lower().endswith(_PAGES)]
-        return [page for page in pages if annotation_pages.is_page_of_annotations(page.read_bytes())] or [uri]
-    return [uri]
+    if uri.name.lower().endswith(_PAGES) or uri.is_file():
+        return [uri]
+    pages: list[Location] = []
+    others = 0
+    for name in sorted(uri.names()):
+        page = annotation_pages.parsed((uri / name).read_bytes()) if name.lower().endswith(_PAGES) else None
+        if page is None:
+            others += name.lower().endswith(tuple(SUFFIXES))
+        elif not annotation_pages.names_its_pages(page):
+            pages.append(uri / name)
+    if pages and others:
+        problems.append(f"{uri}: {others:,} files that are no annotation pages, left out; give them by their names")
+    return pages or [uri]
 
 
 def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterator[Found]:

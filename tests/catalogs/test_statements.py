@@ -6,6 +6,7 @@ from datetime import timezone
 import pyarrow as pa
 import pytest
 
+from artray.catalogs import annotation_pages
 from artray.catalogs.corrections import Corrections, placed, read_corrections
 from artray.catalogs.statements import cell_of, history_columns, moment, one_line, statements_of
 from artray.catalogs.targets import separate
@@ -319,3 +320,20 @@ def test_odd_annotations_are_left_out_and_counted(read, damage):
     found = read(edited(creator="Ann", **damage), "page.json")
     assert (found.labels, found.unplaced) == ({}, ())
     assert "without a text or a picture" in found.problems[0]
+
+
+def test_a_folder_of_pages_says_what_else_lies_there(tmp_path):
+    (tmp_path / "page.json").write_text(edited(id="x1", creator="Ann"))
+    (tmp_path / "collection.json").write_text('{"type": "AnnotationCollection", "first": "page.json"}')
+    (tmp_path / "notes.md").write_text("x")
+    assert read_corrections([Location.parse(tmp_path)]).problems == ()
+    (tmp_path / "corrections.csv").write_text("object_id,task,label\na,style,Rococo\n")
+    (tmp_path / "export.json").write_text("[]")
+    found = read_corrections([Location.parse(tmp_path)])
+    assert len(found.unplaced) == 1
+    assert "2 files that are no annotation pages, left out" in found.problems[0]
+
+
+@pytest.mark.parametrize("depth", [300, 900, 5_000])
+def test_what_is_nested_too_deeply_is_no_page(depth):
+    assert annotation_pages.parsed(b"[" * depth + b'"Annotation"' + b"]" * depth) is None
