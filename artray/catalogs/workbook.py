@@ -8,6 +8,7 @@ import posixpath
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
@@ -165,18 +166,29 @@ def _names(header: Iterable[object]) -> set[str]:
 
 def _joined(raws: Mapping[str, Raw]) -> Raw:
     """Sheets one below the other, by their columns' names, and a column that says in which sheet a row stands."""
-    header = list(dict.fromkeys(name for raw in raws.values() for name in raw.header))
-    columns: dict[str | None, list[object]] = {name: [] for name in header}
+    keys = {title: _numbered(raw.header) for title, raw in raws.items()}
+    columns: dict[tuple[str | None, int], list[object]] = {key: [] for own in keys.values() for key in own}
+    header = [name for name, _ in columns]
     sheets: list[object] = []
     for title, raw in raws.items():
         count = len(raw.lines)
-        found = dict(zip(raw.header, raw.columns, strict=True))
-        for name, values in columns.items():
-            values += found.get(name, [None] * count)
+        found = dict(zip(keys[title], raw.columns, strict=True))
+        for key, values in columns.items():
+            values += found.get(key, [None] * count)
         sheets += [title] * count
-    own = next(name for name in ("sheet", "workbook_sheet", "sheet_of_the_workbook") if name not in columns)
+    own = next(name for name in ("sheet", "workbook_sheet", "sheet_of_the_workbook") if name not in header)
     lines = np.concatenate([raw.lines for raw in raws.values()])
     return Raw([*header, own], [*columns.values(), sheets], lines, f"{SHEETS}{', '.join(map(repr, raws))}")
+
+
+def _numbered(header: Sequence[str | None]) -> list[tuple[str | None, int]]:
+    """Each column's name, and how many have had it, or none, before."""
+    before: Counter[str | None] = Counter()
+    keys = []
+    for name in header:
+        keys.append((name, before[name]))
+        before[name] += 1
+    return keys
 
 
 def _is_error(value: object) -> bool:

@@ -160,3 +160,13 @@ def test_sheets_of_the_same_columns_are_one_table() -> None:
     assert "sheets not read ('Notes')" in problems(catalog)
     alone = read(data, "x.xlsx", sheet="Drawings", header_line=3)
     assert alone.table.to_pylist() == [{"title": "Hands", "id": "3"}]
+
+
+def test_columns_of_one_name_or_of_none_stay_when_sheets_are_joined() -> None:
+    header = ["id", "image", "image", None, None]
+    rows = [header, ["1", "1a.jpg", "1b.jpg", "x", "y"]], [header, ["2", "2a.jpg", "2b.jpg", "z", None]]
+    catalog = read(workbook(rows[0], More=rows[1]), "x.xlsx")
+    assert catalog.table.to_pylist() == [
+        {"id": "1", "image": "1a.jpg", "image_2": "1b.jpg", "column_4": "x", "column_5": "y", "sheet": "Sheet"},
+        {"id": "2", "image": "2a.jpg", "image_2": "2b.jpg", "column_4": "z", "column_5": None, "sheet": "More"},
+    ]
