@@ -84,8 +84,8 @@ def prepare_backbone(options: PrepareOptions) -> Counts:
             vectors = word_vectors(found, words, options.template)
         data = keras_file(found.model)
     notes = {"job": "backbone", **found.notes, "words": found.has_words, "sha": digest(data), "bytes": len(data)}
+    about.write_bytes(json.dumps(notes, indent=1).encode())  # first: by it the same command goes on
     out.write_bytes(data)
-    about.write_bytes(json.dumps(notes, indent=1).encode())
     console.say(f"{found.notes['kind']}, {found.notes['size']} pixels, {found.notes['width']} numbers a picture")
     console.say(f"licence of the weights: {found.notes['licence']}")
     if not found.notes["portable"]:
