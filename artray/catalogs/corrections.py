@@ -146,15 +146,18 @@ def placed(
             for object_id, address in zip(ids, table[name].to_pylist(), strict=True):
                 if isinstance(address, str):  # an address of two works names neither
                     works[address] = object_id if works.get(address, object_id) == object_id else None
+    # Of several labels of a work each has a name of its own, below the task's.
+    wanted = {part for each in corrections.unplaced if each.name for part in (each.name, each.name.rpartition("/")[0])}
+    has_urns = any(name.startswith("urn:uuid:") for name in wanted)
     names: dict[str, tuple[str, str]] = {}
     for asked in tasks:
         for key in ids:
             for own in (f"{asked}/{key}", f"{asked}/{key}/review"):
-                names[own] = names[uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn] = asked, key
+                urn = uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn if has_urns else own
+                names |= {name: (asked, key) for name in (own, urn) if name in wanted}
     found, left_out = [], Counter[str]()
     for each in corrections.unplaced:
         name = each.name or ""
-        # Of several labels of a work each has a name of its own.
         known = names.get(name) or names.get(name.rpartition("/")[0])
         task = known[0] if known else each.task
         object_id = known[1] if known else each.object_id or _work(each.target, works)
