@@ -156,6 +156,7 @@ def placed(
                 urn = uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn if has_urns else own
                 names |= {name: (asked, key) for name in (own, urn) if name in wanted}
     found, left_out = [], Counter[str]()
+    labels: dict[tuple[str, str, str | None], set[str | None]] = {}  # that somebody has given a work by annotations
     for each in corrections.unplaced:
         name = each.name or ""
         known = names.get(name) or names.get(name.rpartition("/")[0])
@@ -170,7 +171,14 @@ def placed(
             left_out["annotations whose text is no label of any task (TASK: LABEL names one), left out"] += 1
         else:
             found.append(Found(replace(each.said, label=label), object_id, task))
+            if each.name:
+                labels.setdefault((task, object_id, each.said.reviewer), set()).add(label)
     problems = [f"{number:,} {why}" for why, number in left_out.items()]
+    if several := sum(len(given) > 1 for given in labels.values()):
+        problems.append(
+            f"{several:,} works have annotations of one person with different labels, of which the latest counts "
+            "(several labels of a work are several bodies of one annotation)"
+        )
     before = [Found(said, key, asked) for asked in corrections.labels for key, said in corrections.said(asked).items()]
     return _latest([*before, *found], [*corrections.problems, *problems], ())
 

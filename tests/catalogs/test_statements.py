@@ -306,6 +306,17 @@ def test_a_picture_is_found_by_its_address_and_what_is_not_found_is_counted(read
     assert "whose text is no label of any task" in unknown.problems[0]
 
 
+def test_two_annotations_of_a_work_say_that_one_counts(read):
+    one, two, three = (
+        json.loads(edited(id=name, creator="Ann", modified=f"2026-05-0{day}T00:00:00Z", body={"value": label}))["items"]
+        for name, day, label in (("x1", 5, "Rococo"), ("x2", 4, "Cubism"), ("x3", 3, "oil"))
+    )
+    page = {"type": "AnnotationPage", "items": one + two + three}
+    found = placed(read(json.dumps(page), "page.json"), WORKS, TASKS)
+    assert found.labels == {"medium": {"three": "oil"}, "style": {"three": "Rococo"}}
+    assert [problem.partition(" of one")[0] for problem in found.problems] == ["1 works have annotations"]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
