@@ -19,6 +19,7 @@ HISTORY = ("reviewer", "reviewed_at", "decision")
 """What a table says of a label that somebody has looked at, each in a column of its own."""
 
 _SPACES = re.compile(r"\s+")
+_FRACTION, _ZONE = re.compile(r"[.,](\d{1,6})\d*"), re.compile(r"([+-]\d{2})(\d{2})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,11 @@ def one_line(text: str | None) -> str | None:
 
 def moment(text: str | None) -> datetime | None:
     """When something was said, by ISO 8601; None where that can't be read."""
+    text = (text or "").strip().replace("Z", "+00:00")
+    # Python 3.10 reads three or six digits of a second, and zones with a colon.
+    text = _FRACTION.sub(lambda found: f".{found[1]:0<6}", text, count=1)
     try:
-        at = datetime.fromisoformat((text or "").strip().replace("Z", "+00:00"))
+        at = datetime.fromisoformat(_ZONE.sub(r"\1:\2", text))
         at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
         at.astimezone(timezone.utc)  # the first and the last year have moments that no other zone has
     except (ValueError, OverflowError):

@@ -96,6 +96,15 @@ def test_no_moment(text):
     assert moment(text) is None
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-05-04T05:02:01.5+02:00", "2026-05-04T03:02:01.50Z", "2026-05-04T05:02:01.500000000+0200"]
+)
+def test_moments_are_read_on_every_python(text):
+    found = moment(text)
+    assert found is not None
+    assert found.astimezone(timezone.utc).isoformat() == "2026-05-04T03:02:01.500000+00:00"
+
+
 def test_json_lines_are_corrections_too(read):
     rows = [
         {
