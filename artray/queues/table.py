@@ -119,7 +119,8 @@ class _Task:
     def __init__(self, rows: pa.Table, task: str, models: Models):
         self.task = task
         self.ids: pa.Array = rows["object_id"].combine_chunks()
-        named = [models.targets[name] for name in pc.unique(rows["model_id"]).to_pylist() if name in models.targets]
+        own = pc.unique(rows["model_id"]).to_pylist()
+        named = [models.targets[name] for name in own if name in models.targets]
         self.target = named[0] if named else task
         self.label: pa.Array = rows["label"].combine_chunks()
         self.score = np.asarray(pc.fill_null(rows["score"], 0.0), np.float64)
@@ -127,8 +128,8 @@ class _Task:
         learned = rows["learned_from"] if "learned_from" in rows.column_names else pa.nulls(len(rows), pa.bool_())
         self.learned = np.asarray(pc.fill_null(learned, False))
         self.fresh = np.asarray(pc.is_valid(self.label)) & ~self.learned
-        several = bool(pc.any(pc.not_equal(pc.list_value_length(rows["labels"]), 1)).as_py())
-        self.margin = _margins(rows["scores"], several)
+        other = pc.any(pc.not_equal(pc.list_value_length(rows["labels"]), 1)).as_py()
+        self.margin = _margins(rows["scores"], bool(other) or not models.multilabel.isdisjoint(own))
         self.columns: dict[str, pa.Array] = {"learned_from": _one_chunk(learned)}
 
     def leave(self, checked: Any) -> None:

@@ -94,6 +94,19 @@ def test_the_least_certain_first(scores):
     assert ranked(make_queues(rows("style", scores)), "uncertain", "style")[:2] == ["w005", "w006"]
 
 
+def test_of_several_labels_each_is_sure_by_itself(scores):
+    table = rows("motif", scores)
+    both = [("a", 0.9), ("b", 0.98)]
+    values = pa.array([both, *table["scores"].to_pylist()[1:]], table.schema.field("scores").type)
+    table = table.set_column(table.column_names.index("scores"), table.schema.field("scores"), values)
+    place = [
+        ranked(make_queues(table, models=Models(multilabel=known)), "uncertain", "motif").index("w000")
+        for known in (frozenset(), frozenset({"motif"}))
+    ]
+    assert place[0] == 0  # of one label two are near each other
+    assert place[1] > N // 4
+
+
 def test_checked_works_have_no_place(features, scores):
     seen = Corrections({"style": {"w007": "b", "w009": None}})
     queues = make_queues(rows("style", scores), features, reviewed=seen)
