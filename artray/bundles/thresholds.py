@@ -116,6 +116,8 @@ def abstention(
 def abstention_told(found: Mapping[str, Any]) -> str:
     """What `abstention` has found, as one sentence; also what a bundle of before holds, which says less."""
     target = f"{found['target']:.0%}"
+    if found["threshold"] is None and not found["n"]:
+        return f"no labelled works say from which score on {target} of the labels are right: all are uncertain."
     if found["threshold"] is None:
         return (
             f"{found['n']:,} works don't show a score from which on {target} of the labels are right: all are "

@@ -141,7 +141,7 @@ def prompt_model(options: PromptOptions) -> Counts:
         cluster.connect()
         _write_labelled(made)
     bundle = load_bundle(out)
-    if bundle.metrics.get("abstain"):
+    if options.target is not None and bundle.metrics.get("abstain"):
         console.say(f"{prompts.task}: {abstention_told(bundle.metrics['abstain'])}")
     return _counts(out, bundle)
 
