@@ -168,6 +168,7 @@ def test_the_start_follows_from_the_seed(name):
         assert np.array_equal(first, other) == constant
 
 
+@pytest.mark.slow  # EfficientNet-Lite0, twice
 def test_what_a_projected_discriminator_sees_is_the_same_in_every_run():
     """The mixing weights are drawn with a seed of their own, and maps double from one to the next."""
     found = []
