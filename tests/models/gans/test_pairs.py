@@ -48,7 +48,7 @@ def test_dcgan_has_the_papers_widths():
 @pytest.mark.parametrize("size", [32, 64, 128, 256])
 @pytest.mark.parametrize("name", GANS)
 def test_shapes(name, size):
-    scores = {256: 100}.get(size, 4) if name == "projected" else 1  # four discriminators, of 25 places where it is large
+    scores = {256: 100}.get(size, 4) if name == "projected" else 1  # four networks of 1 or 25 places
     for classes in (0, 3):
         made = generator(name, size, 5, classes, SMALL[name])
         assert made.output_shape == (None, size, size, 3)
