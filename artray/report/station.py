@@ -73,7 +73,7 @@ class ReportOptions(ExportOptions):
         examples=["FILE"],
     )
     terms_column: str | None = Field(
-        None, description="that embedding's column; default: the one whose numbers are as many", examples=["NAME"]
+        None, description="that embedding's column; default: the one of the same width", examples=["NAME"]
     )
 
 
