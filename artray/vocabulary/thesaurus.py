@@ -96,7 +96,7 @@ def _rows(reader: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
     try:
         yield from reader
     except csv.Error as error:
-        raise InputError(f"vocabulary {name}: can't be read near line {reader.line_num:,} ({error})") from None
+        raise InputError(f"vocabulary {name}: can't be read after line {reader.line_num:,} ({error})") from None
 
 
 def _skos(data: bytes, name: str, form: str, language: str | None) -> Iterator[Class]:
