@@ -174,7 +174,7 @@ class _Made:
             target=target,
             classes=[BundleClass(name=name, uri=concept(target, name)) for name in prompts.names],
             decode_version=DECODE_VERSION,
-            labels="multilabel" if prompts.labels == "multilabel" else "one",
+            labels=prompts.labels,
             model_sha=digest(model),
             config={"task": prompts.task, "labels": prompts.labels, "prompts": prompts.model_dump(mode="json")},
             versions=versions(),
@@ -312,7 +312,7 @@ def _write_labelled(made: _Made) -> None:
     judged = replace(examples, table=_with_part(examples.table, told))
     shares = None if multilabel else examples.targets[known].mean(axis=0).astype(np.float64)
     evaluation, predictions = evaluation_of(
-        judged, logits, temperature, task=prompts.task, labels="multilabel" if multilabel else "one", shares=shares
+        judged, logits, temperature, task=prompts.task, labels=prompts.labels, shares=shares
     )
     model = calibrated(network, temperature, multilabel)
     data = keras_file(model)
@@ -357,7 +357,7 @@ def _examples(made: _Made) -> Examples:
     config = ExamplesConfig(
         task=prompts.task,
         target=options.target,
-        labels="multilabel" if prompts.labels == "multilabel" else "one",
+        labels=prompts.labels,
         classes=None,
         input="features",
         columns=made.given.columns,

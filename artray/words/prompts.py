@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -60,7 +60,7 @@ class Prompts(BaseModel):
     task: str = Field(pattern=TASK)
     classes: list[PromptClass] = Field(min_length=2)
     templates: ByLanguage = {_ANY: [PLACE]}
-    labels: str = Field("one", pattern="^(one|multilabel)$")
+    labels: Literal["one", "multilabel"] = "one"
 
     @field_validator("templates", mode="before")
     @classmethod
@@ -90,7 +90,7 @@ class Prompts(BaseModel):
         check_names([item.name for item in self.classes])
         known = set(self.templates)
         for item in self.classes:
-            if unknown := sorted(set(item.words) - known - {_ANY}):
+            if _ANY not in known and (unknown := sorted(set(item.words) - known - {_ANY})):
                 raise ValueError(f"class {item.name!r}: no template is of the language {unknown[0]!r}")
             if not self.texts(item):
                 raise ValueError(f"class {item.name!r}: has no words that a template takes")

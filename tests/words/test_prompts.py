@@ -40,11 +40,18 @@ def test_the_least_that_is_needed(tmp_path):
     assert [found.texts(item) for item in found.classes] == [["x"], ["y"]]
 
 
+def test_templates_of_no_language_take_words_of_any(tmp_path):
+    text = "task: a\nclasses: [{name: x, words: {en: [cube], de: [Würfel]}}, y]"
+    found = read_prompts(written(tmp_path, text))
+    assert [found.texts(item) for item in found.classes] == [["cube", "Würfel"], ["y"]]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("task: A\nclasses: [x, y]", "task: String should match"),
         ("task: a\nclasses: [x]", "classes: List should have at least 2"),
+        ("task: a\nclasses: [x, y]\nlabels: two", "labels: Input should be 'one' or 'multilabel'"),
         ("task: a\nclasses: [x, x]", "the class 'x' stands there 2 times"),
         ("task: a\nclasses: [x, y]\ntemplates: ['a painting']", "must have {} once"),
         ("task: a\nclasses: [x, y]\ntemplate: ['{}']", "template: Extra inputs"),
