@@ -36,7 +36,7 @@ def read_words(file: Location) -> list[str]:
         lines = file.read_bytes().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: must be text in UTF-8, a word a line") from error
-    words = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    words = [word for word in map(str.strip, lines) if word and not word.startswith("#")]
     if not words:
         raise InputError(f"{file}: has no words; one a line is wanted")
     return list(dict.fromkeys(words))
