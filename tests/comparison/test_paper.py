@@ -129,11 +129,39 @@ def test_the_methods_say_what_was_done(told):
     assert "3 classes (landscape, portrait and still life), given by 120 labelled works" in data
     assert "60 for training, 20 for validation and 40 for testing, so that no value of artist is on both sides" in data
     assert "(seed 3)" in data
-    assert "Left out were pictures that are 7 unlabelled and 1 unreadable." in data
+    assert "Left out were, by reason: unlabelled 7 and unreadable 1." in data
     assert "Model m0 is a linear discriminant analysis [@fisher]" in models
     assert "of 40 works that no model learned from; they fall into 20 groups" in evaluation
     assert "artray 0.1.0 [@artray], Keras 3.15.1 [@keras], TensorFlow 2.21.0 [@tensorflow] and Ray [@ray]" in evaluation
     assert "Holm" not in evaluation  # of one pair nothing is corrected
+
+
+def test_the_methods_say_of_networks_only_what_is_known(tmp_path):
+    def said(columns, *specs):
+        place = write_model(
+            tmp_path / "m",
+            input={
+                "kind": "features",
+                "columns": columns,
+                "features": [{"name": "embedding", **spec} for spec in specs],
+            },
+            config={"model": {"name": "linear_mean"}},
+        )
+        works = read_works([Location.parse(place)], ["m"], "test")
+        return methods(results_of(works, resamples=100, permutations=100), {})[1]
+
+    lite = {"backbone": "efficientnet-lite0", "weights": "imagenet", "statistics": True}
+    other = {"backbone": "/home/ada/siglip.keras", "weights": "imagenet", "column": "embedding_siglip"}
+    text = said(["style_statistics"], lite)
+    assert "middle blocks, and a logistic regression" in text
+    assert "channels of EfficientNet-Lite0 [@efficientnet], pretrained on ImageNet [@imagenet], as they tell" in text
+    text = said(["embedding_siglip"], lite, other)
+    assert (
+        "with shrunk covariance [@ledoit-wolf] and a logistic regression. It sees the embedding of the network " in text
+    )
+    assert "siglip.keras [what it is, and what it has learned from]" in text
+    assert not any(word in text for word in ("ImageNet", "middle", "/home"))
+    assert "ResNet50V2, with random weights." in said(["embedding"], {"backbone": "ResNet50V2", "weights": None})
 
 
 def test_what_only_the_author_knows_is_asked_for(told):
