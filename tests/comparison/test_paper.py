@@ -161,6 +161,7 @@ def test_the_methods_say_of_networks_only_what_is_known(tmp_path):
     )
     assert "siglip.keras [what it is, and what it has learned from]" in text
     assert not any(word in text for word in ("ImageNet", "middle", "/home"))
+    assert "network vit_base [what it is" in said(["embedding"], {"backbone": "vit_base", "weights": "imagenet"})
     assert "ResNet50V2, with random weights." in said(["embedding"], {"backbone": "ResNet50V2", "weights": None})
 
 

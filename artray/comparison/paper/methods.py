@@ -20,7 +20,7 @@ from artray.comparison.subjects import Subject
 from artray.comparison.words import few_groups, unseen_text
 from artray.features.embedding import Embedding
 from artray.features.specs import columns_of
-from artray.models import DEFAULT_BACKBONE
+from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.storage import Location
 
 _CLASSIFIERS = {
@@ -148,9 +148,10 @@ def _column(name: str, features: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _backbone(spec: Mapping[str, Any]) -> str:
-    """An embedding's network, and what it has learned from as far as that is known: of a file it isn't."""
+    """An embedding's network, and what it has learned from as far as that is known: of files and presets it isn't."""
     name = str(spec.get("backbone", DEFAULT_BACKBONE))
-    if name.endswith(".keras"):
+    is_application = name.isalnum() and name[0].isupper()  # ResNet50V2
+    if name not in EMBEDDED and not is_application:
         return f"the network {PurePath(name).name} [what it is, and what it has learned from]"
     title = name.replace("efficientnet-lite", "EfficientNet-Lite")
     cited = " [@efficientnet]" if name.startswith("efficientnet") else ""
