@@ -196,6 +196,8 @@ def _candidates(options: PlanOptions) -> tuple[pa.Table, list[str]]:
         table = table.filter(empty)
     if options.labels is not None:
         given = options.labels.dataset().to_table()
+        if "object_id" not in given.column_names:
+            raise InputError(f"--labels {options.labels}: has no column 'object_id': give one task's folder of labels")
         names = [name for name in by if name in given.column_names and name not in table.column_names]
         place = pc.index_in(table["object_id"], value_set=given["object_id"].combine_chunks())
         for name in names:
