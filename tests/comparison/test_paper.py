@@ -187,6 +187,7 @@ def test_the_model_card_is_one_that_the_hub_reads(told, paper):
     results = {result.metric_name: result.metric_value for result in card.data.eval_results}
     assert results["accuracy"] == told[0].models[0].figures["accuracy"].value
     assert all(f"| {name} |" in card.text for name in CLASSES)
+    assert "TensorFlow 2.21.0 (Abadi et al. 2016) and Ray (Moritz et al. 2018)." in card.text.replace("\\", "")
 
 
 def test_the_citation(paper):
@@ -227,6 +228,11 @@ def test_without_matplotlib_the_rest_is_there(tmp_path, monkeypatch, capsys):
 
 def test_models_are_told_apart_without_colour():
     assert len(COLOURS) == len(figures._LINES) == len(figures._MARKS) == len(set(map(str, figures._LINES)))
+
+
+def test_a_curve_whose_points_lie_beside_their_intervals_by_a_rounding():
+    points = [Point(100.0, 1, 0.6, (0.6000000000000001, 0.6000000000000001)), Point(200.0, 1, 0.7, (0.7, 0.7))]
+    assert set(curve_drawing(Curve(points, None, None, None)).files) == {"svg", "pdf", "png"}
 
 
 @pytest.mark.slow
