@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from artray.stations import STATIONS
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / "README.md",
@@ -84,6 +86,11 @@ def test_every_picture_is_shown():
 def test_readme_leads_to_every_page():
     linked = {target.partition("#")[0] for target in LINK.findall(prose(ROOT / "README.md"))}
     assert {f"docs/{page.name}" for page in PAGES[3:]} <= linked
+
+
+def test_the_start_page_names_every_station():
+    rows = re.findall(r"^\| (`artray [^|]*)\|", (ROOT / "docs" / "index.md").read_text("utf-8"), re.M)
+    assert {station for row in rows for station in re.findall(r"`(?:artray )?([a-z-]+)`", row)} == set(STATIONS)
 
 
 def flags(station: str) -> set[str]:

@@ -78,7 +78,7 @@ class TrainOptions(Options):
     )
     features: Location | None = Field(
         None,
-        description="feature table of the same works, to compare with a logistic regression on their embedding; "
+        description="feature table of the same works, for the logistic regression that the model is compared with; "
         "default: --data, where it is one",
         examples=["URI"],
     )
@@ -91,7 +91,7 @@ class TrainOptions(Options):
         "but each, and make their mean the bundle",
     )
     repeats: int = Field(
-        1, ge=1, le=100, description="with --folds: deal the folds so many times, each time otherwise, for its figures"
+        1, ge=1, le=100, description="with --folds: deal them so many times, each time in another way, for the figures"
     )
     finalize: bool = Field(
         False, description="then fit again on all parts, test included, for as many epochs as were best"
@@ -116,12 +116,15 @@ class TrainOptions(Options):
     )
     check_bfloat16: bool = Field(
         False,
-        description="see whether labels stay the same in bfloat16, by 400 works that it did not learn from: "
-        "where they do, label-catalog takes about half the time on processors that have it",
+        description="see whether labels stay the same in bfloat16, on up to 400 works of validation and test part: "
+        "if they do, label-catalog takes about half the time on processors that have it",
     )
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     corrections: list[Location] = Field(
-        [], description="the curator's corrections from the page, on top of the target column", examples=["FILE"]
+        [],
+        description="what curators said, on top of the target column: the page's CSV, Label Studio's export, "
+        "annotation pages",
+        examples=["FILE"],
     )
     set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
     overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")

@@ -49,11 +49,11 @@ class CurveOptions(Options):
     shares: list[float] = Field(
         list(_SHARES), description="of the labelled works to learn from, besides all of them", examples=["X,X"]
     )
-    draws: int = Field(5, ge=1, le=100, description="how many times each share is drawn, each time by another lot")
+    draws: int = Field(5, ge=1, le=100, description="how many times each share is drawn, each time other works")
     target: float | None = Field(None, gt=0, lt=1, description="an accuracy: how many works would it need?")
     workers: int | None = Field(None, ge=1, description="trainings at once; default: as many as there are CPUs")
-    resamples: int = Field(500, ge=100, le=100_000, description="for the 95 % intervals")
-    seed: int = Field(0, ge=0, description="of them")
+    resamples: int = Field(500, ge=100, le=100_000, description="how often works are drawn again, for 95 % intervals")
+    seed: int = Field(0, ge=0, description="for the resamples")
 
 
 def trace_learning_curve(options: CurveOptions) -> Counts:

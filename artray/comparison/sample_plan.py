@@ -56,7 +56,7 @@ class PlanOptions(Options):
     )
     features: Location | None = Field(
         None,
-        description="feature table of the same works: those are chosen that look unlike each other",
+        description="feature table of the same works: chosen are those that look unlike each other; default: by lot",
         examples=["URI"],
     )
     labels: Location | None = Field(
@@ -64,7 +64,7 @@ class PlanOptions(Options):
         description="labels that a first model gave (one task's folder): --by label balances its classes",
         examples=["URI"],
     )
-    seed: int = Field(0, ge=0, description="of the lots")
+    seed: int = Field(0, ge=0, description="for all that is drawn by lot")
 
 
 def sample_plan(options: PlanOptions) -> Counts:

@@ -55,24 +55,28 @@ class CompareOptions(Options):
     )
     by: list[str] = Field(
         [],
-        description="columns of the manifest, or decade, by whose values accuracies are told; default: artist and "
+        description="columns of the manifest, or decade, for whose values accuracies are given; default: artist and "
         "decade, where they are known",
         examples=["COLUMN,COLUMN"],
     )
     every_trial: bool = Field(
-        False, description="a search stands for all of its combinations: then choose none by what comes out"
+        False, description="compare all combinations of a search; then choose none of them by the result"
     )
     figures: bool = Field(
         True, description="draw OUT/paper/figures, which needs artray[paper]; --no-figures: leave them out"
     )
-    title: str | None = Field(None, description="of your publication, for OUT/paper")
+    title: str | None = Field(None, description="your publication's title, for OUT/paper")
     authors: list[str] = Field([], description="its authors", examples=["GIVEN FAMILY,GIVEN FAMILY"])
     license: str | None = Field(
-        None, description="of the models, by Hugging Face's name for it (cc-by-4.0), for their cards", examples=["NAME"]
+        None,
+        description="the models' licence, for their cards: Hugging Face's name for it (cc-by-4.0)",
+        examples=["NAME"],
     )
-    resamples: int = Field(10_000, ge=100, le=1_000_000, description="for the 95 % intervals")
-    permutations: int = Field(5_000, ge=100, le=1_000_000, description="for the tests by permutation")
-    seed: int = Field(0, ge=0, description="of both")
+    resamples: int = Field(
+        10_000, ge=100, le=1_000_000, description="how often works are drawn again, for 95 % intervals"
+    )
+    permutations: int = Field(5_000, ge=100, le=1_000_000, description="how often labels are exchanged, in the tests")
+    seed: int = Field(0, ge=0, description="for resamples and permutations")
 
 
 def compare(options: CompareOptions) -> Counts:

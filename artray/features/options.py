@@ -53,7 +53,7 @@ class FeatureOptions(Options):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="in which embeddings are computed; bfloat16 takes about half the time where the processor has it, "
-        "and gives other numbers: models that learn from them label with the same",
+        "and gives slightly other numbers: train and label with the same",
         examples=["float32|bfloat16"],
     )
     statistics: bool = Field(False, description="the embedding's second form too: style statistics of every block")

@@ -16,7 +16,7 @@ _SEEN_BY = {"projected": DEFAULT_BACKBONE}
 """The networks that discriminators see by, by `model.name`."""
 JUDGED_BY: Any = Field(
     None,
-    description="the backbone whose embedding scores are of, by name or as a .keras file; default: efficientnet-lite2 "
+    description="the backbone by whose embedding is scored, by name or as a .keras file; default: efficientnet-lite2 "
     "where it is installed (artray[lite]), else efficientnet-lite0, which can't judge gan_projected",
     examples=["NAME|FILE"],
 )

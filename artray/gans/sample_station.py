@@ -22,7 +22,7 @@ class SampleOptions(Options):
     )
     condition: dict[str, str] = Field(
         {},
-        description="of a generator with conditions: what all pictures are to be; what is not said is as in some works",
+        description="of a generator with conditions: what all pictures are to be; all else is as in some works",
         examples=["NAME=VALUE"],
     )
     seed: int = Field(0, ge=0, description="the same gives the same pictures; more of them begin with the fewer")
@@ -31,7 +31,7 @@ class SampleOptions(Options):
     )
     like: list[Location] = Field(
         [],
-        description="in the place of all that: pictures; OUT/like gets the generator's most like each, beside it",
+        description="instead of samples: the generator's picture most like each of these; both come to OUT/like",
         examples=["FILE,FILE"],
     )
     overwrite: bool = Field(False, description="replace pictures of another generator, or made with other options")

@@ -104,7 +104,10 @@ class IngestOptions(CatalogOptions):
     )
     min_class_size: int | None = Field(None, ge=1, description="drop the labels of classes with fewer rows")
     corrections: list[Location] = Field(
-        [], description="the curator's corrections from the page; give the flag again for more", examples=["FILE"]
+        [],
+        description="what curators said: the page's CSV, Label Studio's export, annotation pages; give the flag "
+        "again for more",
+        examples=["FILE"],
     )
     corrections_column: dict[str, str] = Field(
         {},

@@ -15,11 +15,12 @@ from pydantic import Field
 from artray import console
 from artray.bundles.classifier import read_evaluation, read_predictions
 from artray.bundles.thresholds import doubt_of
-from artray.catalogs.corrections import Corrections, read_corrections
+from artray.catalogs.corrections import Corrections
 from artray.errors import InputError
 from artray.job import Counts
 from artray.labeling.contract import Models, models_of, read_notes
 from artray.labeling.exports import ExportOptions, export_labels
+from artray.labeling.exports.source import statements_about
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.queues import QUEUES, Alike, make_queues
 from artray.report.evaluation import evaluation_page
@@ -73,7 +74,7 @@ class ReportOptions(ExportOptions):
         examples=["FILE"],
     )
     terms_column: str | None = Field(
-        None, description="that embedding's column; default: the one whose numbers are as many", examples=["NAME"]
+        None, description="that embedding's column; default: the one of the same width", examples=["NAME"]
     )
 
 
@@ -122,7 +123,7 @@ def report(options: ReportOptions) -> Counts:
     for item in used:
         if item["model_id"] in models.doubts:
             console.say(f"{item['task']}: {models.doubts[item['model_id']]}")
-    reviewed = read_corrections(options.corrections) if options.corrections else None
+    reviewed = _reviewed(options, dataset)
     page = write_page(
         folder,
         works,
@@ -149,6 +150,18 @@ def report(options: ReportOptions) -> Counts:
         counts["exports"] = exported
     console.say(f"open {page}")
     return counts
+
+
+def _reviewed(options: ReportOptions, labels: pads.Dataset) -> Corrections | None:
+    """What curators have said, with which the page begins; what of it is left out is said, by the exports if any."""
+    if not options.corrections:
+        return None
+    features = None if options.features is None else options.features.dataset()
+    found = statements_about(options.corrections, labels, features)
+    if not options.export:
+        for problem in found.problems:
+            console.say(f"corrections: {problem}")
+    return found
 
 
 def _evaluation(bundle: Location) -> dict[str, Any]:

@@ -23,9 +23,9 @@ class PrepareOptions(Options):
         description="of an image model: a preset's name, hf://… or kaggle://… (downloaded once), or a folder",
         examples=["NAME|DIR"],
     )
-    out: Location = Field(description="the .keras file; what it is stands beside it, in a .json", examples=["FILE"])
+    out: Location = Field(description="the .keras file; a .json beside it says what it is", examples=["FILE"])
     size: int | None = Field(
-        None, ge=16, le=2048, description="side of the pictures in pixels; default: the preset's; of DINO only"
+        None, ge=16, le=2048, description="side of the pictures in pixels, for DINO only; default: the preset's"
     )
     scaling: str = Field(
         "preset",

@@ -72,8 +72,8 @@ class PromptOptions(Options):
     )
     mix: Location | None = Field(
         None,
-        description="a trained model of the same classes that looks at features of --data: the mean of both, by a "
-        "weight that is chosen on works which neither has learned from",
+        description="a trained model of the same classes that looks at features of --data: the bundle is the mean of "
+        "both, weighted by what fits works that neither has learned from",
         examples=["URI"],
     )
     overwrite: bool = Field(False, description="replace a bundle of other prompts or another backbone")

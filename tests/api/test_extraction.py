@@ -44,6 +44,7 @@ def test_wrong_features_are_said(features, settings, told):
         artray.extract([], features, **settings)
 
 
+@pytest.mark.slow  # the whole network, twice
 def test_an_embedding_is_the_features(collection):
     paths = [collection["W0"], collection["W1"]]
     found = artray.embed(paths, size=32, weights=None)

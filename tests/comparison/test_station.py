@@ -20,7 +20,7 @@ HOSTILE = "</title><img src=x onerror=alert(1)>\"'"
 
 
 def run(models, out, **options):
-    settings = {"resamples": 200, "permutations": 100}
+    settings = {"resamples": 200, "permutations": 100, "figures": False}  # drawn in test_paper
     return compare(CompareOptions(model=[str(model) for model in models], out=str(out), **(settings | options)))
 
 

@@ -96,7 +96,7 @@ def test_weights_saved_from_keras_applications_fit(tmp_path):
         ("VGG17", None, r"unknown backbone 'VGG17': did you mean VGG19 or VGG16\?"),
         ("resnet50", None, "did you mean ResNet50 or"),
         ("EfficientNet-Lite0", None, r"did you mean efficientnet-lite0"),
-        ("zzz", None, "known are efficientnet-lite0, .*, ConvNeXtBase, .*, Xception and paths"),
+        ("zzz", None, "known are efficientnet-lite0, .*, ConvNeXtBase, .*, Xception, paths"),
         ("applications", None, "unknown backbone"),
         ("", None, "unknown backbone ''"),
         ("nowhere.keras", None, "backbone nowhere.keras: no such file"),

@@ -178,3 +178,21 @@ def test_a_page_is_apart_from_its_inputs(labels: str, tmp_path: Path, out: str) 
     (tmp_path / "model").mkdir()
     with pytest.raises(InputError, match=r"^--out .*--(labels|evaluation)"):
         report(ReportOptions(labels=labels, evaluation=[f"{tmp_path}/model"], out=f"{tmp_path}/{out}"))
+
+
+def test_annotations_find_their_works_by_the_pictures_and_the_rest_is_counted(
+    labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def annotation(picture: str) -> dict:
+        body = {"type": "TextualBody", "value": "style: b", "purpose": "tagging"}
+        return {"type": "Annotation", "creator": {"type": "Person", "name": "Ann"}, "body": body, "target": picture}
+
+    items = [annotation(f"{tmp_path}/2.jpg"), annotation("https://museum.org/elsewhere.jpg")]
+    (tmp_path / "said.json").write_text(json.dumps({"type": "AnnotationPage", "items": items}))
+    options = ReportOptions(labels=labels, out=f"{tmp_path}/page", corrections=[f"{tmp_path}/said.json"])
+    monkeypatch.setattr("artray.report.station.make_thumbnails", lambda *given: {})  # no pass: that needs Ray
+    report(options)
+    data = collection(tmp_path / "page")
+    (said,) = data["said"]
+    assert (data["id"][said[0]], data["tasks"][said[1]]["name"], said[2], said[4]) == ("w2", "style", "b", "Ann")
+    assert "1 annotations of pictures that are not here, left out" in " ".join(capsys.readouterr().err.split())

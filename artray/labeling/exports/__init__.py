@@ -71,8 +71,8 @@ class ExportOptions(Options):
     )
     corrections: list[Location] = Field(
         [],
-        description="what curators said, for the exports: the page's CSV, Label Studio's export, annotation pages; "
-        "default: what ingest has written of it",
+        description="what curators said, for page and exports: the page's CSV, Label Studio's export, annotation "
+        "pages; default for the exports: what ingest has written of it",
         examples=["FILE"],
     )
     only_accepted: bool = Field(False, description="export only labels that somebody has accepted or given")

@@ -291,7 +291,7 @@ def read_source(
     if unknown:
         raise InputError(f"--threshold {unknown[0]}: there are no labels of that task, but of {', '.join(fragments)}")
     table = features.dataset() if features else None
-    said = _statements(corrections, whole, table)
+    said = statements_about(corrections, whole, table)
     run: dict[str, Any] = {}
     tasks = []
     for name, files in sorted(fragments.items()):
@@ -320,8 +320,14 @@ def read_source(
     return Source(tasks, table, base_uri, run, said.problems)
 
 
-def _statements(corrections: Sequence[Location], labels: pads.Dataset, features: pads.Dataset | None) -> Corrections:
-    """What people said in some files."""
+def statements_about(
+    corrections: Sequence[Location], labels: pads.Dataset, features: pads.Dataset | None
+) -> Corrections:
+    """What people said of labels in some files; annotations find their works by their pictures or canvases.
+
+    Raises:
+        InputError: A file can't be read.
+    """
     found = read_corrections(corrections) if corrections else Corrections({})
     if not found.unplaced:
         return found
