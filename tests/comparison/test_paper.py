@@ -217,6 +217,15 @@ def test_predictions(told, paper):
     np.testing.assert_allclose(scores, works.scores[0], atol=1e-6)
 
 
+def test_a_class_called_as_a_column_is_one_beside_it(tmp_path):
+    place = Location.parse(write_model(tmp_path / "m", classes=("right", "label", "c")))
+    works = read_works([place], ["m"], "test")
+    table = predictions_table(works, read_records(None, works))
+    assert table["m: right"].to_pylist() == works.right[0].tolist()
+    assert table["m: score of right"].to_pylist() == works.scores[0][:, 0].tolist()
+    assert set(table["m: label"].to_pylist()) <= {"right", "label", "c"}
+
+
 def test_without_matplotlib_the_rest_is_there(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("artray.comparison.station.has_matplotlib", lambda: False)
     model = write_model(tmp_path / "m")
