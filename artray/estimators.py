@@ -7,12 +7,12 @@ bundle, with its evaluation, threshold and provenance, is written by `train` alo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from artray.api.extraction import extract
+from artray.api.extraction import extract, unreadable
 from artray.bundles.classifier import Decision
 from artray.classifiers.calibration import softmax
 from artray.classifiers.linear import Families, choose, families_of, solve
@@ -58,8 +58,10 @@ class _Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
             groups: (n,) what the folds must not divide, such as the artist; default: each work stands for itself.
 
         Raises:
-            ValueError: There are fewer than two classes, or numbers that are not finite.
+            ValueError: There are fewer than two classes, or numbers that are not finite, or a parameter is none.
         """
+        if self.decision not in get_args(Decision):
+            raise ValueError(f"decision: {' or '.join(get_args(Decision))}, not {self.decision!r}")
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
         check_classification_targets(y)
         self.classes_, number = np.unique(y, return_inverse=True)
@@ -123,7 +125,11 @@ class _Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     def _strengths(self) -> dict[str, float]:
         names = ("shrinkage", "middle_shrinkage", "penalty")
         given = {name: getattr(self, name, None) for name in names}
-        return {name: value for name, value in given.items() if value is not None}
+        strengths = {name: value for name, value in given.items() if value is not None}
+        for name, value in strengths.items():
+            if not 0 < value <= (np.inf if name == "penalty" else 1):
+                raise ValueError(f"{name}: above 0{'' if name == 'penalty' else ', at most 1'}, not {value}")
+        return strengths
 
 
 class DiscriminantClassifier(_Linear):
@@ -258,10 +264,8 @@ class PictureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         features = [name for name in FEATURES if name in {_COLUMNS[column] for column in self.columns}]
         settings: dict[str, Any] = {"backbone": self.backbone, "size": self.size, "weights": self.weights}
         table = extract(X, features, statistics="style_statistics" in self.columns, **settings).to_arrow()
-        bad = [row for row in table.select(["object_id", "status"]).to_pylist() if row["status"] != "ok"]
-        if bad:
-            named = ", ".join(f"{row['object_id']} ({row['status']})" for row in bad[:3])
-            raise InputError(f"{len(bad):,} of {len(table):,} pictures can't be read: {named}; leave them out")
+        if told := unreadable(table):
+            raise InputError(f"{told}; leave them out")
         found = {name: matrix(table[name], name) for name in self.columns}
         self.widths_ = {name: numbers.shape[1] for name, numbers in found.items()}
         return np.concatenate(list(found.values()), axis=1)

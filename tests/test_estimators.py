@@ -82,6 +82,9 @@ def test_the_middle_blocks_have_an_analysis_of_their_own(works):
     [
         (LinearMeanClassifier(widths={"embedding": 5}), {}, "widths: 5 together, and there are 12 features"),
         (LogisticClassifier(class_weights="even"), {}, "class_weights: balanced, or None, not 'even'"),
+        (DiscriminantClassifier(shrinkage=1.5), {}, "shrinkage: above 0, at most 1, not 1.5"),
+        (LogisticClassifier(penalty=0), {}, "penalty: above 0, not 0"),
+        (LogisticClassifier(decision="likeliest"), {}, "decision: likely or balanced, not 'likeliest'"),
         (LogisticClassifier(), {"groups": ["a"]}, "groups: 1 for 90 works"),
     ],
 )

@@ -13,7 +13,7 @@ import pyarrow as pa
 from artray.api.collections import Collection
 from artray.api.pictures import Given, GivenPictures, given_pictures
 from artray.api.prediction import quiet_keras
-from artray.errors import InputError
+from artray.errors import InputError, did_you_mean
 from artray.features.embedding import Embedding
 from artray.features.options import FeatureOptions, requested_specs
 from artray.features.specs import DEFAULT_FEATURES, Extractors, Spec, needs_model
@@ -28,6 +28,8 @@ Errors = Literal["raise", "nan"]
 
 _SINGLY = 16
 _NAMED = 3
+_SETTINGS = ("size", "colors", "backbone", "weights", "precision", "statistics", "embed")
+"""Options of the station that mean something here: nothing is written."""
 _extractors = Extractors(BATCH)
 """Networks are built once a process."""
 
@@ -74,7 +76,8 @@ def embed(
     }
     name = "style_statistics" if statistics else "embedding"
     table = _computed(given, [spec], _extractors)
-    _refuse(table, errors)
+    if errors == "raise" and (told := unreadable(table)):
+        raise InputError(f"{told}; leave them out, or have NaN for them by errors='nan'")
     column = table[name].combine_chunks()
     values = column.drop_null()
     blank = np.zeros((1, side, side, 3), np.uint8)
@@ -106,6 +109,10 @@ def extract(
     Example:
         `artray.extract("scans/12.jpg", ["brightness", "palette"], colors=5).to_pandas()`
     """
+    unknown = [name for name in settings if name not in _SETTINGS]
+    if unknown:
+        hint = did_you_mean(unknown[0], _SETTINGS)
+        raise InputError(f"extract: {unknown[0]}: unknown key{hint} (there are: {', '.join(_SETTINGS)})")
     nowhere = Location.parse(os.curdir)
     told = {"manifest": nowhere, "out": nowhere, "detector": detector, "features": list(features), **settings}
     options = validate(FeatureOptions, told, "extract")
@@ -136,19 +143,15 @@ def _computed(given: GivenPictures, specs: Sequence[Spec], extractors: Extractor
     return pa.concat_tables(tables)
 
 
-def _refuse(table: pa.Table, errors: Errors) -> None:
-    """Say which pictures can't be read.
+def unreadable(table: pa.Table) -> str | None:
+    """Which pictures can't be read, in words; None where all can.
 
-    Raises:
-        InputError: Some can't, and that is an error.
+    Args:
+        table: `object_id` and `status`.
     """
-    if errors == "nan":
-        return
     rows = table.select(["object_id", "status"]).to_pylist()
     bad = [f"{row['object_id']} ({row['status']})" for row in rows if row["status"] != "ok"]
-    if bad:
-        more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
-        raise InputError(
-            f"{len(bad):,} of {len(table):,} pictures can't be read: {', '.join(bad[:_NAMED])}{more}; leave them out, "
-            "or have NaN for them by errors='nan'"
-        )
+    if not bad:
+        return None
+    more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
+    return f"{len(bad):,} of {len(table):,} pictures can't be read: {', '.join(bad[:_NAMED])}{more}"

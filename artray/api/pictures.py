@@ -67,7 +67,10 @@ def given_pictures(pictures: Given) -> GivenPictures:
             return GivenPictures(_rows([str(pictures)], [str(place)]), [None])
         if not place.exists():
             raise InputError(f"{pictures}: no such picture, nor a manifest")
-        pictures = Collection(place.dataset())
+        try:
+            pictures = Collection(place.dataset())
+        except InputError as error:
+            raise InputError(f"{error}; of a folder of pictures give these themselves, as a list") from error
     rows = as_rows(pictures)
     if rows is not None:
         return GivenPictures(rows, [None] * len(rows))
@@ -121,7 +124,7 @@ def _content(picture: object, number: int) -> bytes:
     if picture.mode in _IN_TIFF:
         picture.save(sink, "TIFF", exif=exif, **told)
     else:
-        shown = picture if picture.mode in _IN_PNG else picture.convert("RGB")
+        shown = picture if picture.mode in _IN_PNG else picture.convert("LA" if picture.mode == "La" else "RGB")
         shown.save(sink, "PNG", compress_level=0, exif=exif.tobytes(), **told)
     return sink.getvalue()
 
@@ -133,6 +136,6 @@ def _image(array: np.ndarray[Any, Any], number: int) -> Image.Image:
             f"picture {number}: an array of {array.dtype} ({shape}); it must be of uint8, 0 to 255: "
             "(255 * array).round().astype('uint8') for one of 0 to 1"
         )
-    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4)):
+    if array.size and (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         return Image.fromarray(np.ascontiguousarray(array))
     raise InputError(f"picture {number}: an array of {shape}; it must be height × width, or × 3 (RGB) or × 4 (RGBA)")

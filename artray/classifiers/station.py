@@ -212,8 +212,11 @@ def train(options: TrainOptions) -> Counts:
 def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache, source: str) -> Counts:
     """A model a fold, each a bundle below `out/folds/`, and their mean as the bundle in `out`."""
     out = options.out
-    if options.finalize or config.folds is not None or config.colormaps:
-        raise InputError("--folds: goes neither with --finalize nor with the config's `folds` or `colormaps`")
+    # `learn_from` draws works by part, which is another one in each fold.
+    if options.finalize or config.folds is not None or config.colormaps or config.learn_from < 1:
+        raise InputError(
+            "--folds: goes neither with --finalize nor with the config's `folds`, `colormaps` or `learn_from`"
+        )
     folds = options.folds or 0
     config = config.model_copy(update={"folds": options.folds})
 

@@ -24,6 +24,7 @@ _UNKNOWN = "unknown"
 _YEAR = re.compile(r"(?<!\d)(1\d{3}|20\d{2})(?!\d)")
 _YEARS = ("year", "date")
 _DESCRIBED = ("title", "artist")
+_SAID = ("label", "score", "right")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def predictions_table(works: Works, records: Records) -> pa.Table:
             columns[f"{subject.name}: score"] = pa.array(scores[np.arange(len(works)), given])
         columns[f"{subject.name}: right"] = pa.array(right)
         for at, name in enumerate(works.classes):
-            columns[f"{subject.name}: {name}"] = pa.array(scores[:, at])
+            of = f"score of {name}" if name in _SAID else name  # a class may be called "right"
+            columns[f"{subject.name}: {of}"] = pa.array(scores[:, at])
     return pa.table(columns)
 
 

@@ -82,10 +82,12 @@ def trace_learning_curve(options: CurveOptions) -> Counts:
     wanted = [SearchOptions(out=out / "all", grid={"learn_from": [1.0]}, **common)]
     if options.shares:
         wanted.insert(0, SearchOptions(out=out / "some", grid=some, **common))
-    searches(wanted, out)
+    failed = sum(each["failed"] for each in searches(wanted, out))
     places, shares = _trained([each.out for each in wanted])
     if not places:
         raise ArtrayError(f"{out}: no model could be trained")
+    if failed:
+        console.say(f"left out: {failed:,} trainings that failed; the same command tries them again")
     works = read_works(places, [f"run {number}" for number in range(len(places))], "test")
     data = [load_bundle(place).data for place in places]
     sizes = np.array([int(each["train"]) + int(each["validation"]) for each in data])
@@ -101,7 +103,9 @@ def trace_learning_curve(options: CurveOptions) -> Counts:
     console.say(f"open {out / 'learning-curve.html'}")
     needed = None if told.needed is None else asdict(told.needed)
     return {
-        "rows": len(places),
+        "rows": len(places) + failed,
+        "ok": len(places),
+        "failed": failed,
         "out": str(out),
         "accuracy": {str(round(each.works)): round(each.accuracy, 4) for each in told.points},
         "needed": needed,

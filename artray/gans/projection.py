@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artray import console
 from artray.bundles.generator import load_generator_bundle
 from artray.errors import InputError
 from artray.gans.latent_walks import Latents, grid
-from artray.gans.sampling import GeneratorModel, in_task
+from artray.gans.sampling import LIKE, GeneratorModel, in_task
 from artray.images.digital_source import generated_by
 from artray.images.encoding import png
 from artray.images.pictures import DecodeSize, Picture, read_pictures
-from artray.storage import Location
+from artray.storage import Location, remove_written
 
 FOLDER = "like"
 _TRIED, _BEGUN, _STEPS, _RATE = 256, 4, 120, 0.1
@@ -97,6 +98,8 @@ def project(model: Location, wanted: Picture, *, steps: int = _STEPS, seed: int 
 def write_projections(model: Location, uris: Sequence[Location], out: Location) -> dict[str, Any]:
     """Write `OUT/like/00.png`, …: each picture, the best by chance, and the one that was found; and `like.json`.
 
+    What an earlier call has written there goes.
+
     Args:
         model: The generator bundle.
         uris: Pictures.
@@ -112,13 +115,19 @@ def write_projections(model: Location, uris: Sequence[Location], out: Location) 
     table, decode_size = pa.table({"image_uri": pa.array([str(uri) for uri in uris])}), DecodeSize(bundle.size)
     readable: list[str] = []
     wanted: list[Picture] = []
+    left: list[str] = []
     for pictures in read_pictures(table, [decode_size]):
         names = pictures.rows["image_uri"].to_pylist()
         readable += [names[row] for row in pictures.readable]
         wanted += list(pictures.images[decode_size])
+        states = pictures.state["status"].to_pylist()
+        left += [f"{name} ({state})" for name, state in zip(names, states, strict=True) if state != "ok"]
     if not wanted:
         raise InputError(f"--like {uris[0]}: not one of {len(uris)} pictures can be read")
+    if left:
+        console.say(f"left out: {', '.join(left)}")
     found: Projection = in_task(project, model, np.stack(wanted))
+    remove_written(out, [LIKE])
     source, told = generated_by(bundle.model_id), []
     for number, uri in enumerate(readable):
         name = f"{number:02d}.png"

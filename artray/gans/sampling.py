@@ -47,12 +47,13 @@ PICTURES = "pictures"
 MANIFEST = "manifest"
 _PLAN = "_plan"
 _PLANNED = (r"rows\.parquet", *(f"parts/{name}" for name in PASS_FILES))
+LIKE = r"like/(\d{2,}\.png|like\.json)"
 WRITTEN = (
     rf"{MANIFEST}/_run\.json",
     rf"{MANIFEST}/manifest\.parquet",
     *(f"{_PLAN}/{name}" for name in _PLANNED),  # before the pictures: what it says is done would be taken for done
     rf"{PICTURES}/\d{{4,}}/\d{{6,}}\.png",
-    r"like/(\d{2,}\.png|like\.json)",
+    LIKE,
 )
 """The files below `OUT`, as `storage.remove_written` takes them."""
 EMBEDDED = (r"_mean\.png", r"_rows/rows\.parquet", *PASS_FILES)

@@ -28,7 +28,7 @@ from artray.report.languages import Language, Speech
 from artray.report.overview import Overview, make_overview
 from artray.report.page import Queue, write_page
 from artray.report.terms import Terms
-from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails
+from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails, remove_thumbnails
 from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
 from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
 from artray.words.terms import read_terms
@@ -103,6 +103,8 @@ def report(options: ReportOptions) -> Counts:
     pictures = _pictures(options, labels)
     thumbnails = make_thumbnails(folder, pictures, options.thumbnail)
     zooms = make_thumbnails(folder, pictures, options.zoom, ZOOM_FOLDER) if options.zoom else {}
+    if not options.zoom:
+        remove_thumbnails(folder, ZOOM_FOLDER)  # an older page's: who publishes the folder gives away what it shows
     features, overview = _features(options, labels)
     terms = None if options.terms is None else _terms(options, options.terms, labels)
     evaluations = [_evaluation(uri) for uri in options.evaluation]

@@ -21,7 +21,7 @@ from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import jpeg
 from artray.images.pictures import MAY_PASS, DecodeSize, read_pictures
 from artray.labeling.plan import unchanged
-from artray.storage import Location, digest
+from artray.storage import Location, digest, remove_written
 from artray.storage.passes import run_pass
 
 FOLDER = "thumbnails"
@@ -63,6 +63,16 @@ def make_thumbnails(out: Path, pictures: pa.Table, size: int, folder: str = FOLD
     for name in (_STAGING, _MANIFEST):
         Location.parse(out / name).remove()
     return paths
+
+
+def remove_thumbnails(out: Path, folder: str) -> None:
+    """Remove a folder's thumbnails, as a page without them does; what is not ours stays.
+
+    Args:
+        out: The page's folder.
+        folder: In which they are.
+    """
+    remove_written(Location.parse(out / folder), [re.escape(INDEX), _NAME.pattern])
 
 
 def _read_index(out: Path, size: int, folder: str) -> pa.Table:

@@ -34,6 +34,7 @@ def test_columns_of_pictures(collection):
     [
         (["brightnes"], {}, "there is no feature 'brightnes'.*did you mean brightness"),
         (["brightness"], {"colour": 3}, "extract: colour: unknown key; did you mean colors"),
+        (["brightness"], {"out": "work/features"}, "extract: out: unknown key"),
         (["brightness"], {"size": 2}, "extract: size: Input should be greater than or equal to 16"),
         (["objects"], {}, "needs --detector"),
     ],

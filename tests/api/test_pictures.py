@@ -77,6 +77,12 @@ def test_what_can_not_be_read_is_a_row(tmp_path, colours):
     assert found.readable == [2]
 
 
+def test_a_folder_of_pictures_is_no_manifest(tmp_path, colours):
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"not a Parquet dataset: .*; of a folder of pictures give these themselves"):
+        given_pictures(tmp_path)
+
+
 def test_no_pictures_are_no_rows():
     found = decoded([])
     assert (len(found.rows), found.readable) == (0, [])
@@ -88,6 +94,7 @@ def test_no_pictures_are_no_rows():
         ([np.zeros((4, 4, 3), np.float32)], r"picture 0: an array of float32 \(4×4×3\); it must be of uint8, 0 to 255"),
         ([np.zeros((4, 4, 2), np.uint8)], r"picture 0: an array of 4×4×2; it must be height × width, or × 3"),
         ([b"", 7], "picture 1: a int is none; give a path"),
+        ([np.zeros((0, 4, 3), np.uint8)], "picture 0: an array of 0×4×3; it must be height × width"),
         (7, "a int: no picture, nor several"),
         ("nowhere.jpg", "nowhere.jpg: no such picture, nor a manifest"),
     ],

@@ -8,6 +8,9 @@ import pytest
 
 from artray.catalogs.targets import encode_targets
 from artray.classifiers.drawn_works import drawn_share
+from artray.classifiers.station import TrainOptions, train
+from artray.errors import InputError
+from artray.storage import Location
 
 N = 240
 
@@ -76,3 +79,24 @@ def test_a_class_never_disappears():
     for label in "abc":
         assert stays[(part == "train") & (genre == label)].sum() == 2
         assert stays[(part == "validation") & (genre == label)].sum() >= 1
+
+
+def test_folds_are_not_dealt_of_a_share(tmp_path):
+    """Each fold would have another share, and a work that no fold held out would be said to have no score."""
+    table, part = collection()
+    points = pa.array(np.eye(N, 4).tolist(), pa.list_(pa.float32()))
+    columns = {"split": pa.array(part.tolist()), "status": pa.array(["ok"] * N), "embedding": points}
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    (Location.parse(tmp_path) / "features.parquet").write_table(table)
+    with pytest.raises(InputError, match=r"--folds: goes neither .* or `learn_from`"):
+        train(
+            TrainOptions(
+                config="lda",
+                data=str(tmp_path / "features.parquet"),
+                out=str(tmp_path / "model"),
+                task="genre",
+                folds=2,
+                set={"learn_from": "0.5"},
+            )
+        )

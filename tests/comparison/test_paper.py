@@ -129,11 +129,40 @@ def test_the_methods_say_what_was_done(told):
     assert "3 classes (landscape, portrait and still life), given by 120 labelled works" in data
     assert "60 for training, 20 for validation and 40 for testing, so that no value of artist is on both sides" in data
     assert "(seed 3)" in data
-    assert "Left out were pictures that are 7 unlabelled and 1 unreadable." in data
+    assert "Left out were, by reason: unlabelled 7 and unreadable 1." in data
     assert "Model m0 is a linear discriminant analysis [@fisher]" in models
     assert "of 40 works that no model learned from; they fall into 20 groups" in evaluation
     assert "artray 0.1.0 [@artray], Keras 3.15.1 [@keras], TensorFlow 2.21.0 [@tensorflow] and Ray [@ray]" in evaluation
     assert "Holm" not in evaluation  # of one pair nothing is corrected
+
+
+def test_the_methods_say_of_networks_only_what_is_known(tmp_path):
+    def said(columns, *specs):
+        place = write_model(
+            tmp_path / "m",
+            input={
+                "kind": "features",
+                "columns": columns,
+                "features": [{"name": "embedding", **spec} for spec in specs],
+            },
+            config={"model": {"name": "linear_mean"}},
+        )
+        works = read_works([Location.parse(place)], ["m"], "test")
+        return methods(results_of(works, resamples=100, permutations=100), {})[1]
+
+    lite = {"backbone": "efficientnet-lite0", "weights": "imagenet", "statistics": True}
+    other = {"backbone": "/home/ada/siglip.keras", "weights": "imagenet", "column": "embedding_siglip"}
+    text = said(["style_statistics"], lite)
+    assert "middle blocks, and a logistic regression" in text
+    assert "channels of EfficientNet-Lite0 [@efficientnet], pretrained on ImageNet [@imagenet], as they tell" in text
+    text = said(["embedding_siglip"], lite, other)
+    assert (
+        "with shrunk covariance [@ledoit-wolf] and a logistic regression. It sees the embedding of the network " in text
+    )
+    assert "siglip.keras [what it is, and what it has learned from]" in text
+    assert not any(word in text for word in ("ImageNet", "middle", "/home"))
+    assert "network vit_base [what it is" in said(["embedding"], {"backbone": "vit_base", "weights": "imagenet"})
+    assert "ResNet50V2, with random weights." in said(["embedding"], {"backbone": "ResNet50V2", "weights": None})
 
 
 def test_what_only_the_author_knows_is_asked_for(told):
@@ -158,6 +187,7 @@ def test_the_model_card_is_one_that_the_hub_reads(told, paper):
     results = {result.metric_name: result.metric_value for result in card.data.eval_results}
     assert results["accuracy"] == told[0].models[0].figures["accuracy"].value
     assert all(f"| {name} |" in card.text for name in CLASSES)
+    assert "TensorFlow 2.21.0 (Abadi et al. 2016) and Ray (Moritz et al. 2018)." in card.text.replace("\\", "")
 
 
 def test_the_citation(paper):
@@ -187,6 +217,15 @@ def test_predictions(told, paper):
     np.testing.assert_allclose(scores, works.scores[0], atol=1e-6)
 
 
+def test_a_class_called_as_a_column_is_one_beside_it(tmp_path):
+    place = Location.parse(write_model(tmp_path / "m", classes=("right", "label", "c")))
+    works = read_works([place], ["m"], "test")
+    table = predictions_table(works, read_records(None, works))
+    assert table["m: right"].to_pylist() == works.right[0].tolist()
+    assert table["m: score of right"].to_pylist() == works.scores[0][:, 0].tolist()
+    assert set(table["m: label"].to_pylist()) <= {"right", "label", "c"}
+
+
 def test_without_matplotlib_the_rest_is_there(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("artray.comparison.station.has_matplotlib", lambda: False)
     model = write_model(tmp_path / "m")
@@ -198,6 +237,11 @@ def test_without_matplotlib_the_rest_is_there(tmp_path, monkeypatch, capsys):
 
 def test_models_are_told_apart_without_colour():
     assert len(COLOURS) == len(figures._LINES) == len(figures._MARKS) == len(set(map(str, figures._LINES)))
+
+
+def test_a_curve_whose_points_lie_beside_their_intervals_by_a_rounding():
+    points = [Point(100.0, 1, 0.6, (0.6000000000000001, 0.6000000000000001)), Point(200.0, 1, 0.7, (0.7, 0.7))]
+    assert set(curve_drawing(Curve(points, None, None, None)).files) == {"svg", "pdf", "png"}
 
 
 @pytest.mark.slow

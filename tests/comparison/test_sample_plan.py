@@ -113,6 +113,12 @@ def test_what_is_not_there_is_said(tmp_path):
         planned(tmp_path, manifest=manifest, by=["artst"])
     with pytest.raises(InputError, match=r"--task gnre: .* has no such column; did you mean genre\?"):
         planned(tmp_path, manifest=manifest, task="gnre")
+    (Location.parse(tmp_path / "l") / "part.parquet").write_table(pa.table({"label": ["a"]}))
+    with pytest.raises(InputError, match=r"--labels .*: has no column 'object_id'"):
+        planned(tmp_path, manifest=manifest, labels=str(tmp_path / "l"), by=["label"])
+    (Location.parse(tmp_path / "k") / "part.parquet").write_table(pa.table({"object_id": ["w00"], "label": ["a"]}))
+    with pytest.raises(InputError, match=r"--labels .*: --by names none of its columns: give --by label"):
+        planned(tmp_path, manifest=manifest, labels=str(tmp_path / "k"))
     every = collection(tmp_path / "all", genre=["portrait"] * N)
     with pytest.raises(InputError, match="there is no work without a label"):
         planned(tmp_path, manifest=every, task="genre")

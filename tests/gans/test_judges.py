@@ -1,9 +1,15 @@
 """Which network may judge which generator."""
 
+from pathlib import Path
+
+import keras
+import pyarrow as pa
 import pytest
 
 from artray.errors import InputError
 from artray.gans import judges
+from artray.gans.embeddings import _WorkEmbedder
+from artray.images.decoding import DECODE_VERSION
 
 
 def test_a_network_that_had_no_part_judges(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,11 +28,15 @@ def test_without_another_network_a_projected_generator_is_not_judged(monkeypatch
         judges.judge_of(None, ["projected"])
 
 
-def test_judges_are_shown_pictures_of_their_own_side() -> None:
-    assert [judges.side_of(name) for name in ("efficientnet-lite2", "efficientnet-lite0", "dino.keras")] == [
-        260,
-        224,
-        224,
-    ]
+def test_judges_are_told_with_what_they_know() -> None:
     assert "knows ImageNet" in judges.told("efficientnet-lite2")
     assert "Inception's weights" in judges.told("InceptionV3")
+
+
+def test_a_judge_from_a_file_is_shown_pictures_of_its_side(tmp_path: Path) -> None:
+    picture = keras.Input((40, 40, 3))
+    keras.Model(picture, keras.layers.GlobalAveragePooling2D()(picture)).save(tmp_path / "judge.keras")
+    works = pa.table({"object_id": ["n"], "image_uri": pa.nulls(1, pa.string()), "kind": ["noise"]})
+    worker = _WorkEmbedder(str(tmp_path), 16, DECODE_VERSION, str(tmp_path / "judge.keras"))
+    (found,) = worker.finish(list(worker.prepare(works)))["embedding"].to_pylist()
+    assert len(found) == 3

@@ -47,7 +47,7 @@ def test_what_the_generator_made_is_found_again(tmp_path: Path, plain_look: None
 
 @pytest.mark.slow
 def test_pictures_like_others_are_written_beside_them(
-    tmp_path: Path, plain_look: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, plain_look: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_generator(str(tmp_path / "gan"))
     chance = np.random.default_rng(0)
@@ -57,8 +57,11 @@ def test_pictures_like_others_are_written_beside_them(
     files[1].write_bytes(b"no picture")
     monkeypatch.setattr(projection, "_STEPS", 3)
     options = {"model": str(tmp_path / "gan"), "out": str(tmp_path / "out")}
+    (tmp_path / "out" / "like").mkdir(parents=True)
+    (tmp_path / "out" / "like" / "02.png").write_bytes(b"of an earlier call")
     counts = sample_gan(SampleOptions(**options, like=[str(file) for file in files]))
     assert (counts["rows"], counts["ok"], counts["failed"]) == (3, 2, 1)
+    assert "broken.png (" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out" / "like").iterdir()) == ["00.png", "01.png", "like.json"]
     assert Image.open(tmp_path / "out/like/01.png").size == (3 * SIZE + 4, SIZE)
     told = Location.parse(str(tmp_path / "out/like/like.json")).read_json()["pictures"]

@@ -13,7 +13,7 @@ from artray.catalogs.formulas import guard
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("node") is None, reason="needs node")]
 
-NAMES = ["", "a", "=1+1", "-3", "'=x", "a,b", 'say "so"', "two\nlines", "@x", "＝x", "\tx", "déjà"]
+NAMES = ["", "a", "=1+1", "-3", "'=x", "a,b", 'say "so"', '"so"', '"', "two\nlines", "@x", "＝x", "\tx", "déjà"]
 
 
 def run(modules: str, expression: str, **values: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from artray.report import thumbnails
-from artray.report.thumbnails import make_thumbnails
+from artray.report.thumbnails import make_thumbnails, remove_thumbnails
 from artray.storage import Location
 
 IDS = ["W/1", "../w2", "wörk 3", "broken"]
@@ -113,3 +113,13 @@ def test_a_picture_that_may_be_there_tomorrow_is_tried_again(tmp_path, scans, ma
     (tmp_path / "away.png").rename(scans / "2.png")
     assert set(make_thumbnails(out, pictures(scans, ["1"] * 4), 100)) == set(IDS[:3])
     assert made[1:] == [[IDS[2]]]
+
+
+def test_larger_pictures_of_an_older_page_go_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("8f/8f434346648f6b96.jpg", "index.parquet", "8f/mine.jpg", "notes.txt"):
+        (tmp_path / "zoom" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "zoom" / name).write_text(name)
+    remove_thumbnails(tmp_path, "zoom")
+    left = [str(path.relative_to(tmp_path / "zoom")) for path in (tmp_path / "zoom").rglob("*") if path.is_file()]
+    assert sorted(left) == ["8f/mine.jpg", "notes.txt"]
+    remove_thumbnails(tmp_path, "nowhere")

@@ -75,7 +75,7 @@ def model_card(told: Results, at: int, methods: Sequence[str], license: str | No
         f"Always giving the same label would have an accuracy of {number(told.majority_share)}.",
         "\n".join(["| class | works | precision | recall | F1 |", "| --- | ---: | ---: | ---: | ---: |", *classes]),
         "## How it was made",
-        *(plain(cited_plain(paragraph)) for paragraph in methods),
+        *(plain(cited_plain(paragraph), None) for paragraph in methods),
         "## What it can't know",
         "It has learned from one collection's labels and pictures, and with them from what that collection has and "
         "lacks. Works of other periods, places or techniques, and photographs of another kind, will be labelled worse "

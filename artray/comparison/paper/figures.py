@@ -291,8 +291,8 @@ def curve_drawing(told: Curve) -> Drawing:
             axis.fill_between(across, low, high, color="0.88", linewidth=0)
             axis.plot(across, middle, color="0.35", linestyle="--", linewidth=1)
         ends = [
-            [point.accuracy - point.interval[0] for point in told.points],
-            [point.interval[1] - point.accuracy for point in told.points],
+            [max(0.0, point.accuracy - point.interval[0]) for point in told.points],  # what is rounded may be below
+            [max(0.0, point.interval[1] - point.accuracy) for point in told.points],
         ]
         axis.errorbar(works, values, yerr=ends, color=COLOURS[0], marker="o", markersize=3.5, elinewidth=0.8)
         if told.needed is not None:

@@ -8,28 +8,33 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from artray.bundles.classifier import read_predictions
 from artray.bundles.inputs import FeatureInput, PatchInput, PictureInput
+from artray.classifiers.out_of_fold import STATISTICS
 from artray.comparison.paper.texts import listed
 from artray.comparison.results import Results
 from artray.comparison.subjects import Subject
 from artray.comparison.words import few_groups, unseen_text
+from artray.features.embedding import Embedding
+from artray.features.specs import columns_of
+from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.storage import Location
 
 _CLASSIFIERS = {
     "lda": "a linear discriminant analysis [@fisher] whose covariance is shrunk [@ledoit-wolf]",
     "logistic": "a logistic regression, fitted by L-BFGS [@lbfgs]",
-    "linear_mean": "the mean of a linear discriminant analysis [@fisher] with shrunk covariance [@ledoit-wolf] of all "
-    "features, one of the style statistics of the network's middle blocks, and a logistic regression",
+    "linear_mean": "the mean of a linear discriminant analysis [@fisher] with shrunk covariance [@ledoit-wolf]{middle} "
+    "and a logistic regression",
     "linear_head": "a linear layer with softmax",
 }
+_MIDDLE = " of all features, one of the style statistics of the network's middle blocks,"
 _SOLVED = ("lda", "logistic", "linear_mean")
 _COLUMNS = {
-    "embedding": "the embedding of {backbone}, pretrained on ImageNet [@imagenet]",
-    "style_statistics": "means and deviations of the channels of {backbone}, pretrained on ImageNet [@imagenet], as "
-    "they tell styles [@gatys]",
+    "embedding": "the embedding of {backbone}",
+    "style_statistics": "means and deviations of the channels of {backbone}, as they tell styles [@gatys]",
     "brightness": "brightness and contrast",
     "texture": "texture statistics",
     "palette_hsv": "a palette of the most frequent colours",
@@ -66,9 +71,9 @@ def _data(told: Results, split: Mapping[str, Any]) -> str:
         + (" of which each may have several." if first.bundle.multilabel else ", one class each."),
         f"They were divided into {listed(parts)}{_kept_together(split, told)}.",
     ]
-    left_out = [f"{number:,} {reason}" for reason, number in data.get("dropped", {}).items() if number]
+    left_out = [f"{reason} {number:,}" for reason, number in data.get("dropped", {}).items() if number]
     if left_out:
-        sentences.append(f"Left out were pictures that are {listed(left_out)}.")
+        sentences.append(f"Left out were, by reason: {listed(left_out)}.")
     if split.get("--near-duplicates") == "on":
         sentences.append("Near-duplicate pictures, found by perceptual hashes, were kept on one side of the split.")
     return " ".join(sentences)
@@ -89,6 +94,9 @@ def _model(subject: Subject) -> str:
     config, given = subject.bundle.config, subject.bundle.input
     name = str(config.get("model", {}).get("name", "unknown"))
     what = _CLASSIFIERS.get(name, f"the classifier {name} of artray")
+    if name == "linear_mean":
+        has_middle = isinstance(given, FeatureInput) and STATISTICS in given.columns
+        what = what.format(middle=_MIDDLE if has_middle else "")
     sentences = [f"Model {subject.name} is {what}. It sees {_input(given)}."]
     if name in _SOLVED:
         sentences.append(
@@ -122,10 +130,7 @@ def _model(subject: Subject) -> str:
 
 def _input(given: Any) -> str:
     if isinstance(given, FeatureInput):
-        networks = [str(each.get("backbone")) for each in given.features if each.get("name") == "embedding"]
-        backbone = networks[0] if networks else "a network"
-        known = [_COLUMNS.get(name, name).format(backbone=_backbone(backbone)) for name in given.columns]
-        return listed(list(dict.fromkeys(known)))
+        return listed(list(dict.fromkeys(_column(name, given.features) for name in given.columns)))
     if isinstance(given, PatchInput):
         return f"{given.per_image} random squares of each picture, {given.model_size} pixels wide"
     if isinstance(given, PictureInput):
@@ -133,10 +138,27 @@ def _input(given: Any) -> str:
     return "its input"
 
 
-def _backbone(name: str) -> str:
-    return f"{name.replace('efficientnet-lite', 'EfficientNet-Lite')}" + (
-        " [@efficientnet]" if name.startswith("efficientnet") else ""
-    )
+def _column(name: str, features: Sequence[Mapping[str, Any]]) -> str:
+    """A column of features in words."""
+    for spec in features:
+        if spec.get("name") == Embedding.name and name in columns_of(spec):
+            kind = STATISTICS if name.endswith("_statistics") else Embedding.column
+            return _COLUMNS[kind].format(backbone=_backbone(spec))
+    return _COLUMNS.get(name, name).format(backbone="a network")
+
+
+def _backbone(spec: Mapping[str, Any]) -> str:
+    """An embedding's network, and what it has learned from as far as that is known: of files and presets it isn't."""
+    name = str(spec.get("backbone", DEFAULT_BACKBONE))
+    is_application = name.isalnum() and name[0].isupper()  # ResNet50V2
+    if name not in EMBEDDED and not is_application:
+        return f"the network {PurePath(name).name} [what it is, and what it has learned from]"
+    title = name.replace("efficientnet-lite", "EfficientNet-Lite")
+    cited = " [@efficientnet]" if name.startswith("efficientnet") else ""
+    weights = spec.get("weights", "imagenet")
+    if weights == "imagenet":
+        return f"{title}{cited}, pretrained on ImageNet [@imagenet]"
+    return f"{title}{cited}, " + ("with random weights" if weights is None else "[what it has learned from]")
 
 
 def _evaluation(told: Results) -> str:

@@ -93,12 +93,16 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def plain(text: str) -> str:
+def plain(text: str, longest: int | None = _LONGEST) -> str:
     r"""Any text as text in Markdown: no markup, no HTML, no line breaks, and no mark that turns the line around.
+
+    Args:
+        text: Of a stranger's or of ours.
+        longest: After so many characters it is cut; None: it isn't.
 
     >>> plain("<b>*x*</b> | y")
     '&lt;b&gt;\\*x\\*&lt;/b&gt; \\| y'
     """
-    text = re.sub(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", " ".join(text[:_LONGEST].split()))
+    text = re.sub(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", " ".join(text[:longest].split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", text)

@@ -8,15 +8,20 @@ const NUMBER = /^[+-]?[0-9]+([.,][0-9]+)?$/;
 function parseCsv(text) {
   const rows = [[""]];
   let quoted = false;
-  for (const [token] of text.replace(/^\ufeff/, "").matchAll(/""|"|,|\r\n|\n|\r|[^",\r\n]+/g)) {
+  let closed = false; // just now: another quotation mark is one of the text
+  for (const [token] of text.replace(/^\ufeff/, "").matchAll(/"|,|\r\n|\n|\r|[^",\r\n]+/g)) {
     const row = rows[rows.length - 1];
-    if (quoted) {
-      if (token === '"') quoted = false;
-      else row[row.length - 1] += token === '""' ? '"' : token;
-    } else if (token === ",") row.push("");
+    if (token === '"') {
+      if (closed) row[row.length - 1] += token;
+      closed = quoted;
+      quoted = !quoted;
+      continue;
+    }
+    closed = false;
+    if (quoted) row[row.length - 1] += token;
+    else if (token === ",") row.push("");
     else if (/^[\r\n]/.test(token)) rows.push([""]);
-    else if (token === '"') quoted = true;
-    else if (token !== '""') row[row.length - 1] += token;
+    else row[row.length - 1] += token;
   }
   return rows.filter((row) => row.length > 1 || row[0]);
 }

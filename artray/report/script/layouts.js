@@ -42,7 +42,9 @@ function bySpan(years) {
   const spans = new Map();
   for (const work of dated) {
     const begin = Math.floor(Number(years[work]) / span) * span;
-    spans.set(begin, [...(spans.get(begin) ?? []), work]);
+    const known = spans.get(begin);
+    if (known) known.push(work);
+    else spans.set(begin, [work]);
   }
   return [...spans].map(([begin, works]) => ({ text: span === 1 ? String(begin) : `${begin}–${begin + span - 1}`, works }));
 }

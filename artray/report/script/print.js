@@ -16,7 +16,8 @@ function makePrint({ works, cards, shown, isWorkOpen, view }) {
 
   function prepare() {
     document.body.classList.toggle("print-work", isWorkOpen());
-    opened = [...document.querySelectorAll("details")].filter((one) => !one.open && one.id !== "side");
+    // The browser says beforeprint after a button did this already: what was opened then is to be closed too.
+    opened.push(...[...document.querySelectorAll("details")].filter((one) => !one.open && one.id !== "side"));
     for (const one of opened) one.open = true;
     if (isWorkOpen() || view() === "trust" || view() === "about") return;
     const list = shown().slice(0, MOST);
