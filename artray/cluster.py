@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from artray import console
 from artray.console import CHATTERERS, QUIET
 from artray.errors import ArtrayError, InputError
-from artray.job import heed_sigterm, is_sigterm_heeded
+from artray.job import heed_sigterm, is_sigterm_heeded, sigterm_noticed
 
 _TRIES = 2  # to start a Ray on this machine, which may be busy
 _ANSWER_SECONDS = 120.0  # a machine that has just started unpacks the working directory first
@@ -65,7 +65,7 @@ def connect() -> None:
             **local,
         )
         # Ray's C++ core announces on standard error that it was told to be quiet; what goes wrong is raised.
-        with nullcontext() if verbose else console.silent_stderr():
+        with nullcontext() if verbose else console.silent_stderr(), sigterm_noticed() if heeded else nullcontext():
             _patiently(begin, tries=1 if may_grow() else _TRIES)
         if heeded:
             heed_sigterm()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import re
 import signal
 import sys
@@ -17,7 +18,8 @@ import threading
 import time
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, Union
 
@@ -102,6 +104,27 @@ def heed_sigterm() -> None:
     """
     if threading.current_thread() is threading.main_thread():  # signals come nowhere else
         signal.signal(signal.SIGTERM, _terminate)
+
+
+@contextmanager
+def sigterm_noticed() -> Iterator[None]:
+    """Let a SIGTERM that comes in the block end the job when it is over, if it has not done so by then.
+
+    Ray sets a handler of its own as it starts, and what that raises can be lost in a callback.
+    """
+    read, write = os.pipe()
+    for end in (read, write):
+        os.set_blocking(end, False)
+    before = signal.set_wakeup_fd(write)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            came = pipe.read() or b""
+    if signal.SIGTERM in came:
+        _terminate(signal.SIGTERM, None)
 
 
 def is_sigterm_heeded() -> bool:

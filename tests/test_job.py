@@ -267,6 +267,14 @@ def test_signals_end_a_job_with_one_line(capsys, sigterm, number):
     assert (code, line) == (128 + number, "error: stopped; the same command goes on where it was")
 
 
+def test_a_sigterm_that_others_swallow_ends_the_job_all_the_same(sigterm):
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    with pytest.raises(KeyboardInterrupt), job.sigterm_noticed():
+        os.kill(os.getpid(), signal.SIGTERM)
+    with job.sigterm_noticed():
+        pass
+
+
 def test_sigterm_while_ray_has_a_handler_of_its_own(capsys, sigterm):
     def station(options):
         sys.exit(signal.SIGTERM)
