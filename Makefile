@@ -5,6 +5,7 @@ SUPPORTED := 3.10 3.11 3.12 3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROCESSES := 2
+TSC := npx --yes --package typescript@5.9.3 tsc
 # Each file's tests in one of the processes: while one waits for a server or a cluster, the others work.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
@@ -53,9 +54,9 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	# The page's script, where npm is: its types stand in comments.
-	@if command -v npx > /dev/null; then npx --yes --package typescript@5.9.3 tsc -p artray/report/script/jsconfig.json; \
-	else echo "no npm here: the types of the page's script were not checked"; fi
+	# The page's script, where npm brings its compiler: its types stand in comments.
+	@if $(TSC) --version > /dev/null 2>&1; then $(TSC) -p artray/report/script/jsconfig.json; \
+	else echo "no TypeScript by npm here: the types of the page's script were not checked"; fi
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.test
