@@ -65,7 +65,7 @@ def set_aside(manifest: Location, out: Location, arguments: Mapping[str, Any], *
     Args:
         manifest: Of the new table.
         out: Its place.
-        arguments: Its settings: `features` and `decode_version`.
+        arguments: Its settings: `features`, `decode_version`, and `files`, what is in the files that features name.
         overwrite: It may lack features that the one there has, or most of its works.
 
     Returns:
@@ -105,7 +105,9 @@ def _known(plan: Mapping[str, Any]) -> dict[str, Any]:
 def _is_usable(plan: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
     known = _known(plan)
     same = {spec_key(spec) for spec in known.get("features", [])} & {spec_key(spec) for spec in arguments["features"]}
-    return bool(same) and known.get("decode_version") == arguments["decode_version"]
+    files = arguments.get("files", {})
+    others = [name for name, content in known.get("files", {}).items() if files.get(name, content) != content]
+    return bool(same) and not others and known.get("decode_version") == arguments["decode_version"]
 
 
 def _is_whole(plan: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:

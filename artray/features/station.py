@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from artray.ingest.manifest import make_room
 from artray.job import Counts
 from artray.models import DEFAULT_BACKBONE
 from artray.models.batches import batch_of, largest_batch
-from artray.storage import Location, keep_apart
+from artray.storage import Location, digest, keep_apart
 from artray.storage.chunks import BATCH
 from artray.storage.gpus import StagedWorker, gpu_memory
 from artray.storage.passes import run_pass
@@ -63,7 +64,7 @@ def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *
     Raises:
         InputError: As in `run_pass`, or the table in `out` is mostly of other works.
     """
-    arguments = {"features": list(specs), "decode_version": DECODE_VERSION}
+    arguments = {"features": list(specs), "decode_version": DECODE_VERSION, **_files_of(specs)}
     kept = set_aside(manifest, out, arguments, overwrite=overwrite)
     if kept is not None:
         console.say(f"features of {kept:,} pictures are there already: taken over")
@@ -79,6 +80,13 @@ def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *
     )
     clear(out)
     return counts if kept is None else counts | {"kept": kept}
+
+
+def _files_of(specs: Sequence[Spec]) -> dict[str, dict[str, str]]:
+    """What is in the files that specs name as backbones: another network may come to lie there."""
+    files = sorted({spec["backbone"] for spec in specs if str(spec.get("backbone", "")).endswith(".keras")})
+    found = {name: digest(Path(name).read_bytes()) for name in files if Path(name).is_file()}
+    return {"files": found} if found else {}
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,13 @@ class _Prepared:
 class _FeatureWorker(StagedWorker):
     """Computes features; those that are a model's output where the model is (see `artray.storage.gpus`)."""
 
-    def __init__(self, features: list[dict[str, Any]], decode_version: int, kept: str | None = None):
+    def __init__(
+        self,
+        features: list[dict[str, Any]],
+        decode_version: int,
+        kept: str | None = None,
+        files: dict[str, str] | None = None,
+    ):
         self._features = {spec_key(spec): build_feature(spec) for spec in features}
         self._with_model = {spec_key(spec) for spec in features if needs_model(spec)}
         self._columns = {spec_key(spec): columns_of(spec) for spec in features}

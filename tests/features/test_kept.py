@@ -181,3 +181,21 @@ def test_a_worker_with_models_takes_over_what_is_known(museum, read, monkeypatch
     assert sum(seen) == 5
     assert after.take(list(range(0, 11, 2)))["embedding"].to_pylist() == before["embedding"].to_pylist()
     assert after["embedding"].null_count == after["brightness"].null_count == 0
+
+
+def test_another_network_in_the_file_of_a_backbone_is_another_feature(museum, read):
+    keras = pytest.importorskip("keras")
+    file = museum / "backbone.keras"
+
+    def network(channels):
+        pictures = keras.Input((16, 16, 3))
+        keras.Model(pictures, keras.layers.Conv2D(channels, 3)(pictures)).save(file)
+
+    given, options = manifest(museum, range(3)), {"features": ("embedding",), "backbone": str(file), "size": 16}
+    network(4)
+    extract(museum, given, **options)
+    network(5)
+    with pytest.raises(InputError, match="or with other options; give another --out, or --overwrite"):
+        extract(museum, manifest(museum, range(4), "grown"), **options)
+    _, _, table = extract(museum, given, **options, overwrite=True)
+    assert [len(row) for row in table["embedding"].to_pylist()] == [5] * 3
