@@ -10,22 +10,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from artray.bundles.thresholds import abstention_told, doubt_of
-from artray.classifiers.evaluation import metric
+from artray.classifiers.evaluation import METRICS, metric
 from artray.report.charts import COLOURS, Series, band, heat_map, line_chart
 from artray.report.languages import Speech
 from artray.report.sections import section, table
 
-_METRICS = (
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "macro_precision",
-    "macro_recall",
-    "macro_roc_auc",
-    "macro_average_precision",
-    "hamming_loss",
-    "log_loss",
-)
 _PER_CLASS = ("precision", "recall", "f1")
 
 
@@ -125,7 +114,7 @@ class EvaluationSections:
     def metrics(self, level: str, values: Mapping[str, Any]) -> str:
         """All figures of a level."""
         say, rows, explained = self.say, [], []
-        for name in _METRICS:
+        for name in METRICS:
             value = metric(values, name)
             if value is None and name == "hamming_loss":
                 continue
@@ -152,7 +141,7 @@ class EvaluationSections:
         if not folds:
             return ""
         rows = []
-        for name in _METRICS:
+        for name in METRICS:
             if values := folds["figures"].get(name):
                 each = [f"{value:.3f}" for value in values["values"]]
                 rows.append([say(f"ev.metric.{name}"), f"{values['mean']:.3f}", f"± {values['spread']:.3f}", *each])
