@@ -72,19 +72,13 @@ def reliability(true: Ints, scores: Floats, given: Ints | None = None) -> dict[s
     Returns:
         `ece`, 0..1, and `bins` from score 0 to 1: each `n`, mean `confidence` and `accuracy`, null where `n` is 0.
     """
-    confidence: npt.NDArray[np.floating[Any]]
-    if true.ndim == 2:
-        confidence, right = scores.ravel(), true.ravel().astype(bool)
-    else:
-        given = scores.argmax(axis=1) if given is None else given
-        confidence, right = np.take_along_axis(scores, given[:, None], axis=1)[:, 0], given == true
-    place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    place, confidence, right = _binned(true, scores, given)
     number = np.bincount(place, minlength=BINS)
     filled = np.maximum(number, 1)
     mean = np.bincount(place, confidence, BINS) / filled
     accuracy = np.bincount(place, right, BINS) / filled
     return {
-        "ece": round(float((number * np.abs(mean - accuracy)).sum() / number.sum()), 4),
+        "ece": round(_mean_gap(place, confidence, right), 4),
         "bins": [
             {
                 "n": count,
@@ -94,3 +88,25 @@ def reliability(true: Ints, scores: Floats, given: Ints | None = None) -> dict[s
             for count, sure, share in zip(number.tolist(), mean.tolist(), accuracy.tolist(), strict=True)
         ],
     }
+
+
+def calibration_error(true: Ints, scores: Floats, given: Ints | None = None) -> float:
+    """The expected calibration error of `reliability`, 0..1, not rounded."""
+    return _mean_gap(*_binned(true, scores, given))
+
+
+def _binned(true: Ints, scores: Floats, given: Ints | None) -> tuple[Ints, Floats, npt.NDArray[np.bool_]]:
+    """Each score's bin, the score, and whether what it says is right."""
+    confidence: npt.NDArray[np.floating[Any]]
+    if true.ndim == 2:
+        confidence, right = scores.ravel(), true.ravel().astype(bool)
+    else:
+        given = scores.argmax(axis=1) if given is None else given
+        confidence, right = np.take_along_axis(scores, given[:, None], axis=1)[:, 0], given == true
+    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1), confidence, right
+
+
+def _mean_gap(place: Ints, confidence: Floats, right: npt.NDArray[np.bool_]) -> float:
+    """How far scores are from being right, bin by bin."""
+    gaps = np.bincount(place, confidence.astype(np.float64) - right, BINS)
+    return float(np.abs(gaps).sum() / len(place))

@@ -21,6 +21,7 @@ from artray.classifiers.config import TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric, true_classes
 from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import FoldEnsemble
+from artray.classifiers.half_precision_check import check_half
 from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.classifiers.novelty import novelty_sentence
@@ -40,7 +41,6 @@ from artray.errors import InputError
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
 from artray.labeling.half_precision import KEY as HALF
-from artray.labeling.half_precision import check_half
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
 
 # The bundles' own files first: a folder without them holds no bundle, whatever else is left where the job is killed.

@@ -1,45 +1,21 @@
-"""Whether a bundle says the same in bfloat16: checked when it is trained, used when a collection is labelled.
+"""In which precision a bundle's networks compute when they label.
 
-It does where, of the works of the test part, 99.5 % get the same label as in float32, and where the calibration error
-is no more than .005 away. The validation part helps where the test part is small: what a model has learned from, it is
-surer of. Then `label-catalog --precision auto` computes in bfloat16 on machines that are faster so.
+Training has seen whether the bundle says the same in bfloat16 (`classifiers.half_precision_check`). Where it does,
+`label-catalog --precision auto` computes so on machines that are faster so.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from artray.bundles.bundle_model import BundleModel
-from artray.bundles.classifier import Bundle, load_bundle, read_predictions
-from artray.bundles.inputs import Works
-from artray.features.specs import Extractors
-from artray.images.pictures import read_pictures
+from artray.bundles.classifier import Bundle
 from artray.models.half_precision import is_bfloat16_fast
-from artray.storage import Location
-from artray.storage.chunks import BATCH
 
 PassPrecision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 """What `--precision` of a pass can be."""
 
-AGREEMENT = 0.995
-"""The share of the labels that must be the same."""
-CALIBRATION = 0.005
-"""How far the calibration error may be from float32's."""
-WORKS = 400
-"""By which it is checked, at most."""
-LEAST = 50
-"""Fewer works than these tell nothing."""
 KEY = "bfloat16"
-"""Of a bundle's metrics."""
-
-_BINS = 15
-
-Floats = npt.NDArray[np.floating[Any]]
+"""Of a bundle's metrics: what the check found."""
 
 
 def computes_in_half(precision: PassPrecision, bundle: Bundle) -> bool:
@@ -48,83 +24,3 @@ def computes_in_half(precision: PassPrecision, bundle: Bundle) -> bool:
         return precision == "bfloat16"
     found = bundle.metrics.get(KEY)
     return isinstance(found, dict) and found.get("holds") is True and is_bfloat16_fast()
-
-
-def check_half(uri: Location, works: int = WORKS) -> dict[str, Any]:
-    """Compare a bundle's labels in bfloat16 with those in float32, by works of its test part.
-
-    Where these are fewer than `LEAST`, the validation part is taken too.
-
-    Their pictures are read. Of works that can't be read nothing is told.
-
-    Returns:
-        JSON values: `n` works, `agreement` of the labels, `calibration_error` in `float32` and in `bfloat16`, and
-        whether it `holds`.
-    """
-    bundle = load_bundle(uri)
-    rows = read_predictions(uri)
-    if "image_uri" not in rows.column_names:
-        return {"n": 0, "holds": False}
-    rows = rows.filter(pc.and_(pc.not_equal(rows["part"], "train"), pc.is_valid(rows["image_uri"])))
-    tested = rows.filter(pc.equal(rows["part"], "test"))
-    rows = tested if len(tested) >= LEAST else rows
-    if len(rows) > works:
-        rows = rows.take(np.sort(np.random.default_rng(0).permutation(len(rows))[:works]))
-    models = {half: BundleModel(uri, BATCH, half=half) for half in (False, True)}
-    extractors = {half: Extractors(BATCH, half=half) for half in (False, True)}
-    kept: list[int] = []
-    scores: dict[bool, list[Floats]] = {False: [], True: []}
-    start = 0
-    for pictures in read_pictures(rows.select(["object_id", "image_uri"]), models[False].decode_sizes):
-        if pictures.readable:
-            ids = pictures.rows["object_id"].take(pa.array(pictures.readable)).to_pylist()
-            for half, model in models.items():
-                inputs = bundle.input.prepare(Works(ids, pictures.images, extractors[half]))
-                scores[half].append(model.scores(inputs))
-            kept += [start + row for row in pictures.readable]
-        start += len(pictures.rows)
-    if len(kept) < LEAST:
-        return {"n": len(kept), "holds": False}
-    names = [item.name for item in bundle.classes]
-    true = _true(rows.take(pa.array(kept)), names)
-    return compared(np.concatenate(scores[False]), np.concatenate(scores[True]), true, bundle)
-
-
-def compared(single: Floats, half: Floats, true: npt.NDArray[np.bool_], bundle: Bundle) -> dict[str, Any]:
-    """What `check_half` says, from scores.
-
-    Args:
-        single: (n, classes) in float32.
-        half: (n, classes) in bfloat16.
-        true: (n, classes) which labels are right.
-        bundle: Says whether a work may have several.
-    """
-    if bundle.multilabel:
-        told = bundle.class_thresholds()
-        agreement = float(((single >= told) == (half >= told)).all(axis=1).mean())
-    else:
-        agreement = float((single.argmax(axis=1) == half.argmax(axis=1)).mean())
-    errors = [_calibration_error(scores, true, bundle.multilabel) for scores in (single, half)]
-    return {
-        "n": len(single),
-        "agreement": round(agreement, 4),
-        "calibration_error": {"float32": round(errors[0], 4), "bfloat16": round(errors[1], 4)},
-        "holds": agreement >= AGREEMENT and abs(errors[0] - errors[1]) <= CALIBRATION,
-    }
-
-
-def _calibration_error(scores: Floats, true: npt.NDArray[np.bool_], multilabel: bool) -> float:
-    """Expected calibration error over 15 bins of equal width (Guo et al. 2017), as evaluations have it."""
-    said, right = scores, true
-    if not multilabel:
-        best = scores.argmax(axis=1)[:, None]
-        said, right = np.take_along_axis(scores, best, axis=1), np.take_along_axis(true, best, axis=1)
-    said, right = said.ravel(), right.ravel()
-    place = np.minimum((said * _BINS).astype(np.int64), _BINS - 1)
-    gaps = np.bincount(place, said.astype(np.float64) - right, _BINS)
-    return float(np.abs(gaps).sum() / len(said))
-
-
-def _true(rows: pa.Table, names: list[str]) -> npt.NDArray[np.bool_]:
-    given = [value if isinstance(value, list) else [value] for value in rows["true"].to_pylist()]
-    return np.array([[name in own for name in names] for own in given], bool)

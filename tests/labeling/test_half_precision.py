@@ -1,4 +1,4 @@
-"""Labels in bfloat16: where they are allowed, and by what that is decided."""
+"""Labels in bfloat16: where they are allowed."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from artray.labeling import half_precision
-from artray.labeling.half_precision import KEY, compared, computes_in_half
+from artray.labeling.half_precision import KEY, computes_in_half
 from artray.models.batches import predict
 from artray.models.half_precision import in_bfloat16, is_bfloat16_fast
 from artray.models.vision_transformer import VisionTransformer
@@ -40,26 +40,6 @@ def test_auto_needs_a_bundle_that_holds_and_a_processor_that_can(monkeypatch, pr
     monkeypatch.setattr(half_precision, "is_bfloat16_fast", lambda: fast)
     bundle = SimpleNamespace(metrics={} if told is None else {KEY: told})
     assert computes_in_half(precision, bundle) is expected
-
-
-def test_agreement_and_calibration_decide():
-    single = np.tile([[0.8, 0.2]], (1000, 1))
-    true = np.tile([[True, False]], (1000, 1))
-    one = SimpleNamespace(multilabel=False)
-    assert compared(single, single, true, one) == {
-        "n": 1000,
-        "agreement": 1.0,
-        "calibration_error": {"float32": 0.2, "bfloat16": 0.2},
-        "holds": True,
-    }
-    few, many = single.copy(), single.copy()
-    few[:5], many[:6] = [0.499, 0.501], [0.499, 0.501]
-    assert compared(single, few, true, one)["holds"]
-    assert not compared(single, many, true, one)["holds"]
-    surer = compared(single, single + np.array([0.01, -0.01]), true, one)
-    assert (surer["agreement"], surer["holds"]) == (1.0, False)
-    several = SimpleNamespace(multilabel=True, class_thresholds=lambda: np.array([0.5, 0.5]))
-    assert compared(single, single[:, ::-1], true, several)["agreement"] == 0.0
 
 
 def test_a_network_computes_in_bfloat16_and_ends_in_float32():
