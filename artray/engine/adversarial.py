@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from artray.engine import feed
+from artray.engine.adversarial_step import METRICS, Adaptive, Blur, Chance, Shares, Steps, Weights
 from artray.engine.arithmetic import Compile, Precision, computed_in, policy
 from artray.engine.compilation import Compiled, Jit, as_it_is
 from artray.engine.trainer import SIDE, Array, Indices, MovingAverage, Trainer, numbered, synchronize
@@ -28,110 +29,8 @@ from artray.models.gans.losses import (
 )
 from artray.models.gans.projected import parts_of
 
-METRICS = (
-    "discriminator_loss",
-    "real_score",
-    "fake_score",
-    "discriminator_gradient",
-    "generator_loss",
-    "generator_gradient",
-    "real_sign",
-    "strength",
-)
-"""What a step tells, in this order. Scores are means, of probabilities where the loss has them, and for an autoencoder
-of reconstruction errors; gradients are norms. The generator's are NaN in steps in which it does not learn. `real_sign`
-is the mean sign of real examples' scores before any sigmoid, `strength` how likely each change of them is
-(`Adaptive`)."""
-
 _SLOPE, _AUGMENT, _CHOICE = range(3)
 _ADAPTED = 4  # steps between two looks at the signs, as in the paper
-
-
-class Adaptive(NamedTuple):
-    """How likely changes are, by how well the discriminator knows real examples (ADA; Karras et al. 2020).
-
-    Attributes:
-        target: What the mean sign of their scores is to be.
-        length: Examples in which the likelihood can go from 0 to 1.
-        most: The greatest likelihood. Below 1 there are always some unchanged examples, so that a generator that makes
-            changed ones is found out: what the discriminator is shown does not leak.
-    """
-
-    target: float = 0.6
-    length: int = 500_000
-    most: float = 0.8
-
-
-class Blur(NamedTuple):
-    """Real and generated pictures are blurred in the beginning.
-
-    Attributes:
-        sigma: By how much before the first step, in pixels (see `models.gans.augment.blurred`).
-        length: Examples after which nothing is left of it.
-    """
-
-    sigma: float
-    length: int
-
-
-class _Shares(NamedTuple):
-    """A replica's shares of some global batches of one size; arrays or tensors.
-
-    Attributes:
-        x: (batches, share, …) real examples.
-        changes: (batches, share, n) numbers that say how they are to be changed, none where nothing is.
-        y: (batches, share, classes) their labels.
-        latents: (batches, share, updates, latent size).
-    """
-
-    x: Any
-    changes: Any
-    y: Any
-    latents: Any
-
-
-class _Steps(NamedTuple):
-    """What steers the steps of these batches, the same in all replicas; arrays or tensors.
-
-    Attributes:
-        rates: (batches, 2) the generator's and the discriminator's learning rate.
-        penalties: (batches,) the weight of the gradient penalty.
-        first: The first step's number.
-        size: Examples in a global batch.
-    """
-
-    rates: Any
-    penalties: Any
-    first: Any
-    size: Any
-
-
-class _Weights(NamedTuple):
-    """What counts how much in a step.
-
-    Attributes:
-        example: An example, so that all of the global batch together are 1.
-        penalty: The gradient penalty.
-    """
-
-    example: Any
-    penalty: Any
-
-
-class _Chance(NamedTuple):
-    """A replica's random numbers of a step.
-
-    Attributes:
-        augment: (share, NUMBERS) for each time that examples are changed before the discriminator sees them.
-        slope: (share, …) for the places where the gradient penalty looks.
-        chosen: (share, changes) 1 for what is changed, where that is adapted.
-        sigma: By how much pictures are blurred, where they are.
-    """
-
-    augment: tuple[Any, ...]
-    slope: tuple[Any, ...]
-    chosen: tuple[Any, ...] = ()
-    sigma: tuple[Any, ...] = ()
 
 
 class AdversarialTrainer(Trainer):
@@ -270,7 +169,7 @@ class AdversarialTrainer(Trainer):
             return
         weights = [self._constants["penalty"]] * len(batches) if penalties is None else penalties
 
-        def fetch(call: slice) -> tuple[_Shares, _Steps]:
+        def fetch(call: slice) -> tuple[Shares, Steps]:
             some, size = batches[call], len(batches[call.start])
             examples = np.concatenate([self.share(batch) for batch in some])
             x, y = take(examples)
@@ -281,9 +180,9 @@ class AdversarialTrainer(Trainer):
                 for step in range(first + call.start, first + call.stop)
             ]
             values = (x, changes, np.asarray(y, np.float32), np.concatenate(latents))
-            shares = [_Shares(*share) for share in zip(*(self.shares(array, size) for array in values), strict=True)]
+            shares = [Shares(*share) for share in zip(*(self.shares(array, size) for array in values), strict=True)]
             now, penalty = (np.asarray(values[call], np.float32) for values in (rates, weights))
-            return self.put(shares), self.put_here(_Steps(now, penalty, np.int64(first + call.start), np.int64(size)))
+            return self.put(shares), self.put_here(Steps(now, penalty, np.int64(first + call.start), np.int64(size)))
 
         def metrics() -> Iterator[tuple[Any, float]]:
             size = int(np.prod([side or SIDE for side in self.generator.output_shape[1:]]))
@@ -293,7 +192,7 @@ class AdversarialTrainer(Trainer):
         for done, waited in feed.behind(metrics()):
             yield done.numpy(), waited
 
-    def _steps(self, shares: _Shares, steps: _Steps, jit: Jit) -> Any:
+    def _steps(self, shares: Shares, steps: Steps, jit: Jit) -> Any:
         # Sums over replicas are nothing for XLA. Random numbers are drawn before: XLA's own would be others.
         one = (jit if self.count == 1 else as_it_is)(self._step)
         number = tf.shape(steps.rates)[0]
@@ -302,14 +201,14 @@ class AdversarialTrainer(Trainer):
             current = steps.first + tf.cast(step, tf.int64)
             batch = self.strategy.run(_batch, args=(shares, step))
             chance = self.strategy.run(self._chance, args=(batch, current, steps.size))
-            now = _Steps(steps.rates[step], steps.penalties[step], current, steps.size)
+            now = Steps(steps.rates[step], steps.penalties[step], current, steps.size)
             metrics = metrics.write(step, one(batch, chance, now))
         return metrics.stack()
 
-    def _step(self, batch: _Shares, chance: _Chance, step: _Steps) -> Any:
+    def _step(self, batch: Shares, chance: Chance, step: Steps) -> Any:
         self._generator_optimizer.learning_rate.assign(step.rates[0])
         self._discriminator_optimizer.learning_rate.assign(step.rates[1])
-        weights = _Weights(1 / tf.cast(step.size, tf.float32), step.penalties)
+        weights = Weights(1 / tf.cast(step.size, tf.float32), step.penalties)
         if self._every == 1:
             metrics = self._both(batch, chance, weights)
         else:
@@ -325,7 +224,7 @@ class AdversarialTrainer(Trainer):
             )
         return self._adapted(metrics, step) if self._adaptive else metrics
 
-    def _adapted(self, metrics: Any, step: _Steps) -> Any:
+    def _adapted(self, metrics: Any, step: Steps) -> Any:
         """Follow the signs; the metrics with the strength that the step had."""
         how = self._adaptive
         assert how is not None
@@ -349,11 +248,11 @@ class AdversarialTrainer(Trainer):
         metrics = self.strategy.run(self._discriminate, args=share)
         return self.strategy.experimental_local_results(metrics)[0]
 
-    def _seen(self, batch: _Shares) -> tuple[Any, Any, Any]:
+    def _seen(self, batch: Shares) -> tuple[Any, Any, Any]:
         """Real examples as they are shown, their labels, and latents."""
         return tf.cast(self.view(batch.x, batch.changes), tf.float32), batch.y, batch.latents
 
-    def _discriminate(self, batch: _Shares, chance: _Chance, weights: _Weights) -> Any:
+    def _discriminate(self, batch: Shares, chance: Chance, weights: Weights) -> Any:
         real, labels, latents = self._seen(batch)
         fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
         seen, made = (self._shown(examples, chance, part) for part, examples in enumerate((real, fake)))
@@ -361,7 +260,7 @@ class AdversarialTrainer(Trainer):
         metrics = self._train_discriminator(seen, made, labels, chance, weights)
         return tf.concat([metrics[:4], nothing, metrics[4:]], 0)
 
-    def _play(self, batch: _Shares, chance: _Chance, weights: _Weights) -> Any:
+    def _play(self, batch: Shares, chance: Chance, weights: Weights) -> Any:
         real, labels, latents = self._seen(batch)
         with tf.GradientTape() as tape:
             fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
@@ -381,7 +280,7 @@ class AdversarialTrainer(Trainer):
             learned = self._train_generator((tape, down), (fake, seen), (real, shown_real), labels, weights)
         return tf.concat([metrics[:4], learned, metrics[4:]], 0)
 
-    def _train_discriminator(self, real: Any, fake: Any, labels: Any, chance: _Chance, weights: _Weights) -> Any:
+    def _train_discriminator(self, real: Any, fake: Any, labels: Any, chance: Chance, weights: Weights) -> Any:
         loss, constants, scale = self._loss, self._constants, weights.example
         variables = self._judging.trainable_variables
         with tf.GradientTape() as tape:
@@ -421,7 +320,7 @@ class AdversarialTrainer(Trainer):
         fake: tuple[Any, Any],
         real: tuple[Any, Any],
         labels: Any,
-        weights: _Weights,
+        weights: Weights,
     ) -> Any:
         """Update the generator.
 
@@ -459,7 +358,7 @@ class AdversarialTrainer(Trainer):
     def _labeled(self, values: Any, labels: Any) -> Any:
         return [values, labels] if self._labelled else values
 
-    def _shown(self, examples: Any, chance: _Chance, part: int) -> Any:
+    def _shown(self, examples: Any, chance: Chance, part: int) -> Any:
         """What the part of the discriminator that learns is shown of examples: these changed, or maps of them."""
         for sigma in chance.sigma:
             examples = blurred(examples, sigma)
@@ -482,13 +381,13 @@ class AdversarialTrainer(Trainer):
             scores = self._judge(seen, labels)
         return scores, tape.gradient(scores, seen)
 
-    def _points(self, real: Any, fake: Any, chance: _Chance) -> Any:
+    def _points(self, real: Any, fake: Any, chance: Chance) -> Any:
         """Where the gradient penalty looks."""
         if self._loss.slope == "between":
             return between(real, fake, chance.slope[0])
         return around(real, chance.slope[0], self._constants["noise"])
 
-    def _chance(self, batch: _Shares, step: Any, size: Any) -> _Chance:
+    def _chance(self, batch: Shares, step: Any, size: Any) -> Chance:
         """This replica's random numbers: those of its rows of the global batch."""
         with tf.device("CPU:0"):  # where a slice's ends are read: a GPU would have to be waited for
             replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
@@ -516,7 +415,7 @@ class AdversarialTrainer(Trainer):
         if self._blur is not None:
             gone = tf.cast(step * size, tf.float32) / self._blur.length
             sigma = [self._blur.sigma * tf.maximum(1 - gone, 0)]
-        return _Chance(tuple(augment), tuple(slope), tuple(chosen), tuple(sigma))
+        return Chance(tuple(augment), tuple(slope), tuple(chosen), tuple(sigma))
 
     def _clip(self, strategy: tf.distribute.Strategy) -> None:
         most = self._constants["clip"]
@@ -543,6 +442,6 @@ def _by_example(values: Any) -> Any:
     return tf.reduce_mean(tf.reshape(values, [tf.shape(values)[0], -1]), 1)
 
 
-def _batch(shares: _Shares, step: Any) -> _Shares:
+def _batch(shares: Shares, step: Any) -> Shares:
     """One of the batches, in a replica."""
-    return _Shares(*(values[step] for values in shares))
+    return Shares(*(values[step] for values in shares))

@@ -113,7 +113,8 @@ def networks_of(config: GanConfig, classes: int = 0, *, described: bool = False)
 
 def trainer_of(config: GanConfig, generator: Build, discriminator: Build, steps: int) -> Any:
     """The `AdversarialTrainer` of a config, for so many steps; loads TensorFlow."""
-    from artray.engine.adversarial import Adaptive, AdversarialTrainer, Blur
+    from artray.engine.adversarial import AdversarialTrainer
+    from artray.engine.adversarial_step import Adaptive, Blur
 
     return AdversarialTrainer(
         generator,
@@ -151,7 +152,7 @@ class _Run:
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
 
-        from artray.engine.adversarial import METRICS
+        from artray.engine.adversarial_step import METRICS
         from artray.engine.summaries import Summaries
 
         self._out, self._config, self._pictures = training.out, training.config, training.pictures

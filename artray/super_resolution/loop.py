@@ -309,7 +309,7 @@ class _Srgan(_Steps):
     def train(
         self, take: Any, batches: Sequence[Indices], first: int, places: Sequence[float]
     ) -> Iterator[npt.NDArray[np.float32]]:
-        from artray.engine.adversarial import METRICS
+        from artray.engine.adversarial_step import METRICS
 
         of = METRICS.index("generator_loss")
         for metrics, _ in self.trainer.train(take, batches, first, self._rates(places)):

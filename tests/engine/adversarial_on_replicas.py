@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from artray.engine.adversarial import Adaptive, AdversarialTrainer, Blur
+from artray.engine.adversarial import AdversarialTrainer
+from artray.engine.adversarial_step import Adaptive, Blur
 from artray.gans.latents import draw_latents
 from artray.models.gans.parts import from_rgb, score, to_rgb
 from artray.models.gans.residual import SpectralConv2D, SpectralDense

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from artray.engine.adversarial import METRICS, AdversarialTrainer, _Shares
+from artray.engine.adversarial import AdversarialTrainer
+from artray.engine.adversarial_step import METRICS, Shares
 from artray.gans.latents import draw_latents
 from artray.models.gans.residual import SpectralDense
 from tests.engine.adversarial_on_replicas import BATCH, CASES, LATENT_SIZE, X, fit, trainer
@@ -204,7 +205,7 @@ def chance(trained: AdversarialTrainer, real: np.ndarray, step: int) -> Any:
     """The random numbers of a step."""
     import tensorflow as tf
 
-    batch = _Shares(x=tf.constant(real), changes=None, y=None, latents=None)
+    batch = Shares(x=tf.constant(real), changes=None, y=None, latents=None)
     return trained._chance(batch, tf.constant(step, tf.int64), tf.constant(len(real), tf.int64))
 
 
