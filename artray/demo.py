@@ -12,7 +12,8 @@ from artray import console
 from artray.classifiers.station import TrainOptions, train
 from artray.features.options import FeatureOptions
 from artray.features.station import extract_features
-from artray.ingest.station import IngestOptions, ingest
+from artray.ingest.options import IngestOptions
+from artray.ingest.station import ingest
 from artray.job import Counts, Options
 from artray.labeling.station import LabelOptions, label_catalog
 from artray.patches.station import PatchOptions, make_patches
