@@ -7,7 +7,8 @@ turns, while the others rest; then come the next few. One that is not ready in t
 
 finetune  lite0_finetune in its last epochs, 224x224, batch 32: artray's trainer fed from memory, and a plain loop over
           one batch that lies on the device
-dcgan     64x64, batch 64: artray's trainer, plain loops (see gan.py), PyTorch
+dcgan     64x64, batch 64: artray's trainer, plain loops, PyTorch; in all but `together` the discriminator looks
+          again for the generator's update (see gan.py)
 autotune 0  XLA takes the first algorithm that will do, instead of measuring all of them
 """
 
@@ -69,9 +70,11 @@ class Contender:
 
         if self.loop == "torch":
             half = self.precision == "bfloat16"
-            return gan.torch_loop(gan.TorchKind(self.channels_last, bool(gpus()), half, self.compile))[0]
+            import torch  # asked for its GPUs itself: TensorFlow beside it would load libraries of its own
+
+            return gan.torch_loop(gan.TorchKind(self.channels_last, torch.cuda.is_available(), half, self.compile))[0]
         if self.loop == "plain":
-            return gan.plain(True, self.compile)
+            return gan.plain("together" if "together" in self.name else "in turn", self.compile)
         return gan.ours(compile="on" if self.compile else "off", precision=self.precision)
 
 
@@ -81,6 +84,7 @@ def contenders(networks: Sequence[str]) -> list[Contender]:
         Contender("ours, compiled", "dcgan", "ours", True),
         Contender("ours", "dcgan", "ours"),
         Contender("plain", "dcgan", "plain"),
+        Contender("plain, together, compiled", "dcgan", "plain", True),
         Contender("ours, compiled, autotune 0", "dcgan", "ours", True, autotune=0),
     ]
     if importlib.util.find_spec("torch"):
@@ -102,12 +106,6 @@ def contenders(networks: Sequence[str]) -> list[Contender]:
             Contender(f"ours, {precision}, compiled, autotune 0", "finetune", "ours", True, precision, 0),
         ]
     return [one for one in found if one.network in networks]
-
-
-def gpus() -> int:
-    import tensorflow as tf
-
-    return len(tf.config.list_physical_devices("GPU"))
 
 
 # -- lite0_finetune ----------------------------------------------------------------------------------------------------
@@ -228,6 +226,8 @@ class Runner:
         if contender.autotune is not None:
             flags = f"{environment.get('XLA_FLAGS', '')} --xla_gpu_autotune_level={contender.autotune}"
             environment["XLA_FLAGS"] = flags.strip()
+        if contender.loop == "torch":  # it finds its own libraries; TensorFlow's would come before them
+            environment.pop("LD_LIBRARY_PATH", None)
         command = [sys.executable, __file__, "--child", json.dumps(contender.__dict__)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         return cls(contender, subprocess.Popen(command, env=environment, start_new_session=True, **pipes))
