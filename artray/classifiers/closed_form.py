@@ -231,7 +231,14 @@ def _learn_others(
     rows = rows[drawn(owners, MOST // 2)]
     told = table.take(rows)
     owners = told["group" if "group" in told.column_names else "object_id"].to_pylist()
-    return fit_others(x, targets, groups, features.others_matrix(rows), told["label"].to_pylist(), owners)
+    return fit_others(
+        x,
+        targets,
+        groups,
+        other=features.others_matrix(rows),
+        labels=told["label"].to_pylist(),
+        other_groups=owners,
+    )
 
 
 def _solve(

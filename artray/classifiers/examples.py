@@ -429,8 +429,9 @@ def _with_features(
         learned = np.flatnonzero(training)
         maps = read_color_maps(data, located.take(learned))
         color_maps = _reference_maps(maps, chosen.targets[learned], chosen.classes)
+    made = read_run(data)["arguments"]
     given = FeatureInput(
-        features=read_run(data)["arguments"]["features"], columns=config.columns, color_maps=color_maps
+        features=made["features"], columns=config.columns, color_maps=color_maps, files=made.get("files")
     )
     found = read_features(data, located, given, training, cache)
     return Examples(

@@ -98,7 +98,13 @@ class Others:
 
 
 def fit_others(
-    x: Floats, targets: Floats, groups: Sequence[str], other: Floats, labels: Sequence[str], other_groups: Sequence[str]
+    x: Floats,
+    targets: Floats,
+    groups: Sequence[str],
+    *,
+    other: Floats,
+    labels: Sequence[str],
+    other_groups: Sequence[str],
 ) -> Others:
     """One discriminant of the classes and of the other labels: its odds are the chance that a work is of none of them.
 

@@ -121,7 +121,9 @@ def test_what_other_labels_look_like_can_be_learned(tmp_path):
 
     groups = [str(number) for number in range(400)]
     labels = ["rare", "rare", *(["often"] * 58)]
-    found = fit_others(x, np.eye(CLASSES)[true], groups[:200], strange(60), labels, groups[200:260])
+    found = fit_others(
+        x, np.eye(CLASSES)[true], groups[:200], other=strange(60), labels=labels, other_groups=groups[200:260]
+    )
     assert found.weights.shape == (D, CLASSES + 2)
     before = learned(x, true)
     logit = (x @ before.weights + before.bias).max(axis=1)
