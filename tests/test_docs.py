@@ -88,6 +88,16 @@ def test_readme_leads_to_every_page():
     assert {f"docs/{page.name}" for page in PAGES[3:]} <= linked
 
 
+def test_every_published_system_has_its_row_and_tests_that_are_there():
+    text = (ROOT / "docs" / "systems.md").read_text("utf-8")
+    counts = {"A": 8, "B": 6, "C": 15, "D": 10, "E": 5}
+    rows = re.findall(r"^\| ([A-E]\d+) \|", text, re.M)
+    assert rows == [f"{letter}{number}" for letter, last in counts.items() for number in range(1, last + 1)]
+    guards = set(re.findall(r"`((?:[a-z_]+/)+(?:test_\w+\.py)?|test_\w+\.py)`", text)) - {"tests/"}
+    assert len(guards) > 30
+    assert not [guard for guard in guards if not (ROOT / "tests" / guard).exists()]
+
+
 def test_the_start_page_names_every_station():
     rows = re.findall(r"^\| (`artray [^|]*)\|", (ROOT / "docs" / "index.md").read_text("utf-8"), re.M)
     assert {station for row in rows for station in re.findall(r"`(?:artray )?([a-z-]+)`", row)} == set(STATIONS)

@@ -151,7 +151,7 @@ class TrainConfig(Options):
     )
     compile: Compile = Field(
         "auto",
-        description="whether XLA compiles the steps. auto: on one GPU, if it can, 10,000 steps and more",
+        description="whether XLA compiles the steps. auto: on one GPU, if it can, 4,000 steps and more",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: ClassWeights = Field(
