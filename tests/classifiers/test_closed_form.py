@@ -155,7 +155,7 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     assert (novelty(x[test] + 30) >= LIMIT).all()
     other = read_evaluation(fitted.out)["novelty"]["other"]
     assert (other["n"], other["found"], other["roc_auc"]) == (25, 1.0, 1.0)
-    learned = training(examples, tmp_path / "learned", config="lda", **{"other": "learn"})
+    learned = training(examples, tmp_path / "learned", config="lda", other="learn")
     fit(learned, Silent())
     other = read_evaluation(learned.out)["novelty"]["other"]
     assert (other["n"], other["found"]) == (4, 1.0)  # those of the test part
