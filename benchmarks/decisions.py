@@ -125,6 +125,7 @@ def figures(table: str, target: str, seed: int, recipe: Recipe, strange: dict[st
     level = evaluation["levels"]["artwork"]
     kept = level["kept"] or {"share": 0.0, "precision": None}
     return {
+        "folds": metric(evaluation["validation"]["artwork"], "balanced_accuracy"),
         "majority": level["majority"]["balanced_accuracy"],
         "balanced": metric(level, "balanced_accuracy"),
         "accuracy": level["accuracy"],
@@ -150,7 +151,7 @@ def left_out(table: str, target: str, seed: int, recipe: Recipe) -> list[tuple[f
 
 def row(name: str, runs: list[dict[str, Any]]) -> str:
     def cell(key: str) -> str:
-        values = [run[key] for run in runs if run[key] is not None]
+        values = [run[key] for run in runs if run.get(key) is not None]
         if not values:
             return "–"
         spread = f" ± {np.std(values, ddof=1):.3f}" if key == "balanced" and len(values) > 1 else ""
@@ -158,7 +159,7 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
 
     certain = [run["precision"] for run in runs if run["precision"] is not None]
     lowest = f"{min(certain):.3f}" if certain else "–"
-    cells = [name, cell("balanced"), cell("ece"), cell("kept"), cell("precision"), lowest]
+    cells = [name, cell("folds"), cell("balanced"), cell("ece"), cell("kept"), cell("precision"), lowest]
     return f"| {' | '.join(cells)} |"
 
 
@@ -171,9 +172,9 @@ def show_novelty(done: dict[str, Any], shown: list[str], seeds: list[int], left_
     print(f"| | {' | '.join([*kinds, 'left out'])} |\n|{'---|' * (len(kinds) + 2)}")
     for name in shown:
         cells = []
-        for told in [[done[f"{task} {seed} {name}"]["strange"].get(kind) for seed in seeds] for kind in kinds] + [
-            [each for seed in left_seeds for each in done.get(f"left out {task} {seed} {name}", [])]
-        ]:
+        for told in [
+            [done[f"{task} {seed} {name}"].get("strange", {}).get(kind) for seed in seeds] for kind in kinds
+        ] + [[each for seed in left_seeds for each in done.get(f"left out {task} {seed} {name}", [])]]:
             known = [each for each in told if each]
             cells.append(" ".join(f"{value:.3f}" for value in np.mean(known, axis=0)) if known else "–")
         print(f"| {name} | {' | '.join(cells)} |")
@@ -227,11 +228,11 @@ def main() -> None:
                 once(f"{key}, other: learn", partial(left_out, *first, (config, {**changes, "other": "learn"})))
     for task in options.task:
         print(f"\n{task}, seeds {options.seeds}\n")
-        print("| | balanced accuracy | ECE | kept | precision of the kept | lowest |")
-        print("|---|---|---|---|---|---|")
+        print("| | on the training side | balanced accuracy | ECE | kept | precision of the kept | lowest |")
+        print("|---|---|---|---|---|---|---|")
         shown = [name for name, *_ in plan]
         simple = np.mean([done[f"{task} {seed} {shown[0]}"]["majority"] for seed in seeds])
-        print(f"| always the same label | {simple:.3f} | – | – | – | – |")
+        print(f"| always the same label | – | {simple:.3f} | – | – | – | – |")
         for name in shown:
             print(row(name, [done[f"{task} {seed} {name}"] for seed in seeds]))
         show_novelty(done, shown, seeds, left_seeds if task == options.task[0] else [], task)
