@@ -38,6 +38,8 @@ from artray.storage.passes import read_run
 
 MOST_OTHERS = 3_000
 """Works of no class that are looked at, at most."""
+_KNOWN = ("image_uri", "group", "artist", "date")
+"""What a manifest says of works that is kept beside the examples, where it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +47,8 @@ class Examples:
     """The labelled examples of one experiment, in an order that depends on nothing but their ids.
 
     Attributes:
-        table: `object_id`, `part`, `image_uri` and `group` where they are known and, for patches, `patch`; one row an
-            example.
+        table: `object_id`, `part`, `image_uri`, `group`, `artist` and `date` where they are known and, for patches,
+            `patch`; one row an example.
         classes: The labels in the order of the model's outputs.
         targets: (n, classes) float32: one-hot, shares that sum to 1, or, with several labels, 1 for each.
         shape: Of one example's input.
@@ -137,7 +139,7 @@ def load_examples(
         for name in names:
             if name not in source.schema.names:
                 raise InputError(f"{place}: {_no_column(name, config, source.schema)}")
-    told = [name for name in ("group", "fold", "image_uri") if name in works.schema.names]
+    told = [name for name in ("fold", *_KNOWN) if name in works.schema.names]
     told = list(dict.fromkeys(["object_id", config.target, "split", *told]))
     own = [name for name in inputs[config.input] if name not in features]
     given = read_corrections(corrections) if corrections else None
@@ -342,7 +344,7 @@ class _Labelled:
                 raise InputError(
                     f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}"
                 )
-        names = [name for name in ("object_id", "patch", "image_uri", "group") if name in self._table.column_names]
+        names = [name for name in ("object_id", "patch", *_KNOWN) if name in self._table.column_names]
         table = self._table.select(names).take(rows).append_column("part", pa.array(found, pa.string()))
         others = np.flatnonzero(readable & self._has_label & ~has_class)
         if len(others) > MOST_OTHERS:
