@@ -7,7 +7,7 @@ STYLES and HAND are feature tables of `extract-features --statistics`. For each 
 `ingest --seed`; each config learns and is judged on its test part, in this process, without Ray. `--also NAME=DIR`,
 once a table, runs the default on another table of the same works. `--strange NAME=DIR:COLUMN=VALUE` says how novel some
 works of another table are to the models of the first task, beside its test part, and `--left-out SEEDS` what these are
-to models without their class; with `--also` its tables are given likewise (`--strange-also`). `--out` keeps each run's
+to models without their class; of the tables of `--also` it is `--strange-also ALSO=NAME=…`. `--out` keeps each run's
 figures, and goes on from them.
 """
 
@@ -17,6 +17,9 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,7 +43,10 @@ from artray.engine import examples as inputs_module
 from artray.ingest.splits import assign_splits
 from artray.storage import Location
 
-CONFIGS: dict[str, tuple[str, dict[str, str]]] = {
+Recipe = tuple[str, dict[str, str]]
+"""A config, and changes of it."""
+
+CONFIGS: dict[str, Recipe] = {
     "weighted logistic regression": ("default", {"model": "{name: logistic}"}),
     "fusion": ("fusion", {}),
     "lda": ("lda", {}),
@@ -89,20 +95,25 @@ def strange_features(given: str, wanted: Any) -> np.ndarray:
     return np.concatenate(list(wanted.groups({name: found[name] for name in wanted.columns}).values()), axis=1)
 
 
-def figures(
-    table: str, target: str, seed: int, config_name: str, changes: dict[str, str], strange: dict[str, str]
-) -> dict[str, Any]:
-    """Train, and read the evaluation's figures."""
+@contextmanager
+def trained(table: str, target: str, seed: int, recipe: Recipe) -> Iterator[tuple[Any, Location]]:
+    """The examples of a training, and its bundle, in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory() as scratch:
         data, out = Path(scratch, "data"), Location.parse(f"{scratch}/model")
         data.mkdir()
         split(table, target, seed, data)
-        config = read_config(config_name, changes, target)
+        config = read_config(*recipe, target)
         examples = examples_module.load_examples(config.examples, Location.parse(str(data)))
         training = training_class(config)(
             config=config, examples=examples, standardize=standardization(examples), out=out, source="benchmark"
         )
         training.work(0, NoCheckpoints(), Silent())  # type: ignore[arg-type]
+        yield examples, out
+
+
+def figures(table: str, target: str, seed: int, recipe: Recipe, strange: dict[str, str]) -> dict[str, Any]:
+    """Train, and read the evaluation's figures."""
+    with trained(table, target, seed, recipe) as (examples, out):
         evaluation = read_evaluation(out)
         novelty = load_novelty(out, load_bundle(out))
         aucs = {}
@@ -114,6 +125,7 @@ def figures(
     level = evaluation["levels"]["artwork"]
     kept = level["kept"] or {"share": 0.0, "precision": None}
     return {
+        "folds": metric(evaluation["validation"]["artwork"], "balanced_accuracy"),
         "majority": level["majority"]["balanced_accuracy"],
         "balanced": metric(level, "balanced_accuracy"),
         "accuracy": level["accuracy"],
@@ -126,20 +138,20 @@ def figures(
     }
 
 
-def left_out(table: str, target: str, seed: int, config_name: str, changes: dict[str, str]) -> list[float]:
+def left_out(table: str, target: str, seed: int, recipe: Recipe) -> list[tuple[float, float]]:
     """AUC, and share found, of each class's works to a model without it."""
     labels = sorted(set(Location.parse(table).dataset().to_table(columns=[target])[target].drop_null().to_pylist()))
     found = []
     for left in labels:
         kept = json.dumps([label for label in labels if label != left])
-        told = figures(table, target, seed, config_name, {**changes, "classes": kept}, {})
+        told = figures(table, target, seed, (recipe[0], {**recipe[1], "classes": kept}), {})
         found.append((told["novelty"], told["found"]))
     return found
 
 
 def row(name: str, runs: list[dict[str, Any]]) -> str:
     def cell(key: str) -> str:
-        values = [run[key] for run in runs if run[key] is not None]
+        values = [run[key] for run in runs if run.get(key) is not None]
         if not values:
             return "–"
         spread = f" ± {np.std(values, ddof=1):.3f}" if key == "balanced" and len(values) > 1 else ""
@@ -147,7 +159,7 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
 
     certain = [run["precision"] for run in runs if run["precision"] is not None]
     lowest = f"{min(certain):.3f}" if certain else "–"
-    cells = [name, cell("balanced"), cell("ece"), cell("kept"), cell("precision"), lowest]
+    cells = [name, cell("folds"), cell("balanced"), cell("ece"), cell("kept"), cell("precision"), lowest]
     return f"| {' | '.join(cells)} |"
 
 
@@ -160,9 +172,9 @@ def show_novelty(done: dict[str, Any], shown: list[str], seeds: list[int], left_
     print(f"| | {' | '.join([*kinds, 'left out'])} |\n|{'---|' * (len(kinds) + 2)}")
     for name in shown:
         cells = []
-        for told in [[done[f"{task} {seed} {name}"]["strange"].get(kind) for seed in seeds] for kind in kinds] + [
-            [each for seed in left_seeds for each in done.get(f"left out {task} {seed} {name}", [])]
-        ]:
+        for told in [
+            [done[f"{task} {seed} {name}"].get("strange", {}).get(kind) for seed in seeds] for kind in kinds
+        ] + [[each for seed in left_seeds for each in done.get(f"left out {task} {seed} {name}", [])]]:
             known = [each for each in told if each]
             cells.append(" ".join(f"{value:.3f}" for value in np.mean(known, axis=0)) if known else "–")
         print(f"| {name} | {' | '.join(cells)} |")
@@ -175,7 +187,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="6,7,8,9,10")
     parser.add_argument("--also", action="append", default=[], help="NAME=DIR, once a table")
     parser.add_argument("--strange", action="append", default=[], help="NAME=DIR:COLUMN=VALUE")
-    parser.add_argument("--strange-also", action="append", default=[], help="the same with the features of --also")
+    parser.add_argument("--strange-also", action="append", default=[], help="ALSO=NAME=DIR:COLUMN=VALUE")
     parser.add_argument("--left-out", default="", help="seeds")
     parser.add_argument("--configs", default=",".join(CONFIGS))
     parser.add_argument("--out")
@@ -185,14 +197,19 @@ def main() -> None:
     if options.out and Path(options.out).exists():
         done = json.loads(Path(options.out).read_text())
     seeds = [int(seed) for seed in options.seeds.split(",")]
-    plan = [(name, options.features, *CONFIGS[name]) for name in options.configs.split(",")]
-    if options.also:
-        name = options.also[0].partition("=")[0]
-        plan.append((f"default, {name}", [item.partition("=")[2] for item in options.also], *CONFIGS["default"]))
+    plan = [(name, options.features, CONFIGS[name]) for name in options.configs.split(",")]
+    also: dict[str, list[str]] = {}
+    for item in options.also:
+        also.setdefault(item.partition("=")[0], []).append(item.partition("=")[2])
+    plan += [(f"default, {name}", tables, CONFIGS["default"]) for name, tables in also.items()]
+    strange = {name: dict(item.split("=", 1) for item in options.strange) for name, *_ in plan[: len(plan) - len(also)]}
+    for item in options.strange_also:
+        name, _, given = item.partition("=")
+        strange.setdefault(f"default, {name}", {}).update([given.split("=", 1)])
 
-    def once(key: str, make: Any, *given: Any) -> None:
+    def once(key: str, make: Callable[[], Any]) -> None:
         if key not in done:
-            done[key] = make(*given)
+            done[key] = make()
             print(key, done[key], file=sys.stderr, flush=True)
             if options.out:
                 Path(options.out).write_text(json.dumps(done, indent=1))
@@ -200,23 +217,22 @@ def main() -> None:
     left_seeds = [int(seed) for seed in options.left_out.split(",") if seed]
     for number, task in enumerate(options.task):
         for seed in seeds:
-            for name, tables, config, changes in plan:
-                given = options.strange if tables is options.features else options.strange_also
-                strange = {} if number else dict(item.split("=", 1) for item in given)
-                once(f"{task} {seed} {name}", figures, tables[number], task, seed, config, changes, strange)
+            for name, tables, recipe in plan:
+                given = {} if number else strange.get(name, {})
+                once(f"{task} {seed} {name}", partial(figures, tables[number], task, seed, recipe, given))
     for seed in left_seeds:
-        for name, tables, config, changes in plan:
+        for name, tables, (config, changes) in plan:
             if config != "fusion":
                 key, first = f"left out {options.task[0]} {seed} {name}", (tables[0], options.task[0], seed)
-                once(key, left_out, *first, config, changes)
-                once(f"{key}, other: learn", left_out, *first, config, {**changes, "other": "learn"})
+                once(key, partial(left_out, *first, (config, changes)))
+                once(f"{key}, other: learn", partial(left_out, *first, (config, {**changes, "other": "learn"})))
     for task in options.task:
         print(f"\n{task}, seeds {options.seeds}\n")
-        print("| | balanced accuracy | ECE | kept | precision of the kept | lowest |")
-        print("|---|---|---|---|---|---|")
+        print("| | on the training side | balanced accuracy | ECE | kept | precision of the kept | lowest |")
+        print("|---|---|---|---|---|---|---|")
         shown = [name for name, *_ in plan]
         simple = np.mean([done[f"{task} {seed} {shown[0]}"]["majority"] for seed in seeds])
-        print(f"| always the same label | {simple:.3f} | – | – | – | – |")
+        print(f"| always the same label | – | {simple:.3f} | – | – | – | – |")
         for name in shown:
             print(row(name, [done[f"{task} {seed} {name}"] for seed in seeds]))
         show_novelty(done, shown, seeds, left_seeds if task == options.task[0] else [], task)

@@ -83,6 +83,17 @@ class _Input(BaseModel, ABC):
         """The features that have to be computed; none where the model looks at pixels."""
         return []
 
+    def check_backbone(self, spec: Spec, files: Mapping[str, str] | None = None) -> None:
+        """See that a feature of `specs` is computed by the network that the model was trained with.
+
+        Args:
+            spec: The feature's.
+            files: Digests of files by path, as a feature table has them; None: the files themselves are looked at.
+
+        Raises:
+            InputError: The file of its backbone is another one.
+        """
+
     @abstractmethod
     def decode_sizes(self) -> list[DecodeSize]:
         """How pictures have to be decoded."""
@@ -142,15 +153,7 @@ class FeatureInput(_Input):
         return list(specs)
 
     def check_backbone(self, spec: Spec, files: Mapping[str, str] | None = None) -> None:
-        """See that a feature's backbone, if it is a file, is the network that the model was trained with.
-
-        Args:
-            spec: The feature's.
-            files: As a feature table has it; None: the file itself is looked at.
-
-        Raises:
-            InputError: It is another one.
-        """
+        """As above; bundles of before don't know the file."""
         name = str(spec.get("backbone"))
         known, now = (self.files or {}).get(name), (files or {}).get(name)
         if known is not None and files is None and Path(name).is_file():

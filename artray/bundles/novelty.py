@@ -101,7 +101,7 @@ class Novelty:
         z = z.astype(np.float32)
         distance, logit = self.distance(z).min(axis=1), (z @ self.weights + self.bias).max(axis=1)
         odds = None
-        if self.other_weights is not None:
+        if self.other_weights is not None and self.other_bias is not None:
             odds = other_odds(z @ self.other_weights + self.other_bias, self.weights.shape[1])
         return share(unusual(distance, logit, self.usual, odds), self.values)
 

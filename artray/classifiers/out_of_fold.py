@@ -23,13 +23,15 @@ Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 Linear: TypeAlias = tuple[Floats, Floats]
 """(d, classes) weights and (classes,) bias."""
+Columns: TypeAlias = "slice | Indices"
+"""Some of the features."""
 
 FOLDS = 5
 MOST = 3_000
 """Works of which scores are had at most; of more, whole groups are drawn by lot."""
 PENALTIES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
 """Of logistic regression on features of a length of about 1: tried from strong to weak, until the folds say enough."""
-STATISTICS = "style_statistics"
+STATISTICS = "_statistics"  # how the columns end that hold them
 _MIDDLE = 288 / 6176, 2208 / 6176  # of EfficientNet-Lite0's statistics: blocks 5 to 12, as in `fusion.yaml`
 _USUAL = SHRINKAGES.index(0.8)
 _ABSENT = 30.0  # how far the logit of a class lies below the others that a fold could not learn
@@ -81,16 +83,23 @@ class Family:
     middle: bool = False
     first: int = 0
 
-    def columns(self, widths: Mapping[str, int]) -> slice | None:
+    def columns(self, widths: Mapping[str, int]) -> Columns | None:
         """Which of the features it sees, of columns of these widths; None: there are none."""
         if not self.middle:
             return slice(0, sum(widths.values()))
-        start = 0
+        start, found = 0, []
         for name, width in widths.items():
-            if name == STATISTICS:
-                return slice(start + round(_MIDDLE[0] * width), start + round(_MIDDLE[1] * width))
+            if name.endswith(STATISTICS):
+                found.append(slice(start + round(_MIDDLE[0] * width), start + round(_MIDDLE[1] * width)))
             start += width
-        return None
+        if len(found) < 2:
+            return found[0] if found else None
+        return np.concatenate([np.arange(each.start, each.stop) for each in found])
+
+
+def number_of(columns: Columns) -> int:
+    """How many features these are."""
+    return int(columns.stop - columns.start) if isinstance(columns, slice) else len(columns)
 
 
 LDA = Family("shrinkage", SHRINKAGES, lambda blocks, d, _: Discriminant(blocks, dimension=d).fit, first=_USUAL)
@@ -132,7 +141,7 @@ class Folds:
     def __init__(self, x: Floats, targets: Floats, groups: Sequence[str], *, weighted: bool = True):
         self.targets, self._x, self._weighted = targets, x, weighted
         self._true = targets.argmax(axis=1)
-        self._known: dict[tuple[int, int], Floats] = {}
+        self._known: dict[str | bytes, Floats] = {}
         self.numbers = fold_numbers(groups, self._true)
         self.judged = np.zeros(len(x), bool)
         for fold in np.unique(self.numbers):
@@ -141,7 +150,7 @@ class Folds:
         if not self.judged.any():  # each class is of one group: better an answer than none
             self.judged[:] = True
 
-    def choose(self, family: Family, columns: slice, strength: float | None = None) -> Scored:
+    def choose(self, family: Family, columns: Columns, strength: float | None = None) -> Scored:
         """A family's classifier of the strength that the folds like best, or of one that is given.
 
         Args:
@@ -149,7 +158,7 @@ class Folds:
             columns: Those that it sees.
             strength: Given; None: chosen by log loss at the best temperature.
         """
-        x, dimension = self._coordinates(columns), columns.stop - columns.start
+        x, dimension = self._coordinates(columns), number_of(columns)
         fitted = [self._fold(family, x, dimension, fold) for fold in np.unique(self.numbers)]
 
         def tried(strength: float) -> Scored:
@@ -175,8 +184,8 @@ class Folds:
                 break
         return best
 
-    def _coordinates(self, columns: slice) -> Floats:
-        key = columns.start, columns.stop
+    def _coordinates(self, columns: Columns) -> Floats:
+        key = str(columns) if isinstance(columns, slice) else columns.tobytes()
         if key not in self._known:
             self._known[key] = coordinates(self._x[:, columns])
         return self._known[key]

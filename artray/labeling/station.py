@@ -26,7 +26,6 @@ from pydantic import Field
 import artray
 from artray import console
 from artray.bundles.classifier import works_of_training
-from artray.bundles.inputs import FeatureInput
 from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import abstention_told
 from artray.errors import ArtrayError, InputError
@@ -248,8 +247,7 @@ def _check_networks(options: LabelOptions, models: Sequence[LabelModel], feature
     for model in models:
         for spec in model.bundle.input.specs():
             given = features is not None and spec in features.specs
-            if isinstance(model.bundle.input, FeatureInput):
-                model.bundle.input.check_backbone(spec, features.files if features is not None and given else None)
+            model.bundle.input.check_backbone(spec, features.files if features is not None and given else None)
             if options.detector is not None or not given:
                 trusted = trusted_spec(spec, options.detector, model.uri)
                 if spec["name"] == Objects.name:
