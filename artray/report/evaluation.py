@@ -81,7 +81,7 @@ def evaluation_page(
         explain = _Maps(bundle, about, layer, method)
     pictures = _write_pictures(works, out, name, explain)
     say = Speech(language)
-    told = EvaluationSections({**evaluation, "task": about.task}, say, page)
+    told = EvaluationSections({**evaluation, "task": about.task, "repeats": about.metrics.get("repeats", 1)}, say, page)
     sections = [
         told.summary(),
         *(told.metrics(level, values) for level, values in evaluation["levels"].items()),

@@ -1,7 +1,7 @@
 // A work's record, and the objects that a detector saw in its picture.
 
 /** @param {Collection} works @param {number} work @param {WorkDetails} details */
-function recordRows(works, work, { record, brightness, uri }) {
+function recordRows(works, work, { record, brightness, uri, service }) {
   const { fields, tasks } = works;
   const asLabels = new Set(tasks.map(({ catalogue }) => catalogue)); // the catalogue's label stands with the model's
   const said = fields
@@ -19,18 +19,11 @@ function recordRows(works, work, { record, brightness, uri }) {
   const address = linked("dd", uri, addressOf(uri));
   address.append(" ", copyButton(uri));
   nodes.push([element("dt", say("picture")), address]);
-  const larger = imageService(record);
-  if (larger) nodes.push([element("dt", say("larger")), linked("dd", larger, larger)]);
-  return nodes.flat();
-}
-
-/** The whole picture by the IIIF image service that a record names; null: it names none. @param {string[]} record */
-function imageService(record) {
-  for (const value of record) {
-    const found = /^(https?:\/\/\S+?)\/(?:info\.json|full\/[^/\s]+\/[^/\s]+\/(?:default|native|color|gray)\.\w+)$/.exec(value.trim());
-    if (found) return `${found[1]}/full/!3000,3000/0/default.jpg`;
+  if (service) {
+    const [larger] = picturesBy(service, 3000);
+    nodes.push([element("dt", say("larger")), linked("dd", larger, larger)]);
   }
-  return null;
+  return nodes.flat();
 }
 
 /** @param {string} text */

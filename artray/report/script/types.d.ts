@@ -28,7 +28,7 @@ interface PageData {
   said: [number, number, string, string, string][];
 }
 interface WorkDetails {
-  uri: string; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
+  uri: string; service: string | null; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
   scores: (number[] | null)[]; near: number[]; objects: [string, number, number, number, number, number][];
 }
 interface Correction { label: string; at: string; by?: string }
