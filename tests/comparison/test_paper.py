@@ -170,6 +170,10 @@ def test_what_only_the_author_knows_is_asked_for(told):
     text = "\n".join(data_statement(told[0], {}))
     for question in ("[Who gave them, when", "[Where they come from", "[Which works, artists or periods"):
         assert question in text
+    assert "How the split was dealt is lost; the examples' fingerprint is " in text
+    parts = {"test": 0.2, "train": 0.8}
+    split = {"--seed": 3, "--split": parts, "--split-by": ["Artist"], "--folds": None, "columns": 1}
+    assert "ingest with seed 3, split (test 0.2, train 0.8), split-by Artist; the" in data_statement(told[0], split)[-1]
 
 
 def test_the_split_is_read_from_the_manifest(tmp_path):
