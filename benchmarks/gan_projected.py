@@ -328,7 +328,7 @@ def main() -> None:
         name = f"PyTorch, {'seen once' if once else 'as published'}{', channels last' if last else ''}"
         runs[name] = in_process(networks, TorchKind(once, last, gpu, options.threads), learned)
     for run in runs.values():
-        run(2)
+        run(options.steps)
     wall: dict[str, list[float]] = {name: [] for name in runs}
     cpu: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(options.repeats):

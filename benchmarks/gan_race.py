@@ -6,12 +6,12 @@
 The clock runs while steps are trained: from the end of the first few, which are traced and compiled (for how long, is a
 column), without the time in which pictures are scored. All pictures of the folder are learned from. FOLDER gets
 
-    race.csv            a row a look: config, seconds, steps, pictures, and the scores, the mean against both halves of
-                        the works; rows of the works' own halves, noise and the mean picture
+    race.csv            a row a look: config, name, seconds, steps, pictures, and the scores, the mean against both
+                        halves of the works; rows of the works' own halves, noise and the mean picture
     race.md             the last look of each as a table
     truncation.csv      with --truncate: the scores at the end of samples nearer to the average, by how far from 0 the
                         numbers of their latents may be
-    NAME.webp           64 samples of each config at the end, and works.webp, works
+    NAME.webp           64 samples of each config at the end, NAME is in race.csv; and works.webp, works
     NAME-looks.webp     12 of them at each look, a row each
     NAME-nearest.webp   above the 12 samples at the end that are most like a work of all that were learned from, below
                         the works
@@ -57,7 +57,18 @@ from artray.images.digital_source import generated_by
 from artray.images.encoding import webp
 
 CONFIGS = "gan_basic,gan_dcgan,gan_resnet,gan_projected"
-COLUMNS = ("config", "seconds", "steps", "pictures", "compiled_in", *METRICS[:2], "kid_error", *METRICS[2:], "error")
+COLUMNS = (
+    "config",
+    "name",
+    "seconds",
+    "steps",
+    "pictures",
+    "compiled_in",
+    *METRICS[:2],
+    "kid_error",
+    *METRICS[2:],
+    "error",
+)
 TRUNCATED = ("config", "truncation", *METRICS[:2], "kid_error", *METRICS[2:])
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 GRID, ROW, STRIP = 64, 12, 8
@@ -175,34 +186,34 @@ def closest(made: np.ndarray, embedded: np.ndarray, works: np.ndarray, judge: Ju
 
 
 def run(
-    title: str, runner: Runner, works: np.ndarray, judge: Judge, out: Path, steps: Iterator[dict[str, Any]]
+    name: str, runner: Runner, works: np.ndarray, judge: Judge, out: Path, steps: Iterator[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
     """A row of scores for each look; the pictures are written."""
 
     def keep(name: str, picture: np.ndarray) -> None:
-        (out / f"{name}.webp").write_bytes(webp([picture], 80, source=generated_by(title)))
+        (out / f"{name}.webp").write_bytes(webp([picture], 80, source=generated_by(name)))
 
     rows: list[np.ndarray] = []
     for done in steps:
         made = runner.samples(max(judge.n, GRID))
         embedded = judge.embed(made)
         rows.append(np.concatenate(list(made[:ROW]), axis=1))
-        keep(title, sheet(made[:GRID]))
-        keep(f"{title}-looks", np.concatenate(rows))
-        keep(f"{title}-nearest", closest(made, embedded, works, judge))
+        keep(name, sheet(made[:GRID]))
+        keep(f"{name}-looks", np.concatenate(rows))
+        keep(f"{name}-nearest", closest(made, embedded, works, judge))
         yield {**done, **judge(embedded)}
 
 
-def truncated(title: str, runner: Runner, judge: Judge, out: Path) -> Iterator[dict[str, Any]]:
+def truncated(name: str, runner: Runner, judge: Judge, out: Path) -> Iterator[dict[str, Any]]:
     """A row of scores for each truncation; the strip is written."""
     strip = []
     for most in TRUNCATIONS[runner.config.distribution]:
         made = runner.samples(max(judge.n, STRIP), most)
         strip.append(np.concatenate(list(made[:STRIP])))
-        source = generated_by(title)
-        (out / f"{title}-truncation.webp").write_bytes(webp([np.concatenate(strip, axis=1)], 80, source=source))
+        source = generated_by(name)
+        (out / f"{name}-truncation.webp").write_bytes(webp([np.concatenate(strip, axis=1)], 80, source=source))
         if most is not None:  # as they are, they have been scored
-            yield {"config": title, "truncation": most, **judge(judge.embed(made))}
+            yield {"truncation": most, **judge(judge.embed(made))}
 
 
 def read_works(folder: Path, size: int) -> np.ndarray:
@@ -287,6 +298,9 @@ def main() -> None:
     beside = [{"config": kind, **scores} for kind, scores in judge.beside.items()]
     truncations: list[dict[str, Any]] = []
     for title, config in configs.items():
+        stem = title.partition("+")[0]
+        before = sum(other.partition("+")[0] == stem for other in list(configs)[: list(configs).index(title)])
+        name = f"{stem}-{before + 1}" if before else stem
         if over():
             console.say(f"{title}: no time left")
             break
@@ -294,12 +308,12 @@ def main() -> None:
         try:
             runner = Runner(config, works)
             steps = race(runner, looks, chunk=chunk, now=CLOCKS[options.clock], over=over)
-            for row in run(title, runner, works, judge, options.out, steps):
-                rows.append({"config": title, **row})
+            for row in run(name, runner, works, judge, options.out, steps):
+                rows.append({"config": title, "name": name, **row})
                 console.say("  ".join(f"{key} {row[key]:.4g}" for key in ("seconds", "steps", *METRICS[:-1])))
                 write(options.out, rows + beside)  # after each look: it may be stopped
-            for row in truncated(title, runner, judge, options.out) if options.truncate else ():
-                truncations.append(row)
+            for row in truncated(name, runner, judge, options.out) if options.truncate else ():
+                truncations.append({"config": title, **row})
                 write_csv(options.out / "truncation.csv", TRUNCATED, truncations)
         except Exception as error:  # the others go on
             rows.append({"config": title, "error": " ".join(str(error).split())[:200]})

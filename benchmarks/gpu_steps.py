@@ -250,6 +250,10 @@ class Runner:
         line = self._answer()
         if line:
             self.times.append(float(line))
+            # Each turn as it comes: who is stopped has told what there was.
+            print(
+                f"{self.contender.network}, {self.contender.name}: {self.times[-1]:.2f} ms", file=sys.stderr, flush=True
+            )
 
     def _answer(self) -> str:
         assert self.process.stdout is not None

@@ -134,7 +134,8 @@ def measure(page: Page, address: str) -> list[tuple[str, str, str]]:
     rows = [("first paint", f"{paint:.0f}", ""), _row("scrolling, a frame", page.evaluate(FRAMES, [120, "scroll"]))]
     page.evaluate("scrollTo(0, 0)")
     changes = [("text", "sea"), ("text", "sea storm"), ("artist", "artist 12"), ("label", "1:3")]
-    changes += [("order", "certain"), ("order", "title")]
+    changes += [("status", "unchecked"), ("order", "certain"), ("order", "title"), ("order", "date")]
+    changes += [("queue", "uncertain")]
     rows += [_row(f"{name} = {value}", page.evaluate(FILTER, [name, value])) for name, value in changes]
     page.locator("[data-view=map]").click()
     page.wait_for_timeout(1000)

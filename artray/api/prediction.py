@@ -15,7 +15,7 @@ from artray.api.collections import Collection
 from artray.api.pictures import Given, given_pictures
 from artray.bundles.bundle_model import BundleModel
 from artray.bundles.classifier import Bundle, read_evaluation, read_predictions
-from artray.bundles.inputs import Works
+from artray.bundles.inputs import FeatureInput, Works
 from artray.features.specs import Extractors, needs_model
 from artray.images.pictures import Pictures
 from artray.labeling.contract import models_of
@@ -51,6 +51,9 @@ class Classifier:
         """
         self._uri = uri
         self._model = BundleModel(uri, BATCH)
+        given = self._model.bundle.input
+        for spec in given.specs() if isinstance(given, FeatureInput) else ():
+            given.check_backbone(spec)
         self._extractors = Extractors(BATCH, detector)
         self.bundle: Bundle = self._model.bundle
 

@@ -91,6 +91,11 @@ class TrainConfig(Options):
         "a JSON object, a map, or a list with a label a person",
     )
     classes: list[str] | None = Field(None, description="which labels, in order; default all of the training part")
+    other: Literal["leave", "learn"] = Field(
+        "leave",
+        description="works of the catalogue whose label is none of `classes`. learn: models that are solved for learn "
+        "from those of the training and validation part what is none of the classes, for `novelty`",
+    )
     input: Input
     columns: list[str] = Field(
         ["embedding"],

@@ -59,7 +59,8 @@ class Examples:
         dropped: What was left out, counted by reason.
         moments: Of the training part's features; None for pictures.
         others: (m, 2): like `place`, of works with a label that is none of the classes, by lot `MOST_OTHERS` at most:
-            nothing is learned from them. Of features only.
+            nothing but novelty is learned from them. Of features only.
+        others_table: `object_id`, `group` where it is known, `part` and `label` of these.
     """
 
     table: pa.Table
@@ -73,6 +74,7 @@ class Examples:
     dropped: dict[str, int]
     moments: Moments | None = None
     others: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    others_table: pa.Table | None = None
 
     def part(self, name: str) -> npt.NDArray[np.int64]:
         """Indices of the examples of one part."""
@@ -233,6 +235,7 @@ class _Chosen:
     targets: npt.NDArray[np.float32]
     dropped: dict[str, int]
     others: Indices
+    others_table: pa.Table
 
 
 class _Labelled:
@@ -346,7 +349,18 @@ class _Labelled:
         others = np.flatnonzero(readable & self._has_label & ~has_class)
         if len(others) > MOST_OTHERS:
             others = np.sort(np.random.default_rng(0).choice(others, MOST_OTHERS, replace=False))
-        return _Chosen(rows, table, classes, targets, dropped=dropped, others=others)
+        names = [name for name in ("object_id", "group") if name in self._table.column_names]
+        others_table = self._table.select(names).take(others).append_column("part", pa.array(part[others], pa.string()))
+        said = [labels.names[code] for code in labels.main()[others].tolist()]
+        return _Chosen(
+            rows,
+            table,
+            classes,
+            targets,
+            dropped=dropped,
+            others=others,
+            others_table=others_table.append_column("label", pa.array(said, pa.string())),
+        )
 
     def _order(self, rows: Indices) -> Indices:
         """Some rows by their ids, and patches by their number."""
@@ -417,8 +431,9 @@ def _with_features(
         learned = np.flatnonzero(training)
         maps = read_color_maps(data, located.take(learned))
         color_maps = _reference_maps(maps, chosen.targets[learned], chosen.classes)
+    made = read_run(data)["arguments"]
     given = FeatureInput(
-        features=read_run(data)["arguments"]["features"], columns=config.columns, color_maps=color_maps
+        features=made["features"], columns=config.columns, color_maps=color_maps, files=made.get("files")
     )
     found = read_features(data, located, given, training, cache)
     return Examples(
@@ -433,6 +448,7 @@ def _with_features(
         dropped=chosen.dropped,
         moments=found.moments,
         others=found.place[len(chosen.rows) :],
+        others_table=chosen.others_table,
     )
 
 

@@ -52,6 +52,13 @@ def test_groups_on_the_map_are_named_by_their_commonest_label():
     assert found[0]["x"] == pytest.approx(sum(x[:20]) / 20, abs=1e-3)
 
 
+def test_works_are_arranged_by_buckets_as_by_comparing():
+    key = [5, -3, 20_000, 5, 0, -3, 5]
+    first_by_key = sorted(range(len(key)), key=key.__getitem__)  # by place where equal
+    assert run("collection", "arranged(Int16Array.from(key))", key=key) == first_by_key
+    assert run("collection", "arranged(new Uint32Array(0))") == []
+
+
 def test_what_a_threshold_keeps():
     tested = {"score": [0.9, 0.8, 0.3, None], "truth": [[0], [1], [0], [1]], "said": [[0], [0], [0], []]}
     assert run("trust", "[keptFrom(tested, 0.5), keptFrom(tested, 0)]", tested=tested) == [

@@ -121,6 +121,28 @@ function makeCollection(data) {
     ["title", "artist", "date"].map((name) => [name, once(() => ranks(fields.find((one) => one.name === name) ?? { values: data.id.map(() => "") }))]),
   );
 
+  /** @type {Map<string, number[]>} */
+  const orders = new Map();
+  /** All works in an order that the page offers, each order worked out once. @param {string} order @param {number | null} task of the scores; null: all */
+  function ordered(order, task) {
+    if (order === "id") return everyWork; // the works are sorted by id
+    const byScore = order === "uncertain" || order === "certain";
+    const name = byScore ? `${order} ${task}` : order;
+    let found = orders.get(name);
+    if (!found) {
+      const own = task === null ? lowest : scores[task];
+      const key = byScore ? (order === "certain" ? own.map((score) => (score === UNSCORED ? score : -score)) : own) : rankOf[order]();
+      orders.set(name, found = arranged(key));
+    }
+    return found;
+  }
+  /** Those of which catalogue and model differ in one of some tasks, the surest first. @param {number[]} inTask */
+  const differing = remembered((inTask) => {
+    const apart = everyWork.filter((work) => inTask.some((task) => isAsCatalogued(work, task) === false));
+    const surest = (work) => Math.max(...inTask.map((task) => (isAsCatalogued(work, task) === false && scores[task][work] !== UNSCORED ? scores[task][work] : 0)));
+    return arranged(Int16Array.from(apart, (work) => -surest(work))).map((at) => apart[at]);
+  });
+
   /** Marks the works that have a text in one of some columns. @param {PageColumn[]} columns @param {string} text */
   function marked(columns, text) {
     const mask = new Uint8Array(count);
@@ -138,7 +160,7 @@ function makeCollection(data) {
   return {
     data, count, everyWork, tasks, fields, models, questions, scores, lowest,
     statusOf, titleOf, artistOf, dateOf: field("date"), placeOfId, className, isLabelled, scoreOf, saidOf, hasLabel,
-    catalogueOf, isAsCatalogued, labelCounts, choices, searchable, artists, rankOf, marked,
+    catalogueOf, isAsCatalogued, labelCounts, choices, searchable, artists, ordered, differing, marked, maskOf,
     /** @returns {{said?: string, score?: number | null, twin?: number} | undefined} */
     evidenceFor: (work, task) => evidence().get(`${task}:${work}`),
     /** @param {number} task */
@@ -149,6 +171,27 @@ function makeCollection(data) {
     hasLearned: data.labels.some((own) => own.learned.length > 0),
     hasThresholds: models.some(({ threshold }) => threshold !== null) || tasks.some(({ multilabel }) => multilabel),
   };
+}
+
+/**
+ * Places by a whole number of each, the least first, and as they come where it is equal: by buckets, which takes a tenth
+ * of the time that comparing takes.
+ *
+ * @param {Int16Array | Uint32Array} key
+ * @returns {number[]}
+ */
+function arranged(key) {
+  let [least, most] = [0, 0];
+  for (const value of key) [least, most] = [Math.min(least, value), Math.max(most, value)];
+  const starts = new Uint32Array(most - least + 2);
+  for (const value of key) starts[value - least + 1] += 1;
+  for (let value = 1; value < starts.length; value += 1) starts[value] += starts[value - 1];
+  const order = new Array(key.length);
+  for (let at = 0; at < key.length; at += 1) {
+    order[starts[key[at] - least]] = at;
+    starts[key[at] - least] += 1;
+  }
+  return order;
 }
 
 /** How many of each, the most first. @returns {[any, number][]} */

@@ -103,13 +103,14 @@ function makeFilters({ works, judging, terms, changed }) {
     const queue = queues().find(({ key }) => key === value("queue"));
     if (!queue) return null;
     if (queue.at >= 0) return data.queues[queue.at].works;
-    const surest = (work) => inTask.reduce((most, task) => (works.isAsCatalogued(work, task) === false ? Math.max(most, works.scoreOf(work, task) ?? 0) : most), 0);
-    const sorted = (list, key) => list.map((work) => [key(work), work]).sort(([a], [b]) => a - b).map(([, work]) => work);
-    if (queue.key === "differs") return sorted(everyWork.filter((work) => inTask.some((task) => works.isAsCatalogued(work, task) === false)), (work) => -surest(work));
-    if (queue.key === "disagree") return everyWork.filter((work) => works.questions.some((one) => disagree(work, one)));
-    const score = inTask.length === 1 ? works.scores[inTask[0]] : works.lowest;
-    return sorted(everyWork.filter((work) => score[work] !== UNSCORED), (work) => score[work]);
+    if (queue.key === "differs") return works.differing(inTask);
+    if (queue.key === "disagree") return disagreeing();
+    const task = inTask.length === 1 ? inTask[0] : null;
+    const score = task === null ? works.lowest : works.scores[task];
+    return works.ordered("uncertain", task).filter((work) => score[work] !== UNSCORED);
   }
+
+  const disagreeing = once(() => everyWork.filter((work) => works.questions.some((one) => disagree(work, one))));
 
   function disagree(work, { tasks: own }) {
     const said = own.filter((task) => works.isLabelled(work, task)).map((task) => works.saidOf(work, task).map(({ place }) => works.className(task, place)).sort().join("\n"));
@@ -155,7 +156,13 @@ function makeFilters({ works, judging, terms, changed }) {
     const isOwnQueue = queue !== null && queues().find(({ key }) => key === value("queue"))?.at === -1;
     leftOut = 0;
 
-    const candidates = like ?? queue ?? everyWork;
+    const listed = like ?? queue;
+    const order = value("order");
+    let candidates = listed ?? works.ordered(order, task);
+    if (listed && order !== "uncertain") { // a list has its own order
+      const isListed = works.maskOf(listed);
+      candidates = works.ordered(order, task).filter((work) => isListed[work]);
+    }
     mask = new Uint8Array(count);
     shown = candidates.filter((work) => {
       // Works without a label have no score, and no filter of scores finds them.
@@ -171,16 +178,7 @@ function makeFilters({ works, judging, terms, changed }) {
       mask[work] = Number(fits);
       return fits;
     });
-
-    const order = value("order");
-    if (order && !((queue || like) && order === "uncertain")) sort(order, score); // a queue has its own order
     return shown;
-  }
-
-  function sort(order, score) {
-    if (order === "id") return shown.sort((a, b) => a - b); // the works are sorted by id
-    const key = order === "uncertain" ? score : order === "certain" ? score.map((of) => (of === UNSCORED ? of : -of)) : works.rankOf[order]();
-    return shown.sort((a, b) => a - b).sort((a, b) => key[a] - key[b]); // by id where equal
   }
 
   function cellMask({ evaluation, truth, said }) {

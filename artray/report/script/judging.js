@@ -113,7 +113,7 @@ function makeJudging({ works, corrections, changed }) {
     /** @param {number} work @param {number} question */
     isAnswered: (work, question) => checked[question][work] === 1,
     isChecked: (work) => checked.some((own) => own[work]),
-    isChanged: (work) => tasks.some((_, task) => {
+    isChanged: (work) => checked.some((own) => own[work]) && tasks.some((_, task) => {
       const correction = works.isLabelled(work, task) && correctionOf(work, task);
       return correction && !agrees(work, task, correction.label);
     }),

@@ -62,6 +62,23 @@ function once(make) {
 }
 
 /**
+ * What takes long is worked out once for each list that it is asked for.
+ *
+ * @template T
+ * @param {(of: number[]) => T} make
+ * @returns {(of: number[]) => T}
+ */
+function remembered(make) {
+  /** @type {Map<string, T>} */
+  const made = new Map();
+  return (of) => {
+    const key = of.join();
+    if (!made.has(key)) made.set(key, make(of));
+    return /** @type {T} */ (made.get(key));
+  };
+}
+
+/**
  * A link where a browser can follow it, else the text alone (s3://bucket/key, javascript:…).
  *
  * @param {string} name of the element around it

@@ -262,7 +262,7 @@ function makePage() {
   showCorrections();
   recall();
   const idle = globalThis.requestIdleCallback ?? ((act) => setTimeout(act, 200));
-  for (const prepare of [works.searchable, works.artists, works.rankOf.title, works.rankOf.artist, works.labelCounts, works.choices, filters.fillArtists]) idle(prepare);
+  for (const prepare of [works.searchable, works.artists, () => works.ordered("title", null), () => works.ordered("artist", null), works.labelCounts, works.choices, filters.fillArtists]) idle(prepare);
 }
 
 makePage();
