@@ -77,6 +77,7 @@ def write_bundle(
             "fingerprint": digest("\n".join(ids).encode(), examples.targets.tobytes()),
             **{part: len(examples.part(part)) for part in PARTS},
             "dropped": examples.dropped,
+            **({"reviewed": dict(examples.reviewed)} if examples.reviewed else {}),
             "source": source,
         },
         config=json.loads(config.model_dump_json()),
