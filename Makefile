@@ -75,8 +75,9 @@ $(VENV)/.demo: pyproject.toml $(BIN)/python
 $(VENV)/.test: pyproject.toml $(BIN)/python
 	$(if $(wildcard $(BIN)/python),$(there))
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	# Beside the environment, whose Pillow is newer than it says it can take.
-	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(VENV)/validators 'iiif-prezi3==3.1.1'
+	# Beside the environment, whose Pillow and jsonschema are newer than they say they can take.
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(VENV)/validators 'iiif-prezi3==3.1.1' \
+		'cffconvert==2.0.0'
 	# The oldest pyarrow that pyproject.toml allows: the jobs run with it in a process of their own.
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(VENV)/oldest 'pyarrow==20.0.0'
 	# The W3C's annotation model as JSON Schema; without npm, the test that reads it is skipped.

@@ -96,6 +96,7 @@ class Bar:
         self._note = ""
         self._live = progress.console.is_terminal
         self._started = self._last_line = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when the first was done, and how many then
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """Say that `amount` more is done; `note` stands beside the bar."""
@@ -104,9 +105,12 @@ class Bar:
         now = time.monotonic()
         rate = (self._done - self._before) / max(now - self._started, 1e-9)
         self._progress.update(self._task, advance=amount, note=self._note, rate=f"{rate:,.1f}/s")
+        self._first = self._first or (now, self._done)
         if not self._live and (now - self._last_line > _LINE_EVERY_SECONDS or self._done >= self._total):
             self._last_line = now
-            left = (self._total - self._done) / rate if rate else 0
+            # Until the first is done workers start and models are loaded, which the others won't wait for.
+            seconds, number = now - self._first[0], self._done - self._first[1]
+            left = (self._total - self._done) * seconds / number if number else 0
             remaining = f", {timedelta(seconds=round(left))} left" if left else ""
             line = f"{self._title}: {self._done}/{self._total} ({rate:.1f}/s{remaining}) {self._note}"
             self._progress.console.print(line.rstrip())

@@ -91,8 +91,13 @@ def main(
     except BrokenPipeError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())
-        _end(f"{type(error).__name__}: {reason[:500]} (-v shows where)", 1, error if verbose else None)
+        cause: Exception = error
+        while isinstance(
+            inner := getattr(cause, "cause", None), Exception
+        ):  # Ray's text is a trace, which ends with it
+            cause = inner
+        reason = " ".join(str(cause).split())
+        _end(f"{type(cause).__name__}: {reason[:500]} (-v shows where)", 1, error if verbose else None)
     counts["seconds"] = round(time.monotonic() - started, 2)
     print(json.dumps(counts, ensure_ascii=False), flush=True)
 

@@ -3,6 +3,7 @@
     python benchmarks/film.py [--seconds 15] [--height 720] [--repeats 3]
     python benchmarks/film.py --memory [--hours 2]
     python benchmarks/film.py --cuts
+    python benchmarks/film.py --works MANIFEST --model BUNDLE
 
 Films are made by PyAV: a camera that moves over the sample collection's works, with grain. Ours is what the job's
 actors do: moments to frames, JPEG files on the disk and histograms. PyAV alone decodes the same film from its beginning
@@ -12,6 +13,9 @@ All have one thread, take turns, and are measured by the CPU time of the process
 `--memory` says by how much the process grows while a film of hours is sampled at one frame a second. `--cuts` compares
 the cuts with those that were made, and with PySceneDetect's, which sees every frame, where that is installed (`pip
 install scenedetect opencv-python-headless`).
+
+`--works` cuts a film together from works of a manifest's test part, each for three seconds, in scenes of five works of
+one class of the bundle's; each class has two scenes. label_film labels it, and the curve is compared with what was cut.
 """
 
 import argparse
@@ -26,6 +30,7 @@ from pathlib import Path
 import av
 import numpy as np
 import psutil
+import pyarrow.compute as pc
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -39,6 +44,8 @@ from artray.storage import Location
 
 RATE = 25
 SIZE = 640
+WORK_SECONDS, SLOW = 3, 5
+"""How long each work is seen in a film of works, and its frames a second."""
 
 
 def works(folder: Path) -> list[Image.Image]:
@@ -233,6 +240,44 @@ def cuts(folder: Path) -> None:
     Console(width=110).print(table)
 
 
+def curve(options: argparse.Namespace, folder: Path) -> None:
+    from artray.bundles.classifier import load_bundle
+    from artray.film.station import FilmOptions, label_film
+
+    bundle = load_bundle(options.model)
+    names, task = [one.name for one in bundle.classes], bundle.task
+    table = options.works.dataset().to_table(columns=["image_uri", "split", bundle.config["target"]])
+    rows = [row for row in table.rename_columns(["image", "split", "label"]).to_pylist() if row["split"] == "test"]
+    chance = np.random.default_rng(0)
+    drawn = {name: chance.permutation([row["image"] for row in rows if row["label"] == name])[:10] for name in names}
+    cut = [(name, image) for scene in (0, 5) for name in names for image in drawn[name][scene : scene + 5]]
+    seen = (
+        np.asarray(Image.open(image).convert("RGB").resize((224, 224)))
+        for _, image in cut
+        for _ in range(WORK_SECONDS * SLOW)
+    )
+    write_film(folder / "works.mp4", seen, 250, rate=SLOW)
+    out = Location.parse(folder / "labelled")
+    label_film(FilmOptions(films=Location.parse(folder / "works.mp4"), model=[options.model], out=out))
+    told = (out / "seconds.parquet").dataset().to_table().filter(pc.field("task") == task)
+    true = np.array([names.index(cut[int(second) // WORK_SECONDS][0]) for second in told["second"].to_pylist()])
+    scores, smooth = (np.array([[dict(row)[name] for name in names] for row in told[column].to_pylist()])
+                      for column in ("scores", "smoothed"))  # fmt: skip
+    inside = np.arange(len(true))
+    table = Table("", "mean score of the scene's class", "of another one", "seconds at which it is the highest")
+    for what, found in (("frame by frame", scores), ("smoothed over 15 s", smooth)):
+        own = found[inside, true]
+        others = (found.sum(axis=1) - own) / (len(names) - 1)
+        right = float((found.argmax(axis=1) == true).mean())
+        table.add_row(what, f"{own.mean():.2f}", f"{others.mean():.2f}", f"{right:.0%}")
+    begins = {number * WORK_SECONDS for number in range(1, len(cut))}
+    found_cuts = {int(second) for second, begun in zip(*(told[name].to_pylist() for name in ("second", "cut")),
+                                                       strict=True) if begun and second}  # fmt: skip
+    Console(width=110).print(table)
+    hit = len(found_cuts & begins)
+    print(f"{len(true)} seconds, {len(cut)} works; cuts: {hit} of {len(begins)}, and {len(found_cuts) - hit} others")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=15, help="of a film that is there four times (default: 15)")
@@ -241,6 +286,8 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="instead: memory on a long film")
     parser.add_argument("--hours", type=float, default=2, help="how long it is (default: 2)")
     parser.add_argument("--cuts", action="store_true", help="instead: cuts found")
+    parser.add_argument("--works", type=Location.parse, help="instead: the curve of a film of this manifest's works")
+    parser.add_argument("--model", type=Location.parse, help="by which it is labelled")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -248,6 +295,8 @@ def main() -> None:
             memory(options, folder)
         elif options.cuts:
             cuts(folder)
+        elif options.works:
+            curve(options, folder)
         else:
             speed(options, folder)
 

@@ -6,10 +6,12 @@ step     Milliseconds of a step: one update of the discriminator, one of the gen
          batches in memory. The runs alternate, the medians count.
            ours                the trainer's step
            ours, jit_compile   compiled by XLA, as --compile on has it; auto does so on a GPU alone
-           tf.function, twice  the plain loop of Keras' own DCGAN example: the generator runs once for each update
-           tf.function, once   the plain loop of TensorFlow's DCGAN tutorial: both updates from one run of the
-                               generator, against the discriminator as it was before
-           … jit_compile       both, compiled by XLA
+           tf.function, twice     the plain loop of Keras' own DCGAN example: the generator runs once for each update
+           tf.function, in turn   both updates from one run of the generator, its own against the discriminator as it
+                                  is then: the arithmetic of ours, and of PyTorch's example
+           tf.function, together  the plain loop of TensorFlow's DCGAN tutorial: its own against the discriminator as it
+                                  was before, which looks at the generated pictures once
+           … jit_compile          these, compiled by XLA
            PyTorch             the loop of its DCGAN example, in a process of its own that rests meanwhile, in both
                                memory layouts, on a GPU also in bfloat16 and compiled; where `torch` is installed
 feeding  A short training with train_gan on pictures that are drawn for it: for which share of its time the step waits
@@ -91,8 +93,15 @@ def ours(**options: Any) -> Steps:
     return run
 
 
-def plain(once: bool, jit_compile: bool) -> Steps:
-    """A loop as the tutorials have it."""
+def plain(how: str, jit_compile: bool) -> Steps:
+    """A loop as the tutorials have it.
+
+    Args:
+        how: `together`, both updates of one look at the generated pictures, as in TensorFlow's tutorial; `in turn`, the
+            generator's of a second look, by the discriminator as it is then, as in PyTorch's example and artray;
+            `twice`, this with pictures of its own.
+        jit_compile: Whether XLA compiles it.
+    """
     import keras
     import tensorflow as tf
 
@@ -113,7 +122,7 @@ def plain(once: bool, jit_compile: bool) -> Steps:
         optimizers[network].apply(tape.gradient(loss, variables), variables)
 
     @tf.function(jit_compile=jit_compile)
-    def step_once(real: Any) -> Any:
+    def step_together(real: Any) -> Any:
         real = tf.cast(real, tf.float32)
         with tf.GradientTape() as make, tf.GradientTape() as judge:
             fake = networks[0](tf.random.normal((BATCH, LATENT_SIZE)), training=True)
@@ -122,6 +131,20 @@ def plain(once: bool, jit_compile: bool) -> Steps:
             made = entropy(tf.ones_like(fake_score), fake_score)
         update(0, make, made)
         update(1, judge, judged)
+        return judged, made
+
+    @tf.function(jit_compile=jit_compile)
+    def step_in_turn(real: Any) -> Any:
+        real = tf.cast(real, tf.float32)
+        with tf.GradientTape() as make:
+            fake = networks[0](tf.random.normal((BATCH, LATENT_SIZE)), training=True)
+        with tf.GradientTape() as judge:
+            judged = losses(networks[1](real, training=True), networks[1](fake, training=True))
+        update(1, judge, judged)
+        with make:
+            score = networks[1](fake, training=True)
+            made = entropy(tf.ones_like(score), score)
+        update(0, make, made)
         return judged, made
 
     @tf.function(jit_compile=jit_compile)
@@ -137,7 +160,7 @@ def plain(once: bool, jit_compile: bool) -> Steps:
         update(0, tape, made)
         return judged, made
 
-    step = step_once if once else step_twice
+    step = {"together": step_together, "in turn": step_in_turn, "twice": step_twice}[how]
 
     def run(steps: int) -> None:
         for number in range(steps):
@@ -272,14 +295,16 @@ def step_times(repeats: int, steps: int, *, xla: bool = True) -> dict[str, list[
     gpu = bool(tf.config.list_physical_devices("GPU"))
     begin: dict[str, Callable[[], Steps]] = {
         "ours": ours,
-        "tf.function, twice": lambda: plain(False, False),
-        "tf.function, once": lambda: plain(True, False),
+        "tf.function, twice": lambda: plain("twice", False),
+        "tf.function, in turn": lambda: plain("in turn", False),
+        "tf.function, together": lambda: plain("together", False),
     }
     if xla:
         if not gpu and "compile" in signature(AdversarialTrainer).parameters:
             begin["ours, jit_compile"] = lambda: ours(compile="on")
-        begin["tf.function, twice, jit_compile"] = lambda: plain(False, True)
-        begin["tf.function, once, jit_compile"] = lambda: plain(True, True)
+        begin["tf.function, twice, jit_compile"] = lambda: plain("twice", True)
+        begin["tf.function, in turn, jit_compile"] = lambda: plain("in turn", True)
+        begin["tf.function, together, jit_compile"] = lambda: plain("together", True)
     if gpu and "precision" in signature(AdversarialTrainer).parameters:
         begin["ours, bfloat16"] = lambda: ours(precision="bfloat16")
     if importlib.util.find_spec("torch"):

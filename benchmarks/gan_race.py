@@ -1,15 +1,24 @@
 """Several GANs trained for equally many seconds each, and scored on the way by a network that had no part in it.
 
-    python benchmarks/gan_race.py --pictures FOLDER --out FOLDER [--seconds 60] [--judge NAME|FILE]
+    python benchmarks/gan_race.py --pictures FOLDER --out FOLDER [--seconds 60] [--stop 300] [--judge NAME|FILE]
         [--configs gan_basic,gan_dcgan,gan_resnet,gan_projected+model.width=64+model.seen=224] [--set KEY=VALUE]
 
 The clock runs while steps are trained: from the end of the first few, which are traced and compiled (for how long, is a
 column), without the time in which pictures are scored. All pictures of the folder are learned from. FOLDER gets
 
-    race.csv    a row a look: config, seconds, steps, pictures, and the scores, the mean against both halves of the
-                works; rows of the works' own halves, noise and the mean picture
-    race.md     the last look of each as a table
-    NAME.webp   64 samples of each config at the end, and works.webp, works
+    race.csv            a row a look: config, name, seconds, steps, pictures, and the scores, the mean against both
+                        halves of the works; rows of the works' own halves, noise and the mean picture
+    race.md             the last look of each as a table
+    truncation.csv      with --truncate: the scores at the end of samples nearer to the average, by how far from 0 the
+                        numbers of their latents may be
+    NAME.webp           64 samples of each config at the end, NAME is in race.csv; and works.webp, works
+    NAME-looks.webp     12 of them at each look, a row each
+    NAME-nearest.webp   above the 12 samples at the end that are most like a work of all that were learned from, below
+                        the works
+    NAME-truncation.webp  with --truncate: 8 samples, a row each, as they are, and nearer and nearer to the average
+
+All but the truncation is written after each look, so that nothing is lost of a race that is stopped. benchmarks/
+gan_curves.py draws scores against time from one or more race.csv, such as those of configs that had a process each.
 
 On a GPU there is time for larger networks: gan_projected+model.width=64+model.maps=64+model.seen=224+batch_size=64. XLA
 compiles the steps there, which may take minutes with so many convolutions: --set compile=off does without.
@@ -20,6 +29,7 @@ Needs artray and the judge's weights: for the default one the package `efficient
 # ruff: noqa: E402 - TensorFlow's chatter is turned off before it is imported
 import argparse
 import csv
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,16 +48,30 @@ from rich.table import Table
 from artray.engine.augmentation import draw
 from artray.gans.config import GanConfig, read_config
 from artray.gans.judges import judge_of
+from artray.gans.latent_walks import TRUNCATIONS
 from artray.gans.loop import networks_of, sample_latents, trainer_of
+from artray.gans.metrics import nearest
 from artray.gans.sample_sheets import sheet, to_pictures
 from artray.gans.scores import CANDIDATES, METRICS, measured
 from artray.images.digital_source import generated_by
 from artray.images.encoding import webp
 
 CONFIGS = "gan_basic,gan_dcgan,gan_resnet,gan_projected"
-COLUMNS = ("config", "seconds", "steps", "pictures", "compiled_in", *METRICS[:2], "kid_error", *METRICS[2:], "error")
+COLUMNS = (
+    "config",
+    "name",
+    "seconds",
+    "steps",
+    "pictures",
+    "compiled_in",
+    *METRICS[:2],
+    "kid_error",
+    *METRICS[2:],
+    "error",
+)
+TRUNCATED = ("config", "truncation", *METRICS[:2], "kid_error", *METRICS[2:])
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-GRID = 64
+GRID, ROW, STRIP = 64, 12, 8
 BATCH = 64  # of the judge, and of pictures that are made for it
 
 
@@ -60,8 +84,8 @@ class Judge:
         self._embedder = _Embedder(BATCH, name)
         chance = np.random.default_rng(0)
         self.n = min(samples, len(works) // 2)
-        embedded = self.embed(works[chance.permutation(len(works))[: 2 * self.n]])
-        self.halves = embedded[: self.n], embedded[self.n : 2 * self.n]
+        self.works, order = self.embed(works), chance.permutation(len(works))
+        self.halves = self.works[order[: self.n]], self.works[order[self.n : 2 * self.n]]
         size = works.shape[1]
         noise = self.embed(chance.integers(0, 256, (min(self.n, 128), size, size, 3), np.uint8))
         mean = self.embed(np.rint(works.mean(axis=0, keepdims=True)).astype(np.uint8))
@@ -79,8 +103,8 @@ class Judge:
         ]
         return np.concatenate(parts)
 
-    def __call__(self, pictures: np.ndarray) -> dict[str, Any]:
-        return measured(self.halves, [self.embed(pictures)] * 2)
+    def __call__(self, embedded: np.ndarray) -> dict[str, Any]:
+        return measured(self.halves, [embedded[: self.n]] * 2)
 
 
 class Runner:
@@ -123,10 +147,11 @@ class Runner:
                 raise ValueError("the loss is no longer a number")
         self.steps += steps
 
-    def samples(self, count: int) -> np.ndarray:
+    def samples(self, count: int, truncation: float | None = None) -> np.ndarray:
         """So many pictures, of the same latents each time."""
         self._plain.set_weights(self._trainer.generator_weights())
-        latents = sample_latents(self.config, -(-count // BATCH) * BATCH)  # whole batches: one shape, one trace
+        whole = -(-count // BATCH) * BATCH  # whole batches: one shape, one trace
+        latents = sample_latents(self.config, whole, truncation)
         made = [
             to_pictures(np.asarray(self._plain.predict_on_batch(latents[start : start + BATCH])))
             for start in range(0, len(latents), BATCH)
@@ -135,28 +160,60 @@ class Runner:
 
 
 def race(
-    config: GanConfig,
-    works: np.ndarray,
-    judge: Judge,
-    looks: Sequence[float],
-    *,
-    chunk: int,
-    now: Callable[[], float],
-) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-    """A row of scores for each of the looks, and the pictures."""
+    runner: Runner, looks: Sequence[float], *, chunk: int, now: Callable[[], float], over: Callable[[], bool]
+) -> Iterator[dict[str, Any]]:
+    """How far it is at each of the looks; the last one is when the time is over."""
     began = time.perf_counter()
-    runner = Runner(config, works)
     runner.train(chunk)
     runner.train(chunk)  # the feed's calls of another length are traced too
     compiled, clock = time.perf_counter() - began, 0.0
     for look in looks:
         began = now()
-        while clock + now() - began < look:
+        while clock + now() - began < look and not over():
             runner.train(chunk)
         clock += now() - began
-        last = runner.samples(max(judge.n, GRID))
-        row = {"seconds": round(clock, 1), "steps": runner.steps, "pictures": runner.steps * config.batch_size}
-        yield {**row, "compiled_in": round(compiled, 1), **judge(last[: judge.n])}, last
+        done = {"seconds": round(clock, 1), "steps": runner.steps, "pictures": runner.steps * runner.config.batch_size}
+        yield {**done, "compiled_in": round(compiled, 1)}
+        if over():
+            return
+
+
+def closest(made: np.ndarray, embedded: np.ndarray, works: np.ndarray, judge: Judge) -> np.ndarray:
+    """The samples most like a work, above the works."""
+    places, distances = nearest(embedded, judge.works)
+    first = np.argsort(distances, kind="stable")[:ROW]
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in (made[first], works[places[first]])])
+
+
+def run(
+    name: str, runner: Runner, works: np.ndarray, judge: Judge, out: Path, steps: Iterator[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """A row of scores for each look; the pictures are written."""
+
+    def keep(name: str, picture: np.ndarray) -> None:
+        (out / f"{name}.webp").write_bytes(webp([picture], 80, source=generated_by(name)))
+
+    rows: list[np.ndarray] = []
+    for done in steps:
+        made = runner.samples(max(judge.n, GRID))
+        embedded = judge.embed(made)
+        rows.append(np.concatenate(list(made[:ROW]), axis=1))
+        keep(name, sheet(made[:GRID]))
+        keep(f"{name}-looks", np.concatenate(rows))
+        keep(f"{name}-nearest", closest(made, embedded, works, judge))
+        yield {**done, **judge(embedded)}
+
+
+def truncated(name: str, runner: Runner, judge: Judge, out: Path) -> Iterator[dict[str, Any]]:
+    """A row of scores for each truncation; the strip is written."""
+    strip = []
+    for most in TRUNCATIONS[runner.config.distribution]:
+        made = runner.samples(max(judge.n, STRIP), most)
+        strip.append(np.concatenate(list(made[:STRIP])))
+        source = generated_by(name)
+        (out / f"{name}-truncation.webp").write_bytes(webp([np.concatenate(strip, axis=1)], 80, source=source))
+        if most is not None:  # as they are, they have been scored
+            yield {"truncation": most, **judge(judge.embed(made))}
 
 
 def read_works(folder: Path, size: int) -> np.ndarray:
@@ -168,11 +225,15 @@ def read_works(folder: Path, size: int) -> np.ndarray:
     return np.stack(works)
 
 
-def write(out: Path, rows: list[dict[str, Any]]) -> None:
-    with (out / "race.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
+def write_csv(file: Path, columns: Sequence[str], rows: list[dict[str, Any]]) -> None:
+    with file.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write(out: Path, rows: list[dict[str, Any]]) -> None:
+    write_csv(out / "race.csv", COLUMNS, rows)
     lines = ["| | s | steps | " + " | ".join(METRICS[:-1]) + " |", "|---" * (len(METRICS) + 2) + "|"]
     last = {row["config"]: row for row in rows}
     for name, row in last.items():
@@ -198,17 +259,26 @@ def main() -> None:
     parser.add_argument("--configs", default=CONFIGS, help="NAME[+KEY=VALUE…],… (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of training for each (default: 60)")
     parser.add_argument("--looks", type=int, default=5, help="times at which each is scored (default: 5)")
+    parser.add_argument(
+        "--stop", type=float, help="seconds after its start at which training ends and is looked at for the last time"
+    )
     parser.add_argument("--samples", type=int, default=512, help="pictures that are scored (default: 512)")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--chunk", type=int, help="steps between two looks at the clock; default: 20, without GPU 2")
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="cpu: CPU seconds, on a busy machine without GPU"
     )
+    parser.add_argument("--truncate", action="store_true", help="score samples nearer to the average at the end too")
     parser.add_argument("--judge", help="default: efficientnet-lite2")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all configs")
     options = parser.parse_args()
+    started = time.perf_counter()
+
+    def over() -> bool:
+        return options.stop is not None and time.perf_counter() - started > options.stop
+
     options.out.mkdir(parents=True, exist_ok=True)
-    chosen = options.configs.split(",")
+    chosen = re.split(r",(?![^\[]*\])", options.configs)  # not within brackets
     shared = [f"size={options.size}", *options.set]
     configs: dict[str, GanConfig] = {}
     for text in chosen:
@@ -226,15 +296,25 @@ def main() -> None:
     looks = [options.seconds * 2.0**-number for number in reversed(range(options.looks))]
     Image.fromarray(sheet(works[:GRID])).save(options.out / "works.webp", quality=80)
     beside = [{"config": kind, **scores} for kind, scores in judge.beside.items()]
+    truncations: list[dict[str, Any]] = []
     for title, config in configs.items():
+        stem = title.partition("+")[0]
+        before = sum(other.partition("+")[0] == stem for other in list(configs)[: list(configs).index(title)])
+        name = f"{stem}-{before + 1}" if before else stem
+        if over():
+            console.say(f"{title}: no time left")
+            break
         console.say(f"{title}: {options.seconds:.0f} s")
         try:
-            for row, pictures in race(config, works, judge, looks, chunk=chunk, now=CLOCKS[options.clock]):
-                rows.append({"config": title, **row})
+            runner = Runner(config, works)
+            steps = race(runner, looks, chunk=chunk, now=CLOCKS[options.clock], over=over)
+            for row in run(name, runner, works, judge, options.out, steps):
+                rows.append({"config": title, "name": name, **row})
                 console.say("  ".join(f"{key} {row[key]:.4g}" for key in ("seconds", "steps", *METRICS[:-1])))
-                source = generated_by(title)
-                (options.out / f"{title}.webp").write_bytes(webp([sheet(pictures[:GRID])], 80, source=source))
                 write(options.out, rows + beside)  # after each look: it may be stopped
+            for row in truncated(name, runner, judge, options.out) if options.truncate else ():
+                truncations.append({"config": title, **row})
+                write_csv(options.out / "truncation.csv", TRUNCATED, truncations)
         except Exception as error:  # the others go on
             rows.append({"config": title, "error": " ".join(str(error).split())[:200]})
             console.say(f"{title}: {rows[-1]['error']}")

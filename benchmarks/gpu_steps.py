@@ -1,13 +1,14 @@
 """A training step on a GPU: what the first one takes, and what the others do; artray's beside plain loops and PyTorch.
 
-    python benchmarks/gpu_steps.py [--networks finetune,dcgan] [--seconds 90] [--out FILE]
+    python benchmarks/gpu_steps.py [--networks finetune,dcgan] [--only NAMES] [--seconds 90] [--at-once 3] [--out FILE]
 
 Each contender is a process: a few are built and compiled at the same time, then they are timed one after the other, in
 turns, while the others rest; then come the next few. One that is not ready in time is said and left out.
 
 finetune  lite0_finetune in its last epochs, 224x224, batch 32: artray's trainer fed from memory, and a plain loop over
           one batch that lies on the device
-dcgan     64x64, batch 64: artray's trainer, plain loops (see gan.py), PyTorch
+dcgan     64x64, batch 64: artray's trainer, plain loops, PyTorch; in all but `together` the discriminator looks
+          again for the generator's update (see gan.py)
 autotune 0  XLA takes the first algorithm that will do, instead of measuring all of them
 """
 
@@ -15,6 +16,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -68,9 +70,11 @@ class Contender:
 
         if self.loop == "torch":
             half = self.precision == "bfloat16"
-            return gan.torch_loop(gan.TorchKind(self.channels_last, bool(gpus()), half, self.compile))[0]
+            import torch  # asked for its GPUs itself: TensorFlow beside it would load libraries of its own
+
+            return gan.torch_loop(gan.TorchKind(self.channels_last, torch.cuda.is_available(), half, self.compile))[0]
         if self.loop == "plain":
-            return gan.plain(True, self.compile)
+            return gan.plain("together" if "together" in self.name else "in turn", self.compile)
         return gan.ours(compile="on" if self.compile else "off", precision=self.precision)
 
 
@@ -80,6 +84,7 @@ def contenders(networks: Sequence[str]) -> list[Contender]:
         Contender("ours, compiled", "dcgan", "ours", True),
         Contender("ours", "dcgan", "ours"),
         Contender("plain", "dcgan", "plain"),
+        Contender("plain, together, compiled", "dcgan", "plain", True),
         Contender("ours, compiled, autotune 0", "dcgan", "ours", True, autotune=0),
     ]
     if importlib.util.find_spec("torch"):
@@ -101,12 +106,6 @@ def contenders(networks: Sequence[str]) -> list[Contender]:
             Contender(f"ours, {precision}, compiled, autotune 0", "finetune", "ours", True, precision, 0),
         ]
     return [one for one in found if one.network in networks]
-
-
-def gpus() -> int:
-    import tensorflow as tf
-
-    return len(tf.config.list_physical_devices("GPU"))
 
 
 # -- lite0_finetune ----------------------------------------------------------------------------------------------------
@@ -227,6 +226,8 @@ class Runner:
         if contender.autotune is not None:
             flags = f"{environment.get('XLA_FLAGS', '')} --xla_gpu_autotune_level={contender.autotune}"
             environment["XLA_FLAGS"] = flags.strip()
+        if contender.loop == "torch":  # it finds its own libraries; TensorFlow's would come before them
+            environment.pop("LD_LIBRARY_PATH", None)
         command = [sys.executable, __file__, "--child", json.dumps(contender.__dict__)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         return cls(contender, subprocess.Popen(command, env=environment, start_new_session=True, **pipes))
@@ -249,6 +250,10 @@ class Runner:
         line = self._answer()
         if line:
             self.times.append(float(line))
+            # Each turn as it comes: who is stopped has told what there was.
+            print(
+                f"{self.contender.network}, {self.contender.name}: {self.times[-1]:.2f} ms", file=sys.stderr, flush=True
+            )
 
     def _answer(self) -> str:
         assert self.process.stdout is not None
@@ -273,10 +278,12 @@ def child(contender: Contender) -> None:
         print(f"# {1e3 * (time.perf_counter() - began) / steps:.4f}", flush=True)
 
 
-def contest(chosen: Sequence[Contender], seconds: float, steps: int, repeats: int) -> Iterator[Runner]:
+def contest(
+    chosen: Sequence[Contender], seconds: float, steps: int, repeats: int, at_once: int = AT_ONCE
+) -> Iterator[Runner]:
     """All of them: a few built at once, within so many seconds, and timed in turns; each when its turns are over."""
-    for start in range(0, len(chosen), AT_ONCE):
-        runners = [Runner.start(contender) for contender in chosen[start : start + AT_ONCE]]
+    for start in range(0, len(chosen), at_once):
+        runners = [Runner.start(contender) for contender in chosen[start : start + at_once]]
         try:
             until = time.monotonic() + seconds
             with ThreadPoolExecutor(len(runners)) as pool:
@@ -304,6 +311,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=90.0, help="in which a few are built (default: 90)")
     parser.add_argument("--steps", type=int, default=64, help="of a turn (default: 64)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE, help="contenders of a contest (default: 3)")
+    parser.add_argument("--only", default="", help="those whose names hold this expression")
     parser.add_argument("--out", type=Path, help="file for the rows, as JSON lines")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -311,7 +320,8 @@ def main() -> None:
         child(Contender(**json.loads(options.child)))
         return
     print(f"{'network':10}{'step':48}{'first, s':>10}{'then, ms':>10}{'from':>10}{'to':>10}")
-    for runner in contest(contenders(options.networks.split(",")), options.seconds, options.steps, options.repeats):
+    chosen = [one for one in contenders(options.networks.split(",")) if re.search(options.only, one.name)]
+    for runner in contest(chosen, options.seconds, options.steps, options.repeats, options.at_once):
         one, times = runner.contender, runner.times
         first = f"{runner.ready:.1f}" if runner.ready is not None else "not ready"
         then = [f"{statistics.median(times):.2f}", f"{min(times):.2f}", f"{max(times):.2f}"] if times else ["", "", ""]

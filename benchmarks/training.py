@@ -6,7 +6,7 @@
 step     Updates a second on one worker, ours against Keras' `fit`: same model, optimizer, batch size and data in
          memory. The runs alternate; the best of each counts.
 pruning  Milliseconds of a step without and with pruning, for masks that are made anew each ten updates. The runs
-         alternate.
+         alternate; medians, and of the ratio over all pairs of turns.
 feeding  Pictures a second with pictures taken from Ray's object store, shuffled and augmented, against the same step
          on arrays that are ready.
 feed     Pictures a second through a network that costs nothing (one number of the mean of a picture): what taking,
@@ -131,6 +131,27 @@ def best_of(runs: dict[str, Callable[[], None]], repeats: int, seconds: float) -
     return best
 
 
+def paired(runs: dict[str, Callable[[], None]], repeats: int, seconds: float) -> tuple[list[float], list[float]]:
+    """Two runs' median seconds, and the medians over all pairs of turns of the second's time by the first's.
+
+    Others' load, which comes and goes, weighs on both turns of a pair.
+
+    Returns:
+        Wall seconds of the first and the second; their ratio in wall time, and in CPU time of all threads.
+    """
+    for run in runs.values():
+        run()
+    turns: list[list[tuple[float, float]]] = [[], []]
+    begun = time.perf_counter()
+    while len(turns[1]) < 2 * repeats or time.perf_counter() - begun < repeats * seconds:
+        for run, found in zip(runs.values(), turns, strict=True):
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            found.append((time.perf_counter() - wall, time.process_time() - cpu))
+    first, second = np.array(turns)
+    return np.median([first[:, 0], second[:, 0]], axis=1).tolist(), np.median(second / first, axis=0).tolist()
+
+
 def step(repeats: int, seconds: float) -> Table:
     table = Table("model", "input", "batch", "fit, ms a step", "ours, ms a step", "ours is … times fit")
     for name, shape, classes, batch, count in CASES:
@@ -164,7 +185,15 @@ def step(repeats: int, seconds: float) -> Table:
 
 def pruning(repeats: int, seconds: float) -> Table:
     table = Table(
-        "model", "input", "batch", "scope", "pruned weights", "plain, ms", "pruned, ms", "pruned is … of plain"
+        "model",
+        "input",
+        "batch",
+        "scope",
+        "pruned weights",
+        "plain, ms",
+        "pruned, ms",
+        "pruned is … of plain",
+        "in CPU time",
     )
     for name, shape, classes, batch, count in (CASES[2], CASES[4], ("one_block_vgg", (128, 128, 3), 2, 64, 640)):
         x, y = examples(shape, classes, count)
@@ -191,17 +220,15 @@ def pruning(repeats: int, seconds: float) -> Table:
 
                 runs[how] = run
             weights = sum(variable.shape.num_elements() for variable in trainer._masks.values)
-            best = best_of(runs, repeats, seconds)
-            each = {how: 1e3 * value / len(batches) for how, value in best.items()}
+            each, ratios = paired(runs, repeats, seconds)
             table.add_row(
                 name,
                 "x".join(map(str, shape)),
                 str(batch),
                 scope,
                 f"{weights:,}",
-                f"{each['plain']:.2f}",
-                f"{each['pruned']:.2f}",
-                f"{each['pruned'] / each['plain']:.3f}",
+                *(f"{1e3 * value / len(batches):.2f}" for value in each),
+                *(f"{ratio:.3f}" for ratio in ratios),
             )
     return table
 

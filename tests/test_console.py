@@ -54,11 +54,25 @@ def test_bar_says_lines_where_there_is_no_terminal(capsys, monkeypatch):
         assert plain(capsys) == ""  # not a line for each step, only every few seconds
         clock[0] += 20
         bar.advance(note=ODD)
-        assert plain(capsys) == f"paint [1]: 2/3 (0.1/s, 0:00:10 left) {ODD}\n"
+        assert plain(capsys) == f"paint [1]: 2/3 (0.1/s, 0:00:20 left) {ODD}\n"
         clock[0] += 10
         bar.advance()
         assert plain(capsys) == f"paint [1]: 3/3 (0.1/s) {ODD}\n"
     assert plain(capsys) == ""
+
+
+def test_what_is_left_does_not_reckon_with_the_start_again(capsys, monkeypatch):
+    """Twelve seconds to the first step, a second for each other."""
+    clock = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: clock[0])
+    with console.bar("train", 40) as bar:
+        clock[0] += 12
+        bar.advance()
+        assert plain(capsys) == "train: 1/40 (0.1/s)\n"
+        for _ in range(11):
+            clock[0] += 1
+            bar.advance()
+        assert plain(capsys) == "train: 12/40 (0.5/s, 0:00:28 left)\n"
 
 
 def test_bar_at_a_terminal(monkeypatch, capsys):

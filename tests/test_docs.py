@@ -79,13 +79,23 @@ def test_readme_is_short():
 
 
 def test_every_picture_is_shown():
-    shown = {target for page in PAGES for target in re.findall(r"gans/\w+\.webp", page.read_text("utf-8"))}
+    shown = {target for page in PAGES for target in re.findall(r"gans/\w+\.(?:webp|svg)", page.read_text("utf-8"))}
     assert shown == {f"gans/{file.name}" for file in (ROOT / "docs" / "gans").iterdir()}
 
 
 def test_readme_leads_to_every_page():
     linked = {target.partition("#")[0] for target in LINK.findall(prose(ROOT / "README.md"))}
     assert {f"docs/{page.name}" for page in PAGES[3:]} <= linked
+
+
+def test_every_published_system_has_its_row_and_tests_that_are_there():
+    text = (ROOT / "docs" / "systems.md").read_text("utf-8")
+    counts = {"A": 8, "B": 6, "C": 15, "D": 10, "E": 5}
+    rows = re.findall(r"^\| ([A-E]\d+) \|", text, re.M)
+    assert rows == [f"{letter}{number}" for letter, last in counts.items() for number in range(1, last + 1)]
+    guards = set(re.findall(r"`((?:[a-z_]+/)+(?:test_\w+\.py)?|test_\w+\.py)`", text)) - {"tests/"}
+    assert len(guards) > 30
+    assert not [guard for guard in guards if not (ROOT / "tests" / guard).exists()]
 
 
 def test_the_start_page_names_every_station():

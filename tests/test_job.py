@@ -10,6 +10,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from pydantic import Field
+from ray.exceptions import RayTaskError
 
 from artray import console, job
 from artray.errors import ArtrayError, InputError, did_you_mean, without_keys
@@ -154,6 +155,11 @@ def test_a_wrong_options_file_is_one_line_and_status_2(capsys, tmp_path, text, n
         (ArtrayError("training failed"), 1, "error: training failed"),
         (KeyboardInterrupt(), 130, "error: stopped; the same command goes on where it was"),
         (ZeroDivisionError("a\n  b"), 1, "error: ZeroDivisionError: a b (-v shows where)"),
+        (
+            RayTaskError("prepare()", "a long\ntrace", ValueError("too few sides")).as_instanceof_cause(),
+            1,
+            "error: ValueError: too few sides (-v shows where)",
+        ),
     ],
 )
 def test_exit_status_of_errors(capsys, error, status, line):

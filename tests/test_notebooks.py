@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tools.notebook_pages import is_result, on_page_markdown, page
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+PARAMETERS = "parameters"
+"""Tag of the cell that says which collection: Papermill puts another after it."""
 NUMBERS = "numbers"
 """Tag of the cells that must give what they show: figures as rounded as a sentence would have them."""
 
@@ -60,6 +63,17 @@ def test_a_notebook_is_as_it_was_run_from_top_to_bottom(path: Path) -> None:
     assert shown(notebook)
     assert path.stat().st_size < 300_000
     assert str(ROOT) not in path.read_text("utf-8")
+
+
+def test_what_is_peculiar_to_the_sample_is_said_in_the_cell_that_papermill_changes() -> None:
+    """Such as its columns: below that cell, and the one that writes the sample, nothing depends on the collection."""
+    for name in ("label-and-publish", "colours-through-time"):
+        (cells,) = [read(path).cells for path in NOTEBOOKS if path.stem == name]
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        tagged = [cell for cell in code if PARAMETERS in cell.metadata.get("tags", [])]
+        assert tagged == code[:1]
+        assert "write_sample" in code[1].source
+        assert not re.search(r"medium|family|collection/", "".join(cell.source for cell in code[2:]))
 
 
 @pytest.mark.slow

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-import yaml
-
 import artray
+from tests.citations import read_citation
 
 ROOT = Path(__file__).parents[1]
 CHECKED_ONLY = {"types.d.ts", "jsconfig.json"}  # tsc reads them, no page does
@@ -29,7 +28,7 @@ def test_every_data_file_is_packaged():
 
 
 def test_the_version_is_the_same_everywhere():
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    citation = read_citation((ROOT / "CITATION.cff").read_text())
     released = re.findall(r"^## \[(\d[\w.]*)\] - (\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert released[0] == (artray.__version__, str(citation["date-released"]))
     assert citation["version"] == artray.__version__

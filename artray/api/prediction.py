@@ -51,6 +51,8 @@ class Classifier:
         """
         self._uri = uri
         self._model = BundleModel(uri, BATCH)
+        for spec in self._model.specs.values():
+            self._model.bundle.input.check_backbone(spec)
         self._extractors = Extractors(BATCH, detector)
         self.bundle: Bundle = self._model.bundle
 

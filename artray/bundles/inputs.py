@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ from artray.features.specs import FEATURES, Columns, Extractors, Spec, columns_o
 from artray.images.pictures import DecodeSize, Picture
 from artray.models.batches import largest_batch
 from artray.patches.squares import draw, resized
+from artray.storage import digest
 
 COLOR_MAP = "color_map"
 COLOR_MAP_DISTANCES = "color_map_distances"
@@ -81,6 +83,17 @@ class _Input(BaseModel, ABC):
         """The features that have to be computed; none where the model looks at pixels."""
         return []
 
+    def check_backbone(self, spec: Spec, files: Mapping[str, str] | None = None) -> None:
+        """See that a feature of `specs` is computed by the network that the model was trained with.
+
+        Args:
+            spec: The feature's.
+            files: Digests of files by path, as a feature table has them; None: the files themselves are looked at.
+
+        Raises:
+            InputError: The file of its backbone is another one.
+        """
+
     @abstractmethod
     def decode_sizes(self) -> list[DecodeSize]:
         """How pictures have to be decoded."""
@@ -109,12 +122,14 @@ class FeatureInput(_Input):
         features: The features of the table that the model was trained on; it may need only some of them.
         columns: Which columns, in the order of the input.
         color_maps: Reference maps (B4) by class, whose distances from a work's colour map stand after the columns.
+        files: Digests of the files that the features name as backbones, by path; None: they name none.
     """
 
     kind: Literal["features"] = "features"
     features: list[dict[str, Any]]
     columns: list[str]
     color_maps: dict[str, list[list[float]]] | None = None
+    files: dict[str, str] | None = None
 
     @field_validator("features")
     @classmethod
@@ -136,6 +151,18 @@ class FeatureInput(_Input):
         if unknown:
             raise InputError(f"the model needs the column {', '.join(unknown)}, which can't be computed from a picture")
         return list(specs)
+
+    def check_backbone(self, spec: Spec, files: Mapping[str, str] | None = None) -> None:
+        """As above; bundles of before don't know the file."""
+        name = str(spec.get("backbone"))
+        known, now = (self.files or {}).get(name), (files or {}).get(name)
+        if known is not None and files is None and Path(name).is_file():
+            now = digest(Path(name).read_bytes())
+        if known is not None and now not in (None, known):
+            raise InputError(
+                f"{name}: is another network than the one that the model was trained with: put that one back there, "
+                "or compute the features and train the model again"
+            )
 
     def decode_sizes(self) -> list[DecodeSize]:
         """One for each size that a feature wants."""

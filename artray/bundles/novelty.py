@@ -3,8 +3,9 @@
 Two things give a work of none of the classes away. It lies far from every class (a Mahalanobis distance, which sees
 what no training picture looked like: a photograph, a picture drawn by code); or nothing speaks for any class (the
 largest logit is small; it sees what looks like an ordinary work of another kind: a style left out). Each misses what
-the other sees. Both are told in deviations from what is usual for works that the model has not seen; the larger counts,
-and a little more where the other is as large.
+the other sees. Where the catalogue has works of other labels to learn from, a third is what speaks for one of these
+labels. All are told in deviations from what is usual for works that the model has not seen; the largest counts, and a
+little more where another is as large.
 """
 
 from __future__ import annotations
@@ -67,8 +68,12 @@ class Novelty:
         distance: To the classes.
         weights: (d, classes) and
         bias: (classes,) from standardised features to the model's logits.
-        usual: (2, 2) middle and deviation of the distance's logarithm and of the largest logit, of works not seen.
+        usual: (2, 2) middle and deviation of the distance's logarithm and of the largest logit, of works not seen; a
+            third row of the odds for other labels, where these are known.
         values: (20,) how unusual a share of `GRID` of the works not seen is at most.
+        other_weights: (d, classes + other labels) and
+        other_bias: (classes + other labels,) from standardised features to logits of the classes and, behind them, of
+            other labels of the catalogue; None: none is known.
     """
 
     mean: Floats
@@ -78,6 +83,8 @@ class Novelty:
     bias: Floats
     usual: Floats
     values: Floats
+    other_weights: Floats | None = None
+    other_bias: Floats | None = None
 
     def __call__(self, x: Floats) -> npt.NDArray[np.float32]:
         """How many of the works of the classes are less novel, 0..1; above `LIMIT` an order, not a share.
@@ -93,20 +100,39 @@ class Novelty:
         """The same of features that are standardised, (n, d), all at once."""
         z = z.astype(np.float32)
         distance, logit = self.distance(z).min(axis=1), (z @ self.weights + self.bias).max(axis=1)
-        return share(unusual(distance, logit, self.usual), self.values)
+        odds = None
+        if self.other_weights is not None and self.other_bias is not None:
+            odds = other_odds(z @ self.other_weights + self.other_bias, self.weights.shape[1])
+        return share(unusual(distance, logit, self.usual, odds), self.values)
 
 
-def unusual(distance: Floats, logit: Floats, usual: Floats) -> Floats:
-    """The larger of two deviations from what is usual, smoothly: farther from the classes, less that speaks for any.
+def other_odds(logits: Floats, classes: int) -> Floats:
+    """The logarithm of the odds that a work has none of the classes, but one of the other labels.
+
+    Args:
+        logits: (n, classes + other labels).
+        classes: How many there are.
+    """
+    return np.asarray(
+        np.logaddexp.reduce(logits[:, classes:], axis=1) - np.logaddexp.reduce(logits[:, :classes], axis=1), np.float64
+    )
+
+
+def unusual(distance: Floats, logit: Floats, usual: Floats, odds: Floats | None = None) -> Floats:
+    """The largest deviation from what is usual, smoothly: farther from the classes, less that speaks for any of them.
 
     Args:
         distance: (n,) to the nearest class.
         logit: (n,) the largest.
         usual: As of `Novelty`.
+        odds: (n,) for another label, where these are known.
     """
     far = (np.log(np.maximum(distance, 1e-12)) - usual[0, 0]) / usual[0, 1]
     silent = (usual[1, 0] - logit) / usual[1, 1]
-    return np.asarray(np.logaddexp(2 * far, 2 * silent) / 2, np.float64)
+    found = np.logaddexp(2 * far, 2 * silent)
+    if odds is not None:
+        found = np.logaddexp(found, 2 * (odds - usual[2, 0]) / usual[2, 1])
+    return np.asarray(found / 2, np.float64)
 
 
 def share(values: Floats, known: Floats) -> npt.NDArray[np.float32]:
@@ -158,8 +184,9 @@ def read_novelty(uri: Location, sha: str, classes: int) -> Novelty:
 
 def _arrays(novelty: Novelty) -> dict[str, Any]:
     told = {item.name: getattr(novelty, item.name) for item in fields(Novelty) if item.name != "distance"}
+    told = {name: value for name, value in told.items() if value is not None}
     told |= {f"distance_{item.name}": getattr(novelty.distance, item.name) for item in fields(Distance)}
-    large = {"weights", "distance_weights", "distance_directions"}
+    large = {"weights", "other_weights", "distance_weights", "distance_directions"}
     return {name: np.asarray(value, np.float32 if name in large else np.float64) for name, value in told.items()}
 
 
@@ -177,6 +204,11 @@ def _check(arrays: dict[str, Floats], classes: int) -> None:
         "values": GRID.shape, "distance_directions": (d, r), "distance_gains": (r,), "distance_spread": (),
         "distance_weights": (d, seen), "distance_bias": (seen,),
     }  # fmt: skip
+    if "other_weights" in arrays:
+        number = arrays["other_bias"].size
+        shapes |= {"usual": (3, 2), "other_weights": (d, number), "other_bias": (number,)}
+        if number <= classes:
+            raise ValueError("other_bias: has no other label")
     if arrays.keys() != shapes.keys():
         raise ValueError(f"it holds {', '.join(sorted(arrays))[:100]}")
     for name, shape in shapes.items():

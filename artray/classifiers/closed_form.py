@@ -5,7 +5,7 @@ They see frozen features, take seconds, and end as the same bundle as every othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from artray import console
 from artray.bundles.classifier import load_bundle, load_novelty
 from artray.bundles.novelty import Distance, Novelty
 from artray.bundles.thresholds import LEAST_WORKS
@@ -22,8 +23,8 @@ from artray.classifiers.examples import Examples
 from artray.classifiers.linear import CLOSED_FORM, Families, choose, families_of, solve
 from artray.classifiers.logistic import Blocks, Floats
 from artray.classifiers.loop import ClassifierTraining, Refit
-from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_told, usual_values
-from artray.classifiers.out_of_fold import Folds, Linear, class_weights_of, drawn
+from artray.classifiers.novelty import Others, distances_unseen, fit_distance, fit_others, novelty_told, usual_values
+from artray.classifiers.out_of_fold import MOST, Folds, Linear, class_weights_of, drawn
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
 from artray.engine.progress import Reporter
@@ -40,10 +41,14 @@ def training_class(config: TrainConfig) -> type[ClassifierTraining]:
 
     Raises:
         InputError: A classifier that is solved for does not look at features, or a work may have several labels, or it
-            is to be pruned.
+            is to be pruned; or one that is not is to learn from works of other labels.
     """
     name = config.model.name
     if name not in CLOSED_FORM:
+        if config.other == "learn":
+            raise InputError(
+                f"other: learn is for models that are solved for ({', '.join(CLOSED_FORM)}), not for {name}"
+            )
         return ClassifierTraining
     if config.input != "features":
         raise InputError(f"model.name: {name} takes features: the config's `input` must say so")
@@ -110,8 +115,9 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
             precision_target=config.precision_target,
         )
         if novelty is not None:
+            unknown = features.others("test") if config.other == "learn" else features.others()
             evaluation["novelty"] = novelty_told(
-                features.novelty(novelty, examples.part("test")), features.novelty(novelty)
+                features.novelty(novelty, examples.part("test")), features.novelty_of_others(novelty, unknown)
             )
     reporter.epoch({**found, "seen": len(learned), "rate": float(len(learned))})
     network = training.network()
@@ -129,8 +135,12 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
 
 def _learned(training: ClassifierTraining) -> Indices:
     """The examples that are learned from."""
-    parts = ("train",) if training.config.folds is not None else ("train", "validation")
-    return np.sort(np.concatenate([training.examples.part(part) for part in parts]))
+    return np.sort(np.concatenate([training.examples.part(part) for part in _parts(training.config)]))
+
+
+def _parts(config: TrainConfig) -> tuple[str, ...]:
+    """What is learned from."""
+    return ("train",) if config.folds is not None else ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,8 @@ class _Unseen:
         found: Strengths, and the temperatures of the single classifiers, as JSON.
         distance: To the classes.
         distances: (rows,) to the nearest, as works of other folds have it.
+        others: What tells works of other labels; None: nothing was learned of them.
+        odds: (rows,) the odds that a work is one of these, likewise.
     """
 
     rows: Indices
@@ -152,12 +164,14 @@ class _Unseen:
     found: dict[str, Any]
     distance: Distance
     distances: Floats
+    others: Others | None = None
+    odds: Floats | None = None
 
     def novelty(self, features: _Features, weights: Floats, bias: Floats) -> Novelty | None:
         """What tells works of no class, for a classifier; None where too few works tell what is usual."""
         if len(self.rows) < LEAST_WORKS:
             return None
-        usual, values = usual_values(self.distances, self.logits.max(axis=1))
+        usual, values = usual_values(self.distances, self.logits.max(axis=1), self.odds)
         return Novelty(
             mean=features.mean,
             deviation=features.deviation,
@@ -166,6 +180,8 @@ class _Unseen:
             bias=bias,
             usual=usual,
             values=values,
+            other_weights=None if self.others is None else self.others.weights,
+            other_bias=None if self.others is None else self.others.bias,
         )
 
 
@@ -186,6 +202,9 @@ def _choose(features: _Features, learned: Indices, families: Families, config: T
     )
     found = {"epoch": 1, "loss": together.loss, **chosen.strengths, "scales": chosen.scales, **seen}
     true = targets.argmax(axis=1)
+    others = None
+    if config.other == "learn":
+        others = _learn_others(features, _parts(config), x, targets, [groups[row] for row in some.tolist()])
     return _Unseen(
         rows=rows[folds.judged],
         logits=chosen.logits[folds.judged],
@@ -193,6 +212,32 @@ def _choose(features: _Features, learned: Indices, families: Families, config: T
         found=found,
         distance=fit_distance(x, true),
         distances=distances_unseen(x, true, folds.numbers)[folds.judged],
+        others=others,
+        odds=None if others is None else others.odds[folds.judged],
+    )
+
+
+def _learn_others(
+    features: _Features, parts: Sequence[str], x: Floats, targets: Floats, groups: list[str]
+) -> Others | None:
+    """What tells works of the classes from those of other labels; None where there are hardly any."""
+    rows, table = features.others(*parts), features.examples.others_table
+    if table is None or len(rows) < LEAST_WORKS:
+        console.say(
+            f"other: learn: {len(rows):,} works have a label that is none of the classes; too few to learn from"
+        )
+        return None
+    owners = table["group" if "group" in table.column_names else "object_id"].take(rows).to_pylist()
+    rows = rows[drawn(owners, MOST // 2)]
+    told = table.take(rows)
+    owners = told["group" if "group" in told.column_names else "object_id"].to_pylist()
+    return fit_others(
+        x,
+        targets,
+        groups,
+        other=features.others_matrix(rows),
+        labels=told["label"].to_pylist(),
+        other_groups=owners,
     )
 
 
@@ -243,9 +288,16 @@ class _Features:
         for block in blocks:
             yield block, (inputs.take(block) - self.mean) / self.deviation
 
-    def _others(self) -> Iterator[tuple[Indices, Floats]]:
-        others = self.examples.others
-        return self._standardised(np.arange(len(others)), self.examples.other_inputs) if len(others) else iter(())
+    def others(self, *parts: str) -> Indices:
+        """Works whose label is none of the classes, of some parts or all."""
+        table = self.examples.others_table
+        if table is None or not parts:
+            return np.arange(len(self.examples.others))
+        return np.flatnonzero(np.isin(np.asarray(table["part"]).astype(str), parts))
+
+    def others_matrix(self, rows: Indices) -> Floats:
+        """Features of some of these, (rows, width) float32."""
+        return np.concatenate([x.astype(np.float32) for _, x in self._standardised(rows, self.examples.other_inputs)])
 
     @property
     def width(self) -> int:
@@ -265,11 +317,14 @@ class _Features:
             return lambda: blocks
         return lambda: ((x.astype(np.float32), targets[block]) for block, x in self._standardised(rows))
 
-    def novelty(self, novelty: Novelty, rows: Indices | None = None) -> Floats:
-        """How little some examples look like any class, (rows,); None: the works whose label is none of them."""
-        standardised = self._others() if rows is None else self._standardised(rows)
-        found = [novelty.of_standardised(x) for _, x in standardised]
-        return np.concatenate([np.zeros(0, np.float32), *found])
+    def novelty(self, novelty: Novelty, rows: Indices) -> Floats:
+        """How little some examples look like any class, (rows,)."""
+        return np.concatenate([novelty.of_standardised(x) for _, x in self._standardised(rows)])
+
+    def novelty_of_others(self, novelty: Novelty, rows: Indices) -> Floats:
+        """The same of some of `others`."""
+        standardised = self._standardised(rows, self.examples.other_inputs) if len(rows) else []
+        return np.concatenate([np.zeros(0, np.float32), *(novelty.of_standardised(x) for _, x in standardised)])
 
     def logits(self, rows: Indices, weights: Floats, bias: Floats) -> Floats:
         """What a linear layer says of some examples, (rows, classes)."""

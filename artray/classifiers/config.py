@@ -96,6 +96,11 @@ class TrainConfig(Options):
         "a JSON object, a map, or a list with a label a person",
     )
     classes: list[str] | None = Field(None, description="which labels, in order; default all of the training part")
+    other: Literal["leave", "learn"] = Field(
+        "leave",
+        description="works of the catalogue whose label is none of `classes`. learn: models that are solved for learn "
+        "from those of the training and validation part what is none of the classes, for `novelty`",
+    )
     input: Input
     columns: list[str] = Field(
         ["embedding"],
@@ -156,7 +161,7 @@ class TrainConfig(Options):
     )
     compile: Compile = Field(
         "auto",
-        description="whether XLA compiles the steps. auto: on one GPU, if it can, 10,000 steps and more",
+        description="whether XLA compiles the steps. auto: on one GPU, if it can, 4,000 steps and more",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: ClassWeights = Field(

@@ -6,7 +6,8 @@ s · tr(S) / d · I: S as the training part has it, drawn towards a ball by the 
 little weight: the best s is often .8 and more.
 
 Of n examples with d features no matrix is larger than min(n, d)² numbers: with fewer examples than features the system
-that is solved is that of the examples (Woodbury's identity).
+that is solved is that of the examples (Woodbury's identity). Of thousands of examples it is solved in single precision
+by conjugate gradients, and corrected by what is left over in double precision until nothing is.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ Floats = npt.NDArray[np.floating[Any]]
 Blocks = Callable[[], Iterable[tuple[Floats, Floats]]]
 """Gives all examples, block by block, as often as asked: features (rows, d) and targets (rows, classes)."""
 
+DIRECT = 3000
+"""Of so many examples the system is solved at once."""
+_LEFT = 1e-10  # of the right side, when it counts as solved
+_CORRECTIONS, _STEPS = 12, 300  # then it is solved at once after all
+
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.99)
-"""Tried in this order, until the validation part says enough."""
+"""From weak to strong."""
 
 
 class Discriminant:
@@ -32,12 +38,13 @@ class Discriminant:
         blocks: The training part; targets are 0..1, one-hot or shares, rows of which sum to 1. A million examples may
             come: more than there are features are added up, block by block, and not kept.
         dimension: How many features there are where the blocks hold `out_of_fold.coordinates` of them; default: d.
+        direct: Of more examples than these, if of fewer than features, the system is solved by steps.
 
     Raises:
         ValueError: A class has no example.
     """
 
-    def __init__(self, blocks: Blocks, dimension: int | None = None):
+    def __init__(self, blocks: Blocks, dimension: int | None = None, *, direct: int = DIRECT):
         self._blocks = blocks
         n, first, sizes, sums = 0, None, None, None
         for x, targets in blocks():
@@ -54,7 +61,9 @@ class Discriminant:
         self._few = n < self._d
         self._residuals: Floats = np.concatenate(list(self._centred())) if self._few else np.zeros((0, self._d))
         if self._few:
-            self._gram: Floats = self._residuals @ self._residuals.T
+            single = len(self._residuals) > direct
+            rows = self._residuals.astype(np.float32) if single else self._residuals
+            self._gram: Floats = rows @ rows.T
         else:
             self._gram = np.zeros((self._d, self._d))
             for rows in self._centred():
@@ -85,8 +94,45 @@ class Discriminant:
             covariance[np.diag_indices(self._d)] += ridge
             weights = np.linalg.solve(covariance, self._means.T)
         else:
-            inner = scale * self._gram
-            inner[np.diag_indices(len(inner))] += ridge
-            seen = np.linalg.solve(inner, self._residuals @ self._means.T)
+            seen = self._solve(scale, ridge, self._residuals @ self._means.T)
             weights = (self._means.T - scale * (self._residuals.T @ seen)) / ridge
         return weights, self._log_prior - 0.5 * np.einsum("kd,dk->k", self._means, weights)
+
+    def _solve(self, scale: float, ridge: float, right: Floats) -> Floats:
+        """The solution of (scale · R Rᵀ + ridge) · solution = right, of residuals R, in double precision."""
+        gram = self._gram
+        if gram.dtype == np.float32:
+            enough = _LEFT * float(np.linalg.norm(right))
+            found, left = np.zeros_like(right), right
+            for _ in range(_CORRECTIONS):
+                if (size := float(np.linalg.norm(left))) <= enough:
+                    return found
+                found = found + size * _conjugate_gradients(gram, scale / ridge, left / size) / ridge
+                rest = right - scale * (self._residuals @ (self._residuals.T @ found)) - ridge * found
+                if not np.linalg.norm(rest) < 0.1 * size:
+                    break
+                left = rest
+            gram = self._residuals @ self._residuals.T
+        inner = scale * gram
+        inner[np.diag_indices(len(inner))] += ridge
+        return np.asarray(np.linalg.solve(inner, right))
+
+
+def _conjugate_gradients(gram: Floats, scale: float, right: Floats) -> Floats:
+    """About the solution of (scale · gram + 1) · solution = right, column by column, in the precision of the gram."""
+    rest = right.astype(gram.dtype)
+    found = np.zeros_like(rest)
+    direction = rest.copy()
+    sizes = np.einsum("nk,nk->k", rest, rest)
+    enough = 1e-8 * max(float(sizes.max()), 1e-30)  # squares
+    for _ in range(_STEPS):
+        if float(sizes.max()) <= enough:
+            break
+        ahead = scale * (gram @ direction) + direction
+        step = sizes / np.maximum(np.einsum("nk,nk->k", direction, ahead), 1e-30)
+        found += step * direction
+        rest -= step * ahead
+        following = np.einsum("nk,nk->k", rest, rest)
+        direction = rest + following / np.maximum(sizes, 1e-30) * direction
+        sizes = following
+    return found

@@ -39,6 +39,8 @@ from artray.storage.passes import read_run
 
 MOST_OTHERS = 3_000
 """Works of no class that are looked at, at most."""
+_KNOWN = ("image_uri", "group", "artist", "date")
+"""What a manifest says of works that is kept beside the examples, where it does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,8 @@ class Examples:
     """The labelled examples of one experiment, in an order that depends on nothing but their ids.
 
     Attributes:
-        table: `object_id`, `part`, `image_uri` and `group` where they are known and, for patches, `patch`; one row an
-            example.
+        table: `object_id`, `part`, `image_uri`, `group`, `artist` and `date` where they are known and, for patches,
+            `patch`; one row an example.
         classes: The labels in the order of the model's outputs.
         targets: (n, classes) float32: one-hot, shares that sum to 1, or, with several labels, 1 for each.
         shape: Of one example's input.
@@ -58,7 +60,8 @@ class Examples:
         dropped: What was left out, counted by reason.
         moments: Of the training part's features; None for pictures.
         others: (m, 2): like `place`, of works with a label that is none of the classes, by lot `MOST_OTHERS` at most:
-            nothing is learned from them. Of features only.
+            nothing but novelty is learned from them. Of features only.
+        others_table: `object_id`, `group` where it is known, `part` and `label` of these.
         reviewed: How many of the labels people have checked (see `count_reviewed`).
     """
 
@@ -73,6 +76,7 @@ class Examples:
     dropped: dict[str, int]
     moments: Moments | None = None
     others: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    others_table: pa.Table | None = None
     reviewed: Mapping[str, int] = field(default_factory=dict)
 
     def part(self, name: str) -> npt.NDArray[np.int64]:
@@ -138,7 +142,7 @@ def load_examples(
         for name in names:
             if name not in source.schema.names:
                 raise InputError(f"{place}: {_no_column(name, config, source.schema)}")
-    told = [name for name in ("group", "fold", "image_uri") if name in works.schema.names]
+    told = [name for name in ("fold", *_KNOWN) if name in works.schema.names]
     told += review_columns(config.target, works.schema)
     told = list(dict.fromkeys(["object_id", config.target, "split", *told]))
     own = [name for name in inputs[config.input] if name not in features]
@@ -239,6 +243,7 @@ class _Chosen:
     targets: npt.NDArray[np.float32]
     dropped: dict[str, int]
     others: Indices
+    others_table: pa.Table
 
 
 class _Labelled:
@@ -347,12 +352,23 @@ class _Labelled:
                 raise InputError(
                     f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}"
                 )
-        names = [name for name in ("object_id", "patch", "image_uri", "group") if name in self._table.column_names]
+        names = [name for name in ("object_id", "patch", *_KNOWN) if name in self._table.column_names]
         table = self._table.select(names).take(rows).append_column("part", pa.array(found, pa.string()))
         others = np.flatnonzero(readable & self._has_label & ~has_class)
         if len(others) > MOST_OTHERS:
             others = np.sort(np.random.default_rng(0).choice(others, MOST_OTHERS, replace=False))
-        return _Chosen(rows, table, classes, targets, dropped=dropped, others=others)
+        names = [name for name in ("object_id", "group") if name in self._table.column_names]
+        others_table = self._table.select(names).take(others).append_column("part", pa.array(part[others], pa.string()))
+        said = [labels.names[code] for code in labels.main()[others].tolist()]
+        return _Chosen(
+            rows,
+            table,
+            classes,
+            targets,
+            dropped=dropped,
+            others=others,
+            others_table=others_table.append_column("label", pa.array(said, pa.string())),
+        )
 
     def _order(self, rows: Indices) -> Indices:
         """Some rows by their ids, and patches by their number."""
@@ -423,8 +439,9 @@ def _with_features(
         learned = np.flatnonzero(training)
         maps = read_color_maps(data, located.take(learned))
         color_maps = _reference_maps(maps, chosen.targets[learned], chosen.classes)
+    made = read_run(data)["arguments"]
     given = FeatureInput(
-        features=read_run(data)["arguments"]["features"], columns=config.columns, color_maps=color_maps
+        features=made["features"], columns=config.columns, color_maps=color_maps, files=made.get("files")
     )
     found = read_features(data, located, given, training, cache)
     return Examples(
@@ -439,6 +456,7 @@ def _with_features(
         dropped=chosen.dropped,
         moments=found.moments,
         others=found.place[len(chosen.rows) :],
+        others_table=chosen.others_table,
     )
 
 

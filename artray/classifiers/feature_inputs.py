@@ -24,7 +24,7 @@ from artray.storage.located_rows import LocatedRows
 ALL = "all"
 """As the one column of a config: all groups of features that a table has."""
 _HAND_MADE = ("brightness", "texture", "palette_hsv")
-_MORE = "embedding_"
+_MORE, _STATISTICS = "embedding_", "_statistics"
 _BLOCK_ROWS = 8192
 
 Indices = npt.NDArray[np.int64]
@@ -69,10 +69,10 @@ def all_columns(names: Sequence[str]) -> list[str]:
     """All groups of features among a table's columns; none where it has none.
 
     The embedding only where there are no style statistics: their last ones repeat it. Other backbones' embeddings
-    (`embedding_NAME`) come too.
+    (`embedding_NAME`), or statistics likewise, come too.
     """
     deep = [name for name in ("style_statistics", "embedding") if name in names][:1]
-    more = [name for name in names if name.startswith(_MORE)]
+    more = [name for name in names if name.startswith(_MORE) and f"{name}{_STATISTICS}" not in names]
     return [*deep, *more, *(name for name in _HAND_MADE if name in names)]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artray.classifiers.logistic import Blocks
-from artray.classifiers.out_of_fold import LDA, LDA_MIDDLE, LOGISTIC, Family, Folds, Linear, Scored
+from artray.classifiers.out_of_fold import LDA, LDA_MIDDLE, LOGISTIC, Columns, Family, Folds, Linear, Scored, number_of
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -24,11 +24,11 @@ CLOSED_FORM: dict[str, tuple[Family, ...]] = {
 }
 """Classifiers by name that are solved for, and of what they are the mean."""
 
-Families = Mapping[Family, slice]
+Families = Mapping[Family, Columns]
 """Which of the features each sees."""
 
 
-def families_of(name: str, widths: Mapping[str, int]) -> dict[Family, slice]:
+def families_of(name: str, widths: Mapping[str, int]) -> dict[Family, Columns]:
     """Those of a classifier that have something to see.
 
     Args:
@@ -101,13 +101,13 @@ def solve(
     weights, bias = np.zeros((width, len(class_weights))), np.zeros(len(class_weights))
     for family, columns in families.items():
         blocks = whole if few is None or not family.in_steps else few
-        own = _some_columns(blocks, columns) if columns != slice(0, width) else blocks
-        solved = family.prepare(own, columns.stop - columns.start, class_weights)
+        own = blocks if number_of(columns) == width else _some_columns(blocks, columns)
+        solved = family.prepare(own, number_of(columns), class_weights)
         each, intercept = solved(strengths[family.setting])
         weights[columns] += each / scales[family.setting] / len(families)
         bias += intercept / scales[family.setting] / len(families)
     return weights, bias
 
 
-def _some_columns(blocks: Blocks, columns: slice) -> Blocks:
+def _some_columns(blocks: Blocks, columns: Columns) -> Blocks:
     return lambda: ((x[:, columns], targets) for x, targets in blocks())

@@ -7,17 +7,22 @@ and the mean variance in all others, which is the likeliest covariance of that f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from artray.bundles.novelty import GRID, LIMIT, Distance, unusual
+from artray.bundles.novelty import GRID, LIMIT, Distance, other_odds, unusual
+from artray.classifiers.discriminant import Discriminant
+from artray.classifiers.out_of_fold import LDA, Folds
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
+_LABELS, _WORKS = 50, 5  # so many other labels are classes of their own at most, with so many works at least
 DIRECTIONS = 64
 _MORE, _ROUNDS = 16, 4  # directions looked at beside these, and how often, until the largest stand out
 _LEAST = 1e-6  # variance, beside features of variance 1
@@ -77,17 +82,70 @@ def distances_unseen(x: Floats, true: Ints, folds: Ints) -> Floats:
     return found
 
 
-def usual_values(distance: Floats, logit: Floats) -> tuple[Floats, Floats]:
+@dataclass(frozen=True)
+class Others:
+    """What tells works of the classes from works of other labels, learned from both.
+
+    Attributes:
+        weights: (d, classes + other labels) and
+        bias: (classes + other labels,) as of `Novelty`.
+        odds: (n,) the odds of the works of the classes, as works of other folds have them.
+    """
+
+    weights: Floats
+    bias: Floats
+    odds: Floats
+
+
+def fit_others(
+    x: Floats,
+    targets: Floats,
+    groups: Sequence[str],
+    *,
+    other: Floats,
+    labels: Sequence[str],
+    other_groups: Sequence[str],
+) -> Others:
+    """One discriminant of the classes and of the other labels: its odds are the chance that a work is of none of them.
+
+    The commonest other labels are classes of their own; all rare ones together are one more.
+
+    Args:
+        x: (n, d) standardised features of works of the classes.
+        targets: (n, classes), 0..1, rows sum to 1.
+        groups: (n,) what a fold must not divide.
+        other: (m, d) features of works of other labels.
+        labels: (m,) these.
+        other_groups: (m,) as `groups`.
+    """
+    counts = Counter(labels)
+    common = [label for label, count in counts.most_common(_LABELS) if count >= _WORKS]
+    number = {label: place for place, label in enumerate(common)}
+    place = np.array([number.get(label, len(common)) for label in labels])
+    classes = targets.shape[1]
+    both = np.zeros((len(x) + len(other), classes + int(place.max()) + 1))
+    both[: len(x), :classes] = targets
+    both[len(x) + np.arange(len(other)), classes + place] = 1
+    together = np.concatenate([x, other])
+    columns = slice(0, x.shape[1])
+    found = Folds(together, both, [*groups, *other_groups]).choose(LDA, columns)
+    weights, bias = Discriminant(lambda: [(together, both)]).fit(found.strength)
+    return Others(weights / found.temperature, bias / found.temperature, other_odds(found.logits[: len(x)], classes))
+
+
+def usual_values(distance: Floats, logit: Floats, odds: Floats | None = None) -> tuple[Floats, Floats]:
     """What is usual of works not seen: `usual` and `values` of `Novelty`.
 
     Args:
         distance: (n,) to the nearest class.
         logit: (n,) the largest.
+        odds: (n,) for another label, where these are known.
     """
     logs = np.log(np.maximum(distance, 1e-12))
-    usual = np.array([[np.median(told), max(float(told.std()), 1e-9)] for told in (logs, logit)])
+    evidence = [logs, logit] if odds is None else [logs, logit, odds]
+    usual = np.array([[np.median(told), max(float(told.std()), 1e-9)] for told in evidence])
     # One more work is within the last value with a chance of at least 95 %: of n works it is the ceil(.95 (n + 1))th.
-    known = np.sort(unusual(distance, logit, usual))
+    known = np.sort(unusual(distance, logit, usual, odds))
     places = np.clip(np.ceil(GRID * (len(known) + 1)) - 1, 0, len(known) - 1)
     return usual, known[places.astype(np.int64)]
 
@@ -100,12 +158,14 @@ def novelty_told(within: Floats, other: Floats | None = None) -> dict[str, Any]:
         other: (m,) of works that are of none.
 
     Returns:
-        `limit`, `n`, `lost` (the share of the works of the classes at or above the limit), and `other`: None, or `n`,
-        `found` (the share at or above the limit), `roc_auc` (the chance that one is more novel than a work of the
-        classes) and `false_positive_rate` (the share of the works of the classes that would be lost where 95 % of the
-        others are to be found).
+        `limit`, `n`, `lost` (the share of the works of the classes at or above the limit), `at_least` (their shares at
+        or above each novelty of `GRID`), and `other`: None, or `n`, `at_least`, `found` (the share at or above the
+        limit), `roc_auc` (the chance that one is more novel than a work of the classes) and `false_positive_rate` (the
+        share of the works of the classes that would be lost where 95 % of the others are to be found).
     """
-    told: dict[str, Any] = {"limit": LIMIT, "n": len(within), "lost": _rounded((within >= LIMIT).mean())}
+    told: dict[str, Any] = {
+        "limit": LIMIT, "n": len(within), "lost": _rounded((within >= LIMIT).mean()), "at_least": _at_least(within)
+    }  # fmt: skip
     if other is None or not len(other):
         return told | {"other": None}
     ordered = np.sort(within)
@@ -114,6 +174,7 @@ def novelty_told(within: Floats, other: Floats | None = None) -> dict[str, Any]:
     return told | {
         "other": {
             "n": len(other),
+            "at_least": _at_least(other),
             "found": _rounded((other >= LIMIT).mean()),
             "roc_auc": _rounded((below + upto).mean() / (2 * len(within))),
             "false_positive_rate": _rounded((within >= least).mean()),
@@ -129,6 +190,10 @@ def novelty_sentence(told: Mapping[str, Any]) -> str:
     if other := told["other"]:
         sentence += f"; of {other['n']:,} works with another label {other['found']:.0%} (AUC {other['roc_auc']:.2f})"
     return f"{sentence}."
+
+
+def _at_least(novelty: Floats) -> list[float]:
+    return [_rounded((novelty >= np.float32(value)).mean()) for value in GRID.tolist()]
 
 
 def _rounded(value: Any) -> float:

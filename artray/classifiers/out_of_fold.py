@@ -23,14 +23,17 @@ Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 Linear: TypeAlias = tuple[Floats, Floats]
 """(d, classes) weights and (classes,) bias."""
+Columns: TypeAlias = "slice | Indices"
+"""Some of the features."""
 
 FOLDS = 5
 MOST = 3_000
 """Works of which scores are had at most; of more, whole groups are drawn by lot."""
 PENALTIES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
 """Of logistic regression on features of a length of about 1: tried from strong to weak, until the folds say enough."""
-STATISTICS = "style_statistics"
+STATISTICS = "_statistics"  # how the columns end that hold them
 _MIDDLE = 288 / 6176, 2208 / 6176  # of EfficientNet-Lite0's statistics: blocks 5 to 12, as in `fusion.yaml`
+_USUAL = SHRINKAGES.index(0.8)
 _ABSENT = 30.0  # how far the logit of a class lies below the others that a fold could not learn
 
 
@@ -66,10 +69,11 @@ class Family:
 
     Attributes:
         setting: What the strength is called in a config.
-        strengths: Tried in this order; the loss falls, then rises.
+        strengths: In order of strength; along them the loss falls, then rises.
         prepare: From blocks, the number of features and the classes' weights to what fits a strength.
         in_steps: It goes through the examples many times, not once or twice.
         middle: It sees the middle blocks' style statistics alone, and is left out where there are none.
+        first: The strength that is tried first.
     """
 
     setting: str
@@ -77,21 +81,29 @@ class Family:
     prepare: Callable[[Blocks, int, Floats], Callable[[float], Linear]]
     in_steps: bool = False
     middle: bool = False
+    first: int = 0
 
-    def columns(self, widths: Mapping[str, int]) -> slice | None:
+    def columns(self, widths: Mapping[str, int]) -> Columns | None:
         """Which of the features it sees, of columns of these widths; None: there are none."""
         if not self.middle:
             return slice(0, sum(widths.values()))
-        start = 0
+        start, found = 0, []
         for name, width in widths.items():
-            if name == STATISTICS:
-                return slice(start + round(_MIDDLE[0] * width), start + round(_MIDDLE[1] * width))
+            if name.endswith(STATISTICS):
+                found.append(slice(start + round(_MIDDLE[0] * width), start + round(_MIDDLE[1] * width)))
             start += width
-        return None
+        if len(found) < 2:
+            return found[0] if found else None
+        return np.concatenate([np.arange(each.start, each.stop) for each in found])
 
 
-LDA = Family("shrinkage", SHRINKAGES, lambda blocks, d, _: Discriminant(blocks, dimension=d).fit)
-LDA_MIDDLE = Family("middle_shrinkage", SHRINKAGES, LDA.prepare, middle=True)
+def number_of(columns: Columns) -> int:
+    """How many features these are."""
+    return int(columns.stop - columns.start) if isinstance(columns, slice) else len(columns)
+
+
+LDA = Family("shrinkage", SHRINKAGES, lambda blocks, d, _: Discriminant(blocks, dimension=d).fit, first=_USUAL)
+LDA_MIDDLE = Family("middle_shrinkage", SHRINKAGES, LDA.prepare, middle=True, first=_USUAL)
 LOGISTIC = Family("penalty", PENALTIES, lambda blocks, d, weights: Logistic(blocks, d, weights).fit, in_steps=True)
 
 
@@ -129,6 +141,7 @@ class Folds:
     def __init__(self, x: Floats, targets: Floats, groups: Sequence[str], *, weighted: bool = True):
         self.targets, self._x, self._weighted = targets, x, weighted
         self._true = targets.argmax(axis=1)
+        self._known: dict[str | bytes, Floats] = {}
         self.numbers = fold_numbers(groups, self._true)
         self.judged = np.zeros(len(x), bool)
         for fold in np.unique(self.numbers):
@@ -137,7 +150,7 @@ class Folds:
         if not self.judged.any():  # each class is of one group: better an answer than none
             self.judged[:] = True
 
-    def choose(self, family: Family, columns: slice, strength: float | None = None) -> Scored:
+    def choose(self, family: Family, columns: Columns, strength: float | None = None) -> Scored:
         """A family's classifier of the strength that the folds like best, or of one that is given.
 
         Args:
@@ -145,23 +158,37 @@ class Folds:
             columns: Those that it sees.
             strength: Given; None: chosen by log loss at the best temperature.
         """
-        x, dimension = coordinates(self._x[:, columns]), columns.stop - columns.start
+        x, dimension = self._coordinates(columns), number_of(columns)
         fitted = [self._fold(family, x, dimension, fold) for fold in np.unique(self.numbers)]
-        best: Scored | None = None
-        for tried in family.strengths if strength is None else (strength,):
+
+        def tried(strength: float) -> Scored:
             logits = np.zeros(self.targets.shape)
             for held, present, fit in fitted:
-                weights, bias = fit(tried)
+                weights, bias = fit(strength)
                 told = x[held] @ weights + bias
                 lowest = told.min(axis=1, keepdims=True) - _ABSENT
                 logits[held] = lowest
                 logits[np.ix_(held, present)] = told
-            found = self.calibrated(tried, logits)
-            if best is not None and found.loss >= best.loss:
+            return self.calibrated(strength, logits)
+
+        if strength is not None:
+            return tried(strength)
+        best = first = tried(family.strengths[family.first])
+        for others in (family.strengths[family.first + 1 :], family.strengths[: family.first][::-1]):
+            for other in others:
+                found = tried(other)
+                if found.loss >= best.loss:
+                    break
+                best = found
+            if best is not first:
                 break
-            best = found
-        assert best is not None
         return best
+
+    def _coordinates(self, columns: Columns) -> Floats:
+        key = str(columns) if isinstance(columns, slice) else columns.tobytes()
+        if key not in self._known:
+            self._known[key] = coordinates(self._x[:, columns])
+        return self._known[key]
 
     def calibrated(self, strength: float, logits: Floats) -> Scored:
         """Logits of all works divided by the temperature that suits the judged ones."""

@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from artray import console
 from artray.bundles.inputs import by_artwork
+from artray.classifiers.breakdown import Share, decades_of, shares_by
 from artray.classifiers.evaluation import METRICS, metric, true_classes
 from artray.classifiers.examples import Examples
 from artray.classifiers.metrics import evaluate, intervals, one_hot, rounded
 
 _SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "mean F1"}
+
+_MOST = 200  # values of a column that are told of
 
 
 def pooled_figures(
@@ -35,7 +39,9 @@ def pooled_figures(
 
     Returns:
         JSON values: `n`, `groups`, `repeats`, `figures` (those of `METRICS` that are defined), `intervals` (95 %: unit
-        drawn, `works` or `groups`, → metric → bounds), and `by_repeat` (metric → one value a dealing).
+        drawn, `works` or `groups`, → metric → bounds), `by_repeat` (metric → one value a dealing), and `by` (`artist`,
+        else `group`, and `decade`, where they are known → those of which most works are, with `n`, `accuracy` and
+        `interval`).
     """
     held = predictions.filter(pa.array(np.asarray(predictions["part"]) == "validation"))
     classes = examples.classes
@@ -62,7 +68,24 @@ def pooled_figures(
             unit: {name: [rounded(bound) for bound in found[name]] for name in _SHOWN} for unit, found in bounds.items()
         },
         "by_repeat": _by_repeat(examples, dealings, multilabel),
+        "by": _by_value(examples.table, held, (has == given).all(axis=1)),
     }
+
+
+def _by_value(known: pa.Table, held: pa.Table, right: npt.NDArray[np.bool_]) -> dict[str, list[dict[str, Any]]]:
+    """Accuracies of works held out by artist, else by what was kept together, and by decade."""
+    place = pc.index_in(held["object_id"], value_set=known["object_id"].combine_chunks())
+
+    def told(name: str) -> list[str | None]:
+        return list(known[name].take(place).cast(pa.string()).to_pylist())
+
+    found: dict[str, list[Share]] = {}
+    for name in ("artist", "group"):
+        if name in known.column_names and not found:
+            found[name] = shares_by([right], told(name))
+    if "date" in known.column_names:
+        found["decade"] = shares_by([right], decades_of(told("date")), in_order=True)
+    return {name: [share.first for share in shares[:_MOST]] for name, shares in found.items()}
 
 
 def _classes_of(labels: pa.ChunkedArray, place: Mapping[str, int]) -> npt.NDArray[np.int64]:

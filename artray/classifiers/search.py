@@ -173,12 +173,13 @@ class _Search:
         return {trial.run: trial for trials in self.trials for trial in trials}
 
 
-def searches(several: Sequence[SearchOptions], shared: Location) -> list[Counts]:
+def searches(several: Sequence[SearchOptions], shared: Location, *, shown: bool = True) -> list[Counts]:
     """Several searches, each as `search` does it, whose trials share processes.
 
     Args:
         several: They differ in their data, place and settings only.
         shared: Pictures are decoded below this place.
+        shown: Whether the rankings are printed.
 
     Raises:
         InputError: As `search`.
@@ -199,7 +200,7 @@ def searches(several: Sequence[SearchOptions], shared: Location) -> list[Counts]
     )
     failed = _train(together, todo, sources) if todo else {}
     remove_examples(shared)
-    return [_told(item, failed) for item in planned]
+    return [_told(item, failed, shown) for item in planned]
 
 
 def _planned(options: SearchOptions, sources: list[str]) -> _Search:
@@ -229,8 +230,8 @@ def _planned(options: SearchOptions, sources: list[str]) -> _Search:
     return _Search(options, settings, trials)
 
 
-def _told(done: _Search, failed: Mapping[Location, str]) -> Counts:
-    """Write a search's tables, and show them."""
+def _told(done: _Search, failed: Mapping[Location, str], shown: bool) -> Counts:
+    """Write a search's tables, and show them if that is wanted."""
     options, settings, trials, out = done.options, done.settings, done.by_run, done.options.out
     trained = [run for run in trials if run not in failed]
     lost = [run for run in trials if run in failed]
@@ -251,7 +252,8 @@ def _told(done: _Search, failed: Mapping[Location, str]) -> Counts:
     best_runs = [run for run in map(Location, best["runs"]) if run in evaluations]
     reached = {run: metric(evaluations[run]["validation"]["artwork"], options.metric) or 0.0 for run in best_runs}
     winner = min(reached, key=lambda run: sign * reached[run])
-    _show(options, rows, list(settings[0].values), [evaluations[run] for run in best_runs])
+    if shown:
+        _show(options, rows, list(settings[0].values), [evaluations[run] for run in best_runs])
     return {
         "rows": len(trials),
         "ok": len(trained),

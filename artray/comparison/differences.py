@@ -5,7 +5,6 @@ All are tables, for CSV and the page.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,14 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.bundles.precision import lower_bound
+from artray.classifiers.breakdown import decades_of, shares_by
 from artray.comparison.subjects import Works
 from artray.errors import InputError, did_you_mean
 from artray.storage import Location
 
 DECADE = "decade"
-_UNKNOWN = "unknown"
-_YEAR = re.compile(r"(?<!\d)(1\d{3}|20\d{2})(?!\d)")
 _YEARS = ("year", "date")
 _DESCRIBED = ("title", "artist")
 _SAID = ("label", "score", "right")
@@ -42,19 +39,8 @@ class Records:
         """Of each work, `1870s`; None where there is no column `year` or `date`."""
         for name in _YEARS:
             if name in self.columns:
-                found = [year_of(cell or "") for cell in self.columns[name]]
-                return [f"{year[:3]}0s" if year else None for year in found]
+                return decades_of(self.columns[name])
         return None
-
-
-def year_of(text: str) -> str | None:
-    """The first year of four digits that a text names; None where it names none.
-
-    >>> year_of("c. 1874-1877")
-    '1874'
-    """
-    found = _YEAR.search(text)
-    return found[1] if found else None
 
 
 def read_records(manifest: Location | None, works: Works) -> Records:
@@ -147,7 +133,8 @@ def breakdown(works: Works, records: Records, by: Sequence[str]) -> list[Breakdo
         asked += [DECADE] if records.decades is not None else []
     rows: list[Breakdown] = []
     for column in asked:
-        rows += _by_column(works, column, _values(works, records, column))
+        shares = shares_by(works.right, _values(works, records, column), in_order=column == DECADE)
+        rows += [Breakdown(column, each.value, each.n, each.accuracy, each.intervals) for each in shares]
     return rows
 
 
@@ -164,21 +151,6 @@ def _values(works: Works, records: Records, column: str) -> Sequence[str | None]
     known = [*records.columns, "group"]
     hint = did_you_mean(column, known)
     raise InputError(f"--by {column}: no such column{hint} (of --manifest there is: {', '.join(known)})")
-
-
-def _by_column(works: Works, column: str, values: Sequence[str | None]) -> list[Breakdown]:
-    names = np.array([value or _UNKNOWN for value in values], dtype=object)
-    found, numbers, counts = np.unique(names.astype(str), return_inverse=True, return_counts=True)
-    hits = np.array([np.bincount(numbers.reshape(-1), own, len(found)) for own in works.right])
-    order = sorted(range(len(found)), key=lambda at: (found[at] == _UNKNOWN, -counts[at], found[at]))
-    if column == DECADE:
-        order = sorted(range(len(found)), key=lambda at: (found[at] == _UNKNOWN, found[at]))
-    rows = []
-    for at in order:
-        n = int(counts[at])
-        intervals = [(lower_bound(hit, n, 0.025), 1 - lower_bound(n - hit, n, 0.025)) for hit in hits[:, at].tolist()]
-        rows.append(Breakdown(column, str(found[at]), n, (hits[:, at] / n).tolist(), intervals))
-    return rows
 
 
 def breakdown_table(rows: Sequence[Breakdown], names: Sequence[str]) -> pa.Table:

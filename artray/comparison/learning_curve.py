@@ -82,7 +82,7 @@ def trace_learning_curve(options: CurveOptions) -> Counts:
     wanted = [SearchOptions(out=out / "all", grid={"learn_from": [1.0]}, **common)]
     if options.shares:
         wanted.insert(0, SearchOptions(out=out / "some", grid=some, **common))
-    failed = sum(each["failed"] for each in searches(wanted, out))
+    failed = sum(each["failed"] for each in searches(wanted, out, shown=False))
     places, shares = _trained([each.out for each in wanted])
     if not places:
         raise ArtrayError(f"{out}: no model could be trained")

@@ -128,9 +128,9 @@ def _pairs(told: Results) -> str:
     grouped = told.works.grouped
     header = ["", "accuracy", "95 %, works"]
     header += ["95 %, groups"] if grouped else []
-    header += ["balanced", "95 %, " + (BY_GROUPS if grouped else BY_WORKS)]
-    header += ["right alone", "odds", "95 %", "McNemar p", "Holm"]
+    header += ["right alone", "McNemar p", "Holm"]
     header += ["groups p", "Holm"] if grouped else []
+    header += ["odds", "95 %", "balanced", "95 %, " + (BY_GROUPS if grouped else BY_WORKS)]
     rows = [_pair(pair, grouped) for pair in told.pairs]
     hint = (
         "First minus second. Right alone: works that only the first, and only the second, has right; the odds are one "
@@ -150,11 +150,10 @@ def _pair(pair: Pair, grouped: bool) -> list[str]:
     ends = "" if not test.first + test.second else f"{test.interval[0]:.2f} to " + _end(test.interval[1])
     row = [f"{pair.first} − {pair.second}", _number(accuracy.value), _bounds(accuracy.intervals[BY_WORKS])]
     row += [_bounds(accuracy.intervals[BY_GROUPS])] if grouped else []
-    row += [_number(balanced.value), _bounds(_widest(balanced, grouped))]
-    row += [f"{test.first} : {test.second}", _number(test.odds, 2), ends, p_text(test.p), p_text(pair.mcnemar_holm)]
+    row += [f"{test.first} : {test.second}", p_text(test.p), p_text(pair.mcnemar_holm)]
     if grouped and pair.groups_p is not None and pair.groups_holm is not None:
         row += [p_text(pair.groups_p), p_text(pair.groups_holm)]
-    return row
+    return [*row, _number(test.odds, 2), ends, _number(balanced.value), _bounds(_widest(balanced, grouped))]
 
 
 def _end(value: float | None) -> str:

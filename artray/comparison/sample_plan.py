@@ -24,7 +24,8 @@ from pydantic import Field
 import artray
 from artray import console
 from artray.catalogs.formulas import csv_bytes
-from artray.comparison.differences import DECADE, year_of
+from artray.classifiers.breakdown import decades_of
+from artray.comparison.differences import DECADE
 from artray.errors import InputError, did_you_mean
 from artray.features.columns import matrix
 from artray.job import Counts, Options
@@ -218,8 +219,8 @@ def _strata(table: pa.Table, by: Sequence[str], manifest: Location) -> list[str]
             parts.append([str(cell) if cell is not None else _UNKNOWN for cell in table[column].to_pylist()])
         elif column == DECADE and {"year", "date"} & set(table.column_names):
             years = table["year" if "year" in table.column_names else "date"].to_pylist()
-            found = [year_of(str(cell) if cell is not None else "") for cell in years]
-            parts.append([f"{year[:3]}0s" if year else _UNKNOWN for year in found])
+            found = decades_of([str(cell) if cell is not None else None for cell in years])
+            parts.append([decade or _UNKNOWN for decade in found])
         else:
             hint = did_you_mean(column, table.column_names)
             raise InputError(f"--by {column}: neither {manifest} nor --labels has such a column{hint}")

@@ -102,7 +102,7 @@ class AdversarialTrainer(Trainer):
         self._adaptive, self._blur = adaptive if changes else None, blur
         self._every, self._updates_a_step = discriminator_steps, generator_steps
         with self.strategy.scope():
-            with computed_in(policy(precision)):
+            with computed_in(policy(precision, compile)):
                 self.generator, self.discriminator = generator(), discriminator()
             self._frozen, self._judging = parts_of(self.discriminator)
             self._objective = objective() if objective else None
@@ -169,7 +169,7 @@ class AdversarialTrainer(Trainer):
             return
         weights = [self._constants["penalty"]] * len(batches) if penalties is None else penalties
 
-        def fetch(call: slice) -> tuple[Shares, Steps]:
+        def fetch(call: slice) -> tuple[list[Shares], Steps]:
             some, size = batches[call], len(batches[call.start])
             examples = np.concatenate([self.share(batch) for batch in some])
             x, y = take(examples)
@@ -182,11 +182,14 @@ class AdversarialTrainer(Trainer):
             values = (x, changes, np.asarray(y, np.float32), np.concatenate(latents))
             shares = [Shares(*share) for share in zip(*(self.shares(array, size) for array in values), strict=True)]
             now, penalty = (np.asarray(values[call], np.float32) for values in (rates, weights))
-            return self.put(shares), self.put_here(Steps(now, penalty, np.int64(first + call.start), np.int64(size)))
+            return shares, Steps(now, penalty, np.int64(first + call.start), np.int64(size))
+
+        def send(fetched: tuple[list[Shares], Steps]) -> tuple[Shares, Steps]:
+            return self.put(fetched[0]), self.put_here(fetched[1])
 
         def metrics() -> Iterator[tuple[Any, float]]:
             size = int(np.prod([side or SIDE for side in self.generator.output_shape[1:]]))
-            for tensors, waited in self.feed(fetch, self.calls(batches, size)):
+            for tensors, waited in self.feed(fetch, send, self.calls(batches, size)):
                 yield self._train(*tensors), waited
 
         for done, waited in feed.behind(metrics()):

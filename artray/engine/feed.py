@@ -1,16 +1,17 @@
-"""The feed: examples on their way from a thread to the devices, ahead of the step, and results fetched behind it."""
+"""The feed: examples on their way through two threads to the devices, ahead of the step; results fetched behind it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _CALL_STEPS = 32
 
@@ -35,19 +36,27 @@ def calls(batches: Sequence[npt.NDArray[np.int64]], batch_bytes: float, most_byt
     return found
 
 
-def ahead(fetch: Callable[[slice], T], wanted: Sequence[slice], depth: int) -> Iterator[tuple[T, float]]:
-    """What `fetch` gives for each call, and for how many seconds it had to be waited for.
+def ahead(
+    fetch: Callable[[slice], T], send: Callable[[T], U], wanted: Sequence[slice], depth: int
+) -> Iterator[tuple[U, float]]:
+    """What `send` makes of what `fetch` gives for each call, and for how many seconds it had to be waited for.
 
-    It is called in a thread, in the calls' order, for up to `depth` of them before they are asked for.
+    Each is called in a thread of its own, in the calls' order, for up to `depth` of them before they are asked for: one
+    call's examples are taken from memory while another's are on their way to the device.
     """
-    with ThreadPoolExecutor(1) as fetcher:
-        coming = [fetcher.submit(fetch, call) for call in wanted[:depth]]
+    with ThreadPoolExecutor(1) as fetcher, ThreadPoolExecutor(1) as sender:
+
+        def begin(call: slice) -> Future[U]:
+            fetched = fetcher.submit(fetch, call)
+            return sender.submit(lambda: send(fetched.result()))
+
+        coming = [begin(call) for call in wanted[:depth]]
         for number in range(len(wanted)):
             began = time.perf_counter()
-            fetched = coming.pop(0).result()
+            sent = coming.pop(0).result()
             waited = time.perf_counter() - began
-            coming += [fetcher.submit(fetch, later) for later in wanted[number + depth : number + depth + 1]]
-            yield fetched, waited
+            coming += [begin(later) for later in wanted[number + depth : number + depth + 1]]
+            yield sent, waited
 
 
 def behind(results: Iterable[T]) -> Iterator[T]:

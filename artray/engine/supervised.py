@@ -92,7 +92,7 @@ class SupervisedTrainer(Trainer):
         strategy: tf.distribute.Strategy | None = None,
     ):
         super().__init__(strategy, views)
-        self.precision = policy(precision)
+        self.precision = policy(precision, compile)
         self._compile = compile
         self._loss = loss
         self._accumulate = accumulate
@@ -147,7 +147,7 @@ class SupervisedTrainer(Trainer):
         for step, sparsity in enumerate(sparsities or ()):
             planned[step] = NO_CHANGE if sparsity is None else sparsity
 
-        def fetch(call: slice) -> tuple[int, _Shares, _Steps]:
+        def fetch(call: slice) -> tuple[int, list[_Shares], _Steps]:
             some, size = batches[call], len(batches[call.start])
             examples = np.concatenate([self.share(batch) for batch in some])
             x, y, weights = take(examples)
@@ -165,10 +165,14 @@ class SupervisedTrainer(Trainer):
                 cuts=cuts,
                 sparsities=planned[call],
             )
+            return size, shares, steps
+
+        def send(fetched: tuple[int, list[_Shares], _Steps]) -> tuple[int, _Shares, _Steps]:
+            size, shares, steps = fetched
             return size, self.put(shares), self.put_here(steps)
 
         def losses() -> Iterator[Any]:
-            for (size, shares, steps), _ in self.feed(fetch, self.calls(batches, self._row_bytes())):
+            for (size, shares, steps), _ in self.feed(fetch, send, self.calls(batches, self._row_bytes())):
                 self._largest = max(self._largest, size)
                 yield self._train(shares, steps, often=size == self._largest)
 
@@ -282,13 +286,13 @@ class SupervisedTrainer(Trainer):
         size = -(-min(batch, max(len(indices), 1)) // self.count) * self.count
         starts = range(0, len(indices), size)
 
-        def fetch(call: slice) -> Any:
+        def fetch(call: slice) -> list[Array]:
             start = starts[call.start]
             x = take(self.share(np.resize(indices[start : start + size], size)))
-            return self.put([share[0] for share in self.shares(x, size)])
+            return [share[0] for share in self.shares(x, size)]
 
         def logits() -> Iterator[Any]:
-            for x, _ in self.feed(fetch, [slice(number, number + 1) for number in range(len(starts))]):
+            for x, _ in self.feed(fetch, self.put, [slice(number, number + 1) for number in range(len(starts))]):
                 yield self._predict(x)
 
         found = [self.gathered(some) for some in feed.behind(logits())]

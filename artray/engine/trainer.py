@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 SIDE = 64
 """Taken for the side of pictures, by networks that take any: how many batches go to TensorFlow together."""
@@ -120,12 +121,15 @@ class Trainer(ABC):
         share = -(-len(batches[0]) // max(1, self.count // self._here))
         return feed.calls(batches, share * row_bytes, _GPU_CALL_BYTES if self.on_gpu else _CALL_BYTES)
 
-    def feed(self, fetch: Callable[[slice], T], calls: Sequence[slice]) -> Iterator[tuple[T, float]]:
-        """What `fetch` gives for each call, and for how many seconds it had to be waited for.
+    def feed(
+        self, fetch: Callable[[slice], T], send: Callable[[T], U], calls: Sequence[slice]
+    ) -> Iterator[tuple[U, float]]:
+        """What `send` makes of what `fetch` gives for each call, and for how many seconds it had to be waited for.
 
-        It is called in a thread, for the next calls while one is worked on; what it gives should be on its device.
+        Both are called in threads, for the next calls while one is worked on; what `send` gives should be on its
+        device.
         """
-        return feed.ahead(fetch, calls, _GPU_DEPTH if self.on_gpu else _DEPTH)
+        return feed.ahead(fetch, send, calls, _GPU_DEPTH if self.on_gpu else _DEPTH)
 
     def shares(self, values: Array, examples: int) -> list[Array]:
         """Each local replica's part of a value of the `share` of some batches of equal size.

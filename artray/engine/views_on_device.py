@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from keras import ops
 
 from artray.engine.augmentation import LUMA, Augmentation, unpacked
+
+_Taps: TypeAlias = list[tuple[Any, Any]]
+"""Pixels along an axis, and what each counts."""
 
 
 def changed(images: Any, numbers: Any, how: Augmentation) -> Any:
@@ -22,7 +25,7 @@ def changed(images: Any, numbers: Any, how: Augmentation) -> Any:
     """
     changes = unpacked(numbers, ops.reshape)
     if how.rotate or how.crop:
-        images = _resampled(images, changes.matrix, changes.shift)
+        images = _resampled(images, changes.matrix, changes.shift, rotated=bool(how.rotate))
     if how.distort is not None:
         images = _distorted(ops.cast(images, "float32"), changes.color, changes.lift)
     if how.flip or how.turn:
@@ -40,43 +43,59 @@ def _where(condition: Any, then: Any, otherwise: Any) -> Any:
     return ops.where(ops.reshape(condition > 0, (-1, 1, 1, 1)), then, otherwise)
 
 
-def _resampled(images: Any, matrix: Any, shift: Any) -> Any:
+def _resampled(images: Any, matrix: Any, shift: Any, *, rotated: bool) -> Any:
     """Cubic interpolation of four by four pixels, of the picture mirrored at its edges."""
     size = int(images.shape[1])
     places = ops.arange(size, dtype="float32") + 0.5 - size / 2
-    across, down = places[None, None, :], places[None, :, None]
     entry = ops.reshape(matrix, (-1, 4, 1, 1))
-    move = ops.reshape(shift * size, (-1, 2, 1, 1))
-    x = entry[:, 0] * across + entry[:, 1] * down + move[:, 0] + (size - 1) / 2
-    y = entry[:, 2] * across + entry[:, 3] * down + move[:, 1] + (size - 1) / 2
-    columns, column_weights = _taps(x, size)
-    rows, row_weights = _taps(y, size)
-    # One gather of whole pixels from all pictures, as one long row of them.
-    count = ops.shape(images)[0]
-    first = ops.reshape(ops.arange(count, dtype="int32") * (size * size), (-1, 1, 1))
+    move = ops.reshape(shift * size, (-1, 2, 1, 1)) + (size - 1) / 2
+    if rotated:
+        across, down = places[None, None, :], places[None, :, None]
+        x = entry[:, 0] * across + entry[:, 1] * down + move[:, 0]
+        y = entry[:, 2] * across + entry[:, 3] * down + move[:, 1]
+        found = _gathered(images, _taps(x, size), _taps(y, size))
+    else:
+        columns = _mixing(_taps(entry[:, 0, 0] * places + move[:, 0, 0], size), size)
+        rows = _mixing(_taps(entry[:, 3, 0] * places + move[:, 1, 0], size), size)
+        lines = ops.einsum("nyr,nrxc->nyxc", rows, ops.cast(images, "float32"))
+        found = ops.einsum("nxk,nykc->nyxc", columns, lines)
+    return ops.floor(ops.clip(found, 0.0, 255.0))  # Pillow cuts off here what it rounds below
+
+
+def _gathered(images: Any, columns: _Taps, rows: _Taps) -> Any:
+    """Gathers of whole pixels from all pictures, as one long row of them."""
+    count, size = ops.shape(images)[0], int(images.shape[1])
+    # Not in int32: for that TensorFlow's kernels leave the GPU.
+    first = ops.reshape(ops.arange(count, dtype="int64") * (size * size), (-1, 1, 1))
     pixels = ops.reshape(images, (-1, 3))
     total = 0.0
-    for row, row_weight in zip(rows, row_weights, strict=True):
+    for row, row_weight in rows:
         line = 0.0
-        for column, weight in zip(columns, column_weights, strict=True):
-            found = ops.take(pixels, first + row * size + column, axis=0)
+        for column, weight in columns:
+            found = ops.take(pixels, first + ops.cast(row * size + column, "int64"), axis=0)
             line = line + ops.cast(found, "float32") * weight[..., None]
         total = total + line * row_weight[..., None]
-    return ops.floor(ops.clip(total, 0.0, 255.0))  # Pillow cuts off here what it rounds below
+    return total
 
 
-def _taps(places: Any, size: int) -> tuple[list[Any], list[Any]]:
-    """Four pixels along an axis and their weights, as Pillow's `transform` weighs them: cubic convolution, a = -1."""
+def _mixing(taps: _Taps, size: int) -> Any:
+    """What each pixel of a result is made of along an axis that stays one: (n, size of result, size of picture)."""
+    pixels = ops.arange(size, dtype="float32")
+    return sum(ops.cast(ops.equal(pixel[..., None], pixels), "float32") * weight[..., None] for pixel, weight in taps)
+
+
+def _taps(places: Any, size: int) -> _Taps:
+    """Four pixels along an axis, as floats, and their weights, as Pillow's `transform` has them: cubic, a = -1."""
     low = ops.floor(places)
     part = places - low
-    low = ops.cast(low, "int32")
-    pixels = []
-    for tap in range(-1, 3):
-        place = ops.mod(low + tap, 2 * size)
-        pixels.append(ops.minimum(place, 2 * size - 1 - place))
     rest = 1 - part
     weights = [-part * rest * rest, 1 - part * part * (2 - part), 1 - rest * rest * (2 - rest), -part * part * rest]
-    return pixels, weights
+    pixels = []
+    for tap in range(-1, 3):
+        place = low + tap
+        place = place - 2 * size * ops.floor(place / (2 * size))
+        pixels.append(ops.minimum(place, 2 * size - 1 - place))
+    return list(zip(pixels, weights, strict=True))
 
 
 def _distorted(images: Any, color: Any, lift: Any) -> Any:

@@ -11,7 +11,7 @@ from artray.errors import InputError, did_you_mean
 from artray.features.embedding import Embedding
 from artray.features.specs import DEFAULT_FEATURES, FEATURES
 from artray.job import Options
-from artray.models import DEFAULT_BACKBONE
+from artray.models import DEFAULT_BACKBONE, EMBEDDED
 from artray.models.sizes import backbone_size
 from artray.storage import Location
 
@@ -68,7 +68,9 @@ def requested_specs(options: FeatureOptions) -> list[dict[str, Any]]:
     """
     names = [*options.features, *(["objects"] if options.detector else [])]
     specs = [feature_spec(name, options) for name in dict.fromkeys(names)]
-    return specs + [_one_more(name, given) | _half(options) for name, given in options.embed.items()]
+    return specs + [
+        _one_more(name, given, options.statistics) | _half(options) for name, given in options.embed.items()
+    ]
 
 
 def feature_spec(name: str, options: FeatureOptions) -> dict[str, Any]:
@@ -101,8 +103,8 @@ def _half(options: FeatureOptions) -> dict[str, Any]:
     return {} if options.precision == "float32" else {"precision": options.precision}
 
 
-def _one_more(name: str, given: str) -> dict[str, Any]:
-    """The spec of one more embedding."""
+def _one_more(name: str, given: str, statistics: bool) -> dict[str, Any]:
+    """The spec of one more embedding; with its statistics where it is embedded."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) or name.endswith("statistics"):
         raise InputError(f"--embed {name}={given}: a name is of a-z, 0-9 and _, and does not end in statistics")
     column = f"{Embedding.name}_{name}"
@@ -111,6 +113,6 @@ def _one_more(name: str, given: str) -> dict[str, Any]:
         "size": backbone_size(given),
         "backbone": given,
         "weights": "imagenet",
-        "statistics": False,
+        "statistics": statistics and given in EMBEDDED,
         "column": column,
     }

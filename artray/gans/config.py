@@ -219,7 +219,7 @@ class GanConfig(Options):
     )
     compile: Compile = Field(
         "auto",
-        description="whether XLA compiles the steps. auto: on one GPU, if it can, 10,000 steps and more",
+        description="whether XLA compiles the steps. auto: on one GPU, if it can, 4,000 steps and more",
     )
     samples: int = Field(64, ge=2, le=400, description="pictures on the sheet that is made after an epoch")
     sample_epochs: int = Field(1, ge=1, description="after every how many epochs")

@@ -136,9 +136,10 @@ def trainer_of(config: GanConfig, generator: Build, discriminator: Build, steps:
     )
 
 
-def sample_latents(config: GanConfig, count: int) -> npt.NDArray[np.float32]:
-    """The latents whose pictures are shown while a config is trained."""
-    return _latents(config, count, _SAMPLE_LATENTS)
+def sample_latents(config: GanConfig, count: int, truncation: float | None = None) -> npt.NDArray[np.float32]:
+    """The latents whose pictures are shown while a config is trained, as they are or nearer to 0."""
+    seed = (config.seed, _SAMPLE_LATENTS)
+    return draw_latents(count, config.latent_size, config.distribution, seed, truncation)
 
 
 def _latents(config: GanConfig, count: int, *purpose: int) -> npt.NDArray[np.float32]:

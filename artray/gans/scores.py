@@ -23,6 +23,7 @@ noise and of the mean picture are what a generator has to be better than.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ from artray.gans.metrics import (
     share_closer,
 )
 from artray.gans.sampling import EMBEDDED
-from artray.storage import Location, dataset_digest, remove_scratch
+from artray.storage import Location, dataset_digest, digest, remove_scratch
 
 METRICS = ("fid", "kid", "precision", "recall", "density", "coverage", "closer")
 HEADER = ("FID", "KID × 1000", "precision", "recall", "density", "coverage", "nearer than works are")
@@ -103,6 +104,7 @@ def score(
         "data": dataset_digest(data.dataset()),
         "samples": samples,
         "backbone": judge,
+        **({"file": digest(Path(judge).read_bytes())} if Path(judge).is_file() else {}),
     }
     if is_scored(model):
         before = read_scores(model)

@@ -176,6 +176,7 @@ class FeatureTable:
     Attributes:
         uri: Where it is.
         specs: Its features.
+        files: Digests of the files that they name as backbones, by path.
         digest: Changes when it is made anew.
     """
 
@@ -196,6 +197,7 @@ class FeatureTable:
                 "extract the features again"
             )
         self.specs: list[dict[str, Any]] = arguments["features"]
+        self.files: dict[str, str] = arguments.get("files", {})
         self.digest = f"{run['fingerprint']} {run['finished_at']}"
 
     def find(self, rows: pa.Table) -> tuple[pa.Array, pa.Array]:

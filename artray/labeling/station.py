@@ -160,7 +160,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         console.say("nothing to do")
         return _counts(out, published.run_id, len(pictures), plan, _states(out, published.tasks[models[0].bundle.task]))
     if len(plan.rows):
-        _check_detector(options, models, features)
+        _check_networks(options, models, features)
     settings = {
         "models": [model.notes() for model in models],
         "decode_version": DECODE_VERSION,
@@ -239,11 +239,16 @@ def _features(options: LabelOptions, models: Sequence[LabelModel]) -> FeatureTab
     return None
 
 
-def _check_detector(options: LabelOptions, models: Sequence[LabelModel], features: FeatureTable | None) -> None:
-    """Say before any worker starts that a detector is needed, or that the one named is none."""
+def _check_networks(options: LabelOptions, models: Sequence[LabelModel], features: FeatureTable | None) -> None:
+    """Say before any worker starts that a detector is needed, that the one named is none, or that a backbone is not.
+
+    A file that a model names as backbone must be the one that it was trained with.
+    """
     for model in models:
         for spec in model.bundle.input.specs():
-            if options.detector is not None or features is None or spec not in features.specs:
+            given = features is not None and spec in features.specs
+            model.bundle.input.check_backbone(spec, features.files if features is not None and given else None)
+            if options.detector is not None or not given:
                 trusted = trusted_spec(spec, options.detector, model.uri)
                 if spec["name"] == Objects.name:
                     build_feature(trusted)

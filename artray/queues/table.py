@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from artray.bundles.novelty import LIMIT
 from artray.catalogs.corrections import Corrections, has_correction
 from artray.catalogs.targets import encode_targets
 from artray.labeling.contract import Models
@@ -25,7 +26,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-QUEUES = ("uncertain", "differs", "disagree", "useful", "duplicates")
+QUEUES = ("uncertain", "differs", "disagree", "useful", "duplicates", "novel")
 SCHEMA = pa.schema(
     [
         pa.field("object_id", pa.string(), nullable=False),
@@ -74,7 +75,7 @@ def make_queues(
     Args:
         labels: Rows under the labels' contract with `task`; each object_id once a task.
         features: The feature table of the same works: embeddings, groups and the catalogue's labels; without it only
-            `uncertain` and `disagree` are known.
+            `uncertain`, `disagree` and `novel` are known.
         models: What the labels say of their models: from which column of the catalogue each has learned; default: the
             one called like its task.
         reviewed: What curators have said: these works have no place any more, nor have those of which the feature table
@@ -91,6 +92,7 @@ def make_queues(
         task.leave(has_correction(task.ids, reviewed, task.task))
         task.leave(pc.is_in(task.ids, value_set=_looked_at(features, task.target)))
         task.rank_uncertain()
+        task.rank_novel()
     _disagree(list(places.values()))
     if features is not None:
         works = _Works(features, {task.target for task in places.values()}, pc.unique(labels["object_id"]))
@@ -129,6 +131,8 @@ class _Task:
         self.learned = np.asarray(pc.fill_null(learned, False))
         self.fresh = np.asarray(pc.is_valid(self.label)) & ~self.learned
         other = pc.any(pc.not_equal(pc.list_value_length(rows["labels"]), 1)).as_py()
+        novelty = rows["novelty"] if "novelty" in rows.column_names else pa.nulls(len(rows), pa.float32())
+        self.novelty = np.asarray(pc.fill_null(novelty, 0.0), np.float32)
         self.margin = _margins(rows["scores"], bool(other) or not models.multilabel.isdisjoint(own))
         self.columns: dict[str, pa.Array] = {"learned_from": _one_chunk(learned)}
 
@@ -141,6 +145,11 @@ class _Task:
         """The queue `uncertain`."""
         fresh = np.flatnonzero(self.fresh)
         self.rank("uncertain", fresh[np.argsort(self.margin[fresh], kind="stable")])
+
+    def rank_novel(self) -> None:
+        """The queue `novel`."""
+        novel = np.flatnonzero(self.fresh & (self.novelty >= np.float32(LIMIT)))
+        self.rank("novel", novel[np.argsort(-self.novelty[novel], kind="stable")])
 
     def rank(self, queue: str, rows: Indices) -> None:
         """Give places in a queue to rows in this order."""

@@ -91,6 +91,7 @@ def evaluation_page(
         told.curves(),
         told.kept(),
         told.calibration(),
+        told.novelty(),
         told.learning(history),
         told.errors(works, pictures, names or {}),
     ]

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
+from artray.bundles.novelty import GRID
 from artray.bundles.thresholds import abstention_told, doubt_of
 from artray.classifiers.evaluation import METRICS, metric
 from artray.report.charts import COLOURS, Series, band, heat_map, line_chart
@@ -253,6 +254,28 @@ class EvaluationSections:
             figures.append(_figure(title, line_chart(title, series, say("score"), say("ev.share_right"), bars=heights)))
         hint = say("ev.calibration_hint", temperature=f"{self.evaluation['temperature']:.2f}")
         return section("calibration", escape(say("ev.score_means")), escape(hint), _charts(figures))
+
+    def novelty(self) -> str:
+        """How well works of none of the classes are told; nothing where the model doesn't know it."""
+        say, told = self.say, self.evaluation.get("novelty")
+        if not told or "at_least" not in told:
+            return ""
+        parts = [(say("ev.test_part"), told, told["lost"], "", "")]
+        if other := told["other"]:
+            cost = f"{other['false_positive_rate']:.0%}"
+            parts.append((say("ev.novelty_other"), other, other["found"], _number(other["roc_auc"]), cost))
+        series = [Series("", [(told["limit"], 0), (told["limit"], 1)], dashed=True)]
+        for number, (name, part, *_) in enumerate(parts):
+            points = [(float(at), share) for at, share in zip(GRID, part["at_least"], strict=True)]
+            series.append(Series(name, points, 1 - number))
+        title = say("ev.novelty_title")
+        chart = line_chart(title, series, say("ev.novelty"), say("ev.novelty_y"))
+        rows = [[name, f"{part['n']:,}", f"{share:.0%}", auc, cost] for name, part, share, auc, cost in parts]
+        header = ["", say("ev.works"), say("ev.novelty_uncertain"), "AUC", say("ev.novelty_cost")]
+        hint = say("ev.novelty_hint", limit=f"{told['limit']:.2f}")
+        hint += "" if other else " " + say("ev.novelty_unknown")
+        body = _charts([_figure(title, chart)]) + table(header, rows, 0)
+        return section("novelty", escape(title), escape(hint), body)
 
     def learning(self, history: Sequence[Mapping[str, Any]]) -> str:
         """How it learned, epoch by epoch."""

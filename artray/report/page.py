@@ -107,7 +107,7 @@ class Queue(NamedTuple):
     """Works in the order in which a curator should look at them.
 
     Attributes:
-        name: `uncertain`, `differs`, `disagree`, `useful` or `duplicates`; any other is shown as it is.
+        name: One of `artray.queues.QUEUES`; any other is shown as it is.
         task: What they are looked at for; None: for all tasks.
         object_ids: The works, the first to look at first.
         said: Of each, what a model says that has not seen it; or nothing of any.

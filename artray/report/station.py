@@ -14,6 +14,7 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.classifier import read_evaluation, read_predictions
+from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import doubt_of
 from artray.catalogs.corrections import Corrections
 from artray.errors import InputError
@@ -190,9 +191,13 @@ def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str,
 
 def _chosen(labels: pads.Dataset, limit: int) -> tuple[pa.Array | None, int]:
     """The works for the page: those that failed and the least certain; None: all. And how many there are."""
-    scores = labels.to_table(columns=["object_id", "score"])
-    scores = scores.set_column(1, "score", pc.fill_null(scores["score"], -1))  # a failed one
-    works = scores.group_by("object_id").aggregate([("score", "min")])
+    novelty = ["novelty"] if "novelty" in labels.schema.names else []
+    scores = labels.to_table(columns=["object_id", "score", *novelty])
+    score = pc.fill_null(scores["score"], -1)  # a failed one
+    if novelty:  # a label of what is unlike anything learned is uncertain, whatever its score
+        novel = pc.fill_null(pc.greater_equal(scores["novelty"], pa.scalar(LIMIT, pa.float32())), False)
+        score = pc.subtract(score, novel.cast(pa.float32()))
+    works = scores.set_column(1, "score", score).group_by("object_id").aggregate([("score", "min")])
     if len(works) <= limit:
         return None, len(works)
     order = pc.sort_indices(works, [("score_min", "ascending"), ("object_id", "ascending")])

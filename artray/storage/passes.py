@@ -20,6 +20,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property, partial
@@ -99,8 +100,8 @@ def run_pass(
         arguments: JSON values. They are the settings of the run: a folder that was begun with others is refused.
         overwrite: Remove what the pass has written there before instead of refusing it.
         gpus: Whether the work goes faster on a GPU. Where the cluster has some, each gets one actor with a share of its
-            machine's CPUs, which calls the worker from several threads; of a `StagedWorker` the CPUs' part is done by
-            so many processes beside it (see `artray.storage.gpus`). Else each CPU gets an actor.
+            machine's CPUs; of a `StagedWorker` the CPUs' part is done by so many processes beside it (see
+            `artray.storage.gpus`), and its other part called by several threads. Else each CPU gets an actor.
         helps: More arguments for the worker, which change how it comes to its rows but not what they are: they are no
             settings of the run.
 
@@ -356,7 +357,7 @@ def _actors(gpus: bool) -> tuple[int, dict[str, float]]:
 class _ChunkActor:
     """Reads a chunk's rows, has them worked on, writes the part and answers with what became of the pictures.
 
-    With a GPU it is called by several threads.
+    With a GPU it is called by several threads, of which one at a time has its rows worked on, unless by a pipeline.
     """
 
     def __init__(self, errand: _Errand, worker: type[Worker], arguments: Mapping[str, Any]):
@@ -368,11 +369,13 @@ class _ChunkActor:
         cluster.quicken_keras()
         self._errand = errand
         self._making = Lock()
+        self._turn: AbstractContextManager[object] = Lock()  # TensorFlow's functions must not be traced twice at once
         # Not made here: Ray would try a constructor that fails again and again, and hide why.
         self._make: Callable[[], Worker] = partial(worker, **arguments)
         if has_gpu() and issubclass(worker, StagedWorker):
             pipeline = Pipeline(worker, arguments, actor_cpus())  # which begins to prepare meanwhile
             self._make = lambda: pipeline
+            self._turn = nullcontext()  # it deals with several threads by itself
         # Ray's dashboard and its Prometheus endpoint show it.
         self._pictures = Meter("artray_pictures", "Pictures worked on.", tag_keys=("job", "status"))
         self._pictures.set_default_tags({"job": errand.title})
@@ -388,7 +391,8 @@ class _ChunkActor:
             group = pq.ParquetFile(source).read_row_group(chunk["group"])
         with self._making:
             work = self._work
-        result = work(group.slice(chunk["start"], chunk["count"]))
+        with self._turn:
+            result = work(group.slice(chunk["start"], chunk["count"]))
         # By picture: of a picture's patches one tells its status.
         tally = Counter(dict(zip(result["object_id"].to_pylist(), result["status"].to_pylist(), strict=True)).values())
         notes = {**(result.schema.metadata or {}), _TALLY: json.dumps(tally)}

@@ -41,7 +41,7 @@ class StyleConfig(Options):
     epochs: int = Field(10, ge=1)
     precision: Precision = Field("float32", description="of the computation: float32, bfloat16 or auto")
     compile: Compile = Field(
-        "auto", description="whether XLA compiles the steps. auto: on one GPU, 10,000 steps and more"
+        "auto", description="whether XLA compiles the steps. auto: on one GPU, 4,000 steps and more"
     )
     checkpoint_steps: int | None = Field(None, ge=1, description="a checkpoint after so many batches too")
     seed: int = Field(0, ge=0)

@@ -130,5 +130,9 @@ def mix(model: Location, examples: Examples, told: Floats, true: npt.NDArray[np.
         weight=weight,
         logits=weight * own + (1 - weight) * told,
         known=known,
-        given=FeatureInput(features=given.features, columns=list(dict.fromkeys([*trained.columns, *given.columns]))),
+        given=FeatureInput(
+            features=given.features,
+            columns=list(dict.fromkeys([*trained.columns, *given.columns])),
+            files=given.files,
+        ),
     )

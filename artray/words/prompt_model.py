@@ -130,9 +130,10 @@ def prompt_model(options: PromptOptions) -> Counts:
         given = PictureInput(size=backbone.notes["size"])
         network: Any = backbone.model
     else:
-        specs = read_run(options.data)["arguments"]["features"]
+        run = read_run(options.data)["arguments"]
+        specs = run["features"]
         column = options.column or _column(specs, options.backbone, backbone.notes)
-        given, network = FeatureInput(features=specs, columns=[column]), None
+        given, network = FeatureInput(features=specs, columns=[column], files=run.get("files")), None
         _check_width(options, given, len(words.kernel))
     made = _Made(options=options, prompts=prompts, words=words, notes=backbone.notes, source=source, given=given)
     if options.target is None:

@@ -24,7 +24,7 @@ from artray.features.specs import Extractors, spec_key
 from artray.images.decoding import DECODE_VERSION
 from artray.labeling.models import identity
 from artray.patches.squares import draw
-from artray.storage import Location
+from artray.storage import Location, digest
 
 SCHEMA_1 = Path(__file__).parent / "schema_1"
 """`bundle.json` of each kind as written while `input` was a plain mapping."""
@@ -190,3 +190,20 @@ def test_by_artwork_is_the_mean_of_the_patches(owners, classes, seed):
     assert names == expected.index.tolist() == sorted(set(owners))
     assert np.allclose(means, expected.to_numpy())
     assert np.allclose(means.sum(axis=1), 1)
+
+
+def test_a_backbone_is_named_by_what_is_in_its_file(tmp_path):
+    file = tmp_path / "theirs.keras"
+    file.write_bytes(b"network")
+    spec = {"name": "embedding", "size": 224, "backbone": str(file), "weights": "imagenet", "statistics": False}
+    known = FeatureInput(features=[spec], columns=["embedding"], files={str(file): digest(b"network")})
+    assert FeatureInput.model_validate_json(known.model_dump_json()) == known
+    known.check_backbone(spec)
+    known.check_backbone(spec, known.files)
+    file.write_bytes(b"another")
+    for files in (None, {str(file): digest(b"another")}):
+        with pytest.raises(InputError, match="is another network than the one that the model was trained with"):
+            known.check_backbone(spec, files)
+    FeatureInput(features=[spec], columns=["embedding"]).check_backbone(spec)  # bundles of before don't know it
+    file.unlink()
+    known.check_backbone(spec)  # that it is not there is said where it is needed

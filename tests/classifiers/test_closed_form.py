@@ -73,6 +73,13 @@ def examples() -> Given:
         input=FeatureInput(features=[], columns=["style_statistics"], color_maps=None),
         dropped={"unreadable": 0},
         others=np.stack([np.zeros(25, np.int64), np.arange(25)], axis=1),
+        others_table=pa.table(
+            {
+                "object_id": [f"other-{number:03}" for number in range(25)],
+                "label": ["d"] * 25,
+                "part": ["train"] * 15 + ["validation"] * 6 + ["test"] * 4,
+            }
+        ),
     )
 
 
@@ -148,6 +155,12 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     assert (novelty(x[test] + 30) >= LIMIT).all()
     other = read_evaluation(fitted.out)["novelty"]["other"]
     assert (other["n"], other["found"], other["roc_auc"]) == (25, 1.0, 1.0)
+    learned = training(examples, tmp_path / "learned", config="lda", other="learn")
+    fit(learned, Silent())
+    other = read_evaluation(learned.out)["novelty"]["other"]
+    assert (other["n"], other["found"]) == (4, 1.0)  # those of the test part
+    known = load_novelty(learned.out, load_bundle(learned.out))
+    assert known.other_weights.shape == (D, CLASSES + 1)
     again = replace(fitted, refit=True)
     fit(again, Silent())
     assert load_novelty(again.out, load_bundle(again.out)) is not None

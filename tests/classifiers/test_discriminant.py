@@ -40,6 +40,21 @@ def test_is_scikit_learns_with_the_same_shrinkage(n, d, classes, shrinkage, seed
         np.testing.assert_allclose(logits, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("shrinkage", [1e-6, 0.1, 0.8, 1.0])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_solved_by_steps_it_is_the_same(shrinkage, kind):
+    x, labels = collection(60, 90, 3)
+    x[:, :3] *= 30  # a few directions have most of the variance
+    x = x.astype(kind)
+    blocks = one_block(x, np.eye(3)[labels])
+    weights, bias = Discriminant(blocks, direct=10).fit(shrinkage)
+    expected, at = Discriminant(blocks).fit(shrinkage)
+    np.testing.assert_allclose(x @ weights + bias, x @ expected + at, rtol=1e-6, atol=1e-6)
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(x.astype(np.float64), labels)
+    if shrinkage > 1e-3:  # there scikit-learn's least squares are exact
+        np.testing.assert_allclose(x @ weights + bias, oracle.decision_function(x), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(("n", "d"), [(40, 12), (12, 40)])
 def test_blocks_are_added_up(n, d):
     x, labels = collection(n, d, 3)

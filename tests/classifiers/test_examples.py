@@ -46,8 +46,11 @@ def write(uri: str, **columns: object) -> str:
 def test_examples_of_a_feature_table(tmp_path: Path) -> None:
     status = ["ok"] * 11 + ["missing"]
     made = [None, "b", "a", "c", *(["a", "b"] * 4)]
-    data = write(str(tmp_path), status=status, made=made)
+    dates = [str(1870 + row) for row in range(12)]
+    data = write(str(tmp_path), status=status, made=made, date=dates)
     found = load_examples(wanted(columns=["brightness", "embedding"], classes=["b", "a"]), Location.parse(data))
+    assert found.table.column_names == ["object_id", "group", "date", "part"]
+    assert found.table["date"].to_pylist()[:3] == ["1871", "1872", "1874"]
     assert found.table["object_id"].to_pylist() == ["01", "02", *(f"{row:02d}" for row in range(4, 11))]
     assert found.dropped == {"unreadable": 1, "unlabelled": 1, "other label": 1}
     assert found.widths == {"brightness": 1, "embedding": 2}

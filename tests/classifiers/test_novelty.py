@@ -1,9 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.covariance import EmpiricalCovariance
 
-from artray.bundles.novelty import LIMIT, NOVELTY, Novelty, novelty_bytes, read_novelty
-from artray.classifiers.novelty import distances_unseen, fit_distance, novelty_sentence, novelty_told, usual_values
+from artray.bundles.novelty import GRID, LIMIT, NOVELTY, Novelty, novelty_bytes, read_novelty
+from artray.classifiers.novelty import (
+    distances_unseen,
+    fit_distance,
+    fit_others,
+    novelty_sentence,
+    novelty_told,
+    usual_values,
+)
 from artray.errors import InputError
 from artray.storage import Location, digest
 
@@ -103,10 +112,38 @@ def test_it_comes_back_from_its_file(tmp_path):
         read_novelty(uri, digest(b"damaged"), CLASSES)
 
 
+def test_what_other_labels_look_like_can_be_learned(tmp_path):
+    x, true = works(200, 0)
+    chance = np.random.default_rng(5)
+
+    def strange(n):  # like works of the classes, but for two features, which lie where some of theirs lie too
+        return works(n, int(chance.integers(1000)))[0] + np.eye(D)[3] * 1.5 + np.eye(D)[4] * 1.5
+
+    groups = [str(number) for number in range(400)]
+    labels = ["rare", "rare", *(["often"] * 58)]
+    found = fit_others(
+        x, np.eye(CLASSES)[true], groups[:200], other=strange(60), labels=labels, other_groups=groups[200:260]
+    )
+    assert found.weights.shape == (D, CLASSES + 2)
+    before = learned(x, true)
+    logit = (x @ before.weights + before.bias).max(axis=1)
+    usual, values = usual_values(distances_unseen(x, true, np.arange(200) % 10), logit, found.odds)
+    novelty = replace(before, usual=usual, values=values, other_weights=found.weights, other_bias=found.bias)
+    within, other = works(300, 9)[0], strange(80)
+    assert novelty_told(novelty(within), novelty(other))["other"]["roc_auc"] > 0.85
+    assert novelty_told(before(within), before(other))["other"]["roc_auc"] < 0.82
+    assert (novelty(within) >= LIMIT).mean() < 0.1
+    data, uri = novelty_bytes(novelty), Location.parse(str(tmp_path))
+    (uri / NOVELTY).write_bytes(data)
+    np.testing.assert_allclose(read_novelty(uri, digest(data), CLASSES)(other), novelty(other), atol=1e-4)
+
+
 def test_how_good_it_is_against_others():
     within, other = np.linspace(0, 1, 100, endpoint=False), np.full(20, 0.955)
     told = novelty_told(within, other)
     assert told["lost"] == pytest.approx(0.05)
+    assert told["at_least"] == pytest.approx((1 - GRID).tolist(), abs=0.011)
+    assert told["other"].pop("at_least") == [1.0] * len(GRID)
     assert told["other"] == {"n": 20, "found": 1.0, "roc_auc": 0.96, "false_positive_rate": 0.04}
     assert novelty_told(within)["other"] is None
     assert novelty_sentence(told).endswith("of 20 works with another label 100% (AUC 0.96).")

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from artray.classifiers.feature_inputs import all_columns
 from artray.classifiers.out_of_fold import LDA, LDA_MIDDLE, LOGISTIC, Folds, coordinates, drawn, fold_numbers
+from artray.features.options import FeatureOptions, requested_specs
 
 
 def artists(number=24, works=6, classes=3, d=40, seed=0):
@@ -66,6 +68,8 @@ def test_groups_are_drawn_whole():
 
 def test_the_middle_of_the_statistics_is_seen_where_there_are_any():
     assert LDA_MIDDLE.columns({"style_statistics": 6176, "brightness": 1}) == slice(288, 2208)
+    both = LDA_MIDDLE.columns({"style_statistics": 6176, "embedding_lite2_statistics": 6176, "texture": 6})
+    assert both.tolist() == [*range(288, 2208), *range(6464, 8384)]
     assert LDA_MIDDLE.columns({"embedding": 1280}) is None
     assert LDA.columns({"embedding": 1280, "brightness": 1}) == slice(0, 1281)
 
@@ -76,3 +80,15 @@ def test_works_that_span_few_dimensions_have_coordinates():
     wide = np.tile(x * 7, (1, 10))
     found = coordinates(wide)
     np.testing.assert_allclose(found @ found.T, wide.astype(float) @ wide.T, rtol=1e-3, atol=0.1)
+
+
+def test_of_several_backbones_statistics_come_before_embeddings():
+    names = ["palette_hsv", "embedding", "embedding_lite2", "embedding_lite2_statistics", "embedding_clip", "title"]
+    assert all_columns(names) == ["embedding", "embedding_lite2_statistics", "embedding_clip", "palette_hsv"]
+    specs = requested_specs(
+        FeatureOptions(
+            manifest="m", out="o", statistics=True, embed={"lite2": "efficientnet-lite2", "clip": "clip.keras"}
+        )
+    )
+    told = {spec.get("column", "embedding"): spec["statistics"] for spec in specs if spec["name"] == "embedding"}
+    assert told == {"embedding": True, "embedding_lite2": True, "embedding_clip": False}

@@ -1,8 +1,11 @@
 """One result of all works that were held out, with intervals by works and by groups."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 from sklearn import metrics as oracle
 
 from artray.bundles.inputs import PictureInput
@@ -76,3 +79,19 @@ def test_works_that_belong_to_nobody_have_one_interval(capsys):
     assert pooled_accuracy(told)["interval"] == told["intervals"]["works"]["accuracy"]
     show_pooled("genre", told)
     assert "genre: all 80 works that were held out" in capsys.readouterr().err
+
+
+def test_works_are_told_of_by_artist_and_decade():
+    examples, predictions, dealings, true = held_out()
+    artists = [("Ada" if number % 4 else None) for number in range(90)]
+    dates = [("c. 1874-75", "um 1881", "o. J.")[number % 3] for number in range(90)]
+    known = examples.table.append_column("artist", pa.array(artists)).append_column("date", pa.array(dates))
+    right = dealings[0].argmax(axis=1) == true
+    told = pooled_figures(replace(examples, table=known), predictions, dealings, False)["by"]
+    assert [(each["value"], each["n"]) for each in told["artist"]] == [("Ada", 60), ("unknown", 20)]
+    assert [(each["value"], each["n"]) for each in told["decade"]] == [("1870s", 27), ("1880s", 27), ("unknown", 26)]
+    hits = right[:80][np.arange(80) % 4 > 0]
+    ends = stats.binomtest(int(hits.sum()), 60).proportion_ci(0.95, "exact")
+    assert told["artist"][0]["accuracy"] == pytest.approx(hits.mean(), abs=1e-4)
+    assert told["artist"][0]["interval"] == pytest.approx([ends.low, ends.high], abs=1e-4)
+    assert list(pooled_figures(examples, predictions, dealings, False)["by"]) == ["group"]

@@ -10,13 +10,13 @@ import subprocess
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 from huggingface_hub import ModelCard
 from PIL import Image
 
 from artray.comparison.curve import Curve, Point
 from artray.comparison.differences import breakdown, predictions_table, read_records
 from artray.comparison.paper import figures
+from artray.comparison.paper.cards import citation as cited
 from artray.comparison.paper.figures import COLOURS, COLUMN, curve_drawing, drawings
 from artray.comparison.paper.folder import write_paper
 from artray.comparison.paper.methods import data_statement, methods, split_of
@@ -27,6 +27,7 @@ from artray.comparison.results import results_of
 from artray.comparison.station import CompareOptions, compare
 from artray.comparison.subjects import distinct_names, read_works
 from artray.storage import Location
+from tests.citations import read_citation
 from tests.comparison.made import CLASSES, write_model
 
 SPECIAL = "A & B_1 50% {x} $y$ ~ ^ \\ #"
@@ -169,6 +170,10 @@ def test_what_only_the_author_knows_is_asked_for(told):
     text = "\n".join(data_statement(told[0], {}))
     for question in ("[Who gave them, when", "[Where they come from", "[Which works, artists or periods"):
         assert question in text
+    assert "How the split was dealt is lost; the examples' fingerprint is " in text
+    parts = {"test": 0.2, "train": 0.8}
+    split = {"--seed": 3, "--split": parts, "--split-by": ["Artist"], "--folds": None, "columns": 1}
+    assert "ingest with seed 3, split (test 0.2, train 0.8), split-by Artist; the" in data_statement(told[0], split)[-1]
 
 
 def test_the_split_is_read_from_the_manifest(tmp_path):
@@ -191,10 +196,14 @@ def test_the_model_card_is_one_that_the_hub_reads(told, paper):
 
 
 def test_the_citation(paper):
-    citation = yaml.safe_load((paper / "CITATION.cff").read_text("utf-8"))
+    citation = read_citation((paper / "CITATION.cff").read_text("utf-8"))
     assert citation["authors"] == [{"family-names": "Lovelace", "given-names": "Ada"}]
-    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
     assert citation["references"][0]["title"] == "artray"
+
+
+def test_a_citation_without_authors_or_with_one_name_is_one():
+    assert read_citation(cited("style", None, []))["authors"] == [{"name": "[Authors]"}]
+    assert read_citation(cited("style", "Ä & B: 'x'", ["Plato"]))["authors"] == [{"name": "Plato"}]
 
 
 def test_special_characters_are_text_everywhere(tmp_path):

@@ -1,4 +1,4 @@
-"""McNemar, Holm, bootstrap and permutation, against SciPy, slow ways of the same, and values worked out by hand."""
+"""McNemar, Holm, bootstrap and permutation, against statsmodels, SciPy, slow ways, and values worked out by hand."""
 
 import itertools
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats import contingency_tables, multitest
 
 from artray.comparison.significance import binomial_p, holm, mcnemar, numbered, resampled, swapped, two_sided
 
@@ -36,6 +37,14 @@ def test_mcnemar_is_the_binomial_test(first, second):
         assert told.p == 1
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (7, 2), (2, 7), (30, 31), (0, 200), (400, 300)])
+def test_mcnemar_is_statsmodels(first, second):
+    table = [[5, first], [second, 0]]
+    assert mcnemar(*discordant(first, second)).p == pytest.approx(
+        contingency_tables.mcnemar(table, exact=True).pvalue, rel=1e-9
+    )
+
+
 def test_mcnemar_by_hand():
     """5 works against 1: 2 · (1 + 6) / 64."""
     assert binomial_p(1, 6) == pytest.approx(14 / 64)
@@ -47,6 +56,14 @@ def test_holm_is_the_slow_way(ps):
     ordered = sorted(ps)
     slow = [min(1, max((len(ps) - rank) * other for rank, other in enumerate(ordered) if other <= p)) for p in ps]
     assert holm(ps) == pytest.approx(slow)
+
+
+def test_holm_is_statsmodels():
+    chance = np.random.default_rng(5)
+    for number in (1, 2, 3, 10, 45):
+        ps = chance.random(number) ** 4
+        ps[::4] = ps[0]  # some alike
+        assert holm(ps.tolist()) == pytest.approx(multitest.multipletests(ps, method="holm")[1])
 
 
 def test_holm_by_hand():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -37,6 +38,9 @@ class Colours:
         assert all(picture.shape == (SIZE, SIZE, 3) for picture in pictures)
         means = np.reshape([picture.reshape(4, -1, 3).mean(axis=1) for picture in pictures], (len(pictures), 12)) / 255
         return list_column(means.astype(np.float32))
+
+
+REAL = embeddings._Embedder
 
 
 @pytest.fixture
@@ -110,9 +114,27 @@ def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, seri
     assert found["work"]["embedding"][0].as_py() == pytest.approx(expected)
 
 
+def _own_file_judges(file: Path, model: str, collection: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own network scores, and scores anew where another lies under its name."""
+    monkeypatch.setattr(embeddings, "_Embedder", REAL)
+    picture = keras.Input((24, 24, 3))
+    fids = []
+    for pool in (2, 3):
+        made = keras.layers.Flatten()(keras.layers.AveragePooling2D(24 // pool)(picture))
+        keras.Model(picture, made).save(file)
+        found = scores.score(Location.parse(model), Location.parse(collection), samples=8, judge=str(file))
+        assert found["embedding"] == str(file)
+        fids.append(found["rows"]["generator"]["fid"])
+    assert fids[0] > 0 < fids[1] != fids[0]
+
+
 @pytest.mark.slow
 def test_scores_are_written_once(
-    collection: str, tmp_path: Path, serial: Serial, capsys: pytest.CaptureFixture[str]
+    collection: str,
+    tmp_path: Path,
+    serial: Serial,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = str(tmp_path / "gan")
     before = write_generator(model, STYLES)
@@ -149,6 +171,7 @@ def test_scores_are_written_once(
     assert scores.score(Location.parse(model), Location.parse(collection), samples=8)["n"] == 8
     other = scores.score(Location.parse(model), Location.parse(collection), samples=8, judge="efficientnet-lite0")
     assert other["settings"]["backbone"] == other["embedding"] == "efficientnet-lite0"
+    _own_file_judges(tmp_path / "judge.keras", model, collection, monkeypatch)
     scores.show(found)
     scores.show({**found, "rows": {name: {**row, "density": None} for name, row in rows.items()}})  # as old ones are
     said = capsys.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from artray.agreement.station import AgreementOptions, agreement
 from artray.bundles.classifier import load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
 from artray.classifiers.station import TrainOptions, train
@@ -58,13 +59,40 @@ def test_neither_two_workers_nor_a_killed_one_change_the_result(features: str, t
     assert not np.allclose(scores[1], 0.5, atol=0.05)  # something was learned
 
 
-def test_a_pruned_model_is_as_sparse_as_asked(in_process: None, features: str, tmp_path: Path) -> None:
+def test_a_pruned_model_of_what_people_said_is_as_sparse_as_asked_and_as_sure_as_they(
+    in_process: None, features: str, tmp_path: Path
+) -> None:
+    """From labels of three people by `agreement` to `labels: soft`: of works by code they all say so, else two do."""
+    rows = ["object_id,annotator,medium"]
+    for number in range(EXAMPLES):
+        said = ["code"] * 3 if number % 2 else ["hand", "hand", "code"]
+        rows += [f"work-{number:02d},{who},{label}" for who, label in zip(("anna", "ben", "carl"), said, strict=True)]
+    annotations = Location.parse(tmp_path / "annotations.csv")
+    annotations.write_bytes("\n".join(rows).encode())
+    told = AgreementOptions(
+        annotations=annotations, label={"medium": "medium"}, consensus_of="all", resamples=10, out=tmp_path / "agreed"
+    )
+    agreement(told)
+
+    out = tmp_path / "model"
     pruning = "{target: 0.5, skip_last: false, end: 0.6, every: 2}"
-    result = run(features, tmp_path, 1, epochs="4", batch_size="7", ema="0.9", pruning=pruning)
-    bundle = load_bundle(Location.parse(tmp_path))
+    options = TrainOptions(
+        config=CONFIG,
+        data=features,
+        out=str(out),
+        corrections=[str(tmp_path / "agreed" / "soft_labels.csv")],
+        set={"task": "medium", "labels": "soft", "epochs": "12", "batch_size": "7", "ema": "0.9", "pruning": pruning},
+    )
+    result = train(options)
+    bundle = load_bundle(Location.parse(out))
     assert bundle.metrics["sparsity"]["layers"] == {"logits": 0.5}  # of the averages too, which the bundle holds
-    assert bundle.metrics["best_epoch"] >= 3  # before, it was not sparse enough
+    assert bundle.metrics["best_epoch"] >= 8  # before, it was not sparse enough
     assert result["sparsity"] == 0.5
+    table = read_predictions(Location.parse(out))
+    scores = np.array([dict(row)["code"] for row in table["scores"].to_pylist()])
+    assert scores.mean() == pytest.approx(2 / 3, abs=0.1)  # of the votes; with a label each it would be a half
+    by_code = np.array([int(name[-2:]) % 2 == 1 for name in table["object_id"].to_pylist()])
+    assert scores[by_code].mean() > scores[~by_code].mean() + 0.1
 
 
 @pytest.mark.parametrize(

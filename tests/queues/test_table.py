@@ -94,6 +94,16 @@ def test_the_least_certain_first(scores):
     assert ranked(make_queues(rows("style", scores)), "uncertain", "style")[:2] == ["w005", "w006"]
 
 
+def test_unlike_anything_learned_the_strangest_first(scores):
+    table = rows("style", scores, learned={9})
+    novelty = np.zeros(N, np.float32)
+    novelty[[3, 7, 8, 9]] = 0.951, 0.99, 0.949, 0.999
+    place = table.column_names.index("novelty")
+    told = table.set_column(place, table.schema.field(place), pa.array(novelty))
+    assert ranked(make_queues(told), "novel", "style") == ["w007", "w003"]
+    assert ranked(make_queues(table.drop_columns(["novelty"])), "novel", "style") == []
+
+
 def test_of_several_labels_each_is_sure_by_itself(scores):
     table = rows("motif", scores)
     both = [("a", 0.9), ("b", 0.98)]

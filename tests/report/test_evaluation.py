@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artray.classifiers.novelty import novelty_told
 from artray.errors import InputError
 from artray.report.charts import Series, heat_map, line_chart
 from artray.report.evaluation import evaluation_page, worst_errors
@@ -73,6 +74,22 @@ def test_what_is_kept_is_shown_where_it_is_known(bundle, page, tmp_path):
     (tmp_path / "old" / "evaluation.json").write_text(json.dumps(evaluation))
     old = evaluation_page(Location.parse(tmp_path / "old"), tmp_path / "page", {})
     assert "Which labels are certain" not in old.read_text("utf-8")
+
+
+def test_novelty_is_shown_where_the_model_knows_it(bundle, page, tmp_path):
+    assert "Works of none of the classes" not in page.read_text("utf-8")
+    shutil.copytree(bundle, tmp_path / "model")
+    file = tmp_path / "model" / "evaluation.json"
+    evaluation = json.loads(file.read_text())
+    for other in (np.array([0.2, 0.97, 0.98]), None):
+        told = evaluation["novelty"] = novelty_told(np.linspace(0, 0.99, 40), other)
+        file.write_text(json.dumps(evaluation))
+        text = evaluation_page(Location.parse(tmp_path / "model"), tmp_path / "page", {}).read_text("utf-8")
+        assert "From 0.95 on" in text
+        if other is not None:
+            assert "67%" in text
+            assert f"{told['other']['roc_auc']:.3f}" in text
+        assert ("No works with another label" in text) == (other is None)
 
 
 def test_nothing_on_the_page_is_markup_that_a_stranger_wrote(page):

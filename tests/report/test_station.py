@@ -23,7 +23,7 @@ COUNT = 8
 
 @pytest.fixture
 def labels(tmp_path: Path) -> str:
-    """Eight works, the last one not readable; the score of work i is (i + 1) / 10."""
+    """Eight works, the last one not readable; the score of work i is (i + 1) / 10. One is unlike what a model knows."""
     for i in range(COUNT - 1):
         Image.new("RGB", (400 + 10 * i, 300), (30 * i, 90, 120)).save(tmp_path / f"{i}.jpg")
     for task, threshold in (("style", 0.35), ("genre", None)):
@@ -40,6 +40,7 @@ def labels(tmp_path: Path) -> str:
                 "labeled_at": datetime(2026, 11, 22, tzinfo=timezone.utc),
                 "status": "ok" if i < COUNT - 1 else "missing",
                 "error": None,
+                "novelty": 0.97 if (task, i) == ("genre", 5) else 0.1,
             }
             for i in range(COUNT)
         ]
@@ -148,7 +149,7 @@ def test_of_too_many_works_the_failed_and_the_least_certain_are_shown(labels: st
     counts = report(ReportOptions(labels=labels, out=f"{tmp_path}/page", limit=3))
     assert (counts["rows"], counts["failed"], counts["on_map"]) == (3, 1, 0)
     data = collection(tmp_path / "page")
-    assert data["id"] == ["w0", "w1", "w7"]
+    assert data["id"] == ["w0", "w5", "w7"]
     assert data["run"]["shown"] == "Shown are the least certain of 8"
     assert data["position"] is None
 

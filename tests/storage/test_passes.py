@@ -1,5 +1,6 @@
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -250,6 +251,34 @@ class Mark:
         Mark.during(Mark.calls)
         marks = pa.array([self.mark] * len(rows))
         return rows.append_column("mark", marks).append_column("status", pa.array(["ok"] * len(rows)))
+
+
+class Alone(Mark):
+    """Counts who is in it at once."""
+
+    inside = most = 0
+
+    def __call__(self, rows):
+        Alone.inside += 1
+        Alone.most = max(Alone.most, Alone.inside)
+        found = super().__call__(rows)
+        time.sleep(0.01)  # for another thread to come, if it could
+        Alone.inside -= 1
+        return found
+
+
+def test_a_worker_that_is_not_staged_is_called_by_one_thread_at_a_time(here):
+    manifest, out = (Location.parse(here / name) for name in ("manifest.parquet", "out"))
+    out.ensure_writable()
+    (out / "_plan.json").write_bytes(b'{"job": "features", "id": "1a"}')
+    actor = passes._ChunkActor(passes._Errand("features", manifest, out, "1a"), Alone, {"mark": "a"})
+    chunk = {"file": str(here / "manifest.parquet"), "group": 0, "count": 10}
+    chunks = [
+        pa.Table.from_pylist([{**chunk, "start": 10 * part, "part": f"part-{part:06d}.parquet"}]) for part in range(4)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(done["rows"][0].as_py() for done in pool.map(actor, chunks)) == 40
+    assert Alone.most == 1
 
 
 def marked(here, mark, overwrite=False, out=None):

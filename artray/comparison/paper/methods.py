@@ -245,9 +245,19 @@ def data_statement(told: Results, split: Mapping[str, Any]) -> list[str]:
         )
         + "[Which works, artists or periods the collection lacks, and why.]",
     ]
-    split_text = json.dumps(dict(split), sort_keys=True) if split else "not known"
-    paragraphs.append(
-        f"To make it again. The split was dealt by ingest with {split_text}; the examples' fingerprint is "
-        f"{data.get('fingerprint', 'unknown')}."
-    )
+    options = {name[2:]: value for name, value in split.items() if name.startswith("--") and value is not None}
+    dealt = f"The split was dealt by ingest with {_as_text(options)}" if options else "How the split was dealt is lost"
+    paragraphs.append(f"To make it again. {dealt}; the examples' fingerprint is {data.get('fingerprint', 'unknown')}.")
     return paragraphs
+
+
+def _as_text(options: Mapping[str, Any]) -> str:
+    """Options as a sentence has them: `seed 0, split (test 0.2, train 0.8), split-by artist`."""
+    told = []
+    for name, value in sorted(options.items()):
+        if isinstance(value, Mapping):
+            value = f"({_as_text(value)})"
+        elif isinstance(value, list):
+            value = listed([str(each) for each in value])
+        told.append(f"{name} {value}")
+    return ", ".join(told)

@@ -101,6 +101,8 @@ def deconv_discriminator(
     *,
     pools: Sequence[int] = (8, 4),
     pool: Literal["max", "average"] = "max",
+    maps: Sequence[int] = (8, 16),
+    slope: float = 0.0,
 ) -> Any:
     """GANDeconv-Conv's discriminator (D2): two convolutions with large pools.
 
@@ -112,15 +114,18 @@ def deconv_discriminator(
         size: Side of the pictures.
         pools: Sides of the pools; 8 and 4 in the source.
         pool: What they keep; the greatest in the source.
+        maps: Of each convolution; 8 and 16 in the source.
+        slope: Of the convolutions' ReLU below 0; 0 in the source.
 
     Returns:
         (n, 1) scores.
     """
     pooling = layers.MaxPooling2D if pool == "max" else layers.AveragePooling2D
-    x = layers.Conv2D(8, 4, padding="same", activation="relu", name="conv1")(from_rgb(picture))
-    x = pooling(pools[0], padding="same", name="pool1")(x)
-    x = layers.Conv2D(16, 2, padding="same", activation="relu", name="conv2")(x)
-    x = pooling(pools[1], padding="same", name="pool2")(x)
+    x = from_rgb(picture)
+    for number, kernel in enumerate((4, 2)):
+        x = layers.Conv2D(maps[number], kernel, padding="same", name=f"conv{number + 1}")(x)
+        x = layers.LeakyReLU(slope, name=f"relu{number + 1}")(x) if slope else layers.ReLU(name=f"relu{number + 1}")(x)
+        x = pooling(pools[number], padding="same", name=f"pool{number + 1}")(x)
     return score(layers.Flatten(name="flatten")(x), labels)
 
 

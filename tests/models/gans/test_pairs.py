@@ -36,6 +36,14 @@ def test_deconv_has_the_published_layers():
     assert learned(discriminator("deconv", 128)) == (4 * 4 * 3 + 1) * 8 + (2 * 2 * 8 + 1) * 16 + 4 * 4 * 16 + 1
 
 
+def test_deconvs_discriminator_can_see_more():
+    """What D2 needs in order to learn: more maps, smaller pools of the average, ReLU that leaks."""
+    model = discriminator("deconv", 16, settings={"maps": [4, 6], "pools": [2, 2], "pool": "average", "slope": 0.2})
+    assert learned(model) == (4 * 4 * 3 + 1) * 4 + (2 * 2 * 4 + 1) * 6 + 4 * 4 * 6 + 1
+    assert [layer.negative_slope for layer in model.layers if "relu" in layer.name] == pytest.approx([0.2, 0.2])
+    assert [layer.negative_slope for layer in discriminator("deconv", 16).layers if "relu" in layer.name] == [0, 0]
+
+
 def test_dcgan_has_the_papers_widths():
     """Radford et al. 2015, figure 1: 4x4x1024, 8x8x512, 16x16x256, 32x32x128, 64x64x3."""
     model = generator("dcgan", 64, 100, settings={"width": 128, "kernel": 5})

@@ -1,0 +1,86 @@
+"""How often models are right on the works of one artist, of one decade, …."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from artray.bundles.precision import lower_bound
+
+UNKNOWN = "unknown"
+_YEAR = re.compile(r"(?<!\d)(1\d{3}|20\d{2})(?!\d)")
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Share:
+    """How good models are on the works that have one value in common.
+
+    Attributes:
+        value: Which; `unknown` for works of which it isn't known.
+        n: How many works.
+        accuracy: Of each model.
+        intervals: Of each, 95 % (Clopper and Pearson).
+    """
+
+    value: str
+    n: int
+    accuracy: list[float]
+    intervals: list[tuple[float, float]]
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """Of the first model, as JSON values."""
+        low, high = self.intervals[0]
+        return {
+            "value": self.value,
+            "n": self.n,
+            "accuracy": round(self.accuracy[0], 4),
+            "interval": [round(low, 4), round(high, 4)],
+        }
+
+
+def shares_by(right: Sequence[Flags], values: Sequence[str | None], *, in_order: bool = False) -> list[Share]:
+    """The shares of works that models have right, by a value; works of which it isn't known come last.
+
+    Args:
+        right: Of each model (works,) whether it is.
+        values: Of each work.
+        in_order: By the values, as decades are; else those first of which there are most works.
+    """
+    names = np.array([value or UNKNOWN for value in values], dtype=str)
+    found, numbers, counts = np.unique(names, return_inverse=True, return_counts=True)
+    hits = np.array([np.bincount(numbers.reshape(-1), own, len(found)) for own in right])
+    order = sorted(range(len(found)), key=lambda at: (found[at] == UNKNOWN, 0 if in_order else -counts[at], found[at]))
+    shares = []
+    for at in order:
+        n = int(counts[at])
+        intervals = [(lower_bound(hit, n, 0.025), 1 - lower_bound(n - hit, n, 0.025)) for hit in hits[:, at].tolist()]
+        shares.append(Share(str(found[at]), n, (hits[:, at] / n).tolist(), intervals))
+    return shares
+
+
+def year_of(text: str) -> str | None:
+    """The first year of four digits that a text names; None where it names none.
+
+    >>> year_of("c. 1874-1877")
+    '1874'
+    """
+    found = _YEAR.search(text)
+    return found[1] if found else None
+
+
+def decades_of(dates: Sequence[str | None]) -> list[str | None]:
+    """Of each date its decade.
+
+    >>> decades_of(["c. 1874", None])
+    ['1870s', None]
+    """
+    years = [year_of(date or "") for date in dates]
+    return [f"{year[:3]}0s" if year else None for year in years]
