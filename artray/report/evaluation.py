@@ -101,6 +101,9 @@ def evaluation_page(
     parts = ", ".join(
         say(f"ev.part.{part}", n=about.data[part]) for part in ("train", "validation", "test") if part in about.data
     )
+    checked = (about.data.get("reviewed") or {}).get("works")
+    if checked:
+        parts += f"; {say('ev.reviewed', n=checked)}"
     written = static_page(
         spaced(about.task),
         sections=sections,

@@ -164,6 +164,7 @@ def test_corrections_replace_labels(tmp_path: Path) -> None:
     changed = np.flatnonzero((before.targets != after.targets[:, :2]).any(axis=1))
     assert after.table["object_id"].take(changed).to_pylist() == ["work-00", "work-01"]
     assert after.targets[changed].tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert (before.reviewed, after.reviewed) == ({}, {"works": 2, "people": 0})
 
 
 @pytest.mark.parametrize("share", [0.3, 0.0], ids=["memory", "shards"])

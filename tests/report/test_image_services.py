@@ -34,9 +34,8 @@ def test_the_image_service_that_a_record_names(record: dict[str, str], service: 
 
 def test_an_origin_holds_nothing_that_ends_a_word_of_a_policy() -> None:
     assert origin("HTTP://Museum.example:8182/iiif/2/w") == "http://museum.example:8182"
-    assert (
-        origin("https://[::1]/w") is origin("https://a b/w") is origin("https://a;b/w") is origin("ftp://a/w") is None
-    )
+    for address in ("https://[::1]/w", "https://a b/w", "https://a;b/w", "ftp://a/w", "https://a"):
+        assert origin(address) is None
 
 
 def test_a_page_may_ask_for_pictures_where_its_records_say_and_nowhere_else(tmp_path: Any) -> None:

@@ -112,7 +112,8 @@ class LabelledTask:
 
     def concept(self, label: str) -> str | None:
         """The URI of a label that a person has given."""
-        return _concepts(self.target, label)[0]
+        told = (uris[label] for uris in self.concepts.values() if uris.get(label))
+        return next(told, None) or _concepts(self.target, label)[0]
 
     def said(self, row: Mapping[str, Any]) -> list[Said]:
         """The labels of a row that has a `decision`; the most likely where none is sure enough to be said.
