@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 
 _LABELS, _WORKS = 50, 5  # so many other labels are classes of their own at most, with so many works at least
+_NEVER = -1e6  # the logit of a class of which there is no work
 DIRECTIONS = 64
 _MORE, _ROUNDS = 16, 4  # directions looked at beside these, and how often, until the largest stand out
 _LEAST = 1e-6  # variance, beside features of variance 1
@@ -129,7 +130,9 @@ def fit_others(
     together = np.concatenate([x, other])
     columns = slice(0, x.shape[1])
     found = Folds(together, both, [*groups, *other_groups]).choose(LDA, columns)
-    weights, bias = Discriminant(lambda: [(together, both)]).fit(found.strength)
+    there = both.sum(axis=0) > 0  # where works were drawn by lot, a rare class may have none
+    weights, bias = np.zeros((x.shape[1], len(there))), np.full(len(there), _NEVER)
+    weights[:, there], bias[there] = Discriminant(lambda: [(together, both[:, there])]).fit(found.strength)
     return Others(weights / found.temperature, bias / found.temperature, other_odds(found.logits[: len(x)], classes))
 
 

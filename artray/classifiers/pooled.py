@@ -77,15 +77,23 @@ def _by_value(known: pa.Table, held: pa.Table, right: npt.NDArray[np.bool_]) -> 
     place = pc.index_in(held["object_id"], value_set=known["object_id"].combine_chunks())
 
     def told(name: str) -> list[str | None]:
-        return list(known[name].take(place).cast(pa.string()).to_pylist())
+        cells = known[name].take(place).to_pylist() if name in known.column_names else []
+        return [_text(cell) for cell in cells]
 
     found: dict[str, list[Share]] = {}
     for name in ("artist", "group"):
-        if name in known.column_names and not found:
-            found[name] = shares_by([right], told(name))
-    if "date" in known.column_names:
-        found["decade"] = shares_by([right], decades_of(told("date")), in_order=True)
+        if not found and any(values := told(name)):
+            found[name] = shares_by([right], values)
+    if any(decades := decades_of(told("date"))):
+        found["decade"] = shares_by([right], decades, in_order=True)
     return {name: [share.first for share in shares[:_MOST]] for name, shares in found.items()}
+
+
+def _text(cell: Any) -> str | None:
+    """A cell of any kind: a work may have several artists."""
+    if isinstance(cell, list):
+        return "; ".join(map(str, cell)) or None
+    return None if cell is None else str(cell)
 
 
 def _classes_of(labels: pa.ChunkedArray, place: Mapping[str, int]) -> npt.NDArray[np.int64]:

@@ -138,6 +138,16 @@ def test_what_other_labels_look_like_can_be_learned(tmp_path):
     np.testing.assert_allclose(read_novelty(uri, digest(data), CLASSES)(other), novelty(other), atol=1e-4)
 
 
+def test_a_class_of_which_no_work_was_drawn_is_never_said():
+    x, true = works(60, 0)
+    targets = np.insert(np.eye(CLASSES)[true], 1, 0, axis=1)
+    names = [str(number) for number in range(90)]
+    told = fit_others(x, targets, names[:60], other=x[:30] + 3, labels=["d"] * 30, other_groups=names[60:])
+    assert told.weights.shape == (D, CLASSES + 2)
+    assert np.isfinite(told.bias).all()
+    assert (x @ told.weights + told.bias).argmax(axis=1).tolist() == [label + (label > 0) for label in true]
+
+
 def test_how_good_it_is_against_others():
     within, other = np.linspace(0, 1, 100, endpoint=False), np.full(20, 0.955)
     told = novelty_told(within, other)

@@ -95,3 +95,15 @@ def test_works_are_told_of_by_artist_and_decade():
     assert told["artist"][0]["accuracy"] == pytest.approx(hits.mean(), abs=1e-4)
     assert told["artist"][0]["interval"] == pytest.approx([ends.low, ends.high], abs=1e-4)
     assert list(pooled_figures(examples, predictions, dealings, False)["by"]) == ["group"]
+
+
+def test_a_work_may_have_several_artists_and_what_nobody_knows_is_not_told():
+    examples, predictions, dealings, _ = held_out()
+    artists = [["Ada", "Bo"], ["Ada"], []] * 30
+    known = examples.table.append_column("artist", pa.array(artists)).append_column("date", pa.array([["1874"]] * 90))
+    told = pooled_figures(replace(examples, table=known), predictions, dealings, False)["by"]
+    assert [each["value"] for each in told["artist"]] == ["Ada", "Ada; Bo", "unknown"]
+    assert [(each["value"], each["n"]) for each in told["decade"]] == [("1870s", 80)]
+    nothing = pa.nulls(90, pa.string())
+    known = examples.table.append_column("artist", nothing).append_column("date", nothing)
+    assert list(pooled_figures(replace(examples, table=known), predictions, dealings, False)["by"]) == ["group"]
