@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -18,10 +18,13 @@ from artray.catalogs.vocabularies import read_vocabulary
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.engine.sparsity import sparsity_of
+from artray.errors import count_of
 from artray.images.decoding import DECODE_VERSION
 from artray.ingest.splits import PARTS
 from artray.storage import Location, digest
-from artray.vocabulary import Vocabulary, load_vocabulary, vocabularies
+from artray.vocabulary import fold, load_vocabulary, vocabularies
+
+_SHOWN = 5
 
 
 def write_bundle(
@@ -36,6 +39,7 @@ def write_bundle(
     predictions: pa.Table,
     history: Sequence[Mapping[str, Any]],
     metrics: Mapping[str, Any],
+    uris: Mapping[str, str] = MappingProxyType({}),
     novelty: Novelty | None = None,
 ) -> Bundle:
     """Write a model bundle; `bundle.json` comes last, so a folder that has it is whole.
@@ -52,22 +56,21 @@ def write_bundle(
         history: The metrics of each epoch.
         metrics: For `bundle.json`, beside `test`, the evaluation's levels, `abstain` (see `thresholds`), and, of a
             pruned model, `sparsity` (see `sparsity_of`).
+        uris: Of the classes' concepts, as from `concepts`.
         novelty: What tells works of none of the classes, where it is known.
     """
     sparsity = {"sparsity": sparsity_of(model)} if config.pruning else {}
     data = keras_file(model)
     arrays = None if novelty is None else novelty_bytes(novelty)
     weights = digest(*(weight.tobytes() for weight in model.get_weights()), str(temperature).encode())
-    ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.to_pylist()]
+    ids = [f"{row['object_id']}\0{row['part']}" for row in examples.table.select(["object_id", "part"]).to_pylist()]
     # An evaluation of before doesn't say it.
     abstain = evaluation["abstain"] if "abstain" in evaluation else abstention_of(predictions, config.precision_target)
     bundle = Bundle(
         model_id=f"{config.task}-{weights[:12]}",
         task=config.task,
         target=config.target,
-        classes=[
-            BundleClass(name=name, uri=concept(config.target, name, config.vocabulary)) for name in examples.classes
-        ],
+        classes=[BundleClass(name=name, uri=uris.get(name)) for name in examples.classes],
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,
@@ -93,23 +96,29 @@ def write_bundle(
     return bundle
 
 
-def concept(target: str, label: str, vocabulary: str | None = None) -> str | None:
-    """The URI of a label's concept, or None.
+def concepts(target: str, labels: Sequence[str], vocabulary: str | None = None) -> dict[str, str]:
+    """The URIs of labels' concepts; labels of which none is known are left out.
 
     Args:
         target: The catalogue column, by which a vocabulary may be called.
-        label: A class.
+        labels: The classes.
         vocabulary: The name or file of the one that counts, if it is another.
 
     Raises:
         InputError: There is no such vocabulary.
     """
-    known = _vocabulary(target, vocabulary)
-    return None if known is None else known.uri(known.find(label) or "")
+    if vocabulary is None and target not in vocabularies():
+        return {}
+    known = load_vocabulary(target) if vocabulary is None else read_vocabulary(vocabulary)
+    spellings, uris = known.spellings(), {each.name: each.uri for each in known.classes}
+    found = {label: uris.get(spellings.get(fold(label), "")) for label in labels}
+    return {label: uri for label, uri in found.items() if uri}
 
 
-@cache
-def _vocabulary(target: str, name: str | None) -> Vocabulary | None:
-    if name is not None:
-        return read_vocabulary(name)
-    return load_vocabulary(target) if target in vocabularies() else None
+def lacking_told(labels: Sequence[str], uris: Mapping[str, str]) -> str | None:
+    """Which labels have no URI, for a terminal; None where each has one."""
+    lacking = [label for label in labels if label not in uris]
+    if not lacking:
+        return None
+    shown = ", ".join([*lacking[:_SHOWN], *(["…"] if len(lacking) > _SHOWN else [])])
+    return f"has no URI for {len(lacking):,} of {count_of(len(labels), 'label')}: {shown}"

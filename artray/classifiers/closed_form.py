@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from artray import console
 from artray.bundles.classifier import load_bundle, load_novelty
 from artray.bundles.novelty import Distance, Novelty
 from artray.bundles.thresholds import LEAST_WORKS
@@ -28,7 +27,7 @@ from artray.classifiers.out_of_fold import MOST, Folds, Linear, class_weights_of
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
 from artray.engine.progress import Reporter
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 
 _BLOCK = 4096  # examples read at once
 _IN_MEMORY = 1 << 30  # bytes of features that are not read again for each step
@@ -115,7 +114,7 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
             precision_target=config.precision_target,
         )
         if novelty is not None:
-            unknown = features.others("test") if config.other == "learn" else features.others()
+            unknown = others_of(examples, *(() if unseen.others is None else ("test",)))
             evaluation["novelty"] = novelty_told(
                 features.novelty(novelty, examples.part("test")), features.novelty_of_others(novelty, unknown)
             )
@@ -135,12 +134,28 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
 
 def _learned(training: ClassifierTraining) -> Indices:
     """The examples that are learned from."""
-    return np.sort(np.concatenate([training.examples.part(part) for part in _parts(training.config)]))
+    return np.sort(np.concatenate([training.examples.part(part) for part in parts_learned(training.config)]))
 
 
-def _parts(config: TrainConfig) -> tuple[str, ...]:
-    """What is learned from."""
+def parts_learned(config: TrainConfig) -> tuple[str, ...]:
+    """The parts that are learned from."""
     return ("train",) if config.folds is not None else ("train", "validation")
+
+
+def others_of(examples: Examples, *parts: str) -> Indices:
+    """Which of `Examples.others` are of some parts; without any, all."""
+    table = examples.others_table
+    if table is None or not parts:
+        return np.arange(len(examples.others))
+    return np.flatnonzero(np.isin(np.asarray(table["part"]).astype(str), parts))
+
+
+def others_told(config: TrainConfig, examples: Examples) -> str:
+    """From how many works of other labels novelty learns, or that these are too few."""
+    number = len(others_of(examples, *parts_learned(config)))
+    few = "" if number >= LEAST_WORKS else ": too few to learn from"
+    works = count_of(number, "work has", "works have")
+    return f"other: learn: {works} a label that is none of the classes{few}"
 
 
 @dataclass(frozen=True)
@@ -204,7 +219,7 @@ def _choose(features: _Features, learned: Indices, families: Families, config: T
     true = targets.argmax(axis=1)
     others = None
     if config.other == "learn":
-        others = _learn_others(features, _parts(config), x, targets, [groups[row] for row in some.tolist()])
+        others = _learn_others(features, parts_learned(config), x, targets, [groups[row] for row in some.tolist()])
     return _Unseen(
         rows=rows[folds.judged],
         logits=chosen.logits[folds.judged],
@@ -221,11 +236,8 @@ def _learn_others(
     features: _Features, parts: Sequence[str], x: Floats, targets: Floats, groups: list[str]
 ) -> Others | None:
     """What tells works of the classes from those of other labels; None where there are hardly any."""
-    rows, table = features.others(*parts), features.examples.others_table
+    rows, table = others_of(features.examples, *parts), features.examples.others_table
     if table is None or len(rows) < LEAST_WORKS:
-        console.say(
-            f"other: learn: {len(rows):,} works have a label that is none of the classes; too few to learn from"
-        )
         return None
     owners = table["group" if "group" in table.column_names else "object_id"].take(rows).to_pylist()
     rows = rows[drawn(owners, MOST // 2)]
@@ -287,13 +299,6 @@ class _Features:
         inputs.follow(blocks, lambda block: block)
         for block in blocks:
             yield block, (inputs.take(block) - self.mean) / self.deviation
-
-    def others(self, *parts: str) -> Indices:
-        """Works whose label is none of the classes, of some parts or all."""
-        table = self.examples.others_table
-        if table is None or not parts:
-            return np.arange(len(self.examples.others))
-        return np.flatnonzero(np.isin(np.asarray(table["part"]).astype(str), parts))
 
     def others_matrix(self, rows: Indices) -> Floats:
         """Features of some of these, (rows, width) float32."""

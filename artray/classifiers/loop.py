@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -81,6 +81,7 @@ class ClassifierTraining:
         baseline: What a simple classifier says of the same works.
         out: Where the bundle goes.
         source: Fingerprint of the data set.
+        uris: Of the classes' concepts: what tells them may lie where only the driver reads.
         summaries: Folder or prefix for TensorBoard's logs, None for none.
         refit: This is the last fit on all parts, of the model that is in `out`.
     """
@@ -91,6 +92,7 @@ class ClassifierTraining:
     baseline: Baseline | None = None
     out: Location
     source: str
+    uris: Mapping[str, str] = field(default_factory=dict)
     summaries: Location | None = None
     refit: bool = False
 
@@ -173,6 +175,7 @@ class ClassifierTraining:
             predictions=predictions,
             history=history,
             metrics={"best_epoch": best_epoch, **({"finalized": True} if self.refit else {})},
+            uris=self.uris,
             novelty=novelty,
         )
 

@@ -24,6 +24,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
+from artray.classifiers.bundling import concepts
 from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import ExamplesConfig, TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric
@@ -377,6 +378,7 @@ class _Reader:
                     "baseline": baseline,
                     "out": self._options.out,
                     "source": self._sources[trial.data],
+                    "uris": concepts(trial.config.target, examples.classes, trial.config.vocabulary),
                 },
             )
         return training_class(trial.config)(config=trial.config, **self._last[1])

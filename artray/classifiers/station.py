@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,8 @@ from artray.bundles.description import made_from, write_description
 from artray.bundles.thresholds import abstention_told, doubt_of
 from artray.catalogs.vocabularies import read_vocabulary
 from artray.classifiers.baseline import Baseline, fit_baseline
-from artray.classifiers.closed_form import training_class
+from artray.classifiers.bundling import concepts, lacking_told
+from artray.classifiers.closed_form import others_told, training_class
 from artray.classifiers.config import TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric, true_classes
 from artray.classifiers.examples import Examples, load_examples
@@ -150,8 +151,6 @@ def train(options: TrainOptions) -> Counts:
     keep_apart(out, {}, {"--data": options.data, "--features": options.features, "--manifest": options.manifest})
     refuse_other_job(out, "model")
     out.ensure_writable()
-    if config.vocabulary is not None:
-        read_vocabulary(config.vocabulary)  # before anything is trained
     works = (options.manifest or options.data).dataset()
     if found := labels_found(config, works.schema):
         config = read_config(options.config, changes | found, options.task)
@@ -162,6 +161,8 @@ def train(options: TrainOptions) -> Counts:
     if options.corrections:
         files = [uri.read_bytes() for uri in options.corrections]
         source = digest(source.encode(), *files)
+    if config.vocabulary is not None:  # another thesaurus gives other labels
+        source = digest(source.encode(), repr(read_vocabulary(config.vocabulary).classes).encode())
     cache = cache_of(options.cache, out, [options.data], options.in_memory)
     if options.folds is not None:
         return _train_folds(options, config, cache, source)
@@ -195,16 +196,20 @@ def train(options: TrainOptions) -> Counts:
     if evaluated is None:
         examples = read(config.examples)
         _show(config, examples)
+        if config.other == "learn":
+            console.say(others_told(config, examples))
+        uris = _uris(config, examples.classes)
         baseline = _baseline(options, config, examples)
         if (out / BUNDLE).exists():  # removed only now that the data can be used
             remove_written(out, _WRITTEN)
-        trainings.append(_training(options, config, examples, out, source=source, baseline=baseline))
+        trainings.append(_training(options, config, examples, out, source=source, baseline=baseline, uris=uris))
         classes = examples.classes
     else:
         classes = [item.name for item in evaluated.classes]
+        uris = {item.name: item.uri for item in evaluated.classes if item.uri}
     if options.finalize:
         everything = read(replace(config.examples, classes=classes), all_for_training=True)
-        trainings.append(_training(options, config, everything, out, source=source, refit=True))
+        trainings.append(_training(options, config, everything, out, source=source, uris=uris, refit=True))
     _group(options, config, out, source).run(trainings)
     _check_half(options)
     remove_checkpoints(out)
@@ -252,6 +257,9 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
     )
     examples = read(replace(config.examples, folds=None))
     _show(config, examples)
+    if config.other == "learn":
+        console.say("other: learn: is of no use with --folds: the mean of the folds knows no novelty")
+    uris = _uris(config, examples.classes)
     baseline = _baseline(options, config, examples)
     if (out / BUNDLE).exists():
         remove_written(out, _WRITTEN)
@@ -268,8 +276,8 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
         dealt = read(told.examples)
         # The same examples, dealt otherwise: their inputs need not lie in memory once for each fold.
         dealt = replace(dealt, blocks=examples.blocks, place=examples.place, others=examples.others)
-        trainings.append(_training(options, told, dealt, member, source=source))
-    whole = _training(options, config, examples, out, source=source, baseline=baseline)
+        trainings.append(_training(options, told, dealt, member, source=source, uris=uris))
+    whole = _training(options, config, examples, out, source=source, uris=uris, baseline=baseline)
     _group(options, config, out, source).run(
         [*trainings, FoldEnsemble(members=members, training=whole, repeats=options.repeats)]
     )
@@ -306,6 +314,7 @@ def _training(
     out: Location,
     *,
     source: str,
+    uris: Mapping[str, str],
     baseline: Baseline | None = None,
     refit: bool = False,
 ) -> ClassifierTraining:
@@ -317,6 +326,7 @@ def _training(
         baseline=baseline,
         out=out,
         source=source,
+        uris=uris,
         summaries=out / "tensorboard" / ("refit" if refit else "training") if options.tensorboard else None,
         refit=refit,
     )
@@ -369,6 +379,14 @@ def _show(config: TrainConfig, examples: Examples) -> None:
             f"no work has more than one label in column {config.target!r}: ingest --multilabel {config.target} keeps "
             "all values of a cell"
         )
+
+
+def _uris(config: TrainConfig, classes: Sequence[str]) -> dict[str, str]:
+    """The URIs of the classes' concepts; where a vocabulary was asked for, what it lacks is said."""
+    uris = concepts(config.target, classes, config.vocabulary)
+    if config.vocabulary is not None and (lacking := lacking_told(classes, uris)):
+        console.say(f"{config.vocabulary}: {lacking}")
+    return uris
 
 
 def _check_half(options: TrainOptions) -> None:

@@ -26,7 +26,7 @@ from artray.bundles.description import write_description, write_history
 from artray.bundles.inputs import BundleInput, FeatureInput, PictureInput
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.thresholds import TARGET, abstention_told
-from artray.classifiers.bundling import concept
+from artray.classifiers.bundling import concepts
 from artray.classifiers.calibration import fit_temperature
 from artray.classifiers.config import ExamplesConfig
 from artray.classifiers.evaluation import evaluation_of, metric
@@ -169,11 +169,12 @@ class _Made:
             **more,
         }
         told["metrics"] = {**told["metrics"], "prompts": {name: self.notes[name] for name in _NOTED}}
+        uris = concepts(target, prompts.names)
         return Bundle(
             model_id=f"{prompts.task}-{weights[:12]}",
             task=prompts.task,
             target=target,
-            classes=[BundleClass(name=name, uri=concept(target, name)) for name in prompts.names],
+            classes=[BundleClass(name=name, uri=uris.get(name)) for name in prompts.names],
             decode_version=DECODE_VERSION,
             labels=prompts.labels,
             model_sha=digest(model),

@@ -11,7 +11,7 @@ from artray.bundles.description import read_history
 from artray.bundles.inputs import FeatureInput
 from artray.bundles.novelty import LIMIT
 from artray.classifiers import closed_form
-from artray.classifiers.closed_form import ClosedFormTraining, fit, training_class
+from artray.classifiers.closed_form import ClosedFormTraining, fit, others_told, training_class
 from artray.classifiers.config import read_config
 from artray.classifiers.discriminant import SHRINKAGES
 from artray.classifiers.examples import Examples
@@ -155,10 +155,11 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     assert (novelty(x[test] + 30) >= LIMIT).all()
     other = read_evaluation(fitted.out)["novelty"]["other"]
     assert (other["n"], other["found"], other["roc_auc"]) == (25, 1.0, 1.0)
-    learned = training(examples, tmp_path / "learned", config="lda", other="learn")
+    learned = replace(training(examples, tmp_path / "learned", config="lda", other="learn"), uris={"b": "http://b"})
     fit(learned, Silent())
     other = read_evaluation(learned.out)["novelty"]["other"]
     assert (other["n"], other["found"]) == (4, 1.0)  # those of the test part
+    assert [item.uri for item in load_bundle(learned.out).classes] == [None, "http://b", None]
     known = load_novelty(learned.out, load_bundle(learned.out))
     assert known.other_weights.shape == (D, CLASSES + 1)
     again = replace(fitted, refit=True)
@@ -179,6 +180,14 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     assert tested["label"].to_pylist() == expected.tolist()
     artwork = read_evaluation(fitted.out)["levels"]["artwork"]
     assert artwork["kept"] is None or 0 <= artwork["kept"]["share"] <= 1
+
+
+def test_it_is_said_from_how_many_works_of_other_labels_it_learns(examples, tmp_path):
+    told = "other: learn: {} works have a label that is none of the classes"
+    config = training(examples, tmp_path, other="learn").config
+    assert others_told(config, examples) == told.format(21)
+    of_a_fold = training(examples, tmp_path, other="learn", folds="3").config  # its validation part is not learned from
+    assert others_told(of_a_fold, examples) == told.format(15) + ": too few to learn from"
 
 
 def test_a_shrinkage_that_is_said(examples, tmp_path):
