@@ -66,7 +66,7 @@ class LabelModel:
             "doubt": bundle.doubt,
             "labels": bundle.labels,
             "thresholds": bundle.thresholds,
-            "concepts": {item.name: item.uri for item in bundle.classes if item.uri and bundle.multilabel},
+            "concepts": {item.name: item.uri for item in bundle.classes if item.uri},
         }
 
     def _shares(self) -> dict[str, float] | None:

@@ -156,6 +156,10 @@ def test_the_methods_say_of_networks_only_what_is_known(tmp_path):
     text = said(["style_statistics"], lite)
     assert "middle blocks, and a logistic regression" in text
     assert "channels of EfficientNet-Lite0 [@efficientnet], pretrained on ImageNet [@imagenet], as they tell" in text
+    second = {"backbone": "efficientnet-lite2", "weights": "imagenet", "column": "embedding_lite2", "statistics": True}
+    text = said(["embedding_lite2_statistics"], second)
+    assert "middle blocks, and a logistic" in text
+    assert "channels of EfficientNet-Lite2" in text
     text = said(["embedding_siglip"], lite, other)
     assert (
         "with shrunk covariance [@ledoit-wolf] and a logistic regression. It sees the embedding of the network " in text
@@ -166,11 +170,13 @@ def test_the_methods_say_of_networks_only_what_is_known(tmp_path):
     assert "ResNet50V2, with random weights." in said(["embedding"], {"backbone": "ResNet50V2", "weights": None})
 
 
-def test_what_only_the_author_knows_is_asked_for(told):
+def test_what_only_the_author_knows_is_asked_for(told, monkeypatch):
     text = "\n".join(data_statement(told[0], {}))
     for question in ("[Who gave them, when", "[Where they come from", "[Which works, artists or periods"):
         assert question in text
-    assert "How the split was dealt is lost; the examples' fingerprint is " in text
+    monkeypatch.setitem(told[0].works.subjects[0].bundle.data, "reviewed", {"works": 1, "people": 2})
+    assert "column 'genre'; those of 1 work were checked by 2 people. [" in data_statement(told[0], {})[1]
+    assert "How the split was dealt is not known; the examples' fingerprint is " in text
     parts = {"test": 0.2, "train": 0.8}
     split = {"--seed": 3, "--split": parts, "--split-by": ["Artist"], "--folds": None, "columns": 1}
     assert "ingest with seed 3, split (test 0.2, train 0.8), split-by Artist; the" in data_statement(told[0], split)[-1]

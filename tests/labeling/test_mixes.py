@@ -2,13 +2,15 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
 from artray.bundles.classifier import BUNDLE, PREDICTIONS
 from artray.classifiers.evaluation import predictions_table
 from artray.errors import InputError
-from artray.labeling.contract import METADATA_KEY
+from artray.labeling.contract import METADATA_KEY, models_of
+from artray.labeling.exports.source import LabelledTask
 from artray.labeling.label_rows import label_rows
 from artray.labeling.mixes import load_models, with_mix
 from artray.labeling.published import Published, TaskLabels
@@ -49,6 +51,15 @@ def test_the_training_parts_mix_changes_nothing(place):
     assert model.source == model.identity
     assert with_mix(model, 0, Location.parse(place / "labels"), None, None) is model
     assert model.notes()["prior"] == {"kind": "training", "shares": {"a": 0.6, "b": 0.3, "c": 0.1}}
+
+
+def test_labels_know_the_uris_of_all_classes_by_which_corrected_ones_get_theirs(place):
+    told = json.loads(bundle().model_dump_json())
+    told["classes"][1]["uri"] = "http://b"
+    (place / "model" / BUNDLE).write_text(json.dumps(told))
+    known = models_of([{"bundles": [load(place, "training").notes()]}])
+    task = LabelledTask("style", pads.dataset(pa.table({})), concepts=known.concepts, target="style")
+    assert [task.concept(name) for name in ("a", "b")] == [None, "http://b"]
 
 
 def test_each_mix_is_another_source_of_labels_from_the_same_scores(place):

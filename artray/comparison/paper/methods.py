@@ -18,6 +18,7 @@ from artray.comparison.paper.texts import listed
 from artray.comparison.results import Results
 from artray.comparison.subjects import Subject
 from artray.comparison.words import few_groups, unseen_text
+from artray.errors import count_of
 from artray.features.embedding import Embedding
 from artray.features.specs import columns_of
 from artray.models import DEFAULT_BACKBONE, EMBEDDED
@@ -64,8 +65,8 @@ def _checked(data: Mapping[str, Any]) -> str:
     found = data.get("reviewed")
     if not found:
         return ""
-    people = f" by {found['people']:,} {'person' if found['people'] == 1 else 'people'}" if found["people"] else ""
-    return f"; {found['works']:,} of them were checked{people} beside what a model said"
+    people = f" by {count_of(found['people'], 'person', 'people')}" if found["people"] else ""
+    return f"; those of {count_of(found['works'], 'work')} were checked{people}"
 
 
 def _data(told: Results, split: Mapping[str, Any]) -> str:
@@ -104,7 +105,7 @@ def _model(subject: Subject) -> str:
     name = str(config.get("model", {}).get("name", "unknown"))
     what = _CLASSIFIERS.get(name, f"the classifier {name} of artray")
     if name == "linear_mean":
-        has_middle = isinstance(given, FeatureInput) and STATISTICS in given.columns
+        has_middle = isinstance(given, FeatureInput) and any(name.endswith(STATISTICS) for name in given.columns)
         what = what.format(middle=_MIDDLE if has_middle else "")
     sentences = [f"Model {subject.name} is {what}. It sees {_input(given)}."]
     if name in _SOLVED:
@@ -151,7 +152,7 @@ def _column(name: str, features: Sequence[Mapping[str, Any]]) -> str:
     """A column of features in words."""
     for spec in features:
         if spec.get("name") == Embedding.name and name in columns_of(spec):
-            kind = STATISTICS if name.endswith("_statistics") else Embedding.column
+            kind = f"style{STATISTICS}" if name.endswith(STATISTICS) else Embedding.column
             return _COLUMNS[kind].format(backbone=_backbone(spec))
     return _COLUMNS.get(name, name).format(backbone="a network")
 
@@ -246,7 +247,9 @@ def data_statement(told: Results, split: Mapping[str, Any]) -> list[str]:
         + "[Which works, artists or periods the collection lacks, and why.]",
     ]
     options = {name[2:]: value for name, value in split.items() if name.startswith("--") and value is not None}
-    dealt = f"The split was dealt by ingest with {_as_text(options)}" if options else "How the split was dealt is lost"
+    dealt = (
+        f"The split was dealt by ingest with {_as_text(options)}" if options else "How the split was dealt is not known"
+    )
     paragraphs.append(f"To make it again. {dealt}; the examples' fingerprint is {data.get('fingerprint', 'unknown')}.")
     return paragraphs
 

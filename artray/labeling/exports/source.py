@@ -65,7 +65,7 @@ class LabelledTask:
         thresholds: By model_id; a model that is not here has none, and all its labels are certain.
         threshold: Given by the user, for all models and classes.
         multilabel: A work may have several labels.
-        concepts: The classes' URIs by model_id, where a work may have several labels.
+        concepts: The classes' URIs by model_id; labels of before have them only where a work may have several.
         doubts: By model_id, why nothing that a model says can be relied on: all its labels are uncertain, whatever the
             user's threshold.
         target: The column of the catalogue that it is about.
