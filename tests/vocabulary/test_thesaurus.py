@@ -67,7 +67,7 @@ def test_what_is_no_iconclass_notation_is_named_with_its_line(notation):
     assert len(parse_thesaurus(good.encode(), "t.csv").names) == 3
     with pytest.raises(InputError, match=r"t\.csv, line 5: .* is no Iconclass notation"):
         parse_thesaurus(f"{good}x,{notation}\n".encode(), "t.csv")
-    with pytest.raises(InputError, match="vocabulary t: .* is no Iconclass notation"):
+    with pytest.raises(InputError, match=r"vocabulary t: .* is no Iconclass notation"):
         parse_vocabulary(f"classes: [{{name: x, iconclass: '{notation}'}}]", "t")
 
 
