@@ -92,6 +92,8 @@ def strange_features(given: str, wanted: Any) -> np.ndarray:
         .dataset()
         .to_table(filter=(pads.field(column) == value) & pads.field("status").isin(["ok"]))
     )
+    if not len(found):
+        raise SystemExit(f"{folder}: has no works with {condition}")
     return np.concatenate(list(wanted.groups({name: found[name] for name in wanted.columns}).values()), axis=1)
 
 

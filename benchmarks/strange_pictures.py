@@ -2,7 +2,7 @@
 
     python benchmarks/strange_pictures.py OUT
 
-writes three folders: `photographs` (pieces of scikit-image's, which has to be installed), `blank` (empty pages, of one
+writes three folders: `photographs` (pieces of scikit-image's, which has to be installed), `paper` (empty pages, of one
 colour or shaded, as scanners leave them) and `text` (pages of made-up print). Then `ingest --images OUT --mapping
 class-folders --label kind=folder` and `extract-features` make a table for `benchmarks/decisions.py --strange`.
 """
@@ -60,7 +60,7 @@ def main() -> None:
     chance = np.random.default_rng(0)
     made = {
         "photographs": photographs(chance),
-        "blank": [blank(chance) for _ in range(BLANK)],
+        "paper": [blank(chance) for _ in range(BLANK)],
         "text": [text(chance) for _ in range(TEXT)],
     }
     out = parser.parse_args().out

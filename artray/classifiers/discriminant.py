@@ -24,6 +24,7 @@ Blocks = Callable[[], Iterable[tuple[Floats, Floats]]]
 
 DIRECT = 3000
 """Of so many examples the system is solved at once."""
+_STRIP = 128
 _LEFT = 1e-10  # of the right side, when it counts as solved
 _CORRECTIONS, _STEPS = 12, 300  # then it is solved at once after all
 
@@ -115,7 +116,24 @@ class Discriminant:
             gram = self._residuals @ self._residuals.T
         inner = scale * gram
         inner[np.diag_indices(len(inner))] += ridge
-        return np.asarray(np.linalg.solve(inner, right))
+        return _solve_positive(inner, right)
+
+
+def _solve_positive(matrix: Floats, right: Floats) -> Floats:
+    """The solution of a system whose matrix is symmetric and positive definite, by its root, strip by strip."""
+    try:
+        root = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:  # rounding has left it none
+        return np.asarray(np.linalg.solve(matrix, right))
+    n, found = len(root), right.astype(np.float64)
+    strips = [slice(start, min(start + _STRIP, n)) for start in range(0, n, _STRIP)]
+    for strip in strips:
+        rest = found[strip] - root[strip, : strip.start] @ found[: strip.start]
+        found[strip] = np.linalg.solve(root[strip, strip], rest)
+    for strip in reversed(strips):
+        rest = found[strip] - root[strip.stop :, strip].T @ found[strip.stop :]
+        found[strip] = np.linalg.solve(root[strip, strip].T, rest)
+    return found
 
 
 def _conjugate_gradients(gram: Floats, scale: float, right: Floats) -> Floats:

@@ -55,6 +55,13 @@ def test_solved_by_steps_it_is_the_same(shrinkage, kind):
         np.testing.assert_allclose(x @ weights + bias, oracle.decision_function(x), rtol=1e-6, atol=1e-6)
 
 
+def test_of_more_examples_than_a_strip_it_is_the_same():
+    x, labels = collection(300, 310, 3)
+    weights, bias = Discriminant(one_block(x, np.eye(3)[labels])).fit(0.4)
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.4).fit(x, labels)
+    np.testing.assert_allclose(x @ weights + bias, oracle.decision_function(x), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(("n", "d"), [(40, 12), (12, 40)])
 def test_blocks_are_added_up(n, d):
     x, labels = collection(n, d, 3)

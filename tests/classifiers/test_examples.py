@@ -128,7 +128,7 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
     ("columns", "message"),
     [
         ({"brightness": [*([1.0] * 11), float("nan")]}, "'brightness' holds values that are not finite"),
-        ({"brightness": [*([1.0] * 11), None]}, "'brightness' has no value in 1 rows"),
+        ({"brightness": [*([1.0] * 11), None]}, "'brightness' has no value in 1 row"),
         ({"brightness": ["bright"] * 12}, "'brightness' is not numeric"),
         ({"brightness": [[1.0]] * 11 + [[1.0, 2.0]]}, "'brightness' holds lists of different lengths"),
         # As many numbers as twelve lists of two.
