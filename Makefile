@@ -25,7 +25,11 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
-# A minute on two cores: the tests that begin no Ray, no server, no browser and no other process.
+# A minute on two cores: the tests that begin no Ray, no server, no browser and no other process. Each process reckons on
+# a core of its own: threads would wait for the other's.
+unit: export OMP_NUM_THREADS = 1
+unit: export TF_NUM_INTRAOP_THREADS = 1
+unit: export TF_NUM_INTEROP_THREADS = 1
 unit: $(VENV)/.test
 	$(PYTEST) --numprocesses $(PROCESSES) -m 'not slow'
 

@@ -122,12 +122,13 @@ def _is_writable(folder: Path) -> bool:
 
 
 def quicken_keras() -> None:
-    """Let `import keras` in this process pass over scikit-learn, and not look for garbage: 40 % of the time it takes.
+    """Let `import keras` in this process pass over what no worker uses, and not look for garbage: half of its time.
 
-    openTSNE brings scikit-learn, and Keras imports it where it is there, for wrappers that no worker uses. What is
-    imported is no garbage, and there is more and more to look through: so Python looks for it more seldom.
+    Keras imports scikit-learn, which openTSNE brings, and matplotlib, where they are there. What is imported is no
+    garbage, and there is more and more to look through: so Python looks for it more seldom.
     """
-    sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
+    for name in ("sklearn", "matplotlib"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     gc.set_threshold(max(10_000, gc.get_threshold()[0]))
 
 

@@ -34,6 +34,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
+def count_of(number: int, noun: str, plural: str = "") -> str:
+    """A number and what is counted: `plural` where that is more than an s behind the noun.
+
+    >>> count_of(1, "work"), count_of(2100, "work"), count_of(0, "row has", "rows have")
+    ('1 work', '2,100 works', '0 rows have')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def without_keys(text: str) -> str:
     """A text without the user names and passwords in addresses: they have no place in a message or a file.
 

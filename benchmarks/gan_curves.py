@@ -2,9 +2,10 @@
 
     python benchmarks/gan_curves.py RACE… --out FILE.svg [--metrics fid,coverage] [--title TEXT]
 
-RACE is a folder with race.csv; several, such as those of configs that had a process each, make one chart. They must be
-of the same works and judge. A panel a metric: a line a config, a mark a look, seconds doubling; dotted what works
-reach, half against half, and dashed the mean picture. FILE.md gets the table. Needs `pip install 'artray[paper]'`.
+RACE is a folder with race.csv, or FOLDER=LABEL for a word behind its configs' names. Several, such as those of configs
+that had a process each, make one chart; they must be of the same works and judge. A panel a metric: a line a config, a
+mark a look, seconds doubling; dotted what works reach, half against half, and dashed the mean picture. FILE.md gets the
+table. Needs `pip install 'artray[paper]'`.
 """
 
 import argparse
@@ -31,19 +32,20 @@ TITLES = {"fid": "FID", "kid": "KID", **{name: name for name in METRICS[2:]}}
 Row = dict[str, Any]
 
 
-def read(races: Sequence[Path]) -> tuple[dict[str, list[Row]], dict[str, Row]]:
+def read(races: Sequence[str]) -> tuple[dict[str, list[Row]], dict[str, Row]]:
     """The looks of each config, and what is beside them."""
     looks: dict[str, list[Row]] = {}
     beside: dict[str, Row] = {}
     for race in races:
-        with (race / "race.csv").open(newline="") as file:
+        folder, _, label = race.partition("=")
+        with Path(folder, "race.csv").open(newline="") as file:
             for row in csv.DictReader(file):
                 if row["config"] in CANDIDATES:
                     beside[row["config"]] = row
                 elif row["fid"]:
-                    looks.setdefault(row["config"], []).append(row)
+                    looks.setdefault(f"{row['config']} {label}".strip(), []).append(row)
     if not looks:
-        raise SystemExit(f"{', '.join(map(str, races))}: nothing was scored")
+        raise SystemExit(f"{', '.join(races)}: nothing was scored")
     return looks, beside
 
 
@@ -54,15 +56,15 @@ def chart(looks: dict[str, list[Row]], beside: dict[str, Row], metrics: Sequence
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(3.4 * len(metrics), 2.7))
+        figure = Figure(figsize=(3.4 * len(metrics), 3))
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         for axis, metric in zip(panels, metrics, strict=True):
             for at, (name, rows) in enumerate(looks.items()):
                 look = {"color": COLOURS[at % len(COLOURS)], "marker": MARKS[at % len(MARKS)], "markersize": 4}
                 seconds, values = ([float(row[key]) for row in rows] for key in ("seconds", metric))
-                axis.plot(seconds, values, label=name.partition("+")[0], linewidth=1.2, **look)
+                axis.plot(seconds, values, label=_short(name), linewidth=1.2, **look)
             for name, line in (("mean", "--"), ("works", ":")):
-                if name in beside:
+                if name in beside and float(beside[name][metric]) > 0:  # else it is the axis
                     axis.axhline(float(beside[name][metric]), color="0.5", linewidth=0.9, linestyle=line)
                     axis.annotate(
                         CANDIDATES[name],
@@ -78,7 +80,8 @@ def chart(looks: dict[str, list[Row]], beside: dict[str, Row], metrics: Sequence
             axis.xaxis.set_major_formatter("{x:g}")
             axis.set(xlabel="seconds of training", ylabel=TITLES[metric])
             axis.set_ylim(0, None)
-        panels[0].legend(fontsize=7)
+        lines, names = panels[0].get_legend_handles_labels()
+        figure.legend(lines, names, loc="outside lower center", ncols=min(len(names), 2 * len(metrics)), fontsize=7)
         if title:
             figure.suptitle(title, fontsize=8)
         return figure
@@ -93,13 +96,19 @@ def table(looks: dict[str, list[Row]], beside: dict[str, Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _short(name: str) -> str:
+    """A config's name, without what was changed of it."""
+    changed, _, label = name.partition(" ")
+    return f"{changed.partition('+')[0]} {label}".strip()
+
+
 def _figures(row: Row) -> str:
     return " | ".join("–" if not row[metric] else f"{float(row[metric]):.3g}" for metric in METRICS[:-1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("races", type=Path, nargs="+", metavar="RACE")
+    parser.add_argument("races", nargs="+", metavar="RACE", help="FOLDER or FOLDER=LABEL")
     parser.add_argument("--out", type=Path, required=True, help="the chart, as .svg or .png")
     parser.add_argument("--metrics", default="fid,coverage", help=f"of {', '.join(METRICS)} (default: %(default)s)")
     parser.add_argument("--title", default="")

@@ -79,7 +79,7 @@ def test_readme_is_short():
 
 
 def test_every_picture_is_shown():
-    shown = {target for page in PAGES for target in re.findall(r"gans/\w+\.webp", page.read_text("utf-8"))}
+    shown = {target for page in PAGES for target in re.findall(r"gans/\w+\.(?:webp|svg)", page.read_text("utf-8"))}
     assert shown == {f"gans/{file.name}" for file in (ROOT / "docs" / "gans").iterdir()}
 
 

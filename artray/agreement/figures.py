@@ -14,6 +14,7 @@ from artray.agreement.annotations import Annotations
 from artray.agreement.annotators import Judgement, Pairs, judge, pairs
 from artray.agreement.coefficients import Floats, bootstrap, coefficients, coincidences, distances, interval, patterns
 from artray.agreement.consensus import By, Consensus, agree
+from artray.errors import count_of
 
 MOST_INTERVALS = 500  # pairs of annotators with one
 _EXAMPLES = 5
@@ -161,7 +162,9 @@ def not_counted(told: Figures) -> list[str]:
         lines.append(f"annotators with one work: {once}")
     if unused := _named([found.annotators[at] for at in np.flatnonzero(~told.used)]):
         labels = int((~told.used[found.annotator]).sum())
-        lines.append(f"annotators who are not consistent, and not in the consensus: {unused}; {labels:,} labels")
+        lines.append(
+            f"annotators who are not consistent, and not in the consensus: {unused}; {count_of(labels, 'label')}"
+        )
     elif not all(one.consistent for one in told.judgements):
         lines.append("the consensus is made of the labels of all annotators, consistent or not")
     voted = consensus.votes.sum(axis=1) > 0

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.bundles.precision import likeness, lower_bound, mean_size, surely
+from artray.errors import count_of
 
 TARGET = 0.9
 """Nine of ten labels right."""
@@ -202,7 +203,7 @@ def doubt_of(levels: Mapping[str, Any]) -> str | None:
         low, high = map(float, level["intervals"]["balanced_accuracy"])
     except (KeyError, TypeError, ValueError):  # an evaluation without these figures tells nothing
         return None
-    works = f"{n:,} test work{'' if n == 1 else 's'}"
+    works = count_of(n, "test work")
     end = "all its labels are uncertain"
     if "hamming_loss" not in level and accuracy <= share:
         return (

@@ -35,7 +35,7 @@ from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
 from artray.catalogs.statements import Found, Statement, folded, moment, one_line
 from artray.catalogs.targets import separate
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.storage import Location
 
 _NEEDED = ("object_id", "task", "label")
@@ -176,8 +176,8 @@ def placed(
     problems = [f"{number:,} {why}" for why, number in left_out.items()]
     if several := sum(len(given) > 1 for given in labels.values()):
         problems.append(
-            f"{several:,} works have annotations of one person with different labels, of which the latest counts "
-            "(several labels of a work are several bodies of one annotation)"
+            f"{count_of(several, 'work has', 'works have')} annotations of one person with different "
+            "labels, of which the latest counts (several labels of a work are several bodies of one annotation)"
         )
     before = [Found(said, key, asked) for asked in corrections.labels for key, said in corrections.said(asked).items()]
     return _latest([*before, *found], [*corrections.problems, *problems], ())
@@ -213,7 +213,8 @@ def _files(uri: Location, problems: list[str]) -> list[Location]:
         elif not annotation_pages.names_its_pages(page):
             pages.append(uri / name)
     if pages and others:
-        problems.append(f"{uri}: {others:,} files that are no annotation pages, left out; give them by their names")
+        files = count_of(others, "file that is no annotation page", "files that are no annotation pages")
+        problems.append(f"{uri}: {files}, left out; give them by their names")
     return pages or [uri]
 
 
@@ -275,7 +276,7 @@ def _latest(found: Sequence[Found], problems: Sequence[str], unplaced: tuple[Fou
         if len(set(words.values())) > 1:
             differ.setdefault(task, []).append(object_id)
     told = [
-        f"{task}: people differ about {len(ids):,} works ({', '.join(map(printable, ids[:_EXAMPLES]))}"
+        f"{task}: people differ about {count_of(len(ids), 'work')} ({', '.join(map(printable, ids[:_EXAMPLES]))}"
         f"{', …' if len(ids) > _EXAMPLES else ''}); the latest word counts"
         for task, ids in differ.items()
     ]

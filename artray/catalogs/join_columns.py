@@ -16,6 +16,7 @@ from artray.catalogs.columns import KeyCells, Mapping, joining_role
 from artray.catalogs.match_report import printable
 from artray.catalogs.matching import Match, match
 from artray.catalogs.name_keys import flags, flat, last_part, normal, number, parent, strings, without_suffix
+from artray.errors import count_of
 
 _ENOUGH = 0.9  # of the pictures that could have a row: no other column is tried
 _TRIED = 4  # columns, those that most pictures speak for
@@ -108,11 +109,12 @@ def _with_more(pictures: pa.Table, catalog: pa.Table, join: Join, *, guessed: bo
         else:
             shown = ",".join(printable(name) for name in (*_columns_of(join.mapping, role), column))
             flag = f"{_FLAGS[role]} {shown if shown.isidentifier() else repr(shown)}"
-            lines.append(f"{flag} would join {more:,} pictures more ({names:,} names in {printable(column)!r})")
+            named = f"{count_of(names, 'name')} in {printable(column)!r}"
+            lines.append(f"{flag} would join {count_of(more, 'picture')} more ({named})")
     if taken:
         shown = ", ".join(repr(printable(name)) for name in taken)
         more = join.match.report.pictures_matched - before
-        lines.append(f"guessed: {shown} too: names of {more:,} pictures more of the same works")
+        lines.append(f"guessed: {shown} too: names of {count_of(more, 'picture')} more of the same works")
     return Join(join.mapping, join.match, tuple(lines))
 
 

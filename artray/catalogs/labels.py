@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.empty_words import says_nothing
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.vocabulary import Vocabulary, fold
 
 _EXAMPLES = 10
@@ -58,7 +58,7 @@ class Labels:
         found = ", ".join(f"{name} {self.counts[name]:,}" for name in self.classes)
         labelled = f"labelled: {len(self.labels) - self.labels.null_count:,} of {len(self.labels):,} rows"
         if pa.types.is_list(self.labels.type):
-            labelled += f", {sum(self.counts.values()):,} labels"
+            labelled += f", {count_of(sum(self.counts.values()), 'label')}"
         return [
             labelled + (f" ({found})" if found else ""),
             *(f"  {why}: {what}" for why, what in self.dropped.items()),
@@ -257,7 +257,7 @@ def count_classes(table: pa.Table, columns: Sequence[str]) -> list[str]:
     for name in columns:
         count, empty = pc.count_distinct(table[name]).as_py(), table[name].null_count
         plural = name.lower() if name.lower().endswith("s") else f"{name.lower()}s"
-        rows = f" ({count + 1:,} with the empty cell: {empty:,} {'row' if empty == 1 else 'rows'})" if empty else ""
+        rows = f" ({count + 1:,} with the empty cell: {count_of(empty, 'row')})" if empty else ""
         lines.append(f"Number of {plural}: {count:,}{rows}")
     return lines
 

@@ -7,7 +7,7 @@ from artray import console
 from artray.catalogs.catalog import SAVE_ANEW, Catalog, Reading
 from artray.catalogs.encodings import codec
 from artray.catalogs.folder import load_catalog
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.job import Options
 from artray.storage import Location
 
@@ -69,7 +69,7 @@ class CatalogOptions(Options):
 
 
 def _said(catalog: Catalog, what: str) -> Catalog:
-    console.say(f"{what}: {len(catalog.table):,} rows, {catalog.form}")
+    console.say(f"{what}: {count_of(len(catalog.table), 'row')}, {catalog.form}")
     for problem in catalog.problems:
         console.say(f"{what}: {problem}")
     return catalog

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -13,13 +14,14 @@ from artray.bundles.classifier import Bundle, BundleClass, save_bundle
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.novelty import Novelty, novelty_bytes
 from artray.bundles.thresholds import abstention_of
+from artray.catalogs.vocabularies import read_vocabulary
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.engine.sparsity import sparsity_of
 from artray.images.decoding import DECODE_VERSION
 from artray.ingest.splits import PARTS
 from artray.storage import Location, digest
-from artray.vocabulary import load_vocabulary, vocabularies
+from artray.vocabulary import Vocabulary, load_vocabulary, vocabularies
 
 
 def write_bundle(
@@ -63,7 +65,9 @@ def write_bundle(
         model_id=f"{config.task}-{weights[:12]}",
         task=config.task,
         target=config.target,
-        classes=[BundleClass(name=name, uri=concept(config.target, name)) for name in examples.classes],
+        classes=[
+            BundleClass(name=name, uri=concept(config.target, name, config.vocabulary)) for name in examples.classes
+        ],
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,
@@ -77,6 +81,7 @@ def write_bundle(
             "fingerprint": digest("\n".join(ids).encode(), examples.targets.tobytes()),
             **{part: len(examples.part(part)) for part in PARTS},
             "dropped": examples.dropped,
+            **({"reviewed": dict(examples.reviewed)} if examples.reviewed else {}),
             "source": source,
         },
         config=json.loads(config.model_dump_json()),
@@ -88,9 +93,23 @@ def write_bundle(
     return bundle
 
 
-def concept(target: str, label: str) -> str | None:
-    """A label's AAT URI, where there is a vocabulary called like the catalogue column and it knows one."""
-    if target not in vocabularies():
-        return None
-    vocabulary = load_vocabulary(target)
-    return vocabulary.uri(vocabulary.find(label) or "")
+def concept(target: str, label: str, vocabulary: str | None = None) -> str | None:
+    """The URI of a label's concept, or None.
+
+    Args:
+        target: The catalogue column, by which a vocabulary may be called.
+        label: A class.
+        vocabulary: The name or file of the one that counts, if it is another.
+
+    Raises:
+        InputError: There is no such vocabulary.
+    """
+    known = _vocabulary(target, vocabulary)
+    return None if known is None else known.uri(known.find(label) or "")
+
+
+@cache
+def _vocabulary(target: str, name: str | None) -> Vocabulary | None:
+    if name is not None:
+        return read_vocabulary(name)
+    return load_vocabulary(target) if target in vocabularies() else None

@@ -83,6 +83,11 @@ class TrainConfig(Options):
 
     task: str = Field(pattern=TASK, description="name of the labels, as in `task=NAME/`")
     target: str = Field(description="the catalogue column that holds the true label")
+    vocabulary: str | None = Field(
+        None,
+        description="what tells the labels' concepts: a vocabulary's name, or a YAML, CSV or SKOS file, such as the "
+        "museum's own thesaurus; default: the one that is called like the target column, if there is one",
+    )
     labels: Labels = Field(
         "one",
         description="what a cell of the target column holds; default: multilabel for a column of lists, as ingest "

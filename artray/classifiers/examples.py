@@ -26,6 +26,7 @@ from artray.classifiers.config import ExamplesConfig
 from artray.classifiers.drawn_works import drawn_share
 from artray.classifiers.feature_inputs import ALL, Moments, all_columns, read_color_maps, read_features
 from artray.classifiers.joined_rows import read_joined
+from artray.classifiers.reviewed_labels import count_reviewed, review_columns, reviewers_of
 from artray.engine.examples import Inputs
 from artray.engine.order import Indices, shuffled
 from artray.engine.shards import Decoded, ExampleCache, decode_examples
@@ -61,6 +62,7 @@ class Examples:
         others: (m, 2): like `place`, of works with a label that is none of the classes, by lot `MOST_OTHERS` at most:
             nothing but novelty is learned from them. Of features only.
         others_table: `object_id`, `group` where it is known, `part` and `label` of these.
+        reviewed: How many of the labels people have checked (see `count_reviewed`).
     """
 
     table: pa.Table
@@ -75,6 +77,7 @@ class Examples:
     moments: Moments | None = None
     others: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     others_table: pa.Table | None = None
+    reviewed: Mapping[str, int] = field(default_factory=dict)
 
     def part(self, name: str) -> npt.NDArray[np.int64]:
         """Indices of the examples of one part."""
@@ -140,6 +143,7 @@ def load_examples(
             if name not in source.schema.names:
                 raise InputError(f"{place}: {_no_column(name, config, source.schema)}")
     told = [name for name in ("fold", *_KNOWN) if name in works.schema.names]
+    told += review_columns(config.target, works.schema)
     told = list(dict.fromkeys(["object_id", config.target, "split", *told]))
     own = [name for name in inputs[config.input] if name not in features]
     given = read_corrections(corrections) if corrections else None
@@ -157,9 +161,12 @@ def load_examples(
         )
     if corrections:
         rows = replace(rows, table=corrected(rows.table, config.target, config.task, corrections))
+    by = reviewers_of(rows.table, config.target, config.task, given)
     labelled = _Labelled(config, data, rows, all_for_training, lost)
     if config.input == "features":
-        return _with_features(config, data, rows, labelled.choose(), cache)
+        chosen = labelled.choose()
+        found = _with_features(config, data, rows, chosen, cache)
+        return replace(found, reviewed=count_reviewed(found.table["object_id"], by.take(chosen.rows)))
     labelled.choose()  # before pictures are decoded: whether there would be enough if all of them could be read
     assert cache is not None
     candidates = labelled.candidates
@@ -170,8 +177,8 @@ def load_examples(
     key = config.input, config.size, candidates.tobytes()
     if key not in decoded:
         decoded[key] = decode_examples(table, cache, data=data, kind=config.input, size=config.size, source=source)
-    found: Decoded = decoded[key]
-    chosen = labelled.choose(found.status)
+    pictures: Decoded = decoded[key]
+    chosen = labelled.choose(pictures.status)
     number = np.empty(len(rows.table), np.int64)
     number[candidates] = np.arange(len(candidates))
     return Examples(
@@ -179,11 +186,12 @@ def load_examples(
         classes=chosen.classes,
         targets=chosen.targets,
         shape=(config.size, config.size, 3),
-        blocks=found.blocks,
-        place=found.place[number[chosen.rows]],
+        blocks=pictures.blocks,
+        place=pictures.place[number[chosen.rows]],
         widths={},
         input=_patch_input(data, config.size) if config.input == "patches" else PictureInput(size=config.size),
         dropped=chosen.dropped,
+        reviewed=count_reviewed(chosen.table["object_id"], by.take(chosen.rows)),
     )
 
 

@@ -15,6 +15,7 @@ from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, MODEL, Bundle, load_bundle, read_evaluation
 from artray.bundles.description import made_from, write_description
 from artray.bundles.thresholds import abstention_told, doubt_of
+from artray.catalogs.vocabularies import read_vocabulary
 from artray.classifiers.baseline import Baseline, fit_baseline
 from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import TrainConfig, labels_found, read_config
@@ -149,6 +150,8 @@ def train(options: TrainOptions) -> Counts:
     keep_apart(out, {}, {"--data": options.data, "--features": options.features, "--manifest": options.manifest})
     refuse_other_job(out, "model")
     out.ensure_writable()
+    if config.vocabulary is not None:
+        read_vocabulary(config.vocabulary)  # before anything is trained
     works = (options.manifest or options.data).dataset()
     if found := labels_found(config, works.schema):
         config = read_config(options.config, changes | found, options.task)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray.engine.schedules import fits, leaves
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 
 Scope: TypeAlias = Literal["layer", "global"]
 """Whose weights are compared: those of each layer among themselves, or all of them."""
@@ -144,7 +144,7 @@ def pruned_groups(config: PruningConfig, model: Any, learning: Sequence[Any]) ->
         left = [item for item in left if id(item[1]) in learn]
     if not left:
         raise InputError(
-            f"pruning: nothing is left to prune of {len(every)} kernel{'' if len(every) == 1 else 's'}: the last layer "
+            f"pruning: nothing is left to prune of {count_of(len(every), 'kernel')}: the last layer "
             "is left out unless skip_last: false says otherwise, and layers that never learn unless skip_frozen: false"
         )
     variables = [kernel for _, kernel in left]

@@ -7,6 +7,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from artray.errors import count_of
 from artray.exports.forms import FORMS
 from artray.report.sections import section, static_page, table
 from artray.storage import Location
@@ -99,7 +100,7 @@ def _lead(figures: Mapping[str, Any]) -> str:
     sparsity = model["sparsity"]
     told = f"{sparsity['zeros']:,} of {sparsity['parameters']:,} weights are 0"
     told += f" ({sparsity['share']:.1%} of the dense and convolution layers' kernels). "
-    works = f"Judged by {model['works']:,} work{'' if model['works'] == 1 else 's'} of the test part"
+    works = f"Judged by {count_of(model['works'], 'work')} of the test part"
     works += ", on which the model was trained too." if figures["trained_on_test"] else ", which the model never saw."
     left_out = sum(model["left_out"].values())
     return told + works + (f" {left_out:,} more can't be read." if left_out else "")

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from artray import console
+from artray.errors import count_of
 from artray.features.embedding import Embedding
 from artray.features.kept import KEPT, KeptFeatures, clear, set_aside
 from artray.features.options import FeatureOptions, requested_specs
@@ -67,7 +68,7 @@ def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *
     arguments = {"features": list(specs), "decode_version": DECODE_VERSION, **_files_of(specs)}
     kept = set_aside(manifest, out, arguments, overwrite=overwrite)
     if kept is not None:
-        console.say(f"features of {kept:,} pictures are there already: taken over")
+        console.say(f"features of {count_of(kept, 'picture')} are there already: taken over")
     counts = run_pass(
         "features",
         manifest,

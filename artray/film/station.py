@@ -24,7 +24,7 @@ from pydantic import Field
 import artray
 from artray import console
 from artray.bundles.classifier import load_bundle
-from artray.errors import ArtrayError, InputError
+from artray.errors import ArtrayError, InputError, count_of
 from artray.film.chart import clock
 from artray.film.container import library
 from artray.film.pages import FilmPage, Shot, write_film_page, write_index
@@ -117,7 +117,7 @@ def label_film(options: FilmOptions) -> Counts:
         raise ArtrayError(f"no film could be read: {told} ({error[0].as_py() if len(error) else 'no frames'})")
     manifest = manifest_of(timeline)
     write_manifest(out / MANIFEST, manifest, {"job": "frames", "counts": {"rows": len(manifest)}})
-    console.say(f"labelling {len(manifest):,} frames")
+    console.say(f"labelling {count_of(len(manifest), 'frame')}")
     labelled = label_catalog(
         LabelOptions(
             manifest=out / MANIFEST,
@@ -201,7 +201,7 @@ def _say(sampled: Sampled, moments: Mapping[str, int]) -> None:
         damaged = pc.and_(pc.is_valid(sampled.moments["second"]), pc.not_equal(sampled.moments["status"], "ok"))
         names = pc.unique(sampled.moments["film"].filter(damaged)).to_pylist()
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        console.say(f"moments that can't be seen: {sum(lost.values()):,}, in {len(names):,} films ({shown})")
+        console.say(f"moments that can't be seen: {sum(lost.values()):,}, in {count_of(len(names), 'film')} ({shown})")
 
 
 def _films(sampled: Sampled, timeline: pa.Table) -> pa.Table:
@@ -289,7 +289,7 @@ def _page(
     lost = [(second, edge[int(np.searchsorted(seconds, second)) + 1]) for second in damaged]
     rate = f", {film['rate']:g} frames a second" if film["rate"] else ""
     facts = f"{clock(round(film['duration'], 1))}, {film['width']} × {film['height']} pixels{rate}, {film['codec']}; "
-    facts += f"{len(shots):,} shot{'s' if len(shots) != 1 else ''}"
+    facts += f"{count_of(len(shots), 'shot')}"
     facts += f"; {len(damaged):,} of {len(seconds):,} moments can’t be seen" if damaged else ""
     return FilmPage(
         film=film["film"],

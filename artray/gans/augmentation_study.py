@@ -3,6 +3,9 @@
 A conditional generator learns from the training part, so no validation or test work is anywhere in what it makes. Its
 pictures join the training part with the label they were asked for; validation and test part stay as they are. Each
 share is trained once a seed, and a smaller share's pictures are the first of a larger one's.
+
+With `real` below 100 generator and classifiers learn from some of the real training part only: of each label the share,
+one work at least, those of a smaller share among those of a larger one. The test part stays whole.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from artray import console
 from artray.bundles.classifier import read_evaluation
 from artray.bundles.generator import load_generator_bundle
+from artray.catalogs.targets import encode_targets
 from artray.classifiers.config import TrainConfig, read_config
 from artray.classifiers.evaluation import metric
 from artray.classifiers.search import SearchOptions, searches
@@ -29,7 +34,7 @@ from artray.gans.embeddings import class_counts, training_works
 from artray.gans.sampling import sample
 from artray.gans.station import GanOptions, train_gan
 from artray.job import Counts, Options
-from artray.storage import RUN, Location, keep_apart, refuse_other_job
+from artray.storage import RUN, Location, digest, keep_apart, refuse_other_job
 from artray.storage.passes import read_run
 
 RESULTS = "augmentation.json"
@@ -54,6 +59,14 @@ class AugmentationOptions(Options):
         min_length=1,
         description="generated works added, in percent of the training part",
         examples=["N,N"],
+    )
+    real: float = Field(
+        100,
+        gt=0,
+        le=100,
+        description="how much of the real training part all of them learn from, in percent, by label: what generated "
+        "works do where there are few real ones",
+        examples=["N"],
     )
     seeds: list[int] = Field([0, 1, 2], min_length=2, description="of the classifiers", examples=["N,N"])
     set: dict[str, str] = Field({}, description="change a key of the classifier's config", examples=["KEY=VALUE"])
@@ -86,6 +99,10 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     for place in (out, *(out / name for name in ("data", "generated"))):
         keep_apart(place, {}, {"--data": options.data})
         refuse_other_job(place, "augmentation")
+    data = options.data
+    if options.real < 100:
+        options = options.model_copy(update={"data": out / "real"})
+        _write(_fewer(data.dataset().to_table(), str(config.target), options.real / 100), config, data, options.data)
     generator = out / "gan"
     console.heading("the generator, from the training part alone")
     names = [] if config.classes is None else [("classes", json.dumps(config.classes))]
@@ -110,12 +127,12 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         table = _as_data(options, config, generated)
     asked = []
     for share, count in zip(options.shares, counts, strict=True):
-        data = out / "data" / f"{share:g}"
-        _write_data(options, config, None if table is None else table.slice(0, count), data)
+        place = out / "data" / f"{share:g}"
+        _write_data(options, config, None if table is None else table.slice(0, count), place)
         asked.append(
             SearchOptions(
                 config=options.config,
-                data=[data],
+                data=[place],
                 out=out / "classifiers" / f"{share:g}",
                 seeds=options.seeds,
                 set=options.set,
@@ -130,7 +147,13 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         {"share": share, "generated": count, **_metrics(Location(searched["out"]))}
         for share, count, searched in zip(options.shares, counts, searches(asked, out / "classifiers"), strict=True)
     ]
-    results = {"works": len(works), "seeds": options.seeds, "generator": bundle.model_id, "rows": rows}
+    results = {
+        "works": len(works),
+        "real": options.real,
+        "seeds": options.seeds,
+        "generator": bundle.model_id,
+        "rows": rows,
+    }
     (out / RESULTS).write_json(results)
     _show(rows, len(works), len(options.seeds))
     return {
@@ -183,6 +206,24 @@ def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa
             for field in table.schema
         ]
         table = pa.concat_tables([table, pa.table(columns, schema=table.schema)])
+    _write(table, config, options.data, out)
+
+
+def _fewer(table: pa.Table, target: str, share: float) -> pa.Table:
+    """The table with a share of each label's rows of the training part; the other parts stay."""
+    labels = encode_targets(table[target], "one", target).main()
+    left_out = np.zeros(len(table), bool)
+    training = np.asarray(pc.equal(table["split"], "train"))
+    # A work's place in the order is its own: more works of the catalogue, or another share, don't change it.
+    order = np.argsort([digest(str(name).encode()) for name in table["object_id"].to_pylist()], kind="stable")
+    for label in np.unique(labels[training]):
+        rows = order[(training & (labels == label))[order]]
+        left_out[rows[math.ceil(share * len(rows)) :]] = True
+    return table.filter(pa.array(~left_out))
+
+
+def _write(table: pa.Table, config: TrainConfig, source: Location, out: Location) -> None:
+    """Data for the classifiers, unless they are there already."""
     place = out / "part-000000.parquet"
     if place.exists():
         before = out.dataset()
@@ -190,7 +231,7 @@ def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa
             return  # a file written anew would be other data, to be trained on anew
     place.write_table(table)
     if config.input == "features":
-        (out / RUN).write_bytes(json.dumps(read_run(options.data)).encode())
+        (out / RUN).write_bytes(json.dumps(read_run(source)).encode())
 
 
 def _metrics(out: Location) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -31,9 +32,11 @@ def judge_of(judge: str | None, models: list[str]) -> str:
         models: The generators' `model.name`.
 
     Raises:
-        InputError: A discriminator sees by that network, or by the only one that is there.
+        InputError: A discriminator sees by that network, or by the only one that is there; or there is no such file.
     """
     chosen = judge or (JUDGE if find_spec(_PACKAGE) is not None else DEFAULT_BACKBONE)
+    if chosen.endswith(".keras") and not Path(chosen).is_file():  # said before hours of training
+        raise InputError(f"--judge {chosen}: no such file")
     for name in models:
         if _SEEN_BY.get(name) == chosen:
             hint = "give another" if judge else "pip install 'artray[lite]' has another, or give --judge FILE"

@@ -181,9 +181,12 @@ def two_labels(alike: NDArray[np.int64], labels: pa.ChunkedArray, ids: pa.Chunke
 
     Args:
         alike: Shape (n,), of `find_alike`.
-        labels: A task's label of each row, null without one.
+        labels: A task's label of each row, or list of labels in any order, null without one.
         ids: The rows' `object_id`.
     """
+    if pa.types.is_list(labels.type):
+        joined = ["; ".join(sorted(each)) if each else None for each in labels.to_pylist()]
+        labels = pa.chunked_array([pa.array(joined, pa.string())])
     codes = pc.dictionary_encode(labels.combine_chunks()).indices
     code = np.asarray(pc.fill_null(codes, -1).to_numpy(zero_copy_only=False), np.int64)
     different = np.flatnonzero(_different(alike, code, code >= 0) > 1)

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.ingest.duplicates import join_pairs
 
 __all__ = ["PARTS", "assign_folds", "assign_splits", "class_table", "empty_parts", "merge_groups", "split_notes"]
@@ -175,12 +175,12 @@ def split_notes(
         lacking = [part for part in used if not counts[part]]
         if label is not None and lacking:
             n = len(groups_of[label])
-            notes.append(f"{label}: nothing in {' and '.join(lacking)} ({n} group{'' if n == 1 else 's'})")
+            notes.append(f"{label}: nothing in {' and '.join(lacking)} ({count_of(n, 'group')})")
     moved = sum(
         before not in (None, after) for before, after in zip(previous or (), splits, strict=previous is not None)
     )
     if moved:
-        notes.append(f"{moved} rows changed sides: their group was joined with one of another part")
+        notes.append(f"{count_of(moved, 'row')} changed sides: groups of different parts were joined")
     return notes
 
 

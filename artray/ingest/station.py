@@ -29,6 +29,7 @@ from artray.catalogs.label_lists import each_label, rarest, read_task_labels
 from artray.catalogs.labels import count_classes, count_values, keep_rows
 from artray.catalogs.nested import objects_in_labels
 from artray.catalogs.statements import Statement, history_columns
+from artray.catalogs.vocabularies import read_vocabulary
 from artray.errors import InputError
 from artray.ingest.groups import columns_to_split_by, join_alike, large_group, work_groups
 from artray.ingest.listing import list_pictures
@@ -45,8 +46,7 @@ from artray.ingest.scaled_copies import without_scaled_copies
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, empty_parts, split_notes
 from artray.job import Counts
 from artray.storage import Location, keep_apart, refuse_other_job, refuse_other_rows
-from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
-from artray.vocabulary.thesaurus import SKOS, parse_thesaurus
+from artray.vocabulary import vocabularies
 
 _JOB = "manifest"
 _COLUMNS = "columns"  # in the options of the split: what --split-by came to
@@ -230,7 +230,8 @@ def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
     filtered = len(wanted) - int(wanted.sum())
     if column not in mapping.path_groups():  # of a picture without a record not even "no label" is known
         wanted &= np.array([record is not None for record in rows.records], bool)
-    vocabulary = _vocabulary(how.vocabulary or (task if task in vocabularies() else "none"))
+    name = how.vocabulary or (task if task in vocabularies() else "none")
+    vocabulary = None if name == "none" else read_vocabulary(name)
     read = read_task_labels(rows.column(column).filter(pa.array(wanted)), how, vocabulary, mapping.separator)
     for line in read.lines():
         console.say(f"{task}: {line.strip()}")
@@ -310,16 +311,6 @@ def _add_history(rows: Rows, column: str, said: dict[str, Statement]) -> None:
             rows.add(f"{column}_{name}", values)
         else:
             console.say(f"{column}: {column}_{name} is a column of the catalogue, and stays as it is")
-
-
-def _vocabulary(name: str) -> Vocabulary | None:
-    if name == "none":
-        return None
-    if name.lower().endswith((".csv", *SKOS)):
-        return parse_thesaurus(Location.parse(name).read_bytes(), name)
-    if name.endswith((".yaml", ".yml")):
-        return parse_vocabulary(Location.parse(name).read_bytes().decode(errors="replace"), name)
-    return load_vocabulary(name)
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.images.pictures import MAY_PASS
 from artray.labeling.published import Published, TaskLabels
@@ -70,7 +70,7 @@ def read_manifest(uri: Location) -> pa.Table:
         raise InputError(f"{uri}: has no rows")
     ids = table["object_id"]
     if ids.null_count:
-        raise InputError(f"{uri}: {ids.null_count:,} rows have no object_id")
+        raise InputError(f"{uri}: {count_of(ids.null_count, 'row has', 'rows have')} no object_id")
     if pc.count_distinct(ids).as_py() < len(ids):
         counted = ids.value_counts()
         often = pc.sort_indices(counted.field("counts"), sort_keys=[("", "descending")])[0].as_py()

@@ -28,7 +28,7 @@ from artray import console
 from artray.bundles.classifier import works_of_training
 from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import abstention_told
-from artray.errors import ArtrayError, InputError
+from artray.errors import ArtrayError, InputError, count_of
 from artray.features.objects import Objects
 from artray.features.specs import build_feature, trusted_spec
 from artray.images.decoding import DECODE_VERSION
@@ -358,9 +358,11 @@ def _write(
                 novel += pc.sum(pc.greater_equal(table["novelty"], LIMIT)).as_py() or 0
                 unsaid += pc.sum(pc.equal(pc.list_value_length(table["labels"]), 0)).as_py() or 0
         if unsaid:
-            console.say(f"{task}: {unsaid:,} works have no label: no class reaches its threshold")
+            works = count_of(unsaid, "work has", "works have")
+            console.say(f"{task}: {works} no label: no class reaches its threshold")
         if novel:
-            console.say(f"{task}: {novel:,} works look like none of the classes (novelty from {LIMIT} on): uncertain")
+            works = count_of(novel, "work looks", "works look")
+            console.say(f"{task}: {works} like none of the classes (novelty from {LIMIT} on): uncertain")
         if states.total() != len(run.plan.pictures):
             raise ArtrayError(
                 f"{task}: {states.total():,} labels for {len(run.plan.pictures):,} pictures: not published"

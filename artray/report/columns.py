@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from artray.bundles.novelty import LIMIT
 from artray.errors import InputError
 from artray.labeling.contract import Models
+from artray.report.image_services import image_service, origin
 from artray.report.works import SCORE_DECIMALS, Label, Work, rounded
 
 SEARCHED = 200
@@ -143,12 +144,16 @@ class Gathered:
     Args:
         models: What is known of the models.
         evaluations: As the page shows them.
+
+    Attributes:
+        origins: Of the IIIF image services that records name.
     """
 
     def __init__(self, models: Models, evaluations: Sequence[Mapping[str, Any]]):
         self.count = 0
         self.ids, self.files, self.status, self.thumbnails, self.zooms, self.palettes = (Texts() for _ in range(6))
         self.has_zooms = False
+        self.origins: set[str] = set()
         self._fields = _Fields()
         self._models, self._evaluations = models, evaluations
         self._labels: dict[str, _TaskLabels] = {}
@@ -164,6 +169,8 @@ class Gathered:
         self.has_zooms |= work.zoom is not None
         self.palettes.add(_strip(work.palette))
         self._fields.add(work.record)
+        if service := image_service(work.record):
+            self.origins.add(origin(service) or "")
         for task, label in work.labels.items():
             if label.model_id in self._models.multilabel or list(label.said) != [label.label]:
                 self._multilabel.add(task)

@@ -54,7 +54,7 @@ class EvaluationSections:
     """The sections of a page.
 
     Attributes:
-        evaluation: As in the bundle.
+        evaluation: As in the bundle, with `repeats`: how often the works were dealt into folds; left out: once.
         say: In which language.
         page: The curator's page beside this one, or None.
     """
@@ -152,9 +152,11 @@ class EvaluationSections:
             say("ev.spread"),
             *(say("ev.fold", number=str(n)) for n in range(folds["n"])),
         ]
-        return section(
-            "folds", escape(say("ev.folds", n=folds["n"])), escape(say("ev.folds_hint")), table(header, rows, 1, (2,))
-        )
+        times = self.evaluation.get("repeats", 1)
+        title = say("ev.folds", n=folds["n"] // times)
+        if times > 1:
+            title = say("ev.folds_repeated", folds=title, n=times)
+        return section("folds", escape(title), escape(say("ev.folds_hint")), table(header, rows, 1, (2,)))
 
     def classes(self) -> str:
         """The figures of each class."""

@@ -27,9 +27,9 @@ def read_words(language: str) -> Words:
     return words
 
 
-def filled(template: str, language: str) -> str:
-    """A page whose `{{key}}` are replaced by a language's words, escaped; `{{language}}` by its code."""
-    words = {**read_words(language), "language": language}
+def filled(template: str, language: str, **values: str) -> str:
+    """A page whose `{{key}}` are replaced by a language's words or by values, escaped; `{{language}}` by its code."""
+    words = {**read_words(language), **values, "language": language}
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: escape(str(words[found[1]])), template)
 
 

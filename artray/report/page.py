@@ -3,7 +3,8 @@
 The page needs no server and no internet: `index.html`, `page.css` and the scripts are fixed files of this package,
 `data/` holds the collection, and the thumbnails lie beside them. Titles, artists, file names and error texts come from
 strangers. They reach the browser only inside one JSON string (`script`), are shown only as text, never as
-markup, and a content security policy forbids the page every connection.
+markup, and a content security policy forbids the page every connection but one: pictures of the IIIF image services
+that records name, which it asks for when a work is enlarged.
 
 A page opened from a disk may not fetch, so data are scripts. What finding and sorting need is one file, column by
 column; what is seen only of a single work is in files of `SHARD` works, loaded when one of them is opened.
@@ -38,9 +39,11 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
 
     data/works-0000.js   globalThis.artrayShards[0] = JSON.parse('[…]')
 
-    [{uri, error, record: [text, one a field], palette: [[r, g, b, share]], brightness,
+    [{uri, service: the address of its IIIF image service, or null, error, record: [text, one a field],
+      palette: [[r, g, b, share]], brightness,
       scores: [one a task: flat, [place, score, place, score, …], best first; or null],
-      near: flat, [work, similarity, …], nearest first; objects: [[label, score, ymin, xmin, ymax, xmax]]}]
+      near: flat, [work, similarity, …], nearest first; objects: [[label, score, ymin, xmin, ymax, xmax]],
+      maps: [one a task: a picture of what spoke for the label, or null], or none}]
 
 Works are sorted by id, and a work is named by its place.
 """
@@ -64,6 +67,7 @@ from artray.labeling.contract import Models
 from artray.labeling.exports.files import whole_file
 from artray.report.columns import Gathered, as_json, relative_url, written
 from artray.report.evaluation_sections import commonest
+from artray.report.image_services import image_service
 from artray.report.languages import filled, read_words
 from artray.report.overview import Overview
 from artray.report.terms import Terms
@@ -85,6 +89,7 @@ MODULES = (
     "terms",
     "filters",
     "grid",
+    "image_service",
     "zoom",
     "answers",
     "record",
@@ -163,8 +168,17 @@ def write_page(
         >>> write_page(Path("report"), works, run={"title": "Prints and drawings"})
         PosixPath('report/index.html')
     """
+    origins: set[str] = set()
     data = encode_data(
-        works, evaluations, run or {}, models or Models(), overview, queues=queues, corrections=corrections, terms=terms
+        works,
+        evaluations,
+        run or {},
+        models or Models(),
+        overview,
+        queues=queues,
+        corrections=corrections,
+        terms=terms,
+        origins=origins,
     )
     static = files("artray.report")
     folder = Location.parse(out)
@@ -181,7 +195,9 @@ def write_page(
         remove_written(folder, [r"(corrections|grid|map)\.js"])  # of a page by an earlier release
     (folder / "page.css").write_bytes(static.joinpath("page.css").read_bytes())
     (folder / "page.js").write_bytes(page_script().encode())
-    (folder / "index.html").write_bytes(filled(static.joinpath("page.html").read_text("utf-8"), language).encode())
+    template = static.joinpath("page.html").read_text("utf-8")
+    page = filled(template, language, image_services="".join(f" {place}" for place in sorted(origins)))
+    (folder / "index.html").write_bytes(page.encode())
     return out / "index.html"
 
 
@@ -202,10 +218,11 @@ def encode_data(
     queues: Sequence[Queue] = (),
     corrections: Corrections | None = None,
     terms: Terms | None = None,
+    origins: set[str] | None = None,
 ) -> Iterator[tuple[str, Iterator[str]]]:
     """The files of `data/`, each as its name and the pieces of its text, to be taken in this order.
 
-    What can't be shown is refused before the first.
+    What can't be shown is refused before the first. `origins` gets those of the image services that records name.
     """
     if not isinstance(works, Works):
         works = sorted(works, key=lambda work: work.object_id)
@@ -216,6 +233,8 @@ def encode_data(
     for work in works:
         gathered.add(work)
         rows.append(at.get(work.object_id, -1))
+    if origins is not None:
+        origins.update(gathered.origins)
     fields, tasks = gathered.fields(), gathered.tasks()
     places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
     ids = gathered.id_array()
@@ -300,12 +319,14 @@ def _positions(overview: Overview, rows: array[int]) -> dict[str, list[int | Non
 def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], near: list[float]) -> dict[str, Any]:
     return {
         "uri": work.image_uri,
+        "service": image_service(work.record),
         "error": work.error,
         "record": [work.record.get(name, "") for name in fields],
         "palette": [[*rgb, round(share, 3)] for rgb, share in work.palette[:PALETTE_COLOURS]],
         "brightness": rounded(work.brightness, 1),
         "scores": [_ranked(work.labels.get(task), classes) for task, classes in places.items()],
         "near": near,
+        "maps": [relative_url(work.maps.get(task)) for task in places] if work.maps else [],
         "objects": [[name, *(round(number, 3) for number in numbers)] for name, *numbers in work.objects],
     }
 

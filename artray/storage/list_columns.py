@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 
 
 def list_column(values: npt.NDArray[Any]) -> pa.Array:
@@ -44,7 +44,7 @@ def stack_lists(column: pa.Array | pa.ChunkedArray, name: str, width: int | None
         InputError: It is neither, has nulls, or its lists have different lengths or not the one wanted.
     """
     if column.null_count:
-        raise InputError(f"column {name!r} has no value in {column.null_count} rows that could be read")
+        raise InputError(f"column {name!r} has no value in {count_of(column.null_count, 'row')} that could be read")
     kind = column.type
     while _is_list(kind):
         kind = kind.value_type

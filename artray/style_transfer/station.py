@@ -24,7 +24,7 @@ import artray
 from artray import console
 from artray.bundles.classifier import load_bundle
 from artray.bundles.stylizer import load_stylizer_bundle
-from artray.errors import ArtrayError, InputError
+from artray.errors import ArtrayError, InputError, count_of
 from artray.ingest.manifest import FILE
 from artray.job import Counts, Options
 from artray.labeling.published import read_labels
@@ -252,7 +252,7 @@ def _generator(
     if wanted is not None:
         place, found = find_target(wanted, options.out, looks, size=options.size, scales=scales, judge=judge)
         target, works = str(place), found.works
-        console.say(f"style: {wanted.name}, {works:,} work{'s' if works != 1 else ''}")
+        console.say(f"style: {wanted.name}, {count_of(works, 'work')}")
     style = None
     if options.model is not None:
         bundle = load_stylizer_bundle(options.model)

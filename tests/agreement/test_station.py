@@ -261,7 +261,7 @@ def test_what_does_not_count_is_said(tmp_path, capsys):
         "emotion: labels that annotators gave to a work again: 1, which only tell",
         "emotion: works with one annotation, which are in no coefficient: 2 (w4, w5)",
         "emotion: annotators with one work: 1 (dora)",
-        "emotion: annotators who are not consistent, and not in the consensus: 1 (dora); 1 labels",
+        "emotion: annotators who are not consistent, and not in the consensus: 1 (dora); 1 label",
         "emotion: works that none of the consistent annotators labelled, without consensus: 1 (w5)",
     ):
         assert line in said

@@ -55,7 +55,7 @@ def test_two_people_differ_and_the_latest_word_counts(read):
         + "b,style,Cubism,,,,Bob,2026-05-05T00:00:00Z,\n"
     )
     assert found.labels == {"style": {"a": "Rococo", "b": "Cubism"}}
-    assert found.problems == ("style: people differ about 1 works (a); the latest word counts",)
+    assert found.problems == ("style: people differ about 1 work (a); the latest word counts",)
     assert found.reviewers("style") == "Bob 2"
 
 
@@ -323,7 +323,7 @@ def test_two_annotations_of_a_work_say_that_one_counts(read):
     page = {"type": "AnnotationPage", "items": one + two + three}
     found = placed(read(json.dumps(page), "page.json"), WORKS, TASKS)
     assert found.labels == {"medium": {"three": "oil"}, "style": {"three": "Rococo"}}
-    assert [problem.partition(" of one")[0] for problem in found.problems] == ["1 works have annotations"]
+    assert [problem.partition(" of one")[0] for problem in found.problems] == ["1 work has annotations"]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_bundles_model_is_explained_like_the_plain_one(model, flip, tmp_path):
     ("name", "settings", "method", "last"),
     [
         ("valence_cnn", {"dense": 8}, "grad-cam", "pool3"),
-        ("resnet50", {}, "cam", "stage5_block2"),
+        ("resnet50", {"filters": 8}, "cam", "stage5_block2"),
         ("transfer", {}, "cam", "head_relu"),
         ("transfer", {"pool": "statistics", "statistics": ["block5"]}, "grad-cam", "head_relu"),
         ("transfer", {"backbone": "VGG16", "weights": None, "layer": "block3_conv3", "dense": [8]}, "guided", None),

@@ -46,8 +46,11 @@ def write(uri: str, **columns: object) -> str:
 def test_examples_of_a_feature_table(tmp_path: Path) -> None:
     status = ["ok"] * 11 + ["missing"]
     made = [None, "b", "a", "c", *(["a", "b"] * 4)]
-    data = write(str(tmp_path), status=status, made=made)
+    dates = [str(1870 + row) for row in range(12)]
+    data = write(str(tmp_path), status=status, made=made, date=dates)
     found = load_examples(wanted(columns=["brightness", "embedding"], classes=["b", "a"]), Location.parse(data))
+    assert found.table.column_names == ["object_id", "group", "date", "part"]
+    assert found.table["date"].to_pylist()[:3] == ["1871", "1872", "1874"]
     assert found.table["object_id"].to_pylist() == ["01", "02", *(f"{row:02d}" for row in range(4, 11))]
     assert found.dropped == {"unreadable": 1, "unlabelled": 1, "other label": 1}
     assert found.widths == {"brightness": 1, "embedding": 2}
@@ -125,7 +128,7 @@ def test_reference_colour_maps_are_learned_from_the_training_part(tmp_path: Path
     ("columns", "message"),
     [
         ({"brightness": [*([1.0] * 11), float("nan")]}, "'brightness' holds values that are not finite"),
-        ({"brightness": [*([1.0] * 11), None]}, "'brightness' has no value in 1 rows"),
+        ({"brightness": [*([1.0] * 11), None]}, "'brightness' has no value in 1 row"),
         ({"brightness": ["bright"] * 12}, "'brightness' is not numeric"),
         ({"brightness": [[1.0]] * 11 + [[1.0, 2.0]]}, "'brightness' holds lists of different lengths"),
         # As many numbers as twelve lists of two.
@@ -161,6 +164,7 @@ def test_corrections_replace_labels(tmp_path: Path) -> None:
     changed = np.flatnonzero((before.targets != after.targets[:, :2]).any(axis=1))
     assert after.table["object_id"].take(changed).to_pylist() == ["work-00", "work-01"]
     assert after.targets[changed].tolist() == [[1, 0, 0], [0, 0, 1]]
+    assert (before.reviewed, after.reviewed) == ({}, {"works": 2, "people": 0})
 
 
 @pytest.mark.parametrize("share", [0.3, 0.0], ids=["memory", "shards"])

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +31,34 @@ def write_generator(
     uri: str, classes: list[str] | None = None, *, described: bool = False, **changes: Any
 ) -> GeneratorBundle:
     """A bundle of a small DCGAN as it is before training; `changes` are fields of `generator.json`."""
+    classes = classes or []
+    files = _networks(len(classes) or sum(condition.width for condition in CONDITIONS if described))
+    for name, file in files.items():
+        (Location.parse(uri) / name).write_bytes(file)
+    shas = {name: digest(file) for name, file in files.items()}
+    return write_description(uri, classes, shas, described=described, **changes)
+
+
+@cache
+def _networks(width: int) -> dict[str, bytes]:
+    """The networks' files: built once, since that takes longer than most of what is tried on them."""
     import keras
 
     from artray.models.gans import discriminator, generator
 
     keras.utils.set_random_seed(0)
-    classes = classes or []
     settings = {"width": 4}
-    width = len(classes) or sum(condition.width for condition in CONDITIONS if described)
     networks = {
         GENERATOR: generator("dcgan", SIZE, LATENT_SIZE, width, settings),
         DISCRIMINATOR: discriminator("dcgan", SIZE, width, settings),
     }
-    shas = {}
+    files = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, model in networks.items():
             file = Path(folder) / name
             model.save(file)
-            shas[name] = digest(file.read_bytes())
-            (Location.parse(uri) / name).write_bytes(file.read_bytes())
-    return write_description(uri, classes, shas, described=described, **changes)
+            files[name] = file.read_bytes()
+    return files
 
 
 def write_description(

@@ -1,6 +1,7 @@
 """Generated works join the training part, and nothing else changes."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,26 @@ def test_the_generator_learns_the_classifiers_labels(options: AugmentationOption
     (trained,) = steps.trained
     assert trained.config == GAN
     assert trained.set == {"epochs": "3", "target": '"medium"', "classes": '["code", "hand"]'}
+
+
+def test_of_few_real_works_all_learn_alike(options: AugmentationOptions, steps: Steps) -> None:
+    compare_augmentation(options.model_copy(update={"shares": [0], "real": 25, "out": options.out / "few"}))
+    compare_augmentation(options.model_copy(update={"shares": [0], "real": 50, "out": options.out / "more"}))
+    real = {row["object_id"]: row for row in options.data.dataset().to_table().to_pylist()}
+    kept = []
+    for name, share in (("few", 0.25), ("more", 0.5)):
+        found = (options.out / name / "real").dataset().to_table().to_pylist()
+        assert all(row == real[row["object_id"]] for row in found)
+        assert len([row for row in found if row["split"] != "train"]) == EXAMPLES - 37  # judged on all of these
+        training = [row for row in found if row["split"] == "train"]
+        for label in ("code", "hand"):
+            of_label = [row["split"] == "train" and row["medium"] == label for row in real.values()]
+            assert [row["medium"] for row in training].count(label) == math.ceil(share * sum(of_label))
+        kept.append({row["object_id"] for row in training})
+        without = (options.out / name / "data" / "0").dataset().to_table()
+        assert without.equals((options.out / name / "real").dataset().to_table())
+    assert kept[0] < kept[1]
+    assert [trained.data for trained in steps.trained] == [options.out / name / "real" for name in ("few", "more")]
 
 
 def test_a_feature_tables_detector_is_not_loaded(options: AugmentationOptions, steps: Steps) -> None:

@@ -142,7 +142,7 @@ def test_a_generator_learns_from_descriptions(tmp_path: Path) -> None:
         conditions=CONDITIONS,
     )
     changes = {"size": "16", "model.width": "4", "batch_size": "8", "epochs": "1", "samples": "4", "latent_size": "8"}
-    config = read_config("gan_resnet", {**changes, "conditions": "[style, genre, date, embedding]"})
+    config = read_config("gan_dcgan", {**changes, "conditions": "[style, genre, date, embedding]"})
     out = Location.parse(tmp_path / "out")
     GanTraining(config=config, pictures=pictures, out=out, source="").work(0, Kept(), None)
     about = load_generator_bundle(out)

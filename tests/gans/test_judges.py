@@ -28,6 +28,11 @@ def test_without_another_network_a_projected_generator_is_not_judged(monkeypatch
         judges.judge_of(None, ["projected"])
 
 
+def test_a_file_that_is_not_there_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--judge .*none\.keras: no such file"):
+        judges.judge_of(str(tmp_path / "none.keras"), ["dcgan"])
+
+
 def test_judges_are_told_with_what_they_know() -> None:
     assert "knows ImageNet" in judges.told("efficientnet-lite2")
     assert "Inception's weights" in judges.told("InceptionV3")

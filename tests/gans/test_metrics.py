@@ -71,7 +71,7 @@ def test_moments_added_up_by_blocks_are_those_of_the_whole(seed: int, n: int, m:
 
 
 def test_moments_keep_no_more_than_a_square() -> None:
-    one, two = sets(0, 500, 300, 12)
+    one, two = sets(0, 120, 80, 12)
     moments = metrics.Moments()
     for part in np.array_split(one, 23):
         moments.add(part)

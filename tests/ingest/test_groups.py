@@ -109,6 +109,16 @@ def test_one_picture_with_two_labels_is_named() -> None:
     assert line.endswith("(p000 a, p001 b; p002 a, p003 b; p004 a, p005 b; …)")
 
 
+def test_one_picture_with_two_lists_of_labels_is_named() -> None:
+    """Of tasks with several labels a work; in which order they stand is no difference."""
+    alike = np.array([0, 0, 2, 2, 4, 4, 6, 6])
+    lists = [["river", "bridge"], ["bridge", "river"], ["river"], ["sea", "river"], ["sea"], None, [], ["sea"]]
+    labels = pa.chunked_array([pa.array(lists, pa.list_(pa.string()))])
+    assert two_labels(alike, labels, ids_of(8)) == (
+        1, "one picture with two labels: 1 (p002 river, p003 river; sea)"
+    )  # fmt: skip
+
+
 def test_two_labels_are_counted_by_task(capsys) -> None:
     rows = rows_of({"style": ["Cubism", "Fauvism", "Dada"]})
     groups, has_maker = work_groups(rows, Mapping(), [])

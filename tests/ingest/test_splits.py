@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.ingest.splits import PARTS, assign_folds, assign_splits, class_table, merge_groups, split_notes
 
 PAINTINGS = Path(__file__).parents[2] / "artray/sample/paintings22/catalog.csv"
@@ -120,7 +120,7 @@ def test_joined_groups_never_take_training_rows_to_the_test(parts: list[str], jo
     assert splits == [joined] * 3
     moved = sum(part != joined for part in parts)
     assert [note for note in split_notes(groups, [None] * 3, splits, previous) if "changed sides" in note] == (
-        [f"{moved} rows changed sides: their group was joined with one of another part"] if moved else []
+        [f"{count_of(moved, 'row')} changed sides: groups of different parts were joined"] if moved else []
     )
 
 

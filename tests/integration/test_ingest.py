@@ -101,7 +101,7 @@ def test_near_duplicates_are_on_one_side_and_hashed_once(
     assert moved[test]["change"] == "changed"
     assert moved[test]["group"] == moved[train]["group"]
     assert moved[test]["split"] == "train"
-    assert "1 rows changed sides" in capsys.readouterr().err
+    assert "1 row changed sides" in capsys.readouterr().err
     assert not (out / "_fingerprinting").exists()
 
 

@@ -31,7 +31,7 @@ from tests.labeling.labelled import ROWS, refused, rows
         ({"object_id": ["A"]}, "no column image_uri"),
         ({"object_id": [], "image_uri": []}, "has no rows"),
         ({"object_id": ["A", "B", "A"], "image_uri": ["a", "b", "c"]}, "the object_id 'A' stands in 2 rows"),
-        ({"object_id": ["A", None], "image_uri": ["a", "b"]}, "1 rows have no object_id"),
+        ({"object_id": ["A", None], "image_uri": ["a", "b"]}, "1 row has no object_id"),
     ],
 )
 def test_a_manifest_that_is_none(label, bundles, tmp_path, content, words):

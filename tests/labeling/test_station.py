@@ -49,14 +49,14 @@ def test_labels_are_keras_own_predictions(label, bundles, collection, tmp_path):
         data = Path(collection[row["object_id"]]).read_bytes()
         model = by_task[row["task"]]
         if row["task"] == "pictures":
-            expected = model.predict(decode(data, 16).image[None], verbose=0)[0]
+            expected = model.predict_on_batch(decode(data, 16).image[None])[0]
         elif row["task"] == "features":
             brightness = Brightness(size=32)(decode(data, 32).image[None])["brightness"].to_pylist()
-            expected = model.predict(np.array([brightness], np.float32), verbose=0)[0]
+            expected = model.predict_on_batch(np.array([brightness], np.float32))[0]
         else:
             squares = draw(decode(data, 64, fit="inside").image, row["object_id"], size=24, per_image=3, seed=5)
             halves = squares.reshape(3, 12, 2, 12, 2, 3).mean((2, 4)).round()  # a box filter to half the size
-            expected = model.predict(halves.astype(np.float32), verbose=0).mean(axis=0)
+            expected = model.predict_on_batch(halves.astype(np.float32)).mean(axis=0)
         tolerance = 0.01 if row["task"] == "patches" else 1e-5
         assert list(row["scores"].values()) == pytest.approx(expected, abs=tolerance)
         assert row["label"] == f"{row['task']} {expected.argmax()}"

@@ -16,6 +16,8 @@ from artray.classifiers.novelty import novelty_told
 from artray.errors import InputError
 from artray.report.charts import Series, heat_map, line_chart
 from artray.report.evaluation import evaluation_page, worst_errors
+from artray.report.evaluation_sections import EvaluationSections
+from artray.report.languages import Speech
 from artray.storage import Location
 from tests.report.bundles import write_bundle
 
@@ -51,6 +53,13 @@ def test_the_page_says_each_figure_with_its_interval_and_what_it_compares_with(b
     ):
         assert f"{value:.3f}" in text
     assert "± 0.100" in text
+
+
+def test_repeated_folds_are_counted_as_dealt():
+    figures = {"accuracy": {"mean": 0.7, "spread": 0.1, "values": [0.7] * 15}}
+    evaluation = {"folds": {"n": 15, "figures": figures}, "repeats": 3}
+    assert "5 folds, dealt 3 times" in EvaluationSections(evaluation, Speech()).folds()
+    assert "15 folds</h2>" in EvaluationSections(evaluation | {"repeats": 1}, Speech()).folds()
 
 
 def test_what_is_kept_is_shown_where_it_is_known(bundle, page, tmp_path):

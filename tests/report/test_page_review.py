@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 import pyarrow as pa
@@ -179,18 +180,38 @@ def test_a_threshold_tells_what_is_kept_and_what_is_right(gallery):
     expect(room.locator(".kept-words")).to_have_text(re.compile(f"^{len(kept)} of 16 tested works .*of these {share}"))
 
 
-def test_the_picture_enlarged_by_keys_and_its_address(gallery):
+def test_the_picture_enlarged_by_keys_and_by_the_museums_image_service(gallery):
+    asked = []
+
+    def answer(route):  # a service of level 0, which knows its own size only; first it is not there
+        asked.append(route.request.url.split("/full/")[1].split("/")[0])
+        if len(asked) < 5 or asked[-1] != "max":
+            route.fulfill(body="no picture")
+        else:
+            route.fulfill(path=str(files("artray.sample") / "paintings22/images/gc-01.jpg"))
+
+    gallery.route("https://iiif.example/**", answer)
     fill(gallery, text="w09")
     gallery.locator(".card").click()
     link = gallery.locator("#detail-record a", has_text="iiif.example")
     expect(link).to_have_attribute("href", "https://iiif.example/iiif/2/w/full/!3000,3000/0/default.jpg")
+    image = gallery.locator("#detail-picture img")
+    for address in ("thumbs/1.png", "thumbs/0.png"):  # what spoke for the label, and without it
+        gallery.get_by_role("button", name=f"What spoke for {said(9, 0)}").click()
+        expect(image).to_have_attribute("src", address)
     gallery.keyboard.press("z")
+    expect(gallery.locator("#zoom-source")).to_contain_text("iiif.example sends no picture")
     expect(gallery.locator("#zoom-image")).to_have_js_property("naturalWidth", 160)
     gallery.keyboard.press("+")
     expect(gallery.locator("#zoom-image")).to_have_attribute("style", re.compile(r"scale\(1\.5\)"))
     gallery.keyboard.press("Escape")
     expect(gallery.locator("#zoom")).to_be_hidden()
     expect(gallery.locator("#detail")).to_be_visible()
+    gallery.keyboard.press("z")
+    expect(gallery.locator("#zoom-source")).to_have_text("Picture: iiif.example")
+    expect(gallery.locator("#zoom-image")).to_have_attribute("src", re.compile("/full/max/"))
+    assert asked == ["!1600,1600", "1600,", "max", "full", "!1600,1600", "1600,", "max"]
+    gallery.keyboard.press("Escape")
 
 
 def test_a_contact_sheet_and_a_works_sheet_are_printed(gallery):

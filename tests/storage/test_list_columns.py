@@ -53,7 +53,7 @@ def test_lists_of_any_kind_and_cut_are_stacked(values, kind, data):
         ([[[1, 2], [3]], [[4], [5, 6]]], None, "different lengths"),
         ([[[1, 2], None], [[4, 5], [5, 6]]], None, "different lengths"),
         ([[1, 2], [3, 4]], 3, "holds 2 numbers a row, not 3"),
-        ([[1, 2], None], None, "has no value in 1 rows"),
+        ([[1, 2], None], None, "has no value in 1 row "),
         ([["a"], ["b"]], None, "is not numeric"),
     ],
 )

@@ -59,6 +59,15 @@ def methods(told: Results, split: Mapping[str, Any]) -> list[str]:
     return [_data(told, split), " ".join(_model(subject) for subject in told.works.subjects), _evaluation(told)]
 
 
+def _checked(data: Mapping[str, Any]) -> str:
+    """How many labels people have checked, where some have."""
+    found = data.get("reviewed")
+    if not found:
+        return ""
+    people = f" by {found['people']:,} {'person' if found['people'] == 1 else 'people'}" if found["people"] else ""
+    return f"; {found['works']:,} of them were checked{people} beside what a model said"
+
+
 def _data(told: Results, split: Mapping[str, Any]) -> str:
     first = told.works.subjects[0]
     data = first.bundle.data
@@ -223,8 +232,8 @@ def data_statement(told: Results, split: Mapping[str, Any]) -> list[str]:
         + (f" of {groups:,} groups (artists, or whatever the split kept together)" if groups else "")
         + f": {counted}. {int(data.get('train', 0)):,} works were for training, {int(data.get('validation', 0)):,} for "
         f"validation, {int(data.get('test', 0)):,} for testing.",
-        f"Labels. They are those of the catalogue's column {first.bundle.target!r}. [Who gave them, when, by which "
-        "rules, and how far two people agree.]",
+        f"Labels. They are those of the catalogue's column {first.bundle.target!r}{_checked(data)}. [Who gave them, "
+        "when, by which rules, and how far two people agree.]",
         "Pictures. [Where they come from, how they were digitised, and under which licence they are used.]",
         "What is missing. "
         + (

@@ -22,7 +22,7 @@ from artray.catalogs.catalog import Reading
 from artray.catalogs.folder import load_catalog
 from artray.catalogs.formulas import guard
 from artray.catalogs.widened import key_column, widened
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.job import Counts
 from artray.labeling.exports.files import whole_file
 from artray.labeling.exports.reviews import REVIEW
@@ -76,7 +76,8 @@ def write_catalogue(source: Source, catalogue: Location, folder: Path) -> Counts
     known = int(pc.sum(pc.is_in(ids, pa.array(list(row_of), pa.string()))).as_py() or 0)
     console.say(f"catalogue: {known:,} of {len(ids):,} labelled works have a row in {name}, by its column {key!r}")
     if lost:
-        console.say(f"catalogue: {lost:,} cells hold letters that the encoding of {name} lacks, now '?'")
+        held = count_of(lost, "cell holds", "cells hold")
+        console.say(f"catalogue: {held} letters that the encoding of {name} lacks, now '?'")
     return {"file": str(folder / name), "rows": len(catalog.table), "labelled": known}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 import artray
+from artray.errors import count_of
 from artray.job import Counts
 from artray.labeling.exports.croissant import FIELDS
 from artray.labeling.exports.dataset import TaskFile
@@ -68,7 +69,7 @@ def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
         ranked = item.labels.most_common()
         parts += [
             f"## {plain(item.task)}",
-            f"{item.rows:,} pictures: {item.labelled:,} labelled, {item.uncertain:,} uncertain"
+            f"{count_of(item.rows, 'picture')}: {item.labelled:,} labelled, {item.uncertain:,} uncertain"
             f"{_threshold(task)}, {item.unlabelled:,} that could not be read. "
             f"Models: {', '.join(map(plain, item.models))}.",
             *(f"**{plain(doubt)}**" for doubt in item.doubts),
@@ -78,7 +79,7 @@ def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
             rows = [[plain(label), f"{count:,}"] for label, count in ranked[:_SHOWN]]
             parts.append(_table(["label", "pictures"], rows))
         if len(ranked) > _SHOWN:
-            parts.append(f"… and {len(ranked) - _SHOWN:,} labels more.")
+            parts.append(f"… and {count_of(len(ranked) - _SHOWN, 'label')} more.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -24,7 +24,7 @@ from artray.bundles.novelty import LIMIT
 from artray.catalogs.corrections import Corrections, placed, read_corrections
 from artray.catalogs.statements import HISTORY, Statement, statements_of
 from artray.catalogs.targets import separate
-from artray.errors import InputError
+from artray.errors import InputError, count_of
 from artray.labeling.contract import LABELS, LabelDataset, models_of, read_notes
 from artray.labeling.exports.reviews import REVIEW, Reviews
 from artray.labeling.published import read_labels
@@ -112,7 +112,8 @@ class LabelledTask:
 
     def concept(self, label: str) -> str | None:
         """The URI of a label that a person has given."""
-        return _concepts(self.target, label)[0]
+        told = (uris[label] for uris in self.concepts.values() if uris.get(label))
+        return next(told, None) or _concepts(self.target, label)[0]
 
     def said(self, row: Mapping[str, Any]) -> list[Said]:
         """The labels of a row that has a `decision`; the most likely where none is sure enough to be said.
@@ -371,7 +372,7 @@ def _reviewed(task: LabelledTask) -> str:
         told += f", {gone:,} of works that are not here"
     if task.only_accepted:
         left = rows - counted["accepted"] - counted["corrected"]
-        told += f"; left out: {left:,} labels that nobody has accepted or given"
+        told += f"; left out: {count_of(left, 'label')} that nobody has accepted or given"
     return told
 
 

@@ -44,7 +44,11 @@ function makeAnswers({ works, judging, answer, visit }) {
       const agreed = own.map((task) => works.isAsCatalogued(work, task));
       const line = element("span", `${say("catalogue")}: `);
       line.append(foreign("strong", told.join(", ")));
-      nodes.push(line, element("span", say(agreed.every(Boolean) ? "as_catalogued" : "not_as_catalogued"), agreed.every(Boolean) ? "agrees" : "differs"));
+      nodes.push(line);
+      // That a model agrees which learned this label says nothing beside one that didn't, and doubts it.
+      const isDoubted = own.some((task) => works.isLearned(work, task) && works.evidenceFor(work, task)?.said);
+      if (!agreed.every(Boolean)) nodes.push(element("span", say("not_as_catalogued"), "differs"));
+      else if (!isDoubted) nodes.push(element("span", say("as_catalogued"), "agrees"));
     }
     for (const task of own) {
       const { said, score, twin } = works.evidenceFor(work, task) ?? {};

@@ -76,6 +76,7 @@ function makePage() {
     for (const name of Object.keys(VIEWS)) byId(name).hidden = name !== view;
     byId("empty").hidden = view !== "works" || filters.shown().length > 0;
     filters.form.elements.order.closest("label").hidden = view === "map";
+    byId("select-mode").hidden = view === "map"; // there works are chosen by drawing around them
     if (view === "works") grid.refresh(filters.shown());
     map.show();
     remember();

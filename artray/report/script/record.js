@@ -1,7 +1,7 @@
 // A work's record, and the objects that a detector saw in its picture.
 
 /** @param {Collection} works @param {number} work @param {WorkDetails} details */
-function recordRows(works, work, { record, brightness, uri }) {
+function recordRows(works, work, { record, brightness, uri, service }) {
   const { fields, tasks } = works;
   const asLabels = new Set(tasks.map(({ catalogue }) => catalogue)); // the catalogue's label stands with the model's
   const said = fields
@@ -19,18 +19,37 @@ function recordRows(works, work, { record, brightness, uri }) {
   const address = linked("dd", uri, addressOf(uri));
   address.append(" ", copyButton(uri));
   nodes.push([element("dt", say("picture")), address]);
-  const larger = imageService(record);
-  if (larger) nodes.push([element("dt", say("larger")), linked("dd", larger, larger)]);
+  if (service) {
+    const [larger] = picturesBy(service, 3000);
+    nodes.push([element("dt", say("larger")), linked("dd", larger, larger)]);
+  }
   return nodes.flat();
 }
 
-/** The whole picture by the IIIF image service that a record names; null: it names none. @param {string[]} record */
-function imageService(record) {
-  for (const value of record) {
-    const found = /^(https?:\/\/\S+?)\/(?:info\.json|full\/[^/\s]+\/[^/\s]+\/(?:default|native|color|gray)\.\w+)$/.exec(value.trim());
-    if (found) return `${found[1]}/full/!3000,3000/0/default.jpg`;
-  }
-  return null;
+/**
+ * A button that lays over the picture what in it spoke for the label, and takes it away.
+ *
+ * @param {Collection} works
+ * @param {number} work
+ * @param {WorkDetails} details
+ * @param {number} question whose label is explained, if several have a map
+ */
+function showMap(works, work, { maps }, question) {
+  const has = [...maps.keys()].filter((task) => maps[task]);
+  const task = has.find((one) => works.questionOf(one) === question) ?? has[0];
+  const toggle = byId("show-map");
+  toggle.hidden = task === undefined;
+  toggle.setAttribute("aria-pressed", "false");
+  if (task === undefined) return;
+  const image = byId("detail-picture").querySelector("img");
+  const label = works.className(task, /** @type {number} */ (works.data.labels[task].label[work]));
+  toggle.hidden = !image;
+  toggle.textContent = say("what_spoke", { label });
+  toggle.onclick = () => {
+    const on = toggle.getAttribute("aria-pressed") !== "true";
+    toggle.setAttribute("aria-pressed", String(on));
+    image.src = on ? maps[task] : works.data.thumbnail[work];
+  };
 }
 
 /** @param {string} text */

@@ -28,8 +28,8 @@ interface PageData {
   said: [number, number, string, string, string][];
 }
 interface WorkDetails {
-  uri: string; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
-  scores: (number[] | null)[]; near: number[]; objects: [string, number, number, number, number, number][];
+  uri: string; service: string | null; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
+  scores: (number[] | null)[]; near: number[]; maps: (string | null)[]; objects: [string, number, number, number, number, number][];
 }
 interface Correction { label: string; at: string; by?: string }
 interface Question { key: string; name: string; tasks: number[]; multilabel: boolean }

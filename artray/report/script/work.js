@@ -20,6 +20,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
   let trail = [];
   let active = -1; // the question that keys answer
   let turns = 0; // how often another work was shown
+  let service = /** @type {string | null} */ (null); // of the work's picture, once its details are there
 
   const asked = () => judging.asked(current, questionsInView());
 
@@ -102,12 +103,13 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     const alternative = [works.titleOf(work), works.artistOf(work)].filter(Boolean).join(", ");
     byId("detail-picture").replaceChildren(picture(works, work, alternative));
     byId("enlarge").hidden = !data.thumbnail[work];
+    service = null;
     byId("detail-title").textContent = works.titleOf(work);
     byId("detail-artist").textContent = works.artistOf(work);
     byId("detail-reason").hidden = works.statusOf(work) === "ok";
     byId("detail-reason").textContent = `${say("not_labelled_because", { reason: reasonOf(works.statusOf(work)) })}.`;
     for (const id of ["detail-tasks", "detail-palette", "near-list", "detail-record"]) byId(id).replaceChildren();
-    for (const id of ["near", "objects", "detail-palette"]) byId(id).hidden = true;
+    for (const id of ["near", "objects", "detail-palette", "show-map"]) byId(id).hidden = true;
     dialog.scrollTop = 0;
     active = asked().find((question) => !judging.isAnswered(work, question)) ?? asked()[0] ?? -1;
     showProgress();
@@ -124,6 +126,8 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
       return;
     }
     if (turn !== turns) return; // another work was opened while this one was read
+    service = details.service;
+    byId("enlarge").hidden = !data.thumbnail[work] && !service;
     const find = (name) => details.record[fields.findIndex((one) => one.name === name)];
     byId("detail-title").textContent = find("title") || data.id[work];
     byId("detail-artist").textContent = find("artist") ?? "";
@@ -134,6 +138,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     activate(active);
     byId("detail-record").replaceChildren(...recordRows(works, work, details));
     showNear(details.near);
+    showMap(works, work, details, active);
     showObjects(byId("detail-picture"), details.objects);
     holdFocus();
   }
@@ -304,7 +309,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
 
   function enlarge() {
     const address = data.zoom?.[current] ?? data.thumbnail[current];
-    if (address) zoom.open(address, works.titleOf(current));
+    if (address || service) zoom.open(address ?? "", works.titleOf(current), service);
   }
 
   // A finger's swipe: to the right says right, to the left goes on without an answer.

@@ -1,11 +1,16 @@
-// A work's picture over the whole window: wheel, pinch or keys enlarge it, dragging moves it.
+// A work's picture over the whole window: wheel, pinch or keys enlarge it, dragging moves it. It begins with the one that
+// lies beside the page; where an image service has a larger one, that takes its place.
 
-/** @returns {{open(address: string, alternative: string): void, close(): void, isOpen(): boolean, key(key: string): boolean}} */
+/** @returns {{open(address: string, alternative: string, service?: string | null): void, close(): void, isOpen(): boolean, key(key: string): boolean}} */
 function makeZoom() {
   const LARGEST = 16;
+  const CLOSER = 2.5; // from this scale on the larger of a service's pictures is asked for
   const room = byId("zoom");
   const image = byId("zoom-image");
+  const source = byId("zoom-source");
   let [scale, x, y] = [1, 0, 0];
+  let turns = 0; // how often another picture was opened
+  let closer = () => {};
   const pointers = new Map();
 
   function place() {
@@ -22,6 +27,7 @@ function makeZoom() {
     x = atX - ((atX - x) * scale) / before;
     y = atY - ((atY - y) * scale) / before;
     place();
+    if (scale >= CLOSER) closer();
   }
 
   function moveBy(byX, byY) {
@@ -29,10 +35,30 @@ function makeZoom() {
     place();
   }
 
+  /** Asks a service for its picture; while it is awaited, and where none comes, the one that is there stays. @param {string} service */
+  async function ask(service, at = 0) {
+    const turn = turns;
+    const host = new URL(service).host;
+    if (!at) source.textContent = say("picture_awaited", { host });
+    const larger = await firstPicture(picturesBy(service, SERVICE_SIZES[at]));
+    if (turn !== turns) return;
+    if (larger && (at === 0 || larger.naturalWidth > image.naturalWidth)) image.src = larger.src;
+    if (!at) source.textContent = say(larger ? "picture_from" : "picture_not_from", { host });
+    // A picture smaller than was asked for is all that there is.
+    if (!larger || Math.max(larger.naturalWidth, larger.naturalHeight) < SERVICE_SIZES[at] || at + 1 === SERVICE_SIZES.length) return;
+    closer = () => {
+      closer = () => {};
+      ask(service, at + 1);
+    };
+    if (scale >= CLOSER) closer();
+  }
+
   const fromMiddle = (event) => [event.clientX - innerWidth / 2, event.clientY - innerHeight / 2];
 
   function close() {
     room.hidden = true;
+    turns += 1;
+    closer = () => {};
     image.removeAttribute("src");
     byId("enlarge").focus();
   }
@@ -66,9 +92,12 @@ function makeZoom() {
   byId("zoom-close").addEventListener("click", close);
 
   return {
-    open(address, alternative) {
+    open(address, alternative, service) {
       [scale, x, y] = [1, 0, 0];
-      image.src = address;
+      turns += 1;
+      if (address) image.src = address;
+      source.hidden = !service;
+      if (service) ask(service);
       image.alt = alternative;
       room.hidden = false;
       place();

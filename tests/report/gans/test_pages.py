@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -63,22 +64,32 @@ def row(fid: float) -> dict[str, float]:
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def bundle(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A copy of the whole bundle; no Ray."""
     Serial(monkeypatch)
     monkeypatch.setattr(pages, "in_task", lambda function, *arguments: function(*arguments))
-    uri = str(tmp_path / "gan")
+    return str(shutil.copytree(whole, tmp_path / "gan"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generator with all that its page may show, made once."""
+    folder = tmp_path_factory.mktemp("whole")
+    uri = str(folder / "gan")
     write_generator(uri, CLASSES, **MODEL)
     (Location.parse(uri) / "history.json").write_bytes(json.dumps(history(9)).encode())
     pictures = np.random.default_rng(0).integers(0, 256, (9, SIZE, SIZE, 3), np.uint8)
     for epoch in range(10):
         write_sheet(Location.parse(uri), epoch, pictures, model="dcgan")
     write_animation(Location.parse(uri), list(range(10)), model="dcgan")
-    latent_strips(Location.parse(uri))
-    work = tmp_path / "work.png"
+    with pytest.MonkeyPatch.context() as patch:
+        Serial(patch)
+        latent_strips(Location.parse(uri))
+    work = folder / "work.png"
     Image.fromarray(pictures[0]).save(work)
     nearest = [
         {"number": number, "class": name, "object_id": f"<i>{number}</i>", "image_uri": uri, "distance": 0.01 * number}
-        for number, name, uri in zip((3, 7), CLASSES, (str(work), str(tmp_path / "gone.png")), strict=True)
+        for number, name, uri in zip((3, 7), CLASSES, (str(work), str(folder / "gone.png")), strict=True)
     ]
     rows = {"generator": row(12.5), "works": row(3.5), "mean": row(40), "noise": row(90)}
     found = {
@@ -86,7 +97,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "nearest": nearest, "distances": {"samples": 0.2, "works": 0.1},
     }  # fmt: skip
     (Location.parse(uri) / "scores.json").write_bytes(json.dumps(found).encode())
-    return uri
+    return Path(uri)
 
 
 def test_a_generators_page(bundle: str) -> None:
