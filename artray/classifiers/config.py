@@ -156,8 +156,8 @@ class TrainConfig(Options):
     epochs: int = Field(20, ge=1)
     precision: Precision = Field(
         "auto",
-        description="of the computation; weights are float32 always. auto: bfloat16 on GPUs that compute it fast, else "
-        "float32",
+        description="of the computation; weights are float32 always. auto: bfloat16 where XLA compiles the steps for "
+        "GPUs that compute it fast, else float32",
     )
     compile: Compile = Field(
         "auto",

@@ -102,7 +102,7 @@ class AdversarialTrainer(Trainer):
         self._adaptive, self._blur = adaptive if changes else None, blur
         self._every, self._updates_a_step = discriminator_steps, generator_steps
         with self.strategy.scope():
-            with computed_in(policy(precision, compile)):
+            with computed_in(policy(precision, compile, self.count)):
                 self.generator, self.discriminator = generator(), discriminator()
             self._frozen, self._judging = parts_of(self.discriminator)
             self._objective = objective() if objective else None

@@ -29,7 +29,7 @@ Compile = Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_it_is_writ
 _FAST_BFLOAT16 = (8, 0)  # the first compute capability of NVIDIA's whose tensor cores know it
 
 
-def policy(precision: Precision, compile: Compile = "auto") -> str:
+def policy(precision: Precision, compile: Compile = "auto", replicas: int = 1) -> str:
     """Keras' name of a precision.
 
     `auto` is bfloat16 where XLA compiles the steps for GPUs that all compute it fast, and float32 elsewhere: on CPUs
@@ -37,8 +37,13 @@ def policy(precision: Precision, compile: Compile = "auto") -> str:
     if it is compiled, and more if it is not: each operation's casts are operations too.
     """
     if precision == "auto":
-        precision = "bfloat16" if compile != "off" and _is_bfloat16_fast() else "float32"
+        precision = "bfloat16" if may_compile(compile, replicas) and _is_bfloat16_fast() else "float32"
     return precision if precision == "float32" else _OLDER + precision.removeprefix(_OLDER)
+
+
+def may_compile(compile: Compile, replicas: int) -> bool:
+    """Whether XLA is asked to compile on a GPU; `auto`: with one replica, as with several it was tried on CPUs only."""
+    return compile == "on" or (compile == "auto" and replicas == 1)
 
 
 PRECISION = Field(

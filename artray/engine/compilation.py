@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from artray.engine.arithmetic import Compile
+from artray.engine.arithmetic import Compile, may_compile
 from artray.errors import InputError
 
 Jit: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -31,14 +31,14 @@ class Compiled:
 
     Args:
         function: Takes tensors, and `jit`: from a function of tensors to the same one, compiled or not.
-        how: on, off, or auto: on one GPU. With several replicas XLA was tried on CPUs only.
+        how: on, off, or auto: on one GPU.
         replicas: How many there are of the function's network, in all processes.
     """
 
     def __init__(self, function: Callable[..., Any], how: Compile, replicas: int = 1):
         self._plain = tf.function(partial(function, jit=as_it_is), reduce_retracing=True)
         self._fast = None
-        if how == "on" or (how == "auto" and replicas == 1 and tf.config.list_logical_devices("GPU")):
+        if may_compile(how, replicas) and (how == "on" or tf.config.list_logical_devices("GPU")):
             self._fast = tf.function(partial(function, jit=_by_xla), reduce_retracing=True)
         self._must, self._proved = how == "on", False
 

@@ -92,7 +92,7 @@ class SupervisedTrainer(Trainer):
         strategy: tf.distribute.Strategy | None = None,
     ):
         super().__init__(strategy, views)
-        self.precision = policy(precision, compile)
+        self.precision = policy(precision, compile, self.count)
         self._compile = compile
         self._loss = loss
         self._accumulate = accumulate

@@ -214,8 +214,8 @@ class GanConfig(Options):
     )
     precision: Precision = Field(
         "float32",
-        description="of the computation: float32, bfloat16, or auto (bfloat16 on GPUs that compute it fast); weights "
-        "are float32 always",
+        description="of the computation: float32, bfloat16, or auto (bfloat16 where XLA compiles the steps for GPUs "
+        "that compute it fast); weights are float32 always",
     )
     compile: Compile = Field(
         "auto",

@@ -37,7 +37,8 @@ def test_auto_is_bfloat16_where_all_gpus_compute_it_fast(monkeypatch, capabiliti
     details = lambda gpu: {"compute_capability": capabilities[gpu]} if capabilities[gpu] else {}  # noqa: E731
     monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
     assert policy("auto") == name
-    assert policy("auto", "off") == "float32"
+    assert policy("auto", "off") == policy("auto", "auto", 2) == "float32"  # neither is compiled
+    assert policy("auto", "on", 2) == name
 
 
 @pytest.mark.parametrize(("text", "read"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'on'", "on")])
