@@ -86,7 +86,8 @@ def mix(model: Location, examples: Examples, told: Floats, true: npt.NDArray[np.
         given: What the prompts look at: one column.
 
     Raises:
-        InputError: The model is of other classes, other features or another split, or was not validated.
+        InputError: The model is of other classes, features of other settings or another network, or another split, or was
+            not validated.
     """
     bundle = load_bundle(model)
     trained, names = bundle.input, [item.name for item in bundle.classes]
@@ -99,6 +100,7 @@ def mix(model: Location, examples: Examples, told: Floats, true: npt.NDArray[np.
     for spec in trained.specs():
         if spec not in given.features:
             raise InputError(f"--mix {model}: --data has no {spec['name']} with the settings that it learned from")
+        trained.check_backbone(spec, given.files or {})
     predictions = read_predictions(model).to_pylist()
     own = np.zeros(told.shape)
     parts = np.full(len(own), "", object)

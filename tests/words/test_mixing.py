@@ -18,7 +18,10 @@ from artray.images.decoding import DECODE_VERSION
 from artray.models import hub
 from artray.storage import Location, digest, list_column
 from artray.words import prompt_model as station
+from artray.words.mixing import mix
 from artray.words.prompt_model import PromptOptions, prompt_model
+from tests.comparison.made import CLASSES as SAID
+from tests.comparison.made import write_model
 
 CLASSES = ["cubism", "baroque", "rococo"]
 WORKS = 240
@@ -144,6 +147,18 @@ def test_a_mix_is_better_than_both(place):
 
 def loss(place, name):
     return read_evaluation(place.at / name)["levels"]["artwork"]["log_loss"]
+
+
+def test_features_of_another_network_in_the_same_file_are_not_mixed(tmp_path):
+    spec = {"name": "embedding", "size": 224, "backbone": "theirs.keras", "weights": "imagenet", "statistics": False}
+    told = {"features": [spec], "columns": ["embedding"]}
+    trained = write_model(
+        tmp_path / "model", input={"kind": "features", **told, "files": {"theirs.keras": digest(b"network")}}
+    )
+    examples = SimpleNamespace(classes=list(SAID))
+    given = FeatureInput(**told, files={"theirs.keras": digest(b"another")})
+    with pytest.raises(InputError, match=r"theirs\.keras: is another network than the one"):
+        mix(Location.parse(trained), examples, np.zeros((1, 3)), np.zeros(1, np.int64), given)
 
 
 def test_what_does_not_fit_is_refused(place):
