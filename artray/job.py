@@ -91,10 +91,8 @@ def main(
     except BrokenPipeError:
         raise
     except Exception as error:
-        cause: Exception = error
-        while isinstance(
-            inner := getattr(cause, "cause", None), Exception
-        ):  # Ray's text is a trace, which ends with it
+        cause: Exception = error  # Ray's is a whole trace, which holds what went wrong
+        while isinstance(inner := getattr(cause, "cause", None), Exception):
             cause = inner
         reason = " ".join(str(cause).split())
         _end(f"{type(cause).__name__}: {reason[:500]} (-v shows where)", 1, error if verbose else None)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from artray.errors import InputError
 from artray.storage import Location
-from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary
+from artray.vocabulary import Vocabulary, load_vocabulary, parse_vocabulary, vocabularies
 from artray.vocabulary.thesaurus import SKOS, parse_thesaurus
+
+_YAML = (".yaml", ".yml")
+_THESAURI = (".csv", *SKOS)
 
 
 def read_vocabulary(name: str) -> Vocabulary:
@@ -16,8 +20,13 @@ def read_vocabulary(name: str) -> Vocabulary:
     Raises:
         InputError: There is none, or it can't be read.
     """
-    if name.lower().endswith((".csv", *SKOS)):
+    if name.lower().endswith(_THESAURI):
         return parse_thesaurus(Location.parse(name).read_bytes(), name)
-    if name.endswith((".yaml", ".yml")):
+    if name.lower().endswith(_YAML):
         return parse_vocabulary(Location.parse(name).read_bytes().decode(errors="replace"), name)
+    if name not in vocabularies():
+        raise InputError(
+            f"there is no vocabulary {name!r}, but {', '.join(vocabularies())}; the name of a file must end in "
+            f"{', '.join((*_YAML, *_THESAURI))}"
+        )
     return load_vocabulary(name)

@@ -58,8 +58,8 @@ COMPILE = Field(
 
 
 _COMPILED_FROM = 4_000
-"""Steps. On an H200 XLA took 20 to 27 s for DCGAN and 50 s for EfficientNet-Lite0, whose steps then took 8 to 13 ms
-less."""
+"""Steps. On an H200 XLA took 20 to 27 s for DCGAN and 50 s for EfficientNet-Lite0, whose steps then took 8 ms less
+at least."""
 
 
 def worth_compiling(compile: Compile, steps: int) -> Compile:

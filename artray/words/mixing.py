@@ -86,8 +86,8 @@ def mix(model: Location, examples: Examples, told: Floats, true: npt.NDArray[np.
         given: What the prompts look at: one column.
 
     Raises:
-        InputError: The model is of other classes, features of other settings or another network, or another split, or was
-            not validated.
+        InputError: The model is of other classes, other features, another network's or another split, or was not
+            validated.
     """
     bundle = load_bundle(model)
     trained, names = bundle.input, [item.name for item in bundle.classes]
