@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.corrections import Corrections
-from artray.catalogs.statements import folded
+from artray.catalogs.statements import Decision, folded
+
+_DECISIONS = get_args(Decision)
 
 
 def review_columns(target: str, schema: pa.Schema) -> list[str]:
@@ -30,8 +33,12 @@ def reviewers_of(table: pa.Table, target: str, task: str, corrections: Correctio
     by = {folded(object_id): one.reviewer or "" for object_id, one in said.items()}
     told: Sequence[str | None] = [None] * len(table)
     if review_columns(target, table.schema):
-        name = pc.fill_null(table[f"{target}_reviewer"], "")
-        told = pc.if_else(pc.is_valid(table[f"{target}_decision"]), name, None).to_pylist()
+        # They may be the catalogue's own, of any kind.
+        names, decided = (table[name].to_pylist() for name in review_columns(target, table.schema))
+        told = [
+            None if what not in _DECISIONS else "" if who is None else str(who)
+            for who, what in zip(names, decided, strict=True)
+        ]
     if not by:
         return pa.array(told, pa.string())
     ids = map(folded, table["object_id"].to_pylist())
