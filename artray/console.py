@@ -105,11 +105,13 @@ class Bar:
         now = time.monotonic()
         rate = (self._done - self._before) / max(now - self._started, 1e-9)
         self._progress.update(self._task, advance=amount, note=self._note, rate=f"{rate:,.1f}/s")
-        self._first = self._first or (now, self._done)
+        if amount and self._first is None:
+            self._first = now, self._done
         if not self._live and (now - self._last_line > _LINE_EVERY_SECONDS or self._done >= self._total):
             self._last_line = now
             # Until the first is done workers start and models are loaded, which the others won't wait for.
-            seconds, number = now - self._first[0], self._done - self._first[1]
+            since, before = self._first or (now, self._done)
+            seconds, number = now - since, self._done - before
             left = (self._total - self._done) * seconds / number if number else 0
             remaining = f", {timedelta(seconds=round(left))} left" if left else ""
             line = f"{self._title}: {self._done}/{self._total} ({rate:.1f}/s{remaining}) {self._note}"

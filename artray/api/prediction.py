@@ -47,7 +47,7 @@ class Classifier:
             detector: An object detector, for models that need one.
 
         Raises:
-            InputError: It is no bundle, or one that this release can't use.
+            InputError: It is no bundle, or one that this release can't use, or the file of its backbone is another one.
         """
         self._uri = uri
         self._model = BundleModel(uri, BATCH)
