@@ -240,10 +240,7 @@ def _features(options: LabelOptions, models: Sequence[LabelModel]) -> FeatureTab
 
 
 def _check_networks(options: LabelOptions, models: Sequence[LabelModel], features: FeatureTable | None) -> None:
-    """Say before any worker starts that a detector is needed, that the one named is none, or that a backbone is not.
-
-    A file that a model names as backbone must be the one that it was trained with.
-    """
+    """Say before any worker starts that a detector is needed or is none, or that a backbone's file is another one."""
     for model in models:
         for spec in model.bundle.input.specs():
             given = features is not None and spec in features.specs
