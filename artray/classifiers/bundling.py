@@ -105,7 +105,7 @@ def concept(target: str, label: str, vocabulary: str | None = None) -> str | Non
         InputError: There is no such vocabulary.
     """
     known = _vocabulary(target, vocabulary)
-    return known and known.uri(known.find(label) or "")
+    return None if known is None else known.uri(known.find(label) or "")
 
 
 @cache

@@ -42,7 +42,8 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
     [{uri, service: the address of its IIIF image service, or null, error, record: [text, one a field],
       palette: [[r, g, b, share]], brightness,
       scores: [one a task: flat, [place, score, place, score, …], best first; or null],
-      near: flat, [work, similarity, …], nearest first; objects: [[label, score, ymin, xmin, ymax, xmax]]}]
+      near: flat, [work, similarity, …], nearest first; objects: [[label, score, ymin, xmin, ymax, xmax]],
+      maps: [one a task: a picture of what spoke for the label, or null], or none}]
 
 Works are sorted by id, and a work is named by its place.
 """
@@ -325,6 +326,7 @@ def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], ne
         "brightness": rounded(work.brightness, 1),
         "scores": [_ranked(work.labels.get(task), classes) for task, classes in places.items()],
         "near": near,
+        "maps": [relative_url(work.maps.get(task)) for task in places] if work.maps else [],
         "objects": [[name, *(round(number, 3) for number in numbers)] for name, *numbers in work.objects],
     }
 

@@ -13,7 +13,7 @@ import pyarrow.dataset as pads
 from pydantic import Field
 
 from artray import console
-from artray.bundles.classifier import read_evaluation, read_predictions
+from artray.bundles.classifier import load_bundle, read_evaluation, read_predictions
 from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import doubt_of
 from artray.catalogs.corrections import Corrections
@@ -25,6 +25,7 @@ from artray.labeling.exports.source import statements_about
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.queues import QUEUES, Alike, make_queues
 from artray.report.evaluation import evaluation_page
+from artray.report.explained_pictures import maps_of_works, remove_maps
 from artray.report.languages import Language, Speech
 from artray.report.overview import Overview, make_overview
 from artray.report.page import Queue, write_page
@@ -55,6 +56,14 @@ class ReportOptions(ExportOptions):
     )
     map_method: Literal["cam", "grad-cam", "guided"] | None = Field(
         None, description="default: cam where the model allows it, else grad-cam", examples=["NAME"]
+    )
+    maps: int | None = Field(
+        None,
+        ge=1,
+        le=5000,
+        description="for so many works, the least certain, what in the picture spoke for the label; of models given by "
+        "--evaluation that take pictures; default: none",
+        examples=["N"],
     )
     title: str = Field("Collection", description="the page's heading", examples=["TEXT"])
     language: Language = Field("en", description="of the page's own words: en, de, fr, es, it or nl", examples=["CODE"])
@@ -110,7 +119,7 @@ def report(options: ReportOptions) -> Counts:
     terms = None if options.terms is None else _terms(options, options.terms, labels)
     evaluations = [_evaluation(uri) for uri in options.evaluation]
     learned = {item["model_id"]: item.pop("learned") for item in evaluations}
-    works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned)
+    works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned, maps=_maps(options, labels))
     titles = works.titles() if options.evaluation else {}
     for item, uri in zip(evaluations, options.evaluation, strict=True):
         item["page"] = _evaluation_page(options, uri, titles).name
@@ -151,6 +160,22 @@ def report(options: ReportOptions) -> Counts:
         counts["exports"] = exported
     console.say(f"open {page}")
     return counts
+
+
+def _maps(options: ReportOptions, labels: pa.Table) -> dict[str, dict[str, str]]:
+    """By task, pictures of what spoke for the labels of the least certain works; an earlier page's are removed."""
+    folder = Path(options.out)
+    remove_maps(folder)
+    if options.maps is None:
+        return {}
+    how = {"layer": options.map_layer, "method": options.map_method}
+    found = {}
+    for uri in options.evaluation:
+        if drawn := maps_of_works(uri, labels, options.maps, folder, **how):
+            found[load_bundle(uri).task] = drawn
+    if not found:
+        console.say("--maps: nothing to draw: no model of --evaluation takes pictures and gave these labels")
+    return found
 
 
 def _reviewed(options: ReportOptions, labels: pads.Dataset) -> Corrections | None:

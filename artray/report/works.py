@@ -84,6 +84,7 @@ class Work:
         objects: What a detector saw (system B5): (label, score 0..1, ymin, xmin, ymax, xmax in 0..1 of the picture).
         thumbnail: The thumbnail's path relative to the page, with forward slashes.
         zoom: Likewise that of a larger picture.
+        maps: Likewise, by task, those of pictures that show what spoke for the label.
     """
 
     object_id: str
@@ -97,6 +98,7 @@ class Work:
     objects: Sequence[tuple[str, float, float, float, float, float]] = ()
     thumbnail: str | None = None
     zoom: str | None = None
+    maps: Mapping[str, str] = field(default_factory=dict)
 
 
 class Works(Collection[Work]):
@@ -108,6 +110,7 @@ class Works(Collection[Work]):
         thumbnails: Likewise.
         zooms: Likewise.
         learned: Likewise.
+        maps: Likewise.
     """
 
     def __init__(
@@ -117,6 +120,8 @@ class Works(Collection[Work]):
         thumbnails: Mapping[str, str],
         zooms: Mapping[str, str],
         learned: Mapping[str, Collection[str]],
+        *,
+        maps: Mapping[str, Mapping[str, str]],
     ):
         self._labels = labels
         # Not taken as a whole: together columns may hold more than Arrow's lists can.
@@ -126,7 +131,7 @@ class Works(Collection[Work]):
         counted = pc.value_counts(labels["object_id"].take(self._order))  # as they come: by id
         self._ids: pa.Array = counted.field("values")
         self._starts = np.concatenate([[0], np.cumsum(counted.field("counts").to_numpy())])
-        self._thumbnails, self._zooms, self._learned = thumbnails, zooms, learned
+        self._thumbnails, self._zooms, self._learned, self._maps = thumbnails, zooms, learned, maps
         self._catalogue: list[str] = []
         self._features: pa.Table | None = None
         if features is not None:
@@ -233,6 +238,7 @@ class Works(Collection[Work]):
             },
             thumbnail=self._thumbnails.get(worst["object_id"]),
             zoom=self._zooms.get(worst["object_id"]),
+            maps={task: drawn[worst["object_id"]] for task, drawn in self._maps.items() if worst["object_id"] in drawn},
             **record,
         )
 
@@ -244,6 +250,7 @@ def assemble_works(
     *,
     zooms: Mapping[str, str] | None = None,
     learned: Mapping[str, Collection[str]] | None = None,
+    maps: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Works:
     """Joins the labels of each picture with its catalogue record, palette, objects and thumbnail.
 
@@ -254,6 +261,7 @@ def assemble_works(
         thumbnails: The thumbnails' paths relative to the page, by `object_id`.
         zooms: Likewise those of larger pictures.
         learned: By model_id, the works that it was made with: for labels that don't say so.
+        maps: By task and `object_id`, pictures that show what spoke for the label.
 
     Returns:
         One work an `object_id` of `labels`, sorted by it.
@@ -270,7 +278,7 @@ def assemble_works(
     if features is not None:
         rows = features.select(["object_id"]).group_by("object_id").aggregate([([], "count_all")])
         _refuse_twice(rows, "features", "")
-    return Works(labels.select(columns), features, thumbnails or {}, zooms or {}, learned or {})
+    return Works(labels.select(columns), features, thumbnails or {}, zooms or {}, learned or {}, maps=maps or {})
 
 
 def _refuse_twice(rows: pa.Table, name: str, where: str) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -12,6 +14,7 @@ from artray.classifiers.fold_ensemble import averaged
 from artray.errors import InputError
 from artray.models.classifiers import calibrated, classifier
 from artray.report.evaluation import evaluation_page
+from artray.report.explained_pictures import maps_of_works, remove_maps
 from artray.storage import Location
 from tests.report.bundles import write_bundle
 
@@ -52,3 +55,20 @@ def test_errors_have_activation_maps(tmp_path: Path, ensemble: bool) -> None:
             evaluation_page(Location.parse(bundle), tmp_path / "page", layer="nowhere")
         guided = evaluation_page(Location.parse(bundle), tmp_path / "guided", errors=8, layer="conv", method="guided")
         assert "what spoke for" in guided.read_text("utf-8")
+        works_of_the_page_have_maps(bundle, tmp_path / "guided")
+
+
+def works_of_the_page_have_maps(bundle: Path, out: Path) -> None:
+    rows = pq.read_table(bundle / "predictions.parquet").slice(0, 6).to_pylist()
+    scores = [0.9, 0.5, 0.2, 0.4, 0.3, 0.1]
+    labels = pa.table(
+        {name: [row[name] for row in rows] for name in ("object_id", "image_uri", "label")}
+        | {"score": scores, "model_id": ["style-1"] * 5 + ["another"]}
+    )
+    drawn = maps_of_works(Location.parse(bundle), labels, 3, out, layer=None, method=None)
+    wanted = {rows[at]["object_id"] for at in (2, 4, 3)}  # the least certain of this model's
+    assert set(drawn) == {key for key in wanted if int(key[1:]) % 2 == 0}  # the others can't be read
+    assert all((out / path).exists() for path in drawn.values())
+    remove_maps(out)
+    assert not any((out / path).exists() for path in drawn.values())
+    assert list(out.glob("evaluation-style/*.jpg"))

@@ -36,6 +36,7 @@ def make_work(i: int) -> Work:
         record={"title": f"Work {i}", "artist": "Rosa Bonheur", "style": STYLES[i % 3], "image_service": address},
         thumbnail="thumbs/0.png",
         zoom="thumbs/1.png" if i == 9 else None,
+        maps={"style": "thumbs/1.png"} if i == 9 else {},
     )
 
 

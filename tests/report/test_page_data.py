@@ -11,7 +11,7 @@ from artray.errors import InputError
 from artray.labeling.contract import Models
 from artray.report.page import Queue, encode_data
 from artray.report.works import Label, Work, assemble_works
-from tests.report.test_page import LABELS_SCHEMA, collected, evaluation, labels_table
+from tests.report.test_page import LABELS_SCHEMA, collected, decoded, evaluation, labels_table, texts
 
 NASTY = "=cmd|' /C calc'!A0 </script>\u202e"
 
@@ -133,3 +133,14 @@ def test_what_curators_said_before_is_on_the_page_with_who_and_when():
     found = collected(encode_data(works, [], {}, Models(), None, corrections=corrections))["said"]
     assert found == [[0, 0, "x", Statement("x", reviewed_at=when).at, NASTY], [1, 0, "", "", ""]]
     assert data_of(works)["said"] == []
+
+
+def test_what_spoke_for_a_label_is_told_by_task():
+    labels = {task: Label("a", 0.5, {"a": 0.5}, None, task) for task in ("colour", "style")}
+    works = [
+        Work("a", "/a.jpg", labels=labels, maps={"style": "activation/style/000-1.jpg"}),
+        Work("b", "/b.jpg", labels=labels),
+    ]
+    files = texts(encode_data(works, [], {}, Models(), None))
+    first, second = decoded(files["works-0000.js"])
+    assert (first["maps"], second["maps"]) == ([None, "activation/style/000-1.jpg"], [])

@@ -195,6 +195,10 @@ def test_the_picture_enlarged_by_keys_and_by_the_museums_image_service(gallery):
     gallery.locator(".card").click()
     link = gallery.locator("#detail-record a", has_text="iiif.example")
     expect(link).to_have_attribute("href", "https://iiif.example/iiif/2/w/full/!3000,3000/0/default.jpg")
+    image = gallery.locator("#detail-picture img")
+    for address in ("thumbs/1.png", "thumbs/0.png"):  # what spoke for the label, and without it
+        gallery.get_by_role("button", name=f"What spoke for {said(9, 0)}").click()
+        expect(image).to_have_attribute("src", address)
     gallery.keyboard.press("z")
     expect(gallery.locator("#zoom-source")).to_contain_text("iiif.example sends no picture")
     expect(gallery.locator("#zoom-image")).to_have_js_property("naturalWidth", 160)

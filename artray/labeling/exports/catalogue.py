@@ -76,8 +76,8 @@ def write_catalogue(source: Source, catalogue: Location, folder: Path) -> Counts
     known = int(pc.sum(pc.is_in(ids, pa.array(list(row_of), pa.string()))).as_py() or 0)
     console.say(f"catalogue: {known:,} of {len(ids):,} labelled works have a row in {name}, by its column {key!r}")
     if lost:
-        cells = count_of(lost, "cell holds", "cells hold")
-        console.say(f"catalogue: {cells} letters that the encoding of {name} lacks, now '?'")
+        held = count_of(lost, "cell holds", "cells hold")
+        console.say(f"catalogue: {held} letters that the encoding of {name} lacks, now '?'")
     return {"file": str(folder / name), "rows": len(catalog.table), "labelled": known}
 
 

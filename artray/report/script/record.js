@@ -26,6 +26,32 @@ function recordRows(works, work, { record, brightness, uri, service }) {
   return nodes.flat();
 }
 
+/**
+ * A button that lays over the picture what in it spoke for the label, and takes it away.
+ *
+ * @param {Collection} works
+ * @param {number} work
+ * @param {WorkDetails} details
+ * @param {number} question whose label is explained, if several have a map
+ */
+function showMap(works, work, { maps }, question) {
+  const has = [...maps.keys()].filter((task) => maps[task]);
+  const task = has.find((one) => works.questionOf(one) === question) ?? has[0];
+  const toggle = byId("show-map");
+  toggle.hidden = task === undefined;
+  toggle.setAttribute("aria-pressed", "false");
+  if (task === undefined) return;
+  const image = byId("detail-picture").querySelector("img");
+  const label = works.className(task, /** @type {number} */ (works.data.labels[task].label[work]));
+  toggle.hidden = !image;
+  toggle.textContent = say("what_spoke", { label });
+  toggle.onclick = () => {
+    const on = toggle.getAttribute("aria-pressed") !== "true";
+    toggle.setAttribute("aria-pressed", String(on));
+    image.src = on ? maps[task] : works.data.thumbnail[work];
+  };
+}
+
 /** @param {string} text */
 function copyButton(text) {
   const copy = button(say("copy_address"), async () => {

@@ -29,7 +29,7 @@ interface PageData {
 }
 interface WorkDetails {
   uri: string; service: string | null; error: string | null; record: string[]; palette: number[][]; brightness: number | null;
-  scores: (number[] | null)[]; near: number[]; objects: [string, number, number, number, number, number][];
+  scores: (number[] | null)[]; near: number[]; maps: (string | null)[]; objects: [string, number, number, number, number, number][];
 }
 interface Correction { label: string; at: string; by?: string }
 interface Question { key: string; name: string; tasks: number[]; multilabel: boolean }

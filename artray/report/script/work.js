@@ -109,7 +109,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     byId("detail-reason").hidden = works.statusOf(work) === "ok";
     byId("detail-reason").textContent = `${say("not_labelled_because", { reason: reasonOf(works.statusOf(work)) })}.`;
     for (const id of ["detail-tasks", "detail-palette", "near-list", "detail-record"]) byId(id).replaceChildren();
-    for (const id of ["near", "objects", "detail-palette"]) byId(id).hidden = true;
+    for (const id of ["near", "objects", "detail-palette", "show-map"]) byId(id).hidden = true;
     dialog.scrollTop = 0;
     active = asked().find((question) => !judging.isAnswered(work, question)) ?? asked()[0] ?? -1;
     showProgress();
@@ -138,6 +138,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     activate(active);
     byId("detail-record").replaceChildren(...recordRows(works, work, details));
     showNear(details.near);
+    showMap(works, work, details, active);
     showObjects(byId("detail-picture"), details.objects);
     holdFocus();
   }
