@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from artray.bundles.description import (
     TASK,
@@ -41,12 +49,26 @@ Decision: TypeAlias = Literal["likely", "balanced"]
 
 
 class BundleClass(BaseModel):
-    """One class: its label as in the catalogue, and its AAT URI where one is known."""
+    """One class.
+
+    Attributes:
+        name: Its label as in the catalogue.
+        uri: Of its concept, in the Getty's AAT or the museum's own thesaurus; None: not known.
+        equivalents: URIs of the same concept elsewhere.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     uri: str | None = None
+    equivalents: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = dump(self)
+        if not self.equivalents:  # what is known of a bundle by its digest stays
+            del told["equivalents"]
+        return told
 
 
 class Bundle(AnyBundle):

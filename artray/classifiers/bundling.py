@@ -22,7 +22,7 @@ from artray.errors import count_of
 from artray.images.decoding import DECODE_VERSION
 from artray.ingest.splits import PARTS
 from artray.storage import Location, digest
-from artray.vocabulary import fold, load_vocabulary, vocabularies
+from artray.vocabulary import Class, fold, load_vocabulary, vocabularies
 
 _SHOWN = 5
 
@@ -39,7 +39,7 @@ def write_bundle(
     predictions: pa.Table,
     history: Sequence[Mapping[str, Any]],
     metrics: Mapping[str, Any],
-    uris: Mapping[str, str] = MappingProxyType({}),
+    known: Mapping[str, Class] = MappingProxyType({}),
     novelty: Novelty | None = None,
 ) -> Bundle:
     """Write a model bundle; `bundle.json` comes last, so a folder that has it is whole.
@@ -56,7 +56,7 @@ def write_bundle(
         history: The metrics of each epoch.
         metrics: For `bundle.json`, beside `test`, the evaluation's levels, `abstain` (see `thresholds`), and, of a
             pruned model, `sparsity` (see `sparsity_of`).
-        uris: Of the classes' concepts, as from `concepts`.
+        known: Of the classes' concepts, as from `concepts`.
         novelty: What tells works of none of the classes, where it is known.
     """
     sparsity = {"sparsity": sparsity_of(model)} if config.pruning else {}
@@ -70,7 +70,7 @@ def write_bundle(
         model_id=f"{config.task}-{weights[:12]}",
         task=config.task,
         target=config.target,
-        classes=[BundleClass(name=name, uri=uris.get(name)) for name in examples.classes],
+        classes=bundle_classes(examples.classes, known),
         input=examples.input,
         decode_version=DECODE_VERSION,
         temperature=temperature,
@@ -96,8 +96,8 @@ def write_bundle(
     return bundle
 
 
-def concepts(target: str, labels: Sequence[str], vocabulary: str | None = None) -> dict[str, str]:
-    """The URIs of labels' concepts; labels of which none is known are left out.
+def concepts(target: str, labels: Sequence[str], vocabulary: str | None = None) -> dict[str, Class]:
+    """What is known of labels' concepts; labels of which nothing is are left out.
 
     Args:
         target: The catalogue column, by which a vocabulary may be called.
@@ -110,14 +110,21 @@ def concepts(target: str, labels: Sequence[str], vocabulary: str | None = None) 
     if vocabulary is None and target not in vocabularies():
         return {}
     known = load_vocabulary(target) if vocabulary is None else read_vocabulary(vocabulary)
-    spellings, uris = known.spellings(), {each.name: each.uri for each in known.classes}
-    found = {label: uris.get(spellings.get(fold(label), "")) for label in labels}
-    return {label: uri for label, uri in found.items() if uri}
+    spellings, classes = known.spellings(), {each.name: each for each in known.classes}
+    found = {label: spellings.get(fold(label)) for label in labels}
+    return {label: classes[name] for label, name in found.items() if name is not None}
 
 
-def lacking_told(labels: Sequence[str], uris: Mapping[str, str]) -> str | None:
+def bundle_classes(labels: Sequence[str], known: Mapping[str, Class]) -> list[BundleClass]:
+    """The classes of a bundle, with what `concepts` tells of them."""
+    nothing = Class("")
+    found = [(label, known.get(label, nothing)) for label in labels]
+    return [BundleClass(name=label, uri=each.uri, equivalents=each.equivalents) for label, each in found]
+
+
+def lacking_told(labels: Sequence[str], known: Mapping[str, Class]) -> str | None:
     """Which labels have no URI, for a terminal; None where each has one."""
-    lacking = [label for label in labels if label not in uris]
+    lacking = [label for label in labels if label not in known or not known[label].uri]
     if not lacking:
         return None
     shown = ", ".join([*lacking[:_SHOWN], *(["…"] if len(lacking) > _SHOWN else [])])

@@ -150,7 +150,7 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
             **({"repeats": repeats} if repeats > 1 else {}),
             "best_epoch": [bundle.metrics["best_epoch"] for bundle in bundles],
         },
-        uris=training.uris,
+        known=training.known,
     )
 
 

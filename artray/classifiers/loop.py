@@ -33,6 +33,7 @@ from artray.engine.views import Views
 from artray.engine.worker_resources import own_cpus
 from artray.errors import ArtrayError
 from artray.storage import Location, digest
+from artray.vocabulary import Class
 
 _FEATURE_BATCH = 4096
 
@@ -81,7 +82,7 @@ class ClassifierTraining:
         baseline: What a simple classifier says of the same works.
         out: Where the bundle goes.
         source: Fingerprint of the data set.
-        uris: Of the classes' concepts: what tells them may lie where only the driver reads.
+        known: Of the classes' concepts: what tells them may lie where only the driver reads.
         summaries: Folder or prefix for TensorBoard's logs, None for none.
         refit: This is the last fit on all parts, of the model that is in `out`.
     """
@@ -92,7 +93,7 @@ class ClassifierTraining:
     baseline: Baseline | None = None
     out: Location
     source: str
-    uris: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, Class] = field(default_factory=dict)
     summaries: Location | None = None
     refit: bool = False
 
@@ -175,7 +176,7 @@ class ClassifierTraining:
             predictions=predictions,
             history=history,
             metrics={"best_epoch": best_epoch, **({"finalized": True} if self.refit else {})},
-            uris=self.uris,
+            known=self.known,
             novelty=novelty,
         )
 

@@ -94,7 +94,8 @@ class Family:
             start += width
         if len(found) < 2:
             return found[0] if found else None
-        return np.concatenate([np.arange(each.start, each.stop) for each in found])
+        places: Indices = np.concatenate([np.arange(each.start, each.stop) for each in found])
+        return places
 
 
 def number_of(columns: Columns) -> int:

@@ -378,7 +378,7 @@ class _Reader:
                     "baseline": baseline,
                     "out": self._options.out,
                     "source": self._sources[trial.data],
-                    "uris": concepts(trial.config.target, examples.classes, trial.config.vocabulary),
+                    "known": concepts(trial.config.target, examples.classes, trial.config.vocabulary),
                 },
             )
         return training_class(trial.config)(config=trial.config, **self._last[1])

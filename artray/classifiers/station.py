@@ -44,6 +44,7 @@ from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
 from artray.labeling.half_precision import KEY as HALF
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
+from artray.vocabulary import Class
 
 # The bundles' own files first: a folder without them holds no bundle, whatever else is left where the job is killed.
 _WRITTEN = (
@@ -198,18 +199,18 @@ def train(options: TrainOptions) -> Counts:
         _show(config, examples)
         if config.other == "learn":
             console.say(others_told(config, examples))
-        uris = _uris(config, examples.classes)
+        known = _known(config, examples.classes)
         baseline = _baseline(options, config, examples)
         if (out / BUNDLE).exists():  # removed only now that the data can be used
             remove_written(out, _WRITTEN)
-        trainings.append(_training(options, config, examples, out, source=source, baseline=baseline, uris=uris))
+        trainings.append(_training(options, config, examples, out, source=source, baseline=baseline, known=known))
         classes = examples.classes
     else:
         classes = [item.name for item in evaluated.classes]
-        uris = {item.name: item.uri for item in evaluated.classes if item.uri}
+        known = {item.name: Class(item.name, item.uri, (), item.equivalents) for item in evaluated.classes}
     if options.finalize:
         everything = read(replace(config.examples, classes=classes), all_for_training=True)
-        trainings.append(_training(options, config, everything, out, source=source, uris=uris, refit=True))
+        trainings.append(_training(options, config, everything, out, source=source, known=known, refit=True))
     _group(options, config, out, source).run(trainings)
     _check_half(options)
     remove_checkpoints(out)
@@ -259,7 +260,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
     _show(config, examples)
     if config.other == "learn":
         console.say("other: learn: is of no use with --folds: the mean of the folds knows no novelty")
-    uris = _uris(config, examples.classes)
+    known = _known(config, examples.classes)
     baseline = _baseline(options, config, examples)
     if (out / BUNDLE).exists():
         remove_written(out, _WRITTEN)
@@ -276,8 +277,8 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
         dealt = read(told.examples)
         # The same examples, dealt otherwise: their inputs need not lie in memory once for each fold.
         dealt = replace(dealt, blocks=examples.blocks, place=examples.place, others=examples.others)
-        trainings.append(_training(options, told, dealt, member, source=source, uris=uris))
-    whole = _training(options, config, examples, out, source=source, uris=uris, baseline=baseline)
+        trainings.append(_training(options, told, dealt, member, source=source, known=known))
+    whole = _training(options, config, examples, out, source=source, known=known, baseline=baseline)
     _group(options, config, out, source).run(
         [*trainings, FoldEnsemble(members=members, training=whole, repeats=options.repeats)]
     )
@@ -314,7 +315,7 @@ def _training(
     out: Location,
     *,
     source: str,
-    uris: Mapping[str, str],
+    known: Mapping[str, Class],
     baseline: Baseline | None = None,
     refit: bool = False,
 ) -> ClassifierTraining:
@@ -326,7 +327,7 @@ def _training(
         baseline=baseline,
         out=out,
         source=source,
-        uris=uris,
+        known=known,
         summaries=out / "tensorboard" / ("refit" if refit else "training") if options.tensorboard else None,
         refit=refit,
     )
@@ -381,12 +382,12 @@ def _show(config: TrainConfig, examples: Examples) -> None:
         )
 
 
-def _uris(config: TrainConfig, classes: Sequence[str]) -> dict[str, str]:
-    """The URIs of the classes' concepts; where a vocabulary was asked for, what it lacks is said."""
-    uris = concepts(config.target, classes, config.vocabulary)
-    if config.vocabulary is not None and (lacking := lacking_told(classes, uris)):
+def _known(config: TrainConfig, classes: Sequence[str]) -> dict[str, Class]:
+    """The classes' concepts; where a vocabulary was asked for, what it lacks is said."""
+    known = concepts(config.target, classes, config.vocabulary)
+    if config.vocabulary is not None and (lacking := lacking_told(classes, known)):
         console.say(f"{config.vocabulary}: {lacking}")
-    return uris
+    return known
 
 
 def _check_half(options: TrainOptions) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -95,7 +95,8 @@ class Models:
             where the model is no better than chance. A model that knows no threshold is left out.
         doubts: Why nothing that a model says can be relied on, as a sentence; others are left out.
         multilabel: The models of tasks in which a work may have several labels.
-        concepts: The URIs of those models' classes, where they have any.
+        concepts: The URIs of models' classes, where they have any.
+        equivalents: The URIs of the same concepts elsewhere, likewise.
         targets: The column of the catalogue that each has learned from; of labels of before it is not known.
     """
 
@@ -103,6 +104,7 @@ class Models:
     doubts: Mapping[str, str] = field(default_factory=dict)
     multilabel: frozenset[str] = frozenset()
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    equivalents: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     targets: Mapping[str, str] = field(default_factory=dict)
 
     def doubted(self, doubts: Mapping[str, str]) -> Models:
@@ -119,6 +121,7 @@ def models_of(notes: Iterable[Mapping[str, Any]]) -> Models:
         doubts={name: bundle["doubt"] for name, bundle in bundles.items() if bundle.get("doubt")},
         multilabel=frozenset(name for name, bundle in bundles.items() if bundle.get("labels") == "multilabel"),
         concepts={name: bundle["concepts"] for name, bundle in bundles.items() if bundle.get("concepts")},
+        equivalents={name: bundle["equivalents"] for name, bundle in bundles.items() if bundle.get("equivalents")},
         targets={name: bundle["target"] for name, bundle in bundles.items() if bundle.get("target")},
     )
 

@@ -67,6 +67,7 @@ class LabelModel:
             "labels": bundle.labels,
             "thresholds": bundle.thresholds,
             "concepts": {item.name: item.uri for item in bundle.classes if item.uri},
+            "equivalents": {item.name: list(item.equivalents) for item in bundle.classes if item.equivalents},
         }
 
     def _shares(self) -> dict[str, float] | None:

@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from artray import cluster, console
-from artray.bundles.classifier import BUNDLE, Bundle, BundleClass, load_bundle, save_bundle
+from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, save_bundle
 from artray.bundles.description import write_description, write_history
 from artray.bundles.inputs import BundleInput, FeatureInput, PictureInput
 from artray.bundles.keras_files import keras_file, versions
 from artray.bundles.thresholds import TARGET, abstention_told
-from artray.classifiers.bundling import concepts
+from artray.classifiers.bundling import bundle_classes, concepts
 from artray.classifiers.calibration import fit_temperature
 from artray.classifiers.config import ExamplesConfig
 from artray.classifiers.evaluation import evaluation_of, metric
@@ -169,12 +169,11 @@ class _Made:
             **more,
         }
         told["metrics"] = {**told["metrics"], "prompts": {name: self.notes[name] for name in _NOTED}}
-        uris = concepts(target, prompts.names)
         return Bundle(
             model_id=f"{prompts.task}-{weights[:12]}",
             task=prompts.task,
             target=target,
-            classes=[BundleClass(name=name, uri=uris.get(name)) for name in prompts.names],
+            classes=bundle_classes(prompts.names, concepts(target, prompts.names)),
             decode_version=DECODE_VERSION,
             labels=prompts.labels,
             model_sha=digest(model),

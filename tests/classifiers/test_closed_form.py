@@ -19,6 +19,7 @@ from artray.classifiers.loop import ClassifierTraining
 from artray.errors import InputError
 from artray.estimators import DiscriminantClassifier, LinearMeanClassifier
 from artray.storage import Location
+from artray.vocabulary import Class
 
 pytestmark = pytest.mark.slow  # TensorFlow takes its time to load
 
@@ -155,7 +156,9 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     assert (novelty(x[test] + 30) >= LIMIT).all()
     other = read_evaluation(fitted.out)["novelty"]["other"]
     assert (other["n"], other["found"], other["roc_auc"]) == (25, 1.0, 1.0)
-    learned = replace(training(examples, tmp_path / "learned", config="lda", other="learn"), uris={"b": "http://b"})
+    learned = replace(
+        training(examples, tmp_path / "learned", config="lda", other="learn"), known={"b": Class("b", "http://b")}
+    )
     fit(learned, Silent())
     other = read_evaluation(learned.out)["novelty"]["other"]
     assert (other["n"], other["found"]) == (4, 1.0)  # those of the test part

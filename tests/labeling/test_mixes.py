@@ -55,11 +55,13 @@ def test_the_training_parts_mix_changes_nothing(place):
 
 def test_labels_know_the_uris_of_all_classes_by_which_corrected_ones_get_theirs(place):
     told = json.loads(bundle().model_dump_json())
-    told["classes"][1]["uri"] = "http://b"
+    told["classes"][1] |= {"uri": "http://b", "equivalents": ["http://elsewhere/b"]}
     (place / "model" / BUNDLE).write_text(json.dumps(told))
     known = models_of([{"bundles": [load(place, "training").notes()]}])
-    task = LabelledTask("style", pads.dataset(pa.table({})), concepts=known.concepts, target="style")
+    urls = {"concepts": known.concepts, "equivalents": known.equivalents}
+    task = LabelledTask("style", pads.dataset(pa.table({})), target="style", **urls)
     assert [task.concept(name) for name in ("a", "b")] == [None, "http://b"]
+    assert [task.elsewhere(name) for name in ("a", "b")] == [(), ("http://elsewhere/b",)]
 
 
 def test_each_mix_is_another_source_of_labels_from_the_same_scores(place):

@@ -123,7 +123,7 @@ def _labels(source: Source, task: LabelledTask, targets: Lookup | None) -> Itera
                 yield _assessment(source, task, row, _target(place, row["image_uri"]))
             for said in () if task.only_accepted else task.said(row):
                 body = [_tag(said.label)]
-                uris = [uri for uri in (said.uri, *task.equivalents(said.label)) if uri]
+                uris = [uri for uri in (said.uri, *task.elsewhere(said.label)) if uri]
                 body += [{"type": "SpecificResource", "source": uri, "purpose": "classifying"} for uri in uris]
                 name = f"{task.name}/{row['object_id']}"
                 yield {

@@ -95,7 +95,7 @@ def _concept(source: Source, task: LabelledTask, label: str, uri: str | None) ->
     concept: Json = {"id": uri or source.uri("concept", f"{task.name}/{label}"), "type": "Type", "_label": label}
     if _is_style(task.name, uri):
         concept["classified_as"] = [STYLE]
-    if same := task.equivalents(label):
+    if same := task.elsewhere(label):
         concept["equivalent"] = [{"id": each, "type": "Type", "_label": label} for each in same]
     return concept
 

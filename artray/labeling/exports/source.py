@@ -66,6 +66,7 @@ class LabelledTask:
         threshold: Given by the user, for all models and classes.
         multilabel: A work may have several labels.
         concepts: The classes' URIs by model_id; labels of before have them only where a work may have several.
+        equivalents: The URIs of the same concepts elsewhere, by model_id.
         doubts: By model_id, why nothing that a model says can be relied on: all its labels are uncertain, whatever the
             user's threshold.
         target: The column of the catalogue that it is about.
@@ -79,6 +80,7 @@ class LabelledTask:
     threshold: float | None = None
     multilabel: bool = False
     concepts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    equivalents: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
     reviews: Reviews | None = None
@@ -106,9 +108,10 @@ class LabelledTask:
         """The labels that a person has given."""
         return list(separate(cell)) if self.multilabel else [cell]
 
-    def equivalents(self, label: str) -> tuple[str, ...]:
+    def elsewhere(self, label: str) -> tuple[str, ...]:
         """The URIs of a label's concept beside the one that labels have."""
-        return _concepts(self.target, label)[1]
+        told = (tuple(uris[label]) for uris in self.equivalents.values() if uris.get(label))
+        return next(told, ()) or _concepts(self.target, label)[1]
 
     def concept(self, label: str) -> str | None:
         """The URI of a label that a person has given."""
@@ -312,6 +315,7 @@ def read_source(
                 threshold=(thresholds or {}).get(name),
                 multilabel=multilabel,
                 concepts=known.concepts,
+                equivalents=known.equivalents,
                 doubts={model: known.doubts[model] for model in models if model in known.doubts},
                 target=target,
                 reviews=Reviews(own, multilabel=multilabel),
