@@ -101,7 +101,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         refuse_other_job(place, "augmentation")
     data = options.data
     if options.real < 100:
-        # A place for each share: another one, which the generator's place refuses, must not replace what it learned from.
+        # A place for each share: what a generator learned from must stay where another share is asked for by mistake.
         options = options.model_copy(update={"data": out / "real" / f"{options.real:g}"})
         _write(_fewer(data.dataset().to_table(), str(config.target), options.real), config, data, options.data)
     generator = out / "gan"
