@@ -48,7 +48,11 @@ def test_back_closes_the_work_and_keys_tell_the_labels(page):
     expect(page.locator("#detail")).to_be_visible()
     page.keyboard.press("?")
     expect(page.locator("#key-labels dd")).to_have_text(["hand", "code"])
-    page.keyboard.press("q")
+    page.get_by_role("button", name="What spoke for hand").click()
+    expect(page.locator("#detail-picture img")).to_have_attribute("src", "thumbs/4.png")
+    page.keyboard.press("q")  # the other question has its own, and its picture is plain at first
+    expect(page.locator("#show-map")).to_have_text("What spoke for Cubism")
+    expect(page.locator("#detail-picture img")).to_have_attribute("src", "thumbs/0.png")
     page.keyboard.press("?")
     page.keyboard.press("?")
     expect(page.locator("#key-labels dd")).to_have_count(3)
