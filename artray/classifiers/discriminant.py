@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Blocks = Callable[[], Iterable[tuple[Floats, Floats]]]
 """Gives all examples, block by block, as often as asked: features (rows, d) and targets (rows, classes)."""
 
-DIRECT = 3000
+DIRECT = 2000
 """Of so many examples the system is solved at once."""
 _STRIP = 128
 _LEFT = 1e-10  # of the right side, when it counts as solved

@@ -23,6 +23,8 @@ ICONCLASS = "https://iconclass.org/"
 
 ELSEWHERE = {"wikidata": WIKIDATA, "iconclass": ICONCLASS}
 """What a concept's numbers there begin with to be URIs."""
+# All notations that the package `iconclass` lists in English are of this form, with names in brackets and keys.
+_NOTATION = re.compile(r"\d(?:\d0?(?:[A-Z]{1,2}(?:\d+|\([^()]+\))*)?(?:\([^()]+\)\d*)*)?(?:\(\+\d+\))?")
 _NUMBER_OR_GRADE = re.compile(r"[-−–‐+]?\d+([.,]\d+)?|\w[-−–‐]")
 
 
@@ -40,6 +42,22 @@ def fold(text: str) -> str:
     if _NUMBER_OR_GRADE.fullmatch(text):
         return re.sub("[−–‐]", "-", text)
     return re.sub(r"[\s_\-‐–/.]+", " ", text).strip()
+
+
+def address_elsewhere(kind: str, number: str) -> str:
+    """The URI of a concept's number, one of `ELSEWHERE`'s; an address stays as it is.
+
+    Raises:
+        InputError: It is no Iconclass notation.
+
+    >>> address_elsewhere("iconclass", "25F23(LION)")
+    'https://iconclass.org/25F23%28LION%29'
+    """
+    if "://" in number:
+        return number
+    if kind == "iconclass" and not _NOTATION.fullmatch(number):
+        raise InputError(f"{number!r} is no Iconclass notation, such as 25F23(LION) or 48C7341")
+    return f"{ELSEWHERE[kind]}{quote(number)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +161,8 @@ def parse_vocabulary(text: str, name: str) -> Vocabulary:
             for key, groups in content.get("groupings", {}).items()
         }
         vocabulary = Vocabulary(name, content.get("description", ""), classes, groupings, content.get("missing", {}))
+    except InputError as error:
+        raise InputError(f"vocabulary {name}: {error}") from None
     except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"vocabulary {name} can't be read ({type(error).__name__})") from None
     owners: dict[str, str] = {}
@@ -174,5 +194,5 @@ def _class(entry: str | dict[str, object]) -> Class:
         str(entry["name"]),
         f"{AAT}{entry['aat']}" if "aat" in entry else None,
         tuple(map(str, aliases)),
-        tuple(f"{base}{quote(str(entry[key]))}" for key, base in ELSEWHERE.items() if key in entry),
+        tuple(address_elsewhere(key, str(entry[key])) for key in ELSEWHERE if key in entry),
     )

@@ -19,10 +19,9 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 from artray.errors import InputError
-from artray.vocabulary import ELSEWHERE, Class, Vocabulary, fold
+from artray.vocabulary import ELSEWHERE, Class, Vocabulary, address_elsewhere, fold
 
 SKOS = {".ttl": "turtle", ".rdf": "xml", ".xml": "xml", ".jsonld": "json-ld", ".nt": "nt"}
 _LANGUAGES = (None, "en")
@@ -87,8 +86,11 @@ def _csv(data: bytes, name: str) -> Iterator[Class]:
     for row in _rows(rows, name):
         if label := (row[there] or "").strip():
             aliases = [alias.strip() for alias in cell(row, _ALIASES).split(";") if alias.strip()]
-            told = ((base, cell(row, (key,))) for key, base in ELSEWHERE.items())
-            same = [at if "://" in at else f"{base}{quote(at)}" for base, at in told if at]
+            told = ((key, cell(row, (key,))) for key in ELSEWHERE)
+            try:
+                same = [address_elsewhere(key, at) for key, at in told if at]
+            except InputError as error:
+                raise InputError(f"vocabulary {name}, line {rows.line_num:,}: {error}") from None
             yield Class(label, cell(row, _URIS) or None, tuple(aliases), tuple(same))
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from artray.errors import InputError
-from artray.vocabulary import load_vocabulary
+from artray.vocabulary import load_vocabulary, parse_vocabulary
 from artray.vocabulary.thesaurus import parse_thesaurus
 
 TURTLE = """
@@ -59,6 +59,16 @@ def test_csv_as_people_write_it():
     assert {found.find(name) for name in ("oils", "huile", "öl", "OIL")} == {"Oil"}
     assert found.find("Tusche") == found.find("Tinte") == "Ink <u:2>"
     assert found.equivalents("Oil") == ("http://www.wikidata.org/entity/Q1", "https://iconclass.org/25F23%28LION%29")
+
+
+@pytest.mark.parametrize("notation", ["lion", "25f23", "25F23 lion", "Q1", "(x)", "25F23(LION"])
+def test_what_is_no_iconclass_notation_is_named_with_its_line(notation):
+    good = "name,iconclass\nJohn,11H(JOHN)12\nBattle,45(+26)\nNapoleon,61B2(NAPOLEON)11(+52)\n"
+    assert len(parse_thesaurus(good.encode(), "t.csv").names) == 3
+    with pytest.raises(InputError, match=r"t\.csv, line 5: .* is no Iconclass notation"):
+        parse_thesaurus(f"{good}x,{notation}\n".encode(), "t.csv")
+    with pytest.raises(InputError, match=r"vocabulary t: .* is no Iconclass notation"):
+        parse_vocabulary(f"classes: [{{name: x, iconclass: '{notation}'}}]", "t")
 
 
 @pytest.mark.parametrize(
