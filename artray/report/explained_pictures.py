@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _draw(
     from artray.classifiers.activation_maps import activation_maps, overlay  # with it comes TensorFlow
 
     bundle = load_bundle(uri)
-    model = load_model(uri, bundle)
+    model = _loaded(uri, bundle.model_sha)
     models = (
         [part for part in model.layers if hasattr(part, "layers")] if bundle.metrics.get("fold_ensemble") else [model]
     )
@@ -141,6 +142,12 @@ def _draw(
         size = picture.shape[1], picture.shape[0]
         drawn.append(overlay(picture, np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))))
     return drawn
+
+
+@lru_cache(maxsize=1)
+def _loaded(uri: Location, sha: str) -> Any:
+    """A bundle's model, kept from one batch of pictures to the next in a process that draws; `sha` is its file's."""
+    return load_model(uri, load_bundle(uri))
 
 
 def write_pictures(

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
 
+from artray.classifiers import activation_maps
 from artray.images.pictures import DecodeSize, Picture
 from artray.report import explained_pictures
 from artray.report.explained_pictures import maps_of_works
@@ -49,3 +52,22 @@ def test_each_map_is_one_file_and_pictures_that_cannot_be_read_are_told(
     with Image.open(tmp_path / "page" / drawn["w00"]) as image:
         assert image.size == (60, 40)
     assert "--maps: style: 1 picture of 3 can't be read" in capsys.readouterr().err
+
+
+def test_a_model_is_read_once_for_several_batches_and_anew_where_it_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    content = iter(["one", "one", "one", "another", "another"])  # looked at again where a model is read
+    monkeypatch.setattr(
+        explained_pictures, "load_bundle", lambda _: SimpleNamespace(model_sha=next(content), metrics={})
+    )
+    monkeypatch.setattr(explained_pictures, "load_model", lambda uri, bundle: read.append(bundle.model_sha))
+    monkeypatch.setattr(activation_maps, "activation_maps", lambda model, inputs, *_: np.zeros((len(inputs), 4, 4)))
+    picture = np.zeros((4, 4, 3), np.uint8)
+    for _ in range(3):
+        drawn = explained_pictures._draw(
+            Location.parse(tmp_path), picture[None], [picture], [0], layer=None, method=None
+        )
+        assert [image.shape for image in drawn] == [(4, 4, 3)]
+    assert read == ["one", "another"]
