@@ -99,6 +99,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     for place in (out, *(out / name for name in ("data", "generated"))):
         keep_apart(place, {}, {"--data": options.data})
         refuse_other_job(place, "augmentation")
+    _refuse_other_works(out / RESULTS, options)
     data = options.data
     if options.real < 100:
         # A place for each share: what a generator learned from must stay where another share is asked for by mistake.
@@ -166,6 +167,15 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         "majority_share": rows[0]["majority_share"],
         "balanced_accuracy": {f"{row['share']:g}": row["balanced_accuracy"] for row in rows},
     }
+
+
+def _refuse_other_works(results: Location, options: AugmentationOptions) -> None:
+    """Say what is there before the generator is asked for, which would speak of flags that this job hasn't."""
+    before = results.read_json().get("real", 100) if results.exists() else options.real
+    if before != options.real:
+        raise InputError(
+            f"--out {options.out}: is of {before:g} % of the real works; give another, or --real {before:g}"
+        )
 
 
 def _checked(options: AugmentationOptions) -> TrainConfig:

@@ -155,6 +155,9 @@ def test_another_share_of_the_real_works_leaves_what_the_generator_learned_from(
     few = options.model_copy(update={"shares": [0], "real": 25})
     compare_augmentation(few)
     learned = dataset_digest(steps.trained[0].data.dataset())
+    with pytest.raises(InputError, match=r"is of 25 % of the real works; give another, or --real 25"):
+        compare_augmentation(options)
+    Path(options.out, "augmentation.json").unlink()  # as of a run that was killed
 
     def refuse(_: Any) -> None:
         raise InputError("made from other data")
