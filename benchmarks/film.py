@@ -289,6 +289,8 @@ def main() -> None:
     parser.add_argument("--works", type=Location.parse, help="instead: the curve of a film of this manifest's works")
     parser.add_argument("--model", type=Location.parse, help="by which it is labelled")
     options = parser.parse_args()
+    if options.works and not options.model:
+        parser.error("--works needs --model")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.memory:

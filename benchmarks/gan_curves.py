@@ -10,7 +10,8 @@ table. Needs `pip install 'artray[paper]'`.
 
 import argparse
 import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def chart(looks: dict[str, list[Row]], beside: dict[str, Row], metrics: Sequence
             for at, (name, rows) in enumerate(looks.items()):
                 look = {"color": COLOURS[at % len(COLOURS)], "marker": MARKS[at % len(MARKS)], "markersize": 4}
                 seconds, values = ([float(row[key]) for row in rows] for key in ("seconds", metric))
-                axis.plot(seconds, values, label=_short(name), linewidth=1.2, **look)
+                axis.plot(seconds, values, label=_short(name, looks), linewidth=1.2, **look)
             for name, line in (("mean", "--"), ("works", ":")):
                 if name in beside and float(beside[name][metric]) > 0:  # else it is the axis
                     axis.axhline(float(beside[name][metric]), color="0.5", linewidth=0.9, linestyle=line)
@@ -96,10 +97,10 @@ def table(looks: dict[str, list[Row]], beside: dict[str, Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _short(name: str) -> str:
-    """A config's name, without what was changed of it."""
-    changed, _, label = name.partition(" ")
-    return f"{changed.partition('+')[0]} {label}".strip()
+def _short(name: str, names: Iterable[str]) -> str:
+    """A config's name, without what was changed of it where no other has the same."""
+    short = {one: re.sub(r"\+\S*", "", one) for one in names}
+    return short[name] if list(short.values()).count(short[name]) == 1 else name
 
 
 def _figures(row: Row) -> str:

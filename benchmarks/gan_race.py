@@ -303,7 +303,7 @@ def main() -> None:
         name = f"{stem}-{before + 1}" if before else stem
         if over():
             console.say(f"{title}: no time left")
-            break
+            continue  # each is named
         console.say(f"{title}: {options.seconds:.0f} s")
         try:
             runner = Runner(config, works)

@@ -57,13 +57,13 @@ def text(chance: np.random.Generator) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
     chance = np.random.default_rng(0)
     made = {
         "photographs": photographs(chance),
         "paper": [blank(chance) for _ in range(BLANK)],
         "text": [text(chance) for _ in range(TEXT)],
     }
-    out = parser.parse_args().out
     for kind, pictures in made.items():
         (out / kind).mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(pictures):

@@ -289,7 +289,7 @@ def _page(
     lost = [(second, edge[int(np.searchsorted(seconds, second)) + 1]) for second in damaged]
     rate = f", {film['rate']:g} frames a second" if film["rate"] else ""
     facts = f"{clock(round(film['duration'], 1))}, {film['width']} × {film['height']} pixels{rate}, {film['codec']}; "
-    facts += f"{count_of(len(shots), 'shot')}"
+    facts += count_of(len(shots), "shot")
     facts += f"; {len(damaged):,} of {len(seconds):,} moments can’t be seen" if damaged else ""
     return FilmPage(
         film=film["film"],

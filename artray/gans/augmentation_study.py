@@ -99,10 +99,12 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     for place in (out, *(out / name for name in ("data", "generated"))):
         keep_apart(place, {}, {"--data": options.data})
         refuse_other_job(place, "augmentation")
+    _refuse_other_works(out / RESULTS, options)
     data = options.data
     if options.real < 100:
-        options = options.model_copy(update={"data": out / "real"})
-        _write(_fewer(data.dataset().to_table(), str(config.target), options.real / 100), config, data, options.data)
+        # A place for each share: what a generator learned from must stay where another share is asked for by mistake.
+        options = options.model_copy(update={"data": out / "real" / f"{options.real:g}"})
+        _write(_fewer(data.dataset().to_table(), str(config.target), options.real), config, data, options.data)
     generator = out / "gan"
     console.heading("the generator, from the training part alone")
     names = [] if config.classes is None else [("classes", json.dumps(config.classes))]
@@ -167,6 +169,15 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     }
 
 
+def _refuse_other_works(results: Location, options: AugmentationOptions) -> None:
+    """Say what is there before the generator is asked for, which would speak of flags that this job hasn't."""
+    before = results.read_json().get("real", 100) if results.exists() else options.real
+    if before != options.real:
+        raise InputError(
+            f"--out {options.out}: is of {before:g} % of the real works; give another, or --real {before:g}"
+        )
+
+
 def _checked(options: AugmentationOptions) -> TrainConfig:
     config = read_config(options.config, options.set, options.task)
     if config.input == "patches":
@@ -209,16 +220,16 @@ def _write_data(options: AugmentationOptions, config: TrainConfig, generated: pa
     _write(table, config, options.data, out)
 
 
-def _fewer(table: pa.Table, target: str, share: float) -> pa.Table:
+def _fewer(table: pa.Table, target: str, percent: float) -> pa.Table:
     """The table with a share of each label's rows of the training part; the other parts stay."""
     labels = encode_targets(table[target], "one", target).main()
     left_out = np.zeros(len(table), bool)
-    training = np.asarray(pc.equal(table["split"], "train"))
+    training = np.asarray(pc.fill_null(pc.equal(table["split"], "train"), False))
     # A work's place in the order is its own: more works of the catalogue, or another share, don't change it.
     order = np.argsort([digest(str(name).encode()) for name in table["object_id"].to_pylist()], kind="stable")
     for label in np.unique(labels[training]):
         rows = order[(training & (labels == label))[order]]
-        left_out[rows[math.ceil(share * len(rows)) :]] = True
+        left_out[rows[math.ceil(percent * len(rows) / 100) :]] = True
     return table.filter(pa.array(~left_out))
 
 
@@ -229,9 +240,9 @@ def _write(table: pa.Table, config: TrainConfig, source: Location, out: Location
         before = out.dataset()
         if before.schema.equals(table.schema) and before.to_table().equals(table):
             return  # a file written anew would be other data, to be trained on anew
-    place.write_table(table)
-    if config.input == "features":
+    if config.input == "features":  # first: once the table is there, nothing more is written
         (out / RUN).write_bytes(json.dumps(read_run(source)).encode())
+    place.write_table(table)
 
 
 def _metrics(out: Location) -> dict[str, Any]:

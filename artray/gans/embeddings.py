@@ -20,6 +20,7 @@ from artray.bundles.generator import GeneratorBundle
 from artray.catalogs.targets import encode_targets
 from artray.errors import InputError
 from artray.features.embedding import Embedding
+from artray.gans.judges import content_of
 from artray.gans.sampling import GeneratorModel, in_task, keep_table, spread_classes
 from artray.images.decoding import DECODE_VERSION
 from artray.images.encoding import png
@@ -121,6 +122,7 @@ def embed_works(
     plan = at / "_rows" / "rows.parquet"
     keep_table(plan, pa.concat_tables(parts, promote_options="default"))
     arguments = {"data": str(data), "size": size, "decode_version": DECODE_VERSION, "judge": judge}
+    arguments |= content_of(judge)
     run_pass("works", plan, at, _WorkEmbedder, arguments, overwrite=True, gpus=True)
     readable = at.dataset().filter(pc.field("status") == "ok")
     return {kind: readable.filter(pc.field("kind") == kind) for kind in ("work", "mean", "noise")}
@@ -160,6 +162,7 @@ def embed_samples(
     plan = at / "_rows" / "rows.parquet"
     keep_table(plan, rows)
     arguments = {"model": str(model), "sha": bundle.generator_sha, "seed": SEED, "judge": judge}
+    arguments |= content_of(judge)
     run_pass("samples", plan, at, _SampleEmbedder, arguments, overwrite=True, gpus=True)
     return at.dataset().to_table(columns=["number", "class", "embedding"]).sort_by("number")
 
@@ -177,7 +180,7 @@ def _mean_picture(works: pa.Table, data: str, size: int) -> bytes:
 class _WorkEmbedder(StagedWorker):
     """Embeds real works, and noise where a row is of that kind."""
 
-    def __init__(self, data: str, size: int, decode_version: int, judge: str):
+    def __init__(self, data: str, size: int, decode_version: int, judge: str, file: str | None = None):
         self._data, self._size = Location(data), size
         self.batch = batch_of(gpu_memory())
         self._embed = _Embedder(self.batch, judge)
@@ -236,7 +239,7 @@ def _patches(rows: pa.Table, data: Location) -> Iterator[Image.Image]:
 class _SampleEmbedder:
     """Embeds pictures that a generator makes."""
 
-    def __init__(self, model: str, sha: str, seed: int, judge: str):
+    def __init__(self, model: str, sha: str, seed: int, judge: str, file: str | None = None):
         batch = batch_of(gpu_memory())
         self._generator = GeneratorModel(Location(model), batch)
         self._embed = _Embedder(batch, judge)

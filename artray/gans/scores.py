@@ -23,7 +23,6 @@ noise and of the mean picture are what a generator has to be better than.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ from artray.errors import InputError
 from artray.features.columns import matrix
 from artray.gans import judges
 from artray.gans.embeddings import SEED, class_counts, embed_samples, embed_works, training_works
-from artray.gans.judges import judge_of
+from artray.gans.judges import content_of, judge_of
 from artray.gans.metrics import (
     DENSITY_NEIGHBOURS,
     Floats,
@@ -59,7 +58,7 @@ from artray.gans.metrics import (
     share_closer,
 )
 from artray.gans.sampling import EMBEDDED
-from artray.storage import Location, dataset_digest, digest, remove_scratch
+from artray.storage import Location, dataset_digest, remove_scratch
 
 METRICS = ("fid", "kid", "precision", "recall", "density", "coverage", "closer")
 HEADER = ("FID", "KID × 1000", "precision", "recall", "density", "coverage", "nearer than works are")
@@ -104,7 +103,7 @@ def score(
         "data": dataset_digest(data.dataset()),
         "samples": samples,
         "backbone": judge,
-        **({"file": digest(Path(judge).read_bytes())} if Path(judge).is_file() else {}),
+        **content_of(judge),
     }
     if is_scored(model):
         before = read_scores(model)

@@ -270,7 +270,7 @@ class EvaluationSections:
             series.append(Series(name, points, 1 - number))
         title = say("ev.novelty_title")
         chart = line_chart(title, series, say("ev.novelty"), say("ev.novelty_y"))
-        rows = [[name, f"{part['n']:,}", f"{share:.0%}", auc, cost] for name, part, share, auc, cost in parts]
+        rows = [[name, say.number(part["n"]), f"{share:.0%}", auc, cost] for name, part, share, auc, cost in parts]
         header = ["", say("ev.works"), say("ev.novelty_uncertain"), "AUC", say("ev.novelty_cost")]
         hint = say("ev.novelty_hint", limit=f"{told['limit']:.2f}")
         hint += "" if other else " " + say("ev.novelty_unknown")

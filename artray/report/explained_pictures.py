@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pyarrow.compute as pc
 import ray
 from PIL import Image
 
-from artray import cluster
+from artray import cluster, console
 from artray.bundles.classifier import Bundle, load_bundle, load_model
 from artray.bundles.inputs import PictureInput, Works
+from artray.errors import count_of
 from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.storage import Location, remove_written
@@ -52,8 +54,10 @@ def maps_of_works(
         return {}
     told = rows.select(["object_id", "image_uri", "label"]).to_pylist()
     works = [{"subject": row["label"], "true": [], **row} for row in told]
-    written = write_pictures(works, out, folder, ActivationMaps(uri, bundle, layer, method))
-    return {key: pictures[1][0] for key, pictures in written.items()}
+    written = write_pictures(works, out, folder, ActivationMaps(uri, bundle, layer, method), plain=False)
+    if lost := len(works) - len(written):
+        console.say(f"--maps: {bundle.task}: {count_of(lost, 'picture')} of {len(works):,} can't be read")
+    return {key: path for key, ((path, _),) in written.items()}
 
 
 def remove_maps(out: Path) -> None:
@@ -128,7 +132,7 @@ def _draw(
     from artray.classifiers.activation_maps import activation_maps, overlay  # with it comes TensorFlow
 
     bundle = load_bundle(uri)
-    model = load_model(uri, bundle)
+    model = _loaded(uri, bundle.model_sha)
     models = (
         [part for part in model.layers if hasattr(part, "layers")] if bundle.metrics.get("fold_ensemble") else [model]
     )
@@ -140,8 +144,14 @@ def _draw(
     return drawn
 
 
+@lru_cache(maxsize=1)
+def _loaded(uri: Location, sha: str) -> Any:
+    """A bundle's model, kept from one batch of pictures to the next in a process that draws; `sha` is its file's."""
+    return load_model(uri, load_bundle(uri))
+
+
 def write_pictures(
-    works: Sequence[dict[str, Any]], out: Path, name: str, explain: ActivationMaps | None
+    works: Sequence[dict[str, Any]], out: Path, name: str, explain: ActivationMaps | None, *, plain: bool = True
 ) -> dict[str, list[tuple[str, str | None]]]:
     """Write works' pictures beside a page.
 
@@ -151,6 +161,7 @@ def write_pictures(
         out: The page's folder.
         name: Of the folder in it; what we wrote there before goes.
         explain: What draws their activation maps; None: there are none.
+        plain: Whether the works without maps are written too.
 
     Returns:
         By object_id each one's pictures: (path, the class that it explains or None).
@@ -164,11 +175,11 @@ def write_pictures(
     for batch in read_pictures(table.set_column(1, "image_uri", table["image_uri"].cast(pa.string())), decode_sizes):
         shown = [works[start + row] for row in batch.readable]
         start += len(batch.rows)
-        plain = batch.images[thumbnail]
-        drawn = explain(shown, batch.images, plain) if explain and shown else [[] for _ in shown]
-        for work, picture, maps in zip(shown, plain, drawn, strict=True):
+        bare = batch.images[thumbnail]
+        drawn = explain(shown, batch.images, bare) if explain and shown else [[] for _ in shown]
+        for work, picture, maps in zip(shown, bare, drawn, strict=True):
             written[work["object_id"]] = []
-            for number, (image, what) in enumerate([(picture, None), *maps]):
+            for number, (image, what) in enumerate([*([(picture, None)] if plain else []), *maps]):
                 path = f"{name}/{len(written) - 1:03d}-{number}.jpg"  # numbered: an object_id may hold anything
                 Location.parse(out / path).write_bytes(jpeg(image, quality=82))
                 written[work["object_id"]].append((path, what))

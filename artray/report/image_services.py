@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-# The picture's information, or a picture that the service made, in versions 1 to 3 of the Image API.
+# The picture's information, or a picture that the service made, in versions 1 to 3 of the Image API: the first of the
+# addresses in a cell, whatever stands between them.
 _ADDRESS = re.compile(
-    r"(https?://[^\s|\"<>]+?)/(?:info\.json|full/[^/\s]+/[^/\s]+/(?:default|native|color|gr[ae]y)\.\w+)(?![^\s|\"<>])"
+    r"(https?://(?:(?!https?://)[^\s|\"<>])+?)"
+    r"/(?:info\.json|full/[^/\s]+/[^/\s]+/(?:default|native|color|gr[ae]y)\.\w+)(?![^\s|\"<>;,)\]])"
 )
 # A column of the services themselves is known by its name only.
 _NAMED = re.compile(r"iiif|image_?service", re.IGNORECASE)
 _OTHER = re.compile(r"manifest|canvas|collection|thumb", re.IGNORECASE)
 _BASE = re.compile(r"(https?://[^\s|\"<>?#]+?)/?")
 _FILE = re.compile(r"\.\w{2,5}")
-_ORIGIN = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?(?=/)", re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::(\d{1,5}))?(?=/)", re.IGNORECASE)
+_LAST_PORT = 65535
 
 
 def image_service(record: Mapping[str, str]) -> str | None:
@@ -42,4 +45,4 @@ def image_service(record: Mapping[str, str]) -> str | None:
 def origin(address: str) -> str | None:
     """Protocol, host and port of an address, with nothing in them that could end a word of a security policy."""
     found = _ORIGIN.match(address)
-    return found[0].lower() if found else None
+    return found[0].lower() if found and int(found[1] or 0) <= _LAST_PORT else None

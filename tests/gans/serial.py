@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,7 +52,8 @@ class Serial:
         plan, settings = Location.parse(out) / "_plan.json", json.dumps([dataset_digest(found), arguments])
         if Location.parse(plan).exists() and Location.parse(plan).read_bytes().decode() != settings:
             assert overwrite
-            Location.parse(out).remove()
+            for part in Path(str(out)).glob("part-*.parquet"):
+                part.unlink()
         Location.parse(plan).write_bytes(settings.encode())
         work, table = worker(**json.loads(json.dumps(arguments))), found.to_table()
         states: Counter[str] = Counter()

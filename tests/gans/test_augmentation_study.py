@@ -13,7 +13,7 @@ import pytest
 from artray.errors import InputError
 from artray.gans import augmentation_study as augmenting
 from artray.gans.augmentation_study import AugmentationOptions, compare_augmentation
-from artray.storage import Location, list_column
+from artray.storage import Location, dataset_digest, list_column
 from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.integration.tables import CONFIG, EXAMPLES, write_features
@@ -125,8 +125,9 @@ def test_of_few_real_works_all_learn_alike(options: AugmentationOptions, steps: 
     compare_augmentation(options.model_copy(update={"shares": [0], "real": 50, "out": options.out / "more"}))
     real = {row["object_id"]: row for row in options.data.dataset().to_table().to_pylist()}
     kept = []
-    for name, share in (("few", 0.25), ("more", 0.5)):
-        found = (options.out / name / "real").dataset().to_table().to_pylist()
+    places = [options.out / "few" / "real" / "25", options.out / "more" / "real" / "50"]
+    for name, place, share in (("few", places[0], 0.25), ("more", places[1], 0.5)):
+        found = place.dataset().to_table().to_pylist()
         assert all(row == real[row["object_id"]] for row in found)
         assert len([row for row in found if row["split"] != "train"]) == EXAMPLES - 37  # judged on all of these
         training = [row for row in found if row["split"] == "train"]
@@ -135,9 +136,54 @@ def test_of_few_real_works_all_learn_alike(options: AugmentationOptions, steps: 
             assert [row["medium"] for row in training].count(label) == math.ceil(share * sum(of_label))
         kept.append({row["object_id"] for row in training})
         without = (options.out / name / "data" / "0").dataset().to_table()
-        assert without.equals((options.out / name / "real").dataset().to_table())
+        assert without.equals(place.dataset().to_table())
     assert kept[0] < kept[1]
-    assert [trained.data for trained in steps.trained] == [options.out / name / "real" for name in ("few", "more")]
+    assert [trained.data for trained in steps.trained] == places
+
+
+def test_a_share_of_the_real_works_is_whole_works_and_none_too_many() -> None:
+    columns = {"object_id": [f"w{number}" for number in range(104)], "style": ["a"] * 100 + ["b"] * 4}
+    table = pa.table(columns | {"split": ["train"] * 103 + [None]})
+    for percent in (7, 14, 28, 55, 12.5):
+        found = Counter(augmenting._fewer(table, "style", percent)["style"].to_pylist())
+        assert found == {"a": math.ceil(percent), "b": math.ceil(3 * percent / 100) + 1}  # one is of no part
+
+
+def test_another_share_of_the_real_works_leaves_what_the_generator_learned_from(
+    options: AugmentationOptions, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = options.model_copy(update={"shares": [0], "real": 25})
+    compare_augmentation(few)
+    learned = dataset_digest(steps.trained[0].data.dataset())
+    with pytest.raises(InputError, match=r"is of 25 % of the real works; give another, or --real 25"):
+        compare_augmentation(options)
+    Path(options.out, "augmentation.json").unlink()  # as of a run that was killed
+
+    def refuse(_: Any) -> None:
+        raise InputError("made from other data")
+
+    monkeypatch.setattr(augmenting, "train_gan", refuse)
+    with pytest.raises(InputError):
+        compare_augmentation(few.model_copy(update={"real": 50}))
+    assert dataset_digest(steps.trained[0].data.dataset()) == learned
+
+
+def test_data_of_a_run_that_was_killed_are_whole(
+    options: AugmentationOptions, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = options.model_copy(update={"shares": [0], "real": 25})
+    write = Location.write_table
+
+    def killed(place: Location, table: pa.Table) -> None:
+        write(place, table)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Location, "write_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compare_augmentation(few)
+    compare_augmentation(few)
+    assert (steps.trained[0].data / "_run.json").exists()
 
 
 def test_a_feature_tables_detector_is_not_loaded(options: AugmentationOptions, steps: Steps) -> None:

@@ -114,6 +114,17 @@ def test_patches_are_read_from_their_table(collection: str, tmp_path: Path, seri
     assert found["work"]["embedding"][0].as_py() == pytest.approx(expected)
 
 
+def test_works_are_embedded_anew_where_another_network_lies_under_the_judges_name(
+    collection: str, tmp_path: Path, serial: Serial
+) -> None:
+    data, file = Location.parse(collection), tmp_path / "judge.keras"
+    works = embeddings.training_works(data).slice(0, 2)
+    for content in ("one", "one", "another"):
+        file.write_text(content)
+        embeddings.embed_works(data, works, Location.parse(tmp_path / "works"), size=SIZE, noise=1, judge=str(file))
+    assert [len(rows) for rows in serial.passes] == [4, 0, 4]
+
+
 def _own_file_judges(file: Path, model: str, collection: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's own network scores, and scores anew where another lies under its name."""
     monkeypatch.setattr(embeddings, "_Embedder", REAL)

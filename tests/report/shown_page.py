@@ -62,6 +62,7 @@ def make_work(i):
         brightness=100.0,
         objects=[("dog", 0.9, 0.1, 0.1, 0.5, 0.5), ("boat", 0.3, 0.2, 0.2, 0.9, 0.9)] if i == 43 else (),
         thumbnail=f"thumbs/{i % 5}.png",
+        maps={"style": "thumbs/3.png", "hand_or_code": "thumbs/4.png"} if i == 0 else {},
     )
 
 

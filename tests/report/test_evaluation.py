@@ -89,7 +89,12 @@ def test_novelty_is_shown_where_the_model_knows_it(bundle, page, tmp_path):
         if other is not None:
             assert "67%" in text
             assert f"{told['other']['roc_auc']:.3f}" in text
-        assert ("No works with another label" in text) == (other is None)
+        assert ("no works with another label" in text) == (other is None)
+
+
+def test_the_works_behind_novelty_are_counted_in_the_pages_language():
+    told = {"novelty": novelty_told(np.linspace(0, 0.9, 1234))}
+    assert "1.234" in EvaluationSections(told, Speech("de")).novelty()
 
 
 def test_nothing_on_the_page_is_markup_that_a_stranger_wrote(page):

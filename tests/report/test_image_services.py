@@ -15,6 +15,9 @@ BASE = "https://images.museum.example/iiif/2/a%2Fb"
         ({"x": f"{BASE}/info.json"}, BASE),
         ({"x": f" {BASE}/full/!400,400/0/default.jpg"}, BASE),
         ({"x": f"{BASE}/full/full/0/native.jpg | {BASE}c/full/full/0/native.jpg"}, BASE),
+        ({"x": f"{BASE}/info.json; {BASE}c/info.json"}, BASE),
+        ({"x": f"https://museum.example/w1;{BASE}/info.json,see there"}, BASE),
+        ({"x": f"a picture ({BASE}/full/max/0/default.jpg)"}, BASE),
         ({"IIIF URL": f"{BASE}/"}, BASE),
         ({"image_service": BASE, "y": "https://other.example/w/info.json"}, "https://other.example/w"),
         ({"iiifthumburl": BASE}, None),
@@ -34,7 +37,7 @@ def test_the_image_service_that_a_record_names(record: dict[str, str], service: 
 
 def test_an_origin_holds_nothing_that_ends_a_word_of_a_policy() -> None:
     assert origin("HTTP://Museum.example:8182/iiif/2/w") == "http://museum.example:8182"
-    for address in ("https://[::1]/w", "https://a b/w", "https://a;b/w", "ftp://a/w", "https://a"):
+    for address in ("https://[::1]/w", "https://a b/w", "https://a;b/w", "ftp://a/w", "https://a", "https://a:65536/w"):
         assert origin(address) is None
 
 

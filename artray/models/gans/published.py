@@ -122,10 +122,10 @@ def deconv_discriminator(
     """
     pooling = layers.MaxPooling2D if pool == "max" else layers.AveragePooling2D
     x = from_rgb(picture)
-    for number, kernel in enumerate((4, 2)):
-        x = layers.Conv2D(maps[number], kernel, padding="same", name=f"conv{number + 1}")(x)
-        x = layers.LeakyReLU(slope, name=f"relu{number + 1}")(x) if slope else layers.ReLU(name=f"relu{number + 1}")(x)
-        x = pooling(pools[number], padding="same", name=f"pool{number + 1}")(x)
+    for number, (kernel, count, side) in enumerate(zip((4, 2), maps, pools, strict=True), 1):
+        x = layers.Conv2D(count, kernel, padding="same", name=f"conv{number}")(x)
+        x = layers.LeakyReLU(slope, name=f"relu{number}")(x) if slope else layers.ReLU(name=f"relu{number}")(x)
+        x = pooling(side, padding="same", name=f"pool{number}")(x)
     return score(layers.Flatten(name="flatten")(x), labels)
 
 

@@ -5,12 +5,12 @@ const SERVICE_SIZES = [1600, 4000]; // at first, and where the reader looks clos
 
 /**
  * Addresses of a whole picture, the best first: a service of level 0 may know no size but its own, one of level 1 none
- * that fits into a square.
+ * that fits into a square, and one of version 1 no picture called default.
  *
  * @param {string} service
  * @param {number} size the longest that a side should be, in pixels
  */
-const picturesBy = (service, size) => [`!${size},${size}`, `${size},`, "max", "full"].map((asked) => `${service}/full/${asked}/0/default.jpg`);
+const picturesBy = (service, size) => [`!${size},${size}/0/default`, `${size},/0/default`, "max/0/default", "full/0/default", "full/0/native"].map((asked) => `${service}/full/${asked}.jpg`);
 
 /**
  * Loads the first picture that comes.

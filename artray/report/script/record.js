@@ -38,10 +38,11 @@ function showMap(works, work, { maps }, question) {
   const has = [...maps.keys()].filter((task) => maps[task]);
   const task = has.find((one) => works.questionOf(one) === question) ?? has[0];
   const toggle = byId("show-map");
+  const image = byId("detail-picture").querySelector("img");
+  if (image && toggle.getAttribute("aria-pressed") === "true") image.src = works.data.thumbnail[work];
   toggle.hidden = task === undefined;
   toggle.setAttribute("aria-pressed", "false");
   if (task === undefined) return;
-  const image = byId("detail-picture").querySelector("img");
   const label = works.className(task, /** @type {number} */ (works.data.labels[task].label[work]));
   toggle.hidden = !image;
   toggle.textContent = say("what_spoke", { label });

@@ -20,7 +20,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
   let trail = [];
   let active = -1; // the question that keys answer
   let turns = 0; // how often another work was shown
-  let service = /** @type {string | null} */ (null); // of the work's picture, once its details are there
+  let details = /** @type {WorkDetails | null} */ (null); // the work's, once they are there
 
   const asked = () => judging.asked(current, questionsInView());
 
@@ -103,7 +103,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     const alternative = [works.titleOf(work), works.artistOf(work)].filter(Boolean).join(", ");
     byId("detail-picture").replaceChildren(picture(works, work, alternative));
     byId("enlarge").hidden = !data.thumbnail[work];
-    service = null;
+    details = null;
     byId("detail-title").textContent = works.titleOf(work);
     byId("detail-artist").textContent = works.artistOf(work);
     byId("detail-reason").hidden = works.statusOf(work) === "ok";
@@ -117,29 +117,29 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
     moved();
     turns += 1;
     const turn = turns;
-    let details;
+    let found;
     try {
-      details = await detailsOf(work);
+      found = await detailsOf(work);
     } catch (error) {
       byId("detail-reason").hidden = false;
       byId("detail-reason").textContent = /** @type {Error} */ (error).message;
       return;
     }
     if (turn !== turns) return; // another work was opened while this one was read
-    service = details.service;
-    byId("enlarge").hidden = !data.thumbnail[work] && !service;
-    const find = (name) => details.record[fields.findIndex((one) => one.name === name)];
+    details = found;
+    byId("enlarge").hidden = !data.thumbnail[work] && !found.service;
+    const find = (name) => found.record[fields.findIndex((one) => one.name === name)];
     byId("detail-title").textContent = find("title") || data.id[work];
     byId("detail-artist").textContent = find("artist") ?? "";
-    if (details.error) byId("detail-reason").textContent += ` (${details.error})`;
-    byId("detail-palette").hidden = details.palette.length === 0;
-    byId("detail-palette").replaceChildren(...details.palette.map(swatch));
-    byId("detail-tasks").replaceChildren(...answers.blocks(work, details));
+    if (found.error) byId("detail-reason").textContent += ` (${found.error})`;
+    byId("detail-palette").hidden = found.palette.length === 0;
+    byId("detail-palette").replaceChildren(...found.palette.map(swatch));
+    byId("detail-tasks").replaceChildren(...answers.blocks(work, found));
     activate(active);
-    byId("detail-record").replaceChildren(...recordRows(works, work, details));
-    showNear(details.near);
-    showMap(works, work, details, active);
-    showObjects(byId("detail-picture"), details.objects);
+    byId("detail-record").replaceChildren(...recordRows(works, work, found));
+    showNear(found.near);
+    showMap(works, work, found, active);
+    showObjects(byId("detail-picture"), found.objects);
     holdFocus();
   }
 
@@ -151,7 +151,9 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
 
   /** @param {number} question */
   function activate(question) {
+    const isOther = question !== active;
     active = question;
+    if (isOther && details) showMap(works, current, details, active);
     for (const block of byId("detail-tasks").children) block.classList.toggle("active", Number(block.dataset.question) === question && asked().length > 1);
   }
 
@@ -309,7 +311,7 @@ function makeWorkView({ works, judging, shown, questionsInView, detailsOf, close
 
   function enlarge() {
     const address = data.zoom?.[current] ?? data.thumbnail[current];
-    if (address || service) zoom.open(address ?? "", works.titleOf(current), service);
+    if (address || details?.service) zoom.open(address ?? "", works.titleOf(current), details?.service);
   }
 
   // A finger's swipe: to the right says right, to the left goes on without an answer.

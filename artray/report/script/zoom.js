@@ -38,7 +38,7 @@ function makeZoom() {
   /** Asks a service for its picture; while it is awaited, and where none comes, the one that is there stays. @param {string} service */
   async function ask(service, at = 0) {
     const turn = turns;
-    const host = new URL(service).host;
+    const [, , host] = service.split("/");
     if (!at) source.textContent = say("picture_awaited", { host });
     const larger = await firstPicture(picturesBy(service, SERVICE_SIZES[at]));
     if (turn !== turns) return;

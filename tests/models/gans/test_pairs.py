@@ -44,6 +44,12 @@ def test_deconvs_discriminator_can_see_more():
     assert [layer.negative_slope for layer in discriminator("deconv", 16).layers if "relu" in layer.name] == [0, 0]
 
 
+@pytest.mark.parametrize("settings", [{"maps": [4, 6, 8]}, {"pools": [2, 2, 2]}, {"maps": [4]}])
+def test_deconv_has_two_convolutions_and_takes_no_more_of_their_settings(settings):
+    with pytest.raises(InputError, match="deconv can't be built so"):
+        discriminator("deconv", 16, settings=settings)
+
+
 def test_dcgan_has_the_papers_widths():
     """Radford et al. 2015, figure 1: 4x4x1024, 8x8x512, 16x16x256, 32x32x128, 64x64x3."""
     model = generator("dcgan", 64, 100, settings={"width": 128, "kernel": 5})
