@@ -6,6 +6,7 @@ of which can do anything but hold numbers, and refuses every other.
 
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from artray.errors import InputError
 # The first pickle of a legacy checkpoint, and the second: `torch.serialization.MAGIC_NUMBER`, `PROTOCOL_VERSION`.
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
+
+_MOST_REMEMBERED = 1 << 20  # things in a pickle; of a network with a thousand tensors there are some ten thousand
 
 _STORAGE_DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 
@@ -91,6 +94,13 @@ def _read(file: BinaryIO) -> dict[str, NDArray[Any]]:
 
 
 def _unpickle(file: BinaryIO) -> Any:
+    start = file.tell()
+    # Python's unpickler has a list of what a pickle remembers, as long as the largest number in it: a damaged one would
+    # take all of the machine's memory.
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= argument < _MOST_REMEMBERED:
+            raise ValueError("impossible memo")
+    file.seek(start)
     return _RestrictedUnpickler(file).load()
 
 

@@ -211,6 +211,16 @@ def test_damage_is_an_input_error_or_other_numbers(file, changes):
     assert all(array.size <= 6 for array in read.values())
 
 
+@pytest.mark.parametrize("opcode", [pickle.LONG_BINPUT + struct.pack("<I", 1 << 21), pickle.PUT + b"2097152\n"])
+def test_a_number_in_a_pickle_takes_no_memory(file, opcode):
+    """Python would remember a thing in a list of so many places: with the largest number, 32 GiB of them."""
+    data = small_checkpoint()
+    stop = data.index(pickle.STOP)  # of the magic number
+    file.write_bytes(data[:stop] + opcode + data[stop:])
+    with pytest.raises(InputError, match="impossible memo"):
+        read_torch_weights(file)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_torch_weights(tmp_path / "weights.pth")
