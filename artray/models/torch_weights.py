@@ -98,7 +98,7 @@ def _unpickle(file: BinaryIO) -> Any:
     # Python's unpickler has a list of what a pickle remembers, as long as the largest number in it: a damaged one would
     # take all of the machine's memory.
     for opcode, argument, _ in pickletools.genops(file):
-        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= argument < _MOST_REMEMBERED:
+        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= int(argument or 0) < _MOST_REMEMBERED:
             raise ValueError("impossible memo")
     file.seek(start)
     return _RestrictedUnpickler(file).load()
