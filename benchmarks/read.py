@@ -287,20 +287,26 @@ def alone(uris: Sequence[str]) -> None:
 
 
 def peak_memory(job: multiprocessing.process.BaseProcess) -> int:
-    """The largest sum of a process' and its descendants' memory while it runs; shared pages count once (PSS)."""
-    import psutil
-
-    root = psutil.Process(job.pid)
+    """The largest `family_memory` of a process while it runs."""
+    assert job.pid is not None
     peak = 0
     while job.exitcode is None:
-        total = 0
-        with suppress(psutil.NoSuchProcess):  # the job has ended
-            for process in [root, *root.children(recursive=True)]:
-                with suppress(psutil.Error):  # it has ended meanwhile
-                    total += process.memory_full_info().pss
-        peak = max(peak, total)
+        peak = max(peak, family_memory(job.pid))
         job.join(0.2)
     return peak
+
+
+def family_memory(root: int) -> int:
+    """Bytes of memory of a process and all below it; pages that several share count once (PSS)."""
+    import psutil
+
+    total = 0
+    with suppress(psutil.NoSuchProcess):  # it has ended
+        parent = psutil.Process(root)
+        for process in [parent, *parent.children(recursive=True)]:
+            with suppress(psutil.Error):  # it has ended meanwhile
+                total += process.memory_full_info().pss
+    return total
 
 
 def start_ray() -> None:

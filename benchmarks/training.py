@@ -26,7 +26,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import re
 import resource
 import shutil
 import subprocess
@@ -49,6 +48,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import ray
 from PIL import Image
+from read import family_memory
 from rich.console import Console
 from rich.table import Table
 
@@ -409,10 +409,10 @@ def peak_of(command: list[str]) -> tuple[float, float]:
     peak, started = 0, time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as job:
         while job.poll() is None:
-            peak = max(peak, sum(map(_proportional, _family(job.pid))))
+            peak = max(peak, family_memory(job.pid))
             time.sleep(0.3)
         assert job.returncode == 0, job.stderr and job.stderr.read()[-2000:]
-    return peak / 1e3, time.perf_counter() - started
+    return peak / 1024 / 1e3, time.perf_counter() - started  # thousands of the kernel's kB, as in earlier figures
 
 
 def measured(command: list[str], out: Path, tries: int = 6) -> tuple[float, float]:
@@ -422,27 +422,6 @@ def measured(command: list[str], out: Path, tries: int = 6) -> tuple[float, floa
             return peak_of([*command, "--out", str(out)])
         shutil.rmtree(out, ignore_errors=True)
     return peak_of([*command, "--out", str(out)])
-
-
-def _family(root: int) -> set[int]:
-    """A process and all below it."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            children.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
-    found, new = {root}, [root]
-    while new:
-        new = [child for parent in new for child in children.get(parent, [])]
-        found.update(new)
-    return found
-
-
-def _proportional(process: int) -> int:
-    """Its memory in kB."""
-    with suppress(OSError):
-        found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)
-        return int(found[1]) if found else 0
-    return 0
 
 
 def memory() -> Table:
