@@ -94,11 +94,9 @@ def test_a_curators_hour(browser: Any, tmp_path: Path) -> None:  # noqa: F811
     fill(page, artist="Artist", order="By id")
     page.locator(".card").first.focus()
     page.keyboard.press("Enter")
-    keys = dict(
-        page.locator(".choice").evaluate_all(
-            "rows => rows.map((row) => [row.dataset.label, row.firstChild.textContent])"
-        )
-    )
+    choices = page.locator(".choice")
+    expect(choices).to_have_count(len(STYLES))
+    keys = dict(choices.evaluate_all("rows => rows.map((row) => [row.dataset.label, row.firstChild.textContent])"))
     for i in [i for i in range(COUNT) if i not in hokusai][:20]:
         expect(page.locator("#detail-title")).to_have_text(f"Work {i}")
         page.keyboard.press(keys[truth_of(i)[1]])
