@@ -23,7 +23,7 @@ def on_replicas(module: str, folder: Path, several: int = 3) -> dict[int, dict[s
         env=environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return {number: dict(np.load(folder / f"{number}.npz")) for number in (1, several)}
