@@ -32,8 +32,9 @@ from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.station import baseline_features, standardization
 from artray.engine.grids import grid_values, readable, write_results
+from artray.engine.options import CACHE, IN_MEMORY
 from artray.engine.progress import begin_progress
-from artray.engine.shards import CACHE, IN_MEMORY, cache_of, remove_examples
+from artray.engine.shards import cache_of, remove_examples
 from artray.engine.worker_group import run_trainings
 from artray.errors import ArtrayError, InputError
 from artray.job import Counts, Options

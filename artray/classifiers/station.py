@@ -28,20 +28,20 @@ from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.classifiers.novelty import novelty_sentence
 from artray.classifiers.pooled import pooled_accuracy, show_pooled
-from artray.engine.arithmetic import COMPILE, Compile, Precision, told
+from artray.engine.arithmetic import Precision
+from artray.engine.options import TrainingOptions
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, ExampleCache, cache_of, remove_examples
+from artray.engine.shards import EXAMPLE_FILES, ExampleCache, cache_of, remove_examples
 from artray.engine.worker_group import (
     CHECKPOINTS,
     Training,
     WorkerGroup,
-    Workers,
     join_cluster,
     remove_checkpoints,
 )
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
-from artray.job import Counts, Options
+from artray.job import Counts
 from artray.labeling.half_precision import KEY as HALF
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
 from artray.vocabulary import Class
@@ -57,7 +57,7 @@ _WRITTEN = (
 )
 
 
-class TrainOptions(Options):
+class TrainOptions(TrainingOptions):
     """Train a classifier as a config says, on several workers, and evaluate it on works it never saw."""
 
     config: str = Field(
@@ -85,8 +85,6 @@ class TrainOptions(Options):
         "default: --data, where it is one",
         examples=["URI"],
     )
-    workers: Workers = 1
-    gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
     folds: int | None = Field(
         None,
         ge=2,
@@ -102,14 +100,11 @@ class TrainOptions(Options):
     baseline: bool = Field(
         True, description="fit a logistic regression to the same works, to compare with; --no-baseline: don't"
     )
-    cache: Location | None = CACHE
-    in_memory: float = IN_MEMORY
     precision: Precision | None = Field(
         None,
         description="compute in this precision; default: the config's, which is auto unless it says another",
         examples=["auto|float32|bfloat16|float16"],
     )
-    compile: Compile | None = COMPILE
     precision_target: float | None = Field(
         None,
         gt=0.5,
@@ -129,8 +124,6 @@ class TrainOptions(Options):
         "annotation pages",
         examples=["FILE"],
     )
-    set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
-    overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
 
 
 def train(options: TrainOptions) -> Counts:
@@ -143,7 +136,7 @@ def train(options: TrainOptions) -> Counts:
     """
     if options.repeats > 1 and options.folds is None:
         raise InputError("--repeats: needs --folds, which it deals anew each time")
-    changes = options.set | told(options.precision, options.compile)
+    changes = options.changes()
     if options.precision_target is not None:
         changes["precision_target"] = str(options.precision_target)
     config = read_config(options.config, changes, options.task)
@@ -335,10 +328,8 @@ def _training(
 
 def _group(options: TrainOptions, config: TrainConfig, out: Location, source: str) -> WorkerGroup:
     """The workers for all trainings of one command."""
-    return WorkerGroup(
-        workers=options.workers,
-        gpus=options.gpus_per_worker,
-        out=out,
+    return options.group(
+        out,
         # As `ClassifierTraining.name` of the first: from when each fit was a run of its own, and left checkpoints.
         name=digest(config.model_dump_json().encode(), source.encode(), str(False).encode()),
         title=config.task,
