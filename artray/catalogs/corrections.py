@@ -17,7 +17,6 @@ rows, whoever made them and whichever model or run they are about; where people 
 from __future__ import annotations
 
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -153,7 +152,7 @@ def placed(
     for asked in tasks:
         for key in ids:
             for own in (f"{asked}/{key}", f"{asked}/{key}/review"):
-                urn = uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn if has_urns else own
+                urn = annotation_pages.urn_of("annotation", own) if has_urns else own
                 names |= {name: (asked, key) for name in (own, urn) if name in wanted}
     found, left_out = [], Counter[str]()
     labels: dict[tuple[str, str, str | None], set[str | None]] = {}  # that somebody has given a work by annotations
