@@ -44,9 +44,9 @@ def address_of_work(page: str, object_id: str) -> str:
     return f"{page}#{urlencode({'work': object_id})}"
 
 
-def address_of_cell(page: str, task: str, truth: str, said: str) -> str:
-    """Where the curator's page shows the works of a cell of the confusion matrix."""
-    return f"{page}#{urlencode({'cell': json.dumps([task, truth, said], ensure_ascii=False)})}"
+def address_of_cell(page: str, task: str, truth: str, said: str, *, model: str) -> str:
+    """Where the curator's page shows the works of a cell of a model's confusion matrix."""
+    return f"{page}#{urlencode({'cell': json.dumps([task, truth, said, model], ensure_ascii=False)})}"
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,8 @@ class EvaluationSections:
         say, classes, page = self.say, self.evaluation["classes"], self.page
         links = None
         if page:
-            task = self.evaluation["task"]
-            links = [[address_of_cell(page, task, truth, said) for said in classes] for truth in classes]
+            task, model = self.evaluation["task"], self.evaluation["model_id"]
+            links = [[address_of_cell(page, task, truth, said, model=model) for said in classes] for truth in classes]
         title, rows, columns = say("ev.confusion"), say("ev.true_class"), say("ev.given_label")
         chart = heat_map(title, self._artwork["confusion"], classes, rows, columns, links=links)
         hint = say("ev.confusion_several" if several(self.evaluation) else "ev.confusion_hint")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,6 +111,8 @@ def report(options: ReportOptions) -> Counts:
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
     about = _about(options, labels)
     used = labels.group_by(["task", "model_id"]).aggregate([]).sort_by("task").to_pylist()
+    evaluations = [_evaluation(uri) for uri in options.evaluation]
+    _refuse_same(options.evaluation, [item["model_id"] for item in evaluations])
     pictures = _pictures(options, labels)
     thumbnails = make_thumbnails(folder, pictures, options.thumbnail)
     zooms = make_thumbnails(folder, pictures, options.zoom, ZOOM_FOLDER) if options.zoom else {}
@@ -117,12 +120,12 @@ def report(options: ReportOptions) -> Counts:
         remove_thumbnails(folder, ZOOM_FOLDER)  # an older page's: who publishes the folder gives away what it shows
     features, overview = _features(options, labels)
     terms = None if options.terms is None else _terms(options, options.terms, labels)
-    evaluations = [_evaluation(uri) for uri in options.evaluation]
     learned = {item["model_id"]: item.pop("learned") for item in evaluations}
     works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned, maps=_maps(options, labels))
     titles = works.titles() if options.evaluation else {}
-    for item, uri in zip(evaluations, options.evaluation, strict=True):
-        item["page"] = _evaluation_page(options, uri, titles).name
+    files = _page_names([item["task"] for item in evaluations])
+    for item, uri, file in zip(evaluations, options.evaluation, files, strict=True):
+        item["page"] = _evaluation_page(options, uri, titles, file).name
     if len(works) < total:
         about["shown"] = Speech(options.language)("run.least_certain", n=total)
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
@@ -190,6 +193,13 @@ def _reviewed(options: ReportOptions, labels: pads.Dataset) -> Corrections | Non
     return found
 
 
+def _refuse_same(uris: Sequence[Location], models: Sequence[str]) -> None:
+    for uri, model in zip(uris, models, strict=True):
+        first = uris[models.index(model)]
+        if first is not uri:
+            raise InputError(f"--evaluation: {first} and {uri} hold the same model, {model}: give one of them")
+
+
 def _evaluation(bundle: Location) -> dict[str, Any]:
     """A bundle's evaluation, with the works that the model was tried on, and those that it was made with."""
     evaluation = read_evaluation(bundle)
@@ -202,11 +212,23 @@ def _evaluation(bundle: Location) -> dict[str, Any]:
     }
 
 
-def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str]) -> Path:
+def _page_names(tasks: Sequence[str]) -> list[str]:
+    """What the pages of evaluations are called, by their tasks: no two alike."""
+    wanted = [f"evaluation-{task}" for task in tasks]
+    names: list[str] = []
+    for name in wanted:
+        others = (f"{name}-{number}" for number in range(2, 2 * len(tasks) + 2))
+        free = (other for other in others if other not in {*wanted, *names})
+        names.append(next(free) if name in names else name)
+    return names
+
+
+def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str], file: str) -> Path:
     return evaluation_page(
         bundle,
         Path(options.out),
         titles,
+        file=file,
         layer=options.map_layer,
         method=options.map_method,
         page="index.html",
