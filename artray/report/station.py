@@ -15,7 +15,6 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.classifier import load_bundle, read_evaluation, read_predictions
-from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import doubt_of
 from artray.catalogs.corrections import Corrections
 from artray.errors import InputError
@@ -32,7 +31,7 @@ from artray.report.overview import Overview, make_overview
 from artray.report.page import Queue, write_page
 from artray.report.terms import Terms
 from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails, remove_thumbnails
-from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
+from artray.report.works import NUMBER_COLUMNS, assemble_works, certainty, record_columns
 from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
 from artray.words.terms import read_terms
 
@@ -62,8 +61,8 @@ class ReportOptions(ExportOptions):
         None,
         ge=1,
         le=5000,
-        description="for so many works, the least certain, what in the picture spoke for the label; of models given by "
-        "--evaluation that take pictures; default: none",
+        description="for so many works, those unlike anything learned first, then the least certain, what in the "
+        "picture spoke for the label; of models given by --evaluation that take pictures; default: none",
         examples=["N"],
     )
     title: str = Field("Collection", description="the page's heading", examples=["TEXT"])
@@ -240,11 +239,7 @@ def _chosen(labels: pads.Dataset, limit: int) -> tuple[pa.Array | None, int]:
     """The works for the page: those that failed and the least certain; None: all. And how many there are."""
     novelty = ["novelty"] if "novelty" in labels.schema.names else []
     scores = labels.to_table(columns=["object_id", "score", *novelty])
-    score = pc.fill_null(scores["score"], -1)  # a failed one
-    if novelty:  # a label of what is unlike anything learned is uncertain, whatever its score
-        novel = pc.fill_null(pc.greater_equal(scores["novelty"], pa.scalar(LIMIT, pa.float32())), False)
-        score = pc.subtract(score, novel.cast(pa.float32()))
-    works = scores.set_column(1, "score", score).group_by("object_id").aggregate([("score", "min")])
+    works = scores.set_column(1, "score", certainty(scores)).group_by("object_id").aggregate([("score", "min")])
     if len(works) <= limit:
         return None, len(works)
     order = pc.sort_indices(works, [("score_min", "ascending"), ("object_id", "ascending")])
