@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from artray.bundles.novelty import GRID
-from artray.bundles.thresholds import abstention_told, doubt_of
+from artray.bundles.thresholds import doubt_of
 from artray.classifiers.evaluation import METRICS, metric
 from artray.report.charts import COLOURS, Series, band, heat_map, line_chart
 from artray.report.languages import Speech
@@ -239,8 +239,7 @@ class EvaluationSections:
         rows += [
             [name, _number(each["share"]), _number(each["precision"]), ""] for name, each in kept["by_class"].items()
         ]
-        told = abstention_told(abstain)
-        hint = f"{told[:1].upper() + told[1:]} {say('ev.kept_hint', n=kept['groups'])}"
+        hint = f"{_certain(abstain, say)} {say('ev.kept_hint', n=kept['groups'])}"
         header = [say("label"), say("ev.kept_share"), say("ev.right_of_these"), "95 %"]
         body = _charts([_figure(title, chart)]) + table(header, rows, 0, (3,))
         return section("kept", escape(say("ev.certain_title")), escape(hint), body)
@@ -372,6 +371,19 @@ def _charts(figures: Sequence[str]) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _certain(found: Mapping[str, Any], say: Speech) -> str:
+    """From which score on labels are certain, as `bundles.thresholds.abstention` has found it."""
+    share = say.percent(found["target"])
+    if found["threshold"] is None:
+        return (
+            say("ev.certain_unknown", n=found["n"], share=share) if found["n"] else say("ev.certain_none", share=share)
+        )
+    kept, right = say.percent(found["coverage"]), say.percent(found["accuracy"])
+    told = say("ev.certain_from", score=say.percent(found["threshold"]), kept=kept, right=right)
+    low = found.get("lower")
+    return told if low is None else f"{told} {say('ev.certain_surely', low=say.percent(low))}"
 
 
 def _range(bounds: Sequence[float | None] | None, say: Speech) -> str:

@@ -83,6 +83,17 @@ def test_what_is_kept_is_shown_where_it_is_known(bundle, page, tmp_path):
     assert "Which labels are certain" not in old.read_text("utf-8")
 
 
+def test_from_which_score_on_labels_are_certain_is_said_in_the_pages_language(bundle):
+    evaluation = json.loads((bundle / "evaluation.json").read_text())
+    for found, told in (
+        ({"threshold": None, "n": 0}, "Aucune œuvre étiquetée ne montre à partir de quel score 90\xa0% des"),
+        ({"threshold": None, "n": 1234}, "1\u202f234 œuvres ne montrent pas"),
+        ({"threshold": 0.8, "coverage": 0.5, "accuracy": 0.95, "lower": 0.9}, "score de 80\xa0% : pour 50\xa0% des"),
+    ):
+        evaluation["abstain"] = {"target": 0.9, **found}
+        assert told in EvaluationSections(evaluation, Speech("fr")).kept()
+
+
 def test_novelty_is_shown_where_the_model_knows_it(bundle, page, tmp_path):
     assert "Works of none of the classes" not in page.read_text("utf-8")
     shutil.copytree(bundle, tmp_path / "model")
