@@ -285,7 +285,8 @@ def _parser(options_type: type[Options], program: str | None, example: str) -> _
     parser = _Parser(prog=program, usage=usage, description=summary, allow_abbrev=False, add_help=False)
     parser.epilog = f"example: %(prog)s {example}" if example else None
     required, rest = parser.add_argument_group("required"), parser.add_argument_group("options")
-    for name, field in fields.items():
+    own = vars(options_type).get("__annotations__", {})
+    for name, field in sorted(fields.items(), key=lambda item: item[0] not in own):  # before what several jobs share
         _add_flag((required if field.is_required() else rest).add_argument, name, field)
     if "config" not in fields:
         rest.add_argument("--options", dest="options_file", metavar="FILE", help="the same options from a YAML file")

@@ -15,9 +15,8 @@ from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, MODEL, Bundle, load_bundle, read_evaluation
 from artray.bundles.description import made_from, write_description
 from artray.bundles.thresholds import abstention_told, doubt_of
-from artray.catalogs.vocabularies import read_vocabulary
 from artray.classifiers.baseline import Baseline, fit_baseline
-from artray.classifiers.bundling import concepts, lacking_told
+from artray.classifiers.bundling import concepts, lacking_told, source_with_vocabulary
 from artray.classifiers.closed_form import others_told, training_class
 from artray.classifiers.config import TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric, true_classes
@@ -28,20 +27,20 @@ from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.classifiers.novelty import novelty_sentence
 from artray.classifiers.pooled import pooled_accuracy, show_pooled
-from artray.engine.arithmetic import COMPILE, Compile, Precision, told
+from artray.engine.arithmetic import Precision
+from artray.engine.options import TrainingOptions
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, ExampleCache, cache_of, remove_examples
+from artray.engine.shards import EXAMPLE_FILES, ExampleCache, cache_of, remove_examples
 from artray.engine.worker_group import (
     CHECKPOINTS,
     Training,
     WorkerGroup,
-    Workers,
     join_cluster,
     remove_checkpoints,
 )
 from artray.errors import InputError
 from artray.ingest.splits import PARTS
-from artray.job import Counts, Options
+from artray.job import Counts
 from artray.labeling.half_precision import KEY as HALF
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
 from artray.vocabulary import Class
@@ -57,7 +56,7 @@ _WRITTEN = (
 )
 
 
-class TrainOptions(Options):
+class TrainOptions(TrainingOptions):
     """Train a classifier as a config says, on several workers, and evaluate it on works it never saw."""
 
     config: str = Field(
@@ -85,8 +84,6 @@ class TrainOptions(Options):
         "default: --data, where it is one",
         examples=["URI"],
     )
-    workers: Workers = 1
-    gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
     folds: int | None = Field(
         None,
         ge=2,
@@ -102,14 +99,11 @@ class TrainOptions(Options):
     baseline: bool = Field(
         True, description="fit a logistic regression to the same works, to compare with; --no-baseline: don't"
     )
-    cache: Location | None = CACHE
-    in_memory: float = IN_MEMORY
     precision: Precision | None = Field(
         None,
         description="compute in this precision; default: the config's, which is auto unless it says another",
         examples=["auto|float32|bfloat16|float16"],
     )
-    compile: Compile | None = COMPILE
     precision_target: float | None = Field(
         None,
         gt=0.5,
@@ -129,8 +123,6 @@ class TrainOptions(Options):
         "annotation pages",
         examples=["FILE"],
     )
-    set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
-    overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
 
 
 def train(options: TrainOptions) -> Counts:
@@ -143,7 +135,7 @@ def train(options: TrainOptions) -> Counts:
     """
     if options.repeats > 1 and options.folds is None:
         raise InputError("--repeats: needs --folds, which it deals anew each time")
-    changes = options.set | told(options.precision, options.compile)
+    changes = options.changes()
     if options.precision_target is not None:
         changes["precision_target"] = str(options.precision_target)
     config = read_config(options.config, changes, options.task)
@@ -162,8 +154,7 @@ def train(options: TrainOptions) -> Counts:
     if options.corrections:
         files = [uri.read_bytes() for uri in options.corrections]
         source = digest(source.encode(), *files)
-    if config.vocabulary is not None:  # another thesaurus gives other labels
-        source = digest(source.encode(), repr(read_vocabulary(config.vocabulary).classes).encode())
+    source = source_with_vocabulary(source, config.vocabulary)
     cache = cache_of(options.cache, out, [options.data], options.in_memory)
     if options.folds is not None:
         return _train_folds(options, config, cache, source)
@@ -335,10 +326,8 @@ def _training(
 
 def _group(options: TrainOptions, config: TrainConfig, out: Location, source: str) -> WorkerGroup:
     """The workers for all trainings of one command."""
-    return WorkerGroup(
-        workers=options.workers,
-        gpus=options.gpus_per_worker,
-        out=out,
+    return options.group(
+        out,
         # As `ClassifierTraining.name` of the first: from when each fit was a run of its own, and left checkpoints.
         name=digest(config.model_dump_json().encode(), source.encode(), str(False).encode()),
         title=config.task,

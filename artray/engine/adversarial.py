@@ -13,7 +13,7 @@ import tensorflow as tf
 from artray.engine import feed
 from artray.engine.adversarial_step import METRICS, Adaptive, Blur, Chance, Shares, Steps, Weights
 from artray.engine.arithmetic import Compile, Precision, computed_in, policy
-from artray.engine.compilation import Compiled, Jit, as_it_is
+from artray.engine.compilation import Compiled, Jit, as_it_is, one_by_one
 from artray.engine.trainer import SIDE, Array, Indices, MovingAverage, Trainer, numbered, synchronize
 from artray.engine.views import Views
 from artray.models.gans.augment import CHANGES, NUMBERS, blurred, diff_augment, next_strength
@@ -198,15 +198,14 @@ class AdversarialTrainer(Trainer):
     def _steps(self, shares: Shares, steps: Steps, jit: Jit) -> Any:
         # Sums over replicas are nothing for XLA. Random numbers are drawn before: XLA's own would be others.
         one = (jit if self.count == 1 else as_it_is)(self._step)
-        number = tf.shape(steps.rates)[0]
-        metrics = tf.TensorArray(tf.float32, size=number, element_shape=[len(METRICS)])
-        for step in tf.range(number):
+
+        def metrics(step: Any) -> Any:
             current = steps.first + tf.cast(step, tf.int64)
             batch = self.strategy.run(_batch, args=(shares, step))
             chance = self.strategy.run(self._chance, args=(batch, current, steps.size))
-            now = Steps(steps.rates[step], steps.penalties[step], current, steps.size)
-            metrics = metrics.write(step, one(batch, chance, now))
-        return metrics.stack()
+            return one(batch, chance, Steps(steps.rates[step], steps.penalties[step], current, steps.size))
+
+        return one_by_one(tf.shape(steps.rates)[0], metrics, [len(METRICS)])
 
     def _step(self, batch: Shares, chance: Chance, step: Steps) -> Any:
         self._generator_optimizer.learning_rate.assign(step.rates[0])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 _OLDER = "mixed_"  # as older configs, and Keras, begin the names of the half precisions
 
@@ -44,17 +44,6 @@ def policy(precision: Precision, compile: Compile = "auto", replicas: int = 1) -
 def may_compile(compile: Compile, replicas: int) -> bool:
     """Whether XLA is asked to compile on a GPU; `auto`: with one replica, as with several it was tried on CPUs only."""
     return compile == "on" or (compile == "auto" and replicas == 1)
-
-
-PRECISION = Field(
-    None, description="compute in this precision; default: the config's", examples=["auto|float32|bfloat16"]
-)
-"""The option `--precision`, of trainings in two of them."""
-
-COMPILE = Field(
-    None, description="have XLA compile the training's steps; default: the config's", examples=["auto|on|off"]
-)
-"""The option `--compile`."""
 
 
 _COMPILED_FROM = 4_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -36,10 +36,10 @@ class Compiled:
     """
 
     def __init__(self, function: Callable[..., Any], how: Compile, replicas: int = 1):
-        self._plain = tf.function(partial(function, jit=as_it_is), reduce_retracing=True)
+        self._plain = graph(partial(function, jit=as_it_is), reduce_retracing=True)
         self._fast = None
         if may_compile(how, replicas) and (how == "on" or tf.config.list_logical_devices("GPU")):
-            self._fast = tf.function(partial(function, jit=_by_xla), reduce_retracing=True)
+            self._fast = graph(partial(function, jit=_by_xla), reduce_retracing=True)
         self._must, self._proved = how == "on", False
 
     def __call__(self, *tensors: Any, often: bool = True) -> Any:
@@ -74,4 +74,34 @@ def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _by_xla(function: Callable[..., Any]) -> Callable[..., Any]:
-    return tf.function(function, jit_compile=True)  # type: ignore[no-any-return]
+    return graph(function, jit_compile=True)
+
+
+def graph(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """A function of tensors as a graph, its code taken as it stands: AutoGraph would rewrite all of Keras' first.
+
+    Args:
+        function: Without `if` or `for` of a tensor.
+        **options: Those of `tf.function`.
+    """
+    return tf.function(function, autograph=False, **options)  # type: ignore[no-any-return]
+
+
+def one_by_one(number: Any, function: Callable[[Any], Any], shape: Sequence[int] = ()) -> Any:
+    """What a function gives for 0 to `number` - 1, in a graph, each after the one before.
+
+    Args:
+        number: A tensor.
+        function: From a number, a tensor, to a float32 tensor of this shape.
+        shape: Of what is given for one.
+
+    Returns:
+        (number, *shape) float32.
+    """
+    results = tf.TensorArray(tf.float32, size=number, element_shape=shape)
+    _, results = tf.while_loop(
+        lambda index, _: index < number,
+        lambda index, results: (index + 1, results.write(index, function(index))),
+        (tf.zeros_like(number), results),
+    )
+    return results.stack()

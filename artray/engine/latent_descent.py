@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from artray.engine.compilation import graph
 from artray.engine.trainer import Array
 
 
@@ -40,11 +41,11 @@ def descend(
         variable.assign(kept(variable.value))
         return found, before
 
-    graph = tf.function(step)
+    stepped = graph(step)
     best, least = np.array(latents, np.float32), np.full(len(latents), np.inf, np.float32)
     for number in range(steps + 1):  # the last one only looks
         optimizer.learning_rate = rate * 0.5 * (1 + np.cos(np.pi * number / max(steps, 1)))
-        found, before = (value.numpy() for value in graph())
+        found, before = (value.numpy() for value in stepped())
         better = found < least
         best[better], least[better] = before[better], found[better]
     return best, least

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from artray.engine.compilation import graph
 from artray.engine.trainer import Array
 
 _MOMENTUM, _SCALE, _EPSILON = 0.9, 0.999, 1e-8
@@ -48,11 +49,11 @@ class PictureDescent:
         """
         arrays = tuple(np.asarray(value, np.float32) for value in constants)
         specs = tuple(_spec(value) for value in arrays)
-        graph = self._graphs.get(specs)
-        if graph is None:
+        descend = self._graphs.get(specs)
+        if descend is None:
             signature = [tf.TensorSpec([None, None, None, 3]), specs, tf.TensorSpec([], tf.int32), tf.TensorSpec([])]
-            graph = self._graphs[specs] = tf.function(self._descend, input_signature=signature)
-        found, history = graph(np.asarray(pictures, np.float32), arrays, np.int32(steps), np.float32(rate))
+            descend = self._graphs[specs] = graph(self._descend, input_signature=signature)
+        found, history = descend(np.asarray(pictures, np.float32), arrays, np.int32(steps), np.float32(rate))
         return found.numpy(), history.numpy()
 
     def _changed(self, pictures: Any, field: Any) -> Any:

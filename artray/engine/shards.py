@@ -24,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 from PIL import Image
-from pydantic import Field
 from ray.exceptions import ObjectStoreFullError, OutOfDiskError
 
 from artray import cluster, console
@@ -83,23 +82,6 @@ class ExampleCache:
     def holds(self, size: int) -> bool:
         """Whether examples of so many bytes in all fit into memory."""
         return self.share > 0 and size <= self.share * cluster.object_store_bytes()
-
-
-CACHE = Field(
-    None,
-    description="folder or s3:// prefix where decoded pictures are kept for later runs that see the same; default: "
-    "below --out, until all is done",
-    examples=["URI"],
-)
-"""The option `--cache`."""
-
-IN_MEMORY = Field(
-    SHARE,
-    ge=0,
-    le=1,
-    description="which part of each machine's object store the examples may fill; if they need more, they are streamed",
-)
-"""The option `--in-memory`."""
 
 
 def cache_of(cache: Location | None, out: Location, data: Sequence[Location], share: float) -> ExampleCache:

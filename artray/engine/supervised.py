@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from artray.engine import feed
 from artray.engine.arithmetic import Compile, Precision, computed_in, policy
-from artray.engine.compilation import Compiled, Jit, as_it_is
+from artray.engine.compilation import Compiled, Jit, as_it_is, one_by_one
 from artray.engine.pruning import NO_CHANGE, Masks
 from artray.engine.trainer import SIDE, Array, Indices, MovingAverage, Trainer, numbered, synchronize
 from artray.engine.views import Views
@@ -190,14 +190,15 @@ class SupervisedTrainer(Trainer):
         # Sums over replicas are nothing for XLA: where there are several, it gets what each does for itself.
         whole = self.count == 1 and self._accumulate == 1
         one = jit(update) if whole else update
-        number = tf.shape(steps.rates)[0]
-        losses = tf.TensorArray(tf.float32, size=number, element_shape=[])
-        for step in tf.range(number):
+
+        def loss(step: Any) -> Any:
             batch = self.strategy.run(_batch, args=(shares, step))
-            losses = losses.write(step, one(batch, steps._replace(rates=steps.rates[step])))
+            found = one(batch, steps._replace(rates=steps.rates[step]))
             if self._masks is not None:  # beside what XLA gets
                 self._masks.update(steps.sparsities[step])
-        return losses.stack()
+            return found
+
+        return one_by_one(tf.shape(steps.rates)[0], loss)
 
     def _step(self, batch: _Shares, step: _Steps, jit: Jit) -> Any:
         self._optimizer.learning_rate.assign(step.rates)

@@ -12,22 +12,17 @@ from artray import console
 from artray.bundles.conditions import Condition
 from artray.bundles.description import made_from, read_history
 from artray.bundles.generator import ANIMATION, BUNDLE, GENERATOR, load_generator_bundle
-from artray.engine.arithmetic import COMPILE, Compile, Precision, told
+from artray.engine.arithmetic import Precision
+from artray.engine.options import TrainingOptions
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, cache_of, remove_examples
-from artray.engine.worker_group import (
-    CHECKPOINTS,
-    WorkerGroup,
-    Workers,
-    join_cluster,
-    remove_checkpoints,
-)
+from artray.engine.shards import EXAMPLE_FILES, cache_of, remove_examples
+from artray.engine.worker_group import CHECKPOINTS, join_cluster, remove_checkpoints
 from artray.errors import ArtrayError
 from artray.gans.config import GanConfig, read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import GanTraining
 from artray.gans.sampling import EMBEDDED, WRITTEN
-from artray.job import Counts, Options
+from artray.job import Counts
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
 
 # The bundle's own file first: a folder without it holds no bundle, whatever else is left where the job is killed.
@@ -46,25 +41,18 @@ _WRITTEN = (
 )
 
 
-class GanOptions(Options):
+class GanOptions(TrainingOptions):
     """Train a generator of pictures as a config says, on several workers."""
 
     config: str = Field(description="what to train: a packaged gan_… config's name, or a file", examples=["NAME|FILE"])
     data: Location = Field(description="manifest or patches, as the config's `input` says", examples=["URI"])
     out: Location = Field(description="folder or s3:// prefix for the generator bundle", examples=["URI"])
-    workers: Workers = 1
-    gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
-    cache: Location | None = CACHE
-    in_memory: float = IN_MEMORY
     precision: Precision | None = Field(
         None,
         description="compute in this precision; default: the config's, which is float32 unless it says another",
         examples=["auto|float32|bfloat16"],
     )
-    compile: Compile | None = COMPILE
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
-    set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
-    overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
 
 
 def train_gan(options: GanOptions) -> Counts:
@@ -75,7 +63,7 @@ def train_gan(options: GanOptions) -> Counts:
             the place of the data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set | told(options.precision, options.compile))
+    config = read_config(options.config, options.changes())
     out = options.out
     keep_apart(out, {}, {"--data": options.data})
     refuse_other_job(out, "generator")
@@ -101,17 +89,7 @@ def train_gan(options: GanOptions) -> Counts:
         remove_written(out, _WRITTEN)
     summaries = out / "tensorboard" if options.tensorboard else None
     training = GanTraining(config=config, pictures=pictures, out=out, source=source, summaries=summaries)
-    group = WorkerGroup(
-        workers=options.workers,
-        gpus=options.gpus_per_worker,
-        out=out,
-        name=training.name,
-        title=config.model.name,
-        note=_note,
-    )
-    group.run([training])
-    remove_checkpoints(out)
-    remove_examples(out)
+    options.run(training, title=config.model.name, note=_note)
     return _summary(out)
 
 
@@ -133,7 +111,7 @@ def train_gans(several: Sequence[tuple[str, GanOptions]], shared: Location) -> d
     failed: dict[Location, str] = {}
     todo: list[tuple[str, GanConfig, Location]] = []
     for title, options in several:
-        config = read_config(options.config, options.set | told(options.precision, options.compile))
+        config = read_config(options.config, options.changes())
         try:
             refuse_other_job(options.out, "generator")
             same = partial(made_from, config=config, source=source)
@@ -161,10 +139,8 @@ def train_gans(several: Sequence[tuple[str, GanOptions]], shared: Location) -> d
             failed[out] = str(error)
             continue
         trainings.append(GanTraining(config=config, pictures=read[key], out=out, source=source, title=title))
-    group = WorkerGroup(
-        workers=first.workers,
-        gpus=first.gpus_per_worker,
-        out=shared,
+    group = first.group(
+        shared,
         name=digest(source.encode()),  # whatever was done before, or comes later
         title="GANs",
         note=_note,

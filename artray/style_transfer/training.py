@@ -12,14 +12,14 @@ from pydantic import Field
 from artray import console
 from artray.bundles.description import made_from, read_history, refuse_bad_names
 from artray.bundles.stylizer import BUNDLE, NETWORK, load_stylizer_bundle
-from artray.engine.arithmetic import COMPILE, PRECISION, Compile, Precision, told
+from artray.engine.options import TrainingOptions
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, cache_of, remove_examples
-from artray.engine.worker_group import CHECKPOINTS, WorkerGroup, Workers, join_cluster, remove_checkpoints
+from artray.engine.shards import EXAMPLE_FILES, cache_of
+from artray.engine.worker_group import CHECKPOINTS, join_cluster
 from artray.errors import InputError
 from artray.gans.config import PictureChoice
 from artray.gans.examples import load_pictures
-from artray.job import Counts, Options
+from artray.job import Counts
 from artray.storage import (
     Location,
     dataset_digest,
@@ -44,7 +44,7 @@ _WRITTEN = (
 )
 
 
-class TrainStyleOptions(Options):
+class TrainStyleOptions(TrainingOptions):
     """Train a network that paints pictures in one or several styles in one pass, as a config says."""
 
     config: str = Field(
@@ -56,14 +56,6 @@ class TrainStyleOptions(Options):
         examples=["URI|FILE"],
     )  # fmt: skip
     out: Location = Field(description="folder or s3:// prefix for the stylizer bundle", examples=["URI"])
-    workers: Workers = 1
-    gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
-    cache: Location | None = CACHE
-    in_memory: float = IN_MEMORY
-    precision: Precision | None = PRECISION
-    compile: Compile | None = COMPILE
-    set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
-    overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
 
 
 def train_style(options: TrainStyleOptions) -> Counts:
@@ -74,7 +66,7 @@ def train_style(options: TrainStyleOptions) -> Counts:
             the place of the data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set | told(options.precision, options.compile))
+    config = read_config(options.config, options.changes())
     out, place = options.out, options.style or options.data
     keep_apart(out, {"--style": options.style}, {"--data": options.data})
     refuse_other_job(out, "stylizer")
@@ -114,17 +106,7 @@ def train_style(options: TrainStyleOptions) -> Counts:
         out=out,
         source=source,
     )
-    group = WorkerGroup(
-        workers=options.workers,
-        gpus=options.gpus_per_worker,
-        out=out,
-        name=training.name,
-        title=config.model.name,
-        note=_note,
-    )
-    group.run([training])
-    remove_checkpoints(out)
-    remove_examples(out)
+    options.run(training, title=config.model.name, note=_note)
     remove_scratch(out / _STYLES, [_SUMMED])
     return _summary(out)
 

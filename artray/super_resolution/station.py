@@ -10,11 +10,11 @@ from pydantic import Field
 from artray import console
 from artray.bundles.description import made_from
 from artray.bundles.upscaler import BUNDLE, NETWORK, UpscalerBundle, load_upscaler_bundle, read_evaluation
-from artray.engine.arithmetic import COMPILE, PRECISION, Compile, Precision, told
+from artray.engine.options import TrainingOptions
 from artray.engine.outputs import earlier_bundle, say_left_out
-from artray.engine.shards import CACHE, EXAMPLE_FILES, IN_MEMORY, cache_of, remove_examples
-from artray.engine.worker_group import CHECKPOINTS, WorkerGroup, Workers, join_cluster, remove_checkpoints
-from artray.job import Counts, Options
+from artray.engine.shards import EXAMPLE_FILES, cache_of
+from artray.engine.worker_group import CHECKPOINTS, join_cluster
+from artray.job import Counts
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job, remove_written
 from artray.super_resolution.config import read_config
 from artray.super_resolution.examples import counts, load_originals
@@ -32,7 +32,7 @@ _WRITTEN = (
 )
 
 
-class UpscalerOptions(Options):
+class UpscalerOptions(TrainingOptions):
     """Train a network that enlarges pictures (super-resolution), and measure it beside interpolation."""
 
     config: str = Field(description="what to train: a packaged sr_… config's name, or a file", examples=["NAME|FILE"])
@@ -41,14 +41,6 @@ class UpscalerOptions(Options):
     start: Location | None = Field(
         None, description="begin with the weights of this upscaler, such as one of another loss", examples=["URI"]
     )
-    workers: Workers = 1
-    gpus_per_worker: int = Field(0, ge=0, description="GPUs of each")
-    cache: Location | None = CACHE
-    in_memory: float = IN_MEMORY
-    precision: Precision | None = PRECISION
-    compile: Compile | None = COMPILE
-    set: dict[str, str] = Field({}, description="change a key of the config", examples=["KEY=VALUE"])
-    overwrite: bool = Field(False, description="replace a bundle made from other data or with another config")
 
 
 def train_upscaler(options: UpscalerOptions) -> Counts:
@@ -59,7 +51,7 @@ def train_upscaler(options: UpscalerOptions) -> Counts:
             the place of the data.
         ArtrayError: Training failed.
     """
-    config = read_config(options.config, options.set | told(options.precision, options.compile))
+    config = read_config(options.config, options.changes())
     out = options.out
     keep_apart(out, {"--start": options.start}, {"--data": options.data})
     refuse_other_job(out, "upscaler")
@@ -87,17 +79,7 @@ def train_upscaler(options: UpscalerOptions) -> Counts:
     if (out / BUNDLE).exists():  # removed only now that the data can be used
         remove_written(out, _WRITTEN)
     training = UpscalerTraining(config=config, originals=originals, out=out, source=source, start=options.start)
-    group = WorkerGroup(
-        workers=options.workers,
-        gpus=options.gpus_per_worker,
-        out=out,
-        name=training.name,
-        title=f"{config.model.name} ×{config.scale}",
-        note=_note,
-    )
-    group.run([training])
-    remove_checkpoints(out)
-    remove_examples(out)
+    options.run(training, title=f"{config.model.name} ×{config.scale}", note=_note)
     return _summary(out)
 
 

@@ -1,6 +1,6 @@
-"""Trains small GANs on one replica and on three, and writes what came out.
+"""Trains small GANs on one replica and on two, and writes what came out.
 
-A process of its own, as `supervised_on_replicas` is: `python -m tests.engine.adversarial_on_replicas FOLDER`
+A process of its own, as `supervised_on_replicas` is: `python -m tests.engine.adversarial_on_replicas FOLDER 2`
 """
 
 import os
@@ -16,10 +16,10 @@ from artray.engine.adversarial_step import Adaptive, Blur
 from artray.gans.latents import draw_latents
 from artray.models.gans.parts import from_rgb, score, to_rgb
 from artray.models.gans.residual import SpectralConv2D, SpectralDense
-from tests.engine.processes import on_one_and_three
+from tests.engine.processes import on_one_and_several
 
 EXAMPLES = 30
-BATCH = 7  # 3, 2 and 2
+BATCH = 7  # 4 and 3
 LATENT_SIZE = 4
 rng = np.random.default_rng(0)
 X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
@@ -115,4 +115,4 @@ def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    on_one_and_three(run)
+    on_one_and_several(run)

@@ -49,7 +49,7 @@ def test_a_worker_with_several_gpus_mirrors_on_them(monkeypatch, gpus):
 
 @pytest.mark.parametrize("case", [*CASES, "perceptual"])
 def test_the_number_of_replicas_does_not_change_the_result(replica_runs, case):
-    """Every weight, moving statistic, optimizer slot and average; with shares of 4, 4 and 3, and a batch of 2."""
+    """Every weight, moving statistic, optimizer slot and average; with shares of 4, 4 and 3, for some a batch of 2."""
     one, many = of(replica_runs[1], case), of(replica_runs[3], case)
     assert one.keys() == many.keys()
     for name, value in one.items():
@@ -66,7 +66,7 @@ def test_each_share_goes_to_its_replicas_device_at_once(replica_runs):
 def test_views_made_on_the_device_are_those_made_beforehand(replica_runs, replicas):
     beforehand, there = of(replica_runs[replicas], "pillow"), of(replica_runs[replicas], "device")
     assert np.allclose(beforehand["losses"], there["losses"], rtol=1e-5)
-    assert not np.allclose(beforehand["losses"], of(replica_runs[replicas], "adam")["losses"], rtol=1e-2)
+    assert not np.allclose(beforehand["losses"][:3], of(replica_runs[replicas], "adam")["losses"][:3], rtol=1e-2)
 
 
 @pytest.mark.parametrize("replicas", [1, 3])
@@ -89,10 +89,10 @@ def test_pieces_add_up_to_the_whole(replica_runs, replicas):
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_half_precision_learns_nearly_the_same_and_keeps_float32_weights(replica_runs, replicas):
     exact, rounded = of(replica_runs[1], "adam"), of(replica_runs[replicas], "half")
-    # Of the first epoch; at its end the gradient of a batch of two may overflow in float16, and its update is skipped.
-    assert np.allclose(exact["losses"][:4], rounded["losses"][:4], rtol=0.02, atol=0.02)
-    assert not np.array_equal(exact["losses"][:4], rounded["losses"][:4])
-    assert rounded["losses"][4:].mean() < rounded["losses"][:4].mean()
+    first, second = rounded["losses"][:3], rounded["losses"][3:]
+    assert np.allclose(exact["losses"][:3], first, rtol=0.02, atol=0.02)
+    assert not np.array_equal(exact["losses"][:3], first)
+    assert second.mean() < first.mean()
     assert {value.dtype.name for name, value in rounded.items() if name.startswith("model/")} == {"float32"}
 
 

@@ -51,7 +51,7 @@ def group(monkeypatch: pytest.MonkeyPatch) -> type[Group]:
     read: list[int] = []
     Group.groups, Group.fails = [], set()
     Group.read = read  # type: ignore[attr-defined]
-    monkeypatch.setattr(station, "WorkerGroup", Group)
+    monkeypatch.setattr("artray.engine.options.WorkerGroup", Group)
     monkeypatch.setattr(station, "join_cluster", lambda *_: None)
     monkeypatch.setattr(station, "load_pictures", load_pictures)
     return Group
