@@ -63,6 +63,8 @@ def read_workbook(
     Raises:
         InputError: It is no workbook, has no such sheet, or unpacks to more.
     """
+    if not data.startswith(b"PK"):
+        raise InputError(_what_it_is(data))
     if not openpyxl.DEFUSEDXML:
         raise InputError("to read .xlsx safely the package defusedxml is needed")
     try:
@@ -73,6 +75,17 @@ def read_workbook(
         raise
     except Exception as error:  # a damaged part shows as KeyError, ValueError, ParseError, EntitiesForbidden, …
         raise InputError(f"is not a workbook that can be read ({reason(error)})") from None
+
+
+def _what_it_is(data: bytes) -> str:
+    """What is said of a file that is called a workbook and is none."""
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        return "is an old workbook (.xls), or one with a password: save it as .xlsx, without one"
+    if data.lstrip()[:1] == b"<":
+        return "is HTML or XML, not a workbook: open it in a spreadsheet and save it as .xlsx"
+    if data and b"\0" not in data[:1000]:
+        return "is text, not a workbook: let its name end in .csv"
+    return "is not a workbook that can be read"
 
 
 def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int | None, *, max_bytes: int) -> Raw:
@@ -417,4 +430,4 @@ def _fill_merged(rows: Rows, xml: bytes, problem: AddProblem) -> None:
                 cells[left - 1] = value
                 rows[line] = tuple(cells)
                 filled.append(line)
-    problem("merged cells, their value taken for each of their rows", filled)
+    problem("merged cells, their value taken for each of their rows", sorted(filled))

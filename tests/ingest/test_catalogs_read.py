@@ -228,6 +228,7 @@ def test_a_folder_of_tables_is_one_catalogue_if_they_are_alike(
         lines = [f"{2 * year + n}.jpg,T{2 * year + n},x" for n in range(2)]
         (tmp_path / "years" / f"{year}.csv").write_text("\n".join(["file,title," + "ab"[year], *lines]))
     (tmp_path / "years" / "1.csv").open("a").write("\nTotal: 2,,\n")
+    (tmp_path / "years" / "~$1.xlsx").write_text("lock of a workbook that is open")
     assert [row["title"] for row in run(tmp_path, "years")] == ["T0", "T1", "T2", "T3"]
     told = capsys.readouterr().err
     assert "catalogue: 4 rows, 2 files, the first: UTF-8, cells separated by ','" in told
