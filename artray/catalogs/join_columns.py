@@ -210,13 +210,13 @@ def _said(cells: pa.Array, role: str) -> pa.Array:
     """What a column's cells may call pictures, the values once each; null is none of them."""
     # Of several names in a cell the first speaks for all.
     keys = without_suffix(
-        normal(pc.replace_substring_regex(cells, r"\s*(?s:[;|\r\n]|\^\^).*$|^(?i:https?)://|\.0$", ""))
+        normal(pc.replace_substring_regex(cells, r"\s*(?s:[;|\r\n]|\^\^).*$|^(?i:https?)://|[.,]0$|/+$|^[\"']|[\"']$", ""))
     )
     forms = [flat(keys), number(flat(keys))]
     if role == "file":
-        forms.append(flat(without_suffix(pc.replace_substring_regex(keys, r"(?s)[,&+\s].*$", ""))))
+        forms.append(flat(without_suffix(pc.replace_substring_regex(keys, r"(?s)[,&+#~•*<\s].*$", ""))))
     if role != "object_id":
-        forms.append(flat(last_part(without_suffix(pc.replace_substring_regex(keys, "[?#].*$", "")))))
+        forms.append(flat(last_part(without_suffix(pc.replace_substring_regex(keys, "/*[?#].*$", "")))))
     return pc.drop_null(pc.unique(pa.concat_arrays(forms)))
 
 

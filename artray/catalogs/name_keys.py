@@ -177,6 +177,11 @@ def before_letter(keys: pa.Array) -> pa.Array:
     return _where_found(keys, r"^(.*[0-9])[a-z]$", r"\1")
 
 
+def before_view(keys: pa.Array) -> pa.Array:
+    """What stands before the last part of flat keys of two parts, the second of a view: 000007_01; else null."""
+    return _where_found(keys, "^([^_]+)_[^_]+$", r"\1")
+
+
 def may_be_chance(keys: pa.Array) -> pa.Array:
     """Whether a key says too little to be taken for an id wherever it stands: short, without a number, or a year."""
     told = pc.and_(pc.greater_equal(pc.utf8_length(keys), 4), pc.match_substring_regex(keys, "[0-9]"))
