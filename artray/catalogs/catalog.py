@@ -200,10 +200,7 @@ def read_bytes(data: bytes, name: str, reading: Reading) -> Catalog:
         elif len(data) > limit:
             raise InputError(f"larger than {limit:,} bytes: --max-catalog-mb raises the limit")
         raw = _raw(data, suffix, problems, replace(reading, max_bytes=limit))
-        read = as_catalog(raw, problems, list_texts=reading.list_texts, rows_go_on=suffix in _TEXT | {".xlsx"})
-        if not len(read.table):
-            raise InputError("holds no records, at most a header")
-        return read
+        return as_catalog(raw, problems, list_texts=reading.list_texts, rows_go_on=suffix in _TEXT | {".xlsx"})
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 

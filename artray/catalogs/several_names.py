@@ -22,7 +22,14 @@ _MAY_BE_SEVERAL = rf"(?i)[;|^\r\n]|{_SUFFIX}[\"']?\s*,|^\[.*\]$"
 # Marks that belong to names as well: they separate only where each part is a picture's name.
 _DOUBTFUL = tuple(
     re.compile(mark)
-    for mark in (r"\s*,\s*", r"\s*[&+#~•*]\s*", r"(?i)\s*<br\s*/?>\s*", r"\s+//?\s+", r"(?i)\s+(?:and|und|et|e|y|en|och|og|i)\s+", r"\s+")
+    for mark in (
+        r"\s*,\s*",
+        r"\s*[&+#~•*]\s*",
+        r"(?i)\s*<br\s*/?>\s*",
+        r"\s+//?\s+",
+        r"(?i)\s+(?:and|und|et|e|y|en|och|og|i)\s+",
+        r"\s+",
+    )
 )
 
 

@@ -26,7 +26,7 @@ from artray.catalogs.formulas import hyperlink, target
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
 from artray.catalogs.number_formats import shown_date, shown_number
 from artray.catalogs.roles import DATES, folded
-from artray.catalogs.spoilt_numbers import OF_A_NUMBER
+from artray.catalogs.spoilt_numbers import is_of_a_number
 from artray.catalogs.stacked_tables import header_below, said_of
 from artray.errors import InputError
 
@@ -126,6 +126,7 @@ def _read_sheet(
     links |= {at: link[0] for at, formula in formulas.items() if (link := hyperlink(formula)) and link[0]}
 
     header, lines, records = _table(rows, header_line, problem)
+    problem("rows that are hidden in the sheet, read too", _hidden(xml, lines))
     errors = [line for line, row in zip(lines, records, strict=True) if any(_is_error(value) for value in row)]
     problem("cells with a spreadsheet error, left empty", errors)
     columns: list[Sequence[object]] = list(zip_longest(*records)) if records else []
@@ -336,7 +337,7 @@ def _report_dates(name: str | None, column: Sequence[object], lines: Sequence[in
     dates = [line for line, value in zip(lines, column, strict=True) if isinstance(value, _Date)]
     filled = sum(value is not None for value in column)
     is_date = name is not None and folded(name) in DATES
-    if dates and not is_date and (len(dates) < filled or (name and OF_A_NUMBER.search(name))):
+    if dates and not is_date and (len(dates) < filled or (name and is_of_a_number(name))):
         problem(f"column {name!r} holds dates, which may have been numbers; now as {_first_date(column)}", dates)
 
 
@@ -404,6 +405,14 @@ def _links(archive: zipfile.ZipFile, part: str, xml: bytes) -> dict[tuple[int, i
                 for column in range(left, min(right, left + 100) + 1):
                     links[line, column - 1] = leads_to
     return links
+
+
+def _hidden(xml: bytes, lines: Sequence[int]) -> list[int]:
+    """Which of some rows are hidden, by a filter or a person."""
+    if b' hidden="1"' not in xml:
+        return []
+    hidden = {item.get("r") for item in _elements(xml, b"row") if item.get("hidden") == "1"}
+    return [line for line in lines if str(line) in hidden]
 
 
 def _area(reference: str) -> tuple[int, int, int, int]:
