@@ -194,6 +194,8 @@ def main() -> None:
     parser.add_argument("--configs", default=",".join(CONFIGS))
     parser.add_argument("--out")
     options = parser.parse_args()
+    if len(options.task) != len(options.features):
+        parser.error("--task: give one for each --features")
     feature_inputs.ray = inputs_module.ray = NoRay()
     done: dict[str, Any] = {}
     if options.out and Path(options.out).exists():
@@ -203,6 +205,9 @@ def main() -> None:
     also: dict[str, list[str]] = {}
     for item in options.also:
         also.setdefault(item.partition("=")[0], []).append(item.partition("=")[2])
+    for name, tables in also.items():
+        if len(tables) != len(options.features):
+            parser.error(f"--also {name}: is given for {len(tables)} of {len(options.features)} tables of --features")
     plan += [(f"default, {name}", tables, CONFIGS["default"]) for name, tables in also.items()]
     strange = {name: dict(item.split("=", 1) for item in options.strange) for name, *_ in plan[: len(plan) - len(also)]}
     for item in options.strange_also:

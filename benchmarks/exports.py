@@ -26,9 +26,14 @@ from artray.storage import Location  # noqa: E402
 
 
 def rates(folder: Path, turns: int) -> Table:
-    about = Location.parse(folder / "model.json").read_json()["input"]
-    side = about.get("model_size") or about["size"]
-    batch = np.random.default_rng(0).uniform(0, 255, (BATCH, side, side, 3)).astype(np.float32)
+    about = Location.parse(folder / "model.json").read_json()
+    shape = about.get("input_shape")
+    if shape is None:  # of an export that an older release has made
+        side = about["input"].get("model_size") or about["input"].get("size")
+        if side is None:
+            raise SystemExit(f"{folder}: doesn't say how many features its model takes: export it again")
+        shape = [side, side, 3]
+    batch = np.random.default_rng(0).uniform(0, 255, (BATCH, *shape)).astype(np.float32)
     runners = {name: form.load(folder / name) for name, form in FORMS.items() if (folder / name / "form.json").exists()}
     for run in runners.values():
         run(batch)
@@ -38,7 +43,7 @@ def rates(folder: Path, turns: int) -> Table:
             started = time.perf_counter()
             run(batch)
             seconds[name].append(time.perf_counter() - started)
-    table = Table("form", "inputs/s, fastest", "median", title=f"{folder.name}, {side}x{side}")
+    table = Table("form", "inputs/s, fastest", "median", title=f"{folder.name}, {'x'.join(map(str, shape))}")
     for name, found in seconds.items():
         table.add_row(FORMS[name].title, f"{BATCH / min(found):,.0f}", f"{BATCH / statistics.median(found):,.0f}")
     return table

@@ -17,6 +17,9 @@ column), without the time in which pictures are scored. All pictures of the fold
                         the works
     NAME-truncation.webp  with --truncate: 8 samples, a row each, as they are, and nearer and nearer to the average
 
+A config with a smaller size, such as gan_dcgan+size=32 in a race at 64 pixels, learns from works made small, and what
+it makes is enlarged before it is scored: by bicubic interpolation, or with --upscaler by a network of train_upscaler.
+
 All but the truncation is written after each look, so that nothing is lost of a race that is stopped. benchmarks/
 gan_curves.py draws scores against time from one or more race.csv, such as those of configs that had a process each.
 
@@ -45,6 +48,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from artray.bundles.upscaler import load_upscaler, load_upscaler_bundle
 from artray.engine.augmentation import draw
 from artray.gans.config import GanConfig, read_config
 from artray.gans.judges import judge_of
@@ -55,6 +59,9 @@ from artray.gans.sample_sheets import sheet, to_pictures
 from artray.gans.scores import CANDIDATES, METRICS, measured
 from artray.images.digital_source import generated_by
 from artray.images.encoding import webp
+from artray.models.batches import predict
+from artray.storage import Location
+from artray.super_resolution.pairs import resized
 
 CONFIGS = "gan_basic,gan_dcgan,gan_resnet,gan_projected"
 COLUMNS = (
@@ -107,12 +114,34 @@ class Judge:
         return measured(self.halves, [embedded[: self.n]] * 2)
 
 
-class Runner:
-    """One config, trained until it is told to stop."""
+Enlarge = Callable[[np.ndarray], np.ndarray]
 
-    def __init__(self, config: GanConfig, works: np.ndarray):
+
+def enlarger(upscaler: str | None, size: int) -> Enlarge:
+    """What makes pictures of the race's size of smaller ones."""
+    if upscaler is None:
+        return lambda pictures: np.stack([resized(picture, size, size) for picture in pictures])
+    place = Location.parse(upscaler)
+    bundle = load_upscaler_bundle(place)
+    network = load_upscaler(place, bundle)
+
+    def enlarge(pictures: np.ndarray) -> np.ndarray:
+        if pictures.shape[1] * bundle.scale != size:
+            raise ValueError(f"{upscaler} makes pictures of {pictures.shape[1]} pixels {bundle.scale} times as large")
+        return np.rint(predict(network, pictures, BATCH)).clip(0, 255).astype(np.uint8)
+
+    return enlarge
+
+
+class Runner:
+    """One config, trained until it is told to stop; pictures of a smaller size than the works' are enlarged."""
+
+    def __init__(self, config: GanConfig, works: np.ndarray, enlarge: Enlarge):
         import keras
 
+        self._enlarge = enlarge if config.size < works.shape[1] else None
+        if self._enlarge:
+            works = np.stack([resized(work, config.size, config.size) for work in works])
         self.config, self._works = config, works
         keras.utils.set_random_seed(config.seed)
         generator, discriminator = networks_of(config)
@@ -156,7 +185,8 @@ class Runner:
             to_pictures(np.asarray(self._plain.predict_on_batch(latents[start : start + BATCH])))
             for start in range(0, len(latents), BATCH)
         ]
-        return np.concatenate(made)[:count]
+        pictures = np.concatenate(made)[:count]
+        return self._enlarge(pictures) if self._enlarge else pictures
 
 
 def race(
@@ -269,6 +299,7 @@ def main() -> None:
         "--clock", choices=CLOCKS, default="wall", help="cpu: CPU seconds, on a busy machine without GPU"
     )
     parser.add_argument("--truncate", action="store_true", help="score samples nearer to the average at the end too")
+    parser.add_argument("--upscaler", metavar="BUNDLE", help="enlarges what configs with a smaller size make")
     parser.add_argument("--judge", help="default: efficientnet-lite2")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all configs")
     options = parser.parse_args()
@@ -292,6 +323,7 @@ def main() -> None:
     chunk = options.chunk or (20 if gpus else 2)
     works = read_works(options.pictures, options.size)
     judge = Judge(referee, works, options.samples)
+    enlarge = enlarger(options.upscaler, options.size)
     rows: list[dict[str, Any]] = []
     looks = [options.seconds * 2.0**-number for number in reversed(range(options.looks))]
     Image.fromarray(sheet(works[:GRID])).save(options.out / "works.webp", quality=80)
@@ -306,7 +338,7 @@ def main() -> None:
             continue  # each is named
         console.say(f"{title}: {options.seconds:.0f} s")
         try:
-            runner = Runner(config, works)
+            runner = Runner(config, works, enlarge)
             steps = race(runner, looks, chunk=chunk, now=CLOCKS[options.clock], over=over)
             for row in run(name, runner, works, judge, options.out, steps):
                 rows.append({"config": title, "name": name, **row})

@@ -146,7 +146,14 @@ class Bundle(AnyBundle):
         return doubt_of(tested) if isinstance(tested, dict) else None
 
     def class_thresholds(self) -> npt.NDArray[np.float32]:
-        """From which score on each class is said where a work may have several: (classes,)."""
+        """From which score on each class is said where a work may have several: (classes,).
+
+        Where it has one label, it is that whose score is the largest multiple of its number here.
+        """
+        if self.decision == "balanced":
+            shares = self.class_shares()
+            assert shares is not None
+            return shares.astype(np.float32)
         return np.array([self.thresholds.get(item.name, DECISION) for item in self.classes], np.float32)
 
     def class_shares(self) -> npt.NDArray[np.float64] | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -31,6 +32,11 @@ _TAG = re.compile(r"<[^>]*>")
 _OWN = re.compile(r"/annotation/([^/]+)$")
 _PURPOSES = ("tagging", "classifying")
 _REJECTED = "rejected"
+
+
+def urn_of(kind: str, name: str) -> str:
+    """The name of something that has no address, such as an annotation that goes out; the same for the same name."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"artray:{kind}/{name}").urn
 
 
 def parsed(data: bytes) -> Any | None:

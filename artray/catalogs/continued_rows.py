@@ -24,14 +24,28 @@ _LOOKED_AT = 20_000  # rows, for what a column's cells are like
 _LAST = re.compile(r"[^\w]*_?(?:[^\W\d_]+|\d+)$")  # what differs between views: a number, a word or a letter
 
 
-def fill_down(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
+def fill_down(table: pa.Table, lines: Lines, problem: AddProblem, *, sheet: str | None = None) -> pa.Table:
     """The table with the cells of the record above in rows that go on with it.
 
     Args:
         table: Strings, null where a cell is empty.
         lines: Of its rows.
         problem: Takes what was filled, or may have to be.
+        sheet: The column that says on which of several sheets a row stands: no record goes on from one to the next.
     """
+    if sheet is None:
+        return _filled(table, lines, problem)
+    of = table[sheet].combine_chunks()
+    ends = [*np.flatnonzero(np.asarray(pc.not_equal(of[1:], of[:-1]))) + 1, len(of)]
+    rest = table.drop_columns([sheet])
+    parts = [
+        _filled(rest.slice(start, end - start), lines[start:end], problem)
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+    return pa.concat_tables(parts).append_column(sheet, of)
+
+
+def _filled(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
     empty = {
         name: np.asarray(pc.is_null(column).to_numpy(), bool)
         for name, column in zip(table.column_names, table.columns, strict=True)

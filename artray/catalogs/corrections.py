@@ -6,7 +6,8 @@ will do), or JSON lines with the same names:
     object_id, task, label, predicted, score, corrected_at, reviewer, reviewed_at, decision
 
 The last three are history (see `artray.catalogs.statements`), and files of before have none. Label Studio's export
-(`catalogs.label_studio`) and pages of W3C annotations (`catalogs.annotation_pages`) say the same in their ways.
+(`catalogs.label_studio`) and pages of W3C annotations (`catalogs.annotation_pages`) say the same in their ways, and so
+does the plan of `sample-plan` when its column `label` has been filled in.
 
 A confirmed label is a correction too: now it is known. An empty one says that none of the task's labels is right: the
 work then has none. Of a task with several labels `label` holds all that are right (see `targets.separate`). Of several
@@ -17,7 +18,6 @@ rows, whoever made them and whichever model or run they are about; where people 
 from __future__ import annotations
 
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,6 +41,7 @@ from artray.storage import Location
 _NEEDED = ("object_id", "task", "label")
 _EXAMPLES = 3
 _EMPTY = re.compile(r"column '\w+' is empty")
+_PLAN = "chosen_for"  # a column that the plan of `sample-plan` has, and nothing else
 _UNSEEN = ("label", "uncertain")  # what the exports say of a label before somebody has decided
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 _PAGES = (".json", ".jsonld")
@@ -100,6 +101,8 @@ class Corrected:
         if self.cleared:
             counts.append(f"{self.cleared:,} taken away")
         lines = [f"corrections: {', '.join(counts)}"]
+        if self.confirmed and not (self.changed or self.added or self.cleared):
+            lines.append("the corrections only confirm: no label has changed")
         if self.unknown:
             shown = ", ".join(map(printable, self.unknown[:_EXAMPLES]))
             more = ", …" if len(self.unknown) > _EXAMPLES else ""
@@ -153,7 +156,7 @@ def placed(
     for asked in tasks:
         for key in ids:
             for own in (f"{asked}/{key}", f"{asked}/{key}/review"):
-                urn = uuid.uuid5(uuid.NAMESPACE_URL, f"artray:annotation/{own}").urn if has_urns else own
+                urn = annotation_pages.urn_of("annotation", own) if has_urns else own
                 names |= {name: (asked, key) for name in (own, urn) if name in wanted}
     found, left_out = [], Counter[str]()
     labels: dict[tuple[str, str, str | None], set[str | None]] = {}  # that somebody has given a work by annotations
@@ -239,6 +242,11 @@ def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterato
             else:
                 yield found
         return
+    is_plan = _PLAN in table.column_names
+    if is_plan and "task" not in table.column_names:
+        raise InputError(
+            f"{uri}: a plan of sample-plan that names no task: give it a column 'task' (style in each row)"
+        )
     lacking = [name for name in _NEEDED if name not in table.column_names]
     if lacking:
         raise InputError(f"{uri}: not corrections of the page: there is no column {', '.join(lacking)}")
@@ -247,6 +255,9 @@ def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterato
     for object_id, task, label, predicted, reviewer, reviewed_at, corrected_at, decision in zip(*columns, strict=True):
         if object_id is None or task is None:
             left_out["rows without object_id or task"] += 1
+            continue
+        if is_plan and not label:  # not "none of these", but not looked at
+            left_out["works of the plan without a label"] += 1
             continue
         if decision in _UNSEEN and not reviewer and not reviewed_at:
             left_out["labels of a model that nobody has looked at"] += 1

@@ -115,6 +115,21 @@ def concepts(target: str, labels: Sequence[str], vocabulary: str | None = None) 
     return {label: classes[name] for label, name in found.items() if name is not None}
 
 
+def source_with_vocabulary(source: str, vocabulary: str | None) -> str:
+    """The digest of what a bundle is made from, as another thesaurus gives other labels.
+
+    Args:
+        source: The data's digest.
+        vocabulary: The name or file of a vocabulary, where the config names one.
+
+    Raises:
+        InputError: There is no such vocabulary.
+    """
+    if vocabulary is None:
+        return source
+    return digest(source.encode(), repr(read_vocabulary(vocabulary).classes).encode())
+
+
 def bundle_classes(labels: Sequence[str], known: Mapping[str, Class]) -> list[BundleClass]:
     """The classes of a bundle, with what `concepts` tells of them."""
     nothing = Class("")

@@ -68,6 +68,10 @@ class ClosedFormTraining(ClassifierTraining):
         """Each example that is learned from is looked at once."""
         return len(_learned(self))
 
+    def shares(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The examples' own mix, also where classes are weighted: scores are probabilities under it all the same."""
+        return np.asarray(self.examples.targets[rows].astype(np.float64).mean(axis=0))
+
     def work(self, rank: int, checkpoints: Checkpoints, progress: Any) -> None:
         """Solve and write the bundle, in rank 0."""
         if rank == 0:
@@ -110,7 +114,7 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
             labels=config.labels,
             baseline=training.baseline,
             decision=config.decision,
-            shares=features.examples.targets[learned].astype(np.float64).mean(axis=0),
+            shares=training.shares(learned),
             precision_target=config.precision_target,
         )
         if novelty is not None:

@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 
 from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
+from artray.bundles.thresholds import DECISION
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.evaluation import METRICS, evaluation_of, metric
-from artray.classifiers.loop import ClassifierTraining, shares_learned
+from artray.classifiers.loop import ClassifierTraining
+from artray.classifiers.metrics import Thresholds
 from artray.classifiers.pooled import pooled_figures
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
@@ -119,6 +121,7 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
     judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
     config = training.config
     part_known = np.flatnonzero(part != "test")
+    shares = training.shares(part_known)
     evaluation, predictions = evaluation_of(
         judged,
         _logits(scores, config.multilabel),
@@ -127,11 +130,17 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
         labels=config.labels,
         baseline=training.baseline,
         decision=config.decision,
-        shares=shares_learned(config, examples.classes, examples.targets[part_known]),
+        shares=shares,
         precision_target=config.precision_target,
     )
     evaluation["folds"] = fold_metrics([read_evaluation(uri) for uri in members])
-    evaluation["out_of_fold"] = pooled_figures(judged, predictions, dealings, config.labels == "multilabel")
+    thresholds: Thresholds = DECISION
+    if config.multilabel:
+        thresholds = np.array([evaluation["thresholds"][name] for name in examples.classes])
+    elif config.decision == "balanced":
+        assert shares is not None
+        thresholds = shares
+    evaluation["out_of_fold"] = pooled_figures(judged, predictions, dealings, config.multilabel, thresholds=thresholds)
     history = []
     for fold, uri in enumerate(members):
         history += [{"fold": fold, **epoch} for epoch in read_history(uri)]

@@ -17,6 +17,7 @@ from artray.bundles.bundle_model import BundleModel
 from artray.bundles.classifier import Bundle, load_bundle, read_predictions
 from artray.bundles.inputs import Works
 from artray.classifiers.calibration import calibration_error
+from artray.classifiers.metrics import decisions
 from artray.features.specs import Extractors
 from artray.images.pictures import read_pictures
 from artray.storage import Location
@@ -83,13 +84,11 @@ def compared(single: Floats, half: Floats, true: npt.NDArray[np.bool_], bundle: 
         single: (n, classes) in float32.
         half: (n, classes) in bfloat16.
         true: (n, classes) which labels are right.
-        bundle: Says whether a work may have several.
+        bundle: Says whether a work may have several, and which label is said where it has one.
     """
-    if bundle.multilabel:
-        least = bundle.class_thresholds()
-        agreement = float(((single >= least) == (half >= least)).all(axis=1).mean())
-    else:
-        agreement = float((single.argmax(axis=1) == half.argmax(axis=1)).mean())
+    thresholds = bundle.class_thresholds()
+    said = [decisions(scores, bundle.multilabel, thresholds) for scores in (single, half)]
+    agreement = float((said[0] == said[1]).all(axis=1).mean())
     told = true.astype(np.int64) if bundle.multilabel else np.where(true.any(axis=1), true.argmax(axis=1), _NONE)
     errors = [calibration_error(told, scores) for scores in (single, half)]
     return {

@@ -112,6 +112,10 @@ class ClassifierTraining:
         again = f", dealt otherwise ({self.config.repeat})" if self.config.repeat else ""
         return f"fold {self.config.fold}{again}"
 
+    def shares(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
+        """`shares_learned` of a model that learns from these examples."""
+        return shares_learned(self.config, self.examples.classes, self.examples.targets[rows])
+
     @property
     def length(self) -> int:
         """How many examples are gone through at most."""

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from artray import console
 from artray.bundles.inputs import by_artwork
+from artray.bundles.thresholds import DECISION
 from artray.classifiers.breakdown import Share, decades_of, shares_by
 from artray.classifiers.evaluation import METRICS, metric, true_classes
 from artray.classifiers.examples import Examples
-from artray.classifiers.metrics import evaluate, intervals, one_hot, rounded
+from artray.classifiers.metrics import Thresholds, decisions, evaluate, intervals, rounded
 
 _SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "mean F1"}
 
@@ -27,7 +28,12 @@ _MOST = 200  # values of a column that are told of
 
 
 def pooled_figures(
-    examples: Examples, predictions: pa.Table, dealings: npt.NDArray[np.float32], multilabel: bool
+    examples: Examples,
+    predictions: pa.Table,
+    dealings: npt.NDArray[np.float32],
+    multilabel: bool,
+    *,
+    thresholds: Thresholds = DECISION,
 ) -> dict[str, Any]:
     """The figures of works that were held out.
 
@@ -36,6 +42,7 @@ def pooled_figures(
         predictions: As from `evaluation_of`; of a work held out several times its scores are the mean.
         dealings: (repeats, examples, classes) the scores of each dealing of the folds.
         multilabel: A work may have several labels.
+        thresholds: By which a dealing's labels are said, as in `metrics.decisions`; the predictions' have been.
 
     Returns:
         JSON values: `n`, `groups`, `repeats`, `figures` (those of `METRICS` that are defined), `intervals` (95 %: unit
@@ -67,7 +74,7 @@ def pooled_figures(
         "intervals": {
             unit: {name: [rounded(bound) for bound in found[name]] for name in _SHOWN} for unit, found in bounds.items()
         },
-        "by_repeat": _by_repeat(examples, dealings, multilabel),
+        "by_repeat": _by_repeat(examples, dealings, multilabel, thresholds),
         "by": _by_value(examples.table, held, (has == given).all(axis=1)),
     }
 
@@ -105,8 +112,10 @@ def _classes_of(labels: pa.ChunkedArray, place: Mapping[str, int]) -> npt.NDArra
     return has
 
 
-def _by_repeat(examples: Examples, dealings: npt.NDArray[np.float32], multilabel: bool) -> dict[str, list[float]]:
-    """Accuracy and balanced accuracy of each dealing's most likely labels."""
+def _by_repeat(
+    examples: Examples, dealings: npt.NDArray[np.float32], multilabel: bool, thresholds: Thresholds
+) -> dict[str, list[float]]:
+    """Accuracy and balanced accuracy of each dealing's labels."""
     held = examples.part("validation")
     owners = examples.table["object_id"].take(held).to_pylist()
     first = {owner: row for row, owner in zip(held[::-1].tolist(), reversed(owners), strict=True)}
@@ -114,7 +123,7 @@ def _by_repeat(examples: Examples, dealings: npt.NDArray[np.float32], multilabel
     for scores in dealings:
         names, own = by_artwork(owners, scores[held])
         true = true_classes(examples.targets[[first[name] for name in names]], multilabel)
-        said = own if multilabel else one_hot(own.argmax(axis=1), own.shape[1]).astype(float)
+        said = decisions(own, multilabel, thresholds).astype(float)
         told = evaluate(true, said, examples.classes)
         for name, values in found.items():
             values.append(told[name])

@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
-from artray.classifiers.bundling import concepts
+from artray.classifiers.bundling import concepts, source_with_vocabulary
 from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import ExamplesConfig, TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric
@@ -103,10 +104,18 @@ class Setting:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One training: a config on one of the data sets, and where its bundle goes."""
+    """One training: a config on one of the data sets, and where its bundle goes.
+
+    Attributes:
+        config: What is trained.
+        data: The data set's number.
+        source: The digest of what the bundle is made from.
+        run: The bundle's place.
+    """
 
     config: TrainConfig
     data: int
+    source: str
     run: Location
 
 
@@ -187,8 +196,8 @@ def searches(several: Sequence[SearchOptions], shared: Location, *, shown: bool 
         InputError: As `search`.
         ArtrayError: Likewise.
     """
-    sources: list[str] = []
-    planned = [_planned(options, sources) for options in several]
+    starts = itertools.accumulate((len(options.data) for options in several), initial=0)
+    planned = [_planned(options, start) for options, start in zip(several, starts, strict=False)]
     trials = {run: trial for item in planned for run, trial in item.by_run.items()}
     todo = [trial for run, trial in trials.items() if not (run / BUNDLE).exists()]
     combinations = sum(len(item.settings) for item in planned)
@@ -200,13 +209,13 @@ def searches(several: Sequence[SearchOptions], shared: Location, *, shown: bool 
             "out": shared,
         }
     )
-    failed = _train(together, todo, sources) if todo else {}
+    failed = _train(together, todo) if todo else {}
     remove_examples(shared)
     return [_told(item, failed, shown) for item in planned]
 
 
-def _planned(options: SearchOptions, sources: list[str]) -> _Search:
-    """Check what a search is asked for; its data's digests are put with those of the others."""
+def _planned(options: SearchOptions, start: int) -> _Search:
+    """Check what a search is asked for; `start` is the number of its first data set."""
     settings = settings_of(options)
     if options.features and len(options.features) != len(options.data):
         raise InputError(
@@ -219,16 +228,16 @@ def _planned(options: SearchOptions, sources: list[str]) -> _Search:
     tables = [uri.dataset() for uri in options.data]
     if found := labels_found(settings[0].configs[0], tables[0].schema):
         settings = settings_of(options.model_copy(update={"set": options.set | found}))
-    first = len(sources)
-    sources += [dataset_digest(table) for table in tables]
-    trials = [
-        [
-            _Trial(config, first + data, _run(out, config, source))
-            for data, source in enumerate(sources[first:])
-            for config in setting.configs
-        ]
-        for setting in settings
-    ]
+    digests = [dataset_digest(table) for table in tables]
+    read = cache(source_with_vocabulary)
+    trials = []
+    for setting in settings:
+        own = []
+        for data, digested in enumerate(digests, start):
+            for config in setting.configs:
+                source = read(digested, config.vocabulary)
+                own.append(_Trial(config, data, source, _run(out, config, source)))
+        trials.append(own)
     return _Search(options, settings, trials)
 
 
@@ -271,11 +280,11 @@ def _run(out: Location, config: TrainConfig, source: str) -> Location:
     return out / "runs" / digest(config.model_dump_json().encode(), source.encode())[:12]
 
 
-def _train(options: SearchOptions, trials: Sequence[_Trial], sources: Sequence[str]) -> dict[Location, str]:
+def _train(options: SearchOptions, trials: Sequence[_Trial]) -> dict[Location, str]:
     """Train; returns why those trials failed that did, by their run."""
     cluster.connect()
     check_nodes(options.data, [options.out])
-    read = _Reader(options, sources, trials)
+    read = _Reader(options, trials)
     read.decode()
     free = _workers(options, len(trials))
     failed: dict[Location, str] = {}
@@ -344,14 +353,14 @@ def _examples_key(config: ExamplesConfig) -> str:
 class _Reader:
     """Reads what trials share, once: pictures, examples, the baseline."""
 
-    def __init__(self, options: SearchOptions, sources: Sequence[str], trials: Sequence[_Trial]):
-        self._options, self._sources = options, sources
+    def __init__(self, options: SearchOptions, trials: Sequence[_Trial]):
+        self._options = options
         # A trial of each set of pictures; the sets share the memory.
         sets = {(trial.data, trial.config.input, trial.config.size, trial.config.target): trial for trial in trials}
         self._pictures = [trial for key, trial in sorted(sets.items()) if trial.config.input != "features"]
         share = options.in_memory / max(1, len(self._pictures))
         self._cache = cache_of(options.cache, options.out, options.data, share)
-        self._decoded: list[dict[Any, Any]] = [{} for _ in sources]
+        self._decoded: list[dict[Any, Any]] = [{} for _ in options.data]
         self._baselines: dict[tuple[int, str], Baseline | None] = {}
         self._last: tuple[tuple[int, str], dict[str, Any]] | None = None
 
@@ -378,11 +387,11 @@ class _Reader:
                     "standardize": standardization(examples),
                     "baseline": baseline,
                     "out": self._options.out,
-                    "source": self._sources[trial.data],
-                    "known": concepts(trial.config.target, examples.classes, trial.config.vocabulary),
                 },
             )
-        return training_class(trial.config)(config=trial.config, **self._last[1])
+        shared = self._last[1]
+        known = concepts(trial.config.target, shared["examples"].classes, trial.config.vocabulary)
+        return training_class(trial.config)(config=trial.config, source=trial.source, known=known, **shared)
 
     def _baseline(self, trial: _Trial, examples: Examples) -> Baseline | None:
         config, options = trial.config, self._options

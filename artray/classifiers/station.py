@@ -15,9 +15,8 @@ from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, MODEL, Bundle, load_bundle, read_evaluation
 from artray.bundles.description import made_from, write_description
 from artray.bundles.thresholds import abstention_told, doubt_of
-from artray.catalogs.vocabularies import read_vocabulary
 from artray.classifiers.baseline import Baseline, fit_baseline
-from artray.classifiers.bundling import concepts, lacking_told
+from artray.classifiers.bundling import concepts, lacking_told, source_with_vocabulary
 from artray.classifiers.closed_form import others_told, training_class
 from artray.classifiers.config import TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric, true_classes
@@ -155,8 +154,7 @@ def train(options: TrainOptions) -> Counts:
     if options.corrections:
         files = [uri.read_bytes() for uri in options.corrections]
         source = digest(source.encode(), *files)
-    if config.vocabulary is not None:  # another thesaurus gives other labels
-        source = digest(source.encode(), repr(read_vocabulary(config.vocabulary).classes).encode())
+    source = source_with_vocabulary(source, config.vocabulary)
     cache = cache_of(options.cache, out, [options.data], options.in_memory)
     if options.folds is not None:
         return _train_folds(options, config, cache, source)

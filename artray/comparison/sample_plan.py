@@ -1,6 +1,6 @@
 """The job that says which works to label first: balanced over what is known of them, and unlike each other.
 
-OUT/plan.csv      a row a work, in the order in which to label, with an empty column for the label
+OUT/plan.csv      a row a work, in the order in which to label, with the task and an empty column for the label
 OUT/plan.json     how many works of each value
 
 Values of the columns (artist, decade, a model's label) take turns, so that small ones are not forgotten. Within a value
@@ -53,7 +53,9 @@ class PlanOptions(Options):
         examples=["COLUMN,COLUMN"],
     )
     task: str | None = Field(
-        None, description="leave out works that have a label of this task already", examples=["NAME"]
+        None,
+        description="the task that is to be labelled; works that have a label of it already are left out",
+        examples=["NAME"],
     )
     features: Location | None = Field(
         None,
@@ -103,7 +105,9 @@ def sample_plan(options: PlanOptions) -> Counts:
     chosen = kept[plan([groups[row] for row in kept.tolist()], own, lots[kept], features, options.works)]
     out.ensure_writable()
     counted = Counter(strata[row] for row in chosen.tolist())
-    (out / "plan.csv").write_bytes(csv_bytes(_plan_table(table.take(chosen), [strata[at] for at in chosen.tolist()])))
+    (out / "plan.csv").write_bytes(
+        csv_bytes(_plan_table(table.take(chosen), [strata[at] for at in chosen.tolist()], options.task))
+    )
     told = {
         "job": _JOB,
         "artray": artray.__version__,
@@ -119,7 +123,8 @@ def sample_plan(options: PlanOptions) -> Counts:
         console.table(f"{len(chosen):,} works to label, by {', '.join(by)}", ["", "works"], rows)
     if len(chosen) < options.works:
         console.say(f"there are only {len(chosen):,} works to label")
-    console.say(f"fill in the column 'label' of {out / 'plan.csv'}")
+    columns = "the column 'label'" if options.task else "the columns 'task' and 'label'"
+    console.say(f"fill in {columns} of {out / 'plan.csv'}, then: artray ingest … --corrections {out / 'plan.csv'}")
     return {
         "rows": len(table), "ok": len(chosen), "out": str(out), "strata": len(counted), "groups": told["groups"],
     }  # fmt: skip
@@ -266,11 +271,12 @@ def _features(features: Location, table: pa.Table) -> Floats:
     return told
 
 
-def _plan_table(table: pa.Table, strata: Sequence[str]) -> pa.Table:
+def _plan_table(table: pa.Table, strata: Sequence[str], task: str | None) -> pa.Table:
     columns: dict[str, pa.Array] = {"object_id": table["object_id"].cast(pa.string()).combine_chunks()}
     for name in _SHOWN:
         if name in table.column_names:
             columns[name] = table[name].cast(pa.string()).combine_chunks()
     columns["chosen_for"] = pa.array(list(strata), pa.string())
+    columns["task"] = pa.array([task or ""] * len(table))
     columns["label"] = pa.array([""] * len(table))
     return pa.table(columns)

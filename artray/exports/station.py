@@ -10,7 +10,7 @@ OUT/export.html     the page
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def export_form(
             own = scores if name == "model" else scores_of(runner, bundle, judges)
             found |= figures_of(own, scores, bundle, judges.true)
             found["rate"] = round(rate_of(runner, judges.inputs), 2)
-            found |= {"works": len(judges.ids), "left_out": judges.left_out}
+            found |= {"works": len(judges.ids), "left_out": judges.left_out, "shape": judges.inputs.shape[1:]}
         except MissingPackageError as error:
             return {"status": "missing", "error": str(error)}
         except Exception as error:  # converters raise whatever they like
@@ -253,7 +253,7 @@ def _finish(options: ExportOptions, bundle: Bundle, model: dict[str, Any], forms
         "model": _told(model),
         "forms": {name: _told(found) for name, found in forms.items()},
     }
-    (out / "model.json").write_json(_description(bundle))
+    (out / "model.json").write_json(_description(bundle, model.get("shape")))
     (out / "export.json").write_json(figures)
     (out / "export.md").write_bytes(markdown(figures).encode())
     page = write_page(out, figures)
@@ -278,8 +278,13 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "plan"}
 
 
-def _description(bundle: Bundle) -> dict[str, Any]:
-    """What a program must know to use a form: classes in the order of the scores, and what the input is."""
+def _description(bundle: Bundle, shape: Sequence[int] | None) -> dict[str, Any]:
+    """What a program must know to use a form: classes in the order of the scores, which is said, what the input is.
+
+    Args:
+        bundle: The model.
+        shape: Of one input; None where an older release has judged the model.
+    """
     thresholds = bundle.class_thresholds().tolist() if bundle.multilabel else None
     kinds = {
         "pictures": "float32 (n, size, size, 3): the whole picture stretched to a square, RGB 0..255",
@@ -293,6 +298,9 @@ def _description(bundle: Bundle) -> dict[str, Any]:
         "classes": [item.model_dump() for item in bundle.classes],
         "scores": "a label each, for itself (thresholds)" if bundle.multilabel else "they sum to 1",
         "thresholds": thresholds,
+        "decision": None if bundle.multilabel else bundle.decision,
+        "shares": bundle.shares or None,
         "input": bundle.input.model_dump(mode="json"),
+        "input_shape": shape,
         "input_values": kinds[bundle.input.kind],
     }

@@ -33,16 +33,25 @@ def judge_of(judge: str | None, models: list[str]) -> str:
         models: The generators' `model.name`.
 
     Raises:
-        InputError: A discriminator sees by that network, or by the only one that is there; or there is no such file.
+        InputError: A discriminator sees by that network, or by the only one that is there; or there is no such network.
     """
     chosen = judge or (JUDGE if find_spec(_PACKAGE) is not None else DEFAULT_BACKBONE)
-    if chosen.endswith(".keras") and not Path(chosen).is_file():  # said before hours of training
-        raise InputError(f"--judge {chosen}: no such file")
+    if chosen not in EMBEDDED:
+        _refuse_unknown(chosen)  # said before hours of training
     for name in models:
         if _SEEN_BY.get(name) == chosen:
             hint = "give another" if judge else "pip install 'artray[lite]' has another, or give --judge FILE"
             raise InputError(f"--judge {chosen}: the discriminator of {name} sees by this network; {hint}")
     return chosen
+
+
+def _refuse_unknown(judge: str) -> None:
+    from artray.models.backbones import refuse_unknown  # with it comes TensorFlow
+
+    try:
+        refuse_unknown(judge)
+    except InputError as error:
+        raise InputError(f"--judge: {error}") from None
 
 
 def content_of(judge: str) -> dict[str, str]:

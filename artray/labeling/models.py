@@ -87,15 +87,16 @@ class LabelWorker(StagedWorker):
             decode_version: Of this release; as one of the run's settings.
             detector: The object detector that the user names; the one that a bundle names is not loaded.
             precision: In which networks are computed; auto: bfloat16 where all these bundles have been found to say the
-                same in it and this machine is faster so, else float32.
+                same in it, no GPU computes them and this machine's processor is faster so, else float32.
 
         Raises:
             InputError: A bundle can't be used, or is not the one that the run began with.
         """
-        self.batch = batch_of(gpu_memory())
+        gpu = gpu_memory()
+        self.batch = batch_of(gpu)
         uris = [Location(model["uri"]) for model in models]
         # One for all: several may share an embedding.
-        half = all(computes_in_half(precision, load_bundle(uri)) for uri in uris)
+        half = all(computes_in_half(precision, load_bundle(uri), gpu=gpu > 0) for uri in uris)
         self._extractors = Extractors(self.batch, Location(detector) if detector else None, half=half)
         self._models = [BundleModel(uri, self.batch, half=half) for uri in uris]
         for model, loaded in zip(models, self._models, strict=True):

@@ -94,7 +94,7 @@ class LabelOptions(Options):
     precision: PassPrecision = Field(
         "auto",
         description="in which networks are computed. auto: bfloat16 where train has found that a bundle's labels stay "
-        "the same (--check-bfloat16) and the processor is faster so, else float32",
+        "the same (--check-bfloat16), the processor is faster so and there is no GPU, else float32",
         examples=["auto|float32|bfloat16"],
     )
     overwrite: bool = Field(

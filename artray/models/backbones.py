@@ -27,6 +27,19 @@ def backbone_names() -> list[str]:
     return [*EMBEDDED, *sorted(_applications())]
 
 
+def refuse_unknown(name: str) -> None:
+    """Refuse a name that `backbone` doesn't know, before anything is loaded.
+
+    Raises:
+        InputError: It is no file that is there, none of `backbone_names`, and no preset.
+    """
+    if name.endswith(".keras"):
+        if not Path(name).is_file():
+            raise InputError(f"backbone {name}: no such file")
+    elif name not in EMBEDDED and name not in _applications() and not is_preset(name):
+        raise InputError(f"unknown backbone {name!r}{_suggestion(name)}")
+
+
 def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None = "imagenet") -> keras.Model:
     """Builds or loads a backbone.
 
@@ -46,6 +59,7 @@ def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None 
         InputError: Unknown name, impossible size, weights that can't be fetched or don't fit, or a file that is no such
             model or holds code.
     """
+    refuse_unknown(name)
     if name.endswith(".keras"):
         return _saved(Path(name), size)
     if weights == "none":  # as a YAML file or a command line says it
@@ -57,10 +71,8 @@ def backbone(name: str = DEFAULT_BACKBONE, size: int = 224, weights: str | None 
         model = efficientnet_lite(name, weights=initial, size=size)
     elif name in _applications():
         model = _application(name, size, initial)
-    elif is_preset(name):
-        return load_hub_backbone(name, size=size).model
     else:
-        raise InputError(f"unknown backbone {name!r}{_suggestion(name)}")
+        return load_hub_backbone(name, size=size).model
     if weights not in ("imagenet", None):
         try:
             model.load_weights(weights)
@@ -78,8 +90,6 @@ def _suggestion(name: str) -> str:
 
 
 def _saved(path: Path, size: int) -> keras.Model:
-    if not path.is_file():
-        raise InputError(f"backbone {path}: no such file")
     try:
         _load_classes_of(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)

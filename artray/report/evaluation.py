@@ -1,8 +1,8 @@
 """The page of one model's evaluation (E4): how good it is, where it errs, and what it looked at when it did.
 
-One static page a bundle, `evaluation-TASK.html`, with its pictures in a folder of that name. It needs no server, no
-internet and no script: charts are SVG in the page, and a content security policy forbids it every connection. Names of
-classes and works come from strangers and are escaped.
+One static page a bundle, `evaluation-TASK.html`, with its pictures in a folder of that name; that of a second bundle of
+the task is `evaluation-TASK-2.html`. It needs no server, no internet and no script: charts are SVG in the page, and a
+content security policy forbids it every connection. Names of classes and works come from strangers and are escaped.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def evaluation_page(
     out: Path,
     names: Mapping[str, str] | None = None,
     *,
+    file: str | None = None,
     errors: int = ERRORS,
     layer: str | None = None,
     method: Literal["cam", "grad-cam", "guided"] | None = None,
@@ -46,6 +47,7 @@ def evaluation_page(
         bundle: URI of the model bundle.
         out: The folder, which also holds (or gets) `page.css`.
         names: What to call works, by object_id; default: the object_id.
+        file: What the page is called, without `.html`; default: `evaluation-TASK`.
         errors: How many works to show that the model was surest and wrong about.
         layer: Of the class activation maps (C13) beside them, where the model takes pictures; default the last.
         method: Of the maps; default: CAM where the model allows it, else Grad-CAM.
@@ -65,7 +67,7 @@ def evaluation_page(
         raise InputError(f"{bundle}: its evaluation was made by an older release: train it again")
     history = read_history(bundle)
     predictions = read_predictions(bundle)
-    name = f"evaluation-{about.task}"
+    name = file or f"evaluation-{about.task}"
     works = worst_errors(predictions, evaluation["part"], errors)
     for static in ("page.css", "evaluation.css"):
         Location.parse(out / static).write_bytes(files("artray.report").joinpath(static).read_bytes())
@@ -74,7 +76,8 @@ def evaluation_page(
         explain = ActivationMaps(bundle, about, layer, method)
     pictures = write_pictures(works, out, name, explain)
     say = Speech(language)
-    told = EvaluationSections({**evaluation, "task": about.task, "repeats": about.metrics.get("repeats", 1)}, say, page)
+    known = {"task": about.task, "model_id": about.model_id, "repeats": about.metrics.get("repeats", 1)}
+    told = EvaluationSections({**evaluation, **known}, say, page)
     sections = [
         told.summary(),
         *(told.metrics(level, values) for level, values in evaluation["levels"].items()),

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from artray.bundles.novelty import GRID
-from artray.bundles.thresholds import abstention_told, doubt_of
+from artray.bundles.thresholds import doubt_of
 from artray.classifiers.evaluation import METRICS, metric
 from artray.report.charts import COLOURS, Series, band, heat_map, line_chart
 from artray.report.languages import Speech
@@ -44,9 +44,9 @@ def address_of_work(page: str, object_id: str) -> str:
     return f"{page}#{urlencode({'work': object_id})}"
 
 
-def address_of_cell(page: str, task: str, truth: str, said: str) -> str:
-    """Where the curator's page shows the works of a cell of the confusion matrix."""
-    return f"{page}#{urlencode({'cell': json.dumps([task, truth, said], ensure_ascii=False)})}"
+def address_of_cell(page: str, task: str, truth: str, said: str, *, model: str) -> str:
+    """Where the curator's page shows the works of a cell of a model's confusion matrix."""
+    return f"{page}#{urlencode({'cell': json.dumps([task, truth, said, model], ensure_ascii=False)})}"
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,16 @@ class EvaluationSections:
         say, level = self.say, self._artwork
         low, high = level["intervals"]["accuracy"]
         key = "ev.lead_all" if several(self.evaluation) else "ev.lead"
-        share = f"<strong>{level['accuracy']:.0%}</strong>"
-        told = [escape(say(key, n=level["n"], share="\0", low=f"{low:.0%}", high=f"{high:.0%}")).replace("\0", share)]
-        constant = f"{level['majority_share']:.0%}"
+        share = f"<strong>{say.percent(level['accuracy'])}</strong>"
+        told = [
+            escape(say(key, n=level["n"], share="\0", low=say.percent(low), high=say.percent(high))).replace(
+                "\0", share
+            )
+        ]
+        constant = say.percent(level["majority_share"])
         if level["baseline"]:
             told.append(
-                say("ev.constant_and_baseline", constant=constant, baseline=f"{level['baseline']['accuracy']:.0%}")
+                say("ev.constant_and_baseline", constant=constant, baseline=say.percent(level["baseline"]["accuracy"]))
             )
         else:
             told.append(say("ev.constant", constant=constant))
@@ -106,7 +110,9 @@ class EvaluationSections:
         constant = level["majority_share"]
         chart = ""
         if low is not None and high is not None:
-            told = self.say("band", low=f"{low:.0%}", high=f"{high:.0%}", constant=f"{constant:.0%}")
+            told = self.say(
+                "band", low=self.say.percent(low), high=self.say.percent(high), constant=self.say.percent(constant)
+            )
             drawn = band(told, low, high, level["accuracy"], constant)
             chart = f'<figure class="band">{drawn}<figcaption class="hint">{escape(told)}</figcaption></figure>'
         words = f'<p class="verdict-words">{escape(self.verdict())}</p>'
@@ -188,8 +194,8 @@ class EvaluationSections:
         say, classes, page = self.say, self.evaluation["classes"], self.page
         links = None
         if page:
-            task = self.evaluation["task"]
-            links = [[address_of_cell(page, task, truth, said) for said in classes] for truth in classes]
+            task, model = self.evaluation["task"], self.evaluation["model_id"]
+            links = [[address_of_cell(page, task, truth, said, model=model) for said in classes] for truth in classes]
         title, rows, columns = say("ev.confusion"), say("ev.true_class"), say("ev.given_label")
         chart = heat_map(title, self._artwork["confusion"], classes, rows, columns, links=links)
         hint = say("ev.confusion_several" if several(self.evaluation) else "ev.confusion_hint")
@@ -223,7 +229,7 @@ class EvaluationSections:
             return ""
         points = [(share, precision) for _, share, precision in kept["curve"]]
         goal = abstain["target"]
-        asked = Series(say("ev.asked_for", share=f"{goal:.0%}"), [(0, goal), (1, goal)], dashed=True)
+        asked = Series(say("ev.asked_for", share=say.percent(goal)), [(0, goal), (1, goal)], dashed=True)
         series = [asked, Series(say("ev.test_part"), points, 1)]
         if kept["threshold"] is not None and kept["precision"] is not None:
             series.append(Series(say("ev.certain"), [(kept["share"], kept["precision"])], 0, marked=True))
@@ -233,8 +239,7 @@ class EvaluationSections:
         rows += [
             [name, _number(each["share"]), _number(each["precision"]), ""] for name, each in kept["by_class"].items()
         ]
-        told = abstention_told(abstain)
-        hint = f"{told[:1].upper() + told[1:]} {say('ev.kept_hint', n=kept['groups'])}"
+        hint = f"{_certain(abstain, say)} {say('ev.kept_hint', n=kept['groups'])}"
         header = [say("label"), say("ev.kept_share"), say("ev.right_of_these"), "95 %"]
         body = _charts([_figure(title, chart)]) + table(header, rows, 0, (3,))
         return section("kept", escape(say("ev.certain_title")), escape(hint), body)
@@ -262,7 +267,7 @@ class EvaluationSections:
             return ""
         parts = [(say("ev.test_part"), told, told["lost"], "", "")]
         if other := told["other"]:
-            cost = f"{other['false_positive_rate']:.0%}"
+            cost = say.percent(other["false_positive_rate"])
             parts.append((say("ev.novelty_other"), other, other["found"], _number(other["roc_auc"]), cost))
         series = [Series("", [(told["limit"], 0), (told["limit"], 1)], dashed=True)]
         for number, (name, part, *_) in enumerate(parts):
@@ -270,7 +275,7 @@ class EvaluationSections:
             series.append(Series(name, points, 1 - number))
         title = say("ev.novelty_title")
         chart = line_chart(title, series, say("ev.novelty"), say("ev.novelty_y"))
-        rows = [[name, say.number(part["n"]), f"{share:.0%}", auc, cost] for name, part, share, auc, cost in parts]
+        rows = [[name, say.number(part["n"]), say.percent(share), auc, cost] for name, part, share, auc, cost in parts]
         header = ["", say("ev.works"), say("ev.novelty_uncertain"), "AUC", say("ev.novelty_cost")]
         hint = say("ev.novelty_hint", limit=f"{told['limit']:.2f}")
         hint += "" if other else " " + say("ev.novelty_unknown")
@@ -283,6 +288,8 @@ class EvaluationSections:
         runs: dict[int | None, list[Mapping[str, Any]]] = {}
         for epoch in history:
             runs.setdefault(epoch.get("fold"), []).append(epoch)
+        if all(len(epochs) < 2 for epochs in runs.values()):
+            return ""  # a classifier that is solved for learns in one step: there is no course to be seen
         figures = []
         for title, keys in (
             ("ev.loss", {"loss": "ev.training", "validation_loss": "ev.validation"}),
@@ -334,7 +341,7 @@ class EvaluationSections:
             if self.page:
                 name = f'<a href="{escape(address_of_work(self.page, work["object_id"]))}">{name}</a>'
             about = "" if work["label"] == work["subject"] else f", {work['subject']}"
-            called = escape(say("ev.called", label="\0", score=f"{work['score']:.0%}"))
+            called = escape(say("ev.called", label="\0", score=say.percent(work["score"])))
             called = called.replace("\0", f"<bdi>{escape(self._labels(work['label']) + about)}</bdi>")
             true = escape(say("ev.is", label="\0")).replace("\0", f"<bdi>{escape(self._labels(work['true']))}</bdi>")
             none = f"<p>{escape(say('no_picture'))}</p>"
@@ -364,6 +371,19 @@ def _charts(figures: Sequence[str]) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _certain(found: Mapping[str, Any], say: Speech) -> str:
+    """From which score on labels are certain, as `bundles.thresholds.abstention` has found it."""
+    share = say.percent(found["target"])
+    if found["threshold"] is None:
+        return (
+            say("ev.certain_unknown", n=found["n"], share=share) if found["n"] else say("ev.certain_none", share=share)
+        )
+    kept, right = say.percent(found["coverage"]), say.percent(found["accuracy"])
+    told = say("ev.certain_from", score=say.percent(found["threshold"]), kept=kept, right=right)
+    low = found.get("lower")
+    return told if low is None else f"{told} {say('ev.certain_surely', low=say.percent(low))}"
 
 
 def _range(bounds: Sequence[float | None] | None, say: Speech) -> str:

@@ -20,6 +20,7 @@ from artray.bundles.inputs import PictureInput, Works
 from artray.errors import count_of
 from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, Picture, read_pictures
+from artray.report.works import certainty
 from artray.storage import Location, remove_written
 
 MAPS_FOLDER = "activation"
@@ -30,7 +31,7 @@ _NAME = r"\d{3,}-\d+\.jpg"
 def maps_of_works(
     uri: Location, labels: pa.Table, most: int, out: Path, *, layer: str | None, method: str | None
 ) -> dict[str, str]:
-    """Draw what spoke for the labels that a model is least certain of.
+    """Draw what spoke for the labels that a model is least certain of, first of works unlike anything it has learned.
 
     Args:
         uri: Of the model's bundle.
@@ -49,7 +50,9 @@ def maps_of_works(
     bundle = load_bundle(uri)
     folder = f"{MAPS_FOLDER}/{bundle.task}"
     mine = pc.and_(pc.equal(labels["model_id"], bundle.model_id), pc.is_valid(labels["label"]))
-    rows = labels.filter(mine).sort_by([("score", "ascending"), ("object_id", "ascending")]).slice(0, most)
+    labels = labels.filter(mine)
+    labels = labels.append_column("certainty", certainty(labels))
+    rows = labels.sort_by([("certainty", "ascending"), ("object_id", "ascending")]).slice(0, most)
     if not isinstance(bundle.input, PictureInput) or not len(rows):
         return {}
     told = rows.select(["object_id", "image_uri", "label"]).to_pylist()

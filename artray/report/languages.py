@@ -54,6 +54,10 @@ class Speech:
         shown = {name: self.number(value) if isinstance(value, int) else str(value) for name, value in values.items()}
         return re.sub(r"\{(\w+)\}", lambda found: shown.get(found[1], ""), text)
 
+    def percent(self, share: float) -> str:
+        """A share 0..1 in whole percent, as the page's `percent` writes it; the space does not break."""
+        return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
     def number(self, value: int) -> str:
         """A whole number with the language's mark between thousands."""
         mark = {"en": ",", "fr": "\u202f", "de": ".", "it": ".", "es": ".", "nl": "."}[self.language]

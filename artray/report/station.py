@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,6 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.classifier import load_bundle, read_evaluation, read_predictions
-from artray.bundles.novelty import LIMIT
 from artray.bundles.thresholds import doubt_of
 from artray.catalogs.corrections import Corrections
 from artray.errors import InputError
@@ -31,7 +31,7 @@ from artray.report.overview import Overview, make_overview
 from artray.report.page import Queue, write_page
 from artray.report.terms import Terms
 from artray.report.thumbnails import ZOOM_FOLDER, make_thumbnails, remove_thumbnails
-from artray.report.works import NUMBER_COLUMNS, assemble_works, record_columns
+from artray.report.works import NUMBER_COLUMNS, assemble_works, certainty, record_columns
 from artray.storage import Location, keep_apart, refuse_other_file, refuse_other_job, stack_lists
 from artray.words.terms import read_terms
 
@@ -61,8 +61,8 @@ class ReportOptions(ExportOptions):
         None,
         ge=1,
         le=5000,
-        description="for so many works, the least certain, what in the picture spoke for the label; of models given by "
-        "--evaluation that take pictures; default: none",
+        description="for so many works, those unlike anything learned first, then the least certain, what in the "
+        "picture spoke for the label; of models given by --evaluation that take pictures; default: none",
         examples=["N"],
     )
     title: str = Field("Collection", description="the page's heading", examples=["TEXT"])
@@ -110,6 +110,8 @@ def report(options: ReportOptions) -> Counts:
     labels = labels.set_column(labels.column_names.index("task"), "task", labels["task"].cast(pa.string()))
     about = _about(options, labels)
     used = labels.group_by(["task", "model_id"]).aggregate([]).sort_by("task").to_pylist()
+    evaluations = [_evaluation(uri) for uri in options.evaluation]
+    _refuse_same(options.evaluation, [item["model_id"] for item in evaluations])
     pictures = _pictures(options, labels)
     thumbnails = make_thumbnails(folder, pictures, options.thumbnail)
     zooms = make_thumbnails(folder, pictures, options.zoom, ZOOM_FOLDER) if options.zoom else {}
@@ -117,12 +119,12 @@ def report(options: ReportOptions) -> Counts:
         remove_thumbnails(folder, ZOOM_FOLDER)  # an older page's: who publishes the folder gives away what it shows
     features, overview = _features(options, labels)
     terms = None if options.terms is None else _terms(options, options.terms, labels)
-    evaluations = [_evaluation(uri) for uri in options.evaluation]
     learned = {item["model_id"]: item.pop("learned") for item in evaluations}
     works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned, maps=_maps(options, labels))
     titles = works.titles() if options.evaluation else {}
-    for item, uri in zip(evaluations, options.evaluation, strict=True):
-        item["page"] = _evaluation_page(options, uri, titles).name
+    files = _page_names([item["task"] for item in evaluations])
+    for item, uri, file in zip(evaluations, options.evaluation, files, strict=True):
+        item["page"] = _evaluation_page(options, uri, titles, file).name
     if len(works) < total:
         about["shown"] = Speech(options.language)("run.least_certain", n=total)
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
@@ -190,6 +192,13 @@ def _reviewed(options: ReportOptions, labels: pads.Dataset) -> Corrections | Non
     return found
 
 
+def _refuse_same(uris: Sequence[Location], models: Sequence[str]) -> None:
+    for uri, model in zip(uris, models, strict=True):
+        first = uris[models.index(model)]
+        if first is not uri:
+            raise InputError(f"--evaluation: {first} and {uri} hold the same model, {model}: give one of them")
+
+
 def _evaluation(bundle: Location) -> dict[str, Any]:
     """A bundle's evaluation, with the works that the model was tried on, and those that it was made with."""
     evaluation = read_evaluation(bundle)
@@ -202,11 +211,23 @@ def _evaluation(bundle: Location) -> dict[str, Any]:
     }
 
 
-def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str]) -> Path:
+def _page_names(tasks: Sequence[str]) -> list[str]:
+    """What the pages of evaluations are called, by their tasks: no two alike."""
+    wanted = [f"evaluation-{task}" for task in tasks]
+    names: list[str] = []
+    for name in wanted:
+        others = (f"{name}-{number}" for number in range(2, 2 * len(tasks) + 2))
+        free = (other for other in others if other not in {*wanted, *names})
+        names.append(next(free) if name in names else name)
+    return names
+
+
+def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str], file: str) -> Path:
     return evaluation_page(
         bundle,
         Path(options.out),
         titles,
+        file=file,
         layer=options.map_layer,
         method=options.map_method,
         page="index.html",
@@ -218,11 +239,7 @@ def _chosen(labels: pads.Dataset, limit: int) -> tuple[pa.Array | None, int]:
     """The works for the page: those that failed and the least certain; None: all. And how many there are."""
     novelty = ["novelty"] if "novelty" in labels.schema.names else []
     scores = labels.to_table(columns=["object_id", "score", *novelty])
-    score = pc.fill_null(scores["score"], -1)  # a failed one
-    if novelty:  # a label of what is unlike anything learned is uncertain, whatever its score
-        novel = pc.fill_null(pc.greater_equal(scores["novelty"], pa.scalar(LIMIT, pa.float32())), False)
-        score = pc.subtract(score, novel.cast(pa.float32()))
-    works = scores.set_column(1, "score", score).group_by("object_id").aggregate([("score", "min")])
+    works = scores.set_column(1, "score", certainty(scores)).group_by("object_id").aggregate([("score", "min")])
     if len(works) <= limit:
         return None, len(works)
     order = pc.sort_indices(works, [("score_min", "ascending"), ("object_id", "ascending")])

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from artray.bundles.novelty import LIMIT
 from artray.errors import InputError
 from artray.labeling.contract import ADDED
 
@@ -241,6 +242,23 @@ class Works(Collection[Work]):
             maps={task: drawn[worst["object_id"]] for task, drawn in self._maps.items() if worst["object_id"] in drawn},
             **record,
         )
+
+
+def certainty(labels: pa.Table) -> pa.ChunkedArray:
+    """By what the least certain of some labels come first: the score, and below all scores what nothing can be said of.
+
+    Args:
+        labels: `score`, and `novelty` where there is one: a label of what is unlike anything learned is uncertain,
+            whatever its score.
+
+    Returns:
+        -1..1; -1 of works without a score.
+    """
+    score = pc.fill_null(labels["score"], -1)
+    if "novelty" not in labels.column_names:
+        return score
+    novel = pc.fill_null(pc.greater_equal(labels["novelty"], pa.scalar(LIMIT, pa.float32())), False)
+    return pc.subtract(score, novel.cast(pa.float32()))
 
 
 def assemble_works(

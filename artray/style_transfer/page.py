@@ -92,7 +92,7 @@ def write_page(
                 (folder / name).write_bytes(png(picture))
                 swatches.append(f'<li><img src="{name}" alt="A work of the style" loading="lazy"></li>')
         heads = "".join(f'<th scope="col">{head}</th>' for head in ("as it is", *(f"{one:g}" for one in strengths)))
-        grid = f'<div class="scroll"><table class="grid"><thead><tr><td></td>{heads}</tr></thead>'
+        grid = f'<div class="scroll" tabindex="0"><table class="grid"><thead><tr><td></td>{heads}</tr></thead>'
         grid += f"<tbody>{''.join(lines)}</tbody></table></div>"
         hint = f"{len(shown):,} of {len(works):,} works." if len(shown) < len(works) else ""
         sections = [

@@ -24,7 +24,8 @@ ICONCLASS = "https://iconclass.org/"
 ELSEWHERE = {"wikidata": WIKIDATA, "iconclass": ICONCLASS}
 """What a concept's numbers there begin with to be URIs."""
 # All notations that the package `iconclass` lists in English are of this form, with names in brackets and keys.
-_NOTATION = re.compile(r"\d(?:\d0?(?:[A-Z]{1,2}(?:\d+|\([^()]+\))*)?(?:\([^()]+\)\d*)*)?(?:\(\+\d+\))?")
+_NOTATION = re.compile(r"\d(?:\d0?(?:[A-Z]{1,2}(?:\d+|\([^()]+\))*)?(?:\([^()]+\)\d*)*)?(?:\(\+\d+\))*")
+_SPACES_BETWEEN = re.compile(r"\s+(?![^(]*\))")  # 25 F 23 (LION), as it is printed; a name's own spaces stay
 _NUMBER_OR_GRADE = re.compile(r"[-−–‐+]?\d+([.,]\d+)?|\w[-−–‐]")
 
 
@@ -50,13 +51,18 @@ def address_elsewhere(kind: str, number: str) -> str:
     Raises:
         InputError: It is no Iconclass notation.
 
-    >>> address_elsewhere("iconclass", "25F23(LION)")
+    >>> address_elsewhere("iconclass", "25 F 23 (LION)")
     'https://iconclass.org/25F23%28LION%29'
     """
     if "://" in number:
         return number
-    if kind == "iconclass" and not _NOTATION.fullmatch(number):
-        raise InputError(f"{number!r} is no Iconclass notation, such as 25F23(LION) or 48C7341")
+    if kind == "iconclass":
+        told, number = number, _SPACES_BETWEEN.sub("", number)
+        if not _NOTATION.fullmatch(number):
+            raise InputError(
+                f"{told!r} is no Iconclass notation, such as 25F23(LION) or 48C7341: correct it, leave it out, or give "
+                "its whole address"
+            )
     return f"{ELSEWHERE[kind]}{quote(number)}"
 
 

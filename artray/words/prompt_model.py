@@ -76,6 +76,13 @@ class PromptOptions(Options):
         "both, weighted by what fits works that neither has learned from",
         examples=["URI"],
     )
+    precision_target: float = Field(
+        TARGET,
+        gt=0.5,
+        lt=1,
+        description="with --target: say labels from the score on at which so many are right, with 95 % confidence, and "
+        "call the rest uncertain",
+    )
     overwrite: bool = Field(False, description="replace a bundle of other prompts or another backbone")
 
 
@@ -142,7 +149,9 @@ def prompt_model(options: PromptOptions) -> Counts:
         cluster.connect()
         _write_labelled(made)
     bundle = load_bundle(out)
-    if options.target is not None and bundle.metrics.get("abstain"):
+    if bundle.doubt:
+        console.say(f"{prompts.task}: {bundle.doubt}")
+    elif options.target is not None and bundle.metrics.get("abstain"):
         console.say(f"{prompts.task}: {abstention_told(bundle.metrics['abstain'])}")
     return _counts(out, bundle)
 
@@ -195,6 +204,8 @@ def _source(options: PromptOptions) -> str:
         options.backbone.encode(),
         options.prompts.read_bytes(),
         f"{options.column} {options.target}".encode(),
+        # As bundles of before were made, which have no other.
+        b"" if options.precision_target == TARGET else str(options.precision_target).encode(),
         *(b"" if place is None else dataset_digest(place).encode() for place in places),
         b"" if options.mix is None else load_bundle(options.mix).model_sha.encode(),
     ]
@@ -313,7 +324,13 @@ def _write_labelled(made: _Made) -> None:
     judged = replace(examples, table=_with_part(examples.table, told))
     shares = None if multilabel else examples.targets[known].mean(axis=0).astype(np.float64)
     evaluation, predictions = evaluation_of(
-        judged, logits, temperature, task=prompts.task, labels=prompts.labels, shares=shares
+        judged,
+        logits,
+        temperature,
+        task=prompts.task,
+        labels=prompts.labels,
+        shares=shares,
+        precision_target=options.precision_target,
     )
     model = calibrated(network, temperature, multilabel)
     data = keras_file(model)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from statsmodels.stats import inter_rater
 
 from artray.agreement.coefficients import (
     bootstrap,
@@ -71,6 +72,22 @@ def test_cohen_1960():
     plain = distances(3, "nominal", None, "quadratic")
     observed = np.array((COHEN_1960 * plain).sum() / 200)
     assert kappa(observed, first, second, plain) == pytest.approx(0.492, abs=5e-4)
+
+
+def test_kappas_are_statsmodels():
+    chance = np.random.default_rng(0)
+    votes = chance.multinomial(5, [0.5, 0.2, 0.2, 0.1], size=40)
+    assert of(votes.astype(np.int32)).fleiss[0] == pytest.approx(inter_rater.fleiss_kappa(votes), abs=1e-9)
+    pairs = chance.integers(1, 20, size=(4, 4)) + np.diag([30.0, 20, 10, 5])  # two people's labels
+    for level, weights, wt in (
+        ("nominal", "quadratic", None),
+        ("ordinal", "linear", "linear"),
+        ("ordinal", "quadratic", "quadratic"),
+    ):
+        distance = distances(4, level, None, weights)
+        ours = kappa((pairs * distance).sum() / pairs.sum(), pairs.sum(axis=1), pairs.sum(axis=0), distance)
+        theirs = inter_rater.cohens_kappa(pairs, wt=wt, return_results=False)
+        assert ours == pytest.approx(theirs, abs=1e-9), (level, weights)
 
 
 labels = st.lists(st.lists(st.integers(-1, 3), min_size=4, max_size=4), min_size=2, max_size=8)

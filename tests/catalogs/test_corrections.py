@@ -112,6 +112,25 @@ def test_a_column_that_is_not_there_is_empty():
     assert (found.labels.to_pylist(), found.added) == ([None, "x"], 1)
 
 
+def test_that_no_label_has_changed_is_said():
+    table = pa.table({"object_id": ["a", "b"], "style": ["x", None]})
+    told = "the corrections only confirm: no label has changed"
+    assert correct(table, "style", {"a": "x"}).lines() == ["corrections: 0 changed, 0 added, 1 confirmed", told]
+    assert told not in correct(table, "style", {"a": "x", "b": "x"}).lines()
+    assert told not in correct(table, "style", {"c": "x"}).lines()
+
+
+def test_a_plan_comes_back_with_what_was_filled_in(tmp_path):
+    file = tmp_path / "plan.csv"
+    file.write_text("object_id,title,chosen_for,task,label\na,T,1870s,style,Cubism\nb,T,1880s,style,\n")
+    found = read_corrections([Location.parse(file)])
+    assert found.labels == {"style": {"a": "Cubism"}}
+    assert found.problems == (f"{file}: 1 works of the plan without a label, left out",)
+    file.write_text("object_id,chosen_for,label\na,1870s,Cubism\n")
+    with pytest.raises(InputError, match="names no task: give it a column 'task'"):
+        read_corrections([Location.parse(file)])
+
+
 def test_what_is_said_of_unknown_works():
     found = correct(pa.table({"object_id": ["a"]}), "style", dict.fromkeys("bcde", "x") | {"\x1b[31m": "x"})
     assert found.lines() == [

@@ -175,6 +175,18 @@ def test_sheets_of_the_same_columns_are_one_table() -> None:
     assert alone.table.to_pylist() == [{"title": "Hands", "id": "3"}]
 
 
+def test_no_record_goes_on_from_one_sheet_to_the_next() -> None:
+    header = ["id", "title", "artist", "file"]
+    one = [
+        header,
+        *(row for n in range(6) for row in ([f"k{n}", f"T{n}", "M", f"k{n}_1.jpg"], [None] * 3 + [f"k{n}_2.jpg"])),
+    ]
+    two = [header, [None, None, None, "z_2.jpg"], ["z", "Z", "N", "z_1.jpg"]]
+    table = read(workbook(one, More=two), "x.xlsx").table
+    assert table["title"].to_pylist() == [*(f"T{n}" for n in range(6) for _ in "ab"), None, "Z"]
+    assert table["sheet"].to_pylist() == ["Sheet"] * 12 + ["More"] * 2
+
+
 def test_columns_of_one_name_or_of_none_stay_when_sheets_are_joined() -> None:
     header = ["id", "image", "image", None, None]
     rows = [header, ["1", "1a.jpg", "1b.jpg", "x", "y"]], [header, ["2", "2a.jpg", "2b.jpg", "z", None]]

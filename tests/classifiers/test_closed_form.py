@@ -185,6 +185,17 @@ def test_the_default_is_one_linear_layer_and_decides_by_share(examples, tmp_path
     assert artwork["kept"] is None or 0 <= artwork["kept"]["share"] <= 1
 
 
+def test_the_mix_is_the_examples_own_though_classes_are_weighted(examples, tmp_path):
+    """In a fold ensemble too, which would else decide for the likeliest label and take the scores for another mix's."""
+    solved = training(examples, tmp_path, "default")
+    learned = np.sort(np.concatenate([examples.part("train")[:40], examples.part("validation")]))
+    expected = examples.targets[learned].mean(axis=0)
+    assert solved.shares(learned) == pytest.approx(expected)
+    given = {name: getattr(solved, name) for name in ("examples", "standardize", "out", "source")}
+    stepped = ClassifierTraining(config=read_config("lite0_head", {"class_weights": "balanced"}), **given)
+    assert stepped.shares(learned) == pytest.approx([1 / 3] * 3)
+
+
 def test_it_is_said_from_how_many_works_of_other_labels_it_learns(examples, tmp_path):
     told = "other: learn: {} works have a label that is none of the classes"
     config = training(examples, tmp_path, other="learn").config

@@ -17,7 +17,7 @@ from artray.storage import Location
 def test_agreement_and_calibration_decide():
     single = np.tile([[0.8, 0.2]], (1000, 1))
     true = np.tile([[True, False]], (1000, 1))
-    one = SimpleNamespace(multilabel=False)
+    one = SimpleNamespace(multilabel=False, class_thresholds=lambda: np.array([0.5, 0.5]))
     assert compared(single, single, true, one) == {
         "n": 1000,
         "agreement": 1.0,
@@ -30,6 +30,11 @@ def test_agreement_and_calibration_decide():
     assert not compared(single, many, true, one)["holds"]
     surer = compared(single, single + np.array([0.01, -0.01]), true, one)
     assert (surer["agreement"], surer["holds"]) == (1.0, False)
+    # Of classes that count alike the label is the larger multiple of its share.
+    balanced = SimpleNamespace(multilabel=False, class_thresholds=lambda: np.array([0.8, 0.2]))
+    near = np.where(np.arange(1000)[:, None] < 10, single - [0.004, -0.004], single)
+    assert compared(single, near, true, one)["agreement"] == 1.0
+    assert compared(single + np.array([0.002, -0.002]), near, true, balanced)["agreement"] == 0.99
     several = SimpleNamespace(multilabel=True, class_thresholds=lambda: np.array([0.5, 0.5]))
     assert compared(single, single[:, ::-1], true, several)["agreement"] == 0.0
 
@@ -59,7 +64,10 @@ def test_works_of_the_test_part_are_read_and_compared(tmp_path, monkeypatch, dar
         rows.append({"object_id": uri.name, "image_uri": str(uri), "part": part, "true": "a" if light > 127 else "b"})
     (tmp_path / "59.png").write_bytes(b"no picture")
     bundle = SimpleNamespace(
-        multilabel=False, input=PictureInput(size=8), classes=[SimpleNamespace(name="a"), SimpleNamespace(name="b")]
+        multilabel=False,
+        class_thresholds=lambda: np.array([0.5, 0.5]),
+        input=PictureInput(size=8),
+        classes=[SimpleNamespace(name="a"), SimpleNamespace(name="b")],
     )
     monkeypatch.setattr(half_precision_check, "load_bundle", lambda uri: bundle)
     monkeypatch.setattr(half_precision_check, "read_predictions", lambda uri: pa.Table.from_pylist(rows))

@@ -64,6 +64,18 @@ def test_several_dealings_are_averaged_work_by_work():
     assert told["figures"]["accuracy"] > max(own) - 0.1
 
 
+def test_a_dealings_labels_are_said_as_those_of_all():
+    """Where classes count alike, it is the largest multiple of its share."""
+    examples, _, dealings, true = held_out()
+    shares = np.array([0.6, 0.3, 0.1])
+    predictions = predictions_table(examples.table, true, dealings[0], CLASSES, shares)
+    told = pooled_figures(examples, predictions, dealings, False, thresholds=shares)
+    assert told["by_repeat"]["accuracy"] == [told["figures"]["accuracy"]]
+    assert (
+        told["by_repeat"]["accuracy"] != pooled_figures(examples, predictions, dealings, False)["by_repeat"]["accuracy"]
+    )
+
+
 def test_works_of_several_labels():
     examples, predictions, dealings, true = held_out(multilabel=True)
     told = pooled_figures(examples, predictions, dealings, True)

@@ -1,8 +1,12 @@
 import pytest
 
-from artray.classifiers.search import SearchOptions, settings_of
-from artray.errors import InputError
+from artray.classifiers import feature_inputs
+from artray.classifiers import search as station
+from artray.classifiers.search import SearchOptions, search, settings_of
+from artray.errors import ArtrayError, InputError
 from artray.job import parse, validate
+from artray.storage import Location
+from tests.integration.tables import write_features
 
 TEXT = """\
 task: style
@@ -99,3 +103,47 @@ def test_wrong_grids_are_said_in_one_line(found, flags, words):
         found(*flags)
     assert words in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_an_edited_thesaurus_asks_for_other_trials_and_each_trial_has_its_own_concepts(tmp_path, monkeypatch):
+    trainings = []
+
+    def not_trained(options, trials):
+        read = station._Reader(options, trials)
+        trainings.append({trial.run: read.training(trial) for trial in trials})
+        return dict.fromkeys(trainings[-1], "not tried here")
+
+    monkeypatch.setattr(station, "_train", not_trained)
+    monkeypatch.setattr(station, "cache_of", lambda *_: None)
+    monkeypatch.setattr(feature_inputs.ray, "put", lambda values: values)
+    write_features(str(tmp_path / "features"))
+    (tmp_path / "config.yaml").write_text(TEXT.replace("palette_rgb, brightness", ""))
+    thesauri = [tmp_path / "ours.csv", tmp_path / "theirs.csv"]
+    for number, file in enumerate(thesauri):
+        file.write_text(f"name,uri\ncode,https://museum.example/{number}\n")
+    options = SearchOptions(
+        config=str(tmp_path / "config.yaml"),
+        task="medium",
+        data=[str(tmp_path / "features")],
+        out=tmp_path / "out",
+        grid={"vocabulary": [str(file) for file in thesauri]},
+        baseline=False,
+    )
+
+    def asked():
+        with pytest.raises(ArtrayError, match="not tried here"):
+            search(options)
+        return trainings[-1]
+
+    first = asked()
+    assert {each.known["code"].uri[-1] for each in first.values()} == {"0", "1"}
+    assert asked().keys() == first.keys()
+    thesauri[1].write_text("name,uri\ncode,https://museum.example/2\n")
+    edited = asked()
+    (new,) = edited.keys() - first.keys()
+    assert edited[new].known["code"].uri[-1] == "2"
+    assert len({each.source for each in edited.values()} | {each.source for each in first.values()}) == 3
+    (Location.parse(new) / "bundle.json").write_bytes(b"{}")
+    with pytest.raises(ArtrayError):
+        search(options)
+    assert new not in trainings[-1]

@@ -43,6 +43,16 @@ def test_figures_of_one_label():
     assert found["calibration_error"] == pytest.approx((0.4 + 0.6 + 0.3) / 4, abs=1e-4)
 
 
+def test_figures_of_one_label_go_by_the_decision():
+    """Blue is rare: balanced, it is said from .25 on, as the bundle's own labels and evaluation have it."""
+    about = bundle(decision="balanced", shares={"red": 0.75, "blue": 0.25})
+    model = np.float32([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.3, 0.7]])
+    form = np.float32([[0.9, 0.1], [0.76, 0.24], [0.6, 0.4], [0.3, 0.7]])
+    found = figures_of(form, model, about, np.array([0, 1, 1, 1]))
+    assert (found["agreement"], found["accuracy"]) == (0.75, 0.75)
+    assert figures_of(model, model, about, np.array([0, 1, 1, 1]))["balanced_accuracy"] == 1.0
+
+
 def test_figures_of_several_labels_go_by_thresholds():
     about = bundle("multilabel", thresholds={"red": 0.3, "blue": 0.9})
     model = np.float32([[0.4, 0.95], [0.2, 0.5]])

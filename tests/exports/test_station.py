@@ -127,6 +127,7 @@ def test_what_can_be_written_is_and_the_rest_is_counted(bundle, tmp_path, capsys
     assert "works of the test part that can't be read: 2 (2 missing)" in said
     about = json.loads((tmp_path / "model.json").read_text())
     assert [item["name"] for item in about["classes"]] == ["style 0", "style 1", "style 2"]
+    assert (about["decision"], about["shares"], about["input_shape"]) == ("likely", None, [16, 16, 3])
     text = (tmp_path / "export.md").read_text()
     assert "| Plain | " in text
     assert "- Failing: ValueError: no such operation: Fancy" in text

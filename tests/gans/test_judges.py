@@ -29,8 +29,10 @@ def test_without_another_network_a_projected_generator_is_not_judged(monkeypatch
 
 
 def test_a_file_that_is_not_there_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--judge .*none\.keras: no such file"):
+    with pytest.raises(InputError, match=r"--judge: backbone .*none\.keras: no such file"):
         judges.judge_of(str(tmp_path / "none.keras"), ["dcgan"])
+    with pytest.raises(InputError, match=r"--judge: unknown backbone 'InceptionV4': did you mean InceptionV3"):
+        judges.judge_of("InceptionV4", ["dcgan"])
 
 
 def test_judges_are_told_with_what_they_know() -> None:

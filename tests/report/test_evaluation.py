@@ -62,18 +62,36 @@ def test_repeated_folds_are_counted_as_dealt():
     assert "15 folds</h2>" in EvaluationSections(evaluation | {"repeats": 1}, Speech()).folds()
 
 
+def test_what_was_solved_for_in_one_step_has_no_course():
+    told = EvaluationSections({}, Speech())
+    steps = [{"epoch": n, "loss": 1 / n, "validation_loss": 1 / n} for n in (1, 2)]
+    assert told.learning(steps[:1]) == ""
+    assert "How it learned" in told.learning(steps)
+
+
 def test_what_is_kept_is_shown_where_it_is_known(bundle, page, tmp_path):
     text = page.read_text("utf-8")
     evaluation = json.loads((bundle / "evaluation.json").read_text())
     kept = evaluation["levels"]["artwork"]["kept"]
     assert "Which labels are certain" in text
     assert f"{kept['by_class']['Rococo']['share']:.3f}" in text
-    assert "asked for: 90%" in text
+    assert "asked for: 90\N{NO-BREAK SPACE}%" in text
     del evaluation["levels"]["artwork"]["kept"]  # as evaluations of before
     shutil.copytree(bundle, tmp_path / "old")
     (tmp_path / "old" / "evaluation.json").write_text(json.dumps(evaluation))
     old = evaluation_page(Location.parse(tmp_path / "old"), tmp_path / "page", {})
     assert "Which labels are certain" not in old.read_text("utf-8")
+
+
+def test_from_which_score_on_labels_are_certain_is_said_in_the_pages_language(bundle):
+    evaluation = json.loads((bundle / "evaluation.json").read_text())
+    for found, told in (
+        ({"threshold": None, "n": 0}, "Aucune œuvre étiquetée ne montre à partir de quel score 90\xa0% des"),
+        ({"threshold": None, "n": 1234}, "1\u202f234 œuvres ne montrent pas"),
+        ({"threshold": 0.8, "coverage": 0.5, "accuracy": 0.95, "lower": 0.9}, "score de 80\xa0% : pour 50\xa0% des"),
+    ):
+        evaluation["abstain"] = {"target": 0.9, **found}
+        assert told in EvaluationSections(evaluation, Speech("fr")).kept()
 
 
 def test_novelty_is_shown_where_the_model_knows_it(bundle, page, tmp_path):
@@ -87,7 +105,7 @@ def test_novelty_is_shown_where_the_model_knows_it(bundle, page, tmp_path):
         text = evaluation_page(Location.parse(tmp_path / "model"), tmp_path / "page", {}).read_text("utf-8")
         assert "From 0.95 on" in text
         if other is not None:
-            assert "67%" in text
+            assert "67\N{NO-BREAK SPACE}%" in text
             assert f"{told['other']['roc_auc']:.3f}" in text
         assert ("no works with another label" in text) == (other is None)
 

@@ -52,6 +52,9 @@ def test_each_map_is_one_file_and_pictures_that_cannot_be_read_are_told(
     with Image.open(tmp_path / "page" / drawn["w00"]) as image:
         assert image.size == (60, 40)
     assert "--maps: style: 1 picture of 3 can't be read" in capsys.readouterr().err
+    labels = labels.append_column("novelty", pa.array([0.99, None, 0.1], pa.float32()))
+    drawn = maps_of_works(Location.parse(tmp_path), labels, 2, tmp_path / "page", layer=None, method=None)
+    assert drawn == {"w00": "activation/style/000-0.jpg", "w02": "activation/style/001-0.jpg"}  # the unlike one first
 
 
 def test_a_model_is_read_once_for_several_batches_and_anew_where_it_is_another(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -122,16 +123,25 @@ def test_a_page_with_its_model_in_another_language_with_larger_pictures(tmp_path
     folder = tmp_path / "labels" / "task=style"
     folder.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=LABELS), folder / "labels.parquet")
-    options = ReportOptions(
-        labels=f"{tmp_path}/labels", evaluation=[str(bundle)], out=f"{tmp_path}/page", language="nl", zoom=256, limit=10
-    )
+    models = [str(bundle), f"{tmp_path}/other"]
+    options = {"labels": f"{tmp_path}/labels", "out": f"{tmp_path}/page", "language": "nl", "zoom": 256, "limit": 10}
+    shutil.copytree(bundle, models[1])
+    with pytest.raises(InputError, match=r"model and .*other hold the same model, style-1: give one of them"):
+        report(ReportOptions(evaluation=models, **options))
+    for name in ("bundle.json", "evaluation.json"):
+        path = tmp_path / "other" / name
+        path.write_text(path.read_text().replace("style-1", "style-2"))
     with passes_in_process():
-        counts = report(options)
+        counts = report(ReportOptions(evaluation=models, **options))
     data = collection(tmp_path / "page")
     readable = [key for key in data["id"] if int(key[1:]) % 2 == 0]
     assert (counts["rows"], counts["thumbnails"]) == (10, len(readable))
     assert "Naar de werken" in (tmp_path / "page" / "index.html").read_text("utf-8")
     assert "Terug naar de werken" in (tmp_path / "page" / "evaluation-style.html").read_text("utf-8")
+    pages = [item["page"] for item in data["evaluations"]]
+    assert pages == ["evaluation-style.html", "evaluation-style-2.html"]
+    for page, model in zip(pages, ("style-1", "style-2"), strict=True):
+        assert model in (tmp_path / "page" / page).read_text("utf-8")
     assert data["run"]["shown"] == "Getoond worden de minst zekere van 12"
     part = {row["object_id"]: row["part"] for row in predictions}
     shown = data["id"]

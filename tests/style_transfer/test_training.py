@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 
+from artray.bundles.description import read_history
 from artray.bundles.keras_files import keras_file, versions
-from artray.bundles.stylizer import StylizerBundle, load_stylizer_bundle, save_stylizer_bundle
-from artray.engine.perceptual import PerceptualTrainer
+from artray.bundles.stylizer import StylizerBundle, load_stylizer, load_stylizer_bundle, save_stylizer_bundle
+from artray.engine.shards import Shard
 from artray.errors import InputError
+from artray.gans.examples import Pictures
 from artray.images.decoding import DECODE_VERSION
 from artray.models.style import flat_grams, style_network
-from artray.models.stylizer import StylizerLosses, stylizer
+from artray.models.stylizer import stylizer
 from artray.storage import Location, digest
 from artray.style_transfer.config import read_config
 from artray.style_transfer.feed_forward import Stylizer, style_of
+from artray.style_transfer.loop import StyleTraining
 from artray.style_transfer.optimizing import unflattened
 from artray.style_transfer.training import TrainStyleOptions, train_style
+from tests.checkpoints import Kept
 from tests.style_transfer.making import spots, stripes, write_manifest, write_network
 
 STYLES = ["spots", "stripes"]
@@ -38,35 +42,52 @@ def bundle(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_training_lowers_the_losses_and_leaves_the_judge_alone(network):
-    import keras
-
+def test_a_killed_training_goes_on_lowers_the_loss_and_leaves_the_judge_alone(network, tmp_path):
+    changes = {
+        "target": "kind", "size": "32", "model.width": "4", "model.blocks": "1", "batch_size": "4", "epochs": "15",
+        "style_weight": "10", "looks.backbone": network, "looks.smoothness": "1",
+        "optimizer.learning_rate": "0.003", "checkpoint_steps": "1",
+    }  # fmt: skip
     looks = style_network(network)
     works = (spots(32, 32, 3), stripes(32, 32, 4))
     rows = [flat_grams(looks(work[None].astype(np.float32))[0])[0] for work in works]
-    targets = [np.stack(layer) for layer in zip(*(unflattened(row, [6, 8, 10]) for row in rows), strict=True)]
-    keras.utils.set_random_seed(0)
-    trainer = PerceptualTrainer(
-        lambda: StylizerLosses(stylizer(2, width=4, blocks=1), style_network(network), targets, (10.0, 1.0, 1.0)),
-        lambda: keras.optimizers.Adam(3e-3),
-        row_bytes=3 * 32**2,
-    )
-    pictures = np.stack([spots(32, 32, seed) for seed in range(8)])
-    asked = np.eye(2, dtype=np.float32)[np.arange(8) % 2]
-    judge = [weight.numpy() for weight in trainer.model.judge.weights]
-    batches = [np.arange(4) + 4 * (step % 2) for step in range(30)]
-    losses = np.concatenate(
-        list(
-            trainer.train(
-                lambda i: (pictures[i], asked[i], np.ones(len(i), np.float32)), batches, [3e-3] * len(batches)
-            )
+    file = Location.parse(tmp_path / "0.raw")
+    file.write_bytes(np.stack([spots(32, 32, seed) for seed in range(8)]).tobytes())
+
+    def training(name):
+        return StyleTraining(
+            config=read_config("style_lite0", changes),
+            pictures=Pictures(
+                ids=list("abcdefgh"),
+                classes=[],
+                labels=np.zeros((8, 0), np.float32),
+                blocks=[Shard(file, 8, (32, 32, 3), "uint8")],
+                place=np.stack([np.zeros(8, np.int64), np.arange(8)], axis=1),
+                source="",
+                dropped={},
+            ),
+            styles=STYLES,
+            targets=[unflattened(row, [6, 8, 10]) for row in rows],
+            works=[1, 1],
+            out=Location.parse(tmp_path / name),
+            source="",
         )
-    )
-    assert losses[-4:].mean() < 0.7 * losses[:4].mean()
-    for before, after in zip(judge, trainer.model.judge.weights, strict=True):
-        assert (before == after.numpy()).all()
-    state = trainer.state()
-    assert sum(name.startswith("model/") for name in state) == len(trainer.model.variables)
+
+    whole, killed = training("whole"), training("killed")
+    calm, kept = Kept(), Kept(dies_after=5)
+    whole.work(0, calm, None)
+    with pytest.raises(KeyboardInterrupt):
+        killed.work(0, kept, None)
+    kept.dies_after = None
+    killed.work(0, kept, None)
+    networks = [load_stylizer(one.out, load_stylizer_bundle(one.out)) for one in (whole, killed)]
+    for first, second in zip(*(one.get_weights() for one in networks), strict=True):
+        assert (first == second).all()
+    losses = [epoch["loss"] for epoch in read_history(whole.out)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert calm.last is not None
+    for weight in looks.model.get_weights():
+        assert any(np.array_equal(weight, state) for state in calm.last[0].values())
 
 
 def test_a_bundles_network_paints_any_size_by_strength(bundle):

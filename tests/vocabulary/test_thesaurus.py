@@ -61,6 +61,19 @@ def test_csv_as_people_write_it():
     assert found.equivalents("Oil") == ("http://www.wikidata.org/entity/Q1", "https://iconclass.org/25F23%28LION%29")
 
 
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("25 F 23 (LION)", "25F23%28LION%29"),
+        ("11H(JOHN THE BAPTIST)", "11H%28JOHN%20THE%20BAPTIST%29"),
+        ("25F23(LION)(+12) (+46)", "25F23%28LION%29%28%2B12%29%28%2B46%29"),
+    ],
+)
+def test_iconclass_as_it_is_printed(written, address):
+    found = parse_thesaurus(f"name,iconclass\nx,{written}\n".encode(), "t.csv")
+    assert found.equivalents("x") == (f"https://iconclass.org/{address}",)
+
+
 @pytest.mark.parametrize("notation", ["lion", "25f23", "25F23 lion", "Q1", "(x)", "25F23(LION"])
 def test_what_is_no_iconclass_notation_is_named_with_its_line(notation):
     good = "name,iconclass\nJohn,11H(JOHN)12\nBattle,45(+26)\nNapoleon,61B2(NAPOLEON)11(+52)\n"

@@ -129,6 +129,22 @@ def test_some_labelled_works_calibrate_and_judge(place):
     assert found == pytest.approx(softmax(place.logits / bundle.temperature), abs=1e-5)
 
 
+def test_fewer_right_labels_may_be_asked_for_and_a_doubt_is_said(place, capsys):
+    strict, easy = (prompted(place, f"{target}", precision_target=target)["out"] for target in (0.95, 0.6))
+    strict, easy = (load_bundle(Location.parse(out)).metrics["abstain"] for out in (strict, easy))
+    assert (strict["target"], easy["target"]) == (0.95, 0.6)
+    assert easy["coverage"] > strict["coverage"]
+    with pytest.raises(InputError, match="holds another bundle"):
+        prompted(place, "0.6", precision_target=0.7)
+    prompts = place.at / "prompts.yaml"
+    prompts.write_bytes(prompts.read_bytes().replace(b"a {} work", b"no cubism, a {} work"))  # all classes sound alike
+    capsys.readouterr()
+    prompted(place, "doubtful")
+    said = capsys.readouterr().err
+    assert "all its labels are uncertain" in said
+    assert "labels are certain" not in said
+
+
 def test_a_mix_is_better_than_both(place):
     alone = prompted(place, "alone")
     counts = prompted(place, "mixed", mix=place.at / "trained")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ import pyarrow.dataset as pads
 
 from artray.bundles.description import TASK
 from artray.bundles.novelty import LIMIT
+from artray.catalogs.annotation_pages import urn_of
 from artray.catalogs.corrections import Corrections, placed, read_corrections
 from artray.catalogs.statements import HISTORY, Statement, statements_of
 from artray.catalogs.targets import separate
@@ -224,7 +224,7 @@ class Source:
     def uri(self, kind: str, name: str) -> str:
         """A URI for something that has none; the same for the same name."""
         if self.base_uri is None:
-            return uuid.uuid5(uuid.NAMESPACE_URL, f"artray:{kind}/{name}").urn
+            return urn_of(kind, name)
         return f"{self.base_uri}/{kind}/{quote(name, safe='')}"
 
     def column(self, *parts: str) -> str | None:

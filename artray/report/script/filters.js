@@ -284,8 +284,8 @@ function makeFilters({ works, judging, terms, changed }) {
       if (elements.learned.checked) values.set("learned", "1");
       if (area) values.set("area", area.join(","));
       if (cell) {
-        const { task: name, classes } = data.evaluations[cell.evaluation];
-        values.set("cell", JSON.stringify([name, classes[cell.truth], classes[cell.said]]));
+        const { task: name, model_id: model, classes } = data.evaluations[cell.evaluation];
+        values.set("cell", JSON.stringify([name, classes[cell.truth], classes[cell.said], model]));
       }
     },
     /** Takes the form from the page's address. @param {URLSearchParams} values */
@@ -308,8 +308,10 @@ function makeFilters({ works, judging, terms, changed }) {
 
   function cellNamed(text) {
     try {
-      const [name, truth, said] = JSON.parse(text ?? "null");
-      const evaluation = data.evaluations.findIndex((one) => one.task === name && one.tested);
+      const [name, truth, said, model] = JSON.parse(text ?? "null");
+      const ofTask = (one) => one.task === name && one.tested;
+      const own = data.evaluations.findIndex((one) => ofTask(one) && one.model_id === model);
+      const evaluation = own < 0 ? data.evaluations.findIndex(ofTask) : own; // addresses of before name no model
       const { classes } = data.evaluations[evaluation];
       const found = { evaluation, truth: classes.indexOf(truth), said: classes.indexOf(said) };
       return found.truth < 0 || found.said < 0 ? null : found;

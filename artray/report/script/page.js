@@ -174,6 +174,9 @@ function makePage() {
 
   // -- Head and about ------------------------------------------------------------------------------------------------------
 
+  /** That a model can't be relied on; its own words, which name the figures, are English. @param {string} doubt */
+  const doubted = (doubt) => (LANGUAGE === "en" ? doubt : say("doubted"));
+
   function showSummary() {
     const title = String(run.title || say("collection_labels"));
     document.title = title;
@@ -184,7 +187,7 @@ function makePage() {
       ...(run.shown ? [`${run.shown}.`] : []), say("summary.first"),
     ].join(" ");
 
-    byId("doubts").replaceChildren(...works.tasks.flatMap(({ name, models }) => models.filter(({ doubt }) => doubt).map(({ doubt }) => element("li", `${spaced(name)}: ${doubt}`))));
+    byId("doubts").replaceChildren(...works.tasks.flatMap(({ name, models }) => models.filter(({ doubt }) => doubt).map(({ doubt }) => element("li", `${spaced(name)}: ${doubted(doubt)}`))));
     byId("doubts").hidden = byId("doubts").children.length === 0;
 
     byId("failures").hidden = failed.length === 0;
@@ -198,7 +201,7 @@ function makePage() {
     const about = Object.entries(run).filter(([name]) => name !== "title").map(([name, value]) => [isSayable(`run.${name}`) ? say(`run.${name}`) : spaced(name), String(value)]);
     for (const { name, models } of works.tasks) {
       for (const { id, threshold, doubt } of models) {
-        const limit = doubt ? `; ${doubt}` : threshold === null ? "" : threshold > 1 ? `; ${say("all_uncertain")}` : `; ${say("uncertain_below", { score: percent(threshold) })}`;
+        const limit = doubt ? `; ${doubted(doubt)}` : threshold === null ? "" : threshold > 1 ? `; ${say("all_uncertain")}` : `; ${say("uncertain_below", { score: percent(threshold) })}`;
         about.push([say("model_for", { task: spaced(name) }), `${id}${limit}`]);
       }
     }
