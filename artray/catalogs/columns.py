@@ -21,7 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from artray import console
 from artray.catalogs import roles
 from artray.catalogs.cells import LIST_SEPARATOR
+from artray.catalogs.encodings import decode_text
 from artray.catalogs.nested import holds_objects, paths_in, with_paths
+from artray.catalogs.unicode import composed
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -237,7 +239,7 @@ def parse_mapping(text: str, name: str = "mapping") -> Mapping:
     if not isinstance(content, dict):
         raise InputError(f"{name} must hold keys and values")
     try:
-        return Mapping.model_validate(content)
+        return Mapping.model_validate(composed(content))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -275,7 +277,7 @@ def named_mapping(name: str) -> Mapping:
     """
     if name in ready_mappings() or not name.endswith((".yaml", ".yml")):
         return ready_mapping(name)
-    return parse_mapping(Location.parse(name).read_bytes().decode(errors="replace"), name)
+    return parse_mapping(decode_text(Location.parse(name).read_bytes()).text, name)
 
 
 def guessed_mapping(table: pa.Table, said: Collection[str] = ()) -> Mapping:

@@ -335,3 +335,14 @@ def test_labels_that_may_be_several_or_one_are_said(tmp_path: Path, capsys: pyte
     told = capsys.readouterr().err
     assert "kind: classes that are spelled alike: 'Deco' 1, 'Déco' 1" in told
     assert "kind: 1 cell with ' / ' between values that are labels by themselves (Deco / Dada)" in told
+
+
+def test_columns_are_named_in_any_form_of_unicode_and_mappings_in_any_encoding(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.jpg")
+    (tmp_path / "c.csv").write_text("Nümmer,Töne\na,hell\n", encoding="utf-8")
+    apart = {"id_column": "Nu\N{COMBINING DIAERESIS}mmer", "label": {"tone": "To\N{COMBINING DIAERESIS}ne"}}
+    assert [row["tone"] for row in run(tmp_path, "c.csv", **apart)] == ["hell"]
+    text = "object_id: Nu\N{COMBINING DIAERESIS}mmer\nlabels: {tone: Töne}\n"
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "m.yaml").write_text(text, encoding=encoding)
+        assert [row["tone"] for row in run(tmp_path, "c.csv", mapping=str(tmp_path / "m.yaml"))] == ["hell"]
