@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 _ENTITY = r"&(#[0-9]{2,7}|#[xX][0-9A-Fa-f]{2,6}|[A-Za-z]{2,8}[0-9]{0,2});"
 UNSEEN = (
     r"[\x{200b}\x{2060}\x{feff}\x{ad}]"
-    r"|^[\x{200e}\x{200f}\x{202a}-\x{202e}]+|[\x{200e}\x{200f}\x{202a}-\x{202e}]+$"
+    r"|^[\x{200e}\x{200f}\x{202a}-\x{202c}]+|[\x{200e}\x{200f}\x{202a}-\x{202c}]+$"
 )
 """RE2: zero-width spaces, byte order marks and soft hyphens; marks of direction at either end."""
 
