@@ -1,6 +1,7 @@
 """Words that stand in a cell where there is nothing to say: NULL, n/a, unbekannt."""
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 import pyarrow as pa
@@ -45,6 +46,16 @@ _UNKNOWN = frozenset(
 _AS_ABOVE = frozenset(("idem", "ditto", "dito", "〃", "''", '"', "\u201d", "\u201c", "\u2033"))
 
 
+# "No", "there is none", a star: labels where the other answer is one.
+_ANSWERS = {"нет": "да", "なし": "あり", "無": "有", "无": "有", "없음": "있음", "*": "**"}
+
+
+def answers(values: Iterable[str]) -> set[str]:
+    """Words for nothing that are labels among some values, since what they are the opposite of is one; folded."""
+    folded = set(map(fold, values))
+    return {word for word, other in _ANSWERS.items() if word in folded and other in folded}
+
+
 @lru_cache(maxsize=65_536)
 def says_nothing(value: str) -> bool:
     """Whether a label says that there is none, or that nobody knows it."""
@@ -72,4 +83,5 @@ def without_nobody(table: pa.Table, artist: str | None) -> pa.Table:
 def _plain(value: str) -> str:
     """A word as it is compared: as labels are, and without accents."""
     text = unicodedata.normalize("NFKD", fold(value))
-    return "".join(character for character in text if not unicodedata.combining(character))
+    bare = "".join(character for character in text if not unicodedata.combining(character))
+    return unicodedata.normalize("NFC", bare)  # Korean

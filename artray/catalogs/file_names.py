@@ -32,8 +32,10 @@ def bare(names: pa.Array) -> pa.Array:
     quotes, query = _AROUND
     if any_true(pc.match_substring_regex(names, quotes)):
         names = pc.replace_substring_regex(names, quotes, "")
-    if any_true(pc.match_substring_regex(names, query)):
-        names = pc.replace_substring_regex(names, query, r"\1")
+    behind = pc.match_substring_regex(names, query)
+    if any_true(behind):
+        whole = pc.or_(pc.invert(behind), pc.match_substring_regex(names, IMAGE_SUFFIX))  # a.tif#2.jpg
+        names = pc.if_else(whole, names, pc.replace_substring_regex(names, query, r"\1"))
     return names
 
 

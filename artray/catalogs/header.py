@@ -357,7 +357,8 @@ _TOTALS = re.compile(
     r"(?i)\s*(grand |sub-?|number of |report |)(total|totals|sum|summe|gesamt|gesamtzahl|gesamtsumme|insgesamt|anzahl|"
     r"endsumme|totale|totaux|somme|nombre|suma|número total|totaal|aantal|som|summa|totalt|antal|count|records|rows|"
     r"datensätze|end of (report|file|list)|page [0-9]+( (of|/) [0-9]+)?|"
-    r"(printed|exported|generated|retrieved|downloaded) .*[0-9].*|(printed|exported) (on|by)\b.*|"
+    r"(exported|generated|retrieved|downloaded) .*[0-9].*|(printed|exported) (on|by)\b.*|"
+    r"printed(:| .*[0-9]+[-./][0-9]+[-./]) ?.*[0-9].*|"
     r"[0-9]+ (records|rows|objects|items|works|datensätze|objekte|werke|enregistrements|objets|registros))\b"
     r"\s*([:=(].*|[0-9.,]*\s*|(records|rows|objects|items|works|of records|of rows|of objects|of works).*)"
     r"|\s*\(?[0-9]+ (rows?|records?)( affected| in set.*)?\)?\s*"  # of databases' own tools
@@ -365,10 +366,16 @@ _TOTALS = re.compile(
     r"|källa|kilde)\s*:.*|\s*©.*|\s*[*†©]\s*[^\W\d].*"
 )
 
+_SUM = re.compile(
+    r"(?i)(grand |sub-?)?(totals?|sum|summe|gesamt|gesamtsumme|insgesamt|endsumme|totale|totaux|somme|suma|totaal|som|"
+    r"summa|totalt)\s*:?"
+)
+_YEAR = re.compile("(1[0-9]|20)[0-9]{2}")
+
 
 def is_totals(row: Row, columns: int) -> bool:
     """Whether a table's last row counts its records ("Total: 12") and is none itself."""
-    first = next((cell for cell in row if cell.strip()), "")
-    _, *others = [cell for cell in row if cell.strip()] or [""]
-    few = len(others) < max(1, columns // 2) or all(map(KINDS["a number"].fullmatch, map(str.strip, others)))
+    first, *others = [cell.strip() for cell in row if cell.strip()] or [""]
+    sums = all(map(KINDS["a number"].fullmatch, others)) and not all(map(_YEAR.fullmatch, others))
+    few = len(others) < max(1, columns // 2) or (sums and bool(_SUM.fullmatch(first)))
     return few and columns > 1 and bool(_TOTALS.fullmatch(first))

@@ -166,6 +166,8 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     cut = [line for line, value in objects if _is_data_set_row(value) and value.get("truncated_cells")]
     problem("rows with cells that the server has cut short (truncated_cells)", cut)
     rows = [value for _, value in objects]
+    while _are_wrapped(rows):
+        rows = [next(iter(row.values())) for row in rows]
     if any(_unwrapped(row) != row for row in rows[:_LOOKED_AT]):
         rows = [_unwrapped(row) for row in rows]
     for name, of_column in classes.items():
@@ -361,12 +363,18 @@ def _classes(answers: Sequence[Mapping[str, Any]]) -> dict[str, dict[Any, str]]:
     return found
 
 
+def _are_wrapped(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each row is nothing but an object that holds the record: {"record": {…}}, or a node of GraphQL."""
+    if len({tuple(row) for row in rows}) != 1 or len(rows[0]) != 1:
+        return False
+    inner = [next(iter(row.values())) for row in rows]
+    return all(isinstance(value, dict) for value in inner) and any(map(_is_record, inner))
+
+
 def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     """A record out of what search engines, SPARQL endpoints and the like put around it and its cells."""
     if _is_data_set_row(row):
         row = row["row"]
-    while len(row) == 1 and isinstance(inner := next(iter(row.values())), dict) and _is_record(inner):
-        row = inner  # {"record": {…}}, or a node of GraphQL
     row = {name: _plain_cell(cell) if isinstance(cell, dict) else cell for name, cell in row.items()}
     for name in _WRAPPERS:
         inner = row.get(name)

@@ -83,7 +83,7 @@ def undivided(column: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary | None)
         several: dict[str, int] = {}
         for text, count in counts.items():
             parts = {fold(part) for part in text.split(mark) if part.strip()} if mark in text else set()
-            if len(parts) > 1 and parts <= known - {fold(text)}:
+            if len(parts) > 1 and parts <= known and fold(text) not in parts:
                 several[text] = count
         if several:
             most = max(several, key=lambda text: several[text])

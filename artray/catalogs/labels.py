@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.catalogs.empty_words import says_nothing
+from artray.catalogs.empty_words import answers, says_nothing
 from artray.errors import InputError, count_of
 from artray.vocabulary import Vocabulary, fold
 
@@ -108,10 +108,9 @@ def read_labels(
 
     named = {*(merge or {}), *(name for parts in (merge or {}).values() for name in parts), *(keep or ())}
     said = {fold(name) for name in named} | set(vocabulary.spellings() if vocabulary is not None else ())
-    values = [
-        [value for value in values_of(text, separator) if fold(value) in said or not says_nothing(value)]
-        for text in texts
-    ]
+    cut = [values_of(text, separator) for text in texts]
+    said |= answers(value for cell in cut for value in cell)
+    values = [[value for value in cell if fold(value) in said or not says_nothing(value)] for cell in cut]
     spellings = vocabulary.spellings() if vocabulary is not None else _spellings(values, sizes)
     order = list(vocabulary.names) if vocabulary is not None else sorted(set(spellings.values()))
     results = [_one_class(cell, spellings, several) for cell in values]

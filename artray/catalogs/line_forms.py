@@ -57,6 +57,7 @@ def odd_delimiter(lines: Sequence[str]) -> str | None:
         return None
     for mark in dict.fromkeys(found[0] for found in _ODD.finditer(rows[0])):
         pattern = " {2,}" if not mark.strip(" ") else re.escape(mark.strip(" "))
+        pattern += r"(?![/\\])" if pattern == ":" else ""  # https://…, C:\…
         widths = [len(re.split(pattern, row)) for row in rows]
         if widths[0] > 1 and all(re.split(pattern, rows[0])) and 10 * widths.count(widths[0]) >= 9 * len(widths):
             if mark in _RARE:

@@ -4,6 +4,7 @@ import ast
 import csv
 import json
 import re
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,7 @@ _WRAPPED = re.compile(r"""(?s)(?:array|frozenset)\((.*?)(?:,\s*dtype=[^()]+)?\)"
 _POSTGRES = re.compile(r"""\{((?:"[^{}:"]*"|[^{}:'",]*)(?:,(?:"[^{}:"]*"|[^{}:'",]+))*)\}""")
 _EMPTY = re.compile(r"(?:set|frozenset|character)\(0?\)")
 _BARE = r"""^\[[^\[\]{}'"]*\]$"""  # as Java writes it
+_NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
 _LEAST_SHARE = 0.5
 _LEAST_BARE = 0.95
 _LOOKED_AT = 2000
@@ -52,15 +54,18 @@ def read_list_texts(table: pa.Table, problem: AddProblem) -> pa.Table:
 
 
 def _are_bare(head: pa.ChunkedArray) -> bool:
-    """Whether cells hold lists without quotes, `[Cubism, Dada]`: some have several values, and values come again.
+    """Whether cells hold lists without quotes, `[Cubism, Dada]`: some have several values, and most values come again.
 
-    Titles and dates in brackets, which the museum inferred, are none: `[Landscape, with cows]`, `[1900]`.
+    Titles and dates in brackets, which the museum inferred, are none: `[Landscape, with cows]`, `[1900]`; nor are
+    numbers, which are places in a picture.
     """
     if pc.mean(pc.match_substring_regex(head, _BARE)).as_py() < _LEAST_BARE:
         return False
     lists = [_bare(text) for text in pc.unique(head).to_pylist()]
     values = [value for values in lists for value in values]
-    return any(len(values) > 1 for values in lists) and len(set(values)) < len(values)
+    again = sum(count for count in Counter(values).values() if count > 1)
+    numbers = sum(bool(_NUMBER.fullmatch(value)) for value in values)
+    return any(len(values) > 1 for values in lists) and 2 * again > len(values) and 2 * numbers < len(values)
 
 
 def _bare(text: str) -> list[str]:

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.columns import IMAGE_SUFFIX
-from artray.catalogs.garbled import UNSEEN
+from artray.catalogs.garbled import ENTITY, UNSEEN, without_entities
 from artray.catalogs.unicode import nfc
 
+_YEAR = "^(1[0-9]|20)[0-9]{2}$"
 _WIDE = r"[\x{3000}\x{ff01}-\x{ff5e}]"  # letters, digits and marks as East Asian programs write them
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 
@@ -55,6 +56,8 @@ def normal(paths: pa.Array) -> pa.Array:
     """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no full width, nothing unseen, no `./`."""
     keys = pc.replace_substring(paths, "\\", "/")
     keys = map_where(keys, pc.match_substring_regex(keys, "%[0-9A-Fa-f]{2}"), unquote)
+    if any_true(pc.match_substring(keys, "&")):  # a catalogue's are mended, a file's may be as they were there
+        keys = map_where(keys, pc.match_substring_regex(keys, ENTITY), without_entities)
     if any_true(pc.match_substring_regex(keys, _WIDE)):
         keys = map_where(keys, pc.match_substring_regex(keys, _WIDE), lambda key: key.translate(_NARROW))
     keys = pc.utf8_lower(nfc(keys))
@@ -178,14 +181,18 @@ def before_letter(keys: pa.Array) -> pa.Array:
 
 
 def before_view(keys: pa.Array) -> pa.Array:
-    """What stands before the last part of flat keys of two parts, the second of a view: 000007_01; else null."""
-    return _where_found(keys, "^([^_]+)_[^_]+$", r"\1")
+    """What stands before the last part of flat keys of two parts, the second of a view: 000007_01; else null.
+
+    A year is none: 1905_02.
+    """
+    found = _where_found(keys, "^([^_]+)_[^_]+$", r"\1")
+    return pc.if_else(pc.match_substring_regex(found, _YEAR), pa.scalar(None, keys.type), found)
 
 
 def may_be_chance(keys: pa.Array) -> pa.Array:
     """Whether a key says too little to be taken for an id wherever it stands: short, without a number, or a year."""
     told = pc.and_(pc.greater_equal(pc.utf8_length(keys), 4), pc.match_substring_regex(keys, "[0-9]"))
-    return pc.or_(pc.invert(told), pc.match_substring_regex(keys, "^(1[0-9]|20)[0-9]{2}$"))
+    return pc.or_(pc.invert(told), pc.match_substring_regex(keys, _YEAR))
 
 
 def finds_most(names: pa.Array, keys: pa.Array) -> bool:

@@ -43,6 +43,13 @@ def test_a_class_that_is_named_stays_one() -> None:
     assert read_labels(cells, merge={"some": ["slight", "unknown"]}).labels.to_pylist() == [None, "some", "some"]
 
 
+@pytest.mark.parametrize("cells", [["да", "нет"], ["あり", "なし"], ["有", "無"], ["있음", "없음"], ["*", "**"]])
+def test_an_answer_is_a_label_beside_its_opposite(cells: list[str]) -> None:
+    assert read_labels(pa.array(cells)).labels.to_pylist() == cells
+    assert read_labels(pa.array([cells[0], "Cubism"])).labels.to_pylist()[1] == "Cubism"
+    assert sum(map(says_nothing, cells)) == 1
+
+
 def test_null_is_no_artist_and_unknown_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     table = pa.table({"artist": ["NULL", "Unknown", "Anonymous", "-", None, "Monet"]})
     found = without_nobody(table, "artist")["artist"].to_pylist()

@@ -1,8 +1,9 @@
 """Text that programs garbled: entities, UTF-8 read as Windows-1252, characters that nobody sees."""
 
+import pyarrow as pa
 import pytest
 
-from artray.catalogs.garbled import mended_text
+from artray.catalogs.garbled import mended, mended_text
 from tests.catalogs.matched import by_file, joined
 from tests.catalogs.read import problems, read
 
@@ -18,7 +19,12 @@ from tests.catalogs.read import problems, read
         ("20Â°C", "20°C"),
         ("Cu\N{SOFT HYPHEN}bism\N{ZERO WIDTH SPACE}", "Cubism"),
         ("\N{RIGHT-TO-LEFT MARK}3.12.2020\N{RIGHT-TO-LEFT MARK}", "3.12.2020"),
+        ("TimiÈ™oara, èŠ±, thÆ°", "Timișoara, 花, thư"),
+        ("×\xa0×•×£", "נוף"),
         # These are as they are meant.
+        *((text, text) for text in ("PAPÉŽ", "BLÍŽENCI", "VÝŠKA", "Úžas", "6×¾ in.", "1×½×¼", "Ø½ Zoll", "OLÉ¡")),
+        *((text, text) for text in ("CAFÉ®", "CAFÉ™", "Voß´ Haus", "Tomáš’s house", "Tomáš\xa0Masaryk")),
+        ("a \u202babc\u202c", "a \u202babc\u202c"),  # a direction that begins within the text ends there
         ("AT&T; &copy=2 &unknown;", "AT&T; &copy=2 &unknown;"),
         ("« LIBERTÉ»", "« LIBERTÉ»"),
         ("„ADRIÄ“", "„ADRIÄ“"),
@@ -39,3 +45,23 @@ def test_texts_as_they_were_meant(cell: str, meant: str) -> None:
 def test_names_of_pictures_with_what_nobody_sees() -> None:
     found = by_file(["Cu\N{SOFT HYPHEN}bism.jpg", "MÃ¼ller.jpg"], ["Cubism.jpg", "Müller.jpg"])
     assert joined(found) == {"Cu\N{SOFT HYPHEN}bism.jpg": 0, "MÃ¼ller.jpg": 1}
+
+
+def test_names_of_pictures_with_entities() -> None:
+    """The catalogue's are mended, the pictures' are as a program has written both."""
+    assert joined(by_file(["it&#39;s.jpg", "a&amp;b.jpg"], ["it's.jpg", "a&b.jpg"])) == {
+        "it&#39;s.jpg": 0,
+        "a&amp;b.jpg": 1,
+    }
+
+
+def test_cells_in_chunks_of_one_buffer() -> None:
+    cells = pa.array(["x", None, "M&uuml;", "", None, "a\N{ZERO WIDTH SPACE}b"])
+    told: dict[str, list[bool]] = {}
+    found = mended(
+        pa.chunked_array([cells.slice(2, 3), cells.slice(5), cells.slice(0, 0)]),
+        lambda what, where: told.update({what[:4]: where.to_pylist()}),
+    )
+    assert found.to_pylist() == ["Mü", "", None, "ab"]
+    assert told == {"HTML": [True, False, False, False], "char": [False, False, False, True]}
+    assert mended(pa.chunked_array([pa.nulls(2, pa.string())]), pytest.fail).to_pylist() == [None, None]

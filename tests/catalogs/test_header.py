@@ -138,7 +138,7 @@ def test_the_user_has_the_last_word() -> None:
     [
         *('"Total records: 12"', "Total,,,12", "Summe: 12;", "12 Datensätze", "Page 1 of 1", "Total", "(12 rows)"),
         *("12 rows in set (0.00 sec)", "Source: Museum of X,,,", "* by permission", "Lizenz: CC0", "© 2020 Museum"),
-        *("Exported 2020-01-01 by A. B.", "Total,,12,12"),
+        *("Exported 2020-01-01 by A. B.", "Printed 2020-01-01 by A. B.", "Total,,12,12"),
     ],
 )
 def test_totals_below_are_no_records(total: str) -> None:
@@ -153,6 +153,13 @@ def test_totals_below_are_no_records(total: str) -> None:
 )
 def test_records_that_look_like_totals_stay(last: str) -> None:
     assert len(read("\n".join([HEADER, *ROWS, last]) + "\n").table) == 13
+
+
+@pytest.mark.parametrize(
+    "last", ["Printed cloth 12,1790", "*Untitled,1790", "12 works,1790", "Source: water,1790", "Sum,1912"]
+)
+def test_titles_that_look_like_totals_stay(last: str) -> None:
+    assert len(read(f"title,year\nA,1900\nB,1901\nC,1902\n{last}\n").table) == 4
 
 
 def test_subtotals_between_records_are_left_out() -> None:

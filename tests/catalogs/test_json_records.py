@@ -178,3 +178,8 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
 def test_an_empty_list_holds_no_records() -> None:
     with pytest.raises(InputError, match=r"c\.json: holds an empty list, and no records"):
         read([])
+
+
+def test_a_work_with_its_picture_alone_stays_a_work() -> None:
+    works = [{"id": "1", "image": {"id": "a"}}, {"image": {"id": "b"}}]
+    assert read(works).table["id"].to_pylist() == ["1", None]

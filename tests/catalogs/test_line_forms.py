@@ -79,6 +79,7 @@ def test_rare_delimiters() -> None:
     # A column may be the only one.
     assert read("Title: all\nSea\nSky: blue\n").table.num_columns == 1
     assert read("https://m.test/1.jpg\nhttps://m.test/2.jpg\n").table.num_columns == 1
+    assert read("schema:url\nhttps://m.test/1.jpg\nhttps://m.test/2.jpg\n").table.column_names == ["schema:url"]
 
 
 def test_spaces_before_quotes() -> None:

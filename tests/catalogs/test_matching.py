@@ -167,6 +167,10 @@ def test_two_pictures_for_one_row() -> None:
     assert found.report.rows_matched == 1
 
 
+def test_a_suffix_before_the_last_is_part_of_the_name() -> None:
+    assert joined(by_file(["a.tif#2.jpg", "b.jpg"], ["a.tif#2.jpg", "b.jpg?v=2"])) == {"a.tif#2.jpg": 0, "b.jpg": 1}
+
+
 # -- by id -------------------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +205,16 @@ def test_an_id_in_the_name(path: str, object_id: str, method: str) -> None:
 )
 def test_an_id_that_may_be_chance(path: str, object_id: str) -> None:
     assert joined(match(pictures(path), rows(id=[object_id]), Mapping(object_id="id"))) == {}
+
+
+def test_a_year_before_a_number_is_no_id() -> None:
+    ids = [str(year) for year in range(1901, 1907)]
+    paths = [f"{year}_02.jpg" for year in range(1901, 1907)]
+    assert joined(match(pictures(*paths), rows(id=ids), Mapping(object_id="id"))) == {}
+    assert joined(match(pictures("0007_02.jpg", "08_1.jpg"), rows(id=["7", "8"]), Mapping(object_id="id"))) == {
+        "0007_02.jpg": 0,
+        "08_1.jpg": 1,
+    }
 
 
 def test_ids_that_are_one_number_but_for_their_zeros_decide_nothing() -> None:

@@ -97,6 +97,8 @@ def test_lists_written_as_text(cells: list[str | None], values: list[str | None]
         ["[1900]", "[1901]"],
         ["[Untitled]", "[Study]"],
         ["[Landscape, with cows]", "[The sea, calm]"],
+        ["[Portrait of a man, seated]", "[Portrait of a woman, seated]", "[A dog]"],
+        ["[0, 0, 640, 480]", "[0, 0, 10, 10]"],
         ["['Untitled']", "Sea", "Lake", "Wood"],
         ["(after Monet)", "()", "('x"],
         ["['a', __import__('os')]", "['b', 1]"],
