@@ -17,9 +17,9 @@ from artray.gans.comparison import ComparisonOptions
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sample_sheets import write_animation, write_sheet
 from artray.gans.station import _WRITTEN
-from artray.report.gans import pages
+from artray.report.gans import pages, station
 from artray.report.gans.pages import comparison_page, gan_page
-from artray.report.gans.station import compare_gans_with_pages
+from artray.report.gans.station import TrainGanOptions, compare_gans_with_pages, train_gan_with_page
 from artray.storage import Location, remove_written
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
@@ -191,3 +191,11 @@ def test_a_users_own_page_is_not_replaced_by_a_comparison(tmp_path):
     options = ComparisonOptions(config=["gan_basic"], data=f"{tmp_path}/nowhere", out=str(tmp_path))
     with pytest.raises(InputError, match=r"holds index\.html, which artray has not written"):
         compare_gans_with_pages(options)
+
+
+def test_a_judge_that_can_not_be_one_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(station, "train_gan", lambda _: pytest.fail("trained"))
+    for judge, reason in (("efficientnet-lite9", "efficientnet-lite9"), ("efficientnet-lite0", "sees by this network")):
+        options = TrainGanOptions(config="gan_projected", data=tmp_path / "m", out=tmp_path / "gan", judge=judge)
+        with pytest.raises(InputError, match=reason):
+            train_gan_with_page(options)
