@@ -5,7 +5,8 @@ from pydantic import Field
 from artray import console
 from artray.errors import InputError
 from artray.gans.comparison import ComparisonOptions, compare_gans, trained_runs
-from artray.gans.judges import JUDGED_BY
+from artray.gans.config import read_config
+from artray.gans.judges import JUDGED_BY, judge_of
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sampling import sample
 from artray.gans.scores import METRICS, score, show
@@ -28,7 +29,13 @@ class TrainGanOptions(GanOptions):
 
 
 def train_gan_with_page(options: TrainGanOptions) -> Counts:
-    """Train, unless the bundle is there; then what is missing of scores, strips and page."""
+    """Train, unless the bundle is there; then what is missing of scores, strips and page.
+
+    Raises:
+        InputError: As `train_gan`, or the judge that is asked for can't be one.
+    """
+    if options.scores and options.judge is not None:  # else the hours of training would come first
+        judge_of(options.judge, [read_config(options.config, options.changes()).model.name])
     counts = train_gan(options)
     out = options.out
     if options.scores:

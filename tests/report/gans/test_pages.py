@@ -19,7 +19,8 @@ from artray.gans.sample_sheets import write_animation, write_sheet
 from artray.gans.station import _WRITTEN
 from artray.report.gans import pages
 from artray.report.gans.pages import comparison_page, gan_page
-from artray.report.gans.station import compare_gans_with_pages
+from artray.report.gans import station
+from artray.report.gans.station import TrainGanOptions, compare_gans_with_pages, train_gan_with_page
 from artray.storage import Location, remove_written
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
@@ -191,3 +192,12 @@ def test_a_users_own_page_is_not_replaced_by_a_comparison(tmp_path):
     options = ComparisonOptions(config=["gan_basic"], data=f"{tmp_path}/nowhere", out=str(tmp_path))
     with pytest.raises(InputError, match=r"holds index\.html, which artray has not written"):
         compare_gans_with_pages(options)
+
+
+def test_a_judge_that_cannot_judge_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(station, "train_gan", lambda options: pytest.fail("trained"))
+    asked = {"data": f"{tmp_path}/manifest", "out": f"{tmp_path}/gan"}
+    with pytest.raises(InputError, match=r"the discriminator of projected sees by this network"):
+        train_gan_with_page(TrainGanOptions(config="gan_projected", judge="efficientnet-lite0", **asked))
