@@ -17,9 +17,8 @@ from artray.gans.comparison import ComparisonOptions
 from artray.gans.latent_walks import latent_strips
 from artray.gans.sample_sheets import write_animation, write_sheet
 from artray.gans.station import _WRITTEN
-from artray.report.gans import pages
+from artray.report.gans import pages, station
 from artray.report.gans.pages import comparison_page, gan_page
-from artray.report.gans import station
 from artray.report.gans.station import TrainGanOptions, compare_gans_with_pages, train_gan_with_page
 from artray.storage import Location, remove_written
 from tests.gans.bundles import SIZE, write_generator
