@@ -23,6 +23,7 @@ from artray.catalogs.continued_rows import fill_down
 from artray.catalogs.delimited import read_delimited
 from artray.catalogs.encodings import codec, decode_text
 from artray.catalogs.formulas import seen, with_addresses
+from artray.catalogs.garbled import mended, mended_text
 from artray.catalogs.json_records import read_json
 from artray.catalogs.lists import read_list_texts
 from artray.catalogs.matlab import read_mat
@@ -321,7 +322,7 @@ def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go
 def _column_names(header: Sequence[str | None], problem: AddProblem) -> list[str]:
     names: list[str] = []
     for position, cell in enumerate(header, 1):
-        wanted = unicodedata.normalize("NFC", as_utf8((cell or "").strip())) or f"column_{position}"
+        wanted = unicodedata.normalize("NFC", mended_text(as_utf8(cell or "")).strip()) or f"column_{position}"
         name, copy = wanted, 2
         while name in names:
             name, copy = f"{wanted}_{copy}", copy + 1
@@ -347,15 +348,20 @@ def mask_secrets(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArr
 
 
 def _normalize(table: pa.Table, lines: Lines, problem: AddProblem) -> tuple[pa.Table, Lines]:
-    """Trim, NFC, null for empty, secrets masked; empty rows and unnamed empty columns left out."""
+    """Trim, NFC, null for empty, garbled text mended, secrets masked; empty rows and unnamed empty columns left out."""
     columns: dict[str, pa.ChunkedArray] = {}
     empty: list[str] = []
     secret = np.zeros(len(lines), bool)
     formula = np.zeros(len(lines), bool)
     long = np.zeros(len(lines), bool)
     filled = np.zeros(len(lines), bool)
+    garbled: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
+
+    def note(what: str, where: pa.ChunkedArray) -> None:
+        garbled[what] = garbled.get(what, False) | _flags(where)
+
     for position, (name, raw) in enumerate(zip(table.column_names, table.columns, strict=True), 1):
-        column = pc.utf8_trim_whitespace(raw)
+        column = pc.utf8_trim_whitespace(mended(raw, note))
         column = pa.chunked_array([nfc(chunk) for chunk in column.chunks], column.type)
         if pc.any(pc.match_substring(column, "://"), min_count=0).as_py():
             masked = mask_secrets(column)
@@ -372,6 +378,8 @@ def _normalize(table: pa.Table, lines: Lines, problem: AddProblem) -> tuple[pa.T
         elif name != f"column_{position}":  # a column without name and cells is only a delimiter too many
             columns[name] = column
             empty.append(name)
+    for what, rows in garbled.items():
+        problem(what, lines[rows])
     problem(f"URLs with a password or signature, replaced by {SECRET}", lines[secret])
     problem("cells with a formula, kept as text", lines[formula])
     problem("cells longer than 1 MiB, kept", lines[long])

@@ -21,7 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from artray import console
 from artray.catalogs import roles
 from artray.catalogs.cells import LIST_SEPARATOR
+from artray.catalogs.encodings import decode_text
 from artray.catalogs.nested import holds_objects, paths_in, with_paths
+from artray.catalogs.unicode import composed
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -237,7 +239,7 @@ def parse_mapping(text: str, name: str = "mapping") -> Mapping:
     if not isinstance(content, dict):
         raise InputError(f"{name} must hold keys and values")
     try:
-        return Mapping.model_validate(content)
+        return Mapping.model_validate(composed(content))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -275,7 +277,7 @@ def named_mapping(name: str) -> Mapping:
     """
     if name in ready_mappings() or not name.endswith((".yaml", ".yml")):
         return ready_mapping(name)
-    return parse_mapping(Location.parse(name).read_bytes().decode(errors="replace"), name)
+    return parse_mapping(decode_text(Location.parse(name).read_bytes()).text, name)
 
 
 def guessed_mapping(table: pa.Table, said: Collection[str] = ()) -> Mapping:
@@ -344,9 +346,9 @@ def guess_mapping(table: pa.Table) -> Guess:
     if "file" not in taken and len(pictures) == 1:
         choose("file", (folded[pictures[0]],), pictures, "the only column that holds names of pictures")
     choose("url", roles.ADDRESSES, addresses, "it holds addresses")
-    if not {"file", "url"} & taken.keys() and (path := _address_inside(head)):
-        taken["url"] = path
-        reasons.append(f"url: {path!r} (it holds addresses)")
+    if not {"file", "url"} & taken.keys() and (inner := _pictures_inside(head)):
+        role, taken[inner[0]], kind = inner
+        reasons.append(f"{role}: {taken[role]!r} (it holds {kind})")
     keys = {name: KeyCells.of(table[name]) for name in names if folded[name] in roles.IDS}
     choose("object_id", roles.IDS, [name for name in keys if keys[name].all_differ], "filled in every row, none twice")
     if "object_id" not in taken:
@@ -383,19 +385,26 @@ def guess_separator(table: pa.Table, columns: Sequence[str]) -> str | None:
 _NAMES_INSIDE = (
     "name", "title", "label", "term", "displayname", "preflabel", "value", "text", "period", "date", "description",
 )  # fmt: skip
-_ADDRESSES_INSIDE = ("url", "uri", "src", "href", "imageurl", "baseimageurl", "iiifurl", "link")
+# Names in an object by which it may name its picture, and what the values then are.
+_PICTURES_INSIDE = {
+    "url": (
+        ("url", "uri", "src", "href", "imageurl", "baseimageurl", "iiifurl", "link"),
+        r"(?i)^https?://[^|]+$",
+        "addresses",
+    ),
+    "file": (("file", "filename", "name", "path", "filepath", "src"), IMAGE_SUFFIX, "names of pictures"),
+}
 
 
-def _address_inside(table: pa.Table) -> str | None:
-    """The path to addresses of pictures in a column that holds objects, `images.web.url`."""
-    for column in table.column_names:
-        if not re.search("(?i)image|picture|photo|media|thumb|iiif", column):
-            continue
-        for path in paths_in(table, column):
-            if roles.folded(path.rpartition(".")[2]) in _ADDRESSES_INSIDE:
+def _pictures_inside(table: pa.Table) -> tuple[str, str, str] | None:
+    """Role, path and kind of pictures' addresses or names in a column that holds objects, `images.web.url`."""
+    columns = [name for name in table.column_names if re.search("(?i)image|picture|photo|media|thumb|iiif|file", name)]
+    for role, (names, pattern, kind) in _PICTURES_INSIDE.items():
+        for path in (path for column in columns for path in paths_in(table, column)):
+            if roles.folded(path.rpartition(".")[2]) in names:
                 found = with_paths(table.slice(0, 200), [path])
-                if path in found.column_names and _share(found[path], r"(?i)^https?://[^|]+$") > 0.9:
-                    return path
+                if path in found.column_names and _share(found[path], pattern) > 0.9:
+                    return role, path, kind
     return None
 
 

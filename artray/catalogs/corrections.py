@@ -86,6 +86,7 @@ class Corrected:
         cleared: Rows whose label was taken away.
         confirmed: Rows that had this label.
         unknown: Ids of the corrections that no row has.
+        new: Labels that no row had before, where rows had some: a new class, or a misspelt one.
     """
 
     labels: pa.Array
@@ -94,6 +95,7 @@ class Corrected:
     cleared: int
     confirmed: int
     unknown: tuple[str, ...]
+    new: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The corrections as lines for a terminal."""
@@ -107,6 +109,9 @@ class Corrected:
             shown = ", ".join(map(printable, self.unknown[:_EXAMPLES]))
             more = ", …" if len(self.unknown) > _EXAMPLES else ""
             lines.append(f"corrections of works that are not here: {len(self.unknown):,} ({shown}{more})")
+        if self.new:
+            shown = ", ".join(map(printable, self.new[:_EXAMPLES])) + (", …" if len(self.new) > _EXAMPLES else "")
+            lines.append(f"labels that no work had before: {len(self.new):,} ({shown})")
         return lines
 
 
@@ -366,6 +371,10 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
         added += not had and label is not None
         cleared += had and label is None
         confirmed += had and same
+    old_labels, labels_now = (
+        {label for cell in cells for label in ([cell] if isinstance(cell, str) else cell or ())}
+        for cells in (before, after)
+    )
     unknown = sorted(object_id for object_id in labels if folded(object_id) not in used)
     return Corrected(
         labels=pa.array(after, kind),
@@ -374,4 +383,5 @@ def correct(table: pa.Table, column: str, labels: Mapping[str, str | None]) -> C
         cleared=cleared,
         confirmed=confirmed,
         unknown=tuple(unknown),
+        new=tuple(sorted(labels_now - old_labels)) if old_labels else (),
     )

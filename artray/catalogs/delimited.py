@@ -24,7 +24,15 @@ from artray.catalogs.columns import IMAGE_SUFFIX
 from artray.catalogs.encodings import REPLACEMENT, decode_text
 from artray.catalogs.formulas import quoted_links
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
-from artray.catalogs.line_forms import unwrapped, without_comments, without_rules
+from artray.catalogs.line_forms import (
+    USE_ANOTHER,
+    odd_delimiter,
+    refuse_other_formats,
+    unwrapped,
+    without_comments,
+    without_rules,
+    without_spaces_before_quotes,
+)
 from artray.catalogs.stacked_tables import header_below, said_of
 from artray.errors import InputError
 
@@ -45,6 +53,9 @@ def find_delimiter(text: str) -> str:
 
     A delimiter that does not occur in the header is none, however often the cells hold it. Lines above the header (a
     title, a date) are passed over where no delimiter fits the first line.
+
+    Raises:
+        InputError: Something else divides the cells, that is not read.
     """
     sample = _head(text)
     widths = {
@@ -66,7 +77,9 @@ def find_delimiter(text: str) -> str:
     # R's write.table divides by spaces, and puts names and texts into quotes; lists for training name a picture first.
     lines = [line for line in sample.split("\n")[:LOOKED_AT] if line.strip()]
     listed = len(lines) > 1 and all(map(_PICTURE_AND_CLASS.fullmatch, lines))
-    return " " if not best_score and (listed or _SPACED.match(sample)) else best
+    if best_score:
+        return best
+    return " " if listed or _SPACED.match(sample) else odd_delimiter(lines) or best
 
 
 def _head(text: str) -> str:
@@ -111,9 +124,11 @@ def read_delimited(
     """
     # The csv module's own limit of 128 KiB is global; museums' cells (transcribed inscriptions) are longer.
     csv.field_size_limit(2**31 - 1)
-    _refuse_other_formats(data)
+    refuse_other_formats(data)
     decoded = decode_text(data, encoding)
-    text = decoded.text.lstrip("\ufeff")
+    text = decoded.text.lstrip("\ufeff").rstrip(
+        "\0\x1a"
+    )  # DOS ended files by the latter, and filled up with the former
     if "\r" in text and "\n" not in text:
         text = text.replace("\r", "\n")
     text = text.replace("\n\ufeff", "\n")  # of files that were put one behind the other
@@ -121,10 +136,13 @@ def read_delimited(
     first_line = 1
     if hint:
         delimiter, first_line = hint[1], 2
+        if not delimiter.isascii():
+            raise InputError(f"its first line says that cells are divided by {delimiter!r}: {USE_ANOTHER}")
         text = text[hint.end() :]
     else:
         text = unwrapped(text, find_delimiter, problem)
         delimiter = find_delimiter(text)
+    text = without_spaces_before_quotes(text, delimiter)
     if header_line is None:
         text = without_rules(text, first_line, problem)
         text, first_line = without_comments(text, delimiter, first_line, problem)
@@ -154,18 +172,6 @@ def read_delimited(
         table = pa.table(columns, names=table.column_names)
     name = {"\t": "tab", " ": "space"}.get(delimiter, repr(delimiter))
     return DelimitedText(header, table, lines, f"{decoded.encoding}, cells separated by {name}", decoded.sure)
-
-
-def _refuse_other_formats(data: bytes) -> None:
-    start = data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"pk\x03\x04"):
-        raise InputError("is a zip archive, not text: a workbook's name ends in .xlsx")
-    if start.startswith(b"\x1f\x8b"):
-        raise InputError("is gzip data, not text: let its name end in .gz")
-    if start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise InputError("is an old workbook (.xls), not text: save it as .xlsx")
-    if start.startswith((b"<html", b"<!doctype", b"<?xml", b"<table")):
-        raise InputError("is HTML or XML, not a table of text: export it as CSV or .xlsx")
 
 
 def _without_second(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> str:

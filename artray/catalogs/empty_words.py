@@ -13,7 +13,8 @@ from artray.vocabulary import fold
 _NOTHING = frozenset(
     (
         "null", "none", "nil", "nan", "na", "n a", "<na>", "<null>", "(null)", "[null]", "\\n", "#n a", "", "?", "??",
-        "???", "…", "empty", "(empty)", "blank", "(blank)", "(leer)", "leer", "vide", "vuoto", "vacio",
+        "???", "...", "—", "*", "\\", "empty", "(empty)", "blank", "(blank)", "(leer)", "leer", "vide", "vuoto",
+        "vacio",
     )
 )  # fmt: skip
 # … and what a person writes who does not know.
@@ -22,7 +23,10 @@ _UNKNOWN = frozenset(
         "unknown", "(unknown)", "[unknown]", "unidentified", "undetermined", "undefined", "unspecified",
         "not specified", "not known", "not assigned", "unassigned", "unclassified", "uncategorized", "not available",
         "not applicable", "no data", "missing", "tbd", "tba", "to be determined", "indeterminate", "not recorded",
-        "no value", "none given", "not given", "not stated",
+        "no value", "none given", "not given", "not stated", "none recorded", "not determined", "not yet determined",
+        "not classified", "not yet classified", "to be classified", "to be confirmed", "no information", "no entry",
+        "not set", "keine", "aucun", "aucune", "ninguno", "ninguna", "nessuno", "nessuna", "geen", "inga", "ingen",
+        "brak", "brak danych", "нет", "нет данных", "なし", "無", "无", "없음",
         "unbekannt", "nicht bekannt", "unbestimmt", "nicht bestimmt", "keine angabe", "keine angaben",
         "nicht erfasst", "nicht angegeben", "nicht ermittelt", "nicht vorhanden",
         "k a", "ohne angabe", "o a", "ungeklart", "nicht zugeordnet", "inconnu", "inconnue", "indetermine",

@@ -8,6 +8,7 @@ lines of the whole file that are not ASCII. A choice that another one comes near
 import codecs
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,8 @@ _LINE_BYTES = 2_000  # of each
 _SAMPLE = 40_000  # bytes in all
 _CANDIDATES = 6
 _NEAR = 0.85  # of the best one's confidence: nearer than that, another encoding is a doubt
+_NEAR_IN_ASIA = 0.6  # of encodings that share their bytes, where a few names say little
+_WEAK = 0.15
 _ODD_COSTS = 6
 _FEW = 4  # different words that are not ASCII: fewer decide nothing
 
@@ -109,6 +112,10 @@ def decode_text(data: bytes, encoding: str | None = None) -> Decoded:
     wide = _utf16_without_mark(data)
     if wide is not None:
         return Decoded(data.decode(wide, "replace"), f"{wide.upper()} without BOM")
+    if b"\x1b$" in data and data.isascii():  # valid UTF-8 too, but of no sense
+        for name in ("iso2022_jp_2", "iso2022_kr"):
+            with suppress(UnicodeDecodeError):
+                return Decoded(data.decode(name), "ISO-2022-" + name[8:10].upper())
     try:
         return Decoded(data.decode("utf-8"), "UTF-8")
     except UnicodeDecodeError:
@@ -203,7 +210,8 @@ def _find(data: bytes) -> tuple[str, bool]:
     mac = b"\r" in data[:_HEAD] and b"\n" not in data[:_HEAD]  # as only old Macs and FileMaker end lines
     order = sorted(((_weighed(*item, few=few, mac=mac), item[0]) for item in texts.values()), reverse=True)
     (best, name), *others = order
-    near = bool(others) and others[0][0] > _NEAR * best
+    asian = name in _SUPERSETS.values() and best < _WEAK and others and others[0][1] in _SUPERSETS.values()
+    near = bool(others) and others[0][0] > (_NEAR_IN_ASIA if asian else _NEAR) * best
     sure = not near and (not few or best > 0.3)
     return _turkish_or_icelandic(name, sample, sure) if name in _WESTERN else (name, sure)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artray.catalogs.name_keys import Flags, flags, map_where, normal, without_suffix
+from artray.catalogs.columns import IMAGE_SUFFIX
+from artray.catalogs.name_keys import Flags, any_true, flags, map_where, normal, without_suffix
 
 # In the order in which they are looked for; a name is refused for the first that fits.
 UNUSABLE_FILE = {
@@ -21,6 +22,19 @@ UNUSABLE_FILE = {
 _ROOT = r"^(?:(?i:file):/+(?:[A-Za-z]:/+)?|[A-Za-z]:/+|~?/+|(?:\./)*(?:\.\./)+)"
 _SHARE = 0.9
 _LEAST = 3
+
+
+_AROUND = (r"""^["'“”‘’]+|["'“”‘’]+$""", rf"(?i)({IMAGE_SUFFIX.removeprefix('(?i)').removesuffix('$')})[?#].*$")
+
+
+def bare(names: pa.Array) -> pa.Array:
+    """Names of files without quotes around them, and without what an address has behind its file: `a.jpg?v=2`."""
+    quotes, query = _AROUND
+    if any_true(pc.match_substring_regex(names, quotes)):
+        names = pc.replace_substring_regex(names, quotes, "")
+    if any_true(pc.match_substring_regex(names, query)):
+        names = pc.replace_substring_regex(names, query, r"\1")
+    return names
 
 
 def beside_records(names: pa.Array, folders: pa.Array, paths: pa.Array) -> pa.Array:

@@ -62,7 +62,12 @@ def _read_folder(place: Location, reading: Reading) -> Catalog:
     Data sets for training have a `metadata.csv` (or .jsonl, .parquet) in each folder of pictures: these are read where
     there are some, or else JSON files, or else tables.
     """
-    infos = [info for info in place.list_files() if PurePosixPath(info.uri).suffix.lower() in JSON | _TABLES]
+    infos = [
+        info
+        for info in place.list_files()
+        if PurePosixPath(info.uri).suffix.lower() in JSON | _TABLES
+        and not PurePosixPath(info.uri).name.startswith("~$")  # beside a workbook that is open
+    ]
     described = [info for info in infos if _DESCRIPTION.fullmatch(PurePosixPath(info.uri).name.lower())]
     jsons = [info for info in infos if PurePosixPath(info.uri).suffix.lower() in JSON]
     chosen = described or jsons or infos

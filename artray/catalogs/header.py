@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from artray.catalogs import roles
 from artray.errors import InputError
 
 LOOKED_AT = 200  # rows
@@ -57,6 +58,7 @@ def find_header(
     if not rows:
         return Header()
     skip = title_rows(rows)
+    skip += _is_sentence(rows[skip : skip + 3])
     above = _above(rows, skip)
     for top in range(max(0, skip - 2), skip + 1):
         if three := _three_rows(rows[top : top + 3], rows[top + 3 :], lines[top : top + 3]):
@@ -95,6 +97,15 @@ def find_header(
     width = max(row_width(row) for row in rows)
     said_so = f"no header: line {lines[0]} looks like a record ({data}); the columns are column_1 to column_{width}"
     return Header(0, _numbered(width), False, (f"{said_so} (--header-line {lines[0]} makes it the header)",))
+
+
+def _is_sentence(rows: Sequence[Row]) -> bool:
+    """Whether the first of some rows is a title with delimiters in it: the second has columns' usual names, it none."""
+    if len(rows) < 3:
+        return False
+    first, second = ([cell.strip() for cell in row if cell.strip()] for row in rows[:2])
+    known = [sum(roles.folded(cell) in roles.NAMES for cell in row) for row in (first, second)]
+    return not known[0] and known[1] > 1 and len(set(first)) == len(first) and "" not in map(str.strip, rows[0])
 
 
 def _above(rows: Sequence[Row], count: int) -> tuple[str, ...]:
@@ -345,16 +356,19 @@ def _shape(name: str) -> re.Pattern[str] | None:
 _TOTALS = re.compile(
     r"(?i)\s*(grand |sub-?|number of |report |)(total|totals|sum|summe|gesamt|gesamtzahl|gesamtsumme|insgesamt|anzahl|"
     r"endsumme|totale|totaux|somme|nombre|suma|número total|totaal|aantal|som|summa|totalt|antal|count|records|rows|"
-    r"datensätze|end of (report|file|list)|page [0-9]+( (of|/) [0-9]+)?|printed (on|by)\b.*|exported (on|by)\b.*|"
+    r"datensätze|end of (report|file|list)|page [0-9]+( (of|/) [0-9]+)?|"
+    r"(printed|exported|generated|retrieved|downloaded) .*[0-9].*|(printed|exported) (on|by)\b.*|"
     r"[0-9]+ (records|rows|objects|items|works|datensätze|objekte|werke|enregistrements|objets|registros))\b"
     r"\s*([:=(].*|[0-9.,]*\s*|(records|rows|objects|items|works|of records|of rows|of objects|of works).*)"
     r"|\s*\(?[0-9]+ (rows?|records?)( affected| in set.*)?\)?\s*"  # of databases' own tools
     r"|\s*(source|licen[cs]e|notes?|credits?|copyright|quelle|lizenz|hinweis|anmerkung|legende|source|fuente|fonte|bron"
-    r"|källa|kilde)\s*:.*|\s*[*†©]\s*[^\W\d].*"
+    r"|källa|kilde)\s*:.*|\s*©.*|\s*[*†©]\s*[^\W\d].*"
 )
 
 
 def is_totals(row: Row, columns: int) -> bool:
     """Whether a table's last row counts its records ("Total: 12") and is none itself."""
     first = next((cell for cell in row if cell.strip()), "")
-    return _filled(row) <= max(1, columns // 2) and columns > 1 and bool(_TOTALS.fullmatch(first))
+    _, *others = [cell for cell in row if cell.strip()] or [""]
+    few = len(others) < max(1, columns // 2) or all(map(KINDS["a number"].fullmatch, map(str.strip, others)))
+    return few and columns > 1 and bool(_TOTALS.fullmatch(first))

@@ -22,6 +22,7 @@ _ENOUGH = 0.9  # of the pictures that could have a row: no other column is tried
 _TRIED = 4  # columns, those that most pictures speak for
 _LOOK_AT = 20_000  # rows, for what a column's cells are like
 _PICTURES = 20_000  # whose names the columns are held against at first
+_QUOTES = "^[\"']|[\"']$"
 _FLAGS = {"file": "--file-column", "url": "--url-column", "object_id": "--id-column"}
 
 
@@ -210,13 +211,13 @@ def _said(cells: pa.Array, role: str) -> pa.Array:
     """What a column's cells may call pictures, the values once each; null is none of them."""
     # Of several names in a cell the first speaks for all.
     keys = without_suffix(
-        normal(pc.replace_substring_regex(cells, r"\s*(?s:[;|\r\n]|\^\^).*$|^(?i:https?)://|\.0$", ""))
+        normal(pc.replace_substring_regex(cells, rf"\s*(?s:[;|\r\n]|\^\^).*$|^(?i:https?)://|[.,]0$|/+$|{_QUOTES}", ""))
     )
     forms = [flat(keys), number(flat(keys))]
     if role == "file":
-        forms.append(flat(without_suffix(pc.replace_substring_regex(keys, r"(?s)[,&+\s].*$", ""))))
+        forms.append(flat(without_suffix(pc.replace_substring_regex(keys, r"(?s)[,&+#~•*<\s].*$", ""))))
     if role != "object_id":
-        forms.append(flat(last_part(without_suffix(pc.replace_substring_regex(keys, "[?#].*$", "")))))
+        forms.append(flat(last_part(without_suffix(pc.replace_substring_regex(keys, "/*[?#].*$", "")))))
     return pc.drop_null(pc.unique(pa.concat_arrays(forms)))
 
 

@@ -147,6 +147,8 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
         if isinstance(only, dict) and path is None and _is_keyed(only):
             only = [{"key": key, **value} for key, value in only.items()]
         if isinstance(only, list):
+            if not only:
+                raise InputError("holds an empty list, and no records")
             found = list(enumerate(only, 1))
         elif not isinstance(only, dict):
             raise InputError("is neither a list of objects nor an object of lists")
@@ -363,6 +365,8 @@ def _unwrapped(row: dict[str, Any]) -> dict[str, Any]:
     """A record out of what search engines, SPARQL endpoints and the like put around it and its cells."""
     if _is_data_set_row(row):
         row = row["row"]
+    while len(row) == 1 and isinstance(inner := next(iter(row.values())), dict) and _is_record(inner):
+        row = inner  # {"record": {…}}, or a node of GraphQL
     row = {name: _plain_cell(cell) if isinstance(cell, dict) else cell for name, cell in row.items()}
     for name in _WRAPPERS:
         inner = row.get(name)

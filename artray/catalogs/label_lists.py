@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from artray.catalogs.cells import LIST_SEPARATOR
 from artray.catalogs.columns import Task
 from artray.catalogs.labels import Labels, read_labels, values_of
-from artray.vocabulary import Vocabulary
+from artray.errors import count_of
+from artray.vocabulary import Vocabulary, fold
 
 
 def read_task_labels(
@@ -44,6 +45,53 @@ def read_task_labels(
         longest = pc.max(pc.list_value_length(lists.labels)).as_py() or 0
         return lists if how.several == "all" or longest > 1 else read_labels(column, vocabulary, **given)
     return read_labels(column, vocabulary, several=how.several, **given)
+
+
+# What may stand between the values of a cell and is not divided unless the user says so: it belongs to names too.
+_MARKS = (
+    ", ",
+    ",",
+    " / ",
+    "/",
+    " & ",
+    " + ",
+    " and ",
+    " und ",
+    " et ",
+    "<br>",
+    "<br/>",
+    "\t",
+    "::",
+    " • ",
+    "、",
+    "^^",
+    "~",
+    "#",
+)
+
+
+def undivided(column: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary | None) -> str | None:
+    """A word on cells that seem to hold several values, each of which is a label elsewhere: `A / B` beside `A` and `B`.
+
+    Args:
+        column: Cells as text, null where empty, of which no separator is known.
+        vocabulary: The classes there are.
+    """
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(pc.drop_null(column)).to_pylist()}
+    known = {fold(text) for text in counts} | set(vocabulary.spellings() if vocabulary is not None else ())
+    for mark in _MARKS:
+        several: dict[str, int] = {}
+        for text, count in counts.items():
+            parts = {fold(part) for part in text.split(mark) if part.strip()} if mark in text else set()
+            if len(parts) > 1 and parts <= known - {fold(text)}:
+                several[text] = count
+        if several:
+            most = max(several, key=lambda text: several[text])
+            cells = count_of(sum(several.values()), "cell")
+            return (
+                f"{cells} with {mark!r} between values that are labels by themselves ({most}); --separator divides them"
+            )
+    return None
 
 
 def _holds(column: pa.ChunkedArray | pa.Array, mark: str) -> bool:

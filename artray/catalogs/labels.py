@@ -6,6 +6,8 @@ Nothing is dropped silently: `Labels.dropped` says for what reason how many rows
 met there most.
 """
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -245,6 +247,29 @@ def _dropped(results: Sequence[_Result], texts: Sequence[str], sizes: npt.NDArra
         why: Dropped(values.total(), tuple(item for item in values.most_common(_EXAMPLES) if item[0]))
         for why, values in by_reason.items()
     }
+
+
+_MARK = re.compile(r"[\s'\"“”„,;:?*()\[\]]+")
+
+
+def spelled_alike(counts: Mapping[str, int]) -> str | None:
+    """A word on classes that differ only in accents, marks or zeros, and so may be one: `Art Déco` and `Art Deco`.
+
+    Args:
+        counts: Rows of each class, where each different value is one.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        letters = unicodedata.normalize("NFKD", fold(name))
+        key = _MARK.sub("", "".join(letter for letter in letters if not unicodedata.combining(letter)))
+        alike.setdefault(re.sub(r"^0+(?=[0-9])|[.,]0+$", "", key), []).append(name)
+    pairs = [names for names in alike.values() if len(names) > 1]
+    if not pairs:
+        return None
+    shown = "; ".join(", ".join(f"{name!r} {counts[name]:,}" for name in names) for names in pairs[:3])
+    return (
+        f"classes that are spelled alike: {shown}{'; …' if len(pairs) > 3 else ''} (a mapping's merge makes them one)"
+    )
 
 
 def count_classes(table: pa.Table, columns: Sequence[str]) -> list[str]:

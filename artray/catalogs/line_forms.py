@@ -1,17 +1,82 @@
-"""What programs write around the lines of a text table: quotes around whole records, lines of dashes, comments."""
+"""What programs write around the lines and cells of a text table, and what is no such table.
+
+Quotes around whole records, lines of dashes, comments, spaces before quotes, rare delimiters.
+"""
 
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from artray.catalogs.cells import AddProblem
-from artray.catalogs.header import against_a_record
+from artray.catalogs.header import KINDS, against_a_record
+from artray.errors import InputError
 
 _LOOKED_AT = 50  # lines
 _RULE = re.compile(r"[ \t]*[|+]?[-=:+| \t]*-{2,}[-=:+| \t]*\r?")  # of Markdown, psql and MySQL
 _COMMENT = re.compile(r"#+ *[^\s#].*")
 _WHOLE = re.compile(r'"(?:[^"\n]|"")*"\r?')
+_RARE = ("^", "~", "\x1f", "\x01")
+_ODD = re.compile(r"[ \t]*(?:[:^~¦¬§¶‡†`*=<>|]+|\\t|[\x00-\x08\x0e-\x1f]+)[ \t]*| {2,}")
+_OTHER_FORMATS = {
+    b"pk\x03\x04": "a zip archive, not text: a workbook's name ends in .xlsx",
+    b"\x1f\x8b": "gzip data, not text: let its name end in .gz",
+    b"\xd0\xcf\x11\xe0": "an old workbook (.xls), or one with a password, not text: save it as .xlsx",
+    **dict.fromkeys(
+        (b"<html", b"<!doctype", b"<?xml", b"<table"), "HTML or XML, not a table of text: export it as CSV or .xlsx"
+    ),
+    **dict.fromkeys((b"[{", b'{"'), "JSON, not a table of text: let its name end in .json (.jsonl: an object a line)"),
+    b"par1": "a Parquet file, not text: let its name end in .parquet",
+    b"sqlite format 3": "a database, not text: export the table as CSV",
+    b"%pdf": "a PDF, not a table of text: export it as CSV or .xlsx",
+    b"{\\rtf": "a text document (RTF), not a table of text: export it as CSV or .xlsx",
+}
+USE_ANOTHER = "export it with commas, semicolons or tabs between the cells"
+
+
+def refuse_other_formats(data: bytes) -> None:
+    """Refuse a file that is something else by its first bytes.
+
+    Raises:
+        InputError: It is; the message says what, and what to do.
+    """
+    start = re.sub(rb"(?<=[\[{])\s+", b"", data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
+    for signature, what in _OTHER_FORMATS.items():
+        if start.startswith(signature):
+            raise InputError(f"is {what}")
+
+
+def odd_delimiter(lines: Sequence[str]) -> str | None:
+    """What divides the cells of lines that no usual delimiter divides; None where nothing seems to.
+
+    Raises:
+        InputError: It is more than a character, or spaces, or one that a file's reader can't take.
+    """
+    rows = [line.strip() for line in lines]
+    if len(rows) < 2 or any(kind.fullmatch(rows[0]) for kind in KINDS.values()):
+        return None
+    for mark in dict.fromkeys(found[0] for found in _ODD.finditer(rows[0])):
+        pattern = " {2,}" if not mark.strip(" ") else re.escape(mark.strip(" "))
+        widths = [len(re.split(pattern, row)) for row in rows]
+        if widths[0] > 1 and all(re.split(pattern, rows[0])) and 10 * widths.count(widths[0]) >= 9 * len(widths):
+            if mark in _RARE:
+                return mark
+            shown = "several spaces" if not mark.strip(" ") else repr(mark)
+            raise InputError(f"its cells seem to be divided by {shown}: {USE_ANOTHER}")
+    return None
+
+
+def without_spaces_before_quotes(text: str, delimiter: str) -> str:
+    """A text without the spaces between a delimiter and the quotes that a cell begins with: `1, "Sea, calm"`."""
+    mark = re.escape(delimiter)
+    spaced = re.compile(rf'(?<={mark}) +(?="(?!")[^"\n]*" *(?:{mark}|\r|\n|$))')
+    lines = text[: 1 << 16].split("\n")[:_LOOKED_AT]
+    if delimiter == " " or not any(map(spaced.search, lines)):
+        return text
+    # Within a quoted cell it would be a letter.
+    if any(re.search(rf'(?:^|{mark})"[^"]*{mark} +"', line) for line in lines):
+        return text
+    return re.sub(rf'(?<={mark}) +(?="(?!"))', "", text)
 
 
 def unwrapped(text: str, find_delimiter: Callable[[str], str], problem: AddProblem) -> str:

@@ -71,6 +71,11 @@ class Report:
             f"pictures with a row: {self.pictures_matched:,} of {self.pictures:,}" + (f" ({ways})" if ways else ""),
             f"rows with a picture: {self.rows_matched:,} of {self.rows:,}",
         ]
+        if self.rows and self.pictures and not self.pictures_matched:
+            found.append(
+                "no row has found its picture, so the catalogue says nothing of any: --id-column, --file-column or "
+                "--url-column says which column holds what the pictures are called"
+            )
         samples = {
             "rows that name a picture which isn't there": self.rows_missing,
             "names that fit several pictures, which get no row by them": self.names_crowded,

@@ -19,7 +19,7 @@ from artray.catalogs.addresses import IIIF_REQUEST, UNUSABLE_URL, telling_parame
 from artray.catalogs.base64_names import CUT_NAME, decode_title, title_of_cut
 from artray.catalogs.catalog import mask_secrets
 from artray.catalogs.columns import IMAGE_SUFFIX, Mapping, path_columns
-from artray.catalogs.file_names import UNUSABLE_FILE, beside_records, refuse
+from artray.catalogs.file_names import UNUSABLE_FILE, bare, beside_records, refuse
 from artray.catalogs.match_counts import column_counts, row_names
 from artray.catalogs.match_report import NAME_MAX, Report, Sample, printable
 from artray.catalogs.name_keys import (
@@ -27,6 +27,7 @@ from artray.catalogs.name_keys import (
     Indices,
     any_true,
     before_letter,
+    before_view,
     behind_prefix,
     depth,
     equal_or_null,
@@ -170,7 +171,7 @@ class _Matching:
 
     def _by_url(self) -> None:
         urls = self.names.values
-        whole = normal(pc.replace_substring_regex(urls, r"^(?i:https?)://|[?#].*$", ""))
+        whole = normal(pc.replace_substring_regex(urls, r"^(?i:https?)://|/*[?#].*$|/+$", ""))
         keys = normal(self.paths)
         if any_true(pc.match_substring_regex(keys, IIIF_REQUEST)):  # a tree of files that are called as their addresses
             in_tree = pc.match_substring_regex(keys, IIIF_REQUEST)
@@ -214,8 +215,8 @@ class _Matching:
         stems, keys = flat(names), flat(ids)
         self._join("id, other spelling", stems, keys, reuse=True, same=ids)
         stems, _ = self._left(stems, keys)
-        if any_true(pc.is_valid(numbers := number(stems))):
-            self._join("id, zeros in front", numbers, number(keys), one_to_one=True, reuse=True, same=ids)
+        numbers = number(keys)
+        self._join("id, zeros in front", number(stems), numbers, one_to_one=True, reuse=True, same=ids)
         # A short number inside a longer name says nothing.
         long = pc.and_(pc.greater_equal(pc.utf8_length(keys), 4), pc.match_substring_regex(keys, "[0-9]"))
         long_keys = pc.if_else(long, keys, pa.scalar(None, keys.type))
@@ -244,10 +245,13 @@ class _Matching:
         stems, _ = self._left(stems, keys)
         if not any_true(pc.is_valid(before_letter(keys))):  # where ids themselves end in letters, 15a is no view of 15
             self._join("id and a letter", before_letter(stems), long_keys, reuse=True, same=ids)
-            views, numbers = number(before_letter(self._left(stems, keys)[0])), number(keys)
+            views = number(before_letter(self._left(stems, keys)[0]))
             if finds_most(views, numbers):  # short numbers say enough only together
                 self._join("id and a letter", views, numbers, reuse=True, same=ids)
-        views, numbers = behind_prefix(self._left(stems, keys)[0], number(keys)), number(keys)
+        views = number(before_view(self._left(stems, keys)[0]))
+        if finds_most(views, numbers):
+            self._join("id at the name's beginning", views, numbers, reuse=True, same=ids)
+        views = behind_prefix(self._left(stems, keys)[0], numbers)
         if finds_most(views, numbers):
             self._join("id behind letters", views, numbers, one_to_one=True, reuse=True, same=ids)
         self._by_part_of_set(ids)
@@ -412,7 +416,7 @@ class _Matching:
         each, is_url = [], unusable is UNUSABLE_URL
         for column in columns:
             names = split_names(strings(self.catalog[column]), self.paths, self.mapping.separator, addresses=is_url)
-            values, reasons = refuse(names.values, unusable)
+            values, reasons = refuse(names.values if is_url else bare(names.values), unusable)
             bad = np.zeros(len(values), bool)
             for reason, hit in reasons.items():
                 self.refused[f"{column}: {reason}"] = self._sample(values, np.flatnonzero(hit))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.columns import IMAGE_SUFFIX
+from artray.catalogs.garbled import UNSEEN
 from artray.catalogs.unicode import nfc
 
 _WIDE = r"[\x{3000}\x{ff01}-\x{ff5e}]"  # letters, digits and marks as East Asian programs write them
@@ -51,12 +52,14 @@ def map_where(values: pa.Array, where: pa.Array, function: Callable[[str], str |
 
 
 def normal(paths: pa.Array) -> pa.Array:
-    """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no full width, no `./` in front."""
+    """Paths as they are compared: `/`, no percent-encoding, NFC, lower case, no full width, nothing unseen, no `./`."""
     keys = pc.replace_substring(paths, "\\", "/")
     keys = map_where(keys, pc.match_substring_regex(keys, "%[0-9A-Fa-f]{2}"), unquote)
     if any_true(pc.match_substring_regex(keys, _WIDE)):
         keys = map_where(keys, pc.match_substring_regex(keys, _WIDE), lambda key: key.translate(_NARROW))
     keys = pc.utf8_lower(nfc(keys))
+    if any_true(pc.match_substring_regex(keys, UNSEEN)):
+        keys = pc.replace_substring_regex(keys, UNSEEN, "")
     if any_true(pc.match_substring_regex(keys, r"(^|/)\.?/")):
         keys = pc.replace_substring_regex(keys, r"/(?:\.?/)+", "/")
         keys = pc.replace_substring_regex(keys, r"^\./", "")
@@ -69,7 +72,7 @@ def repair(name: str) -> str:
     A name that is not such a case comes back as it is.
     """
     for _ in range(2):
-        for encoding in ("cp437", "cp866", "cp850", "cp1252"):
+        for encoding in ("cp437", "cp866", "cp1252", "cp850"):  # most of what 1252 makes of it, 850 reads otherwise
             try:
                 sound = name.encode(encoding).decode("utf-8")
             except UnicodeError:
@@ -172,6 +175,11 @@ def behind_prefix(keys: pa.Array, ids: pa.Array) -> pa.Array:
 def before_letter(keys: pa.Array) -> pa.Array:
     """What stands before the letter in flat keys that end in a number and a letter, as views do (15a); else null."""
     return _where_found(keys, r"^(.*[0-9])[a-z]$", r"\1")
+
+
+def before_view(keys: pa.Array) -> pa.Array:
+    """What stands before the last part of flat keys of two parts, the second of a view: 000007_01; else null."""
+    return _where_found(keys, "^([^_]+)_[^_]+$", r"\1")
 
 
 def may_be_chance(keys: pa.Array) -> pa.Array:

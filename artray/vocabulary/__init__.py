@@ -30,7 +30,7 @@ _NUMBER_OR_GRADE = re.compile(r"[-−–‐+]?\d+([.,]\d+)?|\w[-−–‐]")
 
 
 def fold(text: str) -> str:
-    """Text as labels are compared: no case, and one space for spaces, hyphens, underscores, slashes and dots.
+    """Text as labels are compared: no case, one apostrophe, one space for spaces, hyphens, underscores, slashes, dots.
 
     The sign and the point of a number, and the minus of a grade, make another label.
 
@@ -42,7 +42,7 @@ def fold(text: str) -> str:
     text = text.casefold().strip()
     if _NUMBER_OR_GRADE.fullmatch(text):
         return re.sub("[−–‐]", "-", text)
-    return re.sub(r"[\s_\-‐–/.]+", " ", text).strip()
+    return re.sub("[’ʼ`´′]", "'", re.sub(r"[\s_\-‐–/.]+", " ", text).strip())
 
 
 def address_elsewhere(kind: str, number: str) -> str:

@@ -159,7 +159,10 @@ def test_an_empty_label_takes_the_label_away(tmp_path):
     result = correct(table, "style", found.labels["style"])
     assert result.labels.to_pylist() == [None, None, "Rococo", "Cubism"]
     assert (result.changed, result.added, result.cleared, result.confirmed) == (1, 0, 1, 0)
-    assert result.lines() == ["corrections: 1 changed, 0 added, 0 confirmed, 1 taken away"]
+    assert result.lines() == [
+        "corrections: 1 changed, 0 added, 0 confirmed, 1 taken away",
+        "labels that no work had before: 1 (Rococo)",
+    ]
 
 
 def test_several_labels_of_a_work(tmp_path):

@@ -13,7 +13,8 @@ from artray.vocabulary import parse_vocabulary
     [
         "NULL", "None", "-", "–", "N/A", "n/a", "n.a.", "NaN", "<NA>", "\\N", "?", "Unknown", "unbekannt", "Inconnu",
         "indéterminé", "k. A.", "[unbekannt]", "(none)", "nicht erfasst", "s. n.", "(not recorded)",
-        "sconosciuto", "desconocido", "onbekend", "okänd", "неизвестно", "不明",
+        "sconosciuto", "desconocido", "onbekend", "okänd", "неизвестно", "不明", "*", "—", "…",
+        "none recorded", "Not yet classified", "keine", "aucune", "brak", "なし", "нет",
     ],
 )  # fmt: skip
 def test_words_for_nothing(word: str) -> None:

@@ -126,3 +126,14 @@ def test_what_is_no_encoding_is_one_line(name: str) -> None:
     with pytest.raises(InputError, match=r"--encoding .*: there is no such encoding; ") as caught:
         decode_text(b"", name)
     assert "\n" not in str(caught.value)
+
+
+def test_japanese_of_mails_is_no_utf8() -> None:
+    decoded = decode_text(JAPANESE.encode("iso2022_jp"))
+    assert (decoded.text, decoded.encoding, decoded.sure) == (JAPANESE, "ISO-2022-JP", True)
+
+
+def test_a_few_names_of_east_asia_are_doubted() -> None:
+    names = "番号,作者,種類\n" + "".join(f"a{n},{('葛飾北斎', '歌川広重')[n % 2]},浮世絵\n" for n in range(12))
+    decoded = decode_text(names.encode("euc-jp"))
+    assert decoded.text == names or not decoded.sure

@@ -137,7 +137,8 @@ def test_the_user_has_the_last_word() -> None:
     "total",
     [
         *('"Total records: 12"', "Total,,,12", "Summe: 12;", "12 Datensätze", "Page 1 of 1", "Total", "(12 rows)"),
-        *("12 rows in set (0.00 sec)", "Source: Museum of X,,,", "* by permission", "Lizenz: CC0"),
+        *("12 rows in set (0.00 sec)", "Source: Museum of X,,,", "* by permission", "Lizenz: CC0", "© 2020 Museum"),
+        *("Exported 2020-01-01 by A. B.", "Total,,12,12"),
     ],
 )
 def test_totals_below_are_no_records(total: str) -> None:
@@ -358,3 +359,17 @@ def test_numbers_that_a_spreadsheet_has_spoilt_are_said() -> None:
     assert "column 'barcode' holds numbers cut to powers of ten" in told
     assert "column 'Inv. No.' holds dates that a spreadsheet may have made of numbers" in told
     assert "'shown' holds dates" not in told
+
+
+def test_dates_among_numbers_are_said_in_text_too() -> None:
+    rows = [f"1912.{n}.1,1912-05-0{n}" for n in range(1, 7)]
+    told = said(read("\n".join(["object_id,accession_date", *rows, "1912-05-03,x"])))
+    assert "column 'object_id' holds dates, which a spreadsheet may have made of numbers (1912.5.3)" in told
+    assert "'accession_date' holds dates" not in told
+
+
+def test_a_title_with_delimiters_is_no_header() -> None:
+    rows = [f"k{n},Maker {n},S{n}" for n in range(8)]
+    catalog = read("\n".join(["This export, made by TMS, has objects", "object_id,artist,style", *rows]))
+    assert catalog.table.column_names == ["object_id", "artist", "style"]
+    assert "line above the header, left out: 1 ('This export made by TMS has objects')" in said(catalog)

@@ -91,3 +91,26 @@ def test_of_further_columns_that_say_different_things_none_is_taken() -> None:
     del columns["new image"]
     found = join([*(f"w{n}.jpg" for n in NUMBERS), *(f"a{n}.jpg" for n in NUMBERS)], columns)
     assert (found.match.report.pictures_matched, found.mapping.more_files) == (32, ("old image",))
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "path"),
+    [
+        ("object_id", "{n}", "{n:06}_01.jpg"),  # padded, and a view
+        ("object_id", "{n},0", "{n}.jpg"),  # a German spreadsheet's whole number
+        ("id", "ark:/12148/btv1b{n}x", "btv1b{n}x.jpg"),
+        ("id", "oai:museum.test:{n}", "{n}.jpg"),
+        ("uri", "https://museum.test/object/{n}/", "{n}.jpg"),
+        ("file", "{n}.jpg?v=2", "{n}.jpg"),
+        ("file", "'{n}.jpg'", "{n}.jpg"),
+    ],
+)
+def test_other_ways_to_write_numbers_and_names(column: str, cell: str, path: str) -> None:
+    numbers = [507 + 3 * n for n in NUMBERS]
+    found = join([path.format(n=n) for n in numbers], {column: [cell.format(n=n) for n in numbers], "style": STYLES})
+    assert found.match.table["row"].to_pylist() == list(NUMBERS)
+
+
+def test_that_nothing_joins_is_said() -> None:
+    found = join(["a.jpg", "b.jpg"], {"id": ["1", "2"]})
+    assert any(line.startswith("no row has found its picture") for line in found.match.report.lines())

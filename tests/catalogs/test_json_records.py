@@ -40,6 +40,8 @@ def ids(catalog: Catalog) -> list[str]:
         {"info": {"total": 6}, "records": WORKS},
         {"elapsedMilliseconds": 0, "count": 6, "artObjects": WORKS, "facets": [{"name": "x"}]},
         {"offset": 0, "items": WORKS},
+        {"data": {"objects": {"edges": [{"node": work} for work in WORKS]}}},
+        [{"record": work} for work in WORKS],
         {"response": {"docs": WORKS, "numFound": 6}},
         {"took": 1, "hits": {"total": 6, "hits": [{"_id": "x", "_source": work} for work in WORKS]}},
         {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": work} for work in WORKS]},
@@ -171,3 +173,8 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
         load_catalog(Location.parse(str(tmp_path / "empty")))
     with pytest.raises(InputError, match=r"nowhere\.json: not found"):
         load_catalog(Location.parse(str(tmp_path / "nowhere.json")))
+
+
+def test_an_empty_list_holds_no_records() -> None:
+    with pytest.raises(InputError, match=r"c\.json: holds an empty list, and no records"):
+        read([])

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from artray.catalogs.catalog import read_catalog
 from artray.catalogs.columns import guess_mapping, uppercase
-from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels
+from artray.catalogs.label_lists import undivided
+from artray.catalogs.labels import count_classes, count_values, keep_rows, read_labels, spelled_alike
 from artray.catalogs.matching import match
 from artray.errors import InputError
 from artray.vocabulary import fold, load_vocabulary
@@ -84,6 +85,28 @@ def test_without_a_vocabulary_the_most_frequent_spelling_names_the_class() -> No
     assert found.labels.to_pylist() == ["LANDSCAPE", "LANDSCAPE", "LANDSCAPE", "portrait", None]
     assert found.classes == ("LANDSCAPE", "portrait")
     assert found.dropped["empty"].count == 1
+
+
+def test_apostrophes_make_no_other_class() -> None:
+    assert read_labels(cells("L'art", "L’art", "L`art", "L'art")).classes == ("L'art",)
+
+
+def test_classes_that_are_spelled_alike_are_named() -> None:
+    told = spelled_alike({"Art Deco": 3, "Art Déco": 2, "1": 1, "01": 1, "1.0": 1, "A-": 1, "A+": 1, "Dada": 1})
+    assert told is not None
+    assert told.startswith("classes that are spelled alike: 'Art Deco' 3, 'Art Déco' 2; '1' 1, '01' 1, '1.0' 1 (a")
+    assert spelled_alike({"Cubism": 1, "Dada": 1, "-1": 1, "1": 1}) is None
+
+
+@pytest.mark.parametrize("mark", [", ", " / ", " & ", "<br>", "::", " und "])
+def test_values_that_nothing_divides_are_named(mark: str) -> None:
+    both = f"Dada{mark}Cubism"
+    told = undivided(cells("Dada", "Cubism", both, both, ""), None)
+    assert (
+        told == f"2 cells with {mark!r} between values that are labels by themselves ({both}); --separator divides them"
+    )
+    assert undivided(cells("Dada", f"Dada{mark}Rococo"), None) is None
+    assert undivided(cells(f"Dada{mark}Cubism"), STYLE) is not None
 
 
 def test_merge_keep_and_minimum_size() -> None:

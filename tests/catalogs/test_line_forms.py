@@ -1,16 +1,12 @@
 """What programs write around the lines of a table: quotes around whole records, lines of dashes, comments."""
 
-import io
-
 import pytest
 
-from artray.catalogs.catalog import Catalog, read_catalog
+from artray.catalogs.catalog import Catalog
+from artray.errors import InputError
+from tests.catalogs.read import read
 
 ROWS = [f"{n},T{n},w{n}.jpg" for n in range(8)]
-
-
-def read(text: str, name: str = "c.csv", **options) -> Catalog:
-    return read_catalog(io.BytesIO(text.encode()), name, **options)
 
 
 def said(catalog: Catalog) -> str:
@@ -69,3 +65,47 @@ def test_comments_above_the_header(comment: str) -> None:
 def test_a_header_that_begins_like_a_comment(name: str) -> None:
     catalog = read("\n".join([f"{name},title,image", *ROWS]))
     assert (catalog.table.column_names[0], len(catalog.table)) == (name, 8)
+
+
+def test_rare_delimiters() -> None:
+    rows = [{"id": "1", "title": "Sea"}, {"id": "2", "title": "Sky"}]
+    for mark in "^~\x1f\x01":
+        assert read(f"id{mark}title\n1{mark}Sea\n2{mark}Sky\n").table.to_pylist() == rows
+    for mark in ("¦", "::", "   ", "\\t"):
+        with pytest.raises(InputError, match=r"cells seem to be divided by .*: export it with commas"):
+            read(f"id{mark}title\n1{mark}Sea\n2{mark}Sky\n")
+    with pytest.raises(InputError, match="says that cells are divided by '¦': export"):
+        read("sep=¦\nid¦title\n")
+    # A column may be the only one.
+    assert read("Title: all\nSea\nSky: blue\n").table.num_columns == 1
+    assert read("https://m.test/1.jpg\nhttps://m.test/2.jpg\n").table.num_columns == 1
+
+
+def test_spaces_before_quotes() -> None:
+    catalog = read('id, title, style\n1, "Sea, calm", "Cubism"\n2, "Sky", "Cubism"\n')
+    assert catalog.table["title"].to_pylist() == ["Sea, calm", "Sky"]
+    assert catalog.table["style"].to_pylist() == ["Cubism", "Cubism"]
+    assert not catalog.problems
+    kept = read('id,title\n1,"He said, ""Sea"", and left"\n2,"Sky, ""x"""\n').table
+    assert kept["title"].to_pylist() == ['He said, "Sea", and left', 'Sky, "x"']
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b'[\n  {"id": "1"}]', "is JSON, not a table"),
+        (b'{"id": "1"}\n', "is JSON, not a table"),
+        (b"%PDF-1.4\nx\n", "is a PDF"),
+        (b"PAR1\x15\x04", "is a Parquet file"),
+        (b"SQLite format 3\0", "is a database"),
+        (b"{\\rtf1\\ansi x}", "is a text document"),
+    ],
+)
+def test_what_is_no_table_is_refused(data: bytes, what: str) -> None:
+    with pytest.raises(InputError, match=f"works.csv: {what}"):
+        read(data)
+
+
+def test_what_dos_writes_behind_a_text_is_no_record() -> None:
+    catalog = read("id,title\n1,Sea\n\x1a\0\0\0")
+    assert (len(catalog.table), catalog.problems) == (1, ())

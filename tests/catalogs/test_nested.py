@@ -79,7 +79,9 @@ def test_a_label_column_of_objects_is_said() -> None:
         (["['Dürer', \"L'Été\"]"] * 2, ["Dürer|L'Été"] * 2),
         (['{Cubism,"Abstract, late"}', "{Dada}", "{NULL}"], ["Cubism|Abstract, late", "Dada", None]),
         (["array(['A', 'B'], dtype=object)", "array(['C'\n 'D'], dtype='<U6')"], ["A|B", "C|D"]),
-        (["{'B', 'A'}", "frozenset({'C'})"], ["A|B", "C"]),
+        (["{'B', 'A'}", "frozenset({'C'})", "set()"], ["A|B", "C", None]),
+        (['c("A", "B")', 'c("C")', "character(0)"], ["A|B", "C", None]),
+        (["[Cubism, Dada]", "[Cubism]", "[]"], ["Cubism|Dada", "Cubism", None]),
     ],
 )
 def test_lists_written_as_text(cells: list[str | None], values: list[str | None]) -> None:
@@ -94,6 +96,7 @@ def test_lists_written_as_text(cells: list[str | None], values: list[str | None]
     [
         ["[1900]", "[1901]"],
         ["[Untitled]", "[Study]"],
+        ["[Landscape, with cows]", "[The sea, calm]"],
         ["['Untitled']", "Sea", "Lake", "Wood"],
         ["(after Monet)", "()", "('x"],
         ["['a', __import__('os')]", "['b', 1]"],

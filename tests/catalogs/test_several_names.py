@@ -29,7 +29,9 @@ def test_several_files_in_a_cell(cell: str, separator: str | None) -> None:
     assert found.missing.num_rows == 0
 
 
-@pytest.mark.parametrize("mark", [", ", ",", " ", " & ", "^^", "\n", ";", " / ", " und ", " AND "])
+@pytest.mark.parametrize(
+    "mark", [", ", ",", " ", " & ", "^^", "\n", ";", " / ", " // ", "#", "~", "<br>", "<br />", " • ", " und ", " AND "]
+)
 @pytest.mark.parametrize("suffix", ["", ".jpg"])
 def test_names_between_doubtful_marks_that_are_all_pictures(mark: str, suffix: str) -> None:
     paths = [f"IMG_{n}.jpg" for n in range(6)]

@@ -95,6 +95,22 @@ def test_dates_that_were_numbers_are_said() -> None:
     ]
 
 
+def test_dates_that_are_all_numbers_there_were_are_said_and_dates_are_not() -> None:
+    def change(book: openpyxl.Workbook, sheet: Worksheet) -> None:
+        day = datetime(1912, 5, 3)
+        rows(sheet, ["object_id", "InvNr", "accession_date", "seen"], [day, day, day, day], [day, day, day, day])
+
+    assert [text.split(" holds")[0] for text in said(read(change))] == ["column 'object_id'", "column 'InvNr'"]
+
+
+def test_hidden_rows_are_said() -> None:
+    def change(book: openpyxl.Workbook, sheet: Worksheet) -> None:
+        rows(sheet, ["id", "title"], ["a", "Sea"], ["b", "Sky"])
+        sheet.row_dimensions[3].hidden = True
+
+    assert said(read(change)) == ["rows that are hidden in the sheet, read too: 1 (line 3)"]
+
+
 def test_links_are_read() -> None:
     def change(book: openpyxl.Workbook, sheet: Worksheet) -> None:
         rows(sheet, ["id", "Image", "Page", "Mail"], ["1", "view", "http://x.test/1", "x"], ["2", "view", None, None])

@@ -145,6 +145,19 @@ def test_no_workbook(data: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"id,title\n1,2\n", "is text, not a workbook: let its name end in .csv"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", r"is an old workbook \(\.xls\), or one with a password"),
+        (b"<table><tr></table>", "is HTML or XML, not a workbook"),
+    ],
+)
+def test_what_is_called_a_workbook_and_is_none(data: bytes, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        read(data, "x.xlsx")
+
+
 def test_sheets_of_the_same_columns_are_one_table() -> None:
     paintings = [["id", "title"], ["1", "Haystacks"], ["2", "Poplars"]]
     drawings = [["Drawings"], [], ["title", "id"], ["Hands", "3"]]

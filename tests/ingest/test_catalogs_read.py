@@ -228,6 +228,7 @@ def test_a_folder_of_tables_is_one_catalogue_if_they_are_alike(
         lines = [f"{2 * year + n}.jpg,T{2 * year + n},x" for n in range(2)]
         (tmp_path / "years" / f"{year}.csv").write_text("\n".join(["file,title," + "ab"[year], *lines]))
     (tmp_path / "years" / "1.csv").open("a").write("\nTotal: 2,,\n")
+    (tmp_path / "years" / "~$1.xlsx").write_text("lock of a workbook that is open")
     assert [row["title"] for row in run(tmp_path, "years")] == ["T0", "T1", "T2", "T3"]
     told = capsys.readouterr().err
     assert "catalogue: 4 rows, 2 files, the first: UTF-8, cells separated by ','" in told
@@ -310,3 +311,38 @@ def test_sizes_of_works_and_copies_without_their_picture_stay(tmp_path: Path) ->
     groups = {row["image_uri"].rpartition("/pics/")[2]: row["group"] for row in rows}
     assert groups["w-300x200.jpg"] == groups["w-1024x683.jpg"]
     assert len(set(groups.values())) == 4
+
+
+@pytest.mark.parametrize("text", ["file,title\n", "file,title\N{LINE SEPARATOR}a.jpg,Sea\N{LINE SEPARATOR}"])
+def test_a_catalogue_without_records_is_refused(tmp_path: Path, text: str) -> None:
+    pictures(tmp_path, "a.jpg")
+    (tmp_path / "c.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"c\.csv: holds no records, at most a header"):
+        run(tmp_path, "c.csv")
+
+
+def test_names_of_pictures_within_objects(tmp_path: Path) -> None:
+    pictures(tmp_path, "w0_a.jpg", "w0_b.jpg", "w1_a.jpg")
+    works = [{"nr": f"k{n}", "images": [{"file": f"w{n}_{side}.jpg"} for side in "ab"[: 2 - n]]} for n in range(2)]
+    (tmp_path / "c.json").write_text(json.dumps(works))
+    assert [row["nr"] for row in run(tmp_path, "c.json")] == ["k0", "k0", "k1"]
+
+
+def test_labels_that_may_be_several_or_one_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures(tmp_path, *(f"{n}.jpg" for n in range(4)))
+    (tmp_path / "c.csv").write_text("file,kind\n0.jpg,Déco\n1.jpg,Deco\n2.jpg,Deco / Dada\n3.jpg,Dada\n")
+    run(tmp_path, "c.csv", label={"kind": "kind"})
+    told = capsys.readouterr().err
+    assert "kind: classes that are spelled alike: 'Deco' 1, 'Déco' 1" in told
+    assert "kind: 1 cell with ' / ' between values that are labels by themselves (Deco / Dada)" in told
+
+
+def test_columns_are_named_in_any_form_of_unicode_and_mappings_in_any_encoding(tmp_path: Path) -> None:
+    pictures(tmp_path, "a.jpg")
+    (tmp_path / "c.csv").write_text("Nümmer,Töne\na,hell\n", encoding="utf-8")
+    apart = {"id_column": "Nu\N{COMBINING DIAERESIS}mmer", "label": {"tone": "To\N{COMBINING DIAERESIS}ne"}}
+    assert [row["tone"] for row in run(tmp_path, "c.csv", **apart)] == ["hell"]
+    text = "object_id: Nu\N{COMBINING DIAERESIS}mmer\nlabels: {tone: Töne}\n"
+    for encoding in ("utf-8", "utf-16"):
+        (tmp_path / "m.yaml").write_text(text, encoding=encoding)
+        assert [row["tone"] for row in run(tmp_path, "c.csv", mapping=str(tmp_path / "m.yaml"))] == ["hell"]

@@ -96,3 +96,11 @@ def test_corrections_of_a_task_by_another_name(collection, tmp_path):
         collection.ingest(**options, corrections_column={"style": "style"})
     with pytest.raises(InputError, match="the manifest has a column of that name"):
         collection.ingest(**options, corrections_column={"movement": "split"})
+
+
+def test_labels_that_are_new_are_said(collection, tmp_path, capsys):
+    collection.add("a.jpg", "b.jpg")
+    collection.describe([{"id": "a", "style": "Cubism"}, {"id": "b", "style": "Realism"}])
+    (tmp_path / "k.csv").write_text("object_id,task,label\na,style,Realizm\nb,style,Cubism\n")
+    collection.ingest(corrections=[str(tmp_path / "k.csv")])
+    assert "style: labels that no work had before: 1 (Realizm)" in capsys.readouterr().err

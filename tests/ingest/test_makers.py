@@ -61,6 +61,7 @@ def test_makers_in_a_cell(cell: str, names: list[str]) -> None:
     [
         ("Albrecht Dürer", "Albrecht Durer"),
         ("Albrecht Dürer", "Duerer, Albrecht"),
+        ("Albrecht Dürer (German, 1471-1528)", "Durer, Albrecht (1471-1528)"),
         ("J. M. W. Turner", "J.M.W. Turner"),
         ("Peder Krøyer", "Peder Kroyer"),
     ],

@@ -152,12 +152,15 @@ def motifs(browser, tmp_path):
 def test_a_page_begins_with_what_others_said_and_keeps_their_names(browser, tmp_path):
     when = datetime(2026, 11, 26, 12, tzinfo=timezone.utc)
     said = Corrections({"t": {"a": "y"}}, statements={"t": {"a": Statement("y", "x", "Ada", when)}})
-    works = [Work(key, labels={"t": Label("x", 0.5, {"x": 0.5, "y": 0.5})}, image_uri="") for key in "ab"]
+    # Classes count alike: what is said has not the highest score.
+    works = [Work(key, labels={"t": Label("x", 0.4, {"x": 0.4, "y": 0.6})}, image_uri="") for key in "ab"]
     page = browser.new_page()
     page.goto(write_page(tmp_path, works, run={"run": "1"}, corrections=said).as_uri())
     expect(page.locator("#corrections")).to_have_text("1 label checked, 0 confirmed and 1 changed.")
     (row,) = rows_of(downloaded(page))
     assert (row["object_id"], row["label"], row["reviewer"], row["decision"]) == ("a", "y", "Ada", "corrected")
+    page.locator(".card").first.click()
+    expect(page.locator(".choice .name")).to_have_text(["y", "x ✓ label"])
     page.close()
 
 

@@ -32,9 +32,9 @@ def train_gan_with_page(options: TrainGanOptions) -> Counts:
     """Train, unless the bundle is there; then what is missing of scores, strips and page.
 
     Raises:
-        InputError: As `train_gan`, or the judge that is asked for can't be one.
+        InputError: As `train_gan`, or the judge that was asked for can't be one.
     """
-    if options.scores and options.judge is not None:  # else the hours of training would come first
+    if options.scores and options.judge is not None:  # before hours of training
         judge_of(options.judge, [read_config(options.config, options.changes()).model.name])
     counts = train_gan(options)
     out = options.out

@@ -78,12 +78,16 @@ function makeAnswers({ works, judging, answer, visit }) {
     const keys = new Map(works.choices()[question].map(({ label, key }) => [label, key]));
     const told = works.catalogueOf(work, task);
     const { multilabel } = tasks[task];
+    const places = ranked.filter((_, i) => i % 2 === 0);
+    const said = places.filter((place) => works.hasLabel(work, task, place));
+    // Where classes count alike, the label that is said may not have the highest score.
+    const isMarked = multilabel || said[0] !== places[0];
     const found = [];
-    for (let i = 0; i < ranked.length; i += 2) {
-      const label = works.className(task, ranked[i]);
-      const isSaid = multilabel && works.hasLabel(work, task, ranked[i]);
-      const bar = scoreBar("", label, ranked[i + 1], works.isUncertain(work, task) && (isSaid || i === 0));
-      if (isSaid) bar.querySelector(".name").append(element("span", ` ✓ ${say("label")}`, "said"));
+    for (const [i, place] of places.entries()) {
+      const label = works.className(task, place);
+      const isSaid = said.includes(place);
+      const bar = scoreBar("", label, ranked[2 * i + 1], works.isUncertain(work, task) && (isSaid || (i === 0 && !said.length)));
+      if (isSaid && isMarked) bar.querySelector(".name").append(element("span", ` ✓ ${say("label")}`, "said"));
       if (told.includes(label)) bar.querySelector(".name").append(element("span", ` ${say("catalogue")}`, "tagged"));
       const row = button(undefined, () => answer(question, label), "choice");
       row.dataset.label = label;

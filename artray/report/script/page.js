@@ -187,7 +187,7 @@ function makePage() {
       ...(run.shown ? [`${run.shown}.`] : []), say("summary.first"),
     ].join(" ");
 
-    byId("doubts").replaceChildren(...works.tasks.flatMap(({ name, models }) => models.filter(({ doubt }) => doubt).map(({ doubt }) => element("li", `${spaced(name)}: ${doubted(doubt)}`))));
+    byId("doubts").replaceChildren(...works.tasks.flatMap(({ name, models }) => models.flatMap(({ doubt }) => (doubt ? [element("li", `${spaced(name)}: ${doubted(doubt)}`)] : []))));
     byId("doubts").hidden = byId("doubts").children.length === 0;
 
     byId("failures").hidden = failed.length === 0;

@@ -193,10 +193,9 @@ def test_a_users_own_page_is_not_replaced_by_a_comparison(tmp_path):
         compare_gans_with_pages(options)
 
 
-def test_a_judge_that_cannot_judge_is_refused_before_anything_is_trained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(station, "train_gan", lambda options: pytest.fail("trained"))
-    asked = {"data": f"{tmp_path}/manifest", "out": f"{tmp_path}/gan"}
-    with pytest.raises(InputError, match=r"the discriminator of projected sees by this network"):
-        train_gan_with_page(TrainGanOptions(config="gan_projected", judge="efficientnet-lite0", **asked))
+def test_a_judge_that_can_not_be_one_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(station, "train_gan", lambda _: pytest.fail("trained"))
+    for judge, reason in (("efficientnet-lite9", "efficientnet-lite9"), ("efficientnet-lite0", "sees by this network")):
+        options = TrainGanOptions(config="gan_projected", data=tmp_path / "m", out=tmp_path / "gan", judge=judge)
+        with pytest.raises(InputError, match=reason):
+            train_gan_with_page(options)
