@@ -125,7 +125,7 @@ STATIONS = {
         "TrainGanOptions",
         "train_gan_with_page",
         "Train a generator of pictures as a config says, score it, and write a page about it.",
-        "--config gan_resnet --data work/manifest --out work/gan",
+        "--config gan_projected --data work/manifest --out work/gan",
     ),
     "sample-gan": Station(
         "artray.gans.sample_station",

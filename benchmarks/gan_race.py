@@ -142,6 +142,7 @@ class Runner:
         self._enlarge = enlarge if config.size < works.shape[1] else None
         if self._enlarge:
             works = np.stack([resized(work, config.size, config.size) for work in works])
+            enlarge(works[:1])  # an upscaler of another scale is refused before the training
         self.config, self._works = config, works
         keras.utils.set_random_seed(config.seed)
         generator, discriminator = networks_of(config)

@@ -4,7 +4,8 @@
 
 Pictures of the manifest go through the workers of `label-catalog`, decoding included, one in float32 and one in
 bfloat16, in turns in this process and on one thread. Ratios are medians over the pairs of turns. On a processor
-without instructions for bfloat16 (AMX or AVX-512 BF16) it is no faster.
+without instructions for bfloat16 (AMX or AVX-512 BF16) it is no faster. The last column says how many pictures
+could be read.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def main() -> None:
             for single, other in zip(spent["float32"], spent["bfloat16"], strict=True)
         ]
         same = (said["float32"] == said["bfloat16"]).all(axis=1).mean()
-        cells += [", ".join(f"{ratio:.2f}" for ratio in ratios), f"{same:.1%}"]
+        cells += [", ".join(f"{ratio:.2f}" for ratio in ratios), f"{same:.1%} of {len(scores)}"]
         print(f"| {bundle.model_id} | {' | '.join(cells)} |", flush=True)
 
 

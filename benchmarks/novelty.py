@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 from decisions import strange_features
 
 from artray.bundles.inputs import FeatureInput
@@ -148,7 +149,7 @@ def main() -> None:
     place = Location.parse(options.features)
     wanted = FeatureInput(features=read_run(place)["arguments"]["features"], columns=COLUMNS)
     table = place.dataset().to_table()
-    table = table.filter(table[options.task].is_valid())
+    table = table.filter(pc.and_(table[options.task].is_valid(), pc.equal(table["status"], "ok")))
     told = wanted.groups({name: table[name] for name in COLUMNS})
     every = np.concatenate(list(told.values()), axis=1).astype(np.float64)
     names, labels = np.unique(table[options.task].to_pylist(), return_inverse=True)

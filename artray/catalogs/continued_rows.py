@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from artray.catalogs.cells import AddProblem, Lines
 from artray.catalogs.columns import IMAGE_SUFFIX
 from artray.catalogs.name_keys import Flags
+from artray.catalogs.workbook import in_sheet
 
 _KEYS = 3  # columns tried
 _SHARE = 0.9
@@ -39,7 +40,7 @@ def fill_down(table: pa.Table, lines: Lines, problem: AddProblem, *, sheet: str 
     ends = [*np.flatnonzero(np.asarray(pc.not_equal(of[1:], of[:-1]))) + 1, len(of)]
     rest = table.drop_columns([sheet])
     parts = [
-        _filled(rest.slice(start, end - start), lines[start:end], problem)
+        _filled(rest.slice(start, end - start), lines[start:end], in_sheet(of[start].as_py(), problem))
         for start, end in zip([0, *ends], ends, strict=False)
     ]
     return pa.concat_tables(parts).append_column(sheet, of)
@@ -54,8 +55,10 @@ def _filled(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
     if found is None:
         return table
     key, whole, own = found
-    goes_on = empty[key]
-    head = np.maximum.accumulate(np.where(goes_on, -1, np.arange(len(goes_on))))
+    begins = int(np.argmin(empty[key]))  # rows above the first record go on with none
+    goes_on = empty[key] & (np.arange(len(table)) > begins)
+    head = np.maximum.accumulate(np.where(empty[key], -1, np.arange(len(table))))
+    head[:begins] = np.arange(begins)
     shown = ", ".join(map(repr, own[:3])) + (", …" if len(own) > 3 else "")
     pictures = next((name for name in own if _names_pictures(table[name], goes_on)), None)
     if pictures is None or not _same_works(table[key], table[pictures], goes_on, head):
@@ -70,10 +73,10 @@ def _filled(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
 
 
 def _keys(table: pa.Table, empty: dict[str, Flags]) -> list[str]:
-    """Columns that may tell records apart: the first row has a value, some have none, and no value stands twice."""
+    """Columns that may tell records apart: no value stands twice, and rows below the first have none."""
     found: list[str] = []
-    for name, none in empty.items():
-        may_be = len(none) > 2 and not none[0] and none.any() and len(found) < _KEYS
+    for name, none in sorted(empty.items(), key=lambda item: bool(item[1][:1].any())):  # best from the first row on
+        may_be = len(found) < _KEYS and none.any() and none[int(np.argmin(none)) :].any()
         # Most columns are told by their first rows.
         if may_be and _all_differ(table[name].slice(0, 1000)) and _all_differ(table[name]):
             found.append(name)

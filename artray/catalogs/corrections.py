@@ -124,9 +124,9 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
     problems: list[str] = []
     found: list[Found] = []
     for uri in [file for given in uris for file in _files(given, problems)]:
-        left_out: Counter[str] = Counter()
+        left_out: Counter[tuple[str, str]] = Counter()
         found += _read(uri, left_out, problems)
-        problems += [f"{uri}: {number:,} {why}, left out" for why, number in left_out.items()]
+        problems += [f"{uri}: {count_of(number, what)} {why}, left out" for (what, why), number in left_out.items()]
     placed = [each for each in found if each.object_id is not None and each.task is not None]
     unplaced = tuple(each for each in found if each.object_id is None or each.task is None)
     return _latest(placed, problems, unplaced)
@@ -174,14 +174,14 @@ def placed(
         if task is None and label is not None:
             task, label = _task(label, spelt)
         if object_id is None:
-            left_out["annotations of pictures that are not here, left out"] += 1
+            left_out["whose picture is not here"] += 1
         elif task is None:
-            left_out["annotations whose text is no label of any task (TASK: LABEL names one), left out"] += 1
+            left_out["whose text is no label of any task (TASK: LABEL names one)"] += 1
         else:
             found.append(Found(replace(each.said, label=label), object_id, task))
             if each.name:
                 labels.setdefault((task, object_id, each.said.reviewer), set()).add(label)
-    problems = [f"{number:,} {why}" for why, number in left_out.items()]
+    problems = [f"{count_of(number, 'annotation')} {why}, left out" for why, number in left_out.items()]
     if several := sum(len(given) > 1 for given in labels.values()):
         problems.append(
             f"{count_of(several, 'work has', 'works have')} annotations of one person with different "
@@ -226,13 +226,13 @@ def _files(uri: Location, problems: list[str]) -> list[Location]:
     return pages or [uri]
 
 
-def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterator[Found]:
+def _read(uri: Location, left_out: Counter[tuple[str, str]], problems: list[str]) -> Iterator[Found]:
     if uri.name.lower().endswith(_PAGES) and (page := annotation_pages.parsed(uri.read_bytes())) is not None:
         if annotation_pages.names_its_pages(page):
             raise InputError(f"{uri}: only names the pages of its annotations: give these, or their folder")
         for each in annotation_pages.read_page(page):
             if isinstance(each, str):
-                left_out[f"annotations {each}"] += 1
+                left_out["annotation", each] += 1
             else:
                 yield each
         return
@@ -243,7 +243,7 @@ def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterato
     if label_studio.list_column(table) is not None:
         for found in label_studio.read_statements(table):
             if found is None:
-                left_out["annotations skipped by their annotator"] += 1
+                left_out["annotation", "skipped by its annotator"] += 1
             else:
                 yield found
         return
@@ -258,14 +258,14 @@ def _read(uri: Location, left_out: Counter[str], problems: list[str]) -> Iterato
     names = (*_NEEDED, "predicted", "reviewer", "reviewed_at", "corrected_at", "decision")
     columns = [table[name].to_pylist() if name in table.column_names else [None] * len(table) for name in names]
     for object_id, task, label, predicted, reviewer, reviewed_at, corrected_at, decision in zip(*columns, strict=True):
-        if object_id is None or task is None:
-            left_out["rows without object_id or task"] += 1
-            continue
         if is_plan and not label:  # not "none of these", but not looked at
-            left_out["works of the plan without a label"] += 1
+            left_out["work", "of the plan without a label"] += 1
+            continue
+        if object_id is None or task is None:
+            left_out["row", "without object_id or task"] += 1
             continue
         if decision in _UNSEEN and not reviewer and not reviewed_at:
-            left_out["labels of a model that nobody has looked at"] += 1
+            left_out["label", "of a model that nobody has looked at"] += 1
             continue
         said = Statement(
             label=unguard(label) if label else None,
@@ -317,8 +317,8 @@ def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location])
     found = read_corrections(uris)
     if found.unplaced:
         console.say(
-            f"corrections: {len(found.unplaced):,} annotations name their works by address only, left out; "
-            "`ingest --corrections` finds them"
+            f"corrections: {count_of(len(found.unplaced), 'annotation names its work', 'annotations name their works')}"
+            " by address only, left out; `ingest --corrections` finds such works"
         )
     if task not in found.labels:
         raise InputError(f"no corrections of the task {task!r} (there are: {', '.join(found.labels) or 'none'})")

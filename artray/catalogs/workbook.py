@@ -101,7 +101,7 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
             raws = {title: raw}
             for other, line in more.items():
                 rows = dict(_filled_rows(_cells(workbook, other)))
-                say = _in_sheet(other, problem)
+                say = in_sheet(other, problem)
                 raws[other] = _read_sheet(archive, data, other, rows, header_line=line, problem=say)
             raw = _joined(raws)
             named = ", ".join(map(repr, raws))
@@ -148,7 +148,7 @@ def _read_sheet(
     return Raw(header, columns, np.asarray(lines, np.int64), f"{SHEET}{title!r}")
 
 
-def _in_sheet(title: str, problem: AddProblem) -> AddProblem:
+def in_sheet(title: str, problem: AddProblem) -> AddProblem:
     """Where a further sheet's reader reports."""
 
     def report(what: str, lines: Lines | list[int] | None = None) -> None:

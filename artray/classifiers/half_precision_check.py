@@ -90,7 +90,8 @@ def compared(single: Floats, half: Floats, true: npt.NDArray[np.bool_], bundle: 
     said = [decisions(scores, bundle.multilabel, thresholds) for scores in (single, half)]
     agreement = float((said[0] == said[1]).all(axis=1).mean())
     told = true.astype(np.int64) if bundle.multilabel else np.where(true.any(axis=1), true.argmax(axis=1), _NONE)
-    errors = [calibration_error(told, scores) for scores in (single, half)]
+    given = [None if bundle.multilabel else each.argmax(axis=1) for each in said]
+    errors = [calibration_error(told, *each) for each in zip((single, half), given, strict=True)]
     return {
         "n": len(single),
         "agreement": round(agreement, 4),

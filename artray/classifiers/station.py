@@ -114,7 +114,7 @@ class TrainOptions(TrainingOptions):
     check_bfloat16: bool = Field(
         False,
         description="see whether labels stay the same in bfloat16, on up to 400 works of the test part: "
-        "if they do, label-catalog takes about half the time on processors that have it",
+        "if they do, label-catalog's networks take about half the time on processors that have it",
     )
     tensorboard: bool = Field(False, description="write logs for TensorBoard below OUT/tensorboard")
     corrections: list[Location] = Field(

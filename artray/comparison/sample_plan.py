@@ -26,7 +26,7 @@ from artray import console
 from artray.catalogs.formulas import csv_bytes
 from artray.classifiers.breakdown import decades_of
 from artray.comparison.differences import DECADE
-from artray.errors import InputError, did_you_mean
+from artray.errors import InputError, count_of, did_you_mean
 from artray.features.columns import matrix
 from artray.job import Counts, Options
 from artray.storage import RUN, Location, keep_apart, refuse_other_file, refuse_other_job
@@ -99,7 +99,7 @@ def sample_plan(options: PlanOptions) -> Counts:
         if not there.any():
             raise InputError(f"--features {options.features}: has none of the works of {options.manifest}")
         if not there.all():
-            console.say(f"left out: {int((~there).sum()):,} works without features")
+            console.say(f"left out: {count_of(int((~there).sum()), 'work')} without features")
         kept, features = kept[there], features[there]
     own = [strata[row] for row in kept.tolist()]
     chosen = kept[plan([groups[row] for row in kept.tolist()], own, lots[kept], features, options.works)]
@@ -120,9 +120,9 @@ def sample_plan(options: PlanOptions) -> Counts:
     (out / RUN).write_json({"job": _JOB})
     if by:
         rows = [[name, count] for name, count in counted.most_common(20)]
-        console.table(f"{len(chosen):,} works to label, by {', '.join(by)}", ["", "works"], rows)
+        console.table(f"{count_of(len(chosen), 'work')} to label, by {', '.join(by)}", ["", "works"], rows)
     if len(chosen) < options.works:
-        console.say(f"there are only {len(chosen):,} works to label")
+        console.say(f"no more than {count_of(len(chosen), 'work')} to label could be found")
     columns = "the column 'label'" if options.task else "the columns 'task' and 'label'"
     console.say(f"fill in {columns} of {out / 'plan.csv'}, then: artray ingest … --corrections {out / 'plan.csv'}")
     return {

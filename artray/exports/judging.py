@@ -62,7 +62,7 @@ def figures_of(scores: Floats, model: Floats, bundle: Bundle, true: npt.NDArray[
     return {
         "accuracy": round(float(metrics["accuracy"]), 4),
         "balanced_accuracy": round(float(metrics["balanced_accuracy"]), 4),
-        "calibration_error": reliability(true, scores)["ece"],
+        "calibration_error": reliability(true, scores, None if bundle.multilabel else said.argmax(axis=1))["ece"],
         "agreement": round(float((said == told).all(axis=1).mean()), 4),
         "difference": float(np.abs(scores - model).max()),
     }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from artray import console
 from artray.catalogs.columns import Mapping
 from artray.catalogs.match_report import printable
+from artray.errors import count_of
 from artray.ingest.chains import cut_chains
 from artray.ingest.duplicates import near_duplicate_groups
 from artray.ingest.makers import equal_ties, is_maker_column, maker_ties, unknown_makers
@@ -212,8 +213,8 @@ def _views_told(views: NDArray[np.int64], own: Sequence[str], paths: pa.Array) -
     shown = ", ".join(_names(paths, np.flatnonzero(views == several[0])))
     count = int(np.bincount(views, minlength=len(views))[several].sum())
     return (
-        f"views of one work, by their names: {len(several):,} works with {count:,} pictures ({shown}; …); --no-views "
-        "takes each for a work"
+        f"views of one work, by their names: {count_of(len(several), 'work')} with {count:,} pictures ({shown}"
+        f"{'; …' if len(several) > 1 else ''}); --no-views takes each for a work"
     )
 
 

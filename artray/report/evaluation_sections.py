@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -79,7 +80,7 @@ class EvaluationSections:
         if doubt_of(self.evaluation["levels"]) or (low is not None and low <= constant):
             return self.say("verdict.no_better", other=other)
         kind = "good" if accuracy >= 0.9 else "useful" if accuracy >= 0.75 else "weak"
-        right, simple = round(10 * accuracy), round(10 * constant)
+        right, simple = (math.floor(10 * share + 0.5) for share in (accuracy, constant))  # as the curator's page
         return self.say(f"verdict.{kind}", right=right, constant=simple, other=other)
 
     def lead(self) -> str:
@@ -87,20 +88,18 @@ class EvaluationSections:
         say, level = self.say, self._artwork
         low, high = level["intervals"]["accuracy"]
         key = "ev.lead_all" if several(self.evaluation) else "ev.lead"
-        share = f"<strong>{say.percent(level['accuracy'])}</strong>"
-        told = [
-            escape(say(key, n=level["n"], share="\0", low=say.percent(low), high=say.percent(high))).replace(
-                "\0", share
-            )
-        ]
+        share = f"<strong>{escape(say.percent(level['accuracy']))}</strong>"
+        first = escape(say(key, n=level["n"], share="\0", low=say.percent(low), high=say.percent(high)))
+        told = [first.replace("\0", share)]
         constant = say.percent(level["majority_share"])
         if level["baseline"]:
-            told.append(
-                say("ev.constant_and_baseline", constant=constant, baseline=say.percent(level["baseline"]["accuracy"]))
-            )
+            baseline = say.percent(level["baseline"]["accuracy"])
+            told.append(escape(say("ev.constant_and_baseline", constant=constant, baseline=baseline)))
         else:
-            told.append(say("ev.constant", constant=constant))
+            told.append(escape(say("ev.constant", constant=constant)))
         doubt = doubt_of(self.evaluation["levels"])
+        if doubt and say.language != "en":  # its own words, which name the figures, are English
+            doubt = say("doubted")
         return " ".join([*told, *([f"<strong>{escape(doubt)}</strong>"] if doubt else [])])
 
     def summary(self) -> str:

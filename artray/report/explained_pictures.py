@@ -28,8 +28,42 @@ _THUMBNAIL = 360
 _NAME = r"\d{3,}-\d+\.jpg"
 
 
+def maps_of_models(
+    models: Mapping[str, Location], labels: pa.Table, most: int, out: Path, *, layer: str | None, method: str | None
+) -> dict[str, dict[str, str]]:
+    """Draw what spoke for the labels of some models, each as by `maps_of_works`.
+
+    Args:
+        models: URIs of the bundles, by what the folder of their pictures is called.
+        labels: As there, like the others.
+        most: How many works of each model.
+        out: The page's folder.
+        layer: As there.
+        method: Likewise.
+
+    Returns:
+        By task, the pictures' paths by object_id.
+
+    Raises:
+        InputError: A model has no such maps.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name, uri in models.items():
+        if drawn := maps_of_works(uri, labels, most, out, name=name, layer=layer, method=method):
+            # Of two models of a task each has given other works their labels.
+            found.setdefault(load_bundle(uri).task, {}).update(drawn)
+    return found
+
+
 def maps_of_works(
-    uri: Location, labels: pa.Table, most: int, out: Path, *, layer: str | None, method: str | None
+    uri: Location,
+    labels: pa.Table,
+    most: int,
+    out: Path,
+    *,
+    name: str | None = None,
+    layer: str | None,
+    method: str | None,
 ) -> dict[str, str]:
     """Draw what spoke for the labels that a model is least certain of, first of works unlike anything it has learned.
 
@@ -38,6 +72,7 @@ def maps_of_works(
         labels: Rows of labels.
         most: How many works.
         out: The page's folder.
+        name: What the folder of its pictures is called; default: its task.
         layer: As of `ActivationMaps`.
         method: Likewise.
 
@@ -48,7 +83,7 @@ def maps_of_works(
         InputError: The model has no such maps.
     """
     bundle = load_bundle(uri)
-    folder = f"{MAPS_FOLDER}/{bundle.task}"
+    folder = f"{MAPS_FOLDER}/{name or bundle.task}"
     mine = pc.and_(pc.equal(labels["model_id"], bundle.model_id), pc.is_valid(labels["label"]))
     labels = labels.filter(mine)
     labels = labels.append_column("certainty", certainty(labels))

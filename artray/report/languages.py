@@ -7,6 +7,7 @@ names them). `{name}` in it stands for a value. What comes from a museum or a mo
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -54,9 +55,14 @@ class Speech:
         shown = {name: self.number(value) if isinstance(value, int) else str(value) for name, value in values.items()}
         return re.sub(r"\{(\w+)\}", lambda found: shown.get(found[1], ""), text)
 
-    def percent(self, share: float) -> str:
-        """A share 0..1 in whole percent, as the page's `percent` writes it; the space does not break."""
-        return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+    def percent(self, share: float | None) -> str:
+        """A share 0..1 in whole percent, as the page's `percent` writes it: .9996 is not yet "100 %"."""
+        if share is None:
+            return "–"
+        space, shown = "\N{NO-BREAK SPACE}", math.floor(100 * share + 0.5)
+        if shown == 0 < share:
+            return f"<{space}1{space}%"
+        return f">{space}99{space}%" if shown == 100 and share < 1 else f"{shown}{space}%"
 
     def number(self, value: int) -> str:
         """A whole number with the language's mark between thousands."""

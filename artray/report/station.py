@@ -14,7 +14,7 @@ import pyarrow.dataset as pads
 from pydantic import Field
 
 from artray import console
-from artray.bundles.classifier import load_bundle, read_evaluation, read_predictions
+from artray.bundles.classifier import read_evaluation, read_predictions
 from artray.bundles.thresholds import doubt_of
 from artray.catalogs.corrections import Corrections
 from artray.errors import InputError
@@ -25,7 +25,7 @@ from artray.labeling.exports.source import statements_about
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.queues import QUEUES, Alike, make_queues
 from artray.report.evaluation import evaluation_page
-from artray.report.explained_pictures import maps_of_works, remove_maps
+from artray.report.explained_pictures import maps_of_models, remove_maps
 from artray.report.languages import Language, Speech
 from artray.report.overview import Overview, make_overview
 from artray.report.page import Queue, write_page
@@ -120,11 +120,12 @@ def report(options: ReportOptions) -> Counts:
     features, overview = _features(options, labels)
     terms = None if options.terms is None else _terms(options, options.terms, labels)
     learned = {item["model_id"]: item.pop("learned") for item in evaluations}
-    works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned, maps=_maps(options, labels))
+    names = model_names([item["task"] for item in evaluations])
+    maps = _maps(options, labels, names)
+    works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned, maps=maps)
     titles = works.titles() if options.evaluation else {}
-    files = _page_names([item["task"] for item in evaluations])
-    for item, uri, file in zip(evaluations, options.evaluation, files, strict=True):
-        item["page"] = _evaluation_page(options, uri, titles, file).name
+    for item, uri, name in zip(evaluations, options.evaluation, names, strict=True):
+        item["page"] = _evaluation_page(options, uri, titles, f"evaluation-{name}").name
     if len(works) < total:
         about["shown"] = Speech(options.language)("run.least_certain", n=total)
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
@@ -164,17 +165,14 @@ def report(options: ReportOptions) -> Counts:
     return counts
 
 
-def _maps(options: ReportOptions, labels: pa.Table) -> dict[str, dict[str, str]]:
+def _maps(options: ReportOptions, labels: pa.Table, names: Sequence[str]) -> dict[str, dict[str, str]]:
     """By task, pictures of what spoke for the labels of the least certain works; an earlier page's are removed."""
     folder = Path(options.out)
     remove_maps(folder)
     if options.maps is None:
         return {}
-    how = {"layer": options.map_layer, "method": options.map_method}
-    found = {}
-    for uri in options.evaluation:
-        if drawn := maps_of_works(uri, labels, options.maps, folder, **how):
-            found[load_bundle(uri).task] = drawn
+    models = dict(zip(names, options.evaluation, strict=True))
+    found = maps_of_models(models, labels, options.maps, folder, layer=options.map_layer, method=options.map_method)
     if not found:
         console.say("--maps: nothing to draw: no model of --evaluation takes pictures and gave these labels")
     return found
@@ -211,13 +209,16 @@ def _evaluation(bundle: Location) -> dict[str, Any]:
     }
 
 
-def _page_names(tasks: Sequence[str]) -> list[str]:
-    """What the pages of evaluations are called, by their tasks: no two alike."""
-    wanted = [f"evaluation-{task}" for task in tasks]
+def model_names(tasks: Sequence[str]) -> list[str]:
+    """What models are called in the names of their pages and pictures, by their tasks: no two alike.
+
+    >>> model_names(["style", "genre", "style"])
+    ['style', 'genre', 'style-2']
+    """
     names: list[str] = []
-    for name in wanted:
+    for name in tasks:
         others = (f"{name}-{number}" for number in range(2, 2 * len(tasks) + 2))
-        free = (other for other in others if other not in {*wanted, *names})
+        free = (other for other in others if other not in {*tasks, *names})
         names.append(next(free) if name in names else name)
     return names
 

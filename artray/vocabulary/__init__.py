@@ -25,7 +25,8 @@ ELSEWHERE = {"wikidata": WIKIDATA, "iconclass": ICONCLASS}
 """What a concept's numbers there begin with to be URIs."""
 # All notations that the package `iconclass` lists in English are of this form, with names in brackets and keys.
 _NOTATION = re.compile(r"\d(?:\d0?(?:[A-Z]{1,2}(?:\d+|\([^()]+\))*)?(?:\([^()]+\)\d*)*)?(?:\(\+\d+\))*")
-_SPACES_BETWEEN = re.compile(r"\s+(?![^(]*\))")  # 25 F 23 (LION), as it is printed; a name's own spaces stay
+# 25 F 23 (LION) (+ 46), as it is printed; a name's own spaces stay.
+_SPACES_BETWEEN = re.compile(r"\s+(?![^(]*\))|(?<=\()\s+|(?<=\(\+)\s+|\s+(?=\))")
 _NUMBER_OR_GRADE = re.compile(r"[-−–‐+]?\d+([.,]\d+)?|\w[-−–‐]")
 
 

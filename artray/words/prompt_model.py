@@ -119,6 +119,8 @@ def prompt_model(options: PromptOptions) -> Counts:
             raise InputError(f"--{flag}: needs --data, a feature table with the backbone's embedding")
     if options.mix is not None and (options.target is None or prompts.labels != "one"):
         raise InputError("--mix: needs --target, by which the weight is chosen, and prompts with `labels: one`")
+    if options.precision_target != TARGET and options.target is None:
+        raise InputError("--precision-target: needs --target, by whose works it is told which labels are certain")
     out.ensure_writable()
     source = _source(options)
     if (out / BUNDLE).exists() and not options.overwrite:
@@ -204,11 +206,11 @@ def _source(options: PromptOptions) -> str:
         options.backbone.encode(),
         options.prompts.read_bytes(),
         f"{options.column} {options.target}".encode(),
-        # As bundles of before were made, which have no other.
-        b"" if options.precision_target == TARGET else str(options.precision_target).encode(),
         *(b"" if place is None else dataset_digest(place).encode() for place in places),
         b"" if options.mix is None else load_bundle(options.mix).model_sha.encode(),
     ]
+    if options.precision_target != TARGET:  # bundles from when there was no other keep their digest
+        parts.append(str(options.precision_target).encode())
     return digest(*parts)
 
 

@@ -125,7 +125,11 @@ def test_a_plan_comes_back_with_what_was_filled_in(tmp_path):
     file.write_text("object_id,title,chosen_for,task,label\na,T,1870s,style,Cubism\nb,T,1880s,style,\n")
     found = read_corrections([Location.parse(file)])
     assert found.labels == {"style": {"a": "Cubism"}}
-    assert found.problems == (f"{file}: 1 works of the plan without a label, left out",)
+    assert found.problems == (f"{file}: 1 work of the plan without a label, left out",)
+    file.write_text("object_id,chosen_for,task,label\na,1870s,style,Cubism\nb,1880s,,\nc,1890s,,Rococo\nd,1890s,,\n")
+    unlabelled, taskless = read_corrections([Location.parse(file)]).problems
+    assert "2 works of the plan without a label, left out" in unlabelled
+    assert "1 row without object_id or task, left out" in taskless
     file.write_text("object_id,chosen_for,label\na,1870s,Cubism\n")
     with pytest.raises(InputError, match="names no task: give it a column 'task'"):
         read_corrections([Location.parse(file)])

@@ -203,7 +203,7 @@ def test_label_studios_annotations(read):
         "2026-05-04T03:02:01Z",
     )
     assert (said["b"].decision, said["b"].reviewer) == ("rejected", "7")
-    assert "1 annotations skipped by their annotator, left out" in found.problems[0]
+    assert "1 annotation skipped by its annotator, left out" in found.problems[0]
     works = pa.table({"object_id": ["x", "c"], "image_uri": ["s3://b/x.jpg", "s3://b/c.jpg"]})
     assert placed(found, works, {}).labels["theme"] == {"c": '["sea", "ships; boats"]'}
 
@@ -265,7 +265,7 @@ TASKS = {"style": ["Cubism", "Rococo"], "medium": ["oil"]}
 def test_pages_of_mirador_and_of_open_annotation(read):
     found = placed(read(json.dumps(MIRADOR), "page.json"), WORKS, TASKS)
     assert found.labels == {"style": {"one": "Cubism"}}
-    assert "1 annotations on a part of a picture, left out" in found.problems[0]
+    assert "1 annotation on a part of a picture, left out" in found.problems[0]
     said = placed(read(json.dumps(OPEN_ANNOTATION), "list.json"), WORKS, TASKS).said("style")["two"]
     assert (said.label, said.reviewer, said.at) == ("Rococo", "Bob", "2026-05-04T03:02:01Z")
 
@@ -309,7 +309,7 @@ def test_a_picture_is_found_by_its_address_and_what_is_not_found_is_counted(read
     assert placed(read(page, "page.json"), WORKS, TASKS).labels == {"style": {"three": "Cubism"}}
     gone = placed(read(edited(id="x1", creator="Ann", target="https://elsewhere/1"), "page.json"), WORKS, TASKS)
     assert gone.labels == {}
-    assert gone.problems == ("1 annotations of pictures that are not here, left out",)
+    assert gone.problems == ("1 annotation whose picture is not here, left out",)
     body = {"type": "TextualBody", "value": "a fine picture"}
     unknown = placed(read(edited(id="x1", creator="Ann", body=body), "page.json"), WORKS, TASKS)
     assert "whose text is no label of any task" in unknown.problems[0]

@@ -187,6 +187,18 @@ def test_no_record_goes_on_from_one_sheet_to_the_next() -> None:
     assert table["sheet"].to_pylist() == ["Sheet"] * 12 + ["More"] * 2
 
 
+def test_each_sheet_has_its_own_records_however_few() -> None:
+    def rows(work: str) -> list[list[object]]:
+        return [[work, "T", "M", f"{work}_1.jpg"], [None, None, None, f"{work}_2.jpg"]]
+
+    header = ["id", "title", "artist", "file"]
+    stray = [None, None, None, "a_3.jpg"]  # goes on with a record of the sheet before, or with none
+    catalog = read(workbook([header, *rows("a")], Two=[header, stray, *rows("b"), *rows("c")]), "x.xlsx")
+    assert catalog.table["id"].to_pylist() == ["a", "a", None, "b", "b", "c", "c"]
+    told = "rows with 'file' alone go on with the record above, its cells taken for them"
+    assert [each.what for each in catalog.problems][1:] == [f"sheet 'Sheet': {told}", f"sheet 'Two': {told}"]
+
+
 def test_columns_of_one_name_or_of_none_stay_when_sheets_are_joined() -> None:
     header = ["id", "image", "image", None, None]
     rows = [header, ["1", "1a.jpg", "1b.jpg", "x", "y"]], [header, ["2", "2a.jpg", "2b.jpg", "z", None]]

@@ -35,6 +35,10 @@ def test_agreement_and_calibration_decide():
     near = np.where(np.arange(1000)[:, None] < 10, single - [0.004, -0.004], single)
     assert compared(single, near, true, one)["agreement"] == 1.0
     assert compared(single + np.array([0.002, -0.002]), near, true, balanced)["agreement"] == 0.99
+    # All are "b", which balanced says of all: half of them with .3, the others with .7.
+    mixed = np.where(np.arange(1000)[:, None] < 500, [0.7, 0.3], [0.3, 0.7])
+    assert compared(mixed, mixed, ~true, one)["calibration_error"]["float32"] == 0.2
+    assert compared(mixed, mixed, ~true, balanced)["calibration_error"]["float32"] == 0.5
     several = SimpleNamespace(multilabel=True, class_thresholds=lambda: np.array([0.5, 0.5]))
     assert compared(single, single[:, ::-1], true, several)["agreement"] == 0.0
 

@@ -29,7 +29,7 @@ def without_ray(monkeypatch):
             for training in trainings:
                 training.work(0, SimpleNamespace(due=lambda: False, load=lambda: None), None)
 
-    monkeypatch.setattr(station, "WorkerGroup", Here)
+    monkeypatch.setattr("artray.engine.options.WorkerGroup", Here)
     for name in ("join_cluster", "cache_of"):
         monkeypatch.setattr(station, name, lambda *_: None)
     monkeypatch.setattr(station.cluster, "connect", lambda: None)

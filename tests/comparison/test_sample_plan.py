@@ -87,6 +87,8 @@ def test_works_without_features_are_left_out_and_counted(tmp_path, capsys):
     counts, _ = planned(tmp_path, manifest=collection(tmp_path / "m"), features=table, works=100)
     assert counts["ok"] == N - 1 - 2
     assert "left out: 2 works without features" in capsys.readouterr().err
+    planned(tmp_path, "one", manifest=collection(tmp_path / "m"), features=features(tmp_path / "g", lost=(5,)), works=1)
+    assert "left out: 1 work without features" in capsys.readouterr().err
 
 
 def test_a_first_models_classes_are_balanced(tmp_path):

@@ -50,7 +50,9 @@ def test_figures_of_one_label_go_by_the_decision():
     form = np.float32([[0.9, 0.1], [0.76, 0.24], [0.6, 0.4], [0.3, 0.7]])
     found = figures_of(form, model, about, np.array([0, 1, 1, 1]))
     assert (found["agreement"], found["accuracy"]) == (0.75, 0.75)
-    assert figures_of(model, model, about, np.array([0, 1, 1, 1]))["balanced_accuracy"] == 1.0
+    whole = figures_of(model, model, about, np.array([0, 1, 1, 1]))
+    assert whole["balanced_accuracy"] == 1.0
+    assert whole["calibration_error"] == pytest.approx((0.1 + 0.7 + 0.6 + 0.3) / 4, abs=1e-4)  # of the said ones
 
 
 def test_figures_of_several_labels_go_by_thresholds():

@@ -134,3 +134,13 @@ def test_a_group_of_more_than_a_quarter_is_said() -> None:
     assert large_group(["a", "a"]) == "the largest group holds 2 of 2 rows (a)"
     assert large_group(["a"]) is None
     assert large_group([]) is None
+
+
+def test_of_one_work_with_several_views_it_is_said_so(capsys) -> None:
+    rows = rows_of({"artist": ["a", "a", "b", "c"]})
+    paths = pa.array(["w1_front.jpg", "w1_back.jpg", "dog.jpg", "cat.jpg"])
+    work_groups(Rows(rows.table, rows.records, paths, rows.numbers), Mapping(artist="artist"), [])
+    assert (
+        "views of one work, by their names: 1 work with 2 pictures (w1_front.jpg, w1_back.jpg); --no-views"
+        in capsys.readouterr().err
+    )

@@ -94,6 +94,20 @@ def test_from_which_score_on_labels_are_certain_is_said_in_the_pages_language(bu
         assert told in EvaluationSections(evaluation, Speech("fr")).kept()
 
 
+def test_the_lead_and_the_verdict_say_what_the_curators_page_says(bundle):
+    evaluation = json.loads((bundle / "evaluation.json").read_text())
+    level = evaluation["levels"]["artwork"]
+    level |= {"accuracy": 0.999, "intervals": {"accuracy": [None, None], "balanced_accuracy": [0.9, 1]}}
+    lead = EvaluationSections(evaluation, Speech()).lead()
+    assert "<strong>&gt;\xa099\xa0%</strong>" in lead
+    level["intervals"]["balanced_accuracy"] = [0, 1]
+    assert "all its labels are uncertain" in EvaluationSections(evaluation, Speech()).lead()
+    german = EvaluationSections(evaluation, Speech("de")).lead()
+    assert re.findall("<strong>(.*?)</strong>", german)[-1] == Speech("de")("doubted")
+    level |= {"accuracy": 0.85, "intervals": {"accuracy": [0.8, 0.9], "balanced_accuracy": [0.8, 0.9]}}
+    assert "about 9 of 10" in EvaluationSections(evaluation, Speech()).verdict()
+
+
 def test_novelty_is_shown_where_the_model_knows_it(bundle, page, tmp_path):
     assert "Works of none of the classes" not in page.read_text("utf-8")
     shutil.copytree(bundle, tmp_path / "model")

@@ -1,5 +1,6 @@
 """Maps of a page's works, drawn by a stand-in: what is written, and what is told of works without one."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from PIL import Image
 from artray.classifiers import activation_maps
 from artray.images.pictures import DecodeSize, Picture
 from artray.report import explained_pictures
-from artray.report.explained_pictures import maps_of_works
+from artray.report.explained_pictures import maps_of_models, maps_of_works
 from artray.storage import Location
 from tests.report.bundles import write_bundle
 
@@ -55,6 +56,29 @@ def test_each_map_is_one_file_and_pictures_that_cannot_be_read_are_told(
     labels = labels.append_column("novelty", pa.array([0.99, None, 0.1], pa.float32()))
     drawn = maps_of_works(Location.parse(tmp_path), labels, 2, tmp_path / "page", layer=None, method=None)
     assert drawn == {"w00": "activation/style/000-0.jpg", "w02": "activation/style/001-0.jpg"}  # the unlike one first
+
+
+def test_two_models_of_a_task_have_maps_of_their_own_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explained_pictures, "ActivationMaps", Negatives)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    write_bundle(first, ["a", "b", "c"], input={"kind": "pictures", "size": 16})
+    shutil.copytree(first, second)
+    about = second / "bundle.json"
+    about.write_text(about.read_text().replace("style-1", "style-2"))
+    labels = pa.table(
+        {
+            "object_id": ["w00", "w02"],
+            "image_uri": [f"{first}/w00.png", f"{first}/w02.png"],
+            "label": ["a", "b"],
+            "score": [0.5, 0.4],
+            "model_id": ["style-1", "style-2"],
+        }
+    )
+    models = {"style": Location.parse(first), "style-2": Location.parse(second)}
+    drawn = maps_of_models(models, labels, 3, tmp_path / "page", layer=None, method=None)
+    assert drawn == {"style": {"w00": "activation/style/000-0.jpg", "w02": "activation/style-2/000-0.jpg"}}
+    assert all((tmp_path / "page" / path).is_file() for path in drawn["style"].values())
 
 
 def test_a_model_is_read_once_for_several_batches_and_anew_where_it_is_another(

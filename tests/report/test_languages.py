@@ -54,6 +54,13 @@ def test_numbers_and_plurals_are_the_languages_own():
     assert Speech("en")("model_named", id="{n} <b>") == "Model {n} <b>"
 
 
+def test_shares_are_as_the_script_writes_them():
+    shares = {None: "–", 0: "0_%", 0.003: "<_1_%", 0.625: "63_%", 0.995: ">_99_%", 1: "100_%"}
+    assert {share: Speech("en").percent(share) for share in shares} == {
+        share: text.replace("_", "\N{NO-BREAK SPACE}") for share, text in shares.items()
+    }
+
+
 def test_a_page_is_in_its_language_and_words_are_escaped(tmp_path):
     text = write_page(tmp_path, [], language="fr").read_text("utf-8")
     assert '<html lang="fr">' in text

@@ -206,4 +206,4 @@ def test_annotations_find_their_works_by_the_pictures_and_the_rest_is_counted(
     data = collection(tmp_path / "page")
     (said,) = data["said"]
     assert (data["id"][said[0]], data["tasks"][said[1]]["name"], said[2], said[4]) == ("w2", "style", "b", "Ann")
-    assert "1 annotations of pictures that are not here, left out" in " ".join(capsys.readouterr().err.split())
+    assert "1 annotation whose picture is not here, left out" in " ".join(capsys.readouterr().err.split())

@@ -67,6 +67,7 @@ def test_csv_as_people_write_it():
         ("25 F 23 (LION)", "25F23%28LION%29"),
         ("11H(JOHN THE BAPTIST)", "11H%28JOHN%20THE%20BAPTIST%29"),
         ("25F23(LION)(+12) (+46)", "25F23%28LION%29%28%2B12%29%28%2B46%29"),
+        ("25F23( LION ) (+ 46)", "25F23%28LION%29%28%2B46%29"),
     ],
 )
 def test_iconclass_as_it_is_printed(written, address):

@@ -16,7 +16,7 @@ from artray.classifiers.calibration import softmax
 from artray.errors import InputError
 from artray.images.decoding import DECODE_VERSION
 from artray.models import hub
-from artray.storage import Location, digest, list_column
+from artray.storage import Location, dataset_digest, digest, list_column
 from artray.words import prompt_model as station
 from artray.words.mixing import mix
 from artray.words.prompt_model import PromptOptions, prompt_model
@@ -125,6 +125,9 @@ def test_some_labelled_works_calibrate_and_judge(place):
     assert counts["balanced_accuracy"] > 0.5
     assert bundle.metrics["abstain"]["n"] == WORKS * 3 // 4  # none of these works was learned from
     assert bundle.data["train"] == WORKS // 2
+    prompts, features = (place.at / "prompts.yaml").read_bytes(), dataset_digest((place.at / "features").dataset())
+    before = digest(b"made", prompts, b"None style", features.encode(), b"", b"")  # as from before --precision-target
+    assert bundle.data["source"] == before
     found = load_model(place.at / "out", bundle).predict_on_batch(place.embeddings)
     assert found == pytest.approx(softmax(place.logits / bundle.temperature), abs=1e-5)
 
@@ -180,6 +183,8 @@ def test_features_of_another_network_in_the_same_file_are_not_mixed(tmp_path):
 def test_what_does_not_fit_is_refused(place):
     with pytest.raises(InputError, match="--mix: needs --target"):
         prompted(place, "out", mix=place.at / "trained", target=None)
+    with pytest.raises(InputError, match="--precision-target: needs --target"):
+        prompted(place, "out", precision_target=0.8, target=None)
     with pytest.raises(InputError, match="--target: needs --data"):
         prompted(place, "out", data=None)
     for target in ("style", None):
