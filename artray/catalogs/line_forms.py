@@ -25,7 +25,7 @@ _OTHER_FORMATS = {
     **dict.fromkeys(
         (b"<html", b"<!doctype", b"<?xml", b"<table"), "HTML or XML, not a table of text: export it as CSV or .xlsx"
     ),
-    **dict.fromkeys((b"[{", b'{"'), "JSON, not a table of text: let its name end in .json (.jsonl: an object a line)"),
+    **dict.fromkeys((b"[{", b'{":'), "JSON, not a table of text: let its name end in .json (.jsonl: an object a line)"),
     b"par1": "a Parquet file, not text: let its name end in .parquet",
     b"sqlite format 3": "a database, not text: export the table as CSV",
     b"%pdf": "a PDF, not a table of text: export it as CSV or .xlsx",
@@ -41,6 +41,7 @@ def refuse_other_formats(data: bytes) -> None:
         InputError: It is; the message says what, and what to do.
     """
     start = re.sub(rb"(?<=[\[{])\s+", b"", data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
+    start = re.sub(rb'^\{"[^"]*"\s*:', b'{":', start)  # {"Cubism"} is a list of Postgres
     for signature, what in _OTHER_FORMATS.items():
         if start.startswith(signature):
             raise InputError(f"is {what}")

@@ -248,7 +248,7 @@ class _Matching:
             views = number(before_letter(self._left(stems, keys)[0]))
             if finds_most(views, numbers):  # short numbers say enough only together
                 self._join("id and a letter", views, numbers, reuse=True, same=ids)
-        views = number(before_view(self._left(stems, keys)[0]))
+        views = before_view(self._left(stems, keys)[0], numbers)
         if finds_most(views, numbers):
             self._join("id at the name's beginning", views, numbers, reuse=True, same=ids)
         views = behind_prefix(self._left(stems, keys)[0], numbers)

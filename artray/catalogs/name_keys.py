@@ -180,12 +180,18 @@ def before_letter(keys: pa.Array) -> pa.Array:
     return _where_found(keys, r"^(.*[0-9])[a-z]$", r"\1")
 
 
-def before_view(keys: pa.Array) -> pa.Array:
-    """What stands before the last part of flat keys of two parts, the second of a view: 000007_01; else null.
+def before_view(keys: pa.Array, ids: pa.Array) -> pa.Array:
+    """The numbers before the last part of flat keys of two parts, the second of a view: 000007_01; else null.
 
-    A year is none: 1905_02.
+    A year is none (1905_02), nor is any where the last parts are works' numbers as well.
+
+    Args:
+        keys: Of pictures' names.
+        ids: Numbers without zeros in front.
     """
-    found = _where_found(keys, "^([^_]+)_[^_]+$", r"\1")
+    if finds_most(number(_where_found(keys, "^[^_]+_([^_]+)$", r"\1")), ids):
+        return pa.nulls(len(keys), keys.type)
+    found = number(_where_found(keys, "^([^_]+)_[^_]+$", r"\1"))
     return pc.if_else(pc.match_substring_regex(found, _YEAR), pa.scalar(None, keys.type), found)
 
 

@@ -107,6 +107,10 @@ def test_what_is_no_table_is_refused(data: bytes, what: str) -> None:
         read(data)
 
 
+def test_a_list_of_postgres_is_no_json() -> None:
+    assert read('{"Cubism"},a.jpg\n{"Dada"},b.jpg\n').table["column_2"].to_pylist() == ["a.jpg", "b.jpg"]
+
+
 def test_what_dos_writes_behind_a_text_is_no_record() -> None:
     catalog = read("id,title\n1,Sea\n\x1a\0\0\0")
     assert (len(catalog.table), catalog.problems) == (1, ())

@@ -207,10 +207,14 @@ def test_an_id_that_may_be_chance(path: str, object_id: str) -> None:
     assert joined(match(pictures(path), rows(id=[object_id]), Mapping(object_id="id"))) == {}
 
 
-def test_a_year_before_a_number_is_no_id() -> None:
+def test_a_number_before_another_that_may_be_no_id() -> None:
     ids = [str(year) for year in range(1901, 1907)]
     paths = [f"{year}_02.jpg" for year in range(1901, 1907)]
     assert joined(match(pictures(*paths), rows(id=ids), Mapping(object_id="id"))) == {}
+    assert (
+        joined(match(pictures("10_20.jpg", "30_40.jpg"), rows(id=["10", "20", "30", "40"]), Mapping(object_id="id")))
+        == {}
+    )
     assert joined(match(pictures("0007_02.jpg", "08_1.jpg"), rows(id=["7", "8"]), Mapping(object_id="id"))) == {
         "0007_02.jpg": 0,
         "08_1.jpg": 1,
