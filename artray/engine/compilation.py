@@ -81,7 +81,7 @@ def graph(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """A function of tensors as a graph, its code taken as it stands: AutoGraph would rewrite all of Keras' first.
 
     Args:
-        function: Without `if` or `for` of a tensor.
+        function: Without `if`, `for` or `len` of a tensor.
         **options: Those of `tf.function`.
     """
     return tf.function(function, autograph=False, **options)  # type: ignore[no-any-return]

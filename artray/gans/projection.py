@@ -178,5 +178,5 @@ def _unlike(seen: Any, aims: Any) -> Any:
     from keras import ops
 
     embeddings, small = seen
-    away = ops.mean(ops.reshape(ops.absolute(small - aims[1]), (len(small), -1)), axis=1)
+    away = ops.mean(ops.absolute(small - aims[1]), axis=(1, 2, 3))
     return 1 - ops.sum(embeddings * aims[0], axis=-1) + _PIXELS * away
