@@ -21,7 +21,7 @@ def plain_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def look(pictures):
         pictures = ops.convert_to_tensor(pictures) / 127.5 - 1
-        return ops.normalize(ops.reshape(pictures, (len(pictures), -1)), axis=-1), pictures
+        return ops.normalize(ops.reshape(pictures, (ops.shape(pictures)[0], -1)), axis=-1), pictures
 
     monkeypatch.setattr(projection, "_look", lambda: look)
     monkeypatch.setattr(projection, "in_task", lambda function, *arguments: function(*arguments))
