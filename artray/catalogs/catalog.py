@@ -31,7 +31,7 @@ from artray.catalogs.parquet import read_parquet
 from artray.catalogs.sideways import upright
 from artray.catalogs.spoilt_numbers import report_spoilt
 from artray.catalogs.unicode import as_utf8, nfc
-from artray.catalogs.workbook import SHEETS, read_workbook
+from artray.catalogs.workbook import column_of_sheets, read_workbook
 from artray.errors import InputError
 from artray.storage import Location
 
@@ -312,8 +312,7 @@ def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go
     table, lines = _normalize(pa.table(columns), raw.lines, problems)
     if rows_go_on:
         report_spoilt(table, lines, problems)
-        sheet = table.column_names[-1] if raw.form.startswith(SHEETS) else None
-        table = fill_down(table, lines, problems, sheet=sheet)
+        table = fill_down(table, lines, problems, sheet=column_of_sheets(raw.form, table.column_names))
     if list_texts:
         table = read_list_texts(table, problems)
     return Catalog(table, lines, raw.form, tuple(problems.found))

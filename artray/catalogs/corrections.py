@@ -105,13 +105,14 @@ class Corrected:
         lines = [f"corrections: {', '.join(counts)}"]
         if self.confirmed and not (self.changed or self.added or self.cleared):
             lines.append("the corrections only confirm: no label has changed")
-        if self.unknown:
-            shown = ", ".join(map(printable, self.unknown[:_EXAMPLES]))
-            more = ", …" if len(self.unknown) > _EXAMPLES else ""
-            lines.append(f"corrections of works that are not here: {len(self.unknown):,} ({shown}{more})")
-        if self.new:
-            shown = ", ".join(map(printable, self.new[:_EXAMPLES])) + (", …" if len(self.new) > _EXAMPLES else "")
-            lines.append(f"labels that no work had before: {len(self.new):,} ({shown})")
+        examples = {
+            "corrections of works that are not here": self.unknown,
+            "labels that no work had before": self.new,
+        }
+        for what, names in examples.items():
+            if names:
+                shown = ", ".join(map(printable, names[:_EXAMPLES])) + (", …" if len(names) > _EXAMPLES else "")
+                lines.append(f"{what}: {len(names):,} ({shown})")
         return lines
 
 

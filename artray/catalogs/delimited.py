@@ -126,9 +126,8 @@ def read_delimited(
     csv.field_size_limit(2**31 - 1)
     refuse_other_formats(data)
     decoded = decode_text(data, encoding)
-    text = decoded.text.lstrip("\ufeff").rstrip(
-        "\0\x1a"
-    )  # DOS ended files by the latter, and filled up with the former
+    # DOS filled files up with NULs, or ended them by Ctrl-Z.
+    text = decoded.text.lstrip("\ufeff").rstrip("\0\x1a")
     if "\r" in text and "\n" not in text:
         text = text.replace("\r", "\n")
     text = text.replace("\n\ufeff", "\n")  # of files that were put one behind the other

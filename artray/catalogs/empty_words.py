@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray import console
+from artray.catalogs.unicode import without_accents
 from artray.vocabulary import fold
 
 # What a database or a program writes for nothing …
@@ -82,6 +83,4 @@ def without_nobody(table: pa.Table, artist: str | None) -> pa.Table:
 
 def _plain(value: str) -> str:
     """A word as it is compared: as labels are, and without accents."""
-    text = unicodedata.normalize("NFKD", fold(value))
-    bare = "".join(character for character in text if not unicodedata.combining(character))
-    return unicodedata.normalize("NFC", bare)  # Korean
+    return unicodedata.normalize("NFC", without_accents(fold(value)))  # Korean is put together again

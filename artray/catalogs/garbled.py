@@ -8,6 +8,7 @@ import html
 import html.entities
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,9 +35,21 @@ _SURE = re.compile(
 )
 _MAY_BE = f"[Â-ô][{_GOES_ON}]"
 
-KINDS: dict[str, tuple[bytes, re.Pattern[bytes], str, Callable[[str], str]]]
-"""What is told of a kind, which bytes its UTF-8 begins with and holds, the pattern (RE2) of cells that may be
-of it, and what becomes of one."""
+
+class _Kind(NamedTuple):
+    """One way in which text is garbled.
+
+    Attributes:
+        begins: Bytes of which its UTF-8 has one at least.
+        holds: What its UTF-8 looks like.
+        pattern: Of cells that may be garbled so (RE2).
+        mend: Gives a text as it was meant.
+    """
+
+    begins: bytes
+    holds: re.Pattern[bytes]
+    pattern: str
+    mend: Callable[[str], str]
 
 
 def without_entities(text: str) -> str:
@@ -66,20 +79,20 @@ def _seen(text: str) -> str:
     return bare + "\u202c" * min(max(begun, 0), text.count("\u202c") - bare.count("\u202c"))  # what begins within ends
 
 
-KINDS = {
-    "HTML entities (&uuml;), read as the characters they stand for": (
+_KINDS = {
+    "HTML entities (&uuml;), read as the characters they stand for": _Kind(
         b"&",
         re.compile(rb"&[#A-Za-z][0-9A-Za-z]+;"),
         ENTITY,
         without_entities,
     ),
-    "UTF-8 that a program had read as Windows-1252 (Ã¼), read as UTF-8": (
+    "UTF-8 that a program had read as Windows-1252 (Ã¼), read as UTF-8": _Kind(
         b"\xc3",
         re.compile(rb"\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]"),
         _MAY_BE,
         _read_aright,
     ),
-    "characters that nobody sees (zero-width spaces, soft hyphens), left out": (
+    "characters that nobody sees (zero-width spaces, soft hyphens), left out": _Kind(
         b"\xc2\xe2\xef",
         re.compile(rb"\xc2\xad|\xe2\x80[\x8b\x8e\x8f\xaa-\xac]|\xe2\x81\xa0|\xef\xbb\xbf"),
         UNSEEN,
@@ -96,14 +109,14 @@ def mended(cells: pa.ChunkedArray, told: Callable[[str, pa.ChunkedArray], None])
         told: Gets what was done, and in which cells.
     """
     held = _bytes_of(cells)
-    for what, (begins, holds, pattern, mend) in KINDS.items():
+    for what, kind in _KINDS.items():
         # Most columns hold none, which their bytes tell in a tenth of the time.
-        if not any(any(byte in data for byte in begins) and holds.search(data) for data in held):
+        if not any(any(byte in data for byte in kind.begins) and kind.holds.search(data) for data in held):
             continue
-        may_be = pc.fill_null(pc.match_substring_regex(cells, pattern), False)
+        may_be = pc.fill_null(pc.match_substring_regex(cells, kind.pattern), False)
         if not pc.any(may_be, min_count=0).as_py():
             continue
-        texts = pa.array([mend(text) for text in cells.filter(may_be).to_pylist()], cells.type)
+        texts = pa.array([kind.mend(text) for text in cells.filter(may_be).to_pylist()], cells.type)
         after = pc.replace_with_mask(cells.combine_chunks(), may_be.combine_chunks(), texts)
         before, cells = cells, pa.chunked_array([after])
         changed = pa.chunked_array([pc.fill_null(pc.not_equal(before.combine_chunks(), after), False)])
@@ -131,6 +144,6 @@ def mended_text(text: str) -> str:
     >>> mended_text("K&uuml;nstler") == mended_text("KÃ¼nstler") == mended_text("Künst\N{SOFT HYPHEN}ler") == "Künstler"
     True
     """
-    for *_, mend in KINDS.values():
-        text = mend(text)
+    for kind in _KINDS.values():
+        text = kind.mend(text)
     return text

@@ -363,7 +363,7 @@ _TOTALS = re.compile(
     r"\s*([:=(].*|[0-9.,]*\s*|(records|rows|objects|items|works|of records|of rows|of objects|of works).*)"
     r"|\s*\(?[0-9]+ (rows?|records?)( affected| in set.*)?\)?\s*"  # of databases' own tools
     r"|\s*(source|licen[cs]e|notes?|credits?|copyright|quelle|lizenz|hinweis|anmerkung|legende|source|fuente|fonte|bron"
-    r"|källa|kilde)\s*:.*|\s*©.*|\s*[*†©]\s*[^\W\d].*"
+    r"|källa|kilde)\s*:.*|\s*©.*|\s*[*†]\s*[^\W\d].*"
 )
 
 _SUM = re.compile(

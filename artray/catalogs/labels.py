@@ -7,7 +7,6 @@ met there most.
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.empty_words import answers, says_nothing
+from artray.catalogs.unicode import without_accents
 from artray.errors import InputError, count_of
 from artray.vocabulary import Vocabulary, fold
 
@@ -259,8 +259,7 @@ def spelled_alike(counts: Mapping[str, int]) -> str | None:
     """
     alike: dict[str, list[str]] = {}
     for name in counts:
-        letters = unicodedata.normalize("NFKD", fold(name))
-        key = _MARK.sub("", "".join(letter for letter in letters if not unicodedata.combining(letter)))
+        key = _MARK.sub("", without_accents(fold(name)))
         alike.setdefault(re.sub(r"^0+(?=[0-9])|[.,]0+$", "", key), []).append(name)
     pairs = [names for names in alike.values() if len(names) > 1]
     if not pairs:

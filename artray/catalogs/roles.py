@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from artray.catalogs.unicode import without_accents
+
 # As `folded` compares them (its Greek has no other sigma at the end of a word), the likeliest first.
 IDS = (
     "objectid", "id", "objectnumber", "inventorynumber", "inventoryno", "inventory", "accessionnumber", "accessionno",
@@ -80,8 +82,7 @@ def folded(name: str) -> str:
         >>> folded("Künstler/in (Name)")
         'kunstlerinname'
     """
-    text = unicodedata.normalize("NFKD", name.casefold()).translate(_LETTERS)
-    text = "".join(character for character in text if not unicodedata.combining(character))
+    text = without_accents(name.casefold()).translate(_LETTERS)
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", text))
 
 

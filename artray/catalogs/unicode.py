@@ -1,4 +1,4 @@
-"""Unicode's normal form of many strings, and what a table of UTF-8 can hold."""
+"""Unicode's normal form of many strings, letters without accents, and what a table of UTF-8 can hold."""
 
 import unicodedata
 from typing import Any, TypeVar
@@ -21,6 +21,15 @@ def composed(value: Any) -> Any:
     if isinstance(value, dict):
         return {composed(key): composed(item) for key, item in value.items()}
     return [composed(item) for item in value] if isinstance(value, list) else value
+
+
+def without_accents(text: str) -> str:
+    """A text's letters, taken apart (NFKD), without what stands above, below or through them.
+
+    >>> without_accents("Déco №")
+    'Deco No'
+    """
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
 def nfc(strings: pa.Array) -> pa.Array:

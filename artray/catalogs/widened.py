@@ -25,7 +25,7 @@ from artray.catalogs.delimited import find_delimiter
 from artray.catalogs.encodings import codec, decode_text
 from artray.catalogs.sideways import SIDEWAYS
 from artray.catalogs.statements import folded
-from artray.catalogs.workbook import SHEET, SHEETS
+from artray.catalogs.workbook import SHEET, column_of_sheets
 from artray.errors import InputError
 
 TEXT = (".csv", ".tsv", ".tab", ".txt")
@@ -149,10 +149,10 @@ def _workbook(data: bytes, catalog: Catalog, columns: Sequence[str], cells: Cell
         warnings.simplefilter("ignore")  # openpyxl's, about parts of a workbook that hold no cells
         workbook = openpyxl.load_workbook(BytesIO(data))
     lines = np.asarray(catalog.lines, np.int64).tolist()
-    if catalog.form.startswith(SHEETS):
+    if (sheet := column_of_sheets(catalog.form, catalog.table.column_names)) is not None:
         named = {folded(title): title for title in workbook.sheetnames}
         rows_of: dict[str, dict[int, int]] = {}
-        for row, title in enumerate(catalog.table.columns[-1].to_pylist()):
+        for row, title in enumerate(catalog.table[sheet].to_pylist()):
             rows_of.setdefault(named[title], {})[row] = lines[row]
     else:
         (title,) = (title for title in workbook.sheetnames if catalog.form == f"{SHEET}{title!r}")

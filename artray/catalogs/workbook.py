@@ -34,6 +34,18 @@ _EXCEL_ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#
 _MOST_CELLS = 100_000_000
 _MOST_TOTALS = 5
 SHEET, SHEETS = "workbook, sheet ", "workbook, sheets "
+
+
+def column_of_sheets(form: str, names: Sequence[str]) -> str | None:
+    """The column that says on which of several sheets a row stands; None where there was one, or no workbook.
+
+    Args:
+        form: Of the catalogue, how it was read.
+        names: Its columns.
+    """
+    return names[-1] if form.startswith(SHEETS) else None
+
+
 """How a form begins. Of several sheets that were read as one the last column says in which a row stands."""
 _NEAR_THE_TOP = 30  # rows in which another sheet's header is looked for
 

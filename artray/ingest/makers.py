@@ -10,7 +10,6 @@ parts are names (of two words, or known from other cells), not in `Gilbert & Geo
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from artray.catalogs.unicode import nfc
+from artray.catalogs.unicode import nfc, without_accents
 from artray.ingest.duplicates import join_pairs
 
 UNKNOWN = frozenset(
@@ -118,8 +117,7 @@ def _alike(name: str) -> str:
     text = re.sub(r"\.\s*", ". ", name).strip()
     if text.isascii():
         return _UMLAUTS.sub(r"\1", text)
-    text = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    return _UMLAUTS.sub(r"\1", "".join(letter for letter in text if not unicodedata.combining(letter)))
+    return _UMLAUTS.sub(r"\1", without_accents(text.translate(_LETTERS)))
 
 
 def equal_ties(column: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
