@@ -148,6 +148,32 @@ def abstention_of(predictions: pa.Table, target: float = TARGET) -> dict[str, An
     return abstention(right, np.asarray(scores, np.float64), target, groups)
 
 
+def deciding(
+    classes: Sequence[str],
+    thresholds: Mapping[str, float] | None,
+    *,
+    decision: str,
+    shares: npt.NDArray[Any] | None,
+) -> npt.NDArray[np.float64]:
+    """By what it is decided which labels are said, as `classifiers.metrics.decisions` takes it.
+
+    Args:
+        classes: The labels.
+        thresholds: Where a work may have several: of each class, from which score on it is said.
+        decision: Where it has one: "likely" or "balanced".
+        shares: (classes,) the mix of classes under which scores are probabilities.
+
+    Returns:
+        (classes,). Of several labels those are said whose score reaches it; of one that whose score is its largest
+        multiple.
+    """
+    if decision == "balanced":
+        assert shares is not None
+        return np.asarray(shares, np.float64)
+    known = thresholds or {}
+    return np.array([known.get(name, DECISION) for name in classes], np.float64)
+
+
 def class_thresholds(true: npt.NDArray[np.int64], scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """From which score on each class is said where a work may have several: where its F1 is best.
 
