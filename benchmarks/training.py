@@ -172,14 +172,8 @@ def step(repeats: int, seconds: float) -> Table:
 
         best = best_of({"fit": fit, "ours": ours}, repeats, seconds)
         each = {run: 1e3 * value / len(batches) for run, value in best.items()}
-        table.add_row(
-            name,
-            "x".join(map(str, shape)),
-            str(batch),
-            f"{each['fit']:.2f}",
-            f"{each['ours']:.2f}",
-            f"{each['fit'] / each['ours']:.2f}",
-        )
+        figures = [each["fit"], each["ours"], each["fit"] / each["ours"]]
+        table.add_row(name, "x".join(map(str, shape)), str(batch), *(f"{value:.2f}" for value in figures))
     return table
 
 
