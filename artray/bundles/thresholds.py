@@ -121,7 +121,7 @@ def abstention_told(found: Mapping[str, Any]) -> str:
         return f"no labelled works say from which score on {target} of the labels are right: all are uncertain."
     if found["threshold"] is None:
         return (
-            f"{found['n']:,} works don't show a score from which on {target} of the labels are right: all are "
+            f"{found['n']:,} works show no score from which on {target} of the labels are right: all are "
             "uncertain. More labelled works, or a lower --precision-target, would change that."
         )
     sure = f", with 95 % confidence at least {found['lower']:.0%}" if found.get("lower") is not None else ""

@@ -85,7 +85,7 @@ def test_the_bound_is_clopper_and_pearsons(right, n):
 def test_no_threshold_is_said_in_words():
     found = abstention(np.arange(60) % 2 == 0, np.linspace(0.4, 1, 60))
     assert abstention_told(found) == (
-        "60 works don't show a score from which on 90% of the labels are right: all are uncertain. More labelled "
+        "60 works show no score from which on 90% of the labels are right: all are uncertain. More labelled "
         "works, or a lower --precision-target, would change that."
     )
     assert abstention_told({**found, "n": 0}).startswith("no labelled works say from which score on 90% of the labels")
