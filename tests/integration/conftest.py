@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
-import ray
 from ray import train
 from ray.train import ScalingConfig
 
 from artray import cluster
 from artray.engine import worker_group
-from artray.engine.progress import Progress
+from artray.engine.progress import InProcess, Progress
 from artray.storage import passes
 from tests.integration.tables import write_features
 
@@ -26,17 +24,6 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> str:
     return folder
 
 
-class _InProcess:
-    """An actor without a process: what its methods return is there at once."""
-
-    def __init__(self, actor: object):
-        self._actor = actor
-
-    def __getattr__(self, name: str) -> SimpleNamespace:
-        method = getattr(self._actor, name)
-        return SimpleNamespace(remote=lambda *arguments, **named: ray.put(method(*arguments, **named)))
-
-
 @contextmanager
 def trainings_in_process() -> Iterator[None]:
     """Trainings run in this process, by Ray Train's local mode: no worker has to start, and to import TensorFlow.
@@ -46,7 +33,7 @@ def trainings_in_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker_group, "ScalingConfig", lambda **_: ScalingConfig(num_workers=0))
         patch.setattr(train, "get_checkpoint", lambda: None)  # local mode gives one whose files are gone
-        patch.setattr(worker_group, "begin_progress", lambda: _InProcess(Progress()))
+        patch.setattr(worker_group, "begin_progress", lambda: InProcess(Progress()))
         _keep_as_it_is(patch)
         yield
 
