@@ -120,9 +120,10 @@ def abstention_told(found: Mapping[str, Any]) -> str:
     if found["threshold"] is None and not found["n"]:
         return f"no labelled works say from which score on {target} of the labels are right: all are uncertain."
     if found["threshold"] is None:
+        works = count_of(found["n"], "work doesn't", "works don't")
         return (
-            f"{found['n']:,} works don't show a score from which on {target} of the labels are right: all are "
-            "uncertain. More labelled works, or a lower --precision-target, would change that."
+            f"{works} show a score from which on {target} of the labels are right: all are uncertain. More labelled "
+            "works, or a lower --precision-target, would change that."
         )
     sure = f", with 95 % confidence at least {found['lower']:.0%}" if found.get("lower") is not None else ""
     return (
