@@ -120,9 +120,10 @@ def abstention_told(found: Mapping[str, Any]) -> str:
     if found["threshold"] is None and not found["n"]:
         return f"no labelled works say from which score on {target} of the labels are right: all are uncertain."
     if found["threshold"] is None:
+        works = count_of(found["n"], "work shows", "works show")
         return (
-            f"{found['n']:,} works show no score from which on {target} of the labels are right: all are "
-            "uncertain. More labelled works, or a lower --precision-target, would change that."
+            f"{works} no score from which on {target} of the labels are right: all are uncertain. More labelled "
+            "works, or a lower --precision-target, would change that."
         )
     sure = f", with 95 % confidence at least {found['lower']:.0%}" if found.get("lower") is not None else ""
     return (

@@ -25,7 +25,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
-from artray.classifiers.bundling import concepts, source_with_vocabulary
+from artray.classifiers.bundling import concepts, lacking_told, source_with_vocabulary
 from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import ExamplesConfig, TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric
@@ -359,6 +359,7 @@ class _Reader:
         self._decoded: list[dict[Any, Any]] = [{} for _ in options.data]
         self._baselines: dict[tuple[int, str], Baseline | None] = {}
         self._last: tuple[tuple[int, str], dict[str, Any]] | None = None
+        self._said: set[str] = set()
 
     def decode(self) -> None:
         """Decode the pictures of all trials: it needs CPUs, and the trials' processes will have taken all of them."""
@@ -386,7 +387,11 @@ class _Reader:
                 },
             )
         shared = self._last[1]
-        known = concepts(trial.config.target, shared["examples"].classes, trial.config.vocabulary)
+        classes, vocabulary = shared["examples"].classes, trial.config.vocabulary
+        known = concepts(trial.config.target, classes, vocabulary)
+        if (lacking := lacking_told(vocabulary, classes, known)) and lacking not in self._said:
+            console.say(lacking)
+            self._said.add(lacking)
         return training_class(trial.config)(config=trial.config, source=trial.source, known=known, **shared)
 
     def _baseline(self, trial: _Trial, examples: Examples) -> Baseline | None:

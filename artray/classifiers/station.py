@@ -374,8 +374,8 @@ def _show(config: TrainConfig, examples: Examples) -> None:
 def _known(config: TrainConfig, classes: Sequence[str]) -> dict[str, Class]:
     """The classes' concepts; where a vocabulary was asked for, what it lacks is said."""
     known = concepts(config.target, classes, config.vocabulary)
-    if config.vocabulary is not None and (lacking := lacking_told(classes, known)):
-        console.say(f"{config.vocabulary}: {lacking}")
+    if lacking := lacking_told(config.vocabulary, classes, known):
+        console.say(lacking)
     return known
 
 

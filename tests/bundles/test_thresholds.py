@@ -88,6 +88,7 @@ def test_no_threshold_is_said_in_words():
         "60 works show no score from which on 90% of the labels are right: all are uncertain. More labelled "
         "works, or a lower --precision-target, would change that."
     )
+    assert abstention_told({**found, "n": 1}).startswith("1 work shows no score")
     assert abstention_told({**found, "n": 0}).startswith("no labelled works say from which score on 90% of the labels")
     found = abstention(np.arange(60) > 5, np.linspace(0.4, 1, 60))
     assert "labels are certain from a score of 0." in abstention_told(found)
