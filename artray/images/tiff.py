@@ -6,6 +6,7 @@ import struct
 import sys
 from functools import cached_property
 
+import numpy as np
 from PIL import Image, ImagePalette, TiffImagePlugin
 
 from artray.images import tiff_directory as tiff
@@ -85,7 +86,7 @@ class TiffReader(Reader):
         if im.mode in ("P", "PA"):
             im.palette = ImagePalette.raw("RGB", color_map(self._page).tobytes())
         im.load()
-        if self._may_have_12_bits() and all(high < 1 << 4 for _, high in im.getextrema()[:3]):
+        if self._may_have_12_bits() and np.asarray(im.getextrema())[:3].max() < 1 << 4:
             return read_samples(self._page, self._limits.full_pixels)  # Pillow keeps the high bytes of colours only
         return im
 
