@@ -139,7 +139,7 @@ def test_the_whole_config_is_known_only_where_it_is_read_or_carried():
         if isinstance(node, ast.ImportFrom) and node.module == whole and {"TrainConfig"} & {x.name for x in node.names}
     }
     rooms = {f"artray.classifiers.{name}" for name in ("station", "search", "loop", "closed_form", "bundling")}
-    assert found <= rooms | {"artray.gans.augmentation_study"}
+    assert found <= rooms | {"artray.comparison.augmentation_study"}
 
 
 def test_models_know_neither_ray_nor_a_backend():

@@ -45,7 +45,7 @@ def training_class(config: TrainConfig) -> type[ClassifierTraining]:
             is to be pruned; or one that is not is to learn from works of other labels, or folds can't tell its penalty.
     """
     name = config.model.name
-    check_penalty(config)
+    check_penalty(config.model)
     if name not in CLOSED_FORM:
         if config.other == "learn":
             raise InputError(

@@ -121,8 +121,24 @@ class ClassifierTraining:
         return f"fold {self.config.fold}{again}"
 
     def shares(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
-        """`shares_learned` of a model that learns from these examples."""
-        return shares_learned(self.config, self.examples.classes, self.examples.targets[rows])
+        """`shares_learned` of a model that learns from these examples; None where a work may have several labels."""
+        config, examples = self.config, self.examples
+        if config.multilabel:
+            return None
+        return shares_learned(
+            examples.classes, examples.targets[rows], given=config.class_weights, sampling=config.sampling
+        )
+
+    def found_by_folds(self) -> dict[str, float]:
+        """Settings of the model that its training part says: see `artray.classifiers.penalty`."""
+        config = self.config
+        return found_by_folds(
+            config.model,
+            self.examples,
+            self.standardize,
+            multilabel=config.multilabel,
+            balanced="balanced" in (config.class_weights, config.sampling),
+        )
 
     @property
     def length(self) -> int:
@@ -250,6 +266,7 @@ class _Run:
         self._weights: npt.NDArray[np.float32] = np.ones(len(examples.targets), np.float32)
         if weights is not None and not multilabel:
             self._weights = (examples.targets @ weights).astype(np.float32)
+        self._shares = training.shares(self._training)
         self._small = minority(examples.targets, self._training)
 
         def trainable(model: keras.Model) -> list[Any]:
@@ -257,7 +274,7 @@ class _Run:
             return self._freezing.ever_trainable()
 
         # Each worker finds the same: nothing else is drawn or summed otherwise.
-        self._chosen = self._refit.chosen if self._refit else found_by_folds(config, examples, training.standardize)
+        self._chosen = self._refit.chosen if self._refit else training.found_by_folds()
         keras.utils.set_random_seed(config.seed)
         self._trainer = SupervisedTrainer(
             partial(training.network, self._chosen),
@@ -426,7 +443,7 @@ class _Run:
             labels=config.labels,
             baseline=self._baseline,
             decision=config.decision,
-            shares=shares_learned(config, examples.classes, examples.targets[self._training]),
+            shares=self._shares,
             precision_target=config.precision_target,
         )
         self._told.write(

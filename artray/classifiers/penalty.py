@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artray.classifiers.config import TrainConfig
+from artray.classifiers.config import ModelConfig
 from artray.classifiers.examples import Examples
 from artray.classifiers.logistic import fit_logistic
 from artray.classifiers.out_of_fold import LOGISTIC, Folds, coordinates, drawn, fold_numbers
@@ -25,32 +25,39 @@ _HEAD = "linear_head"
 _TOLERANCE = 1e-3
 
 
-def check_penalty(config: TrainConfig) -> None:
+def check_penalty(model: ModelConfig) -> None:
     """See that folds can tell the penalty, where a config wants them to.
 
     Raises:
         InputError: Of this model they can't.
     """
-    if config.model.settings().get("l2") == BY_FOLDS and config.model.name != _HEAD:
+    if model.settings().get("l2") == BY_FOLDS and model.name != _HEAD:
         raise InputError(
-            f"model.l2: {BY_FOLDS} is for {_HEAD}; of {config.model.name} give a number (artray search --grid "
+            f"model.l2: {BY_FOLDS} is for {_HEAD}; of {model.name} give a number (artray search --grid "
             "model.l2=0.0001,0.001 compares several)"
         )
 
 
 def found_by_folds(
-    config: TrainConfig, examples: Examples, standardize: tuple[list[float], list[float]] | None
+    model: ModelConfig,
+    examples: Examples,
+    standardize: tuple[list[float], list[float]] | None,
+    *,
+    multilabel: bool,
+    balanced: bool,
 ) -> dict[str, float]:
-    """The settings of a config's model that are chosen by folds of the training part, by group: `l2`, or none.
+    """The settings of a model that are chosen by folds of the training part, by group: `l2`, or none.
 
     Nothing is known there of dropout, label smoothing, and class weights other than balanced ones.
 
     Args:
-        config: What is trained.
+        model: What is trained.
         examples: From what.
         standardize: Mean and variance of each feature.
+        multilabel: Whether a work may have several labels.
+        balanced: Whether all classes count the same, by weight or by how often they are drawn.
     """
-    if config.model.settings().get("l2") != BY_FOLDS or standardize is None:
+    if model.settings().get("l2") != BY_FOLDS or standardize is None:
         return {}
     table, rows = examples.table, examples.part("train")
     groups = table["group" if "group" in table.column_names else "object_id"].take(rows).to_pylist()
@@ -58,10 +65,9 @@ def found_by_folds(
     rows, groups = rows[some], [groups[row] for row in some.tolist()]
     mean, variance = (np.asarray(values, np.float32) for values in standardize)
     x, targets = (examples.inputs.take(rows) - mean) / np.sqrt(variance), examples.targets[rows].astype(np.float64)
-    if config.multilabel:
+    if multilabel:
         # The head's loss is the mean over the labels, the regression's their sum.
         return {"l2": several_labels_penalty(x, targets, groups) / 2 / targets.shape[1]}
-    balanced = config.class_weights == "balanced" or config.sampling == "balanced"
     folds = Folds(x, targets, groups, weighted=balanced)
     return {"l2": folds.choose(LOGISTIC, slice(0, x.shape[1])).strength / 2}
 

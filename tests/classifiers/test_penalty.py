@@ -39,7 +39,9 @@ def works(noise: float, several: bool = False) -> SimpleNamespace:
 def found(given: SimpleNamespace, **changes: str) -> dict[str, float]:
     learned = given.x[:90]
     moments = learned.mean(axis=0).tolist(), learned.var(axis=0).tolist()
-    return found_by_folds(read_config("lite0_head", {**HEAD, **changes}), given, moments)
+    config = read_config("lite0_head", {**HEAD, **changes})
+    balanced = config.class_weights == "balanced"
+    return found_by_folds(config.model, given, moments, multilabel=config.multilabel, balanced=balanced)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
