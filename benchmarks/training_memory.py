@@ -62,7 +62,7 @@ def peak_of(command: list[str]) -> tuple[float, float]:
             peak = max(peak, family_memory(job.pid))
             time.sleep(0.3)
         assert job.returncode == 0, job.stderr and job.stderr.read()[-2000:]
-    return peak / 1024 / 1e3, time.perf_counter() - started  # thousands of the kernel's kB, as in earlier figures
+    return peak / 1e6, time.perf_counter() - started
 
 
 def measured(command: list[str], out: Path, tries: int = 6) -> tuple[float, float]:
