@@ -175,7 +175,7 @@ def _training_room(
     """What training on so many pictures needs of a disk, and of the memory of each machine that trains."""
     size, workers, batch = options.size, options.workers, options.batch
     disk = pictures * size**2 * 3 / 1e9
-    windows = 2 * WINDOW_BYTES / 1e9
+    windows = min(2 * WINDOW_BYTES / 1e9, disk)
     model = workers * options.weights * known.weight / 1e3
     steps = batch * size**2 * known.pixel / 1e9
     beside = known.ray + workers * known.worker + model + steps
@@ -191,7 +191,7 @@ def _training_room(
         ),
         _Line(
             "memory of a machine, streamed",
-            f"{beside:,.1f} GB + 2 windows of {WINDOW_BYTES / 1e9:.2f} GB",
+            f"{beside:,.1f} GB + 2 windows of {WINDOW_BYTES / 1e9:.2f} GB, or all examples if they are less",
             f"{beside + windows:,.1f} GB",
         ),
     ]

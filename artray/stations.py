@@ -142,7 +142,7 @@ STATIONS = {
         "--config gan_basic,gan_dcgan --data work/manifest --out work/gans",
     ),
     "gan-augmentation": Station(
-        "artray.gans.augmentation_study",
+        "artray.comparison.augmentation_study",
         "AugmentationOptions",
         "compare_augmentation",
         "Train a classifier without and with generated works, and compare on real works that nothing has seen.",

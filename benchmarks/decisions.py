@@ -51,7 +51,10 @@ CONFIGS: dict[str, Recipe] = {
     "fusion": ("fusion", {}),
     "lda": ("lda", {}),
     "default": ("default", {}),
+    "head": ("lite0_head", {}),
+    "head of a fixed penalty": ("lite0_head", {"model.l2": "0.0001"}),
 }
+SHOWN = "weighted logistic regression,fusion,lda,default"
 
 
 class NoRay(SimpleNamespace):
@@ -191,7 +194,7 @@ def main() -> None:
     parser.add_argument("--strange", action="append", default=[], help="NAME=DIR:COLUMN=VALUE")
     parser.add_argument("--strange-also", action="append", default=[], help="ALSO=NAME=DIR:COLUMN=VALUE")
     parser.add_argument("--left-out", default="", help="seeds")
-    parser.add_argument("--configs", default=",".join(CONFIGS))
+    parser.add_argument("--configs", default=SHOWN, help=f"of {', '.join(CONFIGS)}")
     parser.add_argument("--out")
     options = parser.parse_args()
     if len(options.task) != len(options.features):

@@ -20,6 +20,8 @@ column), without the time in which pictures are scored. All pictures of the fold
 A config with a smaller size, such as gan_dcgan+size=32 in a race at 64 pixels, learns from works made small, and what
 it makes is enlarged before it is scored: by bicubic interpolation, or with --upscaler by a network of train_upscaler.
 NAME.npy keeps the last of them as they were made; benchmarks/gan_stages.py enlarges these in other ways.
+gan_projected+start=64 in a race at 128 pixels begins with works made small too, and after half of the time goes on at
+128 pixels with all weights whose names and shapes are the same there (a progressive start).
 
 All but the truncation is written after each look, so that nothing is lost of a race that is stopped. benchmarks/
 gan_curves.py draws scores against time from one or more race.csv, such as those of configs that had a process each.
@@ -134,10 +136,38 @@ def enlarger(upscaler: str | None, size: int) -> Enlarge:
     return enlarge
 
 
+def with_weights(build: Callable[[], Any], weights: dict[str, np.ndarray]) -> Callable[[], Any]:
+    """What builds a model, with those weights whose names and shapes are the same."""
+
+    def built() -> Any:
+        model = build()
+        same = [
+            weight for weight in model.weights if weight.path in weights and weights[weight.path].shape == weight.shape
+        ]
+        for weight in same:
+            weight.assign(weights[weight.path])
+        if weights:
+            console.say(f"{len(same)} of {len(model.weights)} weights are taken over")
+        return model
+
+    return built
+
+
 class Runner:
     """One config, trained until it is told to stop; pictures of a smaller size than the works' are enlarged."""
 
-    def __init__(self, config: GanConfig, works: np.ndarray, enlarge: Enlarge):
+    def __init__(self, config: GanConfig, works: np.ndarray, enlarge: Enlarge, larger: GanConfig | None = None):
+        self._given, self._bicubic, self._larger, self.steps, self.seen = works, enlarge, larger, 0, 0
+        self._begin(config, works, enlarge, {}, {})
+
+    def _begin(
+        self,
+        config: GanConfig,
+        works: np.ndarray,
+        enlarge: Enlarge,
+        generated: dict[str, np.ndarray],
+        discriminated: dict[str, np.ndarray],
+    ) -> None:
         import keras
 
         self._enlarge = enlarge if config.size < works.shape[1] else None
@@ -147,13 +177,26 @@ class Runner:
         self.config, self._works = config, works
         keras.utils.set_random_seed(config.seed)
         generator, discriminator = networks_of(config)
-        self._trainer = trainer_of(config, generator, discriminator, config.epochs * (len(works) // config.batch_size))
+        taken = with_weights(generator, generated), with_weights(discriminator, discriminated)
+        self._trainer = trainer_of(config, *taken, config.epochs * (len(works) // config.batch_size))
         self._plain = generator()
         self._labels = np.zeros((len(works), 0), np.float32)
         self._batches = self._endless()
-        self.steps = 0
         rates = [optimizer.learning_rates(config.epochs) for optimizer in (config.generator, config.discriminator)]
         self._rates = tuple(rate.rate(rate.warmup_epochs) for rate in rates)
+
+    def grow(self) -> bool:
+        """Go on with pictures of the race's size, unless it has them already."""
+        config, self._larger = self._larger, None
+        if config is None:
+            return False
+        trainer = self._trainer
+        generated = {
+            weight.path: value for weight, value in zip(self._plain.weights, trainer.generator_weights(), strict=True)
+        }
+        discriminated = {weight.path: weight.numpy() for weight in trainer.discriminator.weights}
+        self._begin(config, self._given, self._bicubic, generated, discriminated)
+        return True
 
     def _endless(self) -> Iterator[np.ndarray]:
         epoch = 0
@@ -177,6 +220,7 @@ class Runner:
             if not np.isfinite(metrics[:, :4]).all():
                 raise ValueError("the loss is no longer a number")
         self.steps += steps
+        self.seen += steps * config.batch_size
 
     def samples(self, count: int, truncation: float | None = None) -> np.ndarray:
         """So many pictures of the works' size, of the same latents each time."""
@@ -208,10 +252,15 @@ def race(
         while clock + now() - began < look and not over():
             runner.train(chunk)
         clock += now() - began
-        done = {"seconds": round(clock, 1), "steps": runner.steps, "pictures": runner.steps * runner.config.batch_size}
+        done = {"seconds": round(clock, 1), "steps": runner.steps, "pictures": runner.seen}
         yield {**done, "compiled_in": round(compiled, 1)}
         if over():
             return
+        if look >= looks[-1] / 2 and runner.grow():
+            began = time.perf_counter()
+            runner.train(chunk)
+            runner.train(chunk)
+            compiled += time.perf_counter() - began
 
 
 def closest(made: np.ndarray, embedded: np.ndarray, works: np.ndarray, judge: Judge) -> np.ndarray:
@@ -320,9 +369,14 @@ def main() -> None:
     chosen = re.split(r",(?![^\[]*\])", options.configs)  # not within brackets
     shared = [f"size={options.size}", *options.set]
     configs: dict[str, GanConfig] = {}
+    larger: dict[str, GanConfig] = {}
     for text in chosen:
         name, *own = text.split("+")
         told = "+".join([Path(name).stem, *own])
+        if begins := [change for change in own if change.startswith("start=")]:
+            own = [change for change in own if change not in begins]
+            larger[told] = read_config(name, dict(change.split("=", 1) for change in [*shared, *own]))
+            own.append(begins[0].replace("start", "size"))
         configs[told] = read_config(name, dict(change.split("=", 1) for change in [*shared, *own]))
     referee = judge_of(options.judge, [config.model.name for config in configs.values()])
     import tensorflow as tf
@@ -346,7 +400,7 @@ def main() -> None:
             continue  # each is named
         console.say(f"{title}: {options.seconds:.0f} s")
         try:
-            runner = Runner(config, works, enlarge)
+            runner = Runner(config, works, enlarge, larger.get(title))
             steps = race(runner, looks, chunk=chunk, now=CLOCKS[options.clock], over=over)
             for row in run(name, runner, works, judge, options.out, steps):
                 rows.append({"config": title, "name": name, **row})

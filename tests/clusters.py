@@ -125,7 +125,18 @@ class RealCluster:
     def submit(self, *entrypoint: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """`ray job submit` from the checkout, to its end."""
         command = [ray_command(), "job", "submit", "--working-dir", ".", "--", *entrypoint]
-        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout)
+        try:
+            return subprocess.run(
+                command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout
+            )
+        except subprocess.TimeoutExpired as error:
+            said = [error.stdout or b"", *self._last_words("monitor.log", "autoscaler.log", "gcs_server.out")]
+            raise AssertionError("\n".join(text.decode(errors="replace")[-2000:] for text in said)) from None
+
+    def _last_words(self, *logs: str) -> list[bytes]:
+        """The ends of logs of the head's processes."""
+        files = [file for log in logs for file in Path(self._temporary).glob(f"session_latest/logs/{log}")]
+        return [f"{file.name}:\n".encode() + file.read_bytes()[-2000:] for file in files]
 
     def close(self) -> None:
         """Kill all of its processes; `ray stop` would stop others' clusters too."""

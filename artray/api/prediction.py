@@ -15,7 +15,7 @@ from artray.api.collections import Collection
 from artray.api.pictures import Given, given_pictures
 from artray.bundles.bundle_model import BundleModel
 from artray.bundles.classifier import Bundle, read_evaluation, read_predictions
-from artray.bundles.inputs import Works
+from artray.bundles.inputs import PatchInput, Works
 from artray.features.specs import Extractors, needs_model
 from artray.images.pictures import Pictures
 from artray.labeling.contract import models_of
@@ -101,7 +101,7 @@ class Classifier:
         """
         given = given_pictures(pictures)
         quiet_keras()
-        batch = 1 if len(given) < _SINGLY and self.bundle.input.kind != "patches" else BATCH
+        batch = 1 if len(given) < _SINGLY and not isinstance(self.bundle.input, PatchInput) else BATCH
         self._extractors.batch, self._model.batch = batch, self.bundle.input.batch_size(batch)
         staged = [self._scored(found) for found in given.read(self._model.decode_sizes)]
         told = "novelty" if self.bundle.novelty_sha is not None else None

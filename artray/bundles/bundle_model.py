@@ -62,8 +62,8 @@ class BundleModel:
 
     def warm(self) -> None:
         """Load the model, and let it run once."""
-        kind = np.float32 if self.bundle.input.kind == "features" else np.uint8
-        predict(self._model, np.zeros((1, *self._model.input_shape[1:]), kind), self.batch)
+        one = np.zeros((1, *self._model.input_shape[1:]), self.bundle.input.dtype)
+        predict(self._model, one, self.batch)
 
     def scores(self, inputs: npt.NDArray[Any]) -> Scores:
         """Scores of works, (n, classes), from what the bundle's input has prepared of them."""

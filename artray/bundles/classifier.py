@@ -35,7 +35,7 @@ from artray.bundles.description import (
 from artray.bundles.inputs import BundleInput
 from artray.bundles.keras_files import load_keras
 from artray.bundles.novelty import NOVELTY, Novelty, read_novelty
-from artray.bundles.thresholds import DECISION, doubt_of
+from artray.bundles.thresholds import deciding, doubt_of
 from artray.catalogs.targets import Labels
 from artray.storage import Location
 
@@ -150,11 +150,9 @@ class Bundle(AnyBundle):
 
         Where it has one label, it is that whose score is the largest multiple of its number here.
         """
-        if self.decision == "balanced":
-            shares = self.class_shares()
-            assert shares is not None
-            return shares.astype(np.float32)
-        return np.array([self.thresholds.get(item.name, DECISION) for item in self.classes], np.float32)
+        names = [item.name for item in self.classes]
+        told = deciding(names, self.thresholds, decision=self.decision, shares=self.class_shares())
+        return told.astype(np.float32)
 
     def class_shares(self) -> npt.NDArray[np.float64] | None:
         """The mix of classes under which scores are probabilities, (classes,) of sum 1; None where it is not known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,11 @@ class _Input(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    dtype: ClassVar[type[np.number[Any]]] = np.uint8
+    """Of what `prepare` gives."""
+    values: ClassVar[str]
+    """What that is, in a sentence for people who give it to the model by a program of their own."""
+
     def specs(self) -> list[Spec]:
         """The features that have to be computed; none where the model looks at pixels."""
         return []
@@ -124,6 +129,9 @@ class FeatureInput(_Input):
         color_maps: Reference maps (B4) by class, whose distances from a work's colour map stand after the columns.
         files: Digests of the files that the features name as backbones, by path; None: they name none.
     """
+
+    dtype = np.float32
+    values = "float32 (n, width): the columns side by side, as extract-features computes them"
 
     kind: Literal["features"] = "features"
     features: list[dict[str, Any]]
@@ -201,6 +209,11 @@ class PatchInput(_Input):
         decode_version: With which the squares to learn from were made; older bundles may lack it.
     """
 
+    values = (
+        "float32 (n, model_size, model_size, 3): squares cut from the picture, RGB 0..255; a work's scores are the "
+        "mean of its squares'"
+    )
+
     kind: Literal["patches"] = "patches"
     model_size: int = Field(ge=1, le=_LARGEST)
     size: int = Field(ge=1, le=_LARGEST)
@@ -240,6 +253,8 @@ class PictureInput(_Input):
     Attributes:
         size: Its side.
     """
+
+    values = "float32 (n, size, size, 3): the whole picture stretched to a square, RGB 0..255"
 
     kind: Literal["pictures"] = "pictures"
     size: int = Field(ge=1, le=_LARGEST)

@@ -120,9 +120,10 @@ def abstention_told(found: Mapping[str, Any]) -> str:
     if found["threshold"] is None and not found["n"]:
         return f"no labelled works say from which score on {target} of the labels are right: all are uncertain."
     if found["threshold"] is None:
+        works = count_of(found["n"], "work shows", "works show")
         return (
-            f"{found['n']:,} works don't show a score from which on {target} of the labels are right: all are "
-            "uncertain. More labelled works, or a lower --precision-target, would change that."
+            f"{works} no score from which on {target} of the labels are right: all are uncertain. More labelled "
+            "works, or a lower --precision-target, would change that."
         )
     sure = f", with 95 % confidence at least {found['lower']:.0%}" if found.get("lower") is not None else ""
     return (
@@ -146,6 +147,32 @@ def abstention_of(predictions: pa.Table, target: float = TARGET) -> dict[str, An
     right = np.asarray(pc.equal(part["true"], part["label"]), bool)
     groups = part["group"].to_pylist() if "group" in part.column_names else None
     return abstention(right, np.asarray(scores, np.float64), target, groups)
+
+
+def deciding(
+    classes: Sequence[str],
+    thresholds: Mapping[str, float] | None,
+    *,
+    decision: str,
+    shares: npt.NDArray[Any] | None,
+) -> npt.NDArray[np.float64]:
+    """By what it is decided which labels are said, as `classifiers.metrics.decisions` takes it.
+
+    Args:
+        classes: The labels.
+        thresholds: Where a work may have several: of each class, from which score on it is said.
+        decision: Where it has one: "likely" or "balanced".
+        shares: (classes,) the mix of classes under which scores are probabilities.
+
+    Returns:
+        (classes,). Of several labels those are said whose score reaches it; of one that whose score is its largest
+        multiple.
+    """
+    if decision == "balanced":
+        assert shares is not None
+        return np.asarray(shares, np.float64)
+    known = thresholds or {}
+    return np.array([known.get(name, DECISION) for name in classes], np.float64)
 
 
 def class_thresholds(true: npt.NDArray[np.int64], scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from urllib.parse import unquote
@@ -280,22 +280,25 @@ def _read(uri: Location, left_out: Counter[tuple[str, str]], problems: list[str]
 def _latest(found: Sequence[Found], problems: Sequence[str], unplaced: tuple[Found, ...]) -> Corrections:
     """Of each work and task the latest, and what people said differently."""
     latest: dict[tuple[str, str], Statement] = {}
+    at_once: dict[tuple[str, str], set[str | None]] = {}  # what is said at the latest time, or at no time
     people: dict[tuple[str, str], dict[str, str | None]] = {}
     for each in sorted(found, key=lambda each: each.said.reviewed_at or _EARLIEST):
         assert each.task is not None
         assert each.object_id is not None
         key, said = (each.task, each.object_id), each.said
+        if key in latest and latest[key].reviewed_at != said.reviewed_at:
+            at_once.pop(key)
         latest[key] = said
+        at_once.setdefault(key, set()).add(said.label)
         if said.reviewer:
             people.setdefault(key, {})[said.reviewer] = said.label
-    differ: dict[str, list[str]] = {}
-    for (task, object_id), words in people.items():
-        if len(set(words.values())) > 1:
-            differ.setdefault(task, []).append(object_id)
-    told = [
-        f"{task}: people differ about {count_of(len(ids), 'work')} ({', '.join(map(printable, ids[:_EXAMPLES]))}"
-        f"{', …' if len(ids) > _EXAMPLES else ''}); the latest word counts"
-        for task, ids in differ.items()
+    differ = {key for key, words in people.items() if len(set(words.values())) > 1}
+    twice = {key for key, labels in at_once.items() if len(labels) > 1} - differ
+    told = [f"{works[0]}: people differ about {works[1]}; the latest word counts" for works in _by_task(differ, latest)]
+    told += [
+        f"{works[0]}: different labels, with one time or without any, are given to {works[1]}; the last in the files "
+        "counts"
+        for works in _by_task(twice, latest)
     ]
     labels: dict[str, dict[str, str | None]] = {}
     statements: dict[str, dict[str, Statement]] = {}
@@ -303,6 +306,16 @@ def _latest(found: Sequence[Found], problems: Sequence[str], unplaced: tuple[Fou
         labels.setdefault(task, {})[object_id] = said.label
         statements.setdefault(task, {})[object_id] = said
     return Corrections(labels, (*problems, *told), statements, unplaced)
+
+
+def _by_task(some: Collection[tuple[str, str]], order: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of each task that some works (task, object_id) are of, how many they are, with the first few."""
+    found: dict[str, list[str]] = {}
+    for key in order:
+        if key in some:
+            found.setdefault(key[0], []).append(printable(key[1]))
+    shown = {task: ", ".join(ids[:_EXAMPLES]) + (", …" if len(ids) > _EXAMPLES else "") for task, ids in found.items()}
+    return [(task, f"{count_of(len(ids), 'work')} ({shown[task]})") for task, ids in found.items()]
 
 
 def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location]) -> pa.Table:

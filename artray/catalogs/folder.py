@@ -22,7 +22,8 @@ from artray.catalogs.catalog import (
 )
 from artray.catalogs.cells import Raw
 from artray.catalogs.encodings import Decoded, decode_text
-from artray.catalogs.json_records import Document, documents, records
+from artray.catalogs.json_documents import Document, Repeated, documents
+from artray.catalogs.json_records import records
 from artray.errors import InputError
 from artray.storage import Location, read_many
 from artray.storage.faults import ReadError
@@ -93,6 +94,7 @@ def _read_jsons(place: Location, uris: Sequence[str], reading: Reading) -> Catal
     refuse_foreign(".json", str(place), reading)
     problems = Problems()
     found: list[Document] = []
+    repeated = Repeated()
     broken: list[str] = []
     several = len({uri.rpartition("/")[0] for uri in uris}) > 1
     for uri, data in _files(uris):
@@ -100,7 +102,7 @@ def _read_jsons(place: Location, uris: Sequence[str], reading: Reading) -> Catal
             if isinstance(data, ReadError):
                 raise InputError(str(data))
             decoded: Decoded = decode_text(data, reading.encoding)
-            of_file = documents(decoded.text, by_line=not uri.lower().endswith(".json"))
+            of_file = documents(decoded.text, repeated, by_line=not uri.lower().endswith(".json"))
         except InputError:
             broken.append(place.relative(uri))
             continue
@@ -113,6 +115,7 @@ def _read_jsons(place: Location, uris: Sequence[str], reading: Reading) -> Catal
     if broken:
         what = f"files that are not JSON, left out ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
         problems(f"{what}: {len(broken):,}")
+    repeated.tell(problems)
     if not found:
         raise InputError(f"{place}: none of its {len(uris):,} JSON files can be read")
     try:

@@ -22,7 +22,10 @@ UNSEEN = (
 """RE2: zero-width spaces, byte order marks and soft hyphens; marks of direction at either end."""
 
 # What Windows-1252 makes of a byte that goes on with a character in UTF-8; where it has no letter, C1 controls stay.
-_BYTES = {bytes([byte]).decode("cp1252", "ignore") or chr(byte): byte for byte in range(0x80, 0x100)}
+# Latin-1 has these for all below 0xA0.
+_BYTES = {chr(byte): byte for byte in range(0x80, 0x100)} | {
+    letter: byte for byte in range(0x80, 0x100) if (letter := bytes([byte]).decode("cp1252", "ignore"))
+}
 _GOES_ON = "".join(letter for letter, byte in _BYTES.items() if byte < 0xC0)
 # Sound text has such pairs too. After a capital there may be a quotation mark, a dash or a space (« LIBERTÉ»), a letter
 # (PAPÉŽ, Tomáš’s), a sign (CAFÉ™, Voß´); between numbers × (4×½). There only a second pair is sure, or a small letter.
@@ -32,6 +35,9 @@ _NO_FRACTION = "".join(letter for letter in _FOLLOWS if letter not in "°²³¼�
 _SURE = re.compile(
     f"[ÂÃÄÅàâãåæçèêëìîïð][{_FOLLOWS}]|[áäéíñòóô][{_NO_LETTER}]|(?<=[a-z])[Æ-ÖØ-Þ][{_FOLLOWS}]|È[˜™](?=[a-z])"
     f"|[Æ-ÖØ-ß](?:[{_FOLLOWS}][Æ-ß][{_GOES_ON}]|[{_GOES_ON}][Æ-ß][{_FOLLOWS}])|×[{_NO_FRACTION}]"
+    # Marks where sound text has none: Ã–l, Ã“leo; Ã\xa0 l’huile; WÅ‚adysÅ‚aw; Å“uvre (but Å’s); 30 Ã— 40; â‚¬; Viá»‡t.
+    f"|(?<![^\\W\\d_])Ã[„“”‘’‚–—…‹](?=[A-Za-z])|(?<![A-ZÀ-Þ])Ã\xa0|(?<=[a-z])[ÂÃÄÅ][{_GOES_ON}]|Å[‚“’](?=[a-z]{{2}})"
+    f"|(?:(?<=[0-9])|(?<=[0-9] ))Ã—|â‚¬|á»[{_FOLLOWS}]"
 )
 _MAY_BE = f"[Â-ô][{_GOES_ON}]"
 
@@ -63,13 +69,15 @@ def without_entities(text: str) -> str:
 
 
 def _read_aright(text: str) -> str:
-    """UTF-8 that was read as Windows-1252; a text that is not all of it stays."""
-    if not _SURE.search(text):
-        return text
-    try:
-        return bytes(_BYTES.get(letter) or letter.encode("ascii")[0] for letter in text).decode("utf-8")
-    except UnicodeError:
-        return text
+    """UTF-8 that was read as Windows-1252, maybe twice; a text that is not all of it stays."""
+    for _ in range(2):
+        if not _SURE.search(text):
+            return text
+        try:
+            text = bytes(_BYTES.get(letter) or letter.encode("ascii")[0] for letter in text).decode("utf-8")
+        except UnicodeError:
+            return text
+    return text
 
 
 def _seen(text: str) -> str:

@@ -5,7 +5,6 @@ the only list of objects below it, and all answers of a catalogue hold theirs in
 such lists the user is asked.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -16,93 +15,11 @@ import numpy as np
 from artray.catalogs import iiif_manifests
 from artray.catalogs.cells import AddProblem, Lines, Number, Raw
 from artray.catalogs.encodings import Decoded
+from artray.catalogs.json_documents import Document, Repeated, documents
 from artray.errors import InputError
 
 _LOOKED_AT = 100  # records
 _DEPTH = 4  # levels below an answer in which its list is looked for
-_RECORD_SEPARATOR = "\x1e"  # before each text of a JSON text sequence (RFC 7464)
-_BLANK = " \t\r\n\ufeff\x1e"
-
-Document = tuple[int, object]
-"""A JSON value and its line in the file, or its place in a list; None for what is no JSON."""
-
-
-def parse(text: str) -> Any:
-    """A JSON text's value, its numbers as they are written.
-
-    Raises:
-        json.JSONDecodeError: It is none.
-        RecursionError: It is nested too deeply.
-    """
-    return _DECODER.decode(text)
-
-
-_DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=lambda _: None)
-
-
-def documents(text: str, *, by_line: bool) -> list[Document]:
-    """The JSON values of a file: one, or many by line, one after the other, or as a JSON text sequence.
-
-    Args:
-        text: The file's.
-        by_line: What its name promises: a value a line. A damaged line is then a value less, not the end.
-
-    Raises:
-        InputError: It is no JSON.
-    """
-    try:
-        if by_line or _RECORD_SEPARATOR in text[:16]:
-            found = list(_lines(text))
-            broken = sum(value is None for _, value in found)
-            return list(_sequence(text)) if broken * 2 > len(found) and _is_sequence(text) else found
-        return [(1, parse(text.lstrip(_BLANK)))]
-    except json.JSONDecodeError as error:
-        if not by_line and error.msg == "Extra data":
-            lines = list(_lines(text))
-            if sum(value is None for _, value in lines) * 2 <= len(lines):
-                return lines
-            return list(_sequence(text))
-        raise InputError(f"is not JSON: {error.msg} (line {error.lineno})") from None
-    except RecursionError:
-        raise InputError("is nested too deeply") from None
-
-
-def _lines(text: str) -> Iterator[Document]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line := line.strip(_BLANK):
-            try:
-                yield number, parse(line)
-            except (json.JSONDecodeError, RecursionError):
-                yield number, None
-
-
-def _is_sequence(text: str) -> bool:
-    try:
-        return next(_sequence(text), None) is not None
-    except InputError:
-        return False
-
-
-def _sequence(text: str) -> Iterator[Document]:
-    """Values one after the other, each over as many lines as it likes."""
-    at, counted, line = 0, 0, 1
-    while True:
-        while at < len(text) and text[at] in _BLANK:
-            at += 1
-        if at == len(text):
-            return
-        line += text.count("\n", counted, at)
-        counted = at
-        try:
-            value, at = _DECODER.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            raise InputError(f"is not JSON: {error.msg} (line {error.lineno})") from None
-        except RecursionError:
-            raise InputError(f"is nested too deeply (line {line})") from None
-        yield line, value
-
-
-# -- records in documents ----------------------------------------------------------------------------------------------
 
 # Names as they are compared: lower case, letters and digits only.
 _OF_A_RECORD = frozenset(
@@ -403,11 +320,13 @@ def _plain_cell(cell: dict[str, Any]) -> Any:
 
 
 def read_json(decoded: Decoded, problem: AddProblem, *, by_line: bool, path: str | None = None) -> Raw:
-    """The records of one file; see `records` and `documents`.
+    """The records of one file; see `records` and `json_documents.documents`.
 
     Raises:
         InputError: As there.
     """
-    found = documents(decoded.text, by_line=by_line)
+    repeated = Repeated()
+    found = documents(decoded.text, repeated, by_line=by_line)
+    repeated.tell(problem)
     form = f"JSON{' lines' if by_line or len(found) > 1 else ''}, {decoded.encoding}"
     return records(found, form, problem, path)

@@ -288,4 +288,5 @@ def count_classes(table: pa.Table, columns: Sequence[str]) -> list[str]:
 def count_values(table: pa.Table, column: str, top: int = 5) -> list[str]:
     """The most frequent values of a column with their rows, as the emotion thesis prints its distributions."""
     counts = Counter(value for value in table[column].to_pylist() if value is not None)
-    return [f"{column} distribution:", *(f"{value}  {count:,}" for value, count in counts.most_common(top))]
+    more = [f"and {len(counts) - top:,} more"] if len(counts) > top else []
+    return [f"{column} distribution:", *(f"{value}  {count:,}" for value, count in counts.most_common(top)), *more]

@@ -13,7 +13,7 @@ from artray.catalogs.header import KINDS, against_a_record
 from artray.errors import InputError
 
 _LOOKED_AT = 50  # lines
-_RULE = re.compile(r"[ \t]*[|+]?[-=:+| \t]*-{2,}[-=:+| \t]*\r?")  # of Markdown, psql and MySQL
+_RULE = re.compile(r"(?=.*--)[-=:+|,; \t]*\r?")  # of Markdown, psql, MySQL and sqlcmd
 _COMMENT = re.compile(r"#+ *[^\s#].*")
 _WHOLE = re.compile(r'"(?:[^"\n]|"")*"\r?')
 _RARE = ("^", "~", "\x1f", "\x01")
@@ -125,7 +125,7 @@ def without_comments(text: str, delimiter: str, first_line: int, problem: AddPro
     """
     lines = text[: 1 << 16].split("\n")[:_LOOKED_AT]
     count = next((place for place, line in enumerate(lines) if not _COMMENT.fullmatch(line.strip())), 0)
-    if not count:
+    if not count or not any(line.strip() for line in lines[count:]):
         return text, first_line
     first, *rows = csv.reader(lines[count - 1 :], delimiter=delimiter)
     if rows and len(first) == len(rows[0]) > 1 and not against_a_record([cell.strip() for cell in rows[0]], rows[1:]):

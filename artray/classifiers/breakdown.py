@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from artray.bundles.precision import lower_bound
+from artray.catalogs.years import year_of
 
 UNKNOWN = "unknown"
-_YEAR = re.compile(r"(?<!\d)(1\d{3}|20\d{2})(?!\d)")
 
 Flags = npt.NDArray[np.bool_]
 
@@ -64,16 +63,6 @@ def shares_by(right: Sequence[Flags], values: Sequence[str | None], *, in_order:
         intervals = [(lower_bound(hit, n, 0.025), 1 - lower_bound(n - hit, n, 0.025)) for hit in hits[:, at].tolist()]
         shares.append(Share(str(found[at]), n, (hits[:, at] / n).tolist(), intervals))
     return shares
-
-
-def year_of(text: str) -> str | None:
-    """The first year of four digits that a text names; None where it names none.
-
-    >>> year_of("c. 1874-1877")
-    '1874'
-    """
-    found = _YEAR.search(text)
-    return found[1] if found else None
 
 
 def decades_of(dates: Sequence[str | None]) -> list[str | None]:

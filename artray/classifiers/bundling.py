@@ -137,10 +137,12 @@ def bundle_classes(labels: Sequence[str], known: Mapping[str, Class]) -> list[Bu
     return [BundleClass(name=label, uri=each.uri, equivalents=each.equivalents) for label, each in found]
 
 
-def lacking_told(labels: Sequence[str], known: Mapping[str, Class]) -> str | None:
-    """Which labels have no URI, for a terminal; None where each has one."""
+def lacking_told(vocabulary: str | None, labels: Sequence[str], known: Mapping[str, Class]) -> str | None:
+    """Which labels have no URI in the vocabulary asked for, for a terminal; None where each has one, or none was."""
+    if vocabulary is None:
+        return None
     lacking = [label for label in labels if label not in known or not known[label].uri]
     if not lacking:
         return None
     shown = ", ".join([*lacking[:_SHOWN], *(["…"] if len(lacking) > _SHOWN else [])])
-    return f"has no URI for {len(lacking):,} of {count_of(len(labels), 'label')}: {shown}"
+    return f"{vocabulary}: has no URI for {len(lacking):,} of {count_of(len(labels), 'label')}: {shown}"

@@ -33,7 +33,7 @@ import pyarrow as pa
 
 from artray.bundles.classifier import Decision
 from artray.bundles.inputs import by_artwork
-from artray.bundles.thresholds import DECISION, TARGET, abstention_of, class_thresholds
+from artray.bundles.thresholds import DECISION, TARGET, abstention_of, class_thresholds, deciding
 from artray.catalogs.targets import Labels
 from artray.classifiers.baseline import Baseline
 from artray.classifiers.calibration import log_loss, reliability, sigmoid, softmax
@@ -127,12 +127,11 @@ def evaluation_of(
     artwork_true = true[rows]
     part = np.asarray(table["part"])
     unseen, chosen = part == "test", part == "validation"
-    told: Thresholds = DECISION
+    thresholds = None
     if multilabel:
-        told = class_thresholds(artwork_true[chosen], artwork_scores[chosen])
-    elif decision == "balanced":
-        assert shares is not None
-        told = shares
+        best = class_thresholds(artwork_true[chosen], artwork_scores[chosen])
+        thresholds = dict(zip(examples.classes, best.tolist(), strict=True))
+    told = deciding(examples.classes, thresholds, decision=decision, shares=shares)
     level = _Level(artwork_true[unseen], artwork_scores[unseen], artwork_plain[unseen], examples.classes, told=told)
     judged = {"artwork": level}
     levels = {"artwork": level.metrics()}
@@ -163,7 +162,7 @@ def evaluation_of(
         "labels": labels,
         "classes": examples.classes,
         "temperature": temperature,
-        "thresholds": dict(zip(examples.classes, np.asarray(told).tolist(), strict=True)) if multilabel else None,
+        "thresholds": thresholds,
         "decision": None if multilabel else decision,
         "shares": dict(zip(examples.classes, np.asarray(shares).tolist(), strict=True)) if known else None,
         "abstain": abstain,

@@ -18,11 +18,10 @@ import pyarrow.compute as pc
 
 from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, load_model, read_evaluation, read_predictions
 from artray.bundles.description import read_history
-from artray.bundles.thresholds import DECISION
+from artray.bundles.thresholds import deciding
 from artray.classifiers.bundling import write_bundle
 from artray.classifiers.evaluation import METRICS, evaluation_of, metric
 from artray.classifiers.loop import ClassifierTraining
-from artray.classifiers.metrics import Thresholds
 from artray.classifiers.pooled import pooled_figures
 from artray.engine.checkpoints import Checkpoints
 from artray.engine.examples import Inputs
@@ -134,13 +133,8 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
         precision_target=config.precision_target,
     )
     evaluation["folds"] = fold_metrics([read_evaluation(uri) for uri in members])
-    thresholds: Thresholds = DECISION
-    if config.multilabel:
-        thresholds = np.array([evaluation["thresholds"][name] for name in examples.classes])
-    elif config.decision == "balanced":
-        assert shares is not None
-        thresholds = shares
-    evaluation["out_of_fold"] = pooled_figures(judged, predictions, dealings, config.multilabel, thresholds=thresholds)
+    told = deciding(examples.classes, evaluation["thresholds"], decision=config.decision, shares=shares)
+    evaluation["out_of_fold"] = pooled_figures(judged, predictions, dealings, config.multilabel, thresholds=told)
     history = []
     for fold, uri in enumerate(members):
         history += [{"fold": fold, **epoch} for epoch in read_history(uri)]

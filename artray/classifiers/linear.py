@@ -85,7 +85,6 @@ def solve(
     class_weights: Floats,
     *,
     width: int,
-    few: Blocks | None = None,
 ) -> Linear:
     """The mean of the families' classifiers, each divided by its temperature.
 
@@ -96,12 +95,10 @@ def solve(
         scales: Likewise.
         class_weights: (classes,) how much each counts, where a family weighs classes.
         width: How many features there are.
-        few: For those who go through them many times; default: all.
     """
     weights, bias = np.zeros((width, len(class_weights))), np.zeros(len(class_weights))
     for family, columns in families.items():
-        blocks = whole if few is None or not family.in_steps else few
-        own = blocks if number_of(columns) == width else _some_columns(blocks, columns)
+        own = whole if number_of(columns) == width else _some_columns(whole, columns)
         solved = family.prepare(own, number_of(columns), class_weights)
         each, intercept = solved(strengths[family.setting])
         weights[columns] += each / scales[family.setting] / len(families)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from artray.classifiers.calibration import fit_temperature
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.evaluation import evaluation_of, true_classes, validation_metrics
 from artray.classifiers.examples import Examples, epoch_order
+from artray.classifiers.penalty import found_by_folds
+from artray.classifiers.shares import shares_learned
 from artray.engine.arithmetic import worth_compiling
 from artray.engine.augmentation import draw, minority
 from artray.engine.checkpoints import Checkpoints, until_checkpoint
@@ -35,6 +38,8 @@ from artray.errors import ArtrayError
 from artray.storage import Location, digest
 from artray.vocabulary import Class
 
+CHOSEN = "chosen"
+"""Of a bundle's metrics: settings of its model that folds have chosen."""
 _FEATURE_BATCH = 4096
 
 Indices = npt.NDArray[np.int64]
@@ -50,6 +55,7 @@ class Refit:
         temperature: Of that run.
         evaluation: Likewise.
         predictions: Likewise.
+        chosen: Settings of its model that folds have chosen.
     """
 
     epochs: int
@@ -57,6 +63,7 @@ class Refit:
     temperature: float
     evaluation: dict[str, Any]
     predictions: pa.Table
+    chosen: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, out: Location) -> Refit:
@@ -68,6 +75,7 @@ class Refit:
             temperature=bundle.temperature,
             evaluation={name: value for name, value in evaluation.items() if name != "model_id"},
             predictions=read_predictions(out),
+            chosen=bundle.metrics.get(CHOSEN, {}),
         )
 
 
@@ -113,8 +121,24 @@ class ClassifierTraining:
         return f"fold {self.config.fold}{again}"
 
     def shares(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
-        """`shares_learned` of a model that learns from these examples."""
-        return shares_learned(self.config, self.examples.classes, self.examples.targets[rows])
+        """`shares_learned` of a model that learns from these examples; None where a work may have several labels."""
+        config, examples = self.config, self.examples
+        if config.multilabel:
+            return None
+        return shares_learned(
+            examples.classes, examples.targets[rows], given=config.class_weights, sampling=config.sampling
+        )
+
+    def found_by_folds(self) -> dict[str, float]:
+        """Settings of the model that its training part says: see `artray.classifiers.penalty`."""
+        config = self.config
+        return found_by_folds(
+            config.model,
+            self.examples,
+            self.standardize,
+            multilabel=config.multilabel,
+            balanced="balanced" in (config.class_weights, config.sampling),
+        )
 
     @property
     def length(self) -> int:
@@ -131,15 +155,19 @@ class ClassifierTraining:
         """One worker's whole training; rank 0 writes the bundle."""
         _Run(self, rank, checkpoints, Reporter(progress, rank)).run()
 
-    def network(self) -> Any:
-        """Its model before it has learned, a Keras model from inputs to logits; TensorFlow comes with it."""
+    def network(self, chosen: Mapping[str, float] = MappingProxyType({})) -> Any:
+        """Its model before it has learned, a Keras model from inputs to logits; TensorFlow comes with it.
+
+        Args:
+            chosen: Settings of the model that its config leaves to folds.
+        """
         from artray.models.classifiers import classifier
 
         return classifier(
             self.config.model.name,
             self.examples.shape,
             len(self.examples.classes),
-            self.config.model.settings(),
+            {**self.config.model.settings(), **chosen},
             standardize=self.standardize,
             widths=self.examples.widths,
         )
@@ -153,6 +181,7 @@ class ClassifierTraining:
         predictions: pa.Table,
         history: list[dict[str, Any]],
         best_epoch: int,
+        chosen: Mapping[str, float] | None = None,
         novelty: Novelty | None = None,
     ) -> None:
         """Write the bundle.
@@ -164,6 +193,7 @@ class ClassifierTraining:
             predictions: Likewise.
             history: The metrics of each epoch.
             best_epoch: Of which the weights are.
+            chosen: As for `network`.
             novelty: What tells works of none of the classes.
         """
         from artray.models.classifiers import calibrated
@@ -179,7 +209,11 @@ class ClassifierTraining:
             evaluation=evaluation,
             predictions=predictions,
             history=history,
-            metrics={"best_epoch": best_epoch, **({"finalized": True} if self.refit else {})},
+            metrics={
+                "best_epoch": best_epoch,
+                **({"finalized": True} if self.refit else {}),
+                **({CHOSEN: dict(chosen)} if chosen else {}),
+            },
             known=self.known,
             novelty=novelty,
         )
@@ -232,15 +266,18 @@ class _Run:
         self._weights: npt.NDArray[np.float32] = np.ones(len(examples.targets), np.float32)
         if weights is not None and not multilabel:
             self._weights = (examples.targets @ weights).astype(np.float32)
+        self._shares = training.shares(self._training)
         self._small = minority(examples.targets, self._training)
 
         def trainable(model: keras.Model) -> list[Any]:
             self._freezing = Freezing(model, config.freeze, config.unfreeze)
             return self._freezing.ever_trainable()
 
+        # Each worker finds the same: nothing else is drawn or summed otherwise.
+        self._chosen = self._refit.chosen if self._refit else training.found_by_folds()
         keras.utils.set_random_seed(config.seed)
         self._trainer = SupervisedTrainer(
-            training.network,
+            partial(training.network, self._chosen),
             partial(optimizer, config.optimizer),
             loss,
             trainable=trainable,
@@ -406,7 +443,7 @@ class _Run:
             labels=config.labels,
             baseline=self._baseline,
             decision=config.decision,
-            shares=shares_learned(config, examples.classes, examples.targets[self._training]),
+            shares=self._shares,
             precision_target=config.precision_target,
         )
         self._told.write(
@@ -416,6 +453,7 @@ class _Run:
             predictions=predictions,
             history=self._position.history,
             best_epoch=best["epoch"],
+            chosen=self._chosen,
         )
 
     def _finish_refit(self, refit: Refit) -> None:
@@ -428,11 +466,12 @@ class _Run:
                     predictions=refit.predictions,
                     history=refit.history,
                     best_epoch=refit.epochs,
+                    chosen=self._chosen,
                 )
 
     def _learned(self) -> Any:
         """The model outside the strategy, in float32: of ordinary variables."""
-        plain = self._told.network()
+        plain = self._told.network(self._chosen)
         plain.set_weights([variable.numpy() for variable in self._trainer.model.weights])
         return plain
 
@@ -463,34 +502,6 @@ class _Run:
             "best": best and {"value": best["value"], "epoch": best["epoch"]},
         }
         self._checkpoints.save(state, notes)
-
-
-def shares_learned(
-    config: TrainConfig, classes: Sequence[str], targets: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64] | None:
-    """The mix of classes, (classes,), under which the scores of a training by steps are probabilities.
-
-    It is that of the training part, unless classes were weighted, or drawn equally often.
-
-    Args:
-        config: What was trained.
-        classes: The labels.
-        targets: (n, classes) of the training part.
-
-    Returns:
-        None where a work may have several labels.
-    """
-    from artray.classifiers.losses import class_weights
-
-    if config.multilabel:
-        return None
-    counts = targets.astype(np.float64).sum(axis=0)
-    weights = class_weights(config.class_weights, list(classes), targets)
-    if config.sampling == "balanced":
-        counts = np.ones(len(counts))
-    if weights is not None:
-        counts = np.maximum(counts * weights, 1e-6 * counts.sum())  # a class may have the weight 0
-    return np.asarray(counts / counts.sum())
 
 
 def _mean(losses: Sequence[float], batches: Sequence[Indices]) -> float:

@@ -187,9 +187,9 @@ def novelty_told(within: Floats, other: Floats | None = None) -> dict[str, Any]:
 
 def novelty_sentence(told: Mapping[str, Any]) -> str:
     """What `novelty_told` says, as one sentence."""
-    sentence = (
-        f"of the test part's {told['n']:,} works {told['lost']:.1%} look like none of the classes, and are uncertain"
-    )
+    works = f"of the test part's {told['n']:,} works"
+    lost = f"{told['lost']:.1%} look like none of the classes, and are uncertain"
+    sentence = f"{works} {lost if told['lost'] else 'each looks like one of the classes'}"
     if other := told["other"]:
         sentence += f"; of {other['n']:,} works with another label {other['found']:.0%} (AUC {other['roc_auc']:.2f})"
     return f"{sentence}."

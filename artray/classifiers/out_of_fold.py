@@ -71,7 +71,6 @@ class Family:
         setting: What the strength is called in a config.
         strengths: In order of strength; along them the loss falls, then rises.
         prepare: From blocks, the number of features and the classes' weights to what fits a strength.
-        in_steps: It goes through the examples many times, not once or twice.
         middle: It sees the middle blocks' style statistics alone, and is left out where there are none.
         first: The strength that is tried first.
     """
@@ -79,7 +78,6 @@ class Family:
     setting: str
     strengths: Sequence[float]
     prepare: Callable[[Blocks, int, Floats], Callable[[float], Linear]]
-    in_steps: bool = False
     middle: bool = False
     first: int = 0
 
@@ -105,7 +103,7 @@ def number_of(columns: Columns) -> int:
 
 LDA = Family("shrinkage", SHRINKAGES, lambda blocks, d, _: Discriminant(blocks, dimension=d).fit, first=_USUAL)
 LDA_MIDDLE = Family("middle_shrinkage", SHRINKAGES, LDA.prepare, middle=True, first=_USUAL)
-LOGISTIC = Family("penalty", PENALTIES, lambda blocks, d, weights: Logistic(blocks, d, weights).fit, in_steps=True)
+LOGISTIC = Family("penalty", PENALTIES, lambda blocks, d, weights: Logistic(blocks, d, weights).fit)
 
 
 @dataclass(frozen=True)

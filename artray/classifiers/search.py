@@ -25,7 +25,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, read_evaluation
 from artray.classifiers.baseline import Baseline, baseline_columns, fit_baseline
-from artray.classifiers.bundling import concepts, source_with_vocabulary
+from artray.classifiers.bundling import concepts, lacking_told, source_with_vocabulary
 from artray.classifiers.closed_form import training_class
 from artray.classifiers.config import ExamplesConfig, TrainConfig, labels_found, read_config
 from artray.classifiers.evaluation import metric
@@ -34,7 +34,7 @@ from artray.classifiers.loop import ClassifierTraining
 from artray.classifiers.station import baseline_features, standardization
 from artray.engine.grids import grid_values, readable, write_results
 from artray.engine.options import CACHE, IN_MEMORY
-from artray.engine.progress import begin_progress
+from artray.engine.progress import InProcess, Progress
 from artray.engine.shards import cache_of, remove_examples
 from artray.engine.worker_group import run_trainings
 from artray.errors import ArtrayError, InputError
@@ -288,7 +288,7 @@ def _train(options: SearchOptions, trials: Sequence[_Trial]) -> dict[Location, s
     read.decode()
     free = _workers(options, len(trials))
     failed: dict[Location, str] = {}
-    running: dict[Any, tuple[_Worker, Location]] = {}
+    running: dict[Any, tuple[Any, Location]] = {}
     # Trials that see the same examples follow each other, so that few examples are in memory at once.
     waiting = sorted(trials, key=lambda trial: (trial.data, _examples_key(trial.config.examples)), reverse=True)
     with console.bar("search", len(trials), note=f"starting {len(free)} worker(s)") as bar:
@@ -297,30 +297,22 @@ def _train(options: SearchOptions, trials: Sequence[_Trial]) -> dict[Location, s
                 trial = waiting.pop()
                 worker = free.pop()
                 training = replace(read.training(trial), out=trial.run)
-                started = worker.trials.train.remote(training, worker.progress, options.gpus_per_worker)
+                started = worker.train.remote(training, options.gpus_per_worker)
                 running[started] = worker, trial.run
             done = ray.wait(list(running))[0][0]
             worker, run = running.pop(done)
             free.append(worker)
             try:
-                ray.get(done)
-                error = None
+                error = ray.get(done)
             except RayError as lost:  # the process died; Ray starts another
                 error = " ".join(str(lost).split())[:200]
             if not (run / BUNDLE).exists():
-                told = ray.get(worker.progress.error.remote(forget=True))
-                failed[run] = error or str(told or "ended without a bundle")
+                failed[run] = error or "ended without a bundle"
             bar.advance(note=f"{len(failed)} failed" if failed else "")
     return failed
 
 
-@dataclass(frozen=True)
-class _Worker:
-    trials: Any
-    progress: Any
-
-
-def _workers(options: SearchOptions, trials: int) -> list[_Worker]:
+def _workers(options: SearchOptions, trials: int) -> list[Any]:
     """Processes for trials, each with its share of the CPUs, or its GPUs."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     if gpus < options.gpus_per_worker:
@@ -334,16 +326,20 @@ def _workers(options: SearchOptions, trials: int) -> list[_Worker]:
         max_restarts=-1,
         runtime_env={"env_vars": threads},
     )
-    return [_Worker(process.remote(), begin_progress()) for _ in range(number)]
+    return [process.remote() for _ in range(number)]
 
 
 class _Trials:
     """A process that trains one trial after the other."""
 
-    def train(self, training: ClassifierTraining, progress: Any, gpus: int) -> None:
-        config = {"trainings": [training], "progress": progress, "gpus": gpus}
+    def train(self, training: ClassifierTraining, gpus: int) -> str | None:
+        """Train; returns why it can't be trained, if it can't."""
+        progress = Progress()
+        config = {"trainings": [training], "progress": InProcess(progress), "gpus": gpus}
         # No workers: Ray Train runs the loop here, in this process.
         DataParallelTrainer(run_trainings, train_loop_config=config, scaling_config=ScalingConfig(num_workers=0)).fit()
+        error = progress.error()
+        return None if error is None else str(error)
 
 
 def _examples_key(config: ExamplesConfig) -> str:
@@ -363,6 +359,7 @@ class _Reader:
         self._decoded: list[dict[Any, Any]] = [{} for _ in options.data]
         self._baselines: dict[tuple[int, str], Baseline | None] = {}
         self._last: tuple[tuple[int, str], dict[str, Any]] | None = None
+        self._said: set[str] = set()
 
     def decode(self) -> None:
         """Decode the pictures of all trials: it needs CPUs, and the trials' processes will have taken all of them."""
@@ -390,7 +387,11 @@ class _Reader:
                 },
             )
         shared = self._last[1]
-        known = concepts(trial.config.target, shared["examples"].classes, trial.config.vocabulary)
+        classes, vocabulary = shared["examples"].classes, trial.config.vocabulary
+        known = concepts(trial.config.target, classes, vocabulary)
+        if (lacking := lacking_told(vocabulary, classes, known)) and lacking not in self._said:
+            console.say(lacking)
+            self._said.add(lacking)
         return training_class(trial.config)(config=trial.config, source=trial.source, known=known, **shared)
 
     def _baseline(self, trial: _Trial, examples: Examples) -> Baseline | None:

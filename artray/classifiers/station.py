@@ -23,7 +23,7 @@ from artray.classifiers.evaluation import metric, true_classes
 from artray.classifiers.examples import Examples, load_examples
 from artray.classifiers.fold_ensemble import FoldEnsemble
 from artray.classifiers.half_precision_check import check_half
-from artray.classifiers.loop import ClassifierTraining
+from artray.classifiers.loop import CHOSEN, ClassifierTraining
 from artray.classifiers.metrics import one_hot
 from artray.classifiers.novelty import novelty_sentence
 from artray.classifiers.pooled import pooled_accuracy, show_pooled
@@ -374,8 +374,8 @@ def _show(config: TrainConfig, examples: Examples) -> None:
 def _known(config: TrainConfig, classes: Sequence[str]) -> dict[str, Class]:
     """The classes' concepts; where a vocabulary was asked for, what it lacks is said."""
     known = concepts(config.target, classes, config.vocabulary)
-    if config.vocabulary is not None and (lacking := lacking_told(classes, known)):
-        console.say(f"{config.vocabulary}: {lacking}")
+    if lacking := lacking_told(config.vocabulary, classes, known):
+        console.say(lacking)
     return known
 
 
@@ -422,6 +422,8 @@ def _summary(out: Location, config: TrainConfig) -> Counts:
         console.say(f"{config.task}: {abstention_told(evaluation['abstain'])}")
     if evaluation.get("novelty"):
         console.say(f"{config.task}: {novelty_sentence(evaluation['novelty'])}")
+    for name, value in bundle.metrics.get(CHOSEN, {}).items():
+        console.say(f"{config.task}: model.{name} {value:g}, chosen by folds of the training part")
     sparsity = bundle.metrics.get("sparsity")
     if sparsity:
         console.say(

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
+from artray.models.half_precision import FAST_FROM
+
 _OLDER = "mixed_"  # as older configs, and Keras, begin the names of the half precisions
 
 
@@ -25,8 +27,6 @@ Precision = Annotated[Literal["auto", "float32", "bfloat16", "float16"], BeforeV
 
 Compile = Annotated[Literal["auto", "on", "off"], BeforeValidator(_as_it_is_written)]
 """What a config's `compile` and `--compile` can be."""
-
-_FAST_BFLOAT16 = (8, 0)  # the first compute capability of NVIDIA's whose tensor cores know it
 
 
 def policy(precision: Precision, compile: Compile = "auto", replicas: int = 1) -> str:
@@ -88,4 +88,4 @@ def _is_bfloat16_fast() -> bool:
         tf.config.experimental.get_device_details(gpu).get("compute_capability") or (0, 0)
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    return bool(capabilities) and min(capabilities) >= _FAST_BFLOAT16
+    return bool(capabilities) and min(capabilities) >= FAST_FROM

@@ -10,6 +10,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import ray
@@ -51,12 +52,9 @@ class Progress:
         """How many workers have called `fail`."""
         return len(self._errors)
 
-    def error(self, forget: bool = False) -> Exception | None:
-        """What `fail` was told first; forgotten where another training is to follow all the same."""
-        error = self._errors[0] if self._errors else None
-        if forget:
-            self._errors = []
-        return error
+    def error(self) -> Exception | None:
+        """What `fail` was told first."""
+        return self._errors[0] if self._errors else None
 
     def position(self) -> tuple[int, int]:
         """The training that runs, and how many epochs of it are done."""
@@ -67,6 +65,17 @@ class Progress:
         after = epoch if training == self._training else 0
         epochs = [self._epochs[number] for number in sorted(self._epochs) if number > after]
         return self._training, epochs, self._step
+
+
+class InProcess:
+    """Is asked as an actor is, and answers at once: for a training in the process that watches it."""
+
+    def __init__(self, actor: object):
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        method = getattr(self._actor, name)
+        return SimpleNamespace(remote=lambda *arguments: ray.put(method(*arguments)))
 
 
 class Reporter:

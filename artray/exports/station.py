@@ -84,7 +84,9 @@ def export_model(options: ExportOptions) -> Counts:
     plan = _plan(options, bundle)
     _begin(out, plan, options.overwrite)
     done = {name: found for name in ("model", *FORMS) if (found := _finished(out, name, plan)) is not None}
-    missing = [name for name in ("model", *options.forms) if name not in done]
+    # What an older release has judged is judged again, asked for or not: a table is made by one rule.
+    wanted = ["model", *(name for name in FORMS if name in options.forms or (out / name / _FORM).exists())]
+    missing = [name for name in wanted if name not in done]
     if missing:
         cluster.connect()
         check_nodes([options.model, *([options.features] if options.features else [])], [out])
@@ -193,6 +195,9 @@ def _begin(out: Location, plan: dict[str, Any], overwrite: bool) -> None:
     if note.exists():
         before = note.read_json()
         if _same(before, plan):
+            if before.get("artray") != plan["artray"]:
+                console.say(f"{out}: written by artray {before.get('artray')}: its forms are written and judged again")
+                note.write_json(plan)
             return
         if not overwrite and any((_folder(out, name) / _FORM).exists() for name in ("model", *FORMS)):
             what = "another model" if before.get("digest") != plan["digest"] else "this model with other settings"
@@ -220,7 +225,8 @@ def _finished(out: Location, name: str, plan: dict[str, Any]) -> dict[str, Any] 
     if not file.exists():
         return None
     found = file.read_json()
-    return found if _same(found.get("plan"), plan) else None
+    known = found.get("plan")
+    return found if _same(known, plan) and known.get("artray") == plan["artray"] else None
 
 
 def _finish(options: ExportOptions, bundle: Bundle, model: dict[str, Any], forms: dict[str, Any]) -> Counts:
@@ -286,12 +292,6 @@ def _description(bundle: Bundle, shape: Sequence[int] | None) -> dict[str, Any]:
         shape: Of one input; None where an older release has judged the model.
     """
     thresholds = bundle.class_thresholds().tolist() if bundle.multilabel else None
-    kinds = {
-        "pictures": "float32 (n, size, size, 3): the whole picture stretched to a square, RGB 0..255",
-        "patches": "float32 (n, model_size, model_size, 3): squares cut from the picture, RGB 0..255; a work's scores "
-        "are the mean of its squares'",
-        "features": "float32 (n, width): the columns side by side, as extract-features computes them",
-    }
     return {
         "model_id": bundle.model_id,
         "task": bundle.task,
@@ -302,5 +302,5 @@ def _description(bundle: Bundle, shape: Sequence[int] | None) -> dict[str, Any]:
         "shares": bundle.shares or None,
         "input": bundle.input.model_dump(mode="json"),
         "input_shape": shape,
-        "input_values": kinds[bundle.input.kind],
+        "input_values": bundle.input.values,
     }

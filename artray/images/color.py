@@ -128,8 +128,11 @@ def _tiff_tag(im: Image.Image, tag: int, default: int) -> int:
 
 def _high_byte(im: Image.Image) -> Image.Image:
     values = np.asarray(im)
-    high = (values >> (_tiff_tag(im, _TIFF_BITS, 16) - 8)).astype(np.uint8)
-    if _tiff_tag(im, _TIFF_PHOTOMETRIC, 1) == 0:
+    bits, inverted = _tiff_tag(im, _TIFF_BITS, 0), _tiff_tag(im, _TIFF_PHOTOMETRIC, 1) == 0
+    if bits == 16 and not inverted:
+        bits = bits_used([values])
+    high = (values >> ((bits or 16) - 8)).astype(np.uint8)
+    if inverted:
         np.invert(high, out=high)
     if isinstance(key := im.info.get("transparency"), int):  # a PNG's transparent grey
         high[values == key] = 255
@@ -144,6 +147,15 @@ def _spread(im: Image.Image) -> Image.Image:
     if _tiff_tag(im, _TIFF_PHOTOMETRIC, 1) == 0:
         np.invert(gray, out=gray)
     return Image.fromarray(gray)
+
+
+def bits_used(parts: Sequence[npt.NDArray[Any]]) -> int:
+    """How many bits the samples of a 16-bit TIFF have: 12 where none needs more, for black-is-zero grey and RGB.
+
+    Cameras and scanners of 12 bits write such files without saying so. A picture of 16 bits like that would be all but
+    black (16 of 256 levels), and one that is black stays so.
+    """
+    return 12 if max(int(part.max()) for part in parts) < 1 << 12 else 16
 
 
 def ends_of(parts: Sequence[npt.NDArray[Any]]) -> tuple[float, float]:

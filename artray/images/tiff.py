@@ -6,6 +6,7 @@ import struct
 import sys
 from functools import cached_property
 
+import numpy as np
 from PIL import Image, ImagePalette, TiffImagePlugin
 
 from artray.images import tiff_directory as tiff
@@ -85,7 +86,13 @@ class TiffReader(Reader):
         if im.mode in ("P", "PA"):
             im.palette = ImagePalette.raw("RGB", color_map(self._page).tobytes())
         im.load()
+        if self._may_have_12_bits() and np.asarray(im.getextrema())[:3].max() < 1 << 4:
+            return read_samples(self._page, self._limits.full_pixels)  # Pillow keeps the high bytes of colours only
         return im
+
+    def _may_have_12_bits(self) -> bool:
+        page = self._page
+        return page.photometric == tiff.RGB and set(page.bits) == {16} and page.form == tiff.UNSIGNED and readable(page)
 
 
 def ends_early(data: bytes) -> bool:
@@ -103,6 +110,8 @@ def _is_misread(page: Directory) -> bool:
         return True
     if _is_raw_ycbcr(page):
         return True
+    if page.value(tiff.PLANAR, 1) == 2 and page.compression == 1 and page.bits[0] > 8:
+        return True  # a single channel that is said to lie apart, for which Pillow knows no name
     # libtiff brings compressed samples to the machine's byte order; Pillow takes some for the file's.
     swapped = page.compression != 1 and page.order != _NATIVE
     return swapped and page.channels == 1 and page.bits[0] > 8 and (page.form != tiff.UNSIGNED or page.bits[0] > 16)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, TiffImagePlugin
 
 from artray.images import tiff_directory as tiff
-from artray.images.color import ends_of, spread
+from artray.images.color import bits_used, ends_of, spread
 from artray.images.reading import Refused, cut_short
 from artray.images.tiff_directory import Directory
 
@@ -208,6 +208,9 @@ def _levels(page: Directory, parts: Iterable[Samples]) -> list[Bytes]:
     if page.form == tiff.UNSIGNED and bits < 8:
         return [np.asarray(part * 255 // (2**bits - 1), np.uint8) for part in parts]
     if bits <= 16 and (page.form == tiff.UNSIGNED or (page.form == tiff.SIGNED and page.photometric == tiff.LAB)):
+        if bits == 16 and page.photometric in (tiff.BLACK_IS_ZERO, tiff.RGB):
+            parts = list(parts)
+            bits = bits_used(parts) if parts else bits
         return [part.astype(np.uint8) if bits == 8 else (part >> (bits - 8)).astype(np.uint8) for part in parts]
     held = list(parts)
     ends = ends_of(held) if held else (0.0, 0.0)

@@ -16,6 +16,7 @@ from artray.bundles.bundle_model import BundleModel
 from artray.bundles.classifier import Bundle, load_bundle
 from artray.bundles.inputs import Works
 from artray.errors import InputError
+from artray.features.embedding import Embedding
 from artray.features.specs import Columns, Extractors, columns_of, decode_size_of, needs_model, spec_key
 from artray.images.pictures import DecodeSize, Picture, read_pictures, spread
 from artray.labeling.half_precision import PassPrecision, computes_in_half
@@ -23,7 +24,10 @@ from artray.labeling.plan import read_features
 from artray.models.batches import batch_of
 from artray.storage import Location, digest, list_column
 from artray.storage.chunks import BATCH
-from artray.storage.gpus import StagedWorker, gpu_memory
+from artray.storage.gpus import StagedWorker, gpu_capability, gpu_memory
+
+PRECISION = "precision"
+"""The staged column that says in which precision networks saw a picture."""
 
 
 def identity(bundle: Bundle) -> str:
@@ -65,7 +69,8 @@ class LabelWorker(StagedWorker):
     """Labels chunks of a run's work with several bundles: each picture is fetched once, and decoded once for each size.
 
     Its rows hold all of a picture's scores (`scores_0` for the first bundle, …; null where that model has nothing to
-    do), so that a picture is either done for every task or for none.
+    do), so that a picture is either done for every task or for none, and the `precision` in which networks saw it (null
+    where none did: its features were at hand).
 
     Attributes:
         batch: How many pictures go through a model at once.
@@ -87,7 +92,7 @@ class LabelWorker(StagedWorker):
             decode_version: Of this release; as one of the run's settings.
             detector: The object detector that the user names; the one that a bundle names is not loaded.
             precision: In which networks are computed; auto: bfloat16 where all these bundles have been found to say the
-                same in it, no GPU computes them and this machine's processor is faster so, else float32.
+                same in it, and the GPU or, without one, the processor is made for it; else float32.
 
         Raises:
             InputError: A bundle can't be used, or is not the one that the run began with.
@@ -96,7 +101,9 @@ class LabelWorker(StagedWorker):
         self.batch = batch_of(gpu)
         uris = [Location(model["uri"]) for model in models]
         # One for all: several may share an embedding.
-        half = all(computes_in_half(precision, load_bundle(uri), gpu=gpu > 0) for uri in uris)
+        capability = gpu_capability() if gpu else None
+        half = all(computes_in_half(precision, load_bundle(uri), gpu=capability) for uri in uris)
+        self._half = half
         self._extractors = Extractors(self.batch, Location(detector) if detector else None, half=half)
         self._models = [BundleModel(uri, self.batch, half=half) for uri in uris]
         for model, loaded in zip(models, self._models, strict=True):
@@ -188,7 +195,8 @@ class LabelWorker(StagedWorker):
         return brought
 
     def _scored(self, work: _Prepared) -> pa.Table:
-        table = work.rows
+        used = pa.array([self._precision(work)] * len(work.readable), pa.string())
+        table = work.rows.append_column(PRECISION, spread(used, work.readable, len(work.rows)))
         ids = table["object_id"].take(pa.array(work.readable, pa.int64())).to_pylist()
         known: dict[str, Columns] = {
             key: dict(zip(found.column_names, found.columns, strict=True)) for key, found in work.columns.items()
@@ -208,6 +216,17 @@ class LabelWorker(StagedWorker):
             if model.bundle.novelty_sha is not None:
                 table = table.append_column(f"novelty_{number}", novelty)
         return table
+
+    def _precision(self, work: _Prepared) -> str | None:
+        """In which precision networks see these pictures; None where none does."""
+        used = set()
+        for model in [self._models[number] for number in work.chosen]:
+            if not model.specs:
+                used.add(self._half)
+            for key, spec in model.specs.items():
+                if spec["name"] == Embedding.name and key not in work.columns:
+                    used.add(self._half or spec.get("precision") == "bfloat16")
+        return ", ".join("bfloat16" if half else "float32" for half in sorted(used)) or None
 
 
 def _joined(parts: list[_Prepared]) -> _Prepared:

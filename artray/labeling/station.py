@@ -38,7 +38,7 @@ from artray.labeling.decisions import Prior
 from artray.labeling.half_precision import PassPrecision
 from artray.labeling.label_rows import label_rows
 from artray.labeling.mixes import LabelModel, load_models, with_mix
-from artray.labeling.models import LabelWorker
+from artray.labeling.models import PRECISION, LabelWorker
 from artray.labeling.plan import FeatureTable, Flags, Plan, make_plan, read_manifest
 from artray.labeling.published import (
     PICTURES,
@@ -94,7 +94,7 @@ class LabelOptions(Options):
     precision: PassPrecision = Field(
         "auto",
         description="in which networks are computed. auto: bfloat16 where train has found that a bundle's labels stay "
-        "the same (--check-bfloat16), the processor is faster so and there is no GPU, else float32",
+        "the same (--check-bfloat16) and the GPU or processor is made for it, else float32",
         examples=["auto|float32|bfloat16"],
     )
     overwrite: bool = Field(
@@ -170,6 +170,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         "overwrite": options.overwrite,
         "detector": str(options.detector) if options.detector else None,
         "precision": options.precision,
+        "staged": [PRECISION],  # so that what an earlier release has staged is not gone on with
     }
     staging = _staging(out, settings, plan.rows)
     statuses = _compute(staging, models, features, options) if len(plan.rows) else {}
@@ -183,6 +184,7 @@ def label_catalog(options: LabelOptions) -> Counts:
         "artray": artray.__version__,
         "bundles": [model.notes() for model in models],
         "options": options.model_dump(mode="json"),
+        "precision": _precisions(scores),
     }
     committing = False
     try:
@@ -327,6 +329,14 @@ def _check_read(staging: Location, plan: Plan, statuses: Mapping[str, int]) -> N
     remove_scratch(staging, _STAGED)  # or the same command would find them done
     told = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
     raise ArtrayError(f"no picture could be read: {told} ({example}); nothing was published")
+
+
+def _precisions(scores: Location | None) -> dict[str, int]:
+    """In which precision networks saw how many of the run's pictures; of features at hand they saw none."""
+    counts: Counter[str] = Counter()
+    if scores is not None:
+        _add(counts, scores.dataset().to_table(columns=[PRECISION])[PRECISION])
+    return dict(counts.most_common())
 
 
 def _write(

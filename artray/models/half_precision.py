@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+FAST_FROM = (8, 0)
+"""The first compute capability of NVIDIA's GPUs whose tensor cores know bfloat16."""
 _FLAGS = {"amx_bf16", "avx512_bf16"}
 _KEPT = {"temperature", "scores"}  # of a bundle's model: they cost nothing, and are what people see
 

@@ -17,7 +17,7 @@ def logits(x: keras.KerasTensor, classes: int, **options: Any) -> Any:
     return layers.Dense(classes, dtype="float32", name="logits", **options)(x)
 
 
-def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0.0, l2: float = 0.0) -> Any:
+def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0.0, l2: float | str = 0.0) -> Any:
     """A linear classifier on frozen features (C4's role: only the last layer of a pre-trained model learns).
 
     d + 1 parameters a class.
@@ -26,7 +26,8 @@ def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0
         features: (n, d), standardised.
         classes: Number of classes.
         dropout: Share of the features dropped in training.
-        l2: Weight decay of the dense layer's kernel.
+        l2: Weight decay of the dense layer's kernel, in mean loss + l2 · |weights|² on features of a length of about
+            1. "folds": training chooses it (see `classifiers.penalty`), and gives a number.
 
     Returns:
         (n, classes) logits.
@@ -34,7 +35,7 @@ def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0
     # To a length of about 1: what an l2 means does not depend on how many features there are.
     x = layers.Rescaling(features.shape[-1] ** -0.5, name="unit_length")(features)
     x = layers.Dropout(dropout, name="dropout")(x)
-    decay = keras.regularizers.L2(l2) if l2 else None
+    decay = keras.regularizers.L2(l2) if l2 and l2 != "folds" else None
     return logits(x, classes, kernel_initializer="zeros", kernel_regularizer=decay)
 
 

@@ -7,7 +7,7 @@ content security policy forbids it every connection. Names of classes and works 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -21,12 +21,13 @@ from artray.bundles.description import read_history
 from artray.bundles.inputs import PictureInput
 from artray.errors import InputError
 from artray.report.evaluation_sections import EvaluationSections, spaced
-from artray.report.explained_pictures import ActivationMaps, write_pictures
+from artray.report.explained_pictures import ActivationMaps, remove_pictures, write_pictures
 from artray.report.languages import Speech
 from artray.report.sections import static_page
 from artray.storage import Location
 
 ERRORS = 24
+_MARK = b'href="evaluation.css"'
 
 
 def evaluation_page(
@@ -35,6 +36,7 @@ def evaluation_page(
     names: Mapping[str, str] | None = None,
     *,
     file: str | None = None,
+    heading: str | None = None,
     errors: int = ERRORS,
     layer: str | None = None,
     method: Literal["cam", "grad-cam", "guided"] | None = None,
@@ -48,6 +50,7 @@ def evaluation_page(
         out: The folder, which also holds (or gets) `page.css`.
         names: What to call works, by object_id; default: the object_id.
         file: What the page is called, without `.html`; default: `evaluation-TASK`.
+        heading: What stands above it; default: the task.
         errors: How many works to show that the model was surest and wrong about.
         layer: Of the class activation maps (C13) beside them, where the model takes pictures; default the last.
         method: Of the maps; default: CAM where the model allows it, else Grad-CAM.
@@ -101,7 +104,7 @@ def evaluation_page(
     if checked:
         parts += f"; {say('ev.reviewed', n=checked)}"
     written = static_page(
-        spaced(about.task),
+        heading or spaced(about.task),
         sections=sections,
         styles=("page.css", "evaluation.css"),
         kind="evaluation",
@@ -113,6 +116,17 @@ def evaluation_page(
     )
     Location.parse(out / f"{name}.html").write_bytes(written)
     return out / f"{name}.html"
+
+
+def remove_evaluations(out: Path, kept: Sequence[Path]) -> None:
+    """Remove the evaluation pages, with their pictures, that are in a page's folder; all but some.
+
+    What is called like one and is not of our making stays.
+    """
+    for page in set(out.glob("evaluation-*.html")) - set(kept):
+        if _MARK in page.read_bytes():
+            remove_pictures(out, page.stem)
+            page.unlink()
 
 
 def worst_errors(predictions: pa.Table, part: str, most: int) -> list[dict[str, Any]]:

@@ -25,6 +25,20 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def headings(models: Sequence[tuple[str, str]]) -> list[str]:
+    """What stands above the evaluations of models: the task, and of several of one task which of them.
+
+    Args:
+        models: Their tasks and `model_id`s.
+
+    Example:
+        >>> headings([("art_style", "lda-1f"), ("genre", "lda-22"), ("art_style", "fusion-3c")])
+        ['art style: lda-1f', 'genre', 'art style: fusion-3c']
+    """
+    tasks = [task for task, _ in models]
+    return [spaced(task) if tasks.count(task) == 1 else f"{spaced(task)}: {name}" for task, name in models]
+
+
 def several(evaluation: Mapping[str, Any]) -> bool:
     """Whether a work may have several labels."""
     return evaluation["labels"] in ("multilabel", "several")  # so called by 0.1

@@ -21,11 +21,16 @@ from artray.errors import count_of
 from artray.images.encoding import jpeg
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.report.works import certainty
-from artray.storage import Location, remove_written
+from artray.storage import Location, remove_scratch
 
 MAPS_FOLDER = "activation"
 _THUMBNAIL = 360
 _NAME = r"\d{3,}-\d+\.jpg"
+
+
+def remove_pictures(out: Path, name: str) -> None:
+    """Remove what `write_pictures` has written there."""
+    remove_scratch(Location.parse(out / name), [_NAME])
 
 
 def maps_of_models(
@@ -101,7 +106,7 @@ def maps_of_works(
 def remove_maps(out: Path) -> None:
     """Remove an earlier page's activation maps of works."""
     for folder in (out / MAPS_FOLDER).glob("*"):
-        remove_written(Location.parse(folder), [_NAME])
+        remove_pictures(folder.parent, folder.name)
 
 
 class ActivationMaps:
@@ -204,7 +209,7 @@ def write_pictures(
     Returns:
         By object_id each one's pictures: (path, the class that it explains or None).
     """
-    remove_written(Location.parse(out / name), [_NAME])
+    remove_pictures(out, name)
     thumbnail = DecodeSize(_THUMBNAIL, "inside")
     decode_sizes = [thumbnail, *(explain.decode_sizes if explain else [])]
     table = pa.table({key: [work[key] for work in works] for key in ("object_id", "image_uri")})

@@ -19,8 +19,9 @@ column; what is seen only of a single work is in files of `SHARD` works, loaded 
                  null, doubt: text or null}]}]; tasks of one question are several models' answers to it; multilabel: a
                  work may have several labels; catalogue: which of the fields holds the catalogue's own label, or null;
                  doubt: why nothing that a model says is certain
-    evaluations  as `evaluation.json` of the model bundles, with `commonest`, the label that the simple answer always
-                 gives, and `tested`: {work: [place], truth: [[class]], said: [[class]], score: [0..1]}, or null
+    evaluations  as `evaluation.json` of the model bundles, with `heading` (the task, and which model where
+                 there are several of it), `commonest`, the label that the simple answer always gives, and
+                 `tested`: {work: [place], truth: [[class]], said: [[class]], score: [0..1]}, or null
     fields       [{name, …column}]: the catalogue's, cut to `SEARCHED` characters
     status       a column: {values: [text]}, one a work; or {values, places}, where works share their values
     palette      "rrggbbss…" in hexadecimal: the first colours and their shares of 255
@@ -66,7 +67,7 @@ from artray.errors import InputError
 from artray.labeling.contract import Models
 from artray.labeling.exports.files import whole_file
 from artray.report.columns import Gathered, as_json, relative_url, written
-from artray.report.evaluation_sections import commonest
+from artray.report.evaluation_sections import commonest, headings
 from artray.report.image_services import image_service
 from artray.report.languages import filled, read_words
 from artray.report.overview import Overview
@@ -227,6 +228,8 @@ def encode_data(
     if not isinstance(works, Works):
         works = sorted(works, key=lambda work: work.object_id)
     shown: list[dict[str, Any]] = [_evaluation(evaluation) for evaluation in evaluations]
+    for item, heading in zip(shown, headings([(item["task"], item["model_id"]) for item in shown]), strict=True):
+        item["heading"] = heading
     gathered = Gathered(models, shown)
     at = {} if overview is None else {key: row for row, key in enumerate(overview.object_ids)}
     rows = array("i")  # of the overview; -1: none

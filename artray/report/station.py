@@ -24,7 +24,8 @@ from artray.labeling.exports import ExportOptions, export_labels
 from artray.labeling.exports.source import statements_about
 from artray.labeling.published import labelled_pictures, read_labels
 from artray.queues import QUEUES, Alike, make_queues
-from artray.report.evaluation import evaluation_page
+from artray.report.evaluation import evaluation_page, remove_evaluations
+from artray.report.evaluation_sections import headings
 from artray.report.explained_pictures import maps_of_models, remove_maps
 from artray.report.languages import Language, Speech
 from artray.report.overview import Overview, make_overview
@@ -124,8 +125,10 @@ def report(options: ReportOptions) -> Counts:
     maps = _maps(options, labels, names)
     works = assemble_works(labels, features, thumbnails, zooms=zooms, learned=learned, maps=maps)
     titles = works.titles() if options.evaluation else {}
-    for item, uri, name in zip(evaluations, options.evaluation, names, strict=True):
-        item["page"] = _evaluation_page(options, uri, titles, f"evaluation-{name}").name
+    told_apart = headings([(item["task"], item["model_id"]) for item in evaluations])
+    for item, uri, name, heading in zip(evaluations, options.evaluation, names, told_apart, strict=True):
+        item["page"] = _evaluation_page(options, uri, titles, f"evaluation-{name}", heading).name
+    remove_evaluations(folder, [folder / item["page"] for item in evaluations])  # of models that are no longer given
     if len(works) < total:
         about["shown"] = Speech(options.language)("run.least_certain", n=total)
         console.say(f"on the page: {len(works):,} of {total:,} works, the failed and the least certain (--limit)")
@@ -223,12 +226,13 @@ def model_names(tasks: Sequence[str]) -> list[str]:
     return names
 
 
-def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str], file: str) -> Path:
+def _evaluation_page(options: ReportOptions, bundle: Location, titles: dict[str, str], file: str, heading: str) -> Path:
     return evaluation_page(
         bundle,
         Path(options.out),
         titles,
         file=file,
+        heading=heading,
         layer=options.map_layer,
         method=options.map_method,
         page="index.html",

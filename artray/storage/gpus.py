@@ -24,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from artray import cluster
 
 _SLICE = 16  # rows of a process' errand: as small as Ray's own cost, a millisecond, allows
+_CAPABILITY = 75, 76  # CUDA's numbers of the attributes that say it
 _AT_ONCE = 2  # errands a process has: of one the files come while the other's are decoded
 
 
@@ -62,17 +63,34 @@ def has_gpu() -> bool:
 
 def gpu_memory() -> int:
     """Bytes of the memory of the GPU that this actor was given, free or not; 0 if it has none that CUDA knows."""
+    cuda, number = _driver()
+    size = ctypes.c_size_t()
+    # Of a shared GPU this is our share.
+    return 0 if cuda is None or cuda.cuDeviceTotalMem_v2(ctypes.byref(size), number) else size.value
+
+
+def gpu_capability() -> tuple[int, int]:
+    """The compute capability of the GPU that this actor was given; (0, 0) if it has none that CUDA knows."""
+    cuda, number = _driver()
+    found = ctypes.c_int(), ctypes.c_int()
+    if cuda is None or any(
+        cuda.cuDeviceGetAttribute(ctypes.byref(value), asked, number)
+        for value, asked in zip(found, _CAPABILITY, strict=True)
+    ):
+        return 0, 0
+    return found[0].value, found[1].value
+
+
+def _driver() -> tuple[Any, ctypes.c_int]:
+    """CUDA's driver and the first GPU's number; None where there is none. Ray shows an actor its own GPUs only."""
+    number = ctypes.c_int()
     if not has_gpu():
-        return 0
-    number, size = ctypes.c_int(), ctypes.c_size_t()
+        return None, number
     try:
-        cuda = ctypes.CDLL("libcuda.so.1")  # the driver's: there wherever a GPU can be used
+        cuda = ctypes.CDLL("libcuda.so.1")  # there wherever a GPU can be used
     except OSError:
-        return 0
-    # Ray shows each actor its own GPUs only, so ours is the first; of a shared GPU this is our share.
-    refused = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(number), 0)
-    refused = refused or cuda.cuDeviceTotalMem_v2(ctypes.byref(size), number)
-    return 0 if refused else size.value
+        return None, number
+    return (None if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(number), 0) else cuda), number
 
 
 def lanes(cpus: int) -> int:

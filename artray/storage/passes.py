@@ -115,11 +115,11 @@ def run_pass(
         ArtrayError: Another run has begun in `out` meanwhile, with a plan of its own.
     """
     keep_apart(out, {}, {"--manifest": manifest}, rows=True)
-    chunks, fingerprint = _manifest_rows(manifest)
+    chunks, rows_digest = _manifest_rows(manifest)
     out.ensure_writable()
     cluster.connect()
     check_nodes([manifest], [out])
-    settings = {"manifest": str(manifest), "fingerprint": fingerprint, "arguments": dict(arguments)}
+    settings = {"manifest": str(manifest), "fingerprint": rows_digest, "arguments": dict(arguments)}
     plan = _plan(title, out, settings, chunks, overwrite, gpus=gpus)
     plan_id = plan.get("id")
     done = _finished_parts(out, plan)
@@ -187,7 +187,7 @@ def plan_of(part: pa.Schema) -> str | None:
 
 
 def _manifest_rows(manifest: Location) -> tuple[list[dict[str, Any]], str]:
-    """The manifest's row groups (file, row group, rows), and a fingerprint of its files."""
+    """The manifest's row groups (file, row group, rows), and a digest of its files."""
     dataset = manifest.dataset()
     missing = {"object_id", "image_uri"} - set(dataset.schema.names)
     if missing:

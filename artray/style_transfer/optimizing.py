@@ -38,7 +38,7 @@ class Looks(BaseModel):
     smoothness: float = Field(10.0, ge=0)
 
 
-class Painter:
+class StyleTransfer:
     """Pictures in, the same in another style out. TensorFlow is imported when it is made.
 
     Args:

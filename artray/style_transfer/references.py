@@ -22,7 +22,7 @@ from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.storage import Location, dataset_digest, digest, list_column, remove_scratch
 from artray.storage.passes import run_pass
 from artray.style_transfer.measures import Judge
-from artray.style_transfer.optimizing import Grams, Looks, Painter, unflattened
+from artray.style_transfer.optimizing import Grams, Looks, StyleTransfer, unflattened
 from artray.style_transfer.shapes import batches_by_shape
 
 FOLDER = "_style"
@@ -70,7 +70,7 @@ class Wanted:
         """Whether it is one picture and no manifest."""
         return bool(re.search(IMAGE_SUFFIX, str(self.place)))
 
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """What changes when the works do.
 
         Raises:
@@ -205,7 +205,7 @@ class _Summer:
     """Gram matrices of works, added up: the sum of a batch stands in the row of its first readable work."""
 
     def __init__(self, looks: dict[str, Any], size: int, scales: int, judge: str | None):
-        self._painter = Painter(Looks.model_validate(looks), size, scales)
+        self._transfer = StyleTransfer(Looks.model_validate(looks), size, scales)
         self._judge = Judge(judge) if judge is not None else None
         self._decode_size = DecodeSize(size, "inside")
 
@@ -224,13 +224,13 @@ class _Summer:
             table = table.append_column(name, state[name])
         total: npt.NDArray[np.float64] | float = 0.0
         for _, pictures in batches_by_shape(images, _AT_ONCE):
-            grams = [self._painter.grams(pictures)]
+            grams = [self._transfer.grams(pictures)]
             if self._judge is not None:
                 grams.append(self._judge.grams(pictures))
             total = total + np.concatenate(grams, axis=1).sum(axis=0, dtype=np.float64)
         place = pa.array([0 if row in readable[:1] else None for row in range(number)], pa.int64())
         sums = [np.asarray(total, np.float32)] if readable else []
-        channels = self._painter.channels
+        channels = self._transfer.channels
         measured = self._judge.channels if self._judge is not None else []
         columns = {
             "works": pa.array([len(readable)] if readable else [], pa.int64()),

@@ -215,7 +215,7 @@ def _settings(options: TransferOptions, wanted: Wanted | None, judge: str | None
     settings = {"judged_by": judge, "title": options.title, **options.model_dump(include=kept)}
     settings["content"] = dataset_digest(options.content.dataset())
     if wanted is not None:
-        settings["style"] = wanted.fingerprint()
+        settings["style"] = wanted.digest()
     if options.model is not None:
         settings["model"] = load_stylizer_bundle(options.model).stylizer_sha
     if options.judge is not None:

@@ -73,7 +73,7 @@ def train_style(options: TrainStyleOptions) -> Counts:
     styles = _styles(config, place)
     out.ensure_writable()
     cache = cache_of(options.cache, out, [options.data], options.in_memory)
-    prints = [dataset_digest(options.data.dataset()), *(wanted.fingerprint() for wanted in styles[:1])]
+    prints = [dataset_digest(options.data.dataset()), *(wanted.digest() for wanted in styles[:1])]
     source = digest(*(text.encode() for text in prints))
     earlier = earlier_bundle(
         out,

@@ -24,7 +24,7 @@ from artray.storage.gpus import gpu_memory
 from artray.storage.passes import run_pass
 from artray.style_transfer.feed_forward import Stylizer
 from artray.style_transfer.measures import Judge
-from artray.style_transfer.optimizing import Looks, Painter
+from artray.style_transfer.optimizing import Looks, StyleTransfer
 from artray.style_transfer.references import read_target
 from artray.style_transfer.shapes import batches_by_shape, resized
 
@@ -182,7 +182,7 @@ class _Transferrer:
         self._source = changed_by(generator)
         if model is None:
             self._stylizer = None
-            self._painter = Painter(Looks.model_validate(looks), size, scales, steps)
+            self._transfer = StyleTransfer(Looks.model_validate(looks), size, scales, steps)
         else:
             self._stylizer = Stylizer(Location(model), load_stylizer_bundle(Location(model)), style)
 
@@ -214,7 +214,7 @@ class _Transferrer:
         if self._stylizer is not None:
             return self._stylizer(pictures, strengths), math.nan
         assert self._target is not None
-        painted, before, after = self._painter(pictures, strengths, self._target.scales)
+        painted, before, after = self._transfer(pictures, strengths, self._target.scales)
         return painted, np.stack([before[:, 0], after[:, 0], after[:, 1]], axis=1)
 
     def _measured(self, pictures: Picture, painted: Picture) -> Any:

@@ -85,9 +85,10 @@ def test_the_bound_is_clopper_and_pearsons(right, n):
 def test_no_threshold_is_said_in_words():
     found = abstention(np.arange(60) % 2 == 0, np.linspace(0.4, 1, 60))
     assert abstention_told(found) == (
-        "60 works don't show a score from which on 90% of the labels are right: all are uncertain. More labelled "
+        "60 works show no score from which on 90% of the labels are right: all are uncertain. More labelled "
         "works, or a lower --precision-target, would change that."
     )
+    assert abstention_told({**found, "n": 1}).startswith("1 work shows no score")
     assert abstention_told({**found, "n": 0}).startswith("no labelled works say from which score on 90% of the labels")
     found = abstention(np.arange(60) > 5, np.linspace(0.4, 1, 60))
     assert "labels are certain from a score of 0." in abstention_told(found)

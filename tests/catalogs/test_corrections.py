@@ -202,3 +202,23 @@ def test_a_name_with_a_semicolon_stays_whole(tmp_path):
     table = pa.table({"object_id": ["a", "b"], "motif": pa.array([["x"], ["x"]], pa.list_(pa.string()))})
     result = correct(table, "motif", found)
     assert result.labels.to_pylist() == [["river", "boat; sail"], ["river", "sky"]]
+
+
+def test_different_labels_that_no_time_puts_in_order_are_said(tmp_path):
+    """The last of them counts; where a later word is there, or all say the same, nothing is to be said."""
+    text = "object_id,task,label,corrected_at\n" + "".join(
+        f"{work},style,{label},{at}\n"
+        for work, label, at in (
+            *(("a", "Cubism", ""), ("a", "Rococo", "")),
+            *(("b", "Cubism", ""), ("b", "Cubism", "")),
+            *(("c", "Cubism", ""), ("c", "Rococo", ""), ("c", "Baroque", "2026-11-20T10:00:00Z")),
+            *(("d", "Cubism", "2026-11-20T10:00:00Z"), ("d", "", "2026-11-20T10:00:00Z")),
+        )
+    )
+    (tmp_path / "c.csv").write_text(text)
+    found = read_corrections([Location.parse(tmp_path / "c.csv")])
+    assert found.labels["style"] == {"a": "Rococo", "b": "Cubism", "c": "Baroque", "d": None}
+    assert found.problems == (
+        "style: different labels, with one time or without any, are given to 2 works (a, d); the last in the files "
+        "counts",
+    )

@@ -21,7 +21,17 @@ from tests.catalogs.read import problems, read
         ("\N{RIGHT-TO-LEFT MARK}3.12.2020\N{RIGHT-TO-LEFT MARK}", "3.12.2020"),
         ("TimiÈ™oara, èŠ±, thÆ°", "Timișoara, 花, thư"),
         ("×\xa0×•×£", "נוף"),
+        ("Ã–l auf Leinwand", "Öl auf Leinwand"),
+        ("Ã“leo, 30 Ã— 40 cm", "Óleo, 30 × 40 cm"),
+        ("Portrait Ã\xa0 l'huile", "Portrait à l'huile"),
+        ("WÅ‚adysÅ‚aw", "Władysław"),
+        ("Å“uvre", "œuvre"),
+        ("10 â‚¬", "10 €"),
+        ("Viá»‡t Nam", "Việt Nam"),
+        ("Itâ\x80\x99s", "It’s"),  # by Latin-1
+        ("MÃƒÂ¼ller", "Müller"),  # twice
         # These are as they are meant.
+        *((text, text) for text in ("Å’s harbour", "MANHÃ – 1922", "MANHÃ—TARDE", "«Olá»", "“Å”")),
         *((text, text) for text in ("PAPÉŽ", "BLÍŽENCI", "VÝŠKA", "Úžas", "6×¾ in.", "1×½×¼", "Ø½ Zoll", "OLÉ¡")),
         *((text, text) for text in ("CAFÉ®", "CAFÉ™", "Voß´ Haus", "Tomáš’s house", "Tomáš\xa0Masaryk")),
         ("a \u202babc\u202c", "a \u202babc\u202c"),  # a direction that begins within the text ends there

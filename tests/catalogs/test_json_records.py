@@ -183,3 +183,21 @@ def test_an_empty_list_holds_no_records() -> None:
 def test_a_work_with_its_picture_alone_stays_a_work() -> None:
     works = [{"id": "1", "image": {"id": "a"}}, {"image": {"id": "b"}}]
     assert read(works).table["id"].to_pylist() == ["1", None]
+
+
+def test_a_name_given_twice_is_said(tmp_path: Path) -> None:
+    """JSON leaves open which of its values counts; in a catalogue it is the last."""
+    works = ['{"id": "1", "title": "a", "title": "b"}', '{"id": "2", "title": "c"}', '{"id": "3", "id": "4", "x": "c"}']
+    told = ["2 objects give a name twice ('title', 'id'): the last value counts"]
+    for text, name in (
+        (f"[{', '.join(works)}]", "c.json"),
+        ("\n".join(works), "c.json"),
+        ("\n".join(works), "c.jsonl"),
+    ):
+        found = read(text, name)
+        assert ids(found) == ["1", "2", "4"]
+        assert found.table["title"].to_pylist() == ["b", "c", None]
+        assert [problem for problem in map(str, found.problems) if "twice" in problem] == told
+    for number, work in enumerate(works):
+        (tmp_path / f"{number}.json").write_text(work)
+    assert told[0] in map(str, load_catalog(Location.parse(str(tmp_path))).problems)

@@ -181,7 +181,7 @@ def test_counts_as_the_thesis_prints_them() -> None:
         "Number of emotions: 2 (3 with the empty cell: 1 row)",
         "Number of tags: 3",
     ]
-    assert count_values(table, "Style", top=1) == ["Style distribution:", "REALISM  2"]
+    assert count_values(table, "Style", top=1) == ["Style distribution:", "REALISM  2", "and 1 more"]
 
 
 def test_the_thesis_from_workbook_to_groups() -> None:
@@ -224,7 +224,7 @@ def test_the_thesis_from_workbook_to_groups() -> None:
         "Number of genres: 3 (4 with the empty cell: 1 row)",
         "Number of emotions: 4 (5 with the empty cell: 1 row)",
     ]
-    assert count_values(table, "Emotion", top=1) == ["Emotion distribution:", "ANGER  2"]
+    assert count_values(table, "Emotion", top=1) == ["Emotion distribution:", "ANGER  2", "and 3 more"]
 
     titles = list(dict.fromkeys(work[0] for work in works))
     names = [base64.urlsafe_b64encode(title.encode()).decode() + ".jpg" for title in titles] + ["cover.jpg"]

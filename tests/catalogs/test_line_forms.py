@@ -34,11 +34,13 @@ def test_a_column_of_texts_in_quotes_stays() -> None:
         (["| id | title | image |", "|----|:-----:|-------|"], "| {} |", []),
         ([" id | title | image ", "----+-------+-------"], " {} ", ["(8 rows)"]),
         (["+----+----+----+", "| id | title | image |", "+----+----+----+"], "| {} |", ["+----+----+----+"]),
+        (["id;title;image", "--;-----;-----"], "{}", []),
     ],
 )
 def test_tables_drawn_with_dashes(frame: tuple[list[str], str, list[str]]) -> None:
     above, form, below = frame
-    catalog = read("\n".join([*above, *(form.format(row.replace(",", " | ")) for row in ROWS), *below]) + "\n", "c.txt")
+    mark = ";" if ";" in above[0] else " | "
+    catalog = read("\n".join([*above, *(form.format(row.replace(",", mark)) for row in ROWS), *below]) + "\n", "c.txt")
     assert catalog.table.select(["id", "title", "image"]).to_pylist()[7] == {
         "id": "7",
         "title": "T7",
@@ -51,6 +53,7 @@ def test_tables_drawn_with_dashes(frame: tuple[list[str], str, list[str]]) -> No
 def test_dashes_that_are_cells_stay() -> None:
     catalog = read("id,title,image\n" + "".join(f"{n},--,w{n}.jpg\n" for n in range(6)))
     assert catalog.table["title"].to_pylist() == ["--"] * 6
+    assert len(read(f"{'-' * 20_000} works\nid,title\n1,a\n2,b\n").table) > 1  # at once
 
 
 @pytest.mark.parametrize("comment", ["# exported 2021", "# by me, you, them", "## a, b, c, d"])
@@ -65,6 +68,10 @@ def test_comments_above_the_header(comment: str) -> None:
 def test_a_header_that_begins_like_a_comment(name: str) -> None:
     catalog = read("\n".join([f"{name},title,image", *ROWS]))
     assert (catalog.table.column_names[0], len(catalog.table)) == (name, 8)
+
+
+def test_records_that_all_begin_like_comments() -> None:
+    assert len(read("#1 of the series,a.jpg\n#2 of the series,b.jpg\n").table) == 2
 
 
 def test_rare_delimiters() -> None:

@@ -27,9 +27,12 @@ def test_a_class_has_its_concept_in_the_museums_own_thesaurus(tmp_path: Path) ->
     assert (first.uri, first.equivalents) == ("https://museum.example/t/7", ("http://www.wikidata.org/entity/Q185905",))
     assert BundleClass.model_validate_json(first.model_dump_json()) == first
     assert second.model_dump() == {"name": "Impressionism", "uri": None}  # as bundles of before have it
-    assert lacking_told(labels, known) == "has no URI for 1 of 2 labels: Impressionism"
-    assert lacking_told(["Ukiyo-e"], known) is None
-    assert lacking_told(["Ukiyo-e", *"bcdefg"], known) == "has no URI for 6 of 7 labels: b, c, d, e, f, …"
+    assert lacking_told("own.ttl", labels, known) == "own.ttl: has no URI for 1 of 2 labels: Impressionism"
+    assert lacking_told(None, labels, known) is lacking_told("own.ttl", ["Ukiyo-e"], known) is None
+    assert (
+        lacking_told("own.ttl", ["Ukiyo-e", *"bcdefg"], known)
+        == "own.ttl: has no URI for 6 of 7 labels: b, c, d, e, f, …"
+    )
     file.write_text("name,uri\nukiyo-e,https://museum.example/t/8\n")
     assert uris("style", labels, str(file)) == ["https://museum.example/t/8", None]
     assert uris("shelf", labels, "style") == [None, IMPRESSIONISM]

@@ -226,19 +226,16 @@ def test_the_last_fit_on_all_parts_keeps_shrinkage_and_evaluation(examples, tmp_
     assert read_evaluation(first.out)["levels"] == evaluation["levels"]
 
 
-def test_of_more_examples_than_memory_holds_the_regression_sees_some_and_the_analyses_all(
-    examples, tmp_path, monkeypatch
-):
+def test_of_more_examples_than_memory_holds_all_are_learned_from(examples, tmp_path, monkeypatch):
     whole, streamed = (training(examples, tmp_path / name, config="default") for name in ("whole", "streamed"))
     fit(whole, Silent())
-    monkeypatch.setattr(closed_form, "_IN_MEMORY", 4 * D * 80)
+    monkeypatch.setattr(closed_form, "_IN_MEMORY", 0)
     monkeypatch.setattr(closed_form, "_BLOCK", 16)
     fit(streamed, Silent())
     one, other = (
         load_model(each.out, load_bundle(each.out)).predict_on_batch(examples.blocks[0]) for each in (whole, streamed)
     )
-    assert not np.array_equal(one, other)
-    np.testing.assert_allclose(one, other, atol=0.1)
+    np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_what_a_config_must_say(tmp_path):

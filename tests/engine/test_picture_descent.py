@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from artray.engine.picture_descent import PictureDescent
-from artray.style_transfer.optimizing import Looks, Painter, unflattened
+from artray.style_transfer.optimizing import Looks, StyleTransfer, unflattened
 from tests.style_transfer.making import spots, stripes, write_network
 
 
@@ -59,13 +59,13 @@ def test_changes_are_smooth():
 
 @pytest.mark.slow
 def test_style_comes_nearer_at_64_pixels(tmp_path):
-    painter = Painter(Looks(backbone=write_network(tmp_path / "tiny.keras")), 64, scales=2, steps=30)
+    transfer = StyleTransfer(Looks(backbone=write_network(tmp_path / "tiny.keras")), 64, scales=2, steps=30)
     style = np.stack([spots(64, 64, 5)])
-    cuts = np.split(painter.grams(style).mean(axis=0), painter.scales)
-    targets = [unflattened(row, painter.channels) for row in cuts]
+    cuts = np.split(transfer.grams(style).mean(axis=0), transfer.scales)
+    targets = [unflattened(row, transfer.channels) for row in cuts]
     pictures = np.stack([stripes(64, 64, 1), stripes(64, 64, 2)])
-    weak, before, little = painter(pictures, [0.02, 0.02], targets)
-    strong, again, after = painter(pictures, [2.0, 2.0], targets)
+    weak, before, little = transfer(pictures, [0.02, 0.02], targets)
+    strong, again, after = transfer(pictures, [2.0, 2.0], targets)
     assert before == pytest.approx(again, rel=1e-3, abs=1e-5)
     assert (after[:, 0] < 0.6 * before[:, 0]).all()
     assert (after[:, 0] < little[:, 0]).all()  # the stronger, the nearer …

@@ -75,10 +75,8 @@ def test_what_is_done_is_known_by_training_and_epoch(told):
     assert told.news(0, 3) == (1, [], None)
 
 
-def test_an_error_is_told_until_it_is_forgotten(told):
+def test_the_first_error_is_told(told):
     told.fail(ValueError("first"))
     told.fail(ValueError("second"))
     assert told.failures() == 2
     assert str(told.error()) == "first"
-    assert str(told.error(forget=True)) == "first"
-    assert (told.failures(), told.error()) == (0, None)

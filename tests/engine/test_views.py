@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from artray.engine.augmentation import Augmentation, Distortion, draw, unpacked
+from artray.engine.augmentation import _RGB, _YIQ, Augmentation, Distortion, draw, unpacked
 from artray.engine.views import Views
 
 EVERYTHING = Augmentation(
@@ -73,6 +73,37 @@ def test_draws_are_even_and_do_not_hang_together():
     columns = np.stack([*(values for values, _, _ in ranges), mirrored, upside_down, turns])
     together = np.corrcoef(np.concatenate([columns[:, 1:], columns[:, :-1]]))
     assert np.abs(together - np.eye(16)).max() < 0.04
+
+
+def drawn_one_by_one(how: Augmentation, chance: np.random.Generator) -> np.ndarray:
+    """How one picture was changed when each had a generator of NumPy's own, and not a batch its draws at once."""
+    angle = np.radians(chance.uniform(-how.rotate, how.rotate))
+    part = 1 - chance.uniform(0, how.crop)
+    right, down = chance.uniform(-1, 1, 2) * (1 - part) / 2
+    color, lift = np.eye(3), 0.0
+    if chance.random() < how.distort.share:
+        reaches = (how.distort.brightness, how.distort.contrast, how.distort.saturation)
+        brightness, contrast, saturation = (1 + chance.uniform(-reach, reach) for reach in reaches)
+        hue = np.radians(chance.uniform(-how.distort.hue, how.distort.hue))
+        linear = np.eye(3)
+        linear[1:, 1:] = saturation * np.array([[np.cos(hue), -np.sin(hue)], [np.sin(hue), np.cos(hue)]])
+        color, lift = brightness * contrast * (_RGB @ linear @ _YIQ), brightness * (1 - contrast)
+    turns, mirrored, upside_down = chance.integers(4), chance.integers(2), chance.integers(2)
+    cosine, sine = np.cos(angle) * part, np.sin(angle) * part
+    return np.array([cosine, sine, -sine, cosine, right, down, *color.ravel(), lift, mirrored, upside_down, turns])
+
+
+def test_draws_are_distributed_as_those_that_were_drawn_one_by_one():
+    """Kolmogorov and Smirnov's test of each number, and which of them hang together."""
+    count = 1500
+    before = np.stack([drawn_one_by_one(EVERYTHING, np.random.default_rng([0, 0, row])) for row in range(count)])
+    now = draw(np.arange(count), EVERYTHING, 0, 0)
+    before = before.astype(np.float32)
+    for old, new in zip(before.T, now.T, strict=True):
+        both = np.sort(np.concatenate([old, new]))
+        distance = np.abs(np.searchsorted(np.sort(old), both, "right") - np.searchsorted(np.sort(new), both, "right"))
+        assert distance.max() / count < 0.0712, "which chance alone exceeds once in a thousand times"
+    assert np.abs(np.corrcoef(before.T) - np.corrcoef(now.T)).max() < 0.12
 
 
 def test_seed_epoch_and_example_each_give_other_draws():

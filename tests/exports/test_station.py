@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artray import cluster
+from artray import __version__, cluster
 from artray.bundles.classifier import PREDICTIONS
 from artray.bundles.keras_files import keras_file
 from artray.errors import ArtrayError, InputError
@@ -151,6 +151,19 @@ def test_a_second_run_does_what_is_missing(bundle, tmp_path):
     (tmp_path / "blind" / "form.json").unlink()  # as if it had been killed there
     export_model(options(bundle, tmp_path, forms=["plain", "blind"]))
     assert wrote[3:] == ["plain"]
+
+
+def test_what_an_older_release_has_judged_is_judged_again(bundle, tmp_path, capsys):
+    export_model(options(bundle, tmp_path, forms=["plain"]))
+    for file in ("_plan.json", "_model/form.json", "plain/form.json"):
+        path = tmp_path / file
+        path.write_text(path.read_text().replace(f'"{__version__}"', '"0.0.9"'))
+    counts = export_model(options(bundle, tmp_path, forms=["blind"]))
+    assert wrote == ["plain", "plain", "plain"]  # blind is written plain
+    assert counts["forms"] == {"plain": "ok", "blind": "ok"}
+    assert "written by artray 0.0.9: its forms are written and judged again" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_an_export_of_something_else_is_kept(bundle, tmp_path):

@@ -85,6 +85,23 @@ def test_odd_depths(bits):
     assert error(tiff_file(tags | {266: 2}, backwards), values / top * 255) < 1
 
 
+@pytest.mark.parametrize("planar", [False, True], ids=["chunky", "planar"])
+def test_12_bits_in_samples_of_16(planar):
+    """Some cameras and scanners say nothing of it; as 16 bits such a picture would be all but black."""
+    twelve, opaque = (SHARES * 4095).astype(np.uint16), np.full((40, 50, 1), 65535, np.uint16)
+    for order, compression in itertools.product("<>", [RAW, LZW]):
+        how = {"order": order, "compression": compression, "planar": planar}
+        assert error(tiff_of(twelve, 2, **how), PICTURE) < 1, how
+        assert error(tiff_of(np.concatenate([twelve, opaque], axis=-1), 2, t338=2, **how), PICTURE) < 1, how
+        assert error(tiff_of(twelve[..., :1], 1, **how), GREY_EXPECTED) < 1, how
+    light = tiff_of(twelve[..., :1], 0, planar=planar)
+    assert pixels(light).min() >= 239, "white is zero: a sheet that is all but empty"
+    for top, highest in ((300, 18), (4096, 16)):
+        samples = (SHARES * top).astype(np.uint16)
+        assert pixels(tiff_of(samples, 2, planar=planar)).max() == highest, "black, or 16 bits"
+        assert pixels(tiff_of(samples[..., :1], 1, planar=planar)).max() == highest
+
+
 def test_lab_apart():
     small = Image.fromarray(PICTURE).convert("LAB")
     samples = np.asarray(small)

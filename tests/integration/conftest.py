@@ -11,6 +11,7 @@ from ray.train import ScalingConfig
 
 from artray import cluster
 from artray.engine import worker_group
+from artray.engine.progress import InProcess, Progress
 from artray.storage import passes
 from tests.integration.tables import write_features
 
@@ -32,6 +33,7 @@ def trainings_in_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker_group, "ScalingConfig", lambda **_: ScalingConfig(num_workers=0))
         patch.setattr(train, "get_checkpoint", lambda: None)  # local mode gives one whose files are gone
+        patch.setattr(worker_group, "begin_progress", lambda: InProcess(Progress()))
         _keep_as_it_is(patch)
         yield
 

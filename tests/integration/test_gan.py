@@ -76,9 +76,12 @@ def curves(out: Path) -> list[dict[str, float]]:
 
 
 def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """One worker undisturbed, and two of which one is killed in the middle: the same curves, samples and networks."""
+    """One that is undisturbed, and one that is killed in the middle: the same curves, samples and networks.
+
+    How many there are changes nothing either: `tests/engine/test_adversarial.py`.
+    """
     with killing_a_worker(tmp_path / "killed"):
-        run(manifest, tmp_path / "killed", 2)
+        run(manifest, tmp_path / "killed")
     with trainings_in_process():
         calm = run(manifest, tmp_path / "calm")
     one, other = curves(tmp_path / "calm"), curves(tmp_path / "killed")

@@ -142,9 +142,12 @@ def test_finalize_fits_on_all_parts_and_keeps_the_evaluation(in_process: None, f
         "class_weights": "balanced",
         "early_stopping": "{patience: 2}",
         "optimizer.learning_rate": "0.05",
+        "model.l2": "folds",
     }
     first = run(features, tmp_path, 1, **changes)
     bundle, evaluation = load_bundle(Location.parse(tmp_path)), read_evaluation(Location.parse(tmp_path))
+    penalty = bundle.metrics["chosen"]["l2"]
+    assert load_model(Location.parse(tmp_path), bundle).get_layer("logits").kernel_regularizer.l2 == penalty > 0
     assert len(read_history(Location.parse(tmp_path))) == bundle.metrics["best_epoch"] + 2 < 30
     options = TrainOptions(
         config=CONFIG, data=features, out=str(tmp_path), finalize=True, tensorboard=True, set=changes
@@ -154,6 +157,7 @@ def test_finalize_fits_on_all_parts_and_keeps_the_evaluation(in_process: None, f
     assert second["accuracy"] == first["accuracy"]
     assert second["model_id"] != first["model_id"]
     assert final.metrics["finalized"]
+    assert final.metrics["chosen"] == {"l2": penalty}
     assert [final.data[part] for part in ("train", "validation", "test")] == [EXAMPLES, 0, 0]
     assert {**read_evaluation(Location.parse(tmp_path)), "model_id": ""} == {**evaluation, "model_id": ""}
     assert load_model(Location.parse(tmp_path), final).output_shape == (None, 2)

@@ -19,6 +19,10 @@ from tests.labeling.bundles import (
 from tests.labeling.labelled import ROWS, of, rows
 
 
+def _run(labels: Path) -> dict[str, Any]:
+    return json.loads((labels / "_run.json").read_text())
+
+
 def test_features_that_are_there_are_not_computed_again(label, bundles, table, decoded, tmp_path):
     label(bundles["features"])
     expected = rows(tmp_path / "out")
@@ -27,8 +31,12 @@ def test_features_that_are_there_are_not_computed_again(label, bundles, table, d
     assert set(decoded) == {"W38", "W39"}  # which could not be read
     names = ("object_id", "label", "scores", "status", "error")
     assert of(rows(tmp_path / "other"), *names) == of(expected, *names)
+    assert _run(tmp_path / "other")["precision"] == {}  # no network has seen a picture
     decoded.clear()
-    label(bundles["features"], bundles["pictures"], features=table, out=f"{tmp_path}/third")
+    counts = label(
+        bundles["features"], bundles["pictures"], features=table, out=f"{tmp_path}/third", precision="bfloat16"
+    )
+    assert _run(tmp_path / "third")["precision"] == {"bfloat16": counts["ok"]}
     assert len(decoded) == ROWS  # the other model looks at them
     found = rows(tmp_path / "third")
     assert of([row for row in found if row["task"] == "features"], *names) == of(expected, *names)

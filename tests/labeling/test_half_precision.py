@@ -40,7 +40,9 @@ def test_auto_needs_a_bundle_that_holds_and_a_processor_that_can(monkeypatch, pr
     monkeypatch.setattr(half_precision, "is_bfloat16_fast", lambda: fast)
     bundle = SimpleNamespace(metrics={} if told is None else {KEY: told})
     assert computes_in_half(precision, bundle) is expected
-    assert computes_in_half(precision, bundle, gpu=True) is (precision == "bfloat16")
+    # On a GPU its own capability counts, and not the processor beside it.
+    assert computes_in_half(precision, bundle, gpu=(8, 0) if fast else (7, 5)) is expected
+    assert computes_in_half(precision, bundle, gpu=(10, 2) if fast else (0, 0)) is expected
 
 
 def test_a_network_computes_in_bfloat16_and_ends_in_float32():

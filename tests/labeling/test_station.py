@@ -350,6 +350,7 @@ def test_the_runs_metadata(label, bundles, manifest, tmp_path):
     assert run["counts"]["rows"] == ROWS
     assert run["options"]["manifest"] == manifest
     assert run["seconds"] > 0
+    assert run["precision"] == {"float32": counts["ok"]}
     file = pq.ParquetFile(tmp_path / "out" / "task=pictures" / "labels.parquet")
     assert json.loads(file.metadata.metadata[b"artray"])["run_id"] == counts["run_id"]
     assert file.num_row_groups == 1  # from many staged parts

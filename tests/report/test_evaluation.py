@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from artray.classifiers.novelty import novelty_told
 from artray.errors import InputError
 from artray.report.charts import Series, heat_map, line_chart
-from artray.report.evaluation import evaluation_page, worst_errors
+from artray.report.evaluation import evaluation_page, remove_evaluations, worst_errors
 from artray.report.evaluation_sections import EvaluationSections
 from artray.report.languages import Speech
 from artray.storage import Location
@@ -198,6 +198,11 @@ def test_written_again_the_page_is_the_same(bundle, page, tmp_path):
     again = evaluation_page(Location.parse(bundle), tmp_path, names)
     assert mine.read_text() == "mine"
     assert again.read_bytes() == page.read_bytes()
+    other = evaluation_page(Location.parse(bundle), tmp_path, names, file="evaluation-style-2", heading="style: other")
+    assert '<h1 dir="auto">style: other</h1>' in other.read_text("utf-8")
+    (notes := tmp_path / "evaluation-notes.html").write_text("mine")
+    remove_evaluations(tmp_path, [again])
+    notes.unlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in page.parent.iterdir())
 
 

@@ -438,7 +438,8 @@ def test_objects_of_the_feature_table_come_with_their_boxes():
 
 
 def test_evaluation_leads_to_its_page():
-    shown = encoded([], [evaluation(page="evaluation-style #1.html"), evaluation()])["evaluations"]
+    shown = encoded([], [evaluation(page="evaluation-style #1.html"), evaluation(model_id="m2")])["evaluations"]
+    assert [item["heading"] for item in shown] == ["style: m1", "style: m2"]
     assert [one["page"] for one in shown] == ["evaluation-style%20%231.html", None]
     with pytest.raises(InputError, match="outside the page"):
         encoded([], [evaluation(page="../elsewhere.html")])

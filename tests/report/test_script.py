@@ -59,6 +59,12 @@ def test_works_are_arranged_by_buckets_as_by_comparing():
     assert run("collection", "arranged(new Uint32Array(0))") == []
 
 
+def test_dates_are_in_the_order_of_their_years():
+    dates = ["", "c. 1890", "1999", "19th century", "1450 BC", "1874-77", "1874"]
+    found = run("collection layouts", "inOrder(dates, new Intl.Collator('en'), yearOf)", dates=dates)
+    assert [dates[place] for place in found] == ["1450 BC", "1874", "1874-77", "c. 1890", "1999", "19th century", ""]
+
+
 def test_what_a_threshold_keeps():
     tested = {"score": [0.9, 0.8, 0.3, None], "truth": [[0], [1], [0], [1]], "said": [[0], [0], [0], []]}
     assert run("trust", "[keptFrom(tested, 0.5), keptFrom(tested, 0)]", tested=tested) == [
@@ -71,6 +77,10 @@ def test_works_lie_in_blocks_by_their_date():
     dates = ["1850", "c. 1854-60", "around 18", "12th century", "1999", "1851", ""]
     found = run("layouts", "bySpan(dates.map(yearOf))", dates=dates)
     assert [(group["text"], group["works"]) for group in found] == [("1850–1874", [0, 5, 1]), ("1975–1999", [4])]
+    ancient = ["1450-1400 BC", "c. 450 B.C.E.", "-1480", "1200 v. Chr.", "AD 150"]
+    assert run("layouts", "dates.map(yearOf)", dates=ancient) == [-1450, -450, -1480, -1200, 150]
+    found = run("layouts", "bySpan(dates.map(yearOf))", dates=ancient)
+    assert (found[0]["text"], found[0]["works"]) == ("−1500–−1251", [2, 0])
     plain = "(({ x, y }) => ({ x: [...x], y: [...y] }))"
     laid = run("layouts", f"{plain}(inBlocks(7, bySpan(dates.map(yearOf))))", dates=dates)
     places = list(zip(laid["x"], laid["y"], strict=True))

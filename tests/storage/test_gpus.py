@@ -88,6 +88,31 @@ def test_a_process_without_gpu_has_no_gpu_memory(monkeypatch):
     monkeypatch.setattr(gpus, "has_gpu", lambda: True)
     monkeypatch.setattr(gpus.ctypes, "CDLL", _none)
     assert gpus.gpu_memory() == 0
+    assert gpus.gpu_capability() == (0, 0)
+
+
+class Driver:
+    """CUDA's, of a machine with one GPU."""
+
+    def __init__(self, refuses: bool):
+        self.cuInit = lambda flags: 100 if refuses else 0
+        self.cuDeviceGet = lambda number, which: 0
+
+    def cuDeviceTotalMem_v2(self, size, number) -> int:  # noqa: N802 as CUDA calls it
+        size._obj.value = 80 << 30
+        return 0
+
+    def cuDeviceGetAttribute(self, value, asked, number) -> int:  # noqa: N802
+        value._obj.value = {75: 9, 76: 1}[asked]
+        return 0
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_the_driver_says_what_a_gpu_can(monkeypatch, refuses):
+    monkeypatch.setattr(gpus, "has_gpu", lambda: True)
+    monkeypatch.setattr(gpus.ctypes, "CDLL", lambda _: Driver(refuses))
+    assert gpus.gpu_memory() == (0 if refuses else 80 << 30)
+    assert gpus.gpu_capability() == ((0, 0) if refuses else (9, 1))
 
 
 def _none(_: str) -> None:

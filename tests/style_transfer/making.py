@@ -19,7 +19,7 @@ from PIL import Image
 from artray.storage import Location, dataset_digest
 from artray.style_transfer import references, station, transferring
 from artray.style_transfer.measures import Judge
-from artray.style_transfer.optimizing import Looks, Painter
+from artray.style_transfer.optimizing import Looks, StyleTransfer
 
 CHUNK = 2
 
@@ -85,7 +85,7 @@ class Passes:
         self.dies_after: int | None = None
         for module in (references, transferring):
             monkeypatch.setattr(module, "run_pass", self._run_pass)
-            monkeypatch.setattr(module, "Painter", _painter)  # whose graph is built once
+            monkeypatch.setattr(module, "StyleTransfer", _transfer)  # whose graph is built once
             monkeypatch.setattr(module, "Judge", _judge)
 
     def _run_pass(
@@ -111,8 +111,8 @@ class Passes:
 
 
 @cache
-def _painter(looks: Looks, size: int, *how: int) -> Painter:
-    return Painter(looks, size, *how)
+def _transfer(looks: Looks, size: int, *how: int) -> StyleTransfer:
+    return StyleTransfer(looks, size, *how)
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 from artray.errors import InputError
 from artray.images.pictures import DecodeSize, read_pictures
 from artray.storage import Location
-from artray.style_transfer.optimizing import Looks, Painter
+from artray.style_transfer.optimizing import Looks, StyleTransfer
 from artray.style_transfer.references import find_target, read_target, remove_target, wanted_style
 from tests.style_transfer.making import Passes, spots, stripes, write_manifest, write_network
 
@@ -39,10 +39,10 @@ def found(works, style_class, looks, out, **how):
 
 def test_a_classs_style_is_the_mean_of_its_works_grams(works, looks, passes, tmp_path):
     place, target = found(works, "emotion=joy", looks, tmp_path, judge=looks.backbone)
-    painter = Painter(looks, SIZE, 2)
+    transfer = StyleTransfer(looks, SIZE, 2)
     rows = Location.parse(works).dataset().to_table().slice(0, 5)
     (read,) = read_pictures(rows, [DecodeSize(SIZE, "inside")])
-    grams = [painter.grams(picture[None])[0] for picture in read.images[DecodeSize(SIZE, "inside")]]
+    grams = [transfer.grams(picture[None])[0] for picture in read.images[DecodeSize(SIZE, "inside")]]
     mean = np.mean(grams, axis=0, dtype=np.float64)
     assert target.works == 5  # the broken file is left out
     flat = np.concatenate([matrix.ravel() for scale in target.scales for matrix in scale])
@@ -61,9 +61,9 @@ def test_one_picture_and_all_works(works, looks, passes, tmp_path):
     assert whole.works == 7
     file = works.parent / "files" / "s0.png"
     _, one = found(file, None, looks, tmp_path / "one")
-    painter = Painter(looks, SIZE, 2)
+    transfer = StyleTransfer(looks, SIZE, 2)
     flat = np.concatenate([matrix.ravel() for scale in one.scales for matrix in scale])
-    assert flat == pytest.approx(painter.grams(spots(64, 64, 0)[None])[0], rel=1e-4, abs=1e-6)
+    assert flat == pytest.approx(transfer.grams(spots(64, 64, 0)[None])[0], rel=1e-4, abs=1e-6)
     assert one.measured == []
 
 

@@ -4,12 +4,12 @@
 
 VIKUS Viewer (https://github.com/cpietsch/vikus-viewer) needs `id`, by which it finds the pictures of its sprites,
 `keywords` with commas between them, and `year`. Columns that begin with an underscore are shown of a single work.
-Labels that are uncertain are no keywords. `year` is the first number of four digits in the date; without one, empty.
+Labels that are uncertain are no keywords. `year` is the first year in the date that has four digits
+and is of our era; without one, empty.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from artray.catalogs.formulas import guard
+from artray.catalogs.years import year_of
 from artray.job import Counts
 from artray.labeling.exports.files import whole_file
 from artray.labeling.exports.source import DECISION, LABEL, SEPARATOR, Source, side_by_side
 
 _COLUMNS = ("object_id", "label", "labels", "score")
-_YEAR = re.compile(r"(?<!\d)[12]\d{3}(?!\d)")
 
 
 def write_vikus(source: Source, path: Path) -> Counts:
@@ -48,7 +48,7 @@ def write_vikus(source: Source, path: Path) -> Counts:
                     for said, decided in zip(labels, sure, strict=True)
                 ]
                 details += [pa.array(told, pa.string()), table["score"].cast(pa.string()).combine_chunks()]
-            years = [_year(text) for text in dates.of(ids)] if dates else [None] * len(ids)
+            years = [year_of(text or "") for text in dates.of(ids)] if dates else [None] * len(ids)
             columns = [
                 ids.cast(pa.string()),
                 pa.array([",".join(dict.fromkeys(own)) for own in keywords], pa.string()),
@@ -59,11 +59,6 @@ def write_vikus(source: Source, path: Path) -> Counts:
             writer.write_table(pa.table([_guarded(column) for column in columns], schema=schema))
             rows += len(ids)
     return {"file": str(path), "rows": rows}
-
-
-def _year(date: str | None) -> str | None:
-    found = _YEAR.search(date or "")
-    return found[0] if found else None
 
 
 def _guarded(column: pa.Array | pa.ChunkedArray) -> pa.Array:

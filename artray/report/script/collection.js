@@ -110,15 +110,15 @@ function makeCollection(data) {
     return { values: values.map(folded), places };
   });
 
-  /** Each work's place in the alphabetical order of a text; works without one come last. @param {PageColumn} column */
-  function ranks({ values, places }) {
-    const order = [...values.keys()].sort((a, b) => Number(!values[a]) - Number(!values[b]) || collator.compare(values[a], values[b]));
+  /** Each work's place in the order of a text. @param {PageColumn} column @param {boolean} dated */
+  function ranks({ values, places }, dated) {
+    const order = inOrder(values, collator, dated ? yearOf : null);
     const rank = new Uint32Array(values.length);
     order.forEach((value, place) => { rank[value] = place > 0 && values[order[place - 1]] === values[value] ? rank[order[place - 1]] : place; });
     return Uint32Array.from(everyWork, (work) => rank[places ? places[work] : work]);
   }
   const rankOf = Object.fromEntries(
-    ["title", "artist", "date"].map((name) => [name, once(() => ranks(fields.find((one) => one.name === name) ?? { values: data.id.map(() => "") }))]),
+    ["title", "artist", "date"].map((name) => [name, once(() => ranks(fields.find((one) => one.name === name) ?? { values: data.id.map(() => "") }, name === "date"))]),
   );
 
   /** @type {Map<string, number[]>} */
@@ -192,6 +192,19 @@ function arranged(key) {
     starts[key[at] - least] += 1;
   }
   return order;
+}
+
+/**
+ * Places of texts in their order: by year, if there is one, then by alphabet; those without come last.
+ *
+ * @param {string[]} texts
+ * @param {Intl.Collator} collator
+ * @param {((text: string) => number | null) | null} yearOf
+ */
+function inOrder(texts, collator, yearOf) {
+  const years = yearOf && texts.map((text) => yearOf(text ?? "") ?? Infinity);
+  return [...texts.keys()].sort((a, b) => Number(!texts[a]) - Number(!texts[b])
+    || (years && years[a] !== years[b] ? years[a] - years[b] : collator.compare(texts[a], texts[b])));
 }
 
 /** How many of each, the most first. @returns {[any, number][]} */

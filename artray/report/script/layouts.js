@@ -46,13 +46,17 @@ function bySpan(years) {
     if (known) known.push(work);
     else spans.set(begin, [work]);
   }
-  return [...spans].map(([begin, works]) => ({ text: span === 1 ? String(begin) : `${begin}–${begin + span - 1}`, works }));
+  const year = (value) => String(value).replace("-", "−");
+  return [...spans].map(([begin, works]) => ({ text: span === 1 ? year(begin) : `${year(begin)}–${year(begin + span - 1)}`, works }));
 }
 
-/** The year that a date says first; null: none. @param {string} date */
+/** The year that a date says first, negative before Christ; null: none. @param {string} date */
 function yearOf(date) {
   const found = /(?<!\d)\d{3,4}(?!\d)/.exec(date);
-  return found ? Number(found[0]) : null;
+  if (!found) return null;
+  const before = /^[-−]$/.test(date.slice(0, found.index).trim())
+    || /^(?:\W{1,3}\d+)?\s*(?:B\.? ?C(?:\.? ?E)?\b|v\. ?(?:Chr|u)\b|av(?:\.|ant) ?J|a\. ?C\.)/i.test(date.slice(found.index + found[0].length));
+  return before ? -Number(found[0]) : Number(found[0]);
 }
 
 /**

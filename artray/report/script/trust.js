@@ -29,7 +29,7 @@ function makeTrust({ works, openCell }) {
     const find = (selector) => panel.querySelector(selector);
     const levels = Object.entries(evaluation.levels); // artwork before patch
     const [unit, level] = levels[0];
-    find("h3").textContent = spaced(evaluation.task);
+    find("h3").textContent = evaluation.heading;
     find(".accuracy").textContent = percent(level.accuracy);
     find(".of").textContent = say(evaluation.multilabel ? "right_in_all_labels" : "right_of", { n: level.n, what: say(unit === "artwork" ? "n_works" : "n_patches", { n: level.n }) });
     find(".verdict-words").textContent = verdict(evaluation, level);
@@ -44,7 +44,7 @@ function makeTrust({ works, openCell }) {
     find(".model").textContent = say("model_named", { id: evaluation.model_id });
     find(".more").hidden = !evaluation.page;
     find(".more a").href = evaluation.page ?? "";
-    find(".scroll").setAttribute("aria-label", say("confusion_of", { task: spaced(evaluation.task) }));
+    find(".scroll").setAttribute("aria-label", say("confusion_of", { task: evaluation.heading }));
     find("details").open = evaluation.classes.length <= 8 && matchMedia("(min-width: 60rem)").matches;
     fillConfusion(find("table"), number);
     fillThreshold(find(".threshold"), evaluation);

@@ -15,7 +15,7 @@ interface PageLevel {
   interval: [number, number] | null;
 }
 interface PageEvaluation {
-  task: string; model_id: string; classes: string[]; multilabel: boolean; doubt: string | null; majority_share: number;
+  task: string; heading: string; model_id: string; classes: string[]; multilabel: boolean; doubt: string | null; majority_share: number;
   commonest: string | null; page: string | null; levels: Record<string, PageLevel>;
   tested: { work: number[]; truth: number[][]; said: number[][]; score: (number | null)[] } | null;
 }

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artray.errors import InputError
-from artray.gans import augmentation_study as augmenting
-from artray.gans.augmentation_study import AugmentationOptions, compare_augmentation
+from artray.comparison import augmentation_study as augmenting
+from artray.comparison.augmentation_study import AugmentationOptions, compare_augmentation
+from artray.errors import ArtrayError, InputError
 from artray.storage import Location, dataset_digest, list_column
+from tests.comparison.made import write_model
 from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.integration.tables import CONFIG, EXAMPLES, write_features
@@ -30,6 +31,7 @@ class Steps:
         self.searched: list[Any] = []
         self.serial = serial
         monkeypatch.setattr(augmenting, "train_gan", self.train_gan)
+        monkeypatch.setattr(augmenting, "train_gans", self.train_gans)
         monkeypatch.setattr(augmenting, "searches", self.searches)
         monkeypatch.setattr(augmenting, "compute_features", self.compute_features)
 
@@ -37,6 +39,15 @@ class Steps:
         self.trained.append(options)
         if not (options.out / "generator.json").exists():
             write_generator(options.out, ["code", "hand"], config={"target": "medium"})
+            for epoch in ("0001", "0002"):
+                (options.out / "samples" / f"epoch-{epoch}.png").write_bytes(f"sheet {epoch}".encode())
+
+    def train_gans(self, several: Any, shared: Location) -> dict[Location, str]:
+        for title, options in several:
+            assert title == f"seed {options.set['seed']}"
+            assert str(options.out).startswith(f"{shared}/")
+            self.train_gan(options)
+        return {}
 
     def compute_features(self, manifest: Location, out: Location, specs: Any, *, overwrite: bool) -> None:
         assert specs == [{"name": "embedding", "size": 224}]
@@ -47,20 +58,20 @@ class Steps:
         (out / "part-0.parquet").write_table(table)
 
     def searches(self, several: list[Any], shared: Location) -> list[dict[str, str]]:
-        assert all(str(options.out).startswith(f"{shared}/") for options in several)
+        assert shared.name == "classifiers"
         return [self.search(options) for options in several]
 
     def search(self, options: Any) -> dict[str, str]:
         self.searched.append(options)
         runs = []
+        skill = 0.6 if options.out.name == "0" else 0.8
         for seed in options.seeds:
             share = len(self.searched) / 10
             figures = {"accuracy": share + seed / 100, "balanced_accuracy": share, "macro": {"f1": share}}
             baseline = {**figures, "balanced_accuracy": 0.77}
             level = {**figures, "majority_share": 0.5, "n": 12, "baseline": baseline}
-            runs.append(str(options.out / "runs" / str(seed)))
-            text = json.dumps({"levels": {"artwork": level}})
-            (Location(runs[-1]) / "evaluation.json").write_bytes(text.encode())
+            runs.append(write_model(str(options.out / "runs" / str(seed)), skill=skill, seed=seed, works=12))
+            (Location(runs[-1]) / "evaluation.json").write_json({"levels": {"artwork": level}})
         (options.out / "results.parquet").write_table(pa.table({"runs": [runs]}))
         return {"out": str(options.out)}
 
@@ -111,6 +122,41 @@ def test_generated_works_join_the_training_part_alone(
     assert f"{parts['train']} + {parts['train']}" in said
     assert "0.110 ± 0.010" in said
     assert "0.770" in said
+    page = Path(options.out, "augmentation.html").read_text()
+    assert "37 real works" in page
+    assert "--gan-seeds trains several" in page
+    assert Path(options.out, "augmentation", "samples.png").read_bytes() == b"sheet 0002"
+
+
+def test_each_of_several_generators_has_its_own_works_and_classifiers(
+    options: AugmentationOptions, steps: Steps
+) -> None:
+    several = options.model_copy(update={"gan_seeds": [4, 7], "shares": [0, 50]})
+    counts = compare_augmentation(several)
+    assert [trained.set["seed"] for trained in steps.trained] == ["4", "7"]
+    places = [options.out / "generators" / seed for seed in ("4", "7")]
+    assert [trained.out for trained in steps.trained] == [place / "gan" for place in places]
+    assert [found.data for found in steps.searched] == [
+        [options.out / "data" / "0"],  # without generated works there is nothing to be trained twice
+        *([place / "data" / "50"] for place in places),
+    ]
+    results = json.loads(Path(options.out, "augmentation.json").read_text())
+    assert results["rows"][1]["balanced_accuracy"] == {"mean": 0.25, "spread": 0.0548}  # of .2 and .3, three each
+    assert results["rows"][0]["difference"] is None
+    assert counts["difference"] == {"50": results["rows"][1]["difference"]["balanced_accuracy"]}
+    assert "2 generators with 3 seeds each" in Path(options.out, "augmentation.html").read_text()
+    with pytest.raises(InputError, match=r"is of generators of the seeds 4,7; give another, or --gan-seeds 4,7"):
+        compare_augmentation(options)
+
+
+def test_a_generator_that_could_not_be_trained_ends_the_study(
+    options: AugmentationOptions, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = options.out / "generators" / "1" / "gan"
+    monkeypatch.setattr(augmenting, "train_gans", lambda several, shared: {place: "no longer a number"})
+    with pytest.raises(ArtrayError, match="generators/1/gan: no longer a number"):
+        compare_augmentation(options.model_copy(update={"gan_seeds": [0, 1]}))
+    assert not steps.searched
 
 
 def test_the_generator_learns_the_classifiers_labels(options: AugmentationOptions, steps: Steps) -> None:

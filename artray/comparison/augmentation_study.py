@@ -2,7 +2,14 @@
 
 A conditional generator learns from the training part, so no validation or test work is anywhere in what it makes. Its
 pictures join the training part with the label they were asked for; validation and test part stay as they are. Each
-share is trained once a seed, and a smaller share's pictures are the first of a larger one's.
+share is trained once a seed, and a smaller share's pictures are the first of a larger one's. Of several generators each
+has its own classifiers.
+
+OUT/augmentation.html    the page, with samples in OUT/augmentation/
+OUT/augmentation.json    all figures
+OUT/gan, OUT/generated, OUT/data/SHARE, OUT/classifiers/SHARE
+                         a generator, its pictures, what the classifiers learn from, and these
+OUT/generators/SEED/     all this of one of several generators
 
 With `real` below 100 generator and classifiers learn from some of the real training part only: of each label the share,
 one work at least, those of a smaller share among those of a larger one. The test part stays whole.
@@ -12,7 +19,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,24 +28,24 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from artray import console
-from artray.bundles.classifier import read_evaluation
 from artray.bundles.generator import load_generator_bundle
 from artray.catalogs.targets import encode_targets
 from artray.classifiers.config import TrainConfig, read_config
-from artray.classifiers.evaluation import metric
 from artray.classifiers.search import SearchOptions, searches
-from artray.errors import InputError
+from artray.comparison.augmentation_page import augmentation_page, table_of, told_of
+from artray.comparison.augmentation_results import Trained, rows_of
+from artray.errors import ArtrayError, InputError
 from artray.features.specs import trusted_spec
 from artray.features.station import compute_features
 from artray.gans.embeddings import class_counts, training_works
 from artray.gans.sampling import sample
-from artray.gans.station import GanOptions, train_gan
+from artray.gans.station import GanOptions, train_gan, train_gans
 from artray.job import Counts, Options
 from artray.storage import RUN, Location, digest, keep_apart, refuse_other_job
 from artray.storage.passes import read_run
 
 RESULTS = "augmentation.json"
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
+GENERATOR = "gan"
 
 
 class AugmentationOptions(Options):
@@ -69,6 +76,12 @@ class AugmentationOptions(Options):
         examples=["N"],
     )
     seeds: list[int] = Field([0, 1, 2], min_length=2, description="of the classifiers", examples=["N,N"])
+    gan_seeds: list[int] = Field(
+        [],
+        description="train a generator on each of these seeds, and classifiers with the works of each, so that "
+        "intervals say what another generator might do; default: one, of its config's seed",
+        examples=["N,N"],
+    )
     set: dict[str, str] = Field({}, description="change a key of the classifier's config", examples=["KEY=VALUE"])
     set_gan: dict[str, str] = Field({}, description="change a key of the GAN's config", examples=["KEY=VALUE"])
     detector: Location | None = Field(
@@ -86,7 +99,7 @@ class AugmentationOptions(Options):
 
 
 def compare_augmentation(options: AugmentationOptions) -> Counts:
-    """Train the generator, then the classifier with each share of its works, and write `augmentation.json`.
+    """Train the generators, then the classifier with each share of their works; write `augmentation.json` and the page.
 
     Run again, it does what is missing.
 
@@ -96,7 +109,8 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     """
     config = _checked(options)
     out = options.out
-    for place in (out, *(out / name for name in ("data", "generated"))):
+    generators = _generators(options)
+    for place in (out, *(each / name for each in (out, *generators.values()) for name in ("data", "generated"))):
         keep_apart(place, {}, {"--data": options.data})
         refuse_other_job(place, "augmentation")
     _refuse_other_works(out / RESULTS, options)
@@ -105,59 +119,46 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         # A place for each share: what a generator learned from must stay where another share is asked for by mistake.
         options = options.model_copy(update={"data": out / "real" / f"{options.real:g}"})
         _write(_fewer(data.dataset().to_table(), str(config.target), options.real), config, data, options.data)
-    generator = out / "gan"
-    console.heading("the generator, from the training part alone")
-    names = [] if config.classes is None else [("classes", json.dumps(config.classes))]
-    train_gan(
-        GanOptions(
-            config=options.gan,
-            data=options.data,
-            out=generator,
-            set={**options.set_gan, "target": json.dumps(config.target), **dict(names)},
-            workers=options.workers,
-            gpus_per_worker=options.gpus_per_worker,
-        )
-    )
-    bundle = load_generator_bundle(generator)
-    works = training_works(options.data, config.target, bundle.classes)
+    _train_generators(options, config, generators)
+    bundles = [load_generator_bundle(place / GENERATOR) for place in generators.values()]
+    works = training_works(options.data, config.target, bundles[0].classes)
     counts = [math.floor(share / 100 * len(works) + 0.5) for share in options.shares]
-    generated = out / "generated"
-    table = None
+    tables: list[pa.Table | None] = [None] * len(generators)
     if max(counts):
-        console.heading("its pictures")
-        sample(generator, generated, max(counts), shares=class_counts(works, bundle), overwrite=True)
-        table = _as_data(options, config, generated)
-    asked = []
+        console.heading("generated works")
+        for at, (place, bundle) in enumerate(zip(generators.values(), bundles, strict=True)):
+            generated = place / "generated"
+            sample(place / GENERATOR, generated, max(counts), shares=class_counts(works, bundle), overwrite=True)
+            tables[at] = _as_data(options, config, generated)
+    asked: dict[float, list[SearchOptions]] = {}
     for share, count in zip(options.shares, counts, strict=True):
-        place = out / "data" / f"{share:g}"
-        _write_data(options, config, None if table is None else table.slice(0, count), place)
-        asked.append(
-            SearchOptions(
-                config=options.config,
-                data=[place],
-                out=out / "classifiers" / f"{share:g}",
-                seeds=options.seeds,
-                set=options.set,
-                task=options.task,
-                show_test=True,
-                gpus_per_worker=options.gpus_per_worker,
-            )
-        )
+        # Without generated works it doesn't matter whose they are.
+        several = list(zip(generators.values(), tables, strict=True)) if count else [(out, None)]
+        asked[share] = []
+        for place, table in several:
+            found = place / "data" / f"{share:g}"
+            _write_data(options, config, None if table is None else table.slice(0, count), found)
+            asked[share].append(_search(options, found, place / "classifiers" / f"{share:g}"))
     told = ", ".join(f"{count} ({share:g} %)" for share, count in zip(options.shares, counts, strict=True))
     console.heading(f"the classifiers, with {told} generated works beside {len(works)} of the training part")
-    rows = [
-        {"share": share, "generated": count, **_metrics(Location(searched["out"]))}
-        for share, count, searched in zip(options.shares, counts, searches(asked, out / "classifiers"), strict=True)
+    searches([one for several in asked.values() for one in several], out / "classifiers")
+    trained = [
+        Trained(share, count, [_runs(one.out) for one in asked[share]])
+        for share, count in zip(options.shares, counts, strict=True)
     ]
+    rows = rows_of(trained)
     results = {
         "works": len(works),
         "real": options.real,
         "seeds": options.seeds,
-        "generator": bundle.model_id,
+        "gan_seeds": options.gan_seeds,
+        "generator": bundles[0].model_id,
         "rows": rows,
     }
     (out / RESULTS).write_json(results)
-    _show(rows, len(works), len(options.seeds))
+    page = augmentation_page(out, results, {seed: place / GENERATOR for seed, place in generators.items()})
+    _show(results)
+    console.say(f"open {page}")
     return {
         "rows": len(rows),
         "ok": len(rows),
@@ -166,15 +167,81 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         "works": len(works),
         "majority_share": rows[0]["majority_share"],
         "balanced_accuracy": {f"{row['share']:g}": row["balanced_accuracy"] for row in rows},
+        "difference": {
+            f"{row['share']:g}": row["difference"]["balanced_accuracy"] for row in rows if row.get("difference")
+        },
     }
+
+
+def _generators(options: AugmentationOptions) -> dict[int | None, Location]:
+    """Where each generator and all that comes of it lies, by its seed; None: the config's own."""
+    if not options.gan_seeds:
+        return {None: options.out}
+    return {seed: options.out / "generators" / str(seed) for seed in options.gan_seeds}
+
+
+def _train_generators(
+    options: AugmentationOptions, config: TrainConfig, generators: Mapping[int | None, Location]
+) -> None:
+    told = "generator" if len(generators) == 1 else f"{len(generators)} generators"
+    console.heading(f"the {told}, from the training part alone")
+    own = {"target": json.dumps(config.target)}
+    if config.classes is not None:
+        own["classes"] = json.dumps(config.classes)
+    asked = {
+        seed: GanOptions(
+            config=options.gan,
+            data=options.data,
+            out=place / GENERATOR,
+            set={**options.set_gan, **own, **({} if seed is None else {"seed": str(seed)})},
+            workers=options.workers,
+            gpus_per_worker=options.gpus_per_worker,
+        )
+        for seed, place in generators.items()
+    }
+    if None in asked:
+        train_gan(asked[None])
+        return
+    failed = train_gans([(f"seed {seed}", one) for seed, one in asked.items()], options.out / "generators")
+    if failed:
+        raise ArtrayError("; ".join(f"{place}: {error}" for place, error in failed.items()))
+
+
+def _search(options: AugmentationOptions, data: Location, out: Location) -> SearchOptions:
+    """The classifiers of one share, one a seed."""
+    return SearchOptions(
+        config=options.config,
+        data=[data],
+        out=out,
+        seeds=options.seeds,
+        set=options.set,
+        task=options.task,
+        show_test=True,
+        gpus_per_worker=options.gpus_per_worker,
+    )
+
+
+def _runs(searched: Location) -> list[Location]:
+    """The classifiers of a search with one combination, one a seed."""
+    (row,) = (searched / "results.parquet").dataset().to_table().to_pylist()
+    if row.get("error"):
+        raise ArtrayError(f"{searched}: not all classifiers could be trained: {row['error']}")
+    return [Location.parse(run) for run in row["runs"]]
 
 
 def _refuse_other_works(results: Location, options: AugmentationOptions) -> None:
     """Say what is there before the generator is asked for, which would speak of flags that this job hasn't."""
-    before = results.read_json().get("real", 100) if results.exists() else options.real
+    found = results.read_json() if results.exists() else {}
+    before = found.get("real", 100 if found else options.real)
     if before != options.real:
         raise InputError(
             f"--out {options.out}: is of {before:g} % of the real works; give another, or --real {before:g}"
+        )
+    if found and bool(found.get("gan_seeds")) != bool(options.gan_seeds):
+        seeds = ",".join(map(str, found.get("gan_seeds") or []))
+        raise InputError(
+            f"--out {options.out}: is of {f'generators of the seeds {seeds}' if seeds else 'one generator'}; give "
+            f"another, or {f'--gan-seeds {seeds}' if seeds else 'leave out --gan-seeds'}"
         )
 
 
@@ -245,33 +312,6 @@ def _write(table: pa.Table, config: TrainConfig, source: Location, out: Location
     place.write_table(table)
 
 
-def _metrics(out: Location) -> dict[str, Any]:
-    """Mean and spread over the seeds of the classifiers of a search, and of the regression beside them."""
-    (row,) = (out / "results.parquet").dataset().to_table().to_pylist()
-    levels = [read_evaluation(Location(run))["levels"]["artwork"] for run in row["runs"]]
-    metrics: dict[str, Any] = {"majority_share": levels[0]["majority_share"], "test": levels[0]["n"]}
-    for name in METRICS:
-        metrics[name] = _spread([metric(level, name) for level in levels])
-        if all(level["baseline"] for level in levels):
-            metrics[f"regression_{name}"] = metric(levels[0]["baseline"], name)  # the same for every seed
-    return metrics
-
-
-def _spread(values: Sequence[float | None]) -> dict[str, float]:
-    numbers = [value or 0.0 for value in values]
-    return {"mean": round(float(np.mean(numbers)), 4), "spread": round(float(np.std(numbers, ddof=1)), 4)}
-
-
-def _show(rows: Sequence[Mapping[str, Any]], works: int, seeds: int) -> None:
-    regression = all(f"regression_{METRICS[0]}" in row for row in rows)
-    header = ["generated", "works", *(name.replace("_", " ") for name in METRICS)]
-    header += ["logistic regression, balanced"] if regression else []
-    lines = []
-    for row in rows:
-        line = [f"{row['share']:g} %", f"{works} + {row['generated']}"]
-        line += [f"{row[name]['mean']:.3f} ± {row[name]['spread']:.3f}" for name in METRICS]
-        line += [f"{row['regression_balanced_accuracy']:.3f}"] if regression else []
-        lines.append(line)
-    share, test = rows[0]["majority_share"], rows[0]["test"]
-    title = f"{test} test works, all real; mean ± spread over {seeds} seeds; always the same label: {share:.3f}"
-    console.table(title, header, lines)
+def _show(results: Mapping[str, Any]) -> None:
+    title = f"{told_of(results)}; always the same label: {results['rows'][0]['majority_share']:.3f}"
+    console.table(title, *table_of(results))
