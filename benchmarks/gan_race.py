@@ -19,6 +19,7 @@ column), without the time in which pictures are scored. All pictures of the fold
 
 A config with a smaller size, such as gan_dcgan+size=32 in a race at 64 pixels, learns from works made small, and what
 it makes is enlarged before it is scored: by bicubic interpolation, or with --upscaler by a network of train_upscaler.
+NAME.npy keeps the last of them as they were made; benchmarks/gan_stages.py enlarges these in other ways.
 gan_projected+start=64 in a race at 128 pixels begins with works made small too, and after half of the time goes on at
 128 pixels with all weights whose names and shapes are the same there (a progressive start).
 
@@ -222,7 +223,12 @@ class Runner:
         self.seen += steps * config.batch_size
 
     def samples(self, count: int, truncation: float | None = None) -> np.ndarray:
-        """So many pictures, of the same latents each time."""
+        """So many pictures of the works' size, of the same latents each time."""
+        pictures = self.as_made(count, truncation)
+        return self._enlarge(pictures) if self._enlarge else pictures
+
+    def as_made(self, count: int, truncation: float | None = None) -> np.ndarray:
+        """The same, of the config's size."""
         self._plain.set_weights(self._trainer.generator_weights())
         whole = -(-count // BATCH) * BATCH  # whole batches: one shape, one trace
         latents = sample_latents(self.config, whole, truncation)
@@ -230,8 +236,7 @@ class Runner:
             to_pictures(np.asarray(self._plain.predict_on_batch(latents[start : start + BATCH])))
             for start in range(0, len(latents), BATCH)
         ]
-        pictures = np.concatenate(made)[:count]
-        return self._enlarge(pictures) if self._enlarge else pictures
+        return np.concatenate(made)[:count]
 
 
 def race(
@@ -281,6 +286,8 @@ def run(
         keep(name, sheet(made[:GRID]))
         keep(f"{name}-looks", np.concatenate(rows))
         keep(f"{name}-nearest", closest(made, embedded, works, judge))
+        if runner.config.size < works.shape[1]:
+            np.save(out / f"{name}.npy", runner.as_made(judge.n))
         yield {**done, **judge(embedded)}
 
 
