@@ -61,9 +61,9 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-def run(manifest: str, out: Path, workers: int = 1, **changes: str) -> dict[str, object]:
-    options = GanOptions(config=CONFIG, data=manifest, out=str(out), workers=workers, set={**SMALL, **changes})
-    return train_gan(options)
+def run(manifest: str, out: Path, workers: int = 1, in_memory: float = 0.3, **changes: str) -> dict[str, object]:
+    given = {"config": CONFIG, "data": manifest, "out": str(out), "workers": workers, "in_memory": in_memory}
+    return train_gan(GanOptions(**given, set={**SMALL, **changes}))
 
 
 def read(config: GanConfig, data: str, folder: Path) -> Pictures:
@@ -76,12 +76,13 @@ def curves(out: Path) -> list[dict[str, float]]:
 
 
 def test_a_generator_bundle_and_a_killed_worker(manifest: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """One that is undisturbed, and one that is killed in the middle: the same curves, samples and networks.
+    """One that is undisturbed, and one that streams its pictures and is killed in the middle: the same curves, samples
+    and networks.
 
     How many there are changes nothing either: `tests/engine/test_adversarial.py`.
     """
     with killing_a_worker(tmp_path / "killed"):
-        run(manifest, tmp_path / "killed")
+        run(manifest, tmp_path / "killed", in_memory=0)
     with trainings_in_process():
         calm = run(manifest, tmp_path / "calm")
     one, other = curves(tmp_path / "calm"), curves(tmp_path / "killed")
