@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from artray import console
+from artray.errors import count_of
 from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.images.perceptual_hash import HASH_VERSION, perceptual_hash
 from artray.images.pictures import DecodeSize, read_pictures
@@ -28,6 +30,7 @@ _TODAY = {"decode_version": DECODE_VERSION}
 _SETTINGS = {"fingerprint_version": HASH_VERSION, "size": 224, **_TODAY}
 _METADATA_KEY = b"artray"
 _WORDS = 4
+_NAMED = 5  # pictures that can't be read
 
 
 def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uint64]:
@@ -51,6 +54,10 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
     if len(new):
         known |= _hashed(new, out)
     keys = [key for key in _keys(there) if key in known]
+    if len(keys) < len(there):
+        _say_unread(
+            [name for name, key in zip(there["object_id"].to_pylist(), _keys(there), strict=True) if key not in known]
+        )
     found = np.array([known[key] for key in keys], np.uint64).reshape(-1, _WORDS)
     columns = {
         "image_uri": pa.array([uri for uri, _ in keys], pa.string()),
@@ -64,6 +71,14 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
 
     none = np.zeros(_WORDS, np.uint64)
     return np.array([known.get(key, none) for key in _keys(table)], np.uint64).reshape(-1, _WORDS)
+
+
+def _say_unread(names: list[str]) -> None:
+    number = count_of(len(names), "picture")
+    console.say(
+        f"can't be read: {number} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}), listed all the "
+        "same; extract-features and label-catalog give the status"
+    )
 
 
 _Key = tuple[str, str | None]

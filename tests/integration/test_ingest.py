@@ -73,6 +73,7 @@ def test_near_duplicates_are_on_one_side_and_hashed_once(
     options = IngestOptions(images=str(images), out=str(out))
     counts = ingest(options)
     assert (counts["near_duplicates"], hashed) == (0, [23])
+    assert "can't be read: 1 picture (broken), listed all the same" in capsys.readouterr().err
     before = rows_of(out)
     assert {row["group"] for row in before.values()} == set(before)
 
