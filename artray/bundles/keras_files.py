@@ -12,12 +12,14 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import artray
 from artray.errors import InputError
+from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -143,6 +145,8 @@ def _check_weights(file: io.BytesIO, most: int) -> None:
                     raise ValueError("its weights are larger than the file could hold")
 
 
-def versions() -> dict[str, str]:
-    """What a bundle was made with."""
-    return {"artray": artray.__version__, **{name: metadata.version(name) for name in ("keras", "tensorflow")}}
+def made_now() -> dict[str, Any]:
+    """What every bundle says of how it was made: the decoder's version, the packages' versions, and when."""
+    packages = {"artray": artray.__version__, **{name: metadata.version(name) for name in ("keras", "tensorflow")}}
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"decode_version": DECODE_VERSION, "versions": packages, "created_at": when}

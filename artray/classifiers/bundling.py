@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from artray.bundles.classifier import Bundle, BundleClass, save_bundle
-from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.keras_files import keras_file, made_now
 from artray.bundles.novelty import Novelty, novelty_bytes
 from artray.bundles.thresholds import abstention_of
 from artray.catalogs.vocabularies import read_vocabulary
@@ -19,7 +18,6 @@ from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.engine.sparsity import sparsity_of
 from artray.errors import count_of
-from artray.images.decoding import DECODE_VERSION
 from artray.ingest.splits import PARTS
 from artray.storage import Location, digest
 from artray.vocabulary import Class, fold, load_vocabulary, vocabularies
@@ -72,7 +70,6 @@ def write_bundle(
         target=config.target,
         classes=bundle_classes(examples.classes, known),
         input=examples.input,
-        decode_version=DECODE_VERSION,
         temperature=temperature,
         labels=config.labels,
         thresholds=evaluation.get("thresholds") or {},  # an evaluation of before has none
@@ -89,8 +86,7 @@ def write_bundle(
         },
         config=json.loads(config.model_dump_json()),
         metrics={**metrics, **sparsity, "test": evaluation["levels"], "abstain": abstain},
-        versions=versions(),
-        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **made_now(),
     )
     save_bundle(out, bundle, data, evaluation=evaluation, predictions=predictions, history=history, novelty=arrays)
     return bundle

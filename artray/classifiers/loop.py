@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -26,13 +26,15 @@ from artray.classifiers.penalty import found_by_folds
 from artray.classifiers.shares import shares_learned
 from artray.engine.arithmetic import worth_compiling
 from artray.engine.augmentation import draw, minority
-from artray.engine.checkpoints import Checkpoints, until_checkpoint
+from artray.engine.checkpoints import Checkpoints
+from artray.engine.epoch_loop import EpochLoop, Position
 from artray.engine.optimizers import optimizer
 from artray.engine.order import as_stored
 from artray.engine.progress import Reporter
 from artray.engine.schedules import Freezing, improved, should_stop
 from artray.engine.sparsity import SparsitySchedule, pruned_groups
 from artray.engine.views import Views
+from artray.engine.worker_group import TRAINING
 from artray.engine.worker_resources import own_cpus
 from artray.errors import ArtrayError
 from artray.storage import Location, digest
@@ -220,27 +222,19 @@ class ClassifierTraining:
 
 
 @dataclass(kw_only=True)
-class _Position:
-    """How far a run has come: what a checkpoint holds beside the replicas' state.
+class _Position(Position):
+    """How far a run has come.
 
     Attributes:
-        epoch: Epochs that are done.
-        step: Batches of the next one that are done.
-        losses: Their losses.
-        history: Metrics of each epoch that is done.
+        losses: Of each step of the epoch that has begun.
         best: `epoch`, its monitored `value`, and the weights it had.
     """
 
-    epoch: int = 0
-    step: int = 0
     losses: list[float] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
 
 
-class _Run:
-    """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
-
+class _Run(EpochLoop[_Position]):
     def __init__(self, training: ClassifierTraining, rank: int, checkpoints: Checkpoints, reporter: Reporter):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
@@ -249,10 +243,10 @@ class _Run:
         from artray.engine.summaries import Summaries
         from artray.engine.supervised import SupervisedTrainer
 
-        self._told, self._config, self._examples = training, training.config, training.examples
+        self._told, self._examples = training, training.examples
         self._refit = Refit.of(training.out) if training.refit else None
         self._baseline = training.baseline
-        self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
+        super().__init__(rank, checkpoints, reporter, training.config)
         config, examples = training.config, training.examples
         self._inputs = examples.inputs
         self._training = examples.part("train")
@@ -289,29 +283,19 @@ class _Run:
             compile=worth_compiling(config.compile, training.length // config.batch_size),
             views=Views(config.augment, own_cpus()) if len(examples.shape) == 3 and config.augment else None,
         )
-        self._position = self._restore()
+        self._position = self._restored(_Position)
         self._summaries = None
         if training.summaries and rank == 0:
             self._summaries = Summaries(training.summaries)
 
     def run(self) -> None:
         """Train from where the last checkpoint was taken, and write the bundle."""
-        position = self._position
-        self._freezing.apply(position.epoch + 1)
+        self._freezing.apply(self._position.epoch + 1)
         self._trainer.compile()
-        while position.epoch < self._epochs:
-            if not self._refit and self._stops_early():
-                break
-            self._epoch()
-            if self._freezing.changes(position.epoch + 1):
-                self._freezing.apply(position.epoch + 1)
-                self._trainer.compile()
-            if self._checkpoints.due():
-                self._checkpoint()
-        if self._refit:
-            self._finish_refit(self._refit)
-        else:
-            self._finish()
+        super().run()
+
+    def _is_over(self) -> bool:
+        return self._position.epoch >= self._epochs or (self._refit is None and self._stops_early())
 
     def _stops_early(self) -> bool:
         rule = self._config.early_stopping
@@ -348,7 +332,6 @@ class _Run:
         def changes(indices: Indices) -> npt.NDArray[np.float32]:
             return draw(indices, config.augment, config.seed, epoch, minority=self._small[indices])
 
-        self._inputs.follow(batches[position.step :], self._trainer.share)
         started, first = time.monotonic(), position.step
 
         def so_far() -> dict[str, Any]:
@@ -356,18 +339,15 @@ class _Run:
             rate = (seen - sum(map(len, batches[:first]))) / max(time.monotonic() - started, 1e-9)
             return {"epoch": epoch, "seen": seen, "rate": rate, "loss": _mean(position.losses, batches)}
 
-        while position.step < len(batches):
-            steps = until_checkpoint(position.step, len(batches), config.checkpoint_steps)
+        def train(steps: slice) -> Iterator[int]:
             planned = sparsities and sparsities[steps]
             for losses in self._trainer.train(take, batches[steps], rates[steps], changes, planned):
-                position.losses += losses.tolist()
-                position.step += len(losses)
                 if not np.isfinite(losses).all():
                     self._give_up("loss")
-                if position.step < len(batches):
-                    self._reporter.step(so_far)
-            if position.step < len(batches):
-                self._checkpoint()
+                position.losses += losses.tolist()
+                yield len(losses)
+
+        self._take_steps(batches, train, so_far)
         seconds = time.monotonic() - started
         metrics = {"epoch": epoch + 1, "loss": _mean(position.losses, batches), "learning_rate": rates[-1]}
         if pruning:
@@ -382,6 +362,9 @@ class _Run:
         self._reporter.epoch(metrics | {"seen": len(order), "rate": rate})
         if self._summaries is not None:
             self._summaries.write(epoch + 1, {name: value for name, value in metrics.items() if name != "epoch"})
+        if self._freezing.changes(epoch + 2):
+            self._freezing.apply(epoch + 2)
+            self._trainer.compile()
 
     def _validate(self) -> dict[str, float]:
         logits = self._predict(self._validation)
@@ -398,12 +381,10 @@ class _Run:
             self._position.best = {"value": metrics[monitor], "epoch": epoch, "state": state}
 
     def _give_up(self, what: str) -> None:
-        position = self._position
-        kept = f"; {self._told.out}/_training keeps the weights of epoch {position.epoch}" if position.epoch else ""
-        if position.epoch and position.step:  # the weights are spoiled: keep what the last checkpoint holds
-            kept = f"; {self._told.out}/_training keeps the last checkpoint"
+        epochs = self._position.epoch
+        kept = f"; {self._told.out}/{TRAINING} keeps the last checkpoint" if epochs else ""
         raise ArtrayError(
-            f"the {what} is no longer a number in epoch {position.epoch + 1}: try a smaller learning rate, "
+            f"the {what} is no longer a number in epoch {epochs + 1}: try a smaller learning rate, "
             f"clip_norm or warmup_epochs{kept}"
         )
 
@@ -427,6 +408,12 @@ class _Run:
         return found
 
     def _finish(self) -> None:
+        if self._refit:
+            self._finish_refit(self._refit)
+        else:
+            self._finish_first()
+
+    def _finish_first(self) -> None:
         config, examples, best = self._config, self._examples, self._position.best
         assert best is not None  # a config has at least one epoch
         self._trainer.load(best["state"])
@@ -475,33 +462,21 @@ class _Run:
         plain.set_weights([variable.numpy() for variable in self._trainer.model.weights])
         return plain
 
-    def _restore(self) -> _Position:
-        """Where the run's last checkpoint was taken; its weights are put back."""
-        checkpoint = self._checkpoints.load()
-        if checkpoint is None:
-            return _Position()
-        arrays, notes = checkpoint
-        self._trainer.load(arrays)
+    def _load(self, arrays: dict[str, Any], notes: dict[str, Any]) -> None:
+        super()._load(arrays, notes)
         if notes["best"] is not None:
             kept = {f"model/{name[5:]}": value for name, value in arrays.items() if name.startswith("best/")}
             notes["best"]["state"] = kept
-        return _Position(**notes)
 
-    def _checkpoint(self) -> None:
-        position, best = self._position, self._position.best
-        state = None
-        if self._rank == 0:
-            state = self._trainer.state()
-            if best is not None:
-                state |= {f"best/{name.removeprefix('model/')}": value for name, value in best["state"].items()}
-        notes = {
-            "epoch": position.epoch,
-            "step": position.step,
-            "losses": position.losses,
-            "history": position.history,
-            "best": best and {"value": best["value"], "epoch": best["epoch"]},
-        }
-        self._checkpoints.save(state, notes)
+    def _state(self) -> dict[str, Any]:
+        state, best = super()._state(), self._position.best
+        if best is not None:
+            state |= {f"best/{name.removeprefix('model/')}": value for name, value in best["state"].items()}
+        return state
+
+    def _notes(self) -> dict[str, Any]:
+        best = self._position.best
+        return super()._notes() | {"best": best and {"value": best["value"], "epoch": best["epoch"]}}
 
 
 def _mean(losses: Sequence[float], batches: Sequence[Indices]) -> float:

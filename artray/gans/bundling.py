@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from artray.bundles.generator import GeneratorBundle, save_generator_bundle
-from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.keras_files import keras_file, made_now
 from artray.gans.config import GanConfig
 from artray.gans.descriptions import KEPT, spread
 from artray.gans.examples import Pictures
-from artray.images.decoding import DECODE_VERSION
 from artray.storage import Location, digest
 
 
@@ -47,7 +45,6 @@ def write_generator_bundle(
         conditions=pictures.conditions,
         generator_sha=digest(generator_file),
         discriminator_sha=digest(discriminator_file),
-        decode_version=DECODE_VERSION,
         data={
             "fingerprint": digest("\n".join(pictures.ids).encode(), pictures.labels.tobytes()),
             "train": len(pictures.ids),
@@ -55,8 +52,7 @@ def write_generator_bundle(
             "source": pictures.source,
         },
         metrics=dict(history[-1]),
-        versions=versions(),
-        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        **made_now(),
     )
     descriptions = spread(pictures.labels, min(KEPT, len(pictures.labels))) if pictures.conditions else None
     save_generator_bundle(out, bundle, generator_file, discriminator_file, history, descriptions=descriptions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -15,7 +15,8 @@ from artray.bundles.generator import BUNDLE
 from artray.engine.arithmetic import worth_compiling
 from artray.engine.augmentation import draw
 from artray.engine.bundle_training import BundleTraining
-from artray.engine.checkpoints import Checkpoints, until_checkpoint
+from artray.engine.checkpoints import Checkpoints
+from artray.engine.epoch_loop import EpochLoop, Position, check_shared, whole_batches
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
@@ -66,24 +67,18 @@ class GanTraining(BundleTraining):
 
 
 @dataclass(kw_only=True)
-class _Position:
-    """How far a run has come: what a checkpoint holds beside the networks' state.
+class _Position(Position):
+    """How far a run has come.
 
     Attributes:
-        epoch: Epochs that are done.
-        step: Batches of the next one that are done.
-        metrics: Of each of them.
+        metrics: Of each step of the epoch that has begun.
         seconds: They took.
         waited: Seconds of that in which there was no picture to work on.
-        history: Of each epoch that is done.
     """
 
-    epoch: int = 0
-    step: int = 0
     metrics: list[list[float]] = field(default_factory=list)
     seconds: float = 0.0
     waited: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def networks_of(config: GanConfig, classes: int = 0, *, described: bool = False) -> tuple[Build, Build]:
@@ -146,9 +141,7 @@ def _latents(config: GanConfig, count: int, *purpose: int) -> npt.NDArray[np.flo
     return draw_latents(count, config.latent_size, config.distribution, (config.seed, *purpose))
 
 
-class _Run:
-    """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
-
+class _Run(EpochLoop[_Position]):
     def __init__(self, training: GanTraining, rank: int, checkpoints: Checkpoints, reporter: Reporter):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
@@ -156,9 +149,9 @@ class _Run:
         from artray.engine.adversarial_step import METRICS
         from artray.engine.summaries import Summaries
 
-        self._out, self._config, self._pictures = training.out, training.config, training.pictures
+        self._out, self._pictures = training.out, training.pictures
         self._grouped = bool(training.title)
-        self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
+        super().__init__(rank, checkpoints, reporter, training.config)
         self._names = METRICS
         config, pictures = training.config, training.pictures
         self._inputs = pictures.inputs
@@ -167,11 +160,10 @@ class _Run:
         keras.utils.set_random_seed(config.seed)
         steps = training.length // config.batch_size
         self._trainer = trainer_of(config, self._generator, self._discriminator, steps)
-        if self._trainer.count > config.batch_size:
-            raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")
+        check_shared(config.batch_size, self._trainer.count)
         if self._trainer.count > 1 and config.seconds is not None:
             raise InputError("seconds: is for one worker; several have several clocks")
-        self._position = self._restore()
+        self._position = self._restored(_Position)
         self._summaries = Summaries(training.summaries) if training.summaries and rank == 0 else None
         if rank == 0:
             self._plain = self._generator()  # outside the strategy: a model of ordinary variables
@@ -183,20 +175,15 @@ class _Run:
         config, position = self._config, self._position
         if self._rank == 0 and not position.epoch and not position.step:
             write_sheet(self._out, 0, self._samples(), model=config.model.name)
-        while not self._is_last(position.epoch):
-            self._epoch()
-            if self._checkpoints.due():
-                self._checkpoint()
-        if self._rank == 0:
-            self._finish()
+        super().run()
 
     def _epoch(self) -> None:
         config, position = self._config, self._position
         epoch = position.epoch
         pictures, chance = self._pictures, np.random.default_rng([config.seed, epoch])
         order = shuffled(chance, np.arange(len(pictures.ids)), pictures.place, 3 * config.size**2)
-        number = len(order) // config.batch_size
-        batches = [order[step * config.batch_size : (step + 1) * config.batch_size] for step in range(number)]
+        batches = whole_batches(order, config.batch_size)
+        number = len(batches)
         places = [epoch + (step + 0.5) / number for step in range(number)]
         rates = [self._rates(place) for place in places]
         penalties = [config.loss.penalty_at(place / config.epochs) for place in places]
@@ -207,25 +194,21 @@ class _Run:
         def changes(indices: Indices) -> npt.NDArray[np.float32]:
             return draw(indices, config.augment, config.seed, epoch)
 
-        self._inputs.follow(batches[position.step :], self._trainer.share)
-        while position.step < number:
-            steps = until_checkpoint(position.step, number, config.checkpoint_steps)
+        def train(steps: slice) -> Iterator[int]:
             began = time.perf_counter()
-            first = epoch * number + position.step
+            first = epoch * number + steps.start
             trained = self._trainer.train(
                 take, batches[steps], first, rates[steps], changes, penalties=penalties[steps]
             )
             for metrics, waited in trained:
                 self._check(metrics, epoch * number + position.step)
                 position.metrics += metrics.tolist()
-                position.step += len(metrics)
                 position.seconds += time.perf_counter() - began
                 position.waited += waited
                 began = time.perf_counter()
-                if position.step < number:
-                    self._reporter.step(lambda: {"epoch": epoch, **self._means()})
-            if position.step < number:
-                self._checkpoint()
+                yield len(metrics)
+
+        self._take_steps(batches, train, lambda: {"epoch": epoch, **self._means()})
         self._close_epoch(number, rates[-1])
 
     def _close_epoch(self, number: int, rates: tuple[float, float]) -> None:
@@ -256,6 +239,9 @@ class _Run:
         if self._summaries is not None:
             values = {name: value for name, value in metrics.items() if isinstance(value, float)}
             self._summaries.write(epoch, values)
+
+    def _is_over(self) -> bool:
+        return self._is_last(self._position.epoch)
 
     def _is_last(self, epochs: int, seconds: float = 0.0) -> bool:
         """Whether the run ends after so many epochs, the last of which took so long if it is not in the history yet."""
@@ -315,6 +301,8 @@ class _Run:
         return np.concatenate(pictures)
 
     def _finish(self) -> None:
+        if self._rank != 0:
+            return
         config, history = self._config, self._position.history
         self._plain.set_weights(self._trainer.generator_weights())
         discriminator = self._discriminator()
@@ -330,16 +318,3 @@ class _Run:
             pictures=self._pictures,
             history=history,
         )
-
-    def _restore(self) -> _Position:
-        """Where the run's last checkpoint was taken; its weights are put back."""
-        checkpoint = self._checkpoints.load()
-        if checkpoint is None:
-            return _Position()
-        arrays, notes = checkpoint
-        self._trainer.load(arrays)
-        return _Position(**notes)
-
-    def _checkpoint(self) -> None:
-        state = self._trainer.state() if self._rank == 0 else None
-        self._checkpoints.save(state, vars(self._position))

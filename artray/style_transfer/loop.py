@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.keras_files import keras_file, made_now
 from artray.bundles.stylizer import BUNDLE, StylizerBundle, save_stylizer_bundle
 from artray.engine.arithmetic import worth_compiling
 from artray.engine.bundle_training import BundleTraining
-from artray.engine.checkpoints import Checkpoints, until_checkpoint
+from artray.engine.checkpoints import Checkpoints
+from artray.engine.epoch_loop import EpochLoop, Position, check_shared, whole_batches
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
-from artray.errors import ArtrayError, InputError
+from artray.errors import ArtrayError
 from artray.gans.examples import Pictures
-from artray.images.decoding import DECODE_VERSION
 from artray.storage import digest
 from artray.style_transfer.config import StyleConfig
 from artray.style_transfer.optimizing import Grams
@@ -62,27 +62,19 @@ class StyleTraining(BundleTraining):
 
 
 @dataclass(kw_only=True)
-class _Position:
-    """How far a run has come: what a checkpoint holds beside the network's state.
+class _Position(Position):
+    """How far a run has come.
 
     Attributes:
-        epoch: Epochs that are done.
-        step: Batches of the next one that are done.
-        losses: Of each of them.
+        losses: Of each step of the epoch that has begun.
         seconds: They took.
-        history: Of each epoch that is done.
     """
 
-    epoch: int = 0
-    step: int = 0
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
-class _Run:
-    """A run in one worker. Every worker makes the same decisions, as all of them see the same numbers."""
-
+class _Run(EpochLoop[_Position]):
     def __init__(self, training: StyleTraining, rank: int, checkpoints: Checkpoints, reporter: Reporter):
         # Imported here: with them comes TensorFlow, which the driver does without.
         import keras
@@ -91,8 +83,8 @@ class _Run:
         from artray.models.style import style_network
         from artray.models.stylizer import StylizerLosses, stylizer
 
-        self._training, self._config = training, training.config
-        self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
+        super().__init__(rank, checkpoints, reporter, training.config)
+        self._training = training
         self._inputs = training.pictures.inputs
         config = training.config
         self._network = partial(stylizer, len(training.styles), width=config.model.width, blocks=config.model.blocks)
@@ -111,53 +103,34 @@ class _Run:
             precision=config.precision,
             compile=worth_compiling(config.compile, training.length // config.batch_size),
         )
-        if self._trainer.count > config.batch_size:
-            raise InputError(f"batch_size: {config.batch_size} pictures can't be shared by {self._trainer.count}")
-        checkpoint = checkpoints.load()
-        self._position = _Position()
-        if checkpoint is not None:
-            arrays, notes = checkpoint
-            self._trainer.load(arrays)
-            self._position = _Position(**notes)
-
-    def run(self) -> None:
-        """Train from where the last checkpoint was taken, and write the bundle."""
-        while self._position.epoch < self._config.epochs:
-            self._epoch()
-            if self._checkpoints.due():
-                self._checkpoint()
-        if self._rank == 0:
-            self._finish()
+        check_shared(config.batch_size, self._trainer.count)
+        self._position = self._restored(_Position)
 
     def _epoch(self) -> None:
         config, position, pictures = self._config, self._position, self._training.pictures
-        epoch, size = position.epoch, config.batch_size
+        epoch = position.epoch
         chance = np.random.default_rng([config.seed, epoch])
         order = shuffled(chance, np.arange(len(pictures.ids)), pictures.place, 3 * config.size**2)
         # Each picture is painted in another style each epoch.
         styles = chance.integers(len(self._training.styles), size=len(pictures.ids))
         asked = np.eye(len(self._training.styles), dtype=np.float32)[styles]
-        number = len(order) // size
-        batches = [order[step * size : (step + 1) * size] for step in range(number)]
+        batches = whole_batches(order, config.batch_size)
+        number = len(batches)
         rates = [config.optimizer.learning_rate] * number
 
         def take(indices: Indices) -> tuple[Any, Any, Any]:
             return self._inputs.take(indices), asked[indices], np.ones(len(indices), np.float32)
 
-        self._inputs.follow(batches[position.step :], self._trainer.share)
-        while position.step < number:
-            steps = until_checkpoint(position.step, number, config.checkpoint_steps)
+        def train(steps: slice) -> Iterator[int]:
             began = time.perf_counter()
             for losses in self._trainer.train(take, batches[steps], rates[steps]):
                 self._check(losses)
                 position.losses += losses.tolist()
-                position.step += len(losses)
                 position.seconds += time.perf_counter() - began
                 began = time.perf_counter()
-                if position.step < number:
-                    self._reporter.step(lambda: {"epoch": epoch, **self._means()})
-            if position.step < number:
-                self._checkpoint()
+                yield len(losses)
+
+        self._take_steps(batches, train, lambda: {"epoch": epoch, **self._means()})
         position.epoch += 1
         metrics = {"epoch": position.epoch, "steps": position.epoch * number, **self._means()}
         position.history.append(metrics)
@@ -178,11 +151,9 @@ class _Run:
                 "clip_norm"
             )
 
-    def _checkpoint(self) -> None:
-        state = self._trainer.state() if self._rank == 0 else None
-        self._checkpoints.save(state, vars(self._position))
-
     def _finish(self) -> None:
+        if self._rank != 0:
+            return
         training, config = self._training, self._config
         network = self._network()  # outside the strategy: a model of ordinary variables
         trained = self._trainer.model.network
@@ -196,7 +167,6 @@ class _Run:
             size=config.size,
             styles=training.styles,
             stylizer_sha=digest(file),
-            decode_version=DECODE_VERSION,
             data={
                 "train": len(training.pictures.ids),
                 "dropped": training.pictures.dropped,
@@ -204,7 +174,6 @@ class _Run:
                 "source": training.source,
             },
             metrics=dict(history[-1]),
-            versions=versions(),
-            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **made_now(),
         )
         save_stylizer_bundle(training.out, bundle, file, history)

@@ -7,24 +7,23 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.keras_files import keras_file, made_now
 from artray.bundles.upscaler import BUNDLE, UpscalerBundle, load_upscaler, load_upscaler_bundle, save_upscaler_bundle
 from artray.engine.arithmetic import Compile, worth_compiling
 from artray.engine.bundle_training import BundleTraining
-from artray.engine.checkpoints import Checkpoints, until_checkpoint
+from artray.engine.checkpoints import Checkpoints
+from artray.engine.epoch_loop import EpochLoop, Position, check_shared, whole_batches
 from artray.engine.optimizers import optimizer
 from artray.engine.order import shuffled
 from artray.engine.progress import Reporter
 from artray.engine.worker_group import TRAINING
 from artray.errors import ArtrayError, InputError
-from artray.images.decoding import DECODE_VERSION
 from artray.images.pictures import Picture
 from artray.models.batches import predict
 from artray.storage import Location, digest
@@ -65,26 +64,20 @@ class UpscalerTraining(BundleTraining):
 
 
 @dataclass(kw_only=True)
-class _Position:
-    """How far a run has come: what a checkpoint holds beside the trainer's state.
+class _Position(Position):
+    """How far a run has come.
 
     Attributes:
-        epoch: Epochs that are done.
-        step: Batches of the next one that are done.
-        losses: Their losses.
-        history: Of each epoch that is done.
+        losses: Of each step of the epoch that has begun.
         best: The highest PSNR on the validation part, and its `epoch`; only with the L1 loss, which it measures.
     """
 
-    epoch: int = 0
-    step: int = 0
     losses: list[float] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
 
 
-class _Run:
-    """A run in one worker. Every worker makes the same decisions; rank 0 alone measures and writes."""
+class _Run(EpochLoop[_Position]):
+    """A run in one worker; rank 0 alone measures and writes."""
 
     def __init__(self, training: UpscalerTraining, rank: int, checkpoints: Checkpoints, reporter: Reporter):
         # Imported here: with them comes TensorFlow, which the driver does without.
@@ -92,8 +85,8 @@ class _Run:
 
         from artray.models.super_resolution import edsr
 
-        self._training, self._config, self._originals = training, training.config, training.originals
-        self._rank, self._checkpoints, self._reporter = rank, checkpoints, reporter
+        super().__init__(rank, checkpoints, reporter, training.config)
+        self._training, self._originals = training, training.originals
         config = training.config
         self._inputs = training.originals.inputs
         self._learned, self._validation = (training.originals.of(part) for part in ("train", "validation"))
@@ -104,12 +97,12 @@ class _Run:
         compile = worth_compiling(config.compile, training.length // config.batch_size)
         begin = _adversarial if config.loss.name == "srgan" else _l1
         self._steps = begin(config, self._begun, compile)
-        if self._steps.trainer.count > config.batch_size:
-            raise InputError(f"batch_size: {config.batch_size} can't be shared by {self._steps.trainer.count}")
+        self._trainer = self._steps.trainer
+        check_shared(config.batch_size, self._trainer.count)
         if rank == 0:
             self._plain = self._network()  # outside the strategy: a model of ordinary variables, for whole pictures
         self._best: list[Any] | None = None
-        self._position = self._restore()
+        self._position = self._restored(_Position)
 
     def _begun(self) -> Any:
         """The network, with the weights that training begins with."""
@@ -123,15 +116,6 @@ class _Run:
             self._begun_with = begun.model_id
         return model
 
-    def run(self) -> None:
-        """Train from where the last checkpoint was taken, and write the bundle."""
-        while self._position.epoch < self._config.epochs:
-            self._epoch()
-            if self._checkpoints.due():
-                self._checkpoint()
-        if self._rank == 0:
-            self._finish()
-
     def _epoch(self) -> None:
         config, position = self._config, self._position
         epoch = position.epoch
@@ -141,15 +125,14 @@ class _Run:
             self._originals.place,
             3 * self._originals.size**2,
         )
-        number = len(order) // config.batch_size  # what does not fill a batch waits an epoch
-        batches = [order[step * config.batch_size : (step + 1) * config.batch_size] for step in range(number)]
+        batches = whole_batches(order, config.batch_size)
+        number = len(batches)
         places = [epoch + (step + 0.5) / number for step in range(number)]
 
         def take(indices: Indices) -> tuple[Picture, Picture]:
             large = crops(self._inputs.take(indices), indices, config.crop, config.seed, epoch)
             return large, all_reduced(large, config.scale)
 
-        self._inputs.follow(batches[position.step :], self._steps.trainer.share)
         began, first = time.monotonic(), position.step
 
         def so_far() -> dict[str, Any]:
@@ -157,17 +140,14 @@ class _Run:
             mean = float(np.mean(position.losses))
             return {"epoch": epoch, "seen": position.step * config.batch_size, "rate": rate, "loss": mean}
 
-        while position.step < number:
-            steps = until_checkpoint(position.step, number, config.checkpoint_steps)
-            for losses in self._steps.train(take, batches[steps], epoch * number + position.step, places[steps]):
-                position.losses += losses.tolist()
-                position.step += len(losses)
+        def train(steps: slice) -> Iterator[int]:
+            for losses in self._steps.train(take, batches[steps], epoch * number + steps.start, places[steps]):
                 if not np.isfinite(losses).all():
                     self._give_up()
-                if position.step < number:
-                    self._reporter.step(so_far)
-            if position.step < number:
-                self._checkpoint()
+                position.losses += losses.tolist()
+                yield len(losses)
+
+        self._take_steps(batches, train, so_far)
         metrics: dict[str, Any] = {**so_far(), "epoch": epoch + 1, "steps": (epoch + 1) * number}
         metrics["seconds"] = round(time.monotonic() - began, 3)
         if self._rank == 0:
@@ -202,6 +182,8 @@ class _Run:
         )
 
     def _finish(self) -> None:
+        if self._rank != 0:
+            return
         config, originals = self._config, self._originals
         self._plain.set_weights(self._best or self._steps.weights())
         tested = originals.of("test")
@@ -229,7 +211,6 @@ class _Run:
             scale=config.scale,
             margin=margin(config.scale, config.model.blocks),
             upscaler_sha=digest(network),
-            decode_version=DECODE_VERSION,
             data={
                 **counts(originals),
                 "dropped": originals.dropped,
@@ -237,27 +218,18 @@ class _Run:
                 "start": self._begun_with,
             },
             metrics={**self._position.history[-1], "best_epoch": best["epoch"] if best else config.epochs},
-            versions=versions(),
-            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **made_now(),
         )
         save_upscaler_bundle(self._training.out, bundle, network, self._position.history, evaluation)
 
-    def _restore(self) -> _Position:
-        checkpoint = self._checkpoints.load()
-        if checkpoint is None:
-            return _Position()
-        arrays, notes = checkpoint
-        self._steps.trainer.load(arrays)
+    def _state(self) -> dict[str, Any]:
+        best = {f"best/{number}": values for number, values in enumerate(self._best or [])}
+        return super()._state() | best
+
+    def _load(self, arrays: dict[str, Any], notes: dict[str, Any]) -> None:
+        super()._load(arrays, notes)
         kept = [name for name in arrays if name.startswith("best/")]
         self._best = [arrays[f"best/{number}"] for number in range(len(kept))] or None
-        return _Position(**notes)
-
-    def _checkpoint(self) -> None:
-        state = None
-        if self._rank == 0:
-            best = {f"best/{number}": values for number, values in enumerate(self._best or [])}
-            state = self._steps.trainer.state() | best
-        self._checkpoints.save(state, vars(self._position))
 
 
 class _Steps(ABC):

@@ -11,7 +11,6 @@ import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from artray import cluster, console
 from artray.bundles.classifier import BUNDLE, Bundle, load_bundle, save_bundle
 from artray.bundles.description import write_description, write_history
 from artray.bundles.inputs import BundleInput, FeatureInput, PictureInput
-from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.keras_files import keras_file, made_now
 from artray.bundles.thresholds import TARGET, abstention_told
 from artray.classifiers.bundling import bundle_classes, concepts
 from artray.classifiers.calibration import fit_temperature
@@ -33,7 +32,6 @@ from artray.classifiers.evaluation import evaluation_of, metric
 from artray.classifiers.examples import Examples, load_examples
 from artray.errors import InputError
 from artray.features.specs import columns_of
-from artray.images.decoding import DECODE_VERSION
 from artray.ingest.splits import PARTS
 from artray.job import Counts, Options
 from artray.storage import Location, dataset_digest, digest, keep_apart, refuse_other_job
@@ -185,12 +183,10 @@ class _Made:
             task=prompts.task,
             target=target,
             classes=bundle_classes(prompts.names, concepts(target, prompts.names)),
-            decode_version=DECODE_VERSION,
             labels=prompts.labels,
             model_sha=digest(model),
             config={"task": prompts.task, "labels": prompts.labels, "prompts": prompts.model_dump(mode="json")},
-            versions=versions(),
-            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **made_now(),
             **told,
         )
 

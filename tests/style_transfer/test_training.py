@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from artray.bundles.description import read_history
-from artray.bundles.keras_files import keras_file, versions
+from artray.bundles.keras_files import keras_file, made_now
 from artray.bundles.stylizer import StylizerBundle, load_stylizer, load_stylizer_bundle, save_stylizer_bundle
 from artray.engine.shards import Shard
 from artray.errors import InputError
 from artray.gans.examples import Pictures
-from artray.images.decoding import DECODE_VERSION
 from artray.models.style import flat_grams, style_network
 from artray.models.stylizer import stylizer
 from artray.storage import Location, digest
@@ -35,7 +34,7 @@ def bundle(tmp_path_factory):
     file, out = keras_file(model), Location.parse(tmp_path_factory.mktemp("bundle"))
     about = StylizerBundle(
         model_id="johnson-test", config={}, size=32, styles=STYLES, stylizer_sha=digest(file), data={}, metrics={},
-        decode_version=DECODE_VERSION, versions=versions(), created_at="2026",
+        **made_now(),
     )  # fmt: skip
     save_stylizer_bundle(out, about, file, [])
     return out
