@@ -2,7 +2,8 @@
 
 Johnson, Alahi and Fei-Fei 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", with the scale
 and offset of each normalisation chosen by the style, so that one network knows several (Dumoulin, Shlens and Kudlur
-2017, "A Learned Representation for Artistic Style"). Unlike theirs it says what is to be changed in the picture.
+2017, "A Learned Representation for Artistic Style"). Unlike theirs it says what is to be changed in the picture, and
+normalises across the maps of a place instead of across the places of a map.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def stylizer(styles: int, *, width: int = 32, blocks: int = 5) -> keras.Model:
 
     def conv(x: Any, maps: int, name: str, *, kernel: int = 3, stride: int = 1, relu: bool = True) -> Any:
         x = layers.Conv2D(maps, kernel, stride, padding="same", use_bias=False, name=name)(x)
-        x = layers.GroupNormalization(-1, center=False, scale=False, name=f"{name}_norm")(x)
+        # At each place for itself. By the mean and variance of a whole map, as in the paper, a network makes all else
+        # of a map small by one glaring spot, and it does (Karras et al. 2020, of StyleGAN's droplets).
+        x = layers.LayerNormalization(center=False, scale=False, name=f"{name}_norm")(x)
         scale = layers.Dense(maps, use_bias=False, kernel_initializer="ones", name=f"{name}_scale")(style)
         offset = layers.Dense(maps, use_bias=False, kernel_initializer="zeros", name=f"{name}_offset")(style)
         x = x * layers.Reshape((1, 1, maps))(scale) + layers.Reshape((1, 1, maps))(offset)

@@ -1,5 +1,6 @@
 """Stylizers: their configs, their step, and painting by them."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -142,3 +143,18 @@ def test_styles_that_are_not_there(tmp_path, changes, message):
     options = {"config": "style_lite0", "data": works, "out": tmp_path / "out", "set": changes}
     with pytest.raises(InputError, match=message):
         train_style(TrainStyleOptions.model_validate(options))
+
+
+def test_what_is_far_away_changes_nothing():
+    """A network that evens out whole maps can make all else of a map small by one glaring spot, and learns to."""
+    keras.utils.set_random_seed(0)
+    network = stylizer(1, width=4, blocks=1)
+    last = network.get_layer("last")
+    last.set_weights([np.random.default_rng(0).normal(0, 0.1, one.shape) for one in last.get_weights()])
+    one = spots(128, 24)[None].astype(np.float32)
+    other = one.copy()
+    other[:, :32] = 255 - other[:, :32]
+    style = np.ones((1, 1), np.float32)
+    painted, again = (np.asarray(network([picture, style])) for picture in (one, other))
+    assert not np.allclose(painted[:, :32], again[:, :32], atol=20)
+    assert painted[:, 80:] == pytest.approx(again[:, 80:], abs=1e-3)
