@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ArtrayError(Exception):
@@ -41,6 +41,15 @@ def count_of(number: int, noun: str, plural: str = "") -> str:
     ('1 work', '2,100 works', '0 rows have')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """The first few of several names, and whether there are more.
+
+    >>> first_of(["a", "b"], 2), first_of(["a", "b", "c"], 2)
+    ('a, b', 'a, b, …')
+    """
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def without_keys(text: str) -> str:

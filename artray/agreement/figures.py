@@ -14,7 +14,7 @@ from artray.agreement.annotations import Annotations
 from artray.agreement.annotators import Judgement, Pairs, judge, pairs
 from artray.agreement.coefficients import Floats, bootstrap, coefficients, coincidences, distances, interval, patterns
 from artray.agreement.consensus import By, Consensus, agree
-from artray.errors import count_of
+from artray.errors import count_of, first_of
 
 MOST_INTERVALS = 500  # pairs of annotators with one
 _EXAMPLES = 5
@@ -181,7 +181,7 @@ def _named(names: Sequence[str]) -> str:
     """How many, and the first of them; nothing for none."""
     if not names:
         return ""
-    return f"{len(names):,} ({', '.join(names[:_EXAMPLES])}{', …' if len(names) > _EXAMPLES else ''})"
+    return f"{len(names):,} ({first_of(names, _EXAMPLES)})"
 
 
 # -- as tables and JSON ------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from artray.bundles.description import TASK
 from artray.catalogs.cells import LIST_SEPARATOR
 from artray.catalogs.formulas import csv_bytes
 from artray.catalogs.options import CatalogOptions
-from artray.errors import InputError, did_you_mean
+from artray.errors import InputError, did_you_mean, first_of
 from artray.job import Counts
 from artray.storage import RUN, Location, keep_apart, refuse_other_file, refuse_other_job
 
@@ -250,4 +250,4 @@ def _together(told: Sequence[Figures], table_of: Callable[[Figures], pa.Table]) 
 
 
 def _named(names: Sequence[str]) -> str:
-    return f"{len(names):,} ({', '.join(names[:_EXAMPLES])}{', …' if len(names) > _EXAMPLES else ''})"
+    return f"{len(names):,} ({first_of(names, _EXAMPLES)})"

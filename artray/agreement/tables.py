@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from artray.agreement.annotations import Rows
 from artray.catalogs.cells import LIST_SEPARATOR
-from artray.errors import InputError, did_you_mean
+from artray.errors import InputError, did_you_mean, first_of
 
 
 def column(table: pa.Table, name: str, asked: str) -> pa.Array:
@@ -57,8 +57,9 @@ def read_long(
         is_gold = np.asarray(pc.fill_null(pc.equal(people, gold), False))
         if not is_gold.any():
             known = pc.unique(people.drop_null()).to_pylist()
-            shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
-            raise InputError(f"--gold-annotator {gold}: there is none{did_you_mean(gold, known)} (there is: {shown})")
+            raise InputError(
+                f"--gold-annotator {gold}: there is none{did_you_mean(gold, known)} (there is: {first_of(known, 8)})"
+            )
     objects = column(table, object_column, f"--object {object_column}")
     return Rows(
         pa.table({"object": objects, "annotator": people, **columns}),

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from artray.bundles.description import Names
 from artray.catalogs.targets import separate
-from artray.errors import InputError, did_you_mean
+from artray.errors import InputError, did_you_mean, first_of
 
 Kind: TypeAlias = Literal["label", "labels", "number", "vector"]
 
@@ -79,7 +79,7 @@ class Condition(BaseModel):
             return found
         for name in separate(text) if self.kind == "labels" else [text]:
             if name not in self.names:
-                known = ", ".join(self.names[:20]) + (", …" if len(self.names) > 20 else "")
+                known = first_of(self.names, 20)
                 hint = did_you_mean(name, self.names)
                 raise InputError(f"--condition {self.name}={name}: it has learned no such label ({known}){hint}")
             found[self.names.index(name)] = 1

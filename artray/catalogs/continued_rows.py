@@ -18,6 +18,7 @@ from artray.catalogs.cells import AddProblem, Lines
 from artray.catalogs.columns import IMAGE_SUFFIX
 from artray.catalogs.name_keys import Flags
 from artray.catalogs.workbook import in_sheet
+from artray.errors import first_of
 
 _KEYS = 3  # columns tried
 _SHARE = 0.9
@@ -59,7 +60,7 @@ def _filled(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
     goes_on = empty[key] & (np.arange(len(table)) > begins)
     head = np.maximum.accumulate(np.where(empty[key], -1, np.arange(len(table))))
     head[:begins] = np.arange(begins)
-    shown = ", ".join(map(repr, own[:3])) + (", …" if len(own) > 3 else "")
+    shown = first_of([repr(name) for name in own], 3)
     pictures = next((name for name in own if _names_pictures(table[name], goes_on)), None)
     if pictures is None or not _same_works(table[key], table[pictures], goes_on, head):
         what = f"rows with {shown} alone may go on with the record above; write its cells into them if so"

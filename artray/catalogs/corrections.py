@@ -35,7 +35,7 @@ from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
 from artray.catalogs.statements import Found, Statement, folded, moment, one_line
 from artray.catalogs.targets import separate
-from artray.errors import InputError, count_of
+from artray.errors import InputError, count_of, first_of
 from artray.storage import Location
 
 _NEEDED = ("object_id", "task", "label")
@@ -72,7 +72,7 @@ class Corrections:
         """Who said how much, for a terminal; empty where nobody is named."""
         counted = Counter(said.reviewer for said in self.said(task).values())
         named = [f"{printable(name)} {number:,}" for name, number in counted.most_common() if name]
-        return ", ".join([*named[:_EXAMPLES], *(["…"] if len(named) > _EXAMPLES else [])])
+        return first_of(named, _EXAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,7 @@ class Corrected:
         }
         for what, names in examples.items():
             if names:
-                shown = ", ".join(map(printable, names[:_EXAMPLES])) + (", …" if len(names) > _EXAMPLES else "")
-                lines.append(f"{what}: {len(names):,} ({shown})")
+                lines.append(f"{what}: {len(names):,} ({first_of([printable(name) for name in names], _EXAMPLES)})")
         return lines
 
 
@@ -314,8 +313,7 @@ def _by_task(some: Collection[tuple[str, str]], order: Iterable[tuple[str, str]]
     for key in order:
         if key in some:
             found.setdefault(key[0], []).append(printable(key[1]))
-    shown = {task: ", ".join(ids[:_EXAMPLES]) + (", …" if len(ids) > _EXAMPLES else "") for task, ids in found.items()}
-    return [(task, f"{count_of(len(ids), 'work')} ({shown[task]})") for task, ids in found.items()]
+    return [(task, f"{count_of(len(ids), 'work')} ({first_of(ids, _EXAMPLES)})") for task, ids in found.items()]
 
 
 def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location]) -> pa.Table:

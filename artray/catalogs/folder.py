@@ -24,7 +24,7 @@ from artray.catalogs.cells import Raw
 from artray.catalogs.encodings import Decoded, decode_text
 from artray.catalogs.json_documents import Document, Repeated, documents
 from artray.catalogs.json_records import records
-from artray.errors import InputError
+from artray.errors import InputError, first_of
 from artray.storage import Location, read_many
 from artray.storage.faults import ReadError
 
@@ -82,7 +82,7 @@ def _read_folder(place: Location, reading: Reading) -> Catalog:
     others = [place.relative(info.uri) for info in infos if info.uri not in set(uris)]
     if not others:
         return read
-    what = f"other tables there, not read ({', '.join(others[:3])}{', …' if len(others) > 3 else ''})"
+    what = f"other tables there, not read ({first_of(others, 3)})"
     return replace(read, problems=(*read.problems, Problem(f"{what}: {len(others):,}", 0)))
 
 
@@ -113,7 +113,7 @@ def _read_jsons(place: Location, uris: Sequence[str], reading: Reading) -> Catal
             of_file = [(line, _with_folder(value, place.relative(uri.rpartition("/")[0]))) for line, value in of_file]
         found += [(len(found) + number, value) for number, (_, value) in enumerate(of_file, 1)]
     if broken:
-        what = f"files that are not JSON, left out ({', '.join(broken[:3])}{', …' if len(broken) > 3 else ''})"
+        what = f"files that are not JSON, left out ({first_of(broken, 3)})"
         problems(f"{what}: {len(broken):,}")
     repeated.tell(problems)
     if not found:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from artray.catalogs.cells import AddProblem, Number
-from artray.errors import InputError, count_of
+from artray.errors import InputError, count_of, first_of
 
 _SHOWN = 5  # names
 _RECORD_SEPARATOR = "\x1e"  # before each text of a JSON text sequence (RFC 7464)
@@ -48,7 +47,7 @@ class Repeated:
     def tell(self, problem: AddProblem) -> None:
         """Report them, if there are any."""
         if self._objects:
-            names = ", ".join(map(repr, islice(self._names, _SHOWN))) + (", …" if len(self._names) > _SHOWN else "")
+            names = first_of([repr(name) for name in self._names], _SHOWN)
             objects = count_of(self._objects, "object gives", "objects give")
             problem(f"{objects} a name twice ({names}): the last value counts")
 

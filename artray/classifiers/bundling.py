@@ -17,7 +17,7 @@ from artray.catalogs.vocabularies import read_vocabulary
 from artray.classifiers.config import TrainConfig
 from artray.classifiers.examples import Examples
 from artray.engine.sparsity import sparsity_of
-from artray.errors import count_of
+from artray.errors import count_of, first_of
 from artray.ingest.splits import PARTS
 from artray.storage import Location, digest
 from artray.vocabulary import Class, fold, load_vocabulary, vocabularies
@@ -140,5 +140,5 @@ def lacking_told(vocabulary: str | None, labels: Sequence[str], known: Mapping[s
     lacking = [label for label in labels if label not in known or not known[label].uri]
     if not lacking:
         return None
-    shown = ", ".join([*lacking[:_SHOWN], *(["…"] if len(lacking) > _SHOWN else [])])
+    shown = first_of(lacking, _SHOWN)
     return f"{vocabulary}: has no URI for {len(lacking):,} of {count_of(len(labels), 'label')}: {shown}"

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray import console
-from artray.errors import InputError
+from artray.errors import InputError, first_of
 from artray.film.container import SUFFIXES, Film, FilmError, examine, moments
 from artray.film.cuts import differences, histogram
 from artray.film.frames import frames_at
@@ -112,7 +112,7 @@ def list_films(place: Location) -> dict[str, FileInfo]:
         else:
             others.append(path)
     if others:
-        console.say(f"not films, left out: {len(others):,} ({', '.join(others[:3])}{', …' if len(others) > 3 else ''})")
+        console.say(f"not films, left out: {len(others):,} ({first_of(others, 3)})")
     if not found:
         raise InputError(f"{place}: no films there ({', '.join(SUFFIXES)})")
     return found

@@ -24,7 +24,7 @@ from pydantic import Field
 import artray
 from artray import console
 from artray.bundles.classifier import load_bundle
-from artray.errors import ArtrayError, InputError, count_of
+from artray.errors import ArtrayError, InputError, count_of, first_of
 from artray.film.chart import clock
 from artray.film.container import library
 from artray.film.pages import FilmPage, Shot, write_film_page, write_index
@@ -200,8 +200,8 @@ def _say(sampled: Sampled, moments: Mapping[str, int]) -> None:
     if lost:
         damaged = pc.and_(pc.is_valid(sampled.moments["second"]), pc.not_equal(sampled.moments["status"], "ok"))
         names = pc.unique(sampled.moments["film"].filter(damaged)).to_pylist()
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        console.say(f"moments that can't be seen: {sum(lost.values()):,}, in {count_of(len(names), 'film')} ({shown})")
+        films = f"{count_of(len(names), 'film')} ({first_of(names, 5)})"
+        console.say(f"moments that can't be seen: {sum(lost.values()):,}, in {films}")
 
 
 def _films(sampled: Sampled, timeline: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ from artray.engine.options import TrainingOptions
 from artray.engine.outputs import earlier_bundle, say_left_out
 from artray.engine.shards import EXAMPLE_FILES, cache_of, remove_examples
 from artray.engine.worker_group import CHECKPOINTS, join_cluster, remove_checkpoints
-from artray.errors import ArtrayError
+from artray.errors import ArtrayError, first_of
 from artray.gans.config import GanConfig, read_config
 from artray.gans.examples import Pictures, load_pictures
 from artray.gans.loop import GanTraining
@@ -182,7 +182,7 @@ def _show(pictures: Pictures) -> None:
 
 def _values(condition: Condition) -> str:
     if condition.names:
-        return ", ".join(condition.names[:8]) + (", …" if len(condition.names) > 8 else "")
+        return first_of(condition.names, 8)
     return f"{condition.mean[0]:g} ± {condition.deviation:g}" if condition.kind == "number" else ""
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray import console
-from artray.errors import count_of
+from artray.errors import count_of, first_of
 from artray.images.decoding import DECODE_VERSION, USABLE_VERSIONS
 from artray.images.perceptual_hash import HASH_VERSION, perceptual_hash
 from artray.images.pictures import DecodeSize, read_pictures
@@ -50,14 +50,14 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
     known = _known(out)
     _with_sizes(known, table)
     there = table.filter(pc.is_valid(table["size"])).select(["object_id", "image_uri", "version"])
-    new = there.filter(pa.array([key not in known for key in _keys(there)], pa.bool_()))
+    wanted = _keys(there)
+    new = there.filter(pa.array([key not in known for key in wanted], pa.bool_()))
     if len(new):
         known |= _hashed(new, out)
-    keys = [key for key in _keys(there) if key in known]
-    if len(keys) < len(there):
-        _say_unread(
-            [name for name, key in zip(there["object_id"].to_pylist(), _keys(there), strict=True) if key not in known]
-        )
+    keys = [key for key in wanted if key in known]
+    if len(keys) < len(wanted):
+        readable = pa.array([key in known for key in wanted], pa.bool_())
+        _say_unread(there["object_id"].filter(pc.invert(readable)).to_pylist())
     found = np.array([known[key] for key in keys], np.uint64).reshape(-1, _WORDS)
     columns = {
         "image_uri": pa.array([uri for uri, _ in keys], pa.string()),
@@ -74,10 +74,9 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
 
 
 def _say_unread(names: list[str]) -> None:
-    number = count_of(len(names), "picture")
     console.say(
-        f"can't be read: {number} ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}), listed all the "
-        "same; extract-features and label-catalog give the status"
+        f"can't be read: {count_of(len(names), 'picture')} ({first_of(names, _NAMED)}), listed all the same; "
+        "extract-features and label-catalog give the status"
     )
 
 

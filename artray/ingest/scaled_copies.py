@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.name_keys import flags, last_part, normal, strings, without_size, without_suffix
+from artray.errors import first_of
 
 _MAY_BE_NAMED = r"(?i)[-_](?:[0-9]{2,5}x[0-9]{2,5}|scaled)\.[a-z0-9]{3,4}"
 _EXAMPLES = 3
@@ -36,7 +37,7 @@ def without_scaled_copies(pictures: pa.Table, cells: Iterable[pa.ChunkedArray]) 
     copies = pictures.filter(pa.array(is_copy))["path"]
     if not len(copies):
         return pictures, ""
-    shown = ", ".join(copies.slice(0, _EXAMPLES).to_pylist()) + (", …" if len(copies) > _EXAMPLES else "")
+    shown = first_of(copies.slice(0, _EXAMPLES + 1).to_pylist(), _EXAMPLES)
     said = f"left out, smaller copies of pictures that are there: {len(copies):,} ({shown}); --no-views takes them too"
     return pictures.filter(pa.array(~is_copy)), said
 

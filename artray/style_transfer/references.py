@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artray.catalogs.columns import IMAGE_SUFFIX
-from artray.errors import InputError, did_you_mean
+from artray.errors import InputError, did_you_mean, first_of
 from artray.gans.sampling import keep_table
 from artray.images.pictures import DecodeSize, Picture, read_pictures
 from artray.storage import Location, dataset_digest, digest, list_column, remove_scratch
@@ -107,10 +107,9 @@ class Wanted:
             table = whole.filter(pc.fill_null(pc.equal(labels, self.value), False)).select(columns)
             if not len(table):
                 known = sorted(filter(None, pc.unique(labels).to_pylist()))
-                shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
                 raise InputError(
                     f"--style-class {self.column}={self.value}: no work of {self.place} has it"
-                    f"{did_you_mean(self.value or '', known)} (there is {shown or 'no label at all'})"
+                    f"{did_you_mean(self.value or '', known)} (there is {first_of(known, 12) or 'no label at all'})"
                 )
         if not len(table):
             raise InputError(f"--style {self.place}: has no rows")

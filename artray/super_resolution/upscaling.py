@@ -17,6 +17,7 @@ from pydantic import Field
 
 from artray import console
 from artray.bundles.upscaler import UpscalerBundle, load_upscaler, load_upscaler_bundle
+from artray.errors import first_of
 from artray.images.decoding import DECODE_VERSION
 from artray.images.digital_source import changed_by
 from artray.images.encoding import jpeg, png
@@ -113,9 +114,8 @@ def _say_failed(states: pa.Table) -> None:
     bad = states.filter(pc.not_equal(states["status"], "ok"))
     if len(bad):
         told = ", ".join(f"{number:,} {status}" for status, number in Counter(bad["status"].to_pylist()).most_common())
-        names = bad["object_id"].slice(0, 5).to_pylist()
-        more = ", …" if len(bad) > len(names) else ""
-        console.say(f"not enlarged: {told} ({', '.join(names)}{more}); {STATES}/ has each with its reason")
+        names = first_of(bad["object_id"].to_pylist(), 5)
+        console.say(f"not enlarged: {told} ({names}); {STATES}/ has each with its reason")
 
 
 def manifest_of(given: pa.Table, states: pa.Table, out: Location, bundle: UpscalerBundle) -> pa.Table:
