@@ -5,6 +5,7 @@ SUPPORTED := 3.10 3.11 3.12 3.13
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROCESSES := 2
+EXAMPLES := few
 TSC := npx --yes --package typescript@5.9.3 tsc
 # Each file's tests in one of the processes: while one waits for a server or a cluster, the others work.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
@@ -25,13 +26,13 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
-# A minute on two cores: the tests that begin no Ray, no server, no browser and no other process. Each process reckons on
-# a core of its own: threads would wait for the other's.
+# A minute on two cores: the tests that begin no Ray, no server, no browser and no other process, properties with a few
+# examples (`make test` takes them all). Each process reckons on a core of its own: threads would wait for the other's.
 unit: export OMP_NUM_THREADS = 1
 unit: export TF_NUM_INTRAOP_THREADS = 1
 unit: export TF_NUM_INTEROP_THREADS = 1
 unit: $(VENV)/.test
-	$(PYTEST) --numprocesses $(PROCESSES) -m 'not slow'
+	$(PYTEST) --numprocesses $(PROCESSES) --hypothesis-profile $(EXAMPLES) -m 'not slow'
 
 # Ten to fifteen minutes on two cores. The check and the unit tests take what the slow tests leave of them, which wait for
 # servers and clusters now and then; what the former said comes last. It is make that runs both, and no shell stands
@@ -50,7 +51,7 @@ slow: $(VENV)/.test
 
 # A dry run comes here too, and may have no environment.
 beside: $(VENV)/.test
-	@test ! -d $(VENV) || exec nice $(MAKE) --no-print-directory check unit PROCESSES=1 > $(VENV)/beside.log 2>&1
+	@test ! -d $(VENV) || exec nice $(MAKE) --no-print-directory check unit PROCESSES=1 EXAMPLES=artray > $(VENV)/beside.log 2>&1
 
 # Lint, format, types and the documents; mkdocs without --quiet, which counts no warnings.
 check: $(VENV)/.test

@@ -1,7 +1,7 @@
 """What training costs beside the model's own arithmetic.
 
-    python benchmarks/training.py [--parts step,pruning,feeding,feed,precision,head,memory,worker] [--repeats 5]
-        [--seconds 4]
+    python benchmarks/training.py [--parts step,pruning,feeding,feed,readers,precision,head,memory,worker]
+        [--repeats 5] [--seconds 4]
 
 step     Updates a second on one worker, ours against Keras' `fit`: same model, optimizer, batch size and data in
          memory. The runs alternate; the best of each counts.
@@ -11,6 +11,8 @@ feeding  Pictures a second with pictures taken from Ray's object store, shuffled
          on arrays that are ready.
 feed     Pictures a second through a network that costs nothing (one number of the mean of a picture): what taking,
          changing and sending a batch costs from step to step.
+readers  Pictures a second that are streamed from shards in an epoch's order, against Ray Data on Parquet
+         with its local shuffle and without. The runs alternate; medians.
 precision
          Milliseconds of a step in float32 and bfloat16, by XLA and without, of networks as they are trained; on the
          GPU where there is one.
@@ -42,6 +44,7 @@ from rich.console import Console
 from rich.table import Table
 from training_cases import AUGMENTATIONS, CASES, best_of, draws, epoch_of, examples, paired, trainer_of, views_of
 from training_memory import memory, worker
+from training_readers import readers
 
 from artray import cluster
 from artray.classifiers.losses import CrossEntropy
@@ -281,6 +284,7 @@ def main() -> None:
             "precision": lambda: precision(options.repeats, options.seconds),
             "feeding": lambda: feeding(options.repeats, options.seconds),
             "head": lambda: head(options.repeats),
+            "readers": lambda: readers(options.repeats),
             "memory": memory,
             "worker": worker,
         }[part]()

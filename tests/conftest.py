@@ -1,7 +1,8 @@
 """What the suite shares: its speeds, one Ray instance, one S3 server, the sample collection.
 
 Tests are slow or unit tests. Slow are those that use a fixture in `SLOW`, those of whole jobs, in `tests/integration`,
-and those that are marked so. Unit tests come first, and whichever begins a process or opens a connection fails.
+and those that are marked so: whole stations, and what takes seconds. Unit tests come first, and whichever begins a
+process or opens a connection fails.
 """
 
 import gc
@@ -23,6 +24,7 @@ gc.disable()
 
 # A busy machine is no failure.
 settings.register_profile("artray", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("few", settings.get_profile("artray"), max_examples=20)
 settings.load_profile("artray")
 
 # Nor for Ray, which would give up on processes of its own that a busy machine is slow to begin.

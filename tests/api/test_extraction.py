@@ -60,6 +60,7 @@ def test_the_embedding_of_the_station(collection):
     np.testing.assert_allclose(artray.embed([collection["W0"], collection["W1"]]), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pictures_that_can_not_be_read(collection):
     given = [collection["W2"], collection["W0"]]
     with pytest.raises(artray.InputError, match=r"1 of 2 pictures can't be read: .*w00002.png \(truncated\); leave"):

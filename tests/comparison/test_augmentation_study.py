@@ -19,6 +19,8 @@ from tests.gans.bundles import write_generator
 from tests.gans.serial import Serial
 from tests.integration.tables import CONFIG, EXAMPLES, write_features
 
+pytestmark = pytest.mark.slow  # whole stations
+
 GAN = "gan.yaml"
 WIDTH = 16
 

@@ -18,6 +18,8 @@ from artray.job import validate
 from artray.storage import Location
 from tests.labeling.bundles import BRIGHTNESS, model, save_bundle, write_pictures
 
+pytestmark = pytest.mark.slow  # whole stations
+
 
 def write_predictions(bundle: str, pictures: dict[str, str] | list[str], labels: list[str]) -> None:
     ids = list(pictures)

@@ -28,6 +28,7 @@ def test_agrees_with_scikit_image(paintings, references):
     np.testing.assert_allclose(measure(paintings[:4]), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["black", "white", "noise", "checkerboard"])
 def test_agrees_with_scikit_image_on_hard_pictures(kind, references):
     image = {

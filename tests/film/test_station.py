@@ -17,6 +17,8 @@ from artray.storage import Location
 from tests.film.making import make_film, make_sound, scenes, write_colour_bundle
 from tests.labeling import serial
 
+pytestmark = pytest.mark.slow  # whole stations
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):

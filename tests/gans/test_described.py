@@ -21,6 +21,8 @@ from tests.checkpoints import Kept
 from tests.gans.bundles import CONDITIONS, SIZE, WORKS, write_generator
 from tests.gans.serial import Serial
 
+pytestmark = pytest.mark.slow  # whole stations
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Location:
@@ -126,7 +128,6 @@ def test_every_pair_of_networks_takes_any_vector(name: str) -> None:
     assert np.asarray(judge([pictures, vectors])).shape == (2, 1)
 
 
-@pytest.mark.slow
 def test_a_generator_learns_from_descriptions(tmp_path: Path) -> None:
     chance = np.random.default_rng(0)
     file = Location.parse(tmp_path / "0.raw")

@@ -18,6 +18,8 @@ from artray.storage import Location
 from tests.gans.bundles import LATENT_SIZE, SIZE, write_generator
 from tests.gans.serial import CHUNK, DiedError, Serial
 
+pytestmark = pytest.mark.slow  # whole stations
+
 CLASSES = ["Cubism", "Rococo", "Ukiyo-e"]
 
 
@@ -104,7 +106,6 @@ def test_classes_are_asked_for_by_name(conditional: str, plain: str) -> None:
         class_shares(load_generator_bundle(Location.parse(plain)), Location.parse(plain), ["Rococo"])
 
 
-@pytest.mark.slow
 def test_samples_are_a_collection(conditional: str, tmp_path: Path, serial: Serial) -> None:
     out = str(tmp_path / "generated")
     counts = sample(Location.parse(conditional), Location.parse(out), 40, seed=5)

@@ -80,6 +80,7 @@ FORMATS = Made(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_agrees_with_a_full_decode(name):
     data = FORMATS[name]

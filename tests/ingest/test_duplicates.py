@@ -122,6 +122,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_another_scan_is_found_and_another_work_is_not(
     paintings: list[Image.Image], hashes: np.ndarray, change: str

@@ -24,6 +24,8 @@ from tests.labeling.bundles import (
 )
 from tests.labeling.labelled import ROWS, of, refused, rows
 
+pytestmark = pytest.mark.slow  # whole stations
+
 
 @pytest.fixture(scope="session")
 def detector(tmp_path_factory: pytest.TempPathFactory) -> str:

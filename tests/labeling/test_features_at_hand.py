@@ -18,6 +18,8 @@ from tests.labeling.bundles import (
 )
 from tests.labeling.labelled import ROWS, of, rows
 
+pytestmark = pytest.mark.slow  # whole stations
+
 
 def _run(labels: Path) -> dict[str, Any]:
     return json.loads((labels / "_run.json").read_text())

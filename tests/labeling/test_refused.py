@@ -23,6 +23,8 @@ from tests.labeling.bundles import (
 )
 from tests.labeling.labelled import ROWS, refused, rows
 
+pytestmark = pytest.mark.slow  # whole stations
+
 
 @pytest.mark.parametrize(
     ("content", "words"),

@@ -31,8 +31,9 @@ from tests.labeling.bundles import (
 )
 from tests.labeling.labelled import ROWS, decisions, of, rows
 
+pytestmark = pytest.mark.slow  # whole stations
 
-@pytest.mark.slow
+
 def test_labels_are_keras_own_predictions(label, bundles, collection, tmp_path):
     """Of models on pictures, features and patches in one pass: by the decoded picture and nothing else."""
     label(bundles["pictures"], bundles["features"], bundles["patches"])

@@ -10,6 +10,8 @@ from artray.style_transfer.optimizing import Looks, StyleTransfer
 from artray.style_transfer.references import find_target, read_target, remove_target, wanted_style
 from tests.style_transfer.making import Passes, spots, stripes, write_manifest, write_network
 
+pytestmark = pytest.mark.slow  # whole stations
+
 SIZE = 64
 
 

@@ -22,6 +22,8 @@ from tests.style_transfer.making import (
     write_network,
 )
 
+pytestmark = pytest.mark.slow  # whole stations
+
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):
@@ -61,7 +63,6 @@ def run(collection, networks, passes, tmp_path):
     return go
 
 
-@pytest.mark.slow
 def test_a_collection_in_the_style_of_a_class(run, passes, tmp_path):
     bundle = write_colour_bundle(tmp_path / "judge")
     counts = run(judge=bundle, title="Red & <i>")

@@ -21,6 +21,8 @@ from artray.style_transfer.training import TrainStyleOptions, train_style
 from tests.checkpoints import Kept
 from tests.style_transfer.making import spots, stripes, write_manifest, write_network
 
+pytestmark = pytest.mark.slow  # whole stations
+
 STYLES = ["spots", "stripes"]
 
 
@@ -41,7 +43,6 @@ def bundle(tmp_path_factory):
     return out
 
 
-@pytest.mark.slow
 def test_a_killed_training_goes_on_lowers_the_loss_and_leaves_the_judge_alone(network, tmp_path):
     changes = {
         "target": "kind", "size": "32", "model.width": "4", "model.blocks": "1", "batch_size": "4", "epochs": "15",

@@ -16,6 +16,8 @@ from artray.super_resolution.page import write_page
 from artray.super_resolution.upscaling import UpscaleOptions, Upscaler, _Enlarger, manifest_of, upscale
 from tests.super_resolution.bundles import write_upscaler
 
+pytestmark = pytest.mark.slow  # whole stations
+
 rng = np.random.default_rng(0)
 
 

@@ -24,6 +24,8 @@ from artray.storage import Location, remove_written
 from tests.gans.bundles import SIZE, write_generator
 from tests.gans.serial import Serial
 
+pytestmark = pytest.mark.slow  # whole stations
+
 CLASSES = ["<b>bold</b>", "Rococo"]
 MODEL = {"config": {"target": "style", "model": {"name": "dcgan"}, "loss": {"name": "wgan"}}, "data": {"train": 40}}
 
