@@ -99,8 +99,8 @@ def _read(annotation: Mapping[str, Any]) -> Found | str:
     if not (labels or is_rejected) or not (target or name):
         return TEXTLESS
     at = moment(_text(changed) or _text(annotation.get("created")) or _text(annotation.get("oa:annotatedAt")))
-    if name and (own := _OWN.search(name)):
-        name = unquote(own[1])
+    if name and (match := _OWN.search(name)):
+        name = unquote(match[1])
     label = None if is_rejected else cell_of(labels)
     return Found(Statement(label, None, people, at), target=target, name=name)
 

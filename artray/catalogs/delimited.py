@@ -65,7 +65,7 @@ def find_delimiter(text: str) -> str:
     best, best_share, best_score = ",", 0.0, 0.0
     for above in range(_MOST_ABOVE):
         for mark, sizes in widths.items():
-            header = next((place for place, size in enumerate(sizes) if size > 1), 0) if above else 0
+            header = next((index for index, size in enumerate(sizes) if size > 1), 0) if above else 0
             below = sizes[max(above, header) :]
             if below and below[0] > 1:
                 share = below.count(below[0]) / len(below)
@@ -193,12 +193,12 @@ def _without_second(text: str, delimiter: str, first_line: int, said: int | None
         if quotes % 2:
             continue  # within a cell
         first = rows[above : min(bisect_left(lines, line), above + stacked_tables.LOOKED_AT)]
-        below, places = _first_rows(text[start + 1 : start + _SAMPLE_BELOW], delimiter, line)
+        below, line_numbers = _first_rows(text[start + 1 : start + _SAMPLE_BELOW], delimiter, line)
         below = below[: stacked_tables.LOOKED_AT]
-        place = header_below(first, below)
-        if place is not None:
+        row = header_below(first, below)
+        if row is not None:
             left = list(_record_lines(text[start + 1 :], delimiter, line))
-            problem(said_of(below[place], places[place], len(left), line - 1 - lines[above]), left)
+            problem(said_of(below[row], line_numbers[row], len(left), line - 1 - lines[above]), left)
             return text[: start + 1]
     return text
 

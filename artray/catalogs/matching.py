@@ -162,8 +162,8 @@ class _Matching(Joining):
         for names in (whole, pc.replace_substring_regex(whole, "^[^/]*/", "")):  # with the host and without
             self._join("url, other separators", flat(keys), flat(names), one_to_one=True, same=urls)
         keys, urls = self._left(keys, urls)
-        if found := telling_parameter(urls, keys):
-            name, values = found
+        if parameter := telling_parameter(urls, keys):
+            name, values = parameter
             self._join(f"url, its {name}=", keys, values, one_to_one=True, same=urls)
 
     def _by_id(self) -> None:
@@ -229,13 +229,13 @@ class _Matching(Joining):
 
     def _by_part_of_set(self, ids: pa.Array) -> None:
         """Pictures of the parts of a set that the catalogue has under one number."""
-        places, parts = parts_of_sets(normal(ids))
-        if len(parts):
+        of_set, set_numbers = parts_of_sets(normal(ids))
+        if len(set_numbers):
             whole = self.names
-            self.names = Names.of(parts, whole.rows[places])
+            self.names = Names.of(set_numbers, whole.rows[of_set])
             stems = flat(last_part(without_suffix(normal(self.paths))))
-            self._join("id of a set, one of its parts", stems, flat(parts), reuse=True, same=parts)
-            whole.used[places[self.names.used]] = True
+            self._join("id of a set, one of its parts", stems, flat(set_numbers), reuse=True, same=set_numbers)
+            whole.used[of_set[self.names.used]] = True
             self.names = whole
 
     def _by_parent(self, keys: pa.Array, ids: pa.Array) -> None:
@@ -343,7 +343,7 @@ class _Matching(Joining):
             several = np.bincount(names.rows, minlength=len(without)) > 1 if len(names.rows) > len(without) else without
             at = np.flatnonzero(named & (open_rows | (several & ~without))[names.rows])
             rows.append(names.rows[at])
-            columns += [of[place] for place in names.column[at].tolist()]
+            columns += [of[index] for index in names.column[at].tolist()]
             values.append(names.values.take(pa.array(at)).cast(pa.string()))
             open_rows[names.rows[at]] = False
         row = np.concatenate([np.empty(0, np.int64), *rows])

@@ -103,8 +103,8 @@ def _counts_views(bases: pa.Array, views: pa.Array, base_is_there: Flags) -> Fla
     is_number = flags(pc.match_substring_regex(views, "^[0-9]+$"))
     encoded = pc.dictionary_encode(views)
     texts = encoded.dictionary.to_pylist()
-    places = np.array([int(text) if text.isdigit() else ord(text) - ord("a") + 1 for text in texts], np.int64)
-    place = places[np.asarray(encoded.indices.to_numpy(), np.int64)]
+    numbers_of = np.array([int(text) if text.isdigit() else ord(text) - ord("a") + 1 for text in texts], np.int64)
+    place = numbers_of[np.asarray(encoded.indices.to_numpy(), np.int64)]
     base, view = np.divmod(np.unique(codes * 128 + place), 128)
     number = np.bincount(base, minlength=count)
     first, last, sides = np.full(count, 128), np.full(count, -1), np.ones(count, bool)
