@@ -189,13 +189,13 @@ def encode(
 def _numbered(texts: pa.Array) -> tuple[list[str], Integers]:
     """The different texts in order, and each one's place among them; -1 for null."""
     encoded = pc.dictionary_encode(texts)
-    found: list[str] = encoded.dictionary.to_pylist()
-    order = sorted(range(len(found)), key=found.__getitem__)
-    rank = np.empty(len(found) + 1, np.int64)
-    rank[order] = np.arange(len(found))
+    values: list[str] = encoded.dictionary.to_pylist()
+    order = sorted(range(len(values)), key=values.__getitem__)
+    rank = np.empty(len(values) + 1, np.int64)
+    rank[order] = np.arange(len(values))
     rank[-1] = -1
-    codes = np.asarray(pc.fill_null(encoded.indices, len(found)), np.int64)
-    return [found[number] for number in order], rank[codes]
+    codes = np.asarray(pc.fill_null(encoded.indices, len(values)), np.int64)
+    return [values[number] for number in order], rank[codes]
 
 
 def _gold(of_object: Integers, codes: Integers, kept: Integers, left_out: dict[str, int]) -> Integers:

@@ -286,18 +286,18 @@ def pairs(
     keys, sizes = _together(annotations)
     pair, cell = np.divmod(keys, width * width)
     one, other = np.divmod(cell, width)
-    ids, index = np.unique(pair, return_inverse=True)
-    total = np.bincount(index, sizes, len(ids))
+    ids, indices = np.unique(pair, return_inverse=True)
+    total = np.bincount(indices, sizes, len(ids))
 
     def told(weight: Floats, marginal_of: Floats) -> Floats:
         first, second = (
-            np.bincount(index * width + label, sizes, len(ids) * width).astype(np.float64).reshape(-1, width)
+            np.bincount(indices * width + label, sizes, len(ids) * width).astype(np.float64).reshape(-1, width)
             for label in (one, other)
         )
-        return kappa(np.bincount(index, weight * sizes, len(ids)) / total, first, second, marginal_of)
+        return kappa(np.bincount(indices, weight * sizes, len(ids)) / total, first, second, marginal_of)
 
     plain = 1 - np.eye(width)
-    begins = np.searchsorted(index, np.arange(len(ids) + 1))
+    begins = np.searchsorted(indices, np.arange(len(ids) + 1))
     intervals: list[tuple[float, float] | None] = [None] * len(ids)
     eye = np.eye(width)
     for at in np.argsort(-total, kind="stable")[:most_intervals].tolist():
@@ -312,7 +312,7 @@ def pairs(
         first=ids // number,
         second=ids % number,
         works=total.astype(np.int64),
-        share=np.bincount(index, (one == other) * sizes, len(ids)) / total,
+        share=np.bincount(indices, (one == other) * sizes, len(ids)) / total,
         kappa=told(plain[one, other], plain),
         weighted=told(distance[one, other], distance),
         intervals=intervals,
@@ -337,8 +337,8 @@ def _together(annotations: Annotations) -> tuple[Integers, Integers]:
             waiting.append((pair * width + annotations.label[rows]) * width + annotations.label[rows + apart])
         if waiting and (not len(rows) or sum(map(len, waiting)) > _KEYS):
             new, new_sizes = np.unique(np.concatenate(waiting), return_counts=True)
-            keys, index = np.unique(np.concatenate([keys, new]), return_inverse=True)
-            sizes = np.bincount(index, np.concatenate([sizes, new_sizes]), len(keys)).astype(np.int64)
+            keys, indices = np.unique(np.concatenate([keys, new]), return_inverse=True)
+            sizes = np.bincount(indices, np.concatenate([sizes, new_sizes]), len(keys)).astype(np.int64)
             waiting = []
         if not len(rows):
             return keys, sizes

@@ -54,7 +54,7 @@ class Figures:
     """All that is told of a task.
 
     Attributes:
-        annotations: The annotations.
+        annotations: Of one task.
         all: Of all annotators.
         consistent: Of those who are consistent; None where they are all, or where no two of them share a work.
         judgements: Each annotator.

@@ -300,11 +300,9 @@ def _votes(told: Figures, work: int) -> str:
     bars, entries, left = [], [], 0.0
     for at in order:
         width = 100 * float(votes[at]) / float(votes.sum())
-        colour = f"s{at % COLOURS}"
+        colour, name = f"s{at % COLOURS}", told.annotations.classes[at]
         bars.append(f'<rect class="{colour}" x="{left:.2f}" y="0" width="{width:.2f}" height="1"/>')
-        entries.append(
-            f'<li><span class="key {colour}"></span><bdi>{escape(told.annotations.classes[at])}</bdi> {votes[at]:,}</li>'
-        )
+        entries.append(f'<li><span class="key {colour}"></span><bdi>{escape(name)}</bdi> {votes[at]:,}</li>')
         left += width
     bar = f'<svg class="votes" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{"".join(bars)}</svg>'
     return f'{bar}<ul class="said-by">{"".join(entries)}</ul>'

@@ -131,8 +131,8 @@ def _target(target: Any) -> tuple[str | None, bool]:
     if isinstance(target, dict):
         is_part = bool(target.get("selector"))
         source = target.get("source", target.get("full", target.get("id", target.get("@id"))))
-        found, is_fragment = _target(source) if source is not target else (None, False)
-        return found, is_part or is_fragment
+        whole_address, is_fragment = _target(source) if source is not target else (None, False)
+        return whole_address, is_part or is_fragment
     if not isinstance(target, str):
         return None, False
     address, _, fragment = target.partition("#")

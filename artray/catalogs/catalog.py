@@ -130,14 +130,14 @@ class Problems:
     """Collects problems in the order in which they are met."""
 
     def __init__(self) -> None:
-        self.found: list[Problem] = []
+        self.listed: list[Problem] = []
 
     def __call__(self, what: str, lines: Lines | list[int] | None = None) -> None:
         """Add one; see `artray.catalogs.cells.AddProblem`."""
         if lines is None:
-            self.found.append(Problem(what, 0))
+            self.listed.append(Problem(what, 0))
         elif len(lines):
-            self.found.append(Problem(what, len(lines), tuple(int(line) for line in lines[:10])))
+            self.listed.append(Problem(what, len(lines), tuple(int(line) for line in lines[:10])))
 
 
 def read_catalog(
@@ -249,7 +249,7 @@ def _upright(raw: Raw, problem: Problems, reading: Reading) -> Raw:
         return raw
     standing = upright(raw, problem)
     if standing is not raw:  # its first row was looked at as a header, which it is not
-        problem.found = [told for told in problem.found if not told.what.startswith("no header: ")]
+        problem.listed = [told for told in problem.listed if not told.what.startswith("no header: ")]
     return standing
 
 
@@ -315,7 +315,7 @@ def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go
         table = fill_down(table, lines, problems, sheet=column_of_sheets(raw.form, table.column_names))
     if list_texts:
         table = read_list_texts(table, problems)
-    return Catalog(table, lines, raw.form, tuple(problems.found))
+    return Catalog(table, lines, raw.form, tuple(problems.listed))
 
 
 def _column_names(header: Sequence[str | None], problem: AddProblem) -> list[str]:

@@ -55,13 +55,13 @@ def _filled(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
     parted = next(filter(None, (_parted(table, empty, key) for key in _keys(table, empty))), None)
     if parted is None:
         return table
-    key, whole, goes_on_alone = parted
+    key, whole, varied = parted
     begins = int(np.argmin(empty[key]))  # rows above the first record go on with none
     goes_on = empty[key] & (np.arange(len(table)) > begins)
     head = np.maximum.accumulate(np.where(empty[key], -1, np.arange(len(table))))
     head[:begins] = np.arange(begins)
-    shown = first_of([repr(name) for name in goes_on_alone], 3)
-    pictures = next((name for name in goes_on_alone if _names_pictures(table[name], goes_on)), None)
+    shown = first_of([repr(name) for name in varied], 3)
+    pictures = next((name for name in varied if _names_pictures(table[name], goes_on)), None)
     if pictures is None or not _same_works(table[key], table[pictures], goes_on, head):
         what = f"rows with {shown} alone may go on with the record above; write its cells into them if so"
         problem(what, lines[goes_on])
@@ -92,9 +92,9 @@ def _parted(table: pa.Table, empty: dict[str, Flags], key: str) -> tuple[str, li
     """The columns of whole records, which are empty where the key is, and the others, if it can be so."""
     goes_on = empty[key]
     whole = [name for name, none in empty.items() if none[goes_on].all() and not none.all()]
-    goes_on_alone = [name for name, none in empty.items() if not none[goes_on].all()]
+    varied = [name for name, none in empty.items() if not none[goes_on].all()]
     told = [name for name in whole if name != key and 2 * int(empty[name][~goes_on].sum()) < int((~goes_on).sum())]
-    return (key, whole, goes_on_alone) if goes_on_alone and told and len(goes_on_alone) <= len(whole) else None
+    return (key, whole, varied) if varied and told and len(varied) <= len(whole) else None
 
 
 def _names_pictures(column: pa.ChunkedArray, goes_on: Flags) -> bool:

@@ -233,21 +233,21 @@ def _first_rows(text: str, delimiter: str, first_line: int) -> tuple[list[list[s
 def _with_header(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> tuple[str, int]:
     """The text from its header on, which may have to be put before it, and the line of the file in which it begins."""
     rows, lines = _first_rows(text, delimiter, first_line)
-    found: Header = find_header(rows, lines, said)
-    for what in found.said:
+    head: Header = find_header(rows, lines, said)
+    for what in head.said:
         problem(what)
     if not rows:
         return text, first_line
     start = 0
-    for _ in range(lines[found.skip] - first_line if found.is_row else 0):
+    for _ in range(lines[head.skip] - first_line if head.is_row else 0):
         start = text.index("\n", start) + 1
-    text, first_line = text[start:], lines[found.skip] if found.is_row else first_line
-    if not found.is_row:
-        return f"{delimiter.join(found.names or ())}\n{text}", first_line - 1
-    if found.names:
+    text, first_line = text[start:], lines[head.skip] if head.is_row else first_line
+    if not head.is_row:
+        return f"{delimiter.join(head.names or ())}\n{text}", first_line - 1
+    if head.names:
         used = _record(_head(text).split("\n"), 0, delimiter, 0)[1]
         header = io.StringIO()
-        csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(found.names)
+        csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(head.names)
         return header.getvalue() + text.split("\n", used)[-1], first_line + used - 1
     return text, first_line
 

@@ -125,8 +125,8 @@ def decode_text(data: bytes, encoding: str | None = None) -> Decoded:
     ascii_bytes = int(np.count_nonzero(np.frombuffer(data, np.uint8) < 0x80))
     if len(text) - ascii_bytes - replaced > replaced:
         return Decoded(text, "UTF-8 with damaged bytes")
-    found, sure = _find(data)
-    return Decoded(data.decode(found, "replace"), _NAMES.get(found, found), sure)
+    codec_name, sure = _find(data)
+    return Decoded(data.decode(codec_name, "replace"), _NAMES.get(codec_name, codec_name), sure)
 
 
 _MARKS = {  # UTF-32's begins with UTF-16's

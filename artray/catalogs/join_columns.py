@@ -63,15 +63,15 @@ def find_join(
 
 
 def _best(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: bool, folders: pa.Array | None) -> Join:
-    found = match(pictures, catalog, mapping, folders)
-    total, matched = len(pictures), found.report.pictures_matched
+    joined = match(pictures, catalog, mapping, folders)
+    total, matched = len(pictures), joined.report.pictures_matched
     possible = min(total, len(catalog))
     if matched >= _ENOUGH * possible or mapping.title or mapping.folder:
-        return Join(mapping, found)
+        return Join(mapping, joined)
     tried = [Join(other, match(pictures, catalog, other, folders)) for other in _others(pictures, catalog, mapping)]
     tried.sort(key=lambda join: join.match.report.pictures_matched, reverse=True)
     if not tried:
-        return Join(mapping, found)
+        return Join(mapping, joined)
     best = tried[0]
     count = best.match.report.pictures_matched
     role, column = _changed(mapping, best.mapping)
@@ -83,8 +83,8 @@ def _best(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: b
     if count > matched + possible // 10:
         shown = printable(column)
         flag = f"{_FLAGS[role]} {shown if shown.isidentifier() else repr(shown)}"
-        return Join(mapping, found, (f"{flag} would join {count:,} of {total:,} pictures, now it is {matched:,}",))
-    return Join(mapping, found)
+        return Join(mapping, joined, (f"{flag} would join {count:,} of {total:,} pictures, now it is {matched:,}",))
+    return Join(mapping, joined)
 
 
 def _with_more(pictures: pa.Table, catalog: pa.Table, join: Join, *, guessed: bool, folders: pa.Array | None) -> Join:

@@ -226,17 +226,17 @@ def _below(
     items: list[tuple[int, dict[str, Any]]] = []
     empty: list[int] = []
     others: list[int] = []
-    place = 0
+    number = 0
     for line, value in objects:
         list_or_object = _at(value, path)
         if not list_or_object:
             empty.append(line)
         for item in list_or_object if isinstance(list_or_object, list) else [list_or_object]:
-            place += 1
+            number += 1
             if isinstance(item, dict):
-                items.append((place, item))
+                items.append((number, item))
             elif list_or_object:
-                others.append(place)
+                others.append(number)
     if not items:
         raise InputError(f"--records {path}: there is no list of objects in that place")
     problem(f"answers without records in {path}", empty)

@@ -197,19 +197,19 @@ class _Matching(Joining):
             ("id at the name's beginning", "_[^_]*$", "_[0-9·]+$", "^(1[0-9]|20)[0-9]{2}$"),
             ("id at the name's end", "^[^_]*_", "^[0-9·]+_", "^[0-9]+$"),
         ):
-            part, _ = self._left(whole, long_keys)
+            shortened, _ = self._left(whole, long_keys)
             for _ in range(4):
-                has_more = pc.match_substring(part, "_")
+                has_more = pc.match_substring(shortened, "_")
                 if not any_true(has_more):
                     break
-                rest = pc.replace_substring_regex(part, cut, "")
-                sure = rest = pc.if_else(has_more, rest, pa.scalar(None, part.type))
+                rest = pc.replace_substring_regex(shortened, cut, "")
+                sure = rest = pc.if_else(has_more, rest, pa.scalar(None, shortened.type))
                 if plain_numbers:
                     is_number = pc.match_substring_regex(rest, doubted)
-                    doubtful = pc.and_(is_number, pc.match_substring_regex(part, beside))
+                    doubtful = pc.and_(is_number, pc.match_substring_regex(shortened, beside))
                     sure = pc.if_else(doubtful, pa.scalar(None, rest.type), rest)
                 self._join(method, pc.replace_substring(sure, "·", "_"), long_keys, reuse=True, same=ids)
-                part, _ = self._left(rest, long_keys)
+                shortened, _ = self._left(rest, long_keys)
         if self._all_found():
             return
         stems, _ = self._left(stems, keys)

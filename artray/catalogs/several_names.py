@@ -111,7 +111,7 @@ def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addr
     at, texts = at[~flags(whole)], texts.filter(pc.invert(whole))
     known: dict[int, list[str]] = {} if addresses else doubtful
     names = [
-        known.get(index) or _parts(text, separator, addresses)
+        known.get(index) or _pieces(text, separator, addresses)
         for index, text in zip(at.tolist(), texts.to_pylist(), strict=True)
     ]
     counts = np.ones(len(cells), np.int64)
@@ -151,7 +151,7 @@ def _of_pictures(cells: pa.Array, at: Indices, paths: pa.Array) -> dict[int, lis
     return found
 
 
-def _parts(text: str, separator: str | None, addresses: bool) -> list[str | None]:
+def _pieces(text: str, separator: str | None, addresses: bool) -> list[str | None]:
     """A cell's names, each once; [None] of a cell of nothing but marks."""
     if text.startswith("[") and text.endswith("]"):
         try:

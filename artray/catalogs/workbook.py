@@ -127,7 +127,7 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
 def _read_sheet(
     archive: zipfile.ZipFile, data: bytes, title: str, rows: Rows, *, header_line: int | None, problem: AddProblem
 ) -> Raw:
-    member = _parts(archive).get(title, "")
+    member = _sheet_members(archive).get(title, "")
     xml = archive.read(member) if member in archive.namelist() else b""
     links = _links(archive, member, xml)
     _fill_merged(rows, xml, problem)
@@ -148,11 +148,11 @@ def _read_sheet(
     header += [None] * (len(columns) - len(header))
     for name, column in zip(header, columns, strict=True):
         _report_dates(name, column, lines, problem)
-    for place, (name, column) in list(enumerate(zip(header, columns, strict=True))):
-        targets = [links.get((line, place)) for line in lines]
+    for index, (name, column) in list(enumerate(zip(header, columns, strict=True))):
+        targets = [links.get((line, index)) for line in lines]
         shown = zip(targets, column, strict=True)
         if any(link and link != text for link, text in shown):
-            header.append(f"{name or f'column_{place + 1}'} link")
+            header.append(f"{name or f'column_{index + 1}'} link")
             columns.append(targets)
             problem(
                 f"column {name!r} holds links, their targets are column {header[-1]!r}: {sum(map(bool, targets)):,}"
@@ -384,7 +384,7 @@ def _elements(xml: bytes, name: bytes) -> Iterator[dict[str, str]]:
         }
 
 
-def _parts(archive: zipfile.ZipFile) -> dict[str, str]:
+def _sheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
     """The part of the archive in which each sheet lies."""
     names = set(archive.namelist())
     if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:

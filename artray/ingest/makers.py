@@ -151,7 +151,7 @@ def makers(cells: Sequence[str], separator: str | None = None) -> list[list[str]
     alike = {_alike(name) for name in known}
     commas = _commas_separate([name for of_cell in atoms for name in of_cell if "," in name], known)
     for row, of_cell in zip(at.tolist(), atoms, strict=True):
-        names = list(dict.fromkeys(piece for name in of_cell for piece in _parts(name, known, alike, commas)))
+        names = list(dict.fromkeys(piece for name in of_cell for piece in _pieces(name, known, alike, commas)))
         told = [name for name in names if name and name not in UNKNOWN]
         found[row] = told or [name for name in names if name] or found[row]
     return found
@@ -224,7 +224,7 @@ def _commas_separate(names: list[str], known: set[str]) -> bool:
     return told > 1 and 2 * told >= len(cells)
 
 
-def _parts(name: str, known: set[str], alike: set[str], commas: bool) -> list[str]:
+def _pieces(name: str, known: set[str], alike: set[str], commas: bool) -> list[str]:
     """The makers in a name; the name itself if it is one."""
     names = []
     for several in _AND.split(name):

@@ -159,11 +159,11 @@ def read_rows(
     row: list[Indices] = []
     readable = total = start = 0
     scanner = dataset.scanner(columns=list(columns), batch_readahead=4, fragment_readahead=8)
-    for batch_read in scanner.scan_batches():
-        if not files or files[-1] != batch_read.fragment.path:
-            files.append(batch_read.fragment.path)
+    for tagged in scanner.scan_batches():
+        if not files or files[-1] != tagged.fragment.path:
+            files.append(tagged.fragment.path)
             start = 0
-        batch = pa.Table.from_batches([batch_read.record_batch])
+        batch = pa.Table.from_batches([tagged.record_batch])
         wanted = np.flatnonzero(pc.fill_null(keep(batch), False).to_numpy())
         good = len(batch)
         if "status" in columns:
