@@ -30,8 +30,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     begun = [name for name in names if word and name.startswith(word)]
-    found = begun or difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean {found[0]}?" if found else ""
+    close = begun or difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def count_of(number: int, noun: str, plural: str = "") -> str:

@@ -214,11 +214,11 @@ def _training_room(
 def _cpu_time(options: EstimateOptions, rates: Rates, with_model: bool) -> tuple[float, _Line]:
     """CPU milliseconds a picture, on the core they were measured on."""
     ms = rates.milliseconds
-    parts = {"fetch": ms["fetch"], "decode": ms["decode"] + ms["decode_per_megapixel"] * options.megapixels}
-    parts |= {name: ms[name] for name in COMPUTED[options.work] if with_model or name != Embedding.name}
-    total = sum(parts.values())
+    times = {"fetch": ms["fetch"], "decode": ms["decode"] + ms["decode_per_megapixel"] * options.megapixels}
+    times |= {name: ms[name] for name in COMPUTED[options.work] if with_model or name != Embedding.name}
+    total = sum(times.values())
     decoding = f"({ms['decode']:g} + {ms['decode_per_megapixel']:g} × {options.megapixels:g} MP)"
-    formula = " + ".join(f"{name} {decoding if name == 'decode' else f'{value:g}'}" for name, value in parts.items())
+    formula = " + ".join(f"{name} {decoding if name == 'decode' else f'{value:g}'}" for name, value in times.items())
     return total, _Line("CPU time a picture", formula, f"{total:.1f} ms")
 
 
@@ -262,7 +262,7 @@ def read_rates(file: str | None) -> Rates:
         return Rates.model_validate(values)
     except ValueError as error:
         first = getattr(error, "errors", list)()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(key) for key in first["loc"])
         raise InputError(f"{file}: {where}: {first['msg']}") from error
 
 

@@ -266,9 +266,9 @@ class PictureFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         table = extract(X, features, statistics="style_statistics" in self.columns, **settings).to_arrow()
         if told := unreadable(table):
             raise InputError(f"{told}; leave them out")
-        found = {name: matrix(table[name], name) for name in self.columns}
-        self.widths_ = {name: numbers.shape[1] for name, numbers in found.items()}
-        return np.concatenate(list(found.values()), axis=1)
+        matrices = {name: matrix(table[name], name) for name in self.columns}
+        self.widths_ = {name: numbers.shape[1] for name, numbers in matrices.items()}
+        return np.concatenate(list(matrices.values()), axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         """The numbers' names, `embedding_0` and so on, after a first `transform`."""

@@ -181,7 +181,7 @@ def validate(options_type: type[OptionsT], values: Mapping[str, Any], source: st
     except ValidationError as error:
         # What is misspelt may be the one that is missing.
         fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        where = ".".join(str(part) for part in fault["loc"])
+        where = ".".join(str(key) for key in fault["loc"])
         reason = fault["msg"].removeprefix("Value error, ")
         if not where:  # values that don't fit together: the reason names them
             raise InputError(f"{source}: {reason}" if source else reason) from error
@@ -285,8 +285,10 @@ def _parser(options_type: type[Options], program: str | None, example: str) -> _
     parser = _Parser(prog=program, usage=usage, description=summary, allow_abbrev=False, add_help=False)
     parser.epilog = f"example: %(prog)s {example}" if example else None
     required, rest = parser.add_argument_group("required"), parser.add_argument_group("options")
-    own = vars(options_type).get("__annotations__", {})
-    for name, field in sorted(fields.items(), key=lambda item: item[0] not in own):  # before what several jobs share
+    own_fields = vars(options_type).get("__annotations__", {})
+    for name, field in sorted(
+        fields.items(), key=lambda item: item[0] not in own_fields
+    ):  # before what several jobs share
         _add_flag((required if field.is_required() else rest).add_argument, name, field)
     if "config" not in fields:
         rest.add_argument("--options", dest="options_file", metavar="FILE", help="the same options from a YAML file")

@@ -161,7 +161,7 @@ def encode(
     before = first[np.cumsum(is_first) - 1][~is_first]
     again = order[~is_first]
     # Works and people all of whose annotations were left out are none.
-    kept_objects, place = np.unique(of_object[first], return_inverse=True)
+    kept_objects, object_index = np.unique(of_object[first], return_inverse=True)
     kept_people, name = np.unique(of_annotator[first], return_inverse=True)
     right = np.flatnonzero(rows.gold & labelled & has_object)
     result = Annotations(
@@ -171,7 +171,7 @@ def encode(
         values=values,
         objects=[objects[number] for number in kept_objects.tolist()],
         annotators=[annotators[number] for number in kept_people.tolist()],
-        object=place,
+        object=object_index,
         annotator=name,
         label=codes[first],
         gold=_gold(of_object[right], codes[right], kept_objects, left_out),
@@ -189,13 +189,13 @@ def encode(
 def _numbered(texts: pa.Array) -> tuple[list[str], Integers]:
     """The different texts in order, and each one's place among them; -1 for null."""
     encoded = pc.dictionary_encode(texts)
-    found: list[str] = encoded.dictionary.to_pylist()
-    order = sorted(range(len(found)), key=found.__getitem__)
-    rank = np.empty(len(found) + 1, np.int64)
-    rank[order] = np.arange(len(found))
+    values: list[str] = encoded.dictionary.to_pylist()
+    order = sorted(range(len(values)), key=values.__getitem__)
+    rank = np.empty(len(values) + 1, np.int64)
+    rank[order] = np.arange(len(values))
     rank[-1] = -1
-    places = np.asarray(pc.fill_null(encoded.indices, len(found)), np.int64)
-    return [found[number] for number in order], rank[places]
+    codes = np.asarray(pc.fill_null(encoded.indices, len(values)), np.int64)
+    return [values[number] for number in order], rank[codes]
 
 
 def _gold(of_object: Integers, codes: Integers, kept: Integers, left_out: dict[str, int]) -> Integers:
@@ -264,14 +264,14 @@ def _numbers(
     order = [value for value in wanted if value is not None] or sorted(values)
     if len(set(order)) < len(order):
         raise InputError(f"--classes {task}={','.join(classes)}: holds a label twice")
-    place = {value: at for at, value in enumerate(order)}
+    index = {value: at for at, value in enumerate(order)}
     of_text, foreign, wordy = [], [], []
     for text in texts:
         value = said.get(text)
-        of_text.append(-1 if value is None else place.get(value, -1))
+        of_text.append(-1 if value is None else index.get(value, -1))
         if text in said and value is None:
             wordy.append(text)
-        elif value is not None and value not in place:
+        elif value is not None and value not in index:
             foreign.append(text)
     codes = np.array([*of_text, -1], np.int64)[np.asarray(pc.fill_null(cells.indices, len(texts)), np.int64)]
     sizes = np.bincount(np.asarray(cells.indices.drop_null(), np.int64), minlength=len(texts))

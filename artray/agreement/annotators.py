@@ -73,7 +73,7 @@ class Judgement:
 
 
 def judge(
-    found: Annotations,
+    annotations: Annotations,
     distance: Floats,
     *,
     least: float,
@@ -88,24 +88,24 @@ def judge(
     labelled enough works twice must agree with themself as well.
 
     Args:
-        found: Their annotations.
+        annotations: Their annotations.
         distance: (classes, classes): of labels, see `coefficients.distances`.
         least: The least kappa.
         least_works: With fewer works to compare, nobody is judged, and nobody relied on.
         resamples: For the intervals.
         rng: Draws them.
     """
-    number = len(found.annotators)
-    gold, self_ = beside_gold(found, distance), beside_themselves(found, distance)
+    number = len(annotations.annotators)
+    gold, self_ = beside_gold(annotations, distance), beside_themselves(annotations, distance)
     contradicts = (self_.works >= least_works) & _below(self_, least)
     by_gold = gold.works >= least_works
     active = ~(by_gold & _below(gold, least)) & ~contradicts
     # What kappa an annotator had when it was decided.
-    last = beside_others(found, distance, np.ones(number, bool))
+    last = beside_others(annotations, distance, np.ones(number, bool))
     can_be_judged = by_gold | (last.works >= least_works)
     active &= can_be_judged
     while True:
-        now = beside_others(found, distance, active)
+        now = beside_others(annotations, distance, active)
         for values, new in ((last.works, now.works), (last.share, now.share), (last.kappa, now.kappa)):
             values[active] = new[active]
         failing = np.flatnonzero(active & ~by_gold & _below(now, least) & (now.works > 0))
@@ -113,10 +113,10 @@ def judge(
             break
         worst = failing[np.argsort(now.kappa[failing], kind="stable")]
         active[worst[: max(1, int(_AT_ONCE * len(failing)))]] = False
-    intervals = _intervals(found, distance, active, resamples, rng)
-    sizes = np.bincount(found.annotator, minlength=number)
+    intervals = _intervals(annotations, distance, active, resamples, rng)
+    sizes = np.bincount(annotations.annotator, minlength=number)
     result = []
-    for at, name in enumerate(found.annotators):
+    for at, name in enumerate(annotations.annotators):
         why: Literal["gold", "others", "repeats", "too few works"] = "gold" if by_gold[at] else "others"
         if not can_be_judged[at]:
             why = "too few works"
@@ -153,13 +153,13 @@ def _below(measured: Beside, least: float) -> Flags:
     return np.where(known, np.where(known, measured.kappa, 0) < least, measured.share < 1) & (measured.works > 0)
 
 
-def beside_others(found: Annotations, distance: Floats, active: Flags) -> Beside:
+def beside_others(annotations: Annotations, distance: Floats, active: Flags) -> Beside:
     """Each annotator beside those others who are active; those who are not are measured by them too."""
-    width, number = len(found.classes), len(found.annotators)
+    width, number = len(annotations.classes), len(annotations.annotators)
     works = np.zeros(number, np.int64)
     sums = np.zeros((2, number))
     first, second = np.zeros((number, width)), np.zeros((number, width))
-    for who, label, others in _beside(found, active):
+    for who, label, others in _beside(annotations, active):
         works += np.bincount(who, minlength=number)
         sums[0] += np.bincount(who, (others * distance[label]).sum(axis=1), number)
         sums[1] += np.bincount(who, others[np.arange(len(who)), label], number)
@@ -175,33 +175,39 @@ def _measured(works: Integers, sums: Floats, first: Floats, second: Floats, dist
     return Beside(works, share, kappa(observed, first, second, distance))
 
 
-def _beside(found: Annotations, active: Flags) -> Iterator[tuple[Integers, Integers, Floats]]:
+def _beside(annotations: Annotations, active: Flags) -> Iterator[tuple[Integers, Integers, Floats]]:
     """Annotations with somebody to compare with: who, which label, and the shares of the others' labels."""
-    votes = found.votes(active)
-    for start in range(0, len(found.label), _ROWS):
-        part = slice(start, start + _ROWS)
-        who, label = found.annotator[part], found.label[part]
-        others = votes[found.object[part]].astype(np.float64)
+    votes = annotations.votes(active)
+    for start in range(0, len(annotations.label), _ROWS):
+        rows = slice(start, start + _ROWS)
+        who, label = annotations.annotator[rows], annotations.label[rows]
+        others = votes[annotations.object[rows]].astype(np.float64)
         others[np.arange(len(who)), label] -= active[who]
         total = others.sum(axis=1)
         has = total > 0
         yield who[has], label[has], others[has] / total[has, None]
 
 
-def beside_gold(found: Annotations, distance: Floats) -> Beside:
+def beside_gold(annotations: Annotations, distance: Floats) -> Beside:
     """Each annotator beside the labels known to be right."""
-    has = found.gold[found.object] >= 0
-    return _beside_labels(found, found.annotator[has], found.label[has], found.gold[found.object[has]], distance)
+    has = annotations.gold[annotations.object] >= 0
+    return _beside_labels(
+        annotations,
+        annotations.annotator[has],
+        annotations.label[has],
+        annotations.gold[annotations.object[has]],
+        distance,
+    )
 
 
-def beside_themselves(found: Annotations, distance: Floats) -> Beside:
+def beside_themselves(annotations: Annotations, distance: Floats) -> Beside:
     """Each annotator's first labels beside those they gave to the same works again."""
-    repeats = found.repeats
-    return _beside_labels(found, repeats.annotator, repeats.first, repeats.again, distance)
+    repeats = annotations.repeats
+    return _beside_labels(annotations, repeats.annotator, repeats.first, repeats.again, distance)
 
 
-def _beside_labels(found: Annotations, who: Integers, one: Integers, other: Integers, distance: Floats) -> Beside:
-    width, number = len(found.classes), len(found.annotators)
+def _beside_labels(annotations: Annotations, who: Integers, one: Integers, other: Integers, distance: Floats) -> Beside:
+    width, number = len(annotations.classes), len(annotations.annotators)
     apart, alike = distance[one, other], (one == other).astype(np.float64)
     sums = np.stack([np.bincount(who, weight, number).astype(np.float64) for weight in (apart, alike)])
     first, second = (
@@ -212,14 +218,14 @@ def _beside_labels(found: Annotations, who: Integers, one: Integers, other: Inte
 
 
 def _intervals(
-    found: Annotations, distance: Floats, active: Flags, resamples: int, rng: np.random.Generator
+    annotations: Annotations, distance: Floats, active: Flags, resamples: int, rng: np.random.Generator
 ) -> list[tuple[float, float] | None]:
     """Where each annotator's kappa beside the active others lies when their works are drawn again."""
-    width = len(found.classes)
-    parts = list(_beside(found, active))
-    who, label, others = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    width = len(annotations.classes)
+    pieces = list(_beside(annotations, active))
+    who, label, others = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
     order = np.argsort(who, kind="stable")
-    bounds = np.searchsorted(who[order], np.arange(len(found.annotators) + 1))
+    bounds = np.searchsorted(who[order], np.arange(len(annotations.annotators) + 1))
     result: list[tuple[float, float] | None] = []
     for start, end in pairwise(bounds.tolist()):
         if end - start < 2:
@@ -265,33 +271,33 @@ class Pairs:
 
 
 def pairs(
-    found: Annotations, distance: Floats, *, resamples: int, most_intervals: int, rng: np.random.Generator
+    annotations: Annotations, distance: Floats, *, resamples: int, most_intervals: int, rng: np.random.Generator
 ) -> Pairs:
     """Cohen's kappa of every two annotators who labelled a work in common.
 
     Args:
-        found: Their annotations.
+        annotations: Their annotations.
         distance: (classes, classes): of labels.
         resamples: For the intervals.
         most_intervals: For how many pairs at most there are some.
         rng: Draws them.
     """
-    width, number = len(found.classes), len(found.annotators)
-    keys, sizes = _together(found)
+    width, number = len(annotations.classes), len(annotations.annotators)
+    keys, sizes = _together(annotations)
     pair, cell = np.divmod(keys, width * width)
     one, other = np.divmod(cell, width)
-    ids, place = np.unique(pair, return_inverse=True)
-    total = np.bincount(place, sizes, len(ids))
+    ids, indices = np.unique(pair, return_inverse=True)
+    total = np.bincount(indices, sizes, len(ids))
 
     def told(weight: Floats, marginal_of: Floats) -> Floats:
         first, second = (
-            np.bincount(place * width + label, sizes, len(ids) * width).astype(np.float64).reshape(-1, width)
+            np.bincount(indices * width + label, sizes, len(ids) * width).astype(np.float64).reshape(-1, width)
             for label in (one, other)
         )
-        return kappa(np.bincount(place, weight * sizes, len(ids)) / total, first, second, marginal_of)
+        return kappa(np.bincount(indices, weight * sizes, len(ids)) / total, first, second, marginal_of)
 
     plain = 1 - np.eye(width)
-    begins = np.searchsorted(place, np.arange(len(ids) + 1))
+    begins = np.searchsorted(indices, np.arange(len(ids) + 1))
     intervals: list[tuple[float, float] | None] = [None] * len(ids)
     eye = np.eye(width)
     for at in np.argsort(-total, kind="stable")[:most_intervals].tolist():
@@ -306,33 +312,33 @@ def pairs(
         first=ids // number,
         second=ids % number,
         works=total.astype(np.int64),
-        share=np.bincount(place, (one == other) * sizes, len(ids)) / total,
+        share=np.bincount(indices, (one == other) * sizes, len(ids)) / total,
         kappa=told(plain[one, other], plain),
         weighted=told(distance[one, other], distance),
         intervals=intervals,
     )
 
 
-def _together(found: Annotations) -> tuple[Integers, Integers]:
+def _together(annotations: Annotations) -> tuple[Integers, Integers]:
     """How many works two annotators gave which labels: ((pair × classes + one) × classes + other), and the number.
 
     Sorted; a pair is the one's number × annotators + the other's.
     """
-    width, number = len(found.classes), len(found.annotators)
-    end = np.searchsorted(found.object, np.arange(len(found.objects)), side="right")[found.object]
+    width, number = len(annotations.classes), len(annotations.annotators)
+    end = np.searchsorted(annotations.object, np.arange(len(annotations.objects)), side="right")[annotations.object]
     keys: Integers = np.zeros(0, np.int64)
     sizes: Integers = np.zeros(0, np.int64)
     waiting: list[Integers] = []
-    apart, rows = 1, np.arange(len(found.object))
+    apart, rows = 1, np.arange(len(annotations.object))
     while True:
         rows = rows[rows + apart < end[rows]]
         if len(rows):
-            pair = found.annotator[rows] * number + found.annotator[rows + apart]
-            waiting.append((pair * width + found.label[rows]) * width + found.label[rows + apart])
+            pair = annotations.annotator[rows] * number + annotations.annotator[rows + apart]
+            waiting.append((pair * width + annotations.label[rows]) * width + annotations.label[rows + apart])
         if waiting and (not len(rows) or sum(map(len, waiting)) > _KEYS):
             new, new_sizes = np.unique(np.concatenate(waiting), return_counts=True)
-            keys, place = np.unique(np.concatenate([keys, new]), return_inverse=True)
-            sizes = np.bincount(place, np.concatenate([sizes, new_sizes]), len(keys)).astype(np.int64)
+            keys, indices = np.unique(np.concatenate([keys, new]), return_inverse=True)
+            sizes = np.bincount(indices, np.concatenate([sizes, new_sizes]), len(keys)).astype(np.int64)
             waiting = []
         if not len(rows):
             return keys, sizes

@@ -56,8 +56,8 @@ def patterns(counts: npt.NDArray[np.int32]) -> Patterns:
     if not len(paired):
         empty = np.zeros(0, np.int64)
         return Patterns(np.zeros((0, counts.shape[1])), empty, empty)
-    found, of_work, works = np.unique(paired, axis=0, return_inverse=True, return_counts=True)
-    return Patterns(found.astype(np.float64), works.astype(np.int64), of_work.reshape(-1).astype(np.int64))
+    distinct, of_work, works = np.unique(paired, axis=0, return_inverse=True, return_counts=True)
+    return Patterns(distinct.astype(np.float64), works.astype(np.int64), of_work.reshape(-1).astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +77,17 @@ class Coefficients:
 
 
 def coefficients(
-    found: Patterns, weights: npt.NDArray[np.generic], values: Floats | None, level: Level
+    patterns: Patterns, weights: npt.NDArray[np.generic], values: Floats | None, level: Level
 ) -> Coefficients:
     """The coefficients of works, with missing annotations.
 
     Args:
-        found: What was said.
+        patterns: What was said.
         weights: (n, patterns): how many works there are of each pattern.
         values: (classes,): the classes' numbers where `level` is interval.
         level: Up to which level alpha is wanted.
     """
-    counts, sizes, weight = found.counts, found.sizes, weights.astype(np.float64)
+    counts, sizes, weight = patterns.counts, patterns.sizes, weights.astype(np.float64)
     totals = weight @ counts
     total = totals.sum(axis=1)
     paired = counts * (counts - 1) / (sizes - 1)[:, None]
@@ -100,10 +100,12 @@ def coefficients(
             # Half of a class's annotations are below its middle rank: Krippendorff's ordinal distance is the
             # difference of these, squared.
             ranks = np.cumsum(totals, axis=1) - totals / 2
-            alpha["ordinal"] = _alpha_of_values(found, weight, totals, ranks - ranks.mean(axis=1, keepdims=True))
+            alpha["ordinal"] = _alpha_of_values(patterns, weight, totals, ranks - ranks.mean(axis=1, keepdims=True))
         if level == "interval":
             assert values is not None
-            alpha["interval"] = _alpha_of_values(found, weight, totals, np.broadcast_to(_scaled(values), totals.shape))
+            alpha["interval"] = _alpha_of_values(
+                patterns, weight, totals, np.broadcast_to(_scaled(values), totals.shape)
+            )
         agreed = weight @ (paired.sum(axis=1) / sizes) / weight.sum(axis=1)
         by_chance = ((totals / total[:, None]) ** 2).sum(axis=1)
         rest = total[:, None] - totals
@@ -111,11 +113,11 @@ def coefficients(
     return Coefficients(alpha, _beyond_chance(1 - agreed, 1 - by_chance), of_class)
 
 
-def _alpha_of_values(found: Patterns, weight: Floats, totals: Floats, values: Floats) -> Floats:
+def _alpha_of_values(patterns: Patterns, weight: Floats, totals: Floats, values: Floats) -> Floats:
     """Alpha whose distance is the squared difference of numbers; (n,) from values (n, classes)."""
     total = totals.sum(axis=1)
-    sums, squares = found.counts @ values.T, found.counts @ (values**2).T
-    sizes = found.sizes[:, None]
+    sums, squares = patterns.counts @ values.T, patterns.counts @ (values**2).T
+    sizes = patterns.sizes[:, None]
     within = (sizes * squares - sums**2) / (sizes - 1)  # (patterns, n)
     observed = np.einsum("nu,un->n", weight, within) / total
     over_all = total * (totals * values**2).sum(axis=1) - (totals * values).sum(axis=1) ** 2
@@ -155,14 +157,14 @@ def draws(works: Integers, resamples: int, rng: np.random.Generator) -> Iterator
 
 
 def bootstrap(
-    found: Patterns, values: Floats | None, level: Level, *, resamples: int, rng: np.random.Generator
+    patterns: Patterns, values: Floats | None, level: Level, *, resamples: int, rng: np.random.Generator
 ) -> Coefficients:
     """The coefficients of works drawn again with replacement; see `coefficients`."""
-    parts = [coefficients(found, weights, values, level) for weights in draws(found.works, resamples, rng)]
+    drawn = [coefficients(patterns, weights, values, level) for weights in draws(patterns.works, resamples, rng)]
     return Coefficients(
-        {name: np.concatenate([part.alpha[name] for part in parts]) for name in parts[0].alpha},
-        np.concatenate([part.fleiss for part in parts]),
-        np.concatenate([part.classes for part in parts]),
+        {name: np.concatenate([draw.alpha[name] for draw in drawn]) for name in drawn[0].alpha},
+        np.concatenate([draw.fleiss for draw in drawn]),
+        np.concatenate([draw.classes for draw in drawn]),
     )
 
 
@@ -175,11 +177,11 @@ def interval(values: Floats) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def coincidences(found: Patterns) -> Floats:
+def coincidences(patterns: Patterns) -> Floats:
     """(classes, classes): how often two annotators gave two labels to one work, each annotation counted once."""
-    weight = found.works / (found.sizes - 1) if len(found.works) else np.zeros(0)
-    together = (found.counts * weight[:, None]).T @ found.counts
-    return np.asarray(together - np.diag((found.counts * weight[:, None]).sum(axis=0)))
+    weight = patterns.works / (patterns.sizes - 1) if len(patterns.works) else np.zeros(0)
+    together = (patterns.counts * weight[:, None]).T @ patterns.counts
+    return np.asarray(together - np.diag((patterns.counts * weight[:, None]).sum(axis=0)))
 
 
 def distances(classes: int, level: Level, values: Floats | None, weights: Literal["linear", "quadratic"]) -> Floats:
@@ -193,8 +195,8 @@ def distances(classes: int, level: Level, values: Floats | None, weights: Litera
     """
     if level == "nominal":
         return 1 - np.eye(classes)
-    places = np.linspace(-1, 1, classes) if level == "ordinal" or values is None else _scaled(values)
-    apart = np.abs(places[:, None] - places[None, :])
+    positions = np.linspace(-1, 1, classes) if level == "ordinal" or values is None else _scaled(values)
+    apart = np.abs(positions[:, None] - positions[None, :])
     return apart if weights == "linear" else apart**2
 
 

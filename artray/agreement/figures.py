@@ -54,7 +54,7 @@ class Figures:
     """All that is told of a task.
 
     Attributes:
-        found: The annotations.
+        annotations: Of one task.
         all: Of all annotators.
         consistent: Of those who are consistent; None where they are all, or where no two of them share a work.
         judgements: Each annotator.
@@ -64,7 +64,7 @@ class Figures:
         confusion: (classes, classes): labels that two of them gave to one work; each annotation counts once.
     """
 
-    found: Annotations
+    annotations: Annotations
     all: Agreement
     consistent: Agreement | None
     judgements: list[Judgement]
@@ -75,7 +75,7 @@ class Figures:
 
 
 def figures(
-    found: Annotations,
+    annotations: Annotations,
     *,
     weights: Literal["linear", "quadratic"] = "quadratic",
     least: float = 0.4,
@@ -88,7 +88,7 @@ def figures(
     """Compute a task's figures.
 
     Args:
-        found: Its annotations.
+        annotations: Its annotations.
         weights: How Cohen's kappa of ranks and numbers is weighted.
         least: From which kappa on an annotator is consistent.
         least_works: From how many works on one is judged.
@@ -97,43 +97,45 @@ def figures(
         resamples: Works are drawn again so often, for intervals.
         seed: Of that.
     """
-    distance = distances(len(found.classes), found.level, found.values, weights)
+    distance = distances(len(annotations.classes), annotations.level, annotations.values, weights)
     rng = np.random.default_rng(seed)
-    everybody = np.ones(len(found.annotators), bool)
-    judgements = judge(found, distance, least=least, least_works=least_works, resamples=resamples, rng=rng)
+    everybody = np.ones(len(annotations.annotators), bool)
+    judgements = judge(annotations, distance, least=least, least_works=least_works, resamples=resamples, rng=rng)
     consistent = np.array([one.consistent for one in judgements], bool)
-    of_all = _agreement(found, everybody, resamples, rng)
+    of_all = _agreement(annotations, everybody, resamples, rng)
     assert of_all is not None  # as `encode` says
     used = consistent if of == "consistent" and consistent.sum() >= 2 else everybody
     return Figures(
-        found=found,
+        annotations=annotations,
         all=of_all,
-        consistent=None if consistent.all() else _agreement(found, consistent, resamples, rng),
+        consistent=None if consistent.all() else _agreement(annotations, consistent, resamples, rng),
         judgements=judgements,
-        pairs=pairs(found, distance, resamples=resamples, most_intervals=MOST_INTERVALS, rng=rng),
+        pairs=pairs(annotations, distance, resamples=resamples, most_intervals=MOST_INTERVALS, rng=rng),
         used=used,
-        consensus=agree(found, distance, used, by),
-        confusion=coincidences(patterns(found.votes(used))),
+        consensus=agree(annotations, distance, used, by),
+        confusion=coincidences(patterns(annotations.votes(used))),
     )
 
 
 def _agreement(
-    found: Annotations, active: npt.NDArray[np.bool_], resamples: int, rng: np.random.Generator
+    annotations: Annotations, active: npt.NDArray[np.bool_], resamples: int, rng: np.random.Generator
 ) -> Agreement | None:
     """Of some annotators; None where no two of them labelled a work."""
-    votes = found.votes(active)
+    votes = annotations.votes(active)
     grouped = patterns(votes)
     if not len(grouped.works):
         return None
-    exact = coefficients(grouped, grouped.works[None], found.values, found.level)
-    drawn = bootstrap(grouped, found.values, found.level, resamples=resamples, rng=rng)
+    exact = coefficients(grouped, grouped.works[None], annotations.values, annotations.level)
+    drawn = bootstrap(grouped, annotations.values, annotations.level, resamples=resamples, rng=rng)
     return Agreement(
         annotators=int(active.sum()),
         works=int(grouped.works.sum()),
         annotations=int((grouped.sizes * grouped.works).sum()),
         alpha={str(name): _figure(values, drawn.alpha[name]) for name, values in exact.alpha.items()},
         fleiss=_figure(exact.fleiss, drawn.fleiss),
-        classes={name: _figure(exact.classes[:, at], drawn.classes[:, at]) for at, name in enumerate(found.classes)},
+        classes={
+            name: _figure(exact.classes[:, at], drawn.classes[:, at]) for at, name in enumerate(annotations.classes)
+        },
     )
 
 
@@ -148,29 +150,29 @@ def _told(value: float) -> float | None:
 
 def not_counted(told: Figures) -> list[str]:
     """What does not count, or counts in part, with numbers and names, in words."""
-    found, consensus = told.found, told.consensus
-    lines = [f"left out, {what}: {count:,}" for what, count in found.left_out.items()]
-    if repeats := len(found.repeats.first):
+    annotations, consensus = told.annotations, told.consensus
+    lines = [f"left out, {what}: {count:,}" for what, count in annotations.left_out.items()]
+    if repeats := len(annotations.repeats.first):
         lines.append(
             f"labels that annotators gave to a work again: {repeats:,}, which only tell if they agree with themselves"
         )
-    sizes = found.votes().sum(axis=1)
-    if alone := _named([found.objects[at] for at in np.flatnonzero(sizes == 1)]):
+    sizes = annotations.votes().sum(axis=1)
+    if alone := _named([annotations.objects[at] for at in np.flatnonzero(sizes == 1)]):
         lines.append(f"works with one annotation, which are in no coefficient: {alone}")
-    works = np.bincount(found.annotator, minlength=len(found.annotators))
-    if once := _named([found.annotators[at] for at in np.flatnonzero(works == 1)]):
+    works = np.bincount(annotations.annotator, minlength=len(annotations.annotators))
+    if once := _named([annotations.annotators[at] for at in np.flatnonzero(works == 1)]):
         lines.append(f"annotators with one work: {once}")
-    if unused := _named([found.annotators[at] for at in np.flatnonzero(~told.used)]):
-        labels = int((~told.used[found.annotator]).sum())
+    if unused := _named([annotations.annotators[at] for at in np.flatnonzero(~told.used)]):
+        labels = int((~told.used[annotations.annotator]).sum())
         lines.append(
             f"annotators who are not consistent, and not in the consensus: {unused}; {count_of(labels, 'label')}"
         )
     elif not all(one.consistent for one in told.judgements):
         lines.append("the consensus is made of the labels of all annotators, consistent or not")
     voted = consensus.votes.sum(axis=1) > 0
-    if lost := _named([found.objects[at] for at in np.flatnonzero(~voted & (found.gold < 0))]):
+    if lost := _named([annotations.objects[at] for at in np.flatnonzero(~voted & (annotations.gold < 0))]):
         lines.append(f"works that none of the consistent annotators labelled, without consensus: {lost}")
-    if tied := _named([found.objects[at] for at in np.flatnonzero(voted & (consensus.label < 0))]):
+    if tied := _named([annotations.objects[at] for at in np.flatnonzero(voted & (consensus.label < 0))]):
         lines.append(f"works in which several labels have most votes, without consensus: {tied}")
     if not consensus.model.converged:
         lines.append(f"Dawid and Skene's model had not settled after {consensus.model.rounds:,} rounds")
@@ -189,23 +191,23 @@ def _named(names: Sequence[str]) -> str:
 
 def as_json(told: Figures) -> dict[str, Any]:
     """The figures as JSON, without what stands in the tables."""
-    found, consensus = told.found, told.consensus
+    annotations, consensus = told.annotations, told.consensus
     labelled = consensus.votes.sum(axis=1)
     return {
-        "level": found.level,
-        "classes": list(found.classes),
-        "works": len(found.objects),
-        "annotators": len(found.annotators),
-        "annotations": len(found.label),
-        "repeats": len(found.repeats.first),
-        "left_out": dict(found.left_out),
-        "works_with_one_annotation": int((found.votes().sum(axis=1) == 1).sum()),
+        "level": annotations.level,
+        "classes": list(annotations.classes),
+        "works": len(annotations.objects),
+        "annotators": len(annotations.annotators),
+        "annotations": len(annotations.label),
+        "repeats": len(annotations.repeats.first),
+        "left_out": dict(annotations.left_out),
+        "works_with_one_annotation": int((annotations.votes().sum(axis=1) == 1).sum()),
         "all": _agreement_json(told.all),
         "consistent": None if told.consistent is None else _agreement_json(told.consistent),
         "consistent_annotators": [one.name for one in told.judgements if one.consistent],
         "other_annotators": {one.name: one.judged_by for one in told.judgements if not one.consistent},
         "consensus_of": int(told.used.sum()),
-        "gold": int((found.gold >= 0).sum()),
+        "gold": int((annotations.gold >= 0).sum()),
         "ties": consensus.ties,
         "without_consensus": int((consensus.label < 0).sum()),
         "without_used_annotator": int((labelled == 0).sum()),
@@ -216,7 +218,7 @@ def as_json(told: Figures) -> dict[str, Any]:
             "rounds": consensus.model.rounds,
             "converged": consensus.model.converged,
             "log_likelihood": consensus.model.log_likelihood,
-            "shares": dict(zip(found.classes, consensus.model.shares.tolist(), strict=True)),
+            "shares": dict(zip(annotations.classes, consensus.model.shares.tolist(), strict=True)),
         },
         "confusion": told.confusion.round(6).tolist(),
     }
@@ -244,7 +246,7 @@ def annotator_table(told: Figures) -> pa.Table:
         low, high = one.interval or (None, None)
         rows.append(
             {
-                "task": told.found.task,
+                "task": told.annotations.task,
                 "annotator": one.name,
                 "consistent": one.consistent,
                 "judged_by": one.judged_by,
@@ -296,11 +298,11 @@ def by_kappa(judgements: Sequence[Judgement]) -> list[Judgement]:
 
 def pair_table(told: Figures) -> pa.Table:
     """A row for every two annotators with a work in common; see `annotators.Pairs`."""
-    found, two = told.found, told.pairs
-    names = pa.array(found.annotators, pa.string())
+    annotations, two = told.annotations, told.pairs
+    names = pa.array(annotations.annotators, pa.string())
     return pa.table(
         {
-            "task": pa.repeat(pa.scalar(found.task), len(two.works)),
+            "task": pa.repeat(pa.scalar(annotations.task), len(two.works)),
             "annotator": names.take(pa.array(two.first)),
             "other": names.take(pa.array(two.second)),
             "works_in_common": two.works,
@@ -315,14 +317,14 @@ def pair_table(told: Figures) -> pa.Table:
 
 def error_table(told: Figures) -> pa.Table:
     """What each annotator says of works of a class, by Dawid and Skene's model; shares below 0.0005 are left out."""
-    found, errors = told.found, told.consensus.model.errors
+    annotations, errors = told.annotations, told.consensus.model.errors
     shown = np.flatnonzero(told.used)
     who, true, said = np.nonzero(errors[shown] >= 5e-4)
-    classes = pa.array(found.classes, pa.string())
+    classes = pa.array(annotations.classes, pa.string())
     return pa.table(
         {
-            "task": pa.repeat(pa.scalar(found.task), len(who)),
-            "annotator": pa.array(found.annotators, pa.string()).take(pa.array(shown[who])),
+            "task": pa.repeat(pa.scalar(annotations.task), len(who)),
+            "annotator": pa.array(annotations.annotators, pa.string()).take(pa.array(shown[who])),
             "true": classes.take(pa.array(true)),
             "said": classes.take(pa.array(said)),
             "share": errors[shown][who, true, said].astype(np.float32),

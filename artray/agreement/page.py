@@ -41,8 +41,8 @@ def write_page(out: Location, told: Figures, manifest: pa.Table | None, least: f
     Returns:
         The page.
     """
-    found = told.found
-    name = f"agreement-{found.task}"
+    annotations = told.annotations
+    name = f"agreement-{annotations.task}"
     for room, style in (
         ("artray.report", "page.css"),
         ("artray.report", "evaluation.css"),
@@ -50,7 +50,7 @@ def write_page(out: Location, told: Figures, manifest: pa.Table | None, least: f
     ):
         (out / style).write_bytes(files(room).joinpath(style).read_bytes())
     works = most_disagreed(told, WORKS)
-    titles, pictures = _pictures([found.objects[work] for work in works], out, name, manifest)
+    titles, pictures = _pictures([annotations.objects[work] for work in works], out, name, manifest)
     sections = [
         _figures(told),
         _annotators(told, least),
@@ -61,13 +61,13 @@ def write_page(out: Location, told: Figures, manifest: pa.Table | None, least: f
         _left_out(told),
     ]
     page = static_page(
-        found.task,
+        annotations.task,
         sections=sections,
         styles=("page.css", "evaluation.css", "agreement.css"),
         kind="evaluation agreement",
         eyebrow="How far people agree",
         lead=_lead(told),
-        about=f"{len(found.label):,} labels, of each annotator the first of a work.",
+        about=f"{len(annotations.label):,} labels, of each annotator the first of a work.",
         suffix=": agreement",
     )
     file = out / f"{name}.html"
@@ -84,20 +84,23 @@ def most_disagreed(told: Figures, most: int) -> list[int]:
 
 
 def _lead(told: Figures) -> str:
-    found, level = told.found, told.found.level
-    parts = [f"{len(found.annotators):,} people labelled {len(found.objects):,} works. {_alpha(told.all.alpha[level])}"]
+    annotations, level = told.annotations, told.annotations.level
+    sentences = [
+        f"{len(annotations.annotators):,} people labelled {len(annotations.objects):,} works. "
+        + _alpha(told.all.alpha[level])
+    ]
     consistent = sum(one.consistent for one in told.judgements)
     if told.consistent is not None:
-        parts.append(
+        sentences.append(
             f"{consistent:,} of them label consistently; among these alpha is {_strong(told.consistent.alpha[level])}."
         )
-    elif consistent == len(found.annotators):
-        parts.append("All of them label consistently.")
+    elif consistent == len(annotations.annotators):
+        sentences.append("All of them label consistently.")
     elif consistent >= 2:
-        parts.append(f"{consistent:,} of them label consistently; they have no work in common.")
+        sentences.append(f"{consistent:,} of them label consistently; they have no work in common.")
     else:
-        parts.append("No two of them label consistently, so all are taken together.")
-    return " ".join(parts)
+        sentences.append("No two of them label consistently, so all are taken together.")
+    return " ".join(sentences)
 
 
 def _alpha(figure: Figure) -> str:
@@ -188,21 +191,21 @@ def _share(value: float | None) -> str:
 
 
 def _pairs(told: Figures) -> str:
-    found, two = told.found, told.pairs
+    annotations, two = told.annotations, told.pairs
     order = [one.name for one in by_kappa(told.judgements)][:_NAMES]
     if len(order) < 2:
         return ""
-    place = {name: at for at, name in enumerate(order)}
+    index = {name: at for at, name in enumerate(order)}
     cells: list[list[Cell | None]] = [[None] * len(order) for _ in order]
     for at in range(len(two.works)):
-        first, second = found.annotators[two.first[at]], found.annotators[two.second[at]]
-        if first in place and second in place and np.isfinite(two.weighted[at]):
+        first, second = annotations.annotators[two.first[at]], annotations.annotators[two.second[at]]
+        if first in index and second in index and np.isfinite(two.weighted[at]):
             value = float(two.weighted[at])
             told_in_words = f"{first} and {second}: kappa {_number(value)} ({two.works[at]:,} works in common"
             told_in_words += f", 95 % {_bounds(two.intervals[at])})" if two.intervals[at] else ")"
             for row, column in ((first, second), (second, first)):
-                cells[place[row]][place[column]] = Cell(told_in_words, _number(value), min(1.0, max(0.0, value)))
-    weighted = "" if found.level == "nominal" else "weighted "
+                cells[index[row]][index[column]] = Cell(told_in_words, _number(value), min(1.0, max(0.0, value)))
+    weighted = "" if annotations.level == "nominal" else "weighted "
     hint = (
         f"Cohen's {weighted}kappa of every two annotators, in the order of the table above. The darker, the more alike."
     )
@@ -220,11 +223,11 @@ def _classes(told: Figures) -> str:
     groups = [("alpha, all", told.all)]
     if told.consistent is not None:
         groups.append(("alpha, consistent", told.consistent))
-    given = np.bincount(told.found.label, minlength=len(told.found.classes))
+    given = np.bincount(told.annotations.label, minlength=len(told.annotations.classes))
     header = ["class", "labels", *(cell for name, _ in groups for cell in (name, "95 %"))]
     rows = [
         [name, f"{given[at]:,}", *_cells([group.classes[name] for _, group in groups])]
-        for at, name in enumerate(told.found.classes)
+        for at, name in enumerate(told.annotations.classes)
     ]
     hint = "Each class against all others: where alpha is low, people mean different things by it."
     numbers = f'<div class="numbers">{table(header, rows, 2 * len(groups), (3, 5))}</div>'
@@ -238,7 +241,7 @@ def _confusion(told: Figures) -> str:
     if not len(shown):
         return ""
     matrix = told.confusion[np.ix_(shown, shown)].round().astype(int).tolist()
-    names = [told.found.classes[at] for at in shown]
+    names = [told.annotations.classes[at] for at in shown]
     hint = "Rows: a label that one annotator gave. Columns: what others gave to the same works; each label counts once."
     if told.used.sum() < len(told.used):
         hint += f" Of the {told.used.sum():,} consistent annotators."
@@ -276,7 +279,7 @@ def _works(told: Figures, works: Sequence[int], titles: Mapping[str, str], pictu
         return section("works", "Works that people disagree on", "There is none.")
     items = []
     for work in works:
-        name = told.found.objects[work]
+        name = told.annotations.objects[work]
         picture = ""
         if pictures is not None:
             shown = f'<img src="{escape(pictures[name])}" alt="" loading="lazy">' if name in pictures else ""
@@ -297,23 +300,21 @@ def _votes(told: Figures, work: int) -> str:
     bars, entries, left = [], [], 0.0
     for at in order:
         width = 100 * float(votes[at]) / float(votes.sum())
-        colour = f"s{at % COLOURS}"
+        colour, name = f"s{at % COLOURS}", told.annotations.classes[at]
         bars.append(f'<rect class="{colour}" x="{left:.2f}" y="0" width="{width:.2f}" height="1"/>')
-        entries.append(
-            f'<li><span class="key {colour}"></span><bdi>{escape(told.found.classes[at])}</bdi> {votes[at]:,}</li>'
-        )
+        entries.append(f'<li><span class="key {colour}"></span><bdi>{escape(name)}</bdi> {votes[at]:,}</li>')
         left += width
     bar = f'<svg class="votes" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">{"".join(bars)}</svg>'
     return f'{bar}<ul class="said-by">{"".join(entries)}</ul>'
 
 
 def _said(told: Figures, work: int) -> str:
-    found, consensus = told.found, told.consensus
-    if found.gold[work] >= 0:
-        return f'<p class="verdict">known to be <bdi>{escape(found.classes[found.gold[work]])}</bdi></p>'
+    annotations, consensus = told.annotations, told.consensus
+    if annotations.gold[work] >= 0:
+        return f'<p class="verdict">known to be <bdi>{escape(annotations.classes[annotations.gold[work]])}</bdi></p>'
     if consensus.label[work] < 0:
         return '<p class="verdict">no label has most votes</p>'
-    label = found.classes[consensus.label[work]]
+    label = annotations.classes[consensus.label[work]]
     if consensus.label[work] == consensus.majority[work]:
         return f'<p class="verdict">taken as <bdi>{escape(label)}</bdi></p>'
     sure = consensus.model.classes[work].max()

@@ -121,8 +121,8 @@ def agreement(options: AgreementOptions) -> Counts:
     for name, rows_of in (
         ("annotators", annotator_table),
         ("pairs", pair_table),
-        ("labels", lambda one: label_rows(one.found, one.consensus)),
-        ("soft_labels", lambda one: soft_rows(one.found, one.consensus)),
+        ("labels", lambda one: label_rows(one.annotations, one.consensus)),
+        ("soft_labels", lambda one: soft_rows(one.annotations, one.consensus)),
     ):
         (out / f"{name}.csv").write_bytes(csv_bytes(_together(every, rows_of)))
     summary = {task: as_json(one) for task, one in told.items()}
@@ -137,7 +137,7 @@ def agreement(options: AgreementOptions) -> Counts:
 
 
 def _consensus(told: Figures) -> pa.Table:
-    return consensus_table(told.found, told.consensus)
+    return consensus_table(told.annotations, told.consensus)
 
 
 def _read(options: AgreementOptions) -> Rows:
@@ -173,13 +173,13 @@ def _read(options: AgreementOptions) -> Rows:
     return with_gold(rows, gold, options.object or _OBJECT, known)
 
 
-def _manifest(place: Location | None) -> pa.Table | None:
-    if place is None:
+def _manifest(location: Location | None) -> pa.Table | None:
+    if location is None:
         return None
-    dataset = place.dataset()
+    dataset = location.dataset()
     for name in (_OBJECT, "image_uri"):
         if name not in dataset.schema.names:
-            raise InputError(f"--manifest {place}: has no column {name!r}: it is no manifest")
+            raise InputError(f"--manifest {location}: has no column {name!r}: it is no manifest")
     names = [name for name in (_OBJECT, "image_uri", "title") if name in dataset.schema.names]
     table = dataset.to_table(columns=names)
     return pa.table({name: table[name].cast(pa.string()) for name in names})
@@ -203,11 +203,11 @@ def _check_tasks(options: AgreementOptions, rows: Rows) -> None:
 
 def _figures(options: AgreementOptions, rows: Rows, task: str) -> Figures:
     names = [name.strip() for name in options.classes.get(task, "").split(",") if name.strip()]
-    found = encode(
+    annotations = encode(
         rows, task, level=options.level.get(task, "nominal"), classes=names, separator=options.separator or None
     )
     told = figures(
-        found,
+        annotations,
         weights=options.weights,
         least=options.min_agreement,
         least_works=options.min_works,
@@ -221,26 +221,26 @@ def _figures(options: AgreementOptions, rows: Rows, task: str) -> Figures:
     lines = []
     for who, group in (("all annotators", told.all), ("consistent ones", told.consistent)):
         if group is not None:
-            figure = group.alpha[found.level]
+            figure = group.alpha[annotations.level]
             alpha = "–" if figure.value is None else f"{figure.value:.3f}"
             bounds = "" if figure.interval is None else f"{figure.interval[0]:.3f} to {figure.interval[1]:.3f}"
             fleiss = "–" if group.fleiss.value is None else f"{group.fleiss.value:.3f}"
             lines.append((who, group.annotators, group.works, alpha, bounds, fleiss))
-    header = ["", "annotators", "works", f"alpha, {found.level}", "95 %", "Fleiss' kappa"]
+    header = ["", "annotators", "works", f"alpha, {annotations.level}", "95 %", "Fleiss' kappa"]
     console.table(f"{task}: agreement", header, lines)
     return told
 
 
 def _counts(told: Figures) -> Counts:
-    found = told.found
+    annotations = told.annotations
     return {
-        "works": len(found.objects),
-        "annotators": len(found.annotators),
-        "annotations": len(found.label),
-        "left_out": sum(found.left_out.values()),
-        "alpha": told.all.alpha[found.level].value,
+        "works": len(annotations.objects),
+        "annotators": len(annotations.annotators),
+        "annotations": len(annotations.label),
+        "left_out": sum(annotations.left_out.values()),
+        "alpha": told.all.alpha[annotations.level].value,
         "consistent": sum(one.consistent for one in told.judgements),
-        "alpha_consistent": (told.consistent or told.all).alpha[found.level].value,
+        "alpha_consistent": (told.consistent or told.all).alpha[annotations.level].value,
         "labelled": int((told.consensus.label >= 0).sum()),
     }
 

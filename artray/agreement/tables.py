@@ -160,26 +160,26 @@ def named_as_in(rows: Rows, manifest: pa.Table) -> tuple[Rows, list[str]]:
     encoded = pc.dictionary_encode(rows.table["object"].combine_chunks())
     works: list[str] = encoded.dictionary.to_pylist()
     ids, uris = manifest["object_id"], manifest["image_uri"]
-    found = _look_up(works, ids, ids)
+    number_of = _look_up(works, ids, ids)
     files = pc.replace_substring_regex(uris, r"^.*/", "")
     for names in (files, pc.replace_substring_regex(files, r"\.[^.]*$", "")):
         for shorten in (_file, _without_prefix, _stem):
-            rest = {shorten(work): work for work in works if work not in found}
-            found |= {rest[name]: number for name, number in _look_up(list(rest), names, ids).items()}
-    renamed = pa.array([found.get(work, work) for work in works], pa.string()).take(encoded.indices)
+            rest = {shorten(work): work for work in works if work not in number_of}
+            number_of |= {rest[name]: number for name, number in _look_up(list(rest), names, ids).items()}
+    renamed = pa.array([number_of.get(work, work) for work in works], pa.string()).take(encoded.indices)
     table = rows.table.set_column(rows.table.column_names.index("object"), "object", renamed)
-    return Rows(table, rows.gold, rows.tasks, rows.left_out), [work for work in works if work not in found]
+    return Rows(table, rows.gold, rows.tasks, rows.left_out), [work for work in works if work not in number_of]
 
 
 def _look_up(wanted: list[str], names: pa.ChunkedArray, ids: pa.ChunkedArray) -> dict[str, str]:
     """The ids of those that one row is called."""
     fits = pc.fill_null(pc.is_in(names, pa.array(wanted, pa.string())), False)
-    found: dict[str, str] = {}
+    number_of: dict[str, str] = {}
     several = set()
     for name, number in zip(names.filter(fits).to_pylist(), ids.filter(fits).to_pylist(), strict=True):
-        if found.setdefault(name, number) != number:
+        if number_of.setdefault(name, number) != number:
             several.add(name)
-    return {name: number for name, number in found.items() if name not in several}
+    return {name: number for name, number in number_of.items() if name not in several}
 
 
 def _file(work: str) -> str:

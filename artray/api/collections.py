@@ -92,9 +92,9 @@ class Collection:
             import polars as pl
         except ModuleNotFoundError as error:
             raise InputError("to_polars: needs Polars: pip install polars") from error
-        found = pl.from_arrow(self.to_arrow(columns, where))
-        assert isinstance(found, pl.DataFrame)
-        return found
+        frame = pl.from_arrow(self.to_arrow(columns, where))
+        assert isinstance(frame, pl.DataFrame)
+        return frame
 
     def __repr__(self) -> str:
         return f"<{len(self):,} rows: {', '.join(self.columns)}>"
@@ -119,10 +119,10 @@ def open_collection(uri: str | os.PathLike[str] | Location) -> Collection:
     Example:
         `artray.open_collection("work/manifest").to_pandas()`
     """
-    place = Location.parse(uri)
-    if (place / RUN).exists() and "tasks" in (told := (place / RUN).read_json()) and told.get("job") == "labels":
-        return read_labels(place)
-    return Collection(place.dataset())
+    location = Location.parse(uri)
+    if (location / RUN).exists() and "tasks" in (told := (location / RUN).read_json()) and told.get("job") == "labels":
+        return read_labels(location)
+    return Collection(location.dataset())
 
 
 def read_labels(uri: str | os.PathLike[str] | Location) -> Collection:

@@ -82,9 +82,9 @@ def embed(
     values = column.drop_null()
     blank = np.zeros((1, side, side, 3), np.uint8)
     width = len((values if len(values) else _extractors[spec](blank)[name])[0])
-    found = np.full((len(table), width), np.nan, np.float32)
-    found[np.asarray(column.is_valid())] = np.asarray(values.flatten()).reshape(len(values), width)
-    return found
+    vectors = np.full((len(table), width), np.nan, np.float32)
+    vectors[np.asarray(column.is_valid())] = np.asarray(values.flatten()).reshape(len(values), width)
+    return vectors
 
 
 def extract(

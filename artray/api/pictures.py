@@ -62,13 +62,13 @@ def given_pictures(pictures: Given) -> GivenPictures:
         InputError: It is none of these.
     """
     if isinstance(pictures, (str, os.PathLike, Location)):
-        place = Location.parse(pictures)
-        if not place.uri.endswith(".parquet") and place.is_file():
-            return GivenPictures(_rows([str(pictures)], [str(place)]), [None])
-        if not place.exists():
+        location = Location.parse(pictures)
+        if not location.uri.endswith(".parquet") and location.is_file():
+            return GivenPictures(_rows([str(pictures)], [str(location)]), [None])
+        if not location.exists():
             raise InputError(f"{pictures}: no such picture, nor a manifest")
         try:
-            pictures = Collection(place.dataset())
+            pictures = Collection(location.dataset())
         except InputError as error:
             raise InputError(f"{error}; of a folder of pictures give these themselves, as a list") from error
     rows = as_rows(pictures)

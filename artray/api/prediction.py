@@ -103,7 +103,7 @@ class Classifier:
         quiet_keras()
         batch = 1 if len(given) < _SINGLY and not isinstance(self.bundle.input, PatchInput) else BATCH
         self._extractors.batch, self._model.batch = batch, self.bundle.input.batch_size(batch)
-        staged = [self._scored(found) for found in given.read(self._model.decode_sizes)]
+        staged = [self._scored(pictures) for pictures in given.read(self._model.decode_sizes)]
         told = "novelty" if self.bundle.novelty_sha is not None else None
         now = datetime.now(timezone.utc)
         rows = label_rows(pa.concat_tables(staged), "scores_0", self.bundle, "", now, novelty=told)
@@ -127,9 +127,9 @@ class Classifier:
                     other.result()
             inputs = self.bundle.input.prepare(works)
             scores = pictures.spread(list_column(self._model.scores(inputs)))
-            found = self._model.novelty(inputs)
-            if found is not None:
-                novelty = pictures.spread(pa.array(found, pa.float32()))
+            values = self._model.novelty(inputs)
+            if values is not None:
+                novelty = pictures.spread(pa.array(values, pa.float32()))
         return table.append_column("scores_0", scores).append_column("novelty", novelty)
 
     def _decided(self, rows: pa.Table) -> pa.Table:

@@ -32,10 +32,10 @@ def run(station: str, **options: Any) -> Counts:
     Example:
         `artray.run("ingest", images="scans", catalog="catalog.csv", out="work/manifest")`
     """
-    found = _station(station)
+    entry = _station(station)
     console.quiet(False)
-    module = import_module(found.module)
-    counts: Counts = getattr(module, found.function)(validate(getattr(module, found.options), options, station))
+    module = import_module(entry.module)
+    counts: Counts = getattr(module, entry.function)(validate(getattr(module, entry.options), options, station))
     return counts
 
 
@@ -48,8 +48,8 @@ def options(station: str) -> type[Options]:
     Raises:
         InputError: There is no such station.
     """
-    found = _station(station)
-    told: type[Options] = getattr(import_module(found.module), found.options)
+    entry = _station(station)
+    told: type[Options] = getattr(import_module(entry.module), entry.options)
     return told
 
 

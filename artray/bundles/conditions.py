@@ -65,7 +65,7 @@ class Condition(BaseModel):
         Raises:
             InputError: There is no such label, it is no number, or it is a vector, which nobody can say.
         """
-        found = np.zeros(self.width, np.float32)
+        vector = np.zeros(self.width, np.float32)
         if self.kind == "vector":
             raise InputError(f"--condition {self.name}: is an embedding; samples take it from works")
         if self.kind == "number":
@@ -75,29 +75,29 @@ class Condition(BaseModel):
                 value = np.nan
             if not np.isfinite(value):
                 raise InputError(f"--condition {self.name}={text}: is not a number")
-            found[0] = (value - self.mean[0]) / self.deviation
-            return found
+            vector[0] = (value - self.mean[0]) / self.deviation
+            return vector
         for name in separate(text) if self.kind == "labels" else [text]:
             if name not in self.names:
                 known = first_of(self.names, 20)
                 hint = did_you_mean(name, self.names)
                 raise InputError(f"--condition {self.name}={name}: it has learned no such label ({known}){hint}")
-            found[self.names.index(name)] = 1
-        return found
+            vector[self.names.index(name)] = 1
+        return vector
 
-    def told(self, part: Vectors) -> Any:
+    def told(self, vector: Vectors) -> Any:
         """A label or None, labels, or a number, of its part of a vector; None of an embedding."""
         if self.kind == "vector":
             return None
         if self.kind == "number":
-            return round(float(part[0]) * self.deviation + self.mean[0], 4)
-        names = [name for name, value in zip(self.names, part.tolist(), strict=True) if value > 0.5]
+            return round(float(vector[0]) * self.deviation + self.mean[0], 4)
+        names = [name for name, value in zip(self.names, vector.tolist(), strict=True) if value > 0.5]
         if self.kind == "labels":
             return names
         return names[0] if names else None
 
 
-def places(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, slice]]:
+def slices_of(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, slice]]:
     """Each condition, and where in the vector it is."""
     start = 0
     for condition in conditions:
@@ -124,8 +124,8 @@ def with_wishes(conditions: Sequence[Condition], vectors: Vectors, wishes: Mappi
         if name not in known:
             there = ", ".join(known) or "none: it was trained without conditions"
             raise InputError(f"--condition {name}: the generator has no such condition (it has {there})")
-    found = vectors.copy()
-    for condition, place in places(conditions):
+    wished = vectors.copy()
+    for condition, columns in slices_of(conditions):
         if condition.name in wishes:
-            found[:, place] = condition.read(wishes[condition.name])
-    return found
+            wished[:, columns] = condition.read(wishes[condition.name])
+    return wished

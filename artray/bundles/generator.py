@@ -124,12 +124,12 @@ def read_descriptions(uri: Location, bundle: GeneratorBundle) -> Vectors:
     width = sum(condition.width for condition in bundle.conditions)
     table = pq.read_table(pa.BufferReader((uri / DESCRIPTIONS).read_bytes()))
     try:
-        found = np.array(table["description"].to_pylist(), np.float32)
+        vectors = np.array(table["description"].to_pylist(), np.float32)
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{uri}: {DESCRIPTIONS} can't be read: {str(error)[:200]}") from error
-    if not len(found) or found.shape[1:] != (width,) or not np.isfinite(found).all():
+    if not len(vectors) or vectors.shape[1:] != (width,) or not np.isfinite(vectors).all():
         raise InputError(f"{uri}: {DESCRIPTIONS} does not hold descriptions of {width} numbers")
-    return found
+    return vectors
 
 
 def save_generator_bundle(

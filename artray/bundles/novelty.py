@@ -54,8 +54,8 @@ class Distance:
 
     def __call__(self, z: Floats) -> Floats:
         """The distance to each class, (n, classes), of standardised features (n, d)."""
-        own = np.einsum("nd,nd->n", z, z) / self.spread + (z @ self.directions) ** 2 @ self.gains
-        return np.asarray(own[:, None] - 2 * (z @ self.weights) + self.bias)
+        distances = np.einsum("nd,nd->n", z, z) / self.spread + (z @ self.directions) ** 2 @ self.gains
+        return np.asarray(distances[:, None] - 2 * (z @ self.weights) + self.bias)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,8 @@ class Novelty:
             x: (n, d) features as the model takes them.
         """
         starts = range(0, len(x), _BLOCK)
-        found = [self.of_standardised((x[start : start + _BLOCK] - self.mean) / self.deviation) for start in starts]
-        return np.concatenate([np.zeros(0, np.float32), *found])
+        blocks = [self.of_standardised((x[start : start + _BLOCK] - self.mean) / self.deviation) for start in starts]
+        return np.concatenate([np.zeros(0, np.float32), *blocks])
 
     def of_standardised(self, z: Floats) -> npt.NDArray[np.float32]:
         """The same of features that are standardised, (n, d), all at once."""
@@ -129,10 +129,10 @@ def unusual(distance: Floats, logit: Floats, usual: Floats, odds: Floats | None 
     """
     far = (np.log(np.maximum(distance, 1e-12)) - usual[0, 0]) / usual[0, 1]
     silent = (usual[1, 0] - logit) / usual[1, 1]
-    found = np.logaddexp(2 * far, 2 * silent)
+    novelty = np.logaddexp(2 * far, 2 * silent)
     if odds is not None:
-        found = np.logaddexp(found, 2 * (odds - usual[2, 0]) / usual[2, 1])
-    return np.asarray(found / 2, np.float64)
+        novelty = np.logaddexp(novelty, 2 * (odds - usual[2, 0]) / usual[2, 1])
+    return np.asarray(novelty / 2, np.float64)
 
 
 def share(values: Floats, known: Floats) -> npt.NDArray[np.float32]:

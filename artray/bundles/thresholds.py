@@ -114,21 +114,21 @@ def abstention(
     return found
 
 
-def abstention_told(found: Mapping[str, Any]) -> str:
+def abstention_told(figures: Mapping[str, Any]) -> str:
     """What `abstention` has found, as one sentence; also what a bundle of before holds, which says less."""
-    target = f"{found['target']:.0%}"
-    if found["threshold"] is None and not found["n"]:
+    target = f"{figures['target']:.0%}"
+    if figures["threshold"] is None and not figures["n"]:
         return f"no labelled works say from which score on {target} of the labels are right: all are uncertain."
-    if found["threshold"] is None:
-        works = count_of(found["n"], "work shows", "works show")
+    if figures["threshold"] is None:
+        works = count_of(figures["n"], "work shows", "works show")
         return (
             f"{works} no score from which on {target} of the labels are right: all are uncertain. More labelled "
             "works, or a lower --precision-target, would change that."
         )
-    sure = f", with 95 % confidence at least {found['lower']:.0%}" if found.get("lower") is not None else ""
+    sure = f", with 95 % confidence at least {figures['lower']:.0%}" if figures.get("lower") is not None else ""
     return (
-        f"labels are certain from a score of {found['threshold']:.2f} on: {found['coverage']:.0%} of the works, of "
-        f"whose labels {found['accuracy']:.0%} are right{sure}."
+        f"labels are certain from a score of {figures['threshold']:.2f} on: {figures['coverage']:.0%} of the works, of "
+        f"whose labels {figures['accuracy']:.0%} are right{sure}."
     )
 
 
@@ -139,13 +139,13 @@ def abstention_of(predictions: pa.Table, target: float = TARGET) -> dict[str, An
         predictions: `predictions.parquet` of a bundle whose works have one label each.
         target: As there.
     """
-    part = predictions.filter(pc.equal(predictions["part"], "validation"))
-    if not pa.types.is_string(part["true"].type):  # lists: a work may have several labels
+    validation = predictions.filter(pc.equal(predictions["part"], "validation"))
+    if not pa.types.is_string(validation["true"].type):  # lists: a work may have several labels
         return None
-    rows = zip(part["label"].to_pylist(), part["scores"].to_pylist(), strict=True)
+    rows = zip(validation["label"].to_pylist(), validation["scores"].to_pylist(), strict=True)
     scores = [next(score for name, score in row if name == label) for label, row in rows]
-    right = np.asarray(pc.equal(part["true"], part["label"]), bool)
-    groups = part["group"].to_pylist() if "group" in part.column_names else None
+    right = np.asarray(pc.equal(validation["true"], validation["label"]), bool)
+    groups = validation["group"].to_pylist() if "group" in validation.column_names else None
     return abstention(right, np.asarray(scores, np.float64), target, groups)
 
 
@@ -195,7 +195,7 @@ def class_thresholds(true: npt.NDArray[np.int64], scores: npt.NDArray[Any]) -> n
         array([0.205])
     """
     columns = zip(true.T, scores.T.astype(np.float64), strict=True)
-    return np.array([_best_f1(has == 1, own) for has, own in columns], np.float64)
+    return np.array([_best_f1(has == 1, scores) for has, scores in columns], np.float64)
 
 
 def _best_f1(has: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> float:

@@ -58,8 +58,8 @@ def load_upscaler(uri: Location, bundle: UpscalerBundle) -> Any:
     """
     importlib.import_module("artray.models.super_resolution")  # its layers make themselves known to Keras
     model = load_keras(uri, NETWORK, bundle.upscaler_sha, BUNDLE)
-    found = [tuple(shape) for shape in (model.input_shape, model.output_shape)]
-    if found != [(None, None, None, 3)] * 2:
+    shapes = [tuple(shape) for shape in (model.input_shape, model.output_shape)]
+    if shapes != [(None, None, None, 3)] * 2:
         raise InputError(f"{uri}: {NETWORK} does not take pictures of any size and give pictures")
     return model
 

@@ -40,18 +40,18 @@ def telling_parameter(urls: pa.Array, stems: pa.Array) -> tuple[str, pa.Array] |
     """
     queries = pc.drop_null(pc.if_else(pc.match_substring(urls, "?"), urls, pa.scalar(None, urls.type)))
     seen = {name for url in queries.slice(0, _LOOK_AT).to_pylist() for name in _PARAMETER.findall(url)}
-    found: list[tuple[int, str, pa.Array]] = []
+    candidates: list[tuple[int, str, pa.Array]] = []
     for name in sorted(seen)[:_PARAMETERS]:
         values = pc.struct_field(pc.extract_regex(urls, rf"[?&;]{re.escape(name)}=(?P<value>[^&;#]+)"), "value")
         values = without_suffix(normal(values))
         distinct = pc.count_distinct(values).as_py()
         if 10 * distinct >= 9 * (len(values) - values.null_count):
             hits = pc.sum(pc.is_in(stems, value_set=pc.drop_null(values))).as_py() or 0
-            found.append((hits, name, values))
-    found.sort(key=lambda item: item[:2], reverse=True)
-    if not found or found[0][0] <= 2 * max((hits for hits, _, _ in found[1:]), default=0):
+            candidates.append((hits, name, values))
+    candidates.sort(key=lambda item: item[:2], reverse=True)
+    if not candidates or candidates[0][0] <= 2 * max((hits for hits, _, _ in candidates[1:]), default=0):
         return None
-    return found[0][1:]
+    return candidates[0][1:]
 
 
 def picture_columns(table: pa.Table) -> list[str]:

@@ -99,8 +99,8 @@ def _read(annotation: Mapping[str, Any]) -> Found | str:
     if not (labels or is_rejected) or not (target or name):
         return TEXTLESS
     at = moment(_text(changed) or _text(annotation.get("created")) or _text(annotation.get("oa:annotatedAt")))
-    if name and (own := _OWN.search(name)):
-        name = unquote(own[1])
+    if name and (match := _OWN.search(name)):
+        name = unquote(match[1])
     label = None if is_rejected else cell_of(labels)
     return Found(Statement(label, None, people, at), target=target, name=name)
 
@@ -131,8 +131,8 @@ def _target(target: Any) -> tuple[str | None, bool]:
     if isinstance(target, dict):
         is_part = bool(target.get("selector"))
         source = target.get("source", target.get("full", target.get("id", target.get("@id"))))
-        found, is_fragment = _target(source) if source is not target else (None, False)
-        return found, is_part or is_fragment
+        whole_address, is_fragment = _target(source) if source is not target else (None, False)
+        return whole_address, is_part or is_fragment
     if not isinstance(target, str):
         return None, False
     address, _, fragment = target.partition("#")

@@ -79,17 +79,17 @@ class Catalog:
     problems: tuple[Problem, ...]
     folders: pa.Array | None = None
 
-    def folders_below(self, place: Location, images: Location) -> pa.Array | None:
+    def folders_below(self, location: Location, images: Location) -> pa.Array | None:
         """For each row the folder that its file lies in, below that of the pictures; empty: in that itself.
 
         Args:
-            place: Where the catalogue was read from.
+            location: Where the catalogue was read from.
             images: Where the pictures lie.
 
         Returns:
             None where all are empty, or where a single file lies elsewhere. Of a folder elsewhere the folders below it.
         """
-        base = place if self.folders is not None else place.parent
+        base = location if self.folders is not None else location.parent
         at, root = (each.uri if each.is_s3 else os.path.realpath(each) for each in (base, images))
         folders = self.folders if self.folders is not None else pa.repeat("", len(self.table))
         if f"{at}/".startswith(f"{root}/"):
@@ -130,14 +130,14 @@ class Problems:
     """Collects problems in the order in which they are met."""
 
     def __init__(self) -> None:
-        self.found: list[Problem] = []
+        self.listed: list[Problem] = []
 
     def __call__(self, what: str, lines: Lines | list[int] | None = None) -> None:
         """Add one; see `artray.catalogs.cells.AddProblem`."""
         if lines is None:
-            self.found.append(Problem(what, 0))
+            self.listed.append(Problem(what, 0))
         elif len(lines):
-            self.found.append(Problem(what, len(lines), tuple(int(line) for line in lines[:10])))
+            self.listed.append(Problem(what, len(lines), tuple(int(line) for line in lines[:10])))
 
 
 def read_catalog(
@@ -249,7 +249,7 @@ def _upright(raw: Raw, problem: Problems, reading: Reading) -> Raw:
         return raw
     standing = upright(raw, problem)
     if standing is not raw:  # its first row was looked at as a header, which it is not
-        problem.found = [told for told in problem.found if not told.what.startswith("no header: ")]
+        problem.listed = [told for told in problem.listed if not told.what.startswith("no header: ")]
     return standing
 
 
@@ -257,12 +257,12 @@ def _as_seen(raw: Raw, problem: AddProblem) -> Raw:
     """A text file's cells without formulas that only write links and texts; a column more for links' targets."""
     header: list[str | None] = list(raw.header)
     columns = list(raw.columns)
-    for place, column in enumerate(raw.columns):
+    for index, column in enumerate(raw.columns):
         column = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([pa.array(column, pa.string())])
-        columns[place], targets, written = seen(column)
+        columns[index], targets, written = seen(column)
         if targets is None:
-            columns[place], targets = with_addresses(column)
-        name = header[place] or f"column_{place + 1}"
+            columns[index], targets = with_addresses(column)
+        name = header[index] or f"column_{index + 1}"
         problem(f'column {name!r} holds texts written as formulas (="…"), read as texts', raw.lines[written])
         if targets is not None and targets.null_count < len(targets):
             header.append(f"{name} link")
@@ -315,7 +315,7 @@ def as_catalog(raw: Raw, problems: Problems, *, list_texts: bool = True, rows_go
         table = fill_down(table, lines, problems, sheet=column_of_sheets(raw.form, table.column_names))
     if list_texts:
         table = read_list_texts(table, problems)
-    return Catalog(table, lines, raw.form, tuple(problems.found))
+    return Catalog(table, lines, raw.form, tuple(problems.listed))
 
 
 def _column_names(header: Sequence[str | None], problem: AddProblem) -> list[str]:

@@ -203,8 +203,8 @@ class Mapping(BaseModel):
 
 def several_columns(given: str, names: Sequence[str]) -> list[str]:
     """What a flag names: a column, or some with commas between them where there is none that is called so."""
-    parts = [part.strip() for part in given.split(",")]
-    return parts if given not in names and len(parts) > 1 and set(parts) <= set(names) else [given]
+    names_given = [name.strip() for name in given.split(",")]
+    return names_given if given not in names and len(names_given) > 1 and set(names_given) <= set(names) else [given]
 
 
 def path_columns(paths: pa.Array, pattern: str) -> dict[str, pa.Array]:
@@ -214,12 +214,12 @@ def path_columns(paths: pa.Array, pattern: str) -> dict[str, pa.Array]:
         ValueError: The pattern is not a regular expression of RE2.
     """
     try:
-        found = pc.extract_regex(paths, pattern)
+        captured = pc.extract_regex(paths, pattern)
     except pa.ArrowInvalid as error:
         raise ValueError(str(error)) from None
     columns = {}
-    for field in found.type:
-        values = pc.struct_field(found, field.name)
+    for field in captured.type:
+        values = pc.struct_field(captured, field.name)
         columns[field.name] = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
     return columns
 
@@ -368,8 +368,8 @@ def guess_mapping(table: pa.Table) -> Guess:
     if separator:
         reasons.append(f"separator: {separator!r} (it stands in cells of the label columns)")
     given = ("file", "url", "object_id", "artist", "artwork", "work_title", "date")
-    found = {role: inside.get(taken[role], taken[role]) for role in given if role in taken}
-    return Guess(Mapping(**found, labels=labels, separator=separator), None, tuple(reasons))
+    columns = {role: inside.get(taken[role], taken[role]) for role in given if role in taken}
+    return Guess(Mapping(**columns, labels=labels, separator=separator), None, tuple(reasons))
 
 
 def guess_separator(table: pa.Table, columns: Sequence[str]) -> str | None:
@@ -402,8 +402,8 @@ def _pictures_inside(table: pa.Table) -> tuple[str, str, str] | None:
     for role, (names, pattern, kind) in _PICTURES_INSIDE.items():
         for path in (path for column in columns for path in paths_in(table, column)):
             if roles.folded(path.rpartition(".")[2]) in names:
-                found = with_paths(table.slice(0, 200), [path])
-                if path in found.column_names and _share(found[path], pattern) > 0.9:
+                first_rows = with_paths(table.slice(0, 200), [path])
+                if path in first_rows.column_names and _share(first_rows[path], pattern) > 0.9:
                     return role, path, kind
     return None
 
@@ -483,13 +483,13 @@ def attach_table(table: pa.Table, other: pa.Table, attach: Attach) -> tuple[pa.T
             raise InputError(f"{where} has no column {column!r}; it has {', '.join(map(repr, names[:8]))}")
     keys = other[attach.to].combine_chunks()
     partner = pc.index_in(table[attach.column], keys, skip_nulls=True)
-    found = int(np.count_nonzero(pc.is_valid(partner)))
+    partnered = int(np.count_nonzero(pc.is_valid(partner)))
     for name in other.column_names:
         if name != attach.to:
             new = name if name not in table.column_names else f"{name}_2"
             table = table.append_column(new, other[name].combine_chunks().take(partner))
     doubled = len(keys) - keys.null_count - pc.count_distinct(keys).as_py()
-    return table, {"with a partner": found, "without a partner": table.num_rows - found, "keys twice": doubled}
+    return table, {"with a partner": partnered, "without a partner": table.num_rows - partnered, "keys twice": doubled}
 
 
 def uppercase(table: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -40,11 +40,11 @@ def fill_down(table: pa.Table, lines: Lines, problem: AddProblem, *, sheet: str 
     of = table[sheet].combine_chunks()
     ends = [*np.flatnonzero(np.asarray(pc.not_equal(of[1:], of[:-1]))) + 1, len(of)]
     rest = table.drop_columns([sheet])
-    parts = [
+    sheets = [
         _filled(rest.slice(start, end - start), lines[start:end], in_sheet(of[start].as_py(), problem))
         for start, end in zip([0, *ends], ends, strict=False)
     ]
-    return pa.concat_tables(parts).append_column(sheet, of)
+    return pa.concat_tables(sheets).append_column(sheet, of)
 
 
 def _filled(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
@@ -52,16 +52,16 @@ def _filled(table: pa.Table, lines: Lines, problem: AddProblem) -> pa.Table:
         name: np.asarray(pc.is_null(column).to_numpy(), bool)
         for name, column in zip(table.column_names, table.columns, strict=True)
     }
-    found = next(filter(None, (_parted(table, empty, key) for key in _keys(table, empty))), None)
-    if found is None:
+    parted = next(filter(None, (_parted(table, empty, key) for key in _keys(table, empty))), None)
+    if parted is None:
         return table
-    key, whole, own = found
+    key, whole, varied = parted
     begins = int(np.argmin(empty[key]))  # rows above the first record go on with none
     goes_on = empty[key] & (np.arange(len(table)) > begins)
     head = np.maximum.accumulate(np.where(empty[key], -1, np.arange(len(table))))
     head[:begins] = np.arange(begins)
-    shown = first_of([repr(name) for name in own], 3)
-    pictures = next((name for name in own if _names_pictures(table[name], goes_on)), None)
+    shown = first_of([repr(name) for name in varied], 3)
+    pictures = next((name for name in varied if _names_pictures(table[name], goes_on)), None)
     if pictures is None or not _same_works(table[key], table[pictures], goes_on, head):
         what = f"rows with {shown} alone may go on with the record above; write its cells into them if so"
         problem(what, lines[goes_on])
@@ -92,9 +92,9 @@ def _parted(table: pa.Table, empty: dict[str, Flags], key: str) -> tuple[str, li
     """The columns of whole records, which are empty where the key is, and the others, if it can be so."""
     goes_on = empty[key]
     whole = [name for name, none in empty.items() if none[goes_on].all() and not none.all()]
-    own = [name for name, none in empty.items() if not none[goes_on].all()]
+    varied = [name for name, none in empty.items() if not none[goes_on].all()]
     told = [name for name in whole if name != key and 2 * int(empty[name][~goes_on].sum()) < int((~goes_on).sum())]
-    return (key, whole, own) if own and told and len(own) <= len(whole) else None
+    return (key, whole, varied) if varied and told and len(varied) <= len(whole) else None
 
 
 def _names_pictures(column: pa.ChunkedArray, goes_on: Flags) -> bool:

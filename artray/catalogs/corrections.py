@@ -122,13 +122,13 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
         InputError: A file can't be read, or lacks a column.
     """
     problems: list[str] = []
-    found: list[Found] = []
+    annotations: list[Found] = []
     for uri in [file for given in uris for file in _files(given, problems)]:
         left_out: Counter[tuple[str, str]] = Counter()
-        found += _read(uri, left_out, problems)
+        annotations += _read(uri, left_out, problems)
         problems += [f"{uri}: {count_of(number, what)} {why}, left out" for (what, why), number in left_out.items()]
-    placed = [each for each in found if each.object_id is not None and each.task is not None]
-    unplaced = tuple(each for each in found if each.object_id is None or each.task is None)
+    placed = [each for each in annotations if each.object_id is not None and each.task is not None]
+    unplaced = tuple(each for each in annotations if each.object_id is None or each.task is None)
     return _latest(placed, problems, unplaced)
 
 
@@ -150,19 +150,21 @@ def placed(
     ids = table["object_id"].to_pylist()
     works: dict[str, str | None] = {}
     for name in table.column_names:
-        if name == "image_uri" or any(part in name.casefold() for part in ("canvas", "iiif")):
+        if name == "image_uri" or any(word in name.casefold() for word in ("canvas", "iiif")):
             for object_id, address in zip(ids, table[name].to_pylist(), strict=True):
                 if isinstance(address, str):  # an address of two works names neither
                     works[address] = object_id if works.get(address, object_id) == object_id else None
     # Of several labels of a work each has a name of its own, below the task's.
-    wanted = {part for each in corrections.unplaced if each.name for part in (each.name, each.name.rpartition("/")[0])}
+    wanted = {
+        piece for each in corrections.unplaced if each.name for piece in (each.name, each.name.rpartition("/")[0])
+    }
     has_urns = any(name.startswith("urn:uuid:") for name in wanted)
     names: dict[str, tuple[str, str]] = {}
     for asked in tasks:
         for key in ids:
-            for own in (f"{asked}/{key}", f"{asked}/{key}/review"):
-                urn = annotation_pages.urn_of("annotation", own) if has_urns else own
-                names |= {name: (asked, key) for name in (own, urn) if name in wanted}
+            for urn_or_id in (f"{asked}/{key}", f"{asked}/{key}/review"):
+                urn = annotation_pages.urn_of("annotation", urn_or_id) if has_urns else urn_or_id
+                names |= {name: (asked, key) for name in (urn_or_id, urn) if name in wanted}
     found, left_out = [], Counter[str]()
     labels: dict[tuple[str, str, str | None], set[str | None]] = {}  # that somebody has given a work by annotations
     for each in corrections.unplaced:
@@ -202,8 +204,8 @@ def _task(label: str, tasks: Mapping[str, Mapping[str, str]]) -> tuple[str | Non
     """The task that a text names, or whose label it is alone."""
     named, colon, rest = label.partition(":")
     if colon and named.strip() in tasks and rest.strip():
-        own = rest.strip()
-        return named.strip(), tasks[named.strip()].get(own.casefold(), own)
+        label_there = rest.strip()
+        return named.strip(), tasks[named.strip()].get(label_there.casefold(), label_there)
     asked = [name for name, labels in tasks.items() if label.casefold() in labels]
     return (asked[0], tasks[asked[0]][label.casefold()]) if len(asked) == 1 else (None, label)
 
@@ -241,11 +243,11 @@ def _read(uri: Location, left_out: Counter[tuple[str, str]], problems: list[str]
     # A reviewer who gives no name leaves a column empty, and nothing is lost.
     problems += [f"{uri}: {problem}" for problem in catalog.problems if not _EMPTY.match(str(problem))]
     if label_studio.list_column(table) is not None:
-        for found in label_studio.read_statements(table):
-            if found is None:
+        for annotation in label_studio.read_statements(table):
+            if annotation is None:
                 left_out["annotation", "skipped by its annotator"] += 1
             else:
-                yield found
+                yield annotation
         return
     is_plan = _PLAN in table.column_names
     if is_plan and "task" not in table.column_names:
@@ -276,12 +278,12 @@ def _read(uri: Location, left_out: Counter[tuple[str, str]], problems: list[str]
         yield Found(said, unguard(object_id), unguard(task))
 
 
-def _latest(found: Sequence[Found], problems: Sequence[str], unplaced: tuple[Found, ...]) -> Corrections:
+def _latest(annotations: Sequence[Found], problems: Sequence[str], unplaced: tuple[Found, ...]) -> Corrections:
     """Of each work and task the latest, and what people said differently."""
     latest: dict[tuple[str, str], Statement] = {}
     at_once: dict[tuple[str, str], set[str | None]] = {}  # what is said at the latest time, or at no time
     people: dict[tuple[str, str], dict[str, str | None]] = {}
-    for each in sorted(found, key=lambda each: each.said.reviewed_at or _EARLIEST):
+    for each in sorted(annotations, key=lambda each: each.said.reviewed_at or _EARLIEST):
         assert each.task is not None
         assert each.object_id is not None
         key, said = (each.task, each.object_id), each.said
@@ -309,11 +311,11 @@ def _latest(found: Sequence[Found], problems: Sequence[str], unplaced: tuple[Fou
 
 def _by_task(some: Collection[tuple[str, str]], order: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Of each task that some works (task, object_id) are of, how many they are, with the first few."""
-    found: dict[str, list[str]] = {}
+    ids_of: dict[str, list[str]] = {}
     for key in order:
         if key in some:
-            found.setdefault(key[0], []).append(printable(key[1]))
-    return [(task, f"{count_of(len(ids), 'work')} ({first_of(ids, _EXAMPLES)})") for task, ids in found.items()]
+            ids_of.setdefault(key[0], []).append(printable(key[1]))
+    return [(task, f"{count_of(len(ids), 'work')} ({first_of(ids, _EXAMPLES)})") for task, ids in ids_of.items()]
 
 
 def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location]) -> pa.Table:
@@ -326,18 +328,19 @@ def corrected(table: pa.Table, column: str, task: str, uris: Sequence[Location])
     plain = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
     if not (pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_null(plain)):
         raise InputError(f"corrections are labels; the column {column!r} holds {kind}")
-    found = read_corrections(uris)
-    if found.unplaced:
+    corrections = read_corrections(uris)
+    if corrections.unplaced:
+        number = len(corrections.unplaced)
         console.say(
-            f"corrections: {count_of(len(found.unplaced), 'annotation names its work', 'annotations name their works')}"
+            f"corrections: {count_of(number, 'annotation names its work', 'annotations name their works')}"
             " by address only, left out; `ingest --corrections` finds such works"
         )
-    if task not in found.labels:
-        raise InputError(f"no corrections of the task {task!r} (there are: {', '.join(found.labels) or 'none'})")
-    result = correct(table, column, found.labels[task])
-    for line in (*found.problems, *result.lines()):
+    if task not in corrections.labels:
+        raise InputError(f"no corrections of the task {task!r} (there are: {', '.join(corrections.labels) or 'none'})")
+    result = correct(table, column, corrections.labels[task])
+    for line in (*corrections.problems, *result.lines()):
         console.say(line)
-    if by := found.reviewers(task):
+    if by := corrections.reviewers(task):
         console.say(f"corrections by {by}")
     return table.set_column(table.column_names.index(column), column, result.labels)
 

@@ -65,7 +65,7 @@ def find_delimiter(text: str) -> str:
     best, best_share, best_score = ",", 0.0, 0.0
     for above in range(_MOST_ABOVE):
         for mark, sizes in widths.items():
-            header = next((place for place, size in enumerate(sizes) if size > 1), 0) if above else 0
+            header = next((index for index, size in enumerate(sizes) if size > 1), 0) if above else 0
             below = sizes[max(above, header) :]
             if below and below[0] > 1:
                 share = below.count(below[0]) / len(below)
@@ -193,12 +193,12 @@ def _without_second(text: str, delimiter: str, first_line: int, said: int | None
         if quotes % 2:
             continue  # within a cell
         first = rows[above : min(bisect_left(lines, line), above + stacked_tables.LOOKED_AT)]
-        below, places = _first_rows(text[start + 1 : start + _SAMPLE_BELOW], delimiter, line)
+        below, line_numbers = _first_rows(text[start + 1 : start + _SAMPLE_BELOW], delimiter, line)
         below = below[: stacked_tables.LOOKED_AT]
-        place = header_below(first, below)
-        if place is not None:
+        row = header_below(first, below)
+        if row is not None:
             left = list(_record_lines(text[start + 1 :], delimiter, line))
-            problem(said_of(below[place], places[place], len(left), line - 1 - lines[above]), left)
+            problem(said_of(below[row], line_numbers[row], len(left), line - 1 - lines[above]), left)
             return text[: start + 1]
     return text
 
@@ -233,21 +233,21 @@ def _first_rows(text: str, delimiter: str, first_line: int) -> tuple[list[list[s
 def _with_header(text: str, delimiter: str, first_line: int, said: int | None, problem: AddProblem) -> tuple[str, int]:
     """The text from its header on, which may have to be put before it, and the line of the file in which it begins."""
     rows, lines = _first_rows(text, delimiter, first_line)
-    found: Header = find_header(rows, lines, said)
-    for what in found.said:
+    head: Header = find_header(rows, lines, said)
+    for what in head.said:
         problem(what)
     if not rows:
         return text, first_line
     start = 0
-    for _ in range(lines[found.skip] - first_line if found.is_row else 0):
+    for _ in range(lines[head.skip] - first_line if head.is_row else 0):
         start = text.index("\n", start) + 1
-    text, first_line = text[start:], lines[found.skip] if found.is_row else first_line
-    if not found.is_row:
-        return f"{delimiter.join(found.names or ())}\n{text}", first_line - 1
-    if found.names:
+    text, first_line = text[start:], lines[head.skip] if head.is_row else first_line
+    if not head.is_row:
+        return f"{delimiter.join(head.names or ())}\n{text}", first_line - 1
+    if head.names:
         used = _record(_head(text).split("\n"), 0, delimiter, 0)[1]
         header = io.StringIO()
-        csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(found.names)
+        csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(head.names)
         return header.getvalue() + text.split("\n", used)[-1], first_line + used - 1
     return text, first_line
 

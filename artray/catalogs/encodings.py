@@ -125,8 +125,8 @@ def decode_text(data: bytes, encoding: str | None = None) -> Decoded:
     ascii_bytes = int(np.count_nonzero(np.frombuffer(data, np.uint8) < 0x80))
     if len(text) - ascii_bytes - replaced > replaced:
         return Decoded(text, "UTF-8 with damaged bytes")
-    found, sure = _find(data)
-    return Decoded(data.decode(found, "replace"), _NAMES.get(found, found), sure)
+    codec_name, sure = _find(data)
+    return Decoded(data.decode(codec_name, "replace"), _NAMES.get(codec_name, codec_name), sure)
 
 
 _MARKS = {  # UTF-32's begins with UTF-16's
@@ -168,9 +168,9 @@ def _utf16_without_mark(data: bytes) -> str | None:
     zeros = [float(np.mean(head[parity::2] == 0)) for parity in (0, 1)]
     if max(zeros) < 0.05 or min(zeros) > max(zeros) / 4:
         return None
-    found = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    guess = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
     # In Chinese few characters are ASCII: then the ends of lines must be, and all others must have a meaning.
-    return found if max(zeros) > 0.4 or _is_text(data[:65_536], found) else None
+    return guess if max(zeros) > 0.4 or _is_text(data[:65_536], guess) else None
 
 
 def _is_text(data: bytes, encoding: str) -> bool:
@@ -193,12 +193,12 @@ def _find(data: bytes) -> tuple[str, bool]:
 
     sample = _sample(data)
     ranked: dict[str, float] = {}
-    for found in chardet.detect_all(
+    for guess in chardet.detect_all(
         sample, ignore_threshold=True, include_encodings=_LOOKED_FOR, no_match_encoding="cp1252"
     ):
-        name = codecs.lookup(found["encoding"] or "cp1252").name.replace("mac-", "mac_")
+        name = codecs.lookup(guess["encoding"] or "cp1252").name.replace("mac-", "mac_")
         name = _SUPERSETS.get(name, name)
-        ranked.setdefault(name, found["confidence"])
+        ranked.setdefault(name, guess["confidence"])
     texts: dict[str, tuple[str, float, float]] = {}  # by what is read: the codec, its confidence, its odd characters
     for name, confidence in list(ranked.items())[:_CANDIDATES]:
         text = sample.decode(name, "replace")
@@ -240,21 +240,23 @@ def _weighed(name: str, confidence: float, oddity: float, *, few: bool, mac: boo
 def _sample(data: bytes) -> bytes:
     """Lines that are not ASCII, from the whole of a file, each different one once."""
     array: npt.NDArray[np.uint8] = np.frombuffer(data, np.uint8)
-    places = np.flatnonzero(array >= 0x80)
+    positions = np.flatnonzero(array >= 0x80)
     lines: dict[bytes, None] = {}
     size = 0
     chosen = (
-        places if len(places) <= 50 * _LINES else places[np.linspace(0, len(places) - 1, 4 * _LINES).astype(np.int64)]
+        positions
+        if len(positions) <= 50 * _LINES
+        else positions[np.linspace(0, len(positions) - 1, 4 * _LINES).astype(np.int64)]
     )
     end = -1
-    for place in chosen.tolist():
-        if place < end:
+    for position in chosen.tolist():
+        if position < end:
             continue
-        window = data[max(0, place - _LINE_BYTES) : place + _LINE_BYTES]
-        at = min(place, _LINE_BYTES)
+        window = data[max(0, position - _LINE_BYTES) : position + _LINE_BYTES]
+        at = min(position, _LINE_BYTES)
         start = max(window.rfind(b"\n", 0, at), window.rfind(b"\r", 0, at)) + 1
-        stop = min((found for mark in (b"\n", b"\r") if (found := window.find(mark, at)) >= 0), default=len(window))
-        end = place + stop - at
+        stop = min((newline for mark in (b"\n", b"\r") if (newline := window.find(mark, at)) >= 0), default=len(window))
+        end = position + stop - at
         line = window[start:stop]
         if line not in lines:
             lines[line] = None
@@ -277,9 +279,9 @@ def _oddity(text: str) -> float:
     Other alphabets' letters beside Latin ones, capitals within a word, symbols and controls.
     """
     odd, count = 0.0, 0
-    for found in _NOT_ASCII.finditer(text):
+    for match in _NOT_ASCII.finditer(text):
         count += 1
-        character, at = found[0], found.start()
+        character, at = match[0], match.start()
         before, after = text[at - 1 : at], text[at + 1 : at + 2]
         kind = unicodedata.category(character)
         if kind[0] == "C" or character == REPLACEMENT:

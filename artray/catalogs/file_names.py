@@ -53,10 +53,10 @@ def beside_records(names: pa.Array, folders: pa.Array, paths: pa.Array) -> pa.Ar
     below = pc.binary_join_element_wise(folders.cast(names.type), names, pa.scalar("/", names.type))
     below = pc.if_else(pc.equal(folders, ""), names, below)
     there = without_suffix(normal(paths))
-    found, plain = (flags(pc.is_in(without_suffix(normal(each)), value_set=there)) for each in (below, names))
+    beside, plain = (flags(pc.is_in(without_suffix(normal(each)), value_set=there)) for each in (below, names))
     codes = pc.dictionary_encode(folders)
     folder = np.asarray(codes.indices.to_numpy(), np.int64)
-    by_folder = [np.bincount(folder, weights=hits, minlength=len(codes.dictionary)) for hits in (found, plain)]
+    by_folder = [np.bincount(folder, weights=hits, minlength=len(codes.dictionary)) for hits in (beside, plain)]
     meant = (by_folder[0] > 0) & (by_folder[0] >= by_folder[1])
     return pc.if_else(pa.array(meant[folder]), below, names)
 

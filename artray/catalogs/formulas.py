@@ -76,11 +76,11 @@ def hyperlink(formula: str) -> tuple[str, str] | None:
     >>> hyperlink('=HYPERLINK("https://m.test/1.jpg", "view")')
     ('https://m.test/1.jpg', 'view')
     """
-    found = _HYPERLINK.fullmatch(formula)
-    if found is None:
+    match = _HYPERLINK.fullmatch(formula)
+    if match is None:
         return None
-    address, text = found[1].replace('""', '"'), found[2]
-    text = text.replace('""', '"') if text is not None else (found[3] or "").strip()
+    address, text = match[1].replace('""', '"'), match[2]
+    text = text.replace('""', '"') if text is not None else (match[3] or "").strip()
     return target(address), text or address
 
 
@@ -99,7 +99,7 @@ def quoted_links(text: str, delimiter: str) -> str:
     bare = rf'(?m)(?<={mark})(=HYPERLINK\("[^"\n]*"(?:[,;] ?"[^"\n]*")?\))(?={mark}|\r?$)'
     if "=HYPERLINK(" not in text:
         return text
-    return re.sub(bare, lambda found: '"' + found[1].replace('"', '""') + '"', text)
+    return re.sub(bare, lambda match: '"' + match[1].replace('"', '""') + '"', text)
 
 
 # How Airtable, web pages and Markdown write a file or text with its address.
@@ -126,11 +126,11 @@ def with_addresses(cells: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array | 
     shares = [pc.mean(pc.match_substring_regex(head, pattern)).as_py() or 0.0 for pattern in _ADDRESSES]
     if max(shares) < 0.9:
         return cells, None
-    found = [LIST_SEPARATOR.join(_ADDRESS.findall(html.unescape(text or ""))) or None for text in cells.to_pylist()]
+    addresses = [LIST_SEPARATOR.join(_ADDRESS.findall(html.unescape(text or ""))) or None for text in cells.to_pylist()]
     if shares[0] == max(shares):
         texts = [_FILE_AND_ADDRESS.sub("", text or "") for text in cells.to_pylist()]
         cells = pa.chunked_array([pa.array(texts, cells.type)])
-    return cells, pa.array(found, pa.string())
+    return cells, pa.array(addresses, pa.string())
 
 
 def seen(cells: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array | None, Sequence[int]]:
@@ -149,10 +149,10 @@ def seen(cells: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Array | None, Sequ
     texts = cells.to_pylist()
     targets: list[str | None] = [None] * len(texts)
     written: list[int] = []
-    for place in pc.indices_nonzero(pc.fill_null(may_be, False)).to_pylist():
-        if link := hyperlink(texts[place]):
-            targets[place], texts[place] = link[0] or None, link[1]
-        elif quoted := _QUOTED.fullmatch(texts[place]):
-            texts[place] = quoted[1].replace('""', '"')
-            written.append(place)
+    for row in pc.indices_nonzero(pc.fill_null(may_be, False)).to_pylist():
+        if link := hyperlink(texts[row]):
+            targets[row], texts[row] = link[0] or None, link[1]
+        elif quoted := _QUOTED.fullmatch(texts[row]):
+            texts[row] = quoted[1].replace('""', '"')
+            written.append(row)
     return pa.chunked_array([pa.array(texts, cells.type)]), pa.array(targets, pa.string()), written

@@ -61,9 +61,9 @@ class _Kind(NamedTuple):
 def without_entities(text: str) -> str:
     """Entities that end as they must, twice: `&amp;uuml;` was written by two programs."""
 
-    def letter(found: re.Match[str]) -> str:
-        name = found[1]
-        return html.unescape(found[0]) if name[0] == "#" else html.entities.html5.get(f"{name};", found[0])
+    def letter(match: re.Match[str]) -> str:
+        name = match[1]
+        return html.unescape(match[0]) if name[0] == "#" else html.entities.html5.get(f"{name};", match[0])
 
     return re.sub(ENTITY, letter, re.sub(ENTITY, letter, text))
 
@@ -81,7 +81,7 @@ def _read_aright(text: str) -> str:
 
 
 def _seen(text: str) -> str:
-    unseen = re.sub(r"\\x\{([0-9a-f]+)\}", lambda found: f"\\u{found[1]:0>4}", UNSEEN)
+    unseen = re.sub(r"\\x\{([0-9a-f]+)\}", lambda match: f"\\u{match[1]:0>4}", UNSEEN)
     bare = re.sub(unseen, "", text)
     begun = len(re.findall("[\u202a\u202b\u202d\u202e]", bare)) - bare.count("\u202c")
     return bare + "\u202c" * min(max(begun, 0), text.count("\u202c") - bare.count("\u202c"))  # what begins within ends
@@ -136,14 +136,14 @@ def mended(cells: pa.ChunkedArray, told: Callable[[str, pa.ChunkedArray], None])
 
 def _bytes_of(cells: pa.ChunkedArray) -> list[bytes]:
     """The bytes of each chunk's texts, one behind the other."""
-    found = []
+    letters = []
     for chunk in cells.chunks:
         _, offsets, data = chunk.buffers()
         if data is not None and len(chunk):
             kind = np.int64 if pa.types.is_large_string(chunk.type) else np.int32
             ends = np.frombuffer(offsets, kind)[[chunk.offset, chunk.offset + len(chunk)]]
-            found.append(data.slice(ends[0], ends[1] - ends[0]).to_pybytes())
-    return found
+            letters.append(data.slice(ends[0], ends[1] - ends[0]).to_pybytes())
+    return letters
 
 
 def mended_text(text: str) -> str:

@@ -87,7 +87,7 @@ def find_header(
             put = f"lines {lines[skip - 1]} and {lines[skip]} are the header, put together: {_shown(both)}"
             return Header(skip, both, said=(*_above(rows, skip - 1), put))
     if skip and not is_header:
-        again = next((name for place, name in enumerate(names) if name and name in cells_in(body, place)), None)
+        again = next((name for column, name in enumerate(names) if name and name in cells_in(body, column)), None)
         if data or again:
             raise InputError(f"line {lines[skip]} looks like a record ({data or again}), not like a header: {_ASK}")
         if _filled(rows[skip - 1]) > 1:
@@ -130,7 +130,7 @@ def _numbered(width: int) -> tuple[str, ...]:
 
 def row_width(row: Row) -> int:
     """Cells up to the last that is filled."""
-    return max((place for place, cell in enumerate(row, 1) if cell.strip()), default=0)
+    return max((width for width, cell in enumerate(row, 1) if cell.strip()), default=0)
 
 
 def _filled(row: Row) -> int:
@@ -145,10 +145,10 @@ def title_rows(rows: Sequence[Row]) -> int:
     width = sorted(row_width(row) for row in rows)[len(rows) // 2]
     if usual < 3 and not (usual == 2 and len(rows) > 4):
         return 0
-    for place, row in enumerate(rows[: _MOST_TITLE_LINES + 1]):
+    for index, row in enumerate(rows[: _MOST_TITLE_LINES + 1]):
         names = [cell.strip() for cell in row if cell.strip()]
         if len(names) > max(1, width // 2) and len(names) >= min(usual, width) // 2 + 1:
-            return place
+            return index
     return 0
 
 
@@ -174,11 +174,11 @@ def _put_together(*rows: Row) -> tuple[str, ...]:
     groups: list[list[str]] = []
     for row in filled[:-1]:
         told: list[str] = []
-        for place, name in enumerate(row):
-            begins = place > 0 and any(above[place] != above[place - 1] for above in groups)
-            told.append(name or ("" if begins or not place else told[-1]))
+        for column, name in enumerate(row):
+            begins = column > 0 and any(above[column] != above[column - 1] for above in groups)
+            told.append(name or ("" if begins or not column else told[-1]))
         groups.append(told)
-    names = [next((row[place] for row in filled[::-1] if row[place]), "") for place in range(size)]
+    names = [next((row[column] for row in filled[::-1] if row[column]), "") for column in range(size)]
     for above in groups[::-1]:
         twice = {name for name, count in Counter(names).items() if name and count > 1}
         names = [
@@ -215,10 +215,10 @@ def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[s
         InputError: It may be so, and can't be told.
     """
     names = [cell.strip() for cell in body[0]]
-    filled = {place for place, name in enumerate(names) if name}
+    filled = {column for column, name in enumerate(names) if name}
     cells = [*head, *[""] * len(names)]
-    again = [place for place in filled if place and cells[place] and cells[place] == cells[place - 1]]
-    grouped = again or any(not cells[place] for place in filled)
+    again = [column for column in filled if column and cells[column] and cells[column] == cells[column - 1]]
+    grouped = again or any(not cells[column] for column in filled)
     if len(body) < 4 or len(filled) < 2 or not _is_group_row(head) or not grouped or names == cells[: len(names)]:
         return None
     told = against_a_record(names, body[1:])
@@ -235,13 +235,13 @@ def _groups_over(head: Sequence[str], body: Sequence[Row], line: int) -> tuple[s
 
 def against_a_record(row: Sequence[str], below: Sequence[Row]) -> int | None:
     """How many columns say that a row is no record, as those below are; None where anything says that it is one."""
-    filled = {place: cell for place, cell in enumerate(row) if cell}
+    filled = {column: cell for column, cell in enumerate(row) if cell}
     if any(kind.fullmatch(cell) for cell in filled.values() for kind in KINDS.values()):
         return None
-    columns = {place: cells_in(below, place) for place in filled}
-    if any(filled[place] in column for place, column in columns.items()):
+    columns = {index: cells_in(below, index) for index in filled}
+    if any(filled[index] in column for index, column in columns.items()):
         return None
-    full = [(filled[place], column) for place, column in columns.items() if 2 * len(column) > len(below)]
+    full = [(filled[index], column) for index, column in columns.items() if 2 * len(column) > len(below)]
     votes = [_looks_like([cell], [[other] for other in column]) for cell, column in full]
     return None if any(record for _, record in votes) else sum(is_header for is_header, _ in votes)
 
@@ -283,12 +283,12 @@ def _one_short(names: Sequence[str], body: Sequence[Row], line: int) -> tuple[st
     )
     # An unquoted decimal comma makes a cell more as well, and would move each value under its neighbour's name.
     numbers = [[bool(_NUMBER.fullmatch(cell.strip())) for cell in row] for row in body]
-    pairs = [{place for place in range(1, len(row) - 1) if row[place] and row[place + 1]} for row in numbers]
+    pairs = [{column for column in range(1, len(row) - 1) if row[column] and row[column + 1]} for row in numbers]
     if len(body) < 2 or longest != width + 1 or widths[longest] < MOST_SHARE * len(body) or set.intersection(*pairs):
         raise wrong
     first = [row[0].strip() for row in body]
     start = int(first[0]) if _NUMBER.fullmatch(first[0]) and len(first[0]) < 10 else -1
-    if start not in (0, 1) or first != [str(start + place) for place in range(len(first))]:
+    if start not in (0, 1) or first != [str(start + index) for index in range(len(first))]:
         raise wrong
     name = "row"
     while name in names:
@@ -306,9 +306,9 @@ KINDS: dict[str, re.Pattern[str]] = {
 }
 
 
-def cells_in(body: Sequence[Row], place: int) -> list[str]:
+def cells_in(body: Sequence[Row], column: int) -> list[str]:
     """The filled cells of a column."""
-    return [cell for row in body if place < len(row) and (cell := row[place].strip())]
+    return [cell for row in body if column < len(row) and (cell := row[column].strip())]
 
 
 def _looks_like(names: Sequence[str], body: Sequence[Row]) -> tuple[bool, str | None]:
@@ -318,8 +318,8 @@ def _looks_like(names: Sequence[str], body: Sequence[Row]) -> tuple[bool, str | 
     is none, and a record's is one. One cell that speaks for a header decides.
     """
     given_away: str | None = None
-    for place, name in enumerate(names):
-        cells = cells_in(body, place)
+    for column, name in enumerate(names):
+        cells = cells_in(body, column)
         if not cells:
             continue
         kind = next(

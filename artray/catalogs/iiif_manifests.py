@@ -20,14 +20,14 @@ def is_iiif(value: Any) -> bool:
     return isinstance(value, Mapping) and _type(value) in (*_MANIFEST, *_COLLECTION) and "label" in value
 
 
-def canvases(found: Sequence[tuple[int, Any]], form: str, problem: AddProblem) -> Raw:
+def canvases(documents: Sequence[tuple[int, Any]], form: str, problem: AddProblem) -> Raw:
     """The canvases of manifests, a row each.
 
     Columns: `id` of the canvas, `work_id` and `title` of the manifest, `page` (the canvas's label), `image_url`, and
     what both say in `metadata`, each under its label (`title (metadata)` if that is called like one of these).
 
     Args:
-        found: The manifests, with their places.
+        documents: The manifests, with their places.
         form: How they were read, in words.
         problem: Takes canvases that show no picture, or several.
 
@@ -37,7 +37,7 @@ def canvases(found: Sequence[tuple[int, Any]], form: str, problem: AddProblem) -
     rows: list[dict[str, str | None]] = []
     none: list[int] = []
     several: list[int] = []
-    for _, manifest in found:
+    for _, manifest in documents:
         if _type(manifest) in _COLLECTION:
             count = len(manifest.get("items") or manifest.get("manifests") or manifest.get("members") or [])
             raise InputError(f"is an IIIF collection, which only names {count:,} manifests: save those into a folder")
@@ -53,15 +53,15 @@ def canvases(found: Sequence[tuple[int, Any]], form: str, problem: AddProblem) -
                 }
             )
             said = _metadata(manifest) | _metadata(canvas)
-            own = set(rows[-1])
-            rows[-1] |= {f"{name} (metadata)" if name in own else name: text for name, text in said.items()}
+            own_names = set(rows[-1])
+            rows[-1] |= {f"{name} (metadata)" if name in own_names else name: text for name, text in said.items()}
             if len(pictures) != 1:
                 (several if pictures else none).append(len(rows))
     if len(none) == len(rows):
         raise InputError(f"is an IIIF manifest, and none of its {len(rows):,} canvases shows a picture")
     problem("canvases without a picture", none)
     problem("canvases that show several pictures, the first taken", several)
-    if len(rows) > _MOST_PAGES * len(found):  # else the column is taken for the work's number by itself
+    if len(rows) > _MOST_PAGES * len(documents):  # else the column is taken for the work's number by itself
         problem("many pages of one work: --split-by work_id keeps them in one part")
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = np.arange(1, len(rows) + 1, dtype=np.int64)
@@ -73,8 +73,8 @@ def _type(value: Mapping[str, Any]) -> Any:
 
 
 def _id(value: Mapping[str, Any]) -> str | None:
-    found = value.get("id", value.get("@id"))
-    return found if isinstance(found, str) else None
+    identifier = value.get("id", value.get("@id"))
+    return identifier if isinstance(identifier, str) else None
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:

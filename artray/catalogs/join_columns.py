@@ -63,15 +63,15 @@ def find_join(
 
 
 def _best(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: bool, folders: pa.Array | None) -> Join:
-    found = match(pictures, catalog, mapping, folders)
-    total, matched = len(pictures), found.report.pictures_matched
+    joined = match(pictures, catalog, mapping, folders)
+    total, matched = len(pictures), joined.report.pictures_matched
     possible = min(total, len(catalog))
     if matched >= _ENOUGH * possible or mapping.title or mapping.folder:
-        return Join(mapping, found)
+        return Join(mapping, joined)
     tried = [Join(other, match(pictures, catalog, other, folders)) for other in _others(pictures, catalog, mapping)]
     tried.sort(key=lambda join: join.match.report.pictures_matched, reverse=True)
     if not tried:
-        return Join(mapping, found)
+        return Join(mapping, joined)
     best = tried[0]
     count = best.match.report.pictures_matched
     role, column = _changed(mapping, best.mapping)
@@ -83,8 +83,8 @@ def _best(pictures: pa.Table, catalog: pa.Table, mapping: Mapping, *, guessed: b
     if count > matched + possible // 10:
         shown = printable(column)
         flag = f"{_FLAGS[role]} {shown if shown.isidentifier() else repr(shown)}"
-        return Join(mapping, found, (f"{flag} would join {count:,} of {total:,} pictures, now it is {matched:,}",))
-    return Join(mapping, found)
+        return Join(mapping, joined, (f"{flag} would join {count:,} of {total:,} pictures, now it is {matched:,}",))
+    return Join(mapping, joined)
 
 
 def _with_more(pictures: pa.Table, catalog: pa.Table, join: Join, *, guessed: bool, folders: pa.Array | None) -> Join:
@@ -98,14 +98,14 @@ def _with_more(pictures: pa.Table, catalog: pa.Table, join: Join, *, guessed: bo
     tried = {column: match(pictures, catalog, _plus(join.mapping, column, role), folders) for column, role in columns}
     for column, role in columns:
         mapping = _plus(join.mapping, column, role)
-        found = match(pictures, catalog, mapping, folders) if taken else tried[column]
-        more = found.report.pictures_matched - join.match.report.pictures_matched
+        widened = match(pictures, catalog, mapping, folders) if taken else tried[column]
+        more = widened.report.pictures_matched - join.match.report.pictures_matched
         names = len(catalog) - catalog[column].null_count
-        if more < 1 or not _keeps_rows(join.match, found):
+        if more < 1 or not _keeps_rows(join.match, widened):
             continue
         rival = any(not _agree(tried[column], other) for other in tried.values())
         if guessed and 2 * more >= names and not rival:
-            join = Join(mapping, found)
+            join = Join(mapping, widened)
             taken.append(column)
         else:
             shown = ",".join(printable(name) for name in (*_columns_of(join.mapping, role), column))
@@ -128,8 +128,8 @@ def _naming(pictures: pa.Table, catalog: pa.Table, join: Join) -> list[tuple[str
     if len(free) > _PICTURES:
         free = free.take(pa.array(np.linspace(0, len(free) - 1, _PICTURES, dtype=np.int64)))
     names = flat(last_part(without_suffix(normal(free))))
-    found = []
-    for place, column in enumerate(catalog.column_names):
+    ranked = []
+    for index, column in enumerate(catalog.column_names):
         if column in used:
             continue
         hits = int(pc.sum(pc.is_in(names, value_set=_said(strings(catalog[column]), "url"))).as_py() or 0)
@@ -137,8 +137,8 @@ def _naming(pictures: pa.Table, catalog: pa.Table, join: Join) -> list[tuple[str
         role = joining_role(column, catalog[column])
         # What is not called or written as a file may still be one's name without suffix.
         if hits and (role != "object_id" or 2 * hits >= min(filled, len(free))):
-            found.append((-hits, place, column, "file" if role == "object_id" else role))
-    return [(column, role) for _, _, column, role in sorted(found)]
+            ranked.append((-hits, index, column, "file" if role == "object_id" else role))
+    return [(column, role) for _, _, column, role in sorted(ranked)]
 
 
 def _columns_of(mapping: Mapping, role: str) -> list[str]:
@@ -155,13 +155,13 @@ def _plus(mapping: Mapping, column: str, role: str) -> Mapping:
 
 def _agree(one: Match, other: Match) -> bool:
     """Whether no picture has another row in one than in the other."""
-    rows = [found.table["row"].combine_chunks() for found in (one, other)]
+    rows = [matched.table["row"].combine_chunks() for matched in (one, other)]
     return not pc.any(pc.not_equal(*rows), min_count=0).as_py()
 
 
 def _keeps_rows(before: Match, after: Match) -> bool:
     """Whether each picture that had a row has that row still."""
-    had, has = (found.table["row"].combine_chunks() for found in (before, after))
+    had, has = (matched.table["row"].combine_chunks() for matched in (before, after))
     return not pc.any(pc.fill_null(pc.not_equal(had, pc.fill_null(has, -1)), False), min_count=0).as_py()
 
 
@@ -201,10 +201,10 @@ def _names(paths: pa.Array) -> Iterator[pa.Array]:
     yield names
     yield number(names)
     for pattern in ("_[^_]*$", "^[^_]*_"):
-        part = names
+        rewritten = names
         for _ in range(4):
-            part = pc.replace_substring_regex(part, pattern, "")
-            yield part
+            rewritten = pc.replace_substring_regex(rewritten, pattern, "")
+            yield rewritten
 
 
 def _said(cells: pa.Array, role: str) -> pa.Array:

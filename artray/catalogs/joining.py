@@ -121,13 +121,13 @@ class Joining:
                 different |= ~equal_or_null(same.take(pa.array(these)), same.take(pa.array(first)))
             first_name[row_codes[among][different]] = _CONFLICT
 
-        found = first_name[picture_codes]
-        self.row[free_pictures] = np.where(found >= 0, names.rows[found], found)
-        hits = free_pictures[found >= 0]
+        name_at = first_name[picture_codes]
+        self.row[free_pictures] = np.where(name_at >= 0, names.rows[name_at], name_at)
+        hits = free_pictures[name_at >= 0]
         self.method[hits] = len(self.methods)
         self.methods.append(method)
-        self.disputed += free_pictures[found == _CONFLICT].tolist()
-        self.shared += free_pictures[(found >= 0) & several_rows[picture_codes]].tolist()
+        self.disputed += free_pictures[name_at == _CONFLICT].tolist()
+        self.shared += free_pictures[(name_at >= 0) & several_rows[picture_codes]].tolist()
         disputing = free_names[(first_name == _CONFLICT)[row_codes]]
         names.disputed[disputing] = True
         self.disputing[names.rows[disputing]] = True

@@ -33,11 +33,11 @@ class Repeated:
 
     def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         """An object of such names and values, counted where it has fewer."""
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        members = dict(pairs)
+        if len(members) < len(pairs):
             self._objects += 1
             self._names |= {name: None for name, count in Counter(name for name, _ in pairs).items() if count > 1}
-        return found
+        return members
 
     def add(self, other: Repeated) -> None:
         """Count another text's objects too."""
@@ -66,10 +66,10 @@ def documents(text: str, repeated: Repeated, *, by_line: bool) -> list[Document]
     Raises:
         InputError: It is no JSON.
     """
-    own = Repeated()
-    found = _documents(text, own, by_line=by_line)
-    repeated.add(own)
-    return found
+    within = Repeated()
+    read = _documents(text, within, by_line=by_line)
+    repeated.add(within)
+    return read
 
 
 def _decoder(repeated: Repeated) -> json.JSONDecoder:
@@ -81,9 +81,9 @@ def _decoder(repeated: Repeated) -> json.JSONDecoder:
 def _documents(text: str, repeated: Repeated, *, by_line: bool) -> list[Document]:
     try:
         if by_line or _RECORD_SEPARATOR in text[:16]:
-            found = list(_lines(text, repeated))
-            broken = sum(value is None for _, value in found)
-            return list(_sequence(text, repeated)) if broken * 2 > len(found) and _is_sequence(text) else found
+            read = list(_lines(text, repeated))
+            broken = sum(value is None for _, value in read)
+            return list(_sequence(text, repeated)) if broken * 2 > len(read) and _is_sequence(text) else read
         return [(1, _decoder(repeated).decode(text.lstrip(_BLANK)))]
     except json.JSONDecodeError as error:
         if not by_line and error.msg == "Extra data":

@@ -41,11 +41,11 @@ _WRAPPERS = ("_source", "attributes", "properties", "fields")  # Elasticsearch, 
 _BESIDE = frozenset(("included", "facets", "aggregations", "links", "errors", "warnings", "shards", "facetcounts"))
 
 
-def records(found: Sequence[Document], form: str, problem: AddProblem, path: str | None = None) -> Raw:
+def records(documents: Sequence[Document], form: str, problem: AddProblem, path: str | None = None) -> Raw:
     """The records of documents, a row each.
 
     Args:
-        found: The documents.
+        documents: The documents.
         form: How they were read, in words.
         problem: Takes what is left out.
         path: Where the list of records lies in each document, `response.items`, if the user says so.
@@ -53,11 +53,11 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     Raises:
         InputError: There are none, or several lists that may hold them.
     """
-    if path is None and (manifests := _manifests(found)):
+    if path is None and (manifests := _manifests(documents)):
         return iiif_manifests.canvases(manifests, form, problem)
-    alone = len(found) == 1 and isinstance(found[0][1], dict)
-    if len(found) == 1:
-        _, only = found[0]
+    alone = len(documents) == 1 and isinstance(documents[0][1], dict)
+    if len(documents) == 1:
+        _, only = documents[0]
         if isinstance(only, dict) and path is None and (columns := _columns(only)):
             lines: Lines = np.arange(1, len(next(iter(columns.values()))) + 1)
             return Raw(list(columns), list(columns.values()), lines, f"{form}, one list a column")
@@ -66,13 +66,13 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
         if isinstance(only, list):
             if not only:
                 raise InputError("holds an empty list, and no records")
-            found = list(enumerate(only, 1))
+            documents = list(enumerate(only, 1))
         elif not isinstance(only, dict):
             raise InputError("is neither a list of objects nor an object of lists")
     # Files, lines or answers may hold a list each.
-    found = [(line, item) for line, value in found for item in (value if isinstance(value, list) else (value,))]
-    objects = [(line, value) for line, value in found if isinstance(value, dict)]
-    others = [line for line, value in found if not isinstance(value, dict)]
+    documents = [(line, item) for line, value in documents for item in (value if isinstance(value, list) else (value,))]
+    objects = [(line, value) for line, value in documents if isinstance(value, dict)]
+    others = [line for line, value in documents if not isinstance(value, dict)]
     if others and not objects:
         raise InputError("holds no JSON object")
     problem("entries that are not a JSON object, left out", others)
@@ -96,9 +96,9 @@ def records(found: Sequence[Document], form: str, problem: AddProblem, path: str
     return Raw(names, [[row.get(name) for row in rows] for name in names], lines, form)
 
 
-def _manifests(found: Sequence[Document]) -> list[tuple[int, Any]]:
+def _manifests(documents: Sequence[Document]) -> list[tuple[int, Any]]:
     """All documents, where they are IIIF manifests; else none."""
-    items = [(line, item) for line, value in found for item in (value if isinstance(value, list) else (value,))]
+    items = [(line, item) for line, value in documents for item in (value if isinstance(value, list) else (value,))]
     return items if items and all(iiif_manifests.is_iiif(item) for _, item in items) else []
 
 
@@ -112,7 +112,7 @@ def _columns(content: Mapping[str, Any]) -> dict[str, Any] | None:
             and all(isinstance(n, str) for n in names)
             and {len(row) for row in rows} == {len(names)}
         ):
-            return {name: [row[place] for row in rows] for place, name in enumerate(names)}
+            return {name: [row[column] for row in rows] for column, name in enumerate(names)}
     if values and all(isinstance(value, list) for value in values):
         if any(isinstance(item, dict) for value in values for item in value):
             return None
@@ -122,7 +122,7 @@ def _columns(content: Mapping[str, Any]) -> dict[str, Any] | None:
         return dict(content) if len(content) > 1 or lengths != {0} else None
     if values and all(isinstance(value, dict) for value in values):
         keys = [*values[0]]
-        if keys and keys == [str(place) for place in range(len(keys))] and all([*value] == keys for value in values):
+        if keys and keys == [str(index) for index in range(len(keys))] and all([*value] == keys for value in values):
             return {name: [*value.values()] for name, value in content.items()}
     return None
 
@@ -226,17 +226,17 @@ def _below(
     items: list[tuple[int, dict[str, Any]]] = []
     empty: list[int] = []
     others: list[int] = []
-    place = 0
+    number = 0
     for line, value in objects:
         list_or_object = _at(value, path)
         if not list_or_object:
             empty.append(line)
         for item in list_or_object if isinstance(list_or_object, list) else [list_or_object]:
-            place += 1
+            number += 1
             if isinstance(item, dict):
-                items.append((place, item))
+                items.append((number, item))
             elif list_or_object:
-                others.append(place)
+                others.append(number)
     if not items:
         raise InputError(f"--records {path}: there is no list of objects in that place")
     problem(f"answers without records in {path}", empty)
@@ -251,8 +251,8 @@ def _at(value: Any, path: str) -> Any:
         if path in value:
             return value[path]
         for name in value:
-            if path.startswith(f"{name}.") and (found := _at(value[name], path[len(name) + 1 :])) is not None:
-                return found
+            if path.startswith(f"{name}.") and (value_there := _at(value[name], path[len(name) + 1 :])) is not None:
+                return value_there
     return None
 
 
@@ -276,7 +276,7 @@ def _classes(answers: Sequence[Mapping[str, Any]]) -> dict[str, dict[Any, str]]:
         for feature in features if isinstance(features, list) else ():
             kind = feature.get("type") if isinstance(feature, dict) else None
             if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and isinstance(kind.get("names"), list):
-                found[str(feature.get("name"))] = {Number(place): str(text) for place, text in enumerate(kind["names"])}
+                found[str(feature.get("name"))] = {Number(index): str(text) for index, text in enumerate(kind["names"])}
     return found
 
 
@@ -326,7 +326,7 @@ def read_json(decoded: Decoded, problem: AddProblem, *, by_line: bool, path: str
         InputError: As there.
     """
     repeated = Repeated()
-    found = documents(decoded.text, repeated, by_line=by_line)
+    read = documents(decoded.text, repeated, by_line=by_line)
     repeated.tell(problem)
-    form = f"JSON{' lines' if by_line or len(found) > 1 else ''}, {decoded.encoding}"
-    return records(found, form, problem, path)
+    form = f"JSON{' lines' if by_line or len(read) > 1 else ''}, {decoded.encoding}"
+    return records(read, form, problem, path)

@@ -82,8 +82,8 @@ def undivided(column: pa.ChunkedArray | pa.Array, vocabulary: Vocabulary | None)
     for mark in _MARKS:
         several: dict[str, int] = {}
         for text, count in counts.items():
-            parts = {fold(part) for part in text.split(mark) if part.strip()} if mark in text else set()
-            if len(parts) > 1 and parts <= known and fold(text) not in parts:
+            words = {fold(word) for word in text.split(mark) if word.strip()} if mark in text else set()
+            if len(words) > 1 and words <= known and fold(text) not in words:
                 several[text] = count
         if several:
             most = max(several, key=lambda text: several[text])
@@ -136,16 +136,16 @@ def read_label_lists(
     flat: list[str | None] = [value for cell in values for value in cell]
     owner = np.repeat(np.arange(len(code)), number[code])
     within = np.arange(len(owner)) - np.repeat(np.cumsum(number[code]) - number[code], number[code])
-    place = pa.array(start[code[owner]] + within)
-    found = read_labels(
-        pa.array([*flat, None], pa.string()).take(place),
+    order = pa.array(start[code[owner]] + within)
+    read = read_labels(
+        pa.array([*flat, None], pa.string()).take(order),
         vocabulary,
         grouping=grouping,
         merge=merge,
         keep=keep,
         min_class_size=min_class_size,
     )
-    table = pa.table({"row": owner, "label": found.labels}).filter(pc.is_valid(found.labels))
+    table = pa.table({"row": owner, "label": read.labels}).filter(pc.is_valid(read.labels))
     # Two values of a cell may be one class.
     table = table.append_column("place", pa.array(np.arange(len(table)))).group_by(["row", "label"])
     table = table.aggregate([("place", "min")]).sort_by("place_min")
@@ -154,7 +154,7 @@ def read_label_lists(
     labels = pa.ListArray.from_arrays(pa.array(ends), table["label"].combine_chunks().cast(pa.string()))
     lists = labels.take(pa.array(np.arange(len(array)), mask=each == 0))
     counted = {item["values"]: item["counts"] for item in table["label"].value_counts().to_pylist()}
-    return replace(found, labels=lists, counts={name: counted[name] for name in found.classes})
+    return replace(read, labels=lists, counts={name: counted[name] for name in read.classes})
 
 
 def each_label(labels: pa.ChunkedArray | pa.Array) -> tuple[list[int], list[str | None]]:

@@ -51,8 +51,10 @@ def read_statements(table: pa.Table) -> Iterator[Found | None]:
                 yield None
                 continue
             said, _ = _answers(annotation.get("result"))
-            own = annotation.get("prediction")
-            told, _ = _answers((own if isinstance(own, dict) and own.get("result") else first).get("result"))
+            prediction = annotation.get("prediction")
+            told, _ = _answers(
+                (prediction if isinstance(prediction, dict) and prediction.get("result") else first).get("result")
+            )
             person, at = one_line(completed_by(annotation.get("completed_by"))), moment(_time(annotation))
             # A control that was emptied says that none of its labels is right.
             for task in {**told, **said}:
@@ -68,19 +70,19 @@ def _time(annotation: Mapping[str, Any]) -> str | None:
 def answers_of(result: Any) -> tuple[dict[str, str], int]:
     """The labels of each control, several joined; and how many results are none."""
     said, others = _answers(result)
-    return {control: LIST_SEPARATOR.join(found) for control, found in said.items()}, others
+    return {control: LIST_SEPARATOR.join(labels) for control, labels in said.items()}, others
 
 
 def _answers(result: Any) -> tuple[dict[str, list[str]], int]:
     said: dict[str, list[str]] = {}
     others = 0
     for item in result if isinstance(result, list) else ():
-        found = _labels(item) if isinstance(item, dict) else None
-        if found is None:
+        labels = _labels(item) if isinstance(item, dict) else None
+        if labels is None:
             others += 1
         else:
-            said.setdefault(str(item.get("from_name")), []).extend(found)
-    return {control: found for control, found in said.items() if found}, others
+            said.setdefault(str(item.get("from_name")), []).extend(labels)
+    return {control: labels for control, labels in said.items() if labels}, others
 
 
 def _labels(item: Mapping[str, Any]) -> Sequence[str] | None:

@@ -57,12 +57,12 @@ class Labels:
 
     def lines(self) -> list[str]:
         """The labels as lines for a terminal."""
-        found = ", ".join(f"{name} {self.counts[name]:,}" for name in self.classes)
+        counted = ", ".join(f"{name} {self.counts[name]:,}" for name in self.classes)
         labelled = f"labelled: {len(self.labels) - self.labels.null_count:,} of {len(self.labels):,} rows"
         if pa.types.is_list(self.labels.type):
             labelled += f", {count_of(sum(self.counts.values()), 'label')}"
         return [
-            labelled + (f" ({found})" if found else ""),
+            labelled + (f" ({counted})" if counted else ""),
             *(f"  {why}: {what}" for why, what in self.dropped.items()),
         ]
 
@@ -106,7 +106,7 @@ def read_labels(
     texts: list[str] = cells.dictionary.to_pylist()
     sizes = np.bincount(codes[codes >= 0], minlength=len(texts))
 
-    named = {*(merge or {}), *(name for parts in (merge or {}).values() for name in parts), *(keep or ())}
+    named = {*(merge or {}), *(name for members in (merge or {}).values() for name in members), *(keep or ())}
     said = {fold(name) for name in named} | set(vocabulary.spellings() if vocabulary is not None else ())
     cut = [values_of(text, separator) for text in texts]
     said |= answers(value for cell in cut for value in cell)
@@ -174,8 +174,8 @@ class _Result:
 
 def values_of(text: str, separator: str | None) -> list[str]:
     """The different values of a cell, in its order."""
-    parts = text.split(separator) if separator else [text]
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    words = text.split(separator) if separator else [text]
+    return list(dict.fromkeys(word.strip() for word in words if word.strip()))
 
 
 def _spellings(values: Sequence[Sequence[str]], sizes: npt.NDArray[np.int64]) -> dict[str, str]:
@@ -193,17 +193,17 @@ def _spellings(values: Sequence[Sequence[str]], sizes: npt.NDArray[np.int64]) ->
 def _one_class(values: Sequence[str], spellings: Mapping[str, str], several: str) -> _Result:
     if not values:
         return _Result(None, "empty")
-    found = [spellings.get(fold(value)) for value in values]
+    names = [spellings.get(fold(value)) for value in values]
     if several == "first":
-        found = found[:1]
+        names = names[:1]
     elif several == "known":
-        found = [name for name in found if name is not None] or [None]
-    different = set(found)
-    if None in different and len(found) == 1:
+        names = [name for name in names if name is not None] or [None]
+    different = set(names)
+    if None in different and len(names) == 1:
         return _Result(None, "not in the vocabulary")
     if len(different) > 1 or None in different:
         return _Result(None, "several values")
-    return _Result(found[0], None)
+    return _Result(names[0], None)
 
 
 def _change(result: _Result, names: Mapping[str, str], otherwise: str) -> _Result:
@@ -215,11 +215,11 @@ def _change(result: _Result, names: Mapping[str, str], otherwise: str) -> _Resul
 
 def _merged(order: Sequence[str], merge: Mapping[str, Sequence[str]]) -> tuple[list[str], dict[str, str]]:
     new_name: dict[str, str] = {}
-    for name, parts in merge.items():
-        _check_classes(parts, order)
-        for part in parts:
-            if new_name.setdefault(part, name) != name:
-                raise InputError(f"class {part!r} is merged into {new_name[part]!r} and into {name!r}")
+    for name, members in merge.items():
+        _check_classes(members, order)
+        for member in members:
+            if new_name.setdefault(member, name) != name:
+                raise InputError(f"class {member!r} is merged into {new_name[member]!r} and into {name!r}")
     return list(dict.fromkeys(new_name.get(name, name) for name in order)), new_name
 
 

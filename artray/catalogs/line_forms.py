@@ -56,7 +56,7 @@ def odd_delimiter(lines: Sequence[str]) -> str | None:
     rows = [line.strip() for line in lines]
     if len(rows) < 2 or any(kind.fullmatch(rows[0]) for kind in KINDS.values()):
         return None
-    for mark in dict.fromkeys(found[0] for found in _ODD.finditer(rows[0])):
+    for mark in dict.fromkeys(match[0] for match in _ODD.finditer(rows[0])):
         pattern = " {2,}" if not mark.strip(" ") else re.escape(mark.strip(" "))
         pattern += r"(?![/\\])" if pattern == ":" else ""  # https://…, C:\…
         widths = [len(re.split(pattern, row)) for row in rows]
@@ -98,23 +98,23 @@ def unwrapped(text: str, find_delimiter: Callable[[str], str], problem: AddProbl
     if widths[0] < 2 or 10 * widths.count(widths[0]) < 9 * len(widths):
         return text
     problem("each row stands in quotes as a whole, which are left out")
-    return re.sub(r'(?m)^"((?:[^"\n]|"")*)"(\r?)$', lambda found: found[1].replace('""', '"') + found[2], text)
+    return re.sub(r'(?m)^"((?:[^"\n]|"")*)"(\r?)$', lambda match: match[1].replace('""', '"') + match[2], text)
 
 
 def without_rules(text: str, first_line: int, problem: AddProblem) -> str:
     """A text without the lines of dashes above and below its records, which are left blank."""
     lines = text[: 1 << 16].split("\n")[:_LOOKED_AT]
-    rules = [place for place, line in enumerate(lines[:-1] if len(lines) > 1 else []) if _RULE.fullmatch(line)]
+    rules = [index for index, line in enumerate(lines[:-1] if len(lines) > 1 else []) if _RULE.fullmatch(line)]
     if not rules or rules[0] > 3:
         return text
     begin = len("\n".join(lines[: rules[-1] + 1]))
-    head = "\n".join("" if place in rules else line for place, line in enumerate(lines[: rules[-1] + 1]))
+    head = "\n".join("" if index in rules else line for index, line in enumerate(lines[: rules[-1] + 1]))
     rest, end = text[begin:], ""
     last = rest.rstrip().rfind("\n")
     if last >= 0 and _RULE.fullmatch(rest[last + 1 :].rstrip()):
         rules.append(text.count("\n", 0, begin + last + 1))
         rest, end = rest[: last + 1], "\n"
-    problem("lines of dashes, left out", [first_line + place for place in rules])
+    problem("lines of dashes, left out", [first_line + index for index in rules])
     return head + rest + end
 
 
@@ -124,7 +124,7 @@ def without_comments(text: str, delimiter: str, first_line: int, problem: AddPro
     A header may begin so too: it has as many cells as the line below it, and that is a record.
     """
     lines = text[: 1 << 16].split("\n")[:_LOOKED_AT]
-    count = next((place for place, line in enumerate(lines) if not _COMMENT.fullmatch(line.strip())), 0)
+    count = next((index for index, line in enumerate(lines) if not _COMMENT.fullmatch(line.strip())), 0)
     if not count or not any(line.strip() for line in lines[count:]):
         return text, first_line
     first, *rows = csv.reader(lines[count - 1 :], delimiter=delimiter)

@@ -35,7 +35,7 @@ def read_list_texts(table: pa.Table, problem: AddProblem) -> pa.Table:
         table: Strings.
         problem: Is told which columns.
     """
-    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+    for index, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         head = column.drop_null().slice(0, _LOOKED_AT)
         if not len(head) or not pc.any(pc.match_substring_regex(head, rf"^\[|{_FILLED}"), min_count=0).as_py():
             continue
@@ -48,7 +48,7 @@ def read_list_texts(table: pa.Table, problem: AddProblem) -> pa.Table:
         if sum(new != text for new, text in zip(read, texts, strict=True)) < len(texts) * _LEAST_SHARE:
             continue
         values = pa.array([text or None for text in read], pa.string()).take(encoded.indices)
-        table = table.set_column(place, name, pa.chunked_array([values]))
+        table = table.set_column(index, name, pa.chunked_array([values]))
         problem(f"column {name!r} holds lists written as text, their values are now joined by {LIST_SEPARATOR!r}")
     return table
 
@@ -81,9 +81,9 @@ def _joined(text: str) -> str:
         text = f"[{text[2:-1]}]"
     wrapped = _WRAPPED.fullmatch(text)
     text_of_list = wrapped[1] if wrapped else text
-    if found := _POSTGRES.fullmatch(text_of_list):
-        parts = [part.strip().strip('"').strip() for part in next(csv.reader([found[1]]), [])]
-        return LIST_SEPARATOR.join(part for part in parts if part and part != "NULL")
+    if match := _POSTGRES.fullmatch(text_of_list):
+        words = [word.strip().strip('"').strip() for word in next(csv.reader([match[1]]), [])]
+        return LIST_SEPARATOR.join(word for word in words if word and word != "NULL")
     if not re.match(r"""[\[({]\s*(['"\])])""", text_of_list):
         return text
     try:

@@ -97,5 +97,5 @@ class Report:
 
 def printable(text: str) -> str:
     """Text for a terminal or log: control characters escaped, at most 100 characters."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", text)
     return text if len(text) <= 100 else text[:99] + "…"

@@ -162,8 +162,8 @@ class _Matching(Joining):
         for names in (whole, pc.replace_substring_regex(whole, "^[^/]*/", "")):  # with the host and without
             self._join("url, other separators", flat(keys), flat(names), one_to_one=True, same=urls)
         keys, urls = self._left(keys, urls)
-        if found := telling_parameter(urls, keys):
-            name, values = found
+        if parameter := telling_parameter(urls, keys):
+            name, values = parameter
             self._join(f"url, its {name}=", keys, values, one_to_one=True, same=urls)
 
     def _by_id(self) -> None:
@@ -197,19 +197,19 @@ class _Matching(Joining):
             ("id at the name's beginning", "_[^_]*$", "_[0-9·]+$", "^(1[0-9]|20)[0-9]{2}$"),
             ("id at the name's end", "^[^_]*_", "^[0-9·]+_", "^[0-9]+$"),
         ):
-            part, _ = self._left(whole, long_keys)
+            shortened, _ = self._left(whole, long_keys)
             for _ in range(4):
-                has_more = pc.match_substring(part, "_")
+                has_more = pc.match_substring(shortened, "_")
                 if not any_true(has_more):
                     break
-                rest = pc.replace_substring_regex(part, cut, "")
-                sure = rest = pc.if_else(has_more, rest, pa.scalar(None, part.type))
+                rest = pc.replace_substring_regex(shortened, cut, "")
+                sure = rest = pc.if_else(has_more, rest, pa.scalar(None, shortened.type))
                 if plain_numbers:
                     is_number = pc.match_substring_regex(rest, doubted)
-                    doubtful = pc.and_(is_number, pc.match_substring_regex(part, beside))
+                    doubtful = pc.and_(is_number, pc.match_substring_regex(shortened, beside))
                     sure = pc.if_else(doubtful, pa.scalar(None, rest.type), rest)
                 self._join(method, pc.replace_substring(sure, "·", "_"), long_keys, reuse=True, same=ids)
-                part, _ = self._left(rest, long_keys)
+                shortened, _ = self._left(rest, long_keys)
         if self._all_found():
             return
         stems, _ = self._left(stems, keys)
@@ -229,13 +229,13 @@ class _Matching(Joining):
 
     def _by_part_of_set(self, ids: pa.Array) -> None:
         """Pictures of the parts of a set that the catalogue has under one number."""
-        places, parts = parts_of_sets(normal(ids))
-        if len(parts):
+        of_set, set_numbers = parts_of_sets(normal(ids))
+        if len(set_numbers):
             whole = self.names
-            self.names = Names.of(parts, whole.rows[places])
+            self.names = Names.of(set_numbers, whole.rows[of_set])
             stems = flat(last_part(without_suffix(normal(self.paths))))
-            self._join("id of a set, one of its parts", stems, flat(parts), reuse=True, same=parts)
-            whole.used[places[self.names.used]] = True
+            self._join("id of a set, one of its parts", stems, flat(set_numbers), reuse=True, same=set_numbers)
+            whole.used[of_set[self.names.used]] = True
             self.names = whole
 
     def _by_parent(self, keys: pa.Array, ids: pa.Array) -> None:
@@ -343,7 +343,7 @@ class _Matching(Joining):
             several = np.bincount(names.rows, minlength=len(without)) > 1 if len(names.rows) > len(without) else without
             at = np.flatnonzero(named & (open_rows | (several & ~without))[names.rows])
             rows.append(names.rows[at])
-            columns += [of[place] for place in names.column[at].tolist()]
+            columns += [of[index] for index in names.column[at].tolist()]
             values.append(names.values.take(pa.array(at)).cast(pa.string()))
             open_rows[names.rows[at]] = False
         row = np.concatenate([np.empty(0, np.int64), *rows])

@@ -165,10 +165,10 @@ def behind_prefix(keys: pa.Array, ids: pa.Array) -> pa.Array:
     """
     none = pa.nulls(len(keys), keys.type)
     numbers = np.unique([int(text) for text in pc.drop_null(ids).to_pylist() if text.isdecimal() and len(text) < 16])
-    parts = pc.drop_null(pc.extract_regex(keys, r"^(?P<prefix>[^0-9]+?)_?0*(?P<number>[0-9]+)$"))
-    if len(numbers) < 2 or not len(parts) or numbers[-1] - numbers[0] < 1.2 * len(numbers):
+    split = pc.drop_null(pc.extract_regex(keys, r"^(?P<prefix>[^0-9]+?)_?0*(?P<number>[0-9]+)$"))
+    if len(numbers) < 2 or not len(split) or numbers[-1] - numbers[0] < 1.2 * len(numbers):
         return none
-    counts = pc.value_counts(pc.struct_field(parts, "prefix")).to_pylist()
+    counts = pc.value_counts(pc.struct_field(split, "prefix")).to_pylist()
     most = max(counts, key=lambda item: item["counts"])
     if 10 * most["counts"] < 9 * (len(keys) - keys.null_count):
         return none
@@ -191,8 +191,8 @@ def before_view(keys: pa.Array, ids: pa.Array) -> pa.Array:
     """
     if finds_most(number(_where_found(keys, "^[^_]+_([^_]+)$", r"\1")), ids):
         return pa.nulls(len(keys), keys.type)
-    found = number(_where_found(keys, "^([^_]+)_[^_]+$", r"\1"))
-    return pc.if_else(pc.match_substring_regex(found, _YEAR), pa.scalar(None, keys.type), found)
+    numbers = number(_where_found(keys, "^([^_]+)_[^_]+$", r"\1"))
+    return pc.if_else(pc.match_substring_regex(numbers, _YEAR), pa.scalar(None, keys.type), numbers)
 
 
 def may_be_chance(keys: pa.Array) -> pa.Array:
@@ -204,13 +204,13 @@ def may_be_chance(keys: pa.Array) -> pa.Array:
 def finds_most(names: pa.Array, keys: pa.Array) -> bool:
     """Whether nearly all of pictures' names are keys of rows, and most keys are names: no chance does that."""
     different, known = (pc.drop_null(pc.unique(values)) for values in (names, keys))
-    found = int(np.count_nonzero(flags(pc.is_in(different, value_set=known))))
-    return found > 1 and 10 * found >= 9 * len(different) and 2 * found >= len(known)
+    hits = int(np.count_nonzero(flags(pc.is_in(different, value_set=known))))
+    return hits > 1 and 10 * hits >= 9 * len(different) and 2 * hits >= len(known)
 
 
 def _where_found(keys: pa.Array, pattern: str, replacement: str) -> pa.Array:
     """The keys in which a pattern is found, replaced; null for others."""
-    found = pc.match_substring_regex(keys, pattern)
-    if not any_true(found):
+    fits = pc.match_substring_regex(keys, pattern)
+    if not any_true(fits):
         return pa.nulls(len(keys), keys.type)
-    return pc.replace_substring_regex(pc.if_else(found, keys, pa.scalar(None, keys.type)), pattern, replacement)
+    return pc.replace_substring_regex(pc.if_else(fits, keys, pa.scalar(None, keys.type)), pattern, replacement)

@@ -78,7 +78,7 @@ def _divided(table: pa.Table, name: str) -> tuple[str | None, list[str]]:
     if not columns:
         return None, []
     column = max(columns, key=len)
-    return column, [part for part in name[len(column) :].replace("[]", ".").split(".") if part]
+    return column, [name for name in name[len(column) :].replace("[]", ".").split(".") if name]
 
 
 def _parsed(text: str) -> Any:
@@ -108,8 +108,8 @@ def _paths(value: Any, above: str, depth: int = 0) -> Iterator[str]:
 
 def _values(value: Any, path: list[str]) -> str | None:
     """The different values at a path, joined by `|`."""
-    found = [text for text in _at(value, path) if text]
-    return LIST_SEPARATOR.join(dict.fromkeys(found)) or None
+    texts = [text for text in _at(value, path) if text]
+    return LIST_SEPARATOR.join(dict.fromkeys(texts)) or None
 
 
 def _at(value: Any, path: list[str], depth: int = 0) -> Iterator[str]:

@@ -50,12 +50,12 @@ def _plain(value: int | float) -> str:
 
 def _split(digits: str, sizes: list[int]) -> list[str]:
     """Digits over groups of places that letters stand between (`00-000`), from the right; the first takes the rest."""
-    parts: list[str] = []
+    groups: list[str] = []
     for size in reversed(sizes[1:]):
         at = max(0, len(digits) - size)
-        parts.append(digits[at:])
+        groups.append(digits[at:])
         digits = digits[:at]
-    return [digits, *reversed(parts)]
+    return [digits, *reversed(groups)]
 
 
 _Pattern = tuple[list[tuple[str, str]], int, tuple[int, int], bool, bool]
@@ -98,8 +98,8 @@ def _pattern(code: str, negative: bool) -> _Pattern | None:
     if not whole and not after_point:
         return None
     if "," in section:  # as one group: the separator is left out
-        first = next(place for place, piece in enumerate(pieces) if piece[0] == "whole")
-        pieces = [piece for place, piece in enumerate(pieces) if piece[0] != "whole" or place == first]
+        first = next(index for index, piece in enumerate(pieces) if piece[0] == "whole")
+        pieces = [piece for index, piece in enumerate(pieces) if piece[0] != "whole" or index == first]
     if not whole:
         pieces.insert(0, ("whole", ""))
     letters = "".join(piece for kind, piece in pieces if kind == "text")

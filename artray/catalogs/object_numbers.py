@@ -38,11 +38,11 @@ def parts_of_sets(ids: pa.Array) -> tuple[Indices, pa.Array]:
         The place of each part's set among the ids, and its number.
     """
     at = np.flatnonzero(pc.fill_null(pc.match_substring_regex(ids, _PARTS), False).to_numpy(zero_copy_only=False))
-    found = pc.extract_regex(ids.take(pa.array(at)), _PARTS).to_pylist()
-    places: list[int] = []
+    sets = pc.extract_regex(ids.take(pa.array(at)), _PARTS).to_pylist()
+    rows: list[int] = []
     numbers: list[str] = []
-    for place, of_set in zip(at.tolist(), found, strict=True):
+    for row, of_set in zip(at.tolist(), sets, strict=True):
         letters = [chr(code) for code in range(ord(of_set["first"]), ord(of_set["last"]) + 1)]
-        places += [place] * len(letters)
+        rows += [row] * len(letters)
         numbers += [of_set["base"] + letter for letter in letters]
-    return np.array(places, np.int64), pa.array(numbers, ids.type)
+    return np.array(rows, np.int64), pa.array(numbers, ids.type)

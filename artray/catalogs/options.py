@@ -47,31 +47,31 @@ class CatalogOptions(Options):
                 raise ValueError(str(error).removeprefix(f"--encoding {encoding}: ")) from None
         return encoding
 
-    def read_catalog(self, place: Location) -> Catalog:
+    def read_catalog(self, location: Location) -> Catalog:
         """Read the catalogue, and say how that was done and what looks wrong.
 
         Raises:
             InputError: It can't be read.
         """
         reading = Reading(self.encoding, self.sheet, self.records, self.header_line, self._limit())
-        return _said(load_catalog(place, reading), "catalogue", place)
+        return _said(load_catalog(location, reading), "catalogue", location)
 
-    def read_attached(self, place: Location) -> pa.Table:
+    def read_attached(self, location: Location) -> pa.Table:
         """Read a second table, of whose form the flags say nothing.
 
         Raises:
             InputError: It can't be read.
         """
         reading = Reading(max_bytes=self._limit(), remedy=SAVE_ANEW)
-        return _said(load_catalog(place, reading), "attached", place).table
+        return _said(load_catalog(location, reading), "attached", location).table
 
     def _limit(self) -> int | None:
         return None if self.max_catalog_mb is None else self.max_catalog_mb << 20
 
 
-def _said(catalog: Catalog, what: str, place: Location) -> Catalog:
+def _said(catalog: Catalog, what: str, location: Location) -> Catalog:
     if not len(catalog.table):
-        raise InputError(f"{place}: holds no records, at most a header")
+        raise InputError(f"{location}: holds no records, at most a header")
     console.say(f"{what}: {count_of(len(catalog.table), 'row')}, {catalog.form}")
     for problem in catalog.problems:
         console.say(f"{what}: {problem}")

@@ -89,7 +89,7 @@ def folded(name: str) -> str:
 def first_of(names: Sequence[str], wanted: Sequence[str]) -> str | None:
     """The column whose name stands first among the wanted ones; `Titel (deutsch)` and `Titel / Serie` are `Titel`."""
     for short in (folded, lambda name: folded(re.split(r"[(\[/,:]", name)[0])):
-        found = [name for name in names if short(name) in wanted]
-        if found:
-            return min(found, key=lambda name: wanted.index(short(name)))
+        fitting = [name for name in names if short(name) in wanted]
+        if fitting:
+            return min(fitting, key=lambda name: wanted.index(short(name)))
     return None

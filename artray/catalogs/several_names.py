@@ -56,10 +56,10 @@ class Names:
     @classmethod
     def of(cls, values: pa.Array, rows: Indices | None = None) -> "Names":
         """Names that no picture was found for yet; one a row unless `rows` says of which row each is."""
-        found = np.arange(len(values)) if rows is None else rows
+        own_rows = np.arange(len(values)) if rows is None else rows
         none = np.zeros(len(values), bool)
         column = np.zeros(len(values), np.int64)
-        return cls(found, values, used=none, disputed=none.copy(), column=column, crowded=none.copy())
+        return cls(own_rows, values, used=none, disputed=none.copy(), column=column, crowded=none.copy())
 
     @classmethod
     def together(cls, columns: Sequence["Names"]) -> "Names":
@@ -74,9 +74,9 @@ class Names:
         named[rows[said]] = True
         at = np.flatnonzero(said | (~named[rows] & (column == 0)))
         at = at[np.argsort(rows[at], kind="stable")]
-        found = cls.of(values.take(pa.array(at)), rows[at])
-        found.column = column[at]
-        return found
+        names = cls.of(values.take(pa.array(at)), rows[at])
+        names.column = column[at]
+        return names
 
 
 def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addresses: bool = False) -> Names:
@@ -110,17 +110,17 @@ def split_names(cells: pa.Array, paths: pa.Array, separator: str | None, *, addr
     whole = pc.or_(pc.is_in(keys, value_set=stems), pc.is_in(keys, value_set=last_part(stems)))
     at, texts = at[~flags(whole)], texts.filter(pc.invert(whole))
     known: dict[int, list[str]] = {} if addresses else doubtful
-    parts = [
-        known.get(place) or _parts(text, separator, addresses)
-        for place, text in zip(at.tolist(), texts.to_pylist(), strict=True)
+    names = [
+        known.get(index) or _pieces(text, separator, addresses)
+        for index, text in zip(at.tolist(), texts.to_pylist(), strict=True)
     ]
     counts = np.ones(len(cells), np.int64)
-    counts[at] = [len(of_cell) for of_cell in parts]
+    counts[at] = [len(of_cell) for of_cell in names]
     rows = np.repeat(np.arange(len(cells)), counts)
     values = cells.take(pa.array(rows))
     split = np.zeros(len(cells), bool)
     split[at] = True
-    several = pa.array([name for of_cell in parts for name in of_cell], cells.type)
+    several = pa.array([name for of_cell in names for name in of_cell], cells.type)
     return Names.of(pc.replace_with_mask(values, pa.array(split[rows]), several), rows)
 
 
@@ -137,21 +137,21 @@ def _of_pictures(cells: pa.Array, at: Indices, paths: pa.Array) -> dict[int, lis
     at, texts = at[may_be], texts.filter(pa.array(may_be))
     found: dict[int, list[str]] = {}
     cut = [[mark.split(text) for mark in _DOUBTFUL] for text in texts.to_pylist()]
-    parts = [part for of_cell in cut for names in of_cell for part in names]
+    flat = [name for of_cell in cut for names in of_cell for name in names]
     there = set(
         pc.filter(
-            pa.array(parts, cells.type),
-            pc.is_in(without_suffix(normal(pa.array(parts, cells.type))), value_set=known),
+            pa.array(flat, cells.type),
+            pc.is_in(without_suffix(normal(pa.array(flat, cells.type))), value_set=known),
         ).to_pylist()
     )
-    for place, ways in zip(at.tolist(), cut, strict=True):
+    for index, ways in zip(at.tolist(), cut, strict=True):
         names = next((names for names in ways if len(names) > 1 and there.issuperset(names)), None)
         if names:
-            found[place] = list(dict.fromkeys(names))
+            found[index] = list(dict.fromkeys(names))
     return found
 
 
-def _parts(text: str, separator: str | None, addresses: bool) -> list[str | None]:
+def _pieces(text: str, separator: str | None, addresses: bool) -> list[str | None]:
     """A cell's names, each once; [None] of a cell of nothing but marks."""
     if text.startswith("[") and text.endswith("]"):
         try:

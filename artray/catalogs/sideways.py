@@ -38,7 +38,7 @@ def upright(raw: Raw, problem: AddProblem) -> Raw:
         return raw
     names = [_text(row[0]) or None for row in rows]
     columns = [list(row[1:]) for row in rows]
-    filled = max((place for column in columns for place, cell in enumerate(column, 1) if _text(cell)), default=0)
+    filled = max((row for column in columns for row, cell in enumerate(column, 1) if _text(cell)), default=0)
     problem(f"lies on its side: its first column holds the columns' names, each other column is a row ({filled:,})")
     return Raw(
         names,
@@ -56,7 +56,7 @@ def _lies(rows: Sequence[Sequence[object]]) -> bool:
     if known < 2 or head or len(set(filter(None, names))) < sum(map(bool, names)) or 2 * known < len(rows) - 1:
         return False
     below = rows[1:]
-    if any(_kind([_text(row[place]) for row in below]) for place in range(1, len(rows[0]))) and len(below) > 2:
+    if any(_kind([_text(row[column]) for row in below]) for column in range(1, len(rows[0]))) and len(below) > 2:
         return False
     if len(rows[0]) == 2:
         return first and known > 2

@@ -31,7 +31,7 @@ def header_below(first: Sequence[Row], rows: Sequence[Row]) -> int | None:
         return None
     if names == [cell.strip() for cell in first[0]][: row_width(first[0])]:
         return None
-    if any(name in cells_in(first[1:], place) for place, name in enumerate(names)):
+    if any(name in cells_in(first[1:], column) for column, name in enumerate(names)):
         return None
     told = against_a_record(names, body)
     if told is None:
@@ -67,8 +67,8 @@ def said_of(header: Row, line: int, rows: int, records: int) -> str:
 def _other_kinds(above: Sequence[Row], below: Sequence[Row]) -> int:
     """How many columns hold numbers, dates, addresses or pictures' names above, and nothing of the kind below."""
     number = 0
-    for place in range(max(map(row_width, above), default=0)):
-        cells, others = cells_in(above, place), cells_in(below, place)
+    for column in range(max(map(row_width, above), default=0)):
+        cells, others = cells_in(above, column), cells_in(below, column)
         kind = next((kind for kind in KINDS.values() if cells and share_of(kind, cells) >= MOST_SHARE), None)
         number += bool(kind and others and not any(map(kind.fullmatch, others)))
     return number

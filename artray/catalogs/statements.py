@@ -104,7 +104,7 @@ def moment(text: str | None) -> datetime | None:
     """When something was said, by ISO 8601; None where that can't be read."""
     text = (text or "").strip().replace("Z", "+00:00")
     # Python 3.10 reads three or six digits of a second, and zones with a colon.
-    text = _FRACTION.sub(lambda found: f".{found[1]:0<6}", text, count=1)
+    text = _FRACTION.sub(lambda match: f".{match[1]:0<6}", text, count=1)
     try:
         at = datetime.fromisoformat(_ZONE.sub(r"\1:\2", text))
         at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
@@ -117,11 +117,11 @@ def moment(text: str | None) -> datetime | None:
 def history_columns(ids: Sequence[str], statements: Mapping[str, Statement]) -> dict[str, pa.Array]:
     """The columns `HISTORY` of a table with these works; null where nobody has looked."""
     wanted = {folded(object_id): said for object_id, said in statements.items()}
-    found = [wanted.get(folded(object_id)) for object_id in ids]
+    said = [wanted.get(folded(object_id)) for object_id in ids]
     columns = {
-        "reviewer": [said and said.reviewer for said in found],
-        "reviewed_at": [said and said.at for said in found],
-        "decision": [said and said.decision for said in found],
+        "reviewer": [said and said.reviewer for said in said],
+        "reviewed_at": [said and said.at for said in said],
+        "decision": [said and said.decision for said in said],
     }
     return {name: pa.array(values, pa.string()) for name, values in columns.items()}
 

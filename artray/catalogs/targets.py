@@ -53,10 +53,10 @@ class Targets:
 
     def main(self) -> npt.NDArray[np.int64]:
         """(rows,) each row's label with the largest share, of equal ones the last by name; -1 where it has none."""
-        found = np.full(len(self.offsets) - 1, -1, np.int64)
+        codes = np.full(len(self.offsets) - 1, -1, np.int64)
         order = np.lexsort((self.codes, self.shares, self.rows))
-        found[self.rows[order]] = self.codes[order]  # of several the last stays
-        return found
+        codes[self.rows[order]] = self.codes[order]  # of several the last stays
+        return codes
 
 
 def encode_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str) -> Targets:
@@ -77,7 +77,7 @@ def encode_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str
         read = _encoded(read_targets(different, labels, name))
         return _taken(read, pc.index_in(column, value_set=different).to_numpy().astype(np.int64))
     found: list[dict[str, float]] = []
-    place: list[npt.NDArray[np.int64]] = []
+    indices: list[npt.NDArray[np.int64]] = []
     number: dict[tuple[tuple[str, float], ...], int] = {}
     for start in range(0, len(column), _ROWS_AT_ONCE):
         cells = read_targets(column.slice(start, _ROWS_AT_ONCE), labels, name)
@@ -86,8 +86,8 @@ def encode_targets(column: pa.ChunkedArray | pa.Array, labels: Labels, name: str
             rows[row] = number.setdefault(tuple(cell.items()), len(found))
             if rows[row] == len(found):
                 found.append(cell)
-        place.append(rows)
-    return _taken(_encoded(found), np.concatenate(place or [np.empty(0, np.int64)]))
+        indices.append(rows)
+    return _taken(_encoded(found), np.concatenate(indices or [np.empty(0, np.int64)]))
 
 
 def _encoded(cells: list[dict[str, float]]) -> Targets:
@@ -149,11 +149,11 @@ def separate(cell: str) -> list[str]:
     >>> separate("oil; ink"), separate('["oil; varnished", "ink"]')
     (['oil', 'ink'], ['oil; varnished', 'ink'])
     """
-    parts: list[Any] = cell.split(SEPARATOR)
+    labels: list[Any] = cell.split(SEPARATOR)
     if cell.lstrip().startswith("["):
         with suppress(ValueError):  # a label that begins so
-            parts = list(json.loads(cell))
-    return list(dict.fromkeys(str(part).strip() for part in parts if part is not None and str(part).strip()))
+            labels = list(json.loads(cell))
+    return list(dict.fromkeys(str(label).strip() for label in labels if label is not None and str(label).strip()))
 
 
 def _several(cell: Any) -> dict[str, float]:
@@ -178,7 +178,7 @@ def _soft(cell: Any) -> dict[str, float]:
 def _pairs(cell: str) -> list[tuple[str, float]]:
     """`sad: 2; calm: 1`; a label without a number counts 1."""
     pairs = []
-    for part in filter(None, (part.strip() for part in cell.split(SEPARATOR))):
-        label, colon, number = part.rpartition(":")
-        pairs.append((label.strip(), float(number)) if colon else (part, 1.0))
+    for pair in filter(None, (pair.strip() for pair in cell.split(SEPARATOR))):
+        label, colon, number = pair.rpartition(":")
+        pairs.append((label.strip(), float(number)) if colon else (pair, 1.0))
     return pairs

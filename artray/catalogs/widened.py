@@ -47,9 +47,9 @@ def key_column(catalog: Catalog, ids: pa.Array) -> str:
     Raises:
         InputError: None holds any.
     """
-    found = {name: int(pc.sum(pc.is_in(catalog.table[name], ids)).as_py() or 0) for name in catalog.table.column_names}
-    best: str | None = max(found, key=lambda name: found[name], default=None)
-    if best is None or not found[best]:
+    hits = {name: int(pc.sum(pc.is_in(catalog.table[name], ids)).as_py() or 0) for name in catalog.table.column_names}
+    best: str | None = max(hits, key=lambda name: hits[name], default=None)
+    if best is None or not hits[best]:
         raise InputError("no column of it holds the works' object_ids")
     return best
 
@@ -84,7 +84,7 @@ class _Text:
 
     def __init__(self, data: bytes, name: str, catalog: Catalog):
         self._name, self._catalog = name, catalog
-        self._codec = next((found for mark, found in _BOMS if data.startswith(mark)), None) or codec(
+        self._codec = next((name for mark, name in _BOMS if data.startswith(mark)), None) or codec(
             re.sub(r" with(out)? .*", "", decode_text(data).encoding)
         )
         text = data.decode(self._codec, "surrogateescape")
@@ -105,7 +105,7 @@ class _Text:
         widths = {start: len(self._cells(start, end)) for start, end in records.items()}
         width = max([*widths.values(), 0 if header is None else len(self._cells(header, header))])
         rows = dict(enumerate(starts))
-        added: dict[int, Sequence[str]] = {rows[row]: own for row, own in cells.items()}
+        added: dict[int, Sequence[str]] = {rows[row]: own_cells for row, own_cells in cells.items()}
         empty = [""] * len(columns)
         for start, end in records.items():
             self._append(end, width - widths[start], added.get(start, empty))
@@ -174,9 +174,9 @@ def _widen_sheet(sheet: Any, lines: Mapping[int, int], columns: Sequence[str], c
     )
     rows = {line: cells[row] for row, line in lines.items() if row in cells}
     rows |= {} if header is None else {header: columns}
-    for row, own in rows.items():
-        for place, text in enumerate(own, right + 1):
+    for row, own_cells in rows.items():
+        for column, text in enumerate(own_cells, right + 1):
             if text:
-                cell = sheet.cell(row, place)
+                cell = sheet.cell(row, column)
                 cell.value = text
                 cell.data_type = "s"  # whatever it begins with: no formula

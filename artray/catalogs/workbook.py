@@ -102,7 +102,7 @@ def _what_it_is(data: bytes) -> str:
 
 def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int | None, *, max_bytes: int) -> Raw:
     with zipfile.ZipFile(BytesIO(data)) as archive:
-        size = sum(part.file_size for part in archive.infolist())
+        size = sum(member.file_size for member in archive.infolist())
         if size > max_bytes:
             raise InputError(f"unpacks to {size:,} bytes, more than {max_bytes:,}: --max-catalog-mb raises the limit")
         workbook = openpyxl.load_workbook(BytesIO(data), read_only=True, data_only=True)
@@ -127,12 +127,12 @@ def _read(data: bytes, problem: AddProblem, sheet: str | None, header_line: int 
 def _read_sheet(
     archive: zipfile.ZipFile, data: bytes, title: str, rows: Rows, *, header_line: int | None, problem: AddProblem
 ) -> Raw:
-    part = _parts(archive).get(title, "")
-    xml = archive.read(part) if part in archive.namelist() else b""
-    links = _links(archive, part, xml)
+    member = _sheet_members(archive).get(title, "")
+    xml = archive.read(member) if member in archive.namelist() else b""
+    links = _links(archive, member, xml)
     _fill_merged(rows, xml, problem)
     formulas = _formulas(data, title) if re.search(rb"<(\w+:)?f[ >/]", xml) else {}
-    stored = [line for (line, place), _ in formulas.items() if _cell(rows, line, place) is not None]
+    stored = [line for (line, column), _ in formulas.items() if _cell(rows, line, column) is not None]
     problem("formulas, their stored values taken", stored)
     problem("formulas without a stored value, left empty", [line for line, _ in formulas if line not in set(stored)])
     links |= {at: link[0] for at, formula in formulas.items() if (link := hyperlink(formula)) and link[0]}
@@ -148,11 +148,11 @@ def _read_sheet(
     header += [None] * (len(columns) - len(header))
     for name, column in zip(header, columns, strict=True):
         _report_dates(name, column, lines, problem)
-    for place, (name, column) in list(enumerate(zip(header, columns, strict=True))):
-        targets = [links.get((line, place)) for line in lines]
+    for index, (name, column) in list(enumerate(zip(header, columns, strict=True))):
+        targets = [links.get((line, index)) for line in lines]
         shown = zip(targets, column, strict=True)
         if any(link and link != text for link, text in shown):
-            header.append(f"{name or f'column_{place + 1}'} link")
+            header.append(f"{name or f'column_{index + 1}'} link")
             columns.append(targets)
             problem(
                 f"column {name!r} holds links, their targets are column {header[-1]!r}: {sum(map(bool, targets)):,}"
@@ -172,16 +172,16 @@ def in_sheet(title: str, problem: AddProblem) -> AddProblem:
 def _more_sheets(workbook: openpyxl.Workbook, title: str, header: Sequence[str | None]) -> dict[str, int]:
     """The other seen sheets in which a row near the top holds the same names as a header, two at least; that row."""
     wanted = _names(header)
-    found: dict[str, int] = {}
+    last_lines: dict[str, int] = {}
     if len(wanted) < 2:
-        return found
+        return last_lines
     for sheet in workbook.worksheets:
         if sheet.title != title and sheet.sheet_state == "visible":
             top = islice(_filled_rows(_cells(workbook, sheet.title)), _NEAR_THE_TOP)
             line = next((line for line, row in top if _names(row) == wanted), None)
             if line is not None:
-                found[sheet.title] = line
-    return found
+                last_lines[sheet.title] = line
+    return last_lines
 
 
 def _names(header: Iterable[object]) -> set[str]:
@@ -193,18 +193,20 @@ def _names(header: Iterable[object]) -> set[str]:
 def _joined(raws: Mapping[str, Raw]) -> Raw:
     """Sheets one below the other, by their columns' names, and a column that says in which sheet a row stands."""
     keys = {title: _numbered(raw.header) for title, raw in raws.items()}
-    columns: dict[tuple[str | None, int], list[object]] = {key: [] for own in keys.values() for key in own}
+    columns: dict[tuple[str | None, int], list[object]] = {
+        key: [] for columns_there in keys.values() for key in columns_there
+    }
     header = [name for name, _ in columns]
     sheets: list[object] = []
     for title, raw in raws.items():
         count = len(raw.lines)
-        found = dict(zip(keys[title], raw.columns, strict=True))
+        by_key = dict(zip(keys[title], raw.columns, strict=True))
         for key, values in columns.items():
-            values += found.get(key, [None] * count)
+            values += by_key.get(key, [None] * count)
         sheets += [title] * count
-    own = next(name for name in ("sheet", "workbook_sheet", "sheet_of_the_workbook") if name not in header)
+    sheet_column = next(name for name in ("sheet", "workbook_sheet", "sheet_of_the_workbook") if name not in header)
     lines = np.concatenate([raw.lines for raw in raws.values()])
-    return Raw([*header, own], [*columns.values(), sheets], lines, f"{SHEETS}{', '.join(map(repr, raws))}")
+    return Raw([*header, sheet_column], [*columns.values(), sheets], lines, f"{SHEETS}{', '.join(map(repr, raws))}")
 
 
 def _numbered(header: Sequence[str | None]) -> list[tuple[str | None, int]]:
@@ -221,9 +223,9 @@ def _is_error(value: object) -> bool:
     return isinstance(value, str) and value in _EXCEL_ERRORS
 
 
-def _cell(rows: Rows, line: int, place: int) -> object:
+def _cell(rows: Rows, line: int, column: int) -> object:
     row = rows.get(line, ())
-    return row[place] if place < len(row) else None
+    return row[column] if column < len(row) else None
 
 
 def _sheet(workbook: openpyxl.Workbook, wanted: str | None) -> tuple[str, Rows]:
@@ -302,21 +304,21 @@ def _table(rows: Rows, header_line: int | None, problem: AddProblem) -> tuple[li
     lines, records = list(rows), list(rows.values())
     _leave_second(lines, records, header_line, problem)
     head = [[text_of(value) or "" for value in row] for row in records[:LOOKED_AT]]
-    found: Header = find_header(head, lines[:LOOKED_AT], header_line, is_sheet=True)
-    for what in found.said:
+    header: Header = find_header(head, lines[:LOOKED_AT], header_line, is_sheet=True)
+    for what in header.said:
         problem(what)
-    names: list[str | None] = [name or None for name in (found.names or head[found.skip])]
-    if found.is_row:
-        lines, records = lines[found.skip + 1 :], records[found.skip + 1 :]
+    names: list[str | None] = [name or None for name in (header.names or head[header.skip])]
+    if header.is_row:
+        lines, records = lines[header.skip + 1 :], records[header.skip + 1 :]
     below: list[int] = []
     while records and len(below) < _MOST_TOTALS and is_totals([text_of(v) or "" for v in records[-1]], len(names)):
         below.append(lines.pop())
         records.pop()
     problem("rows below the records, left out", below[::-1])
-    again = [place for place, row in enumerate(records) if found.is_row and row and list(map(text_of, row)) == names]
-    problem("rows that repeat the header, left out", [lines[place] for place in again])
-    for place in reversed(again):
-        del lines[place], records[place]
+    again = [index for index, row in enumerate(records) if header.is_row and row and list(map(text_of, row)) == names]
+    problem("rows that repeat the header, left out", [lines[index] for index in again])
+    for index in reversed(again):
+        del lines[index], records[index]
     return names, lines, records
 
 
@@ -329,18 +331,18 @@ def _leave_second(lines: list[int], records: list[Row], header_line: int | None,
     above = lines.index(header_line) if header_line in lines else title_rows(texts(0))
     first: list[list[str]] = []
     gaps = (
-        place
-        for place in range(above + 2, len(lines))
-        if lines[place] != lines[place - 1] + 1 or sum(value is not None for value in records[place]) == 1
+        index
+        for index in range(above + 2, len(lines))
+        if lines[index] != lines[index - 1] + 1 or sum(value is not None for value in records[index]) == 1
     )
-    for place in islice(gaps, stacked_tables.MOST_GAPS):
+    for index in islice(gaps, stacked_tables.MOST_GAPS):
         first = first or texts(above)
-        below = texts(place)
-        at = header_below(first[: place - above], below)
+        below = texts(index)
+        at = header_below(first[: index - above], below)
         if at is not None:
-            told = said_of(below[at], lines[place + at], len(lines) - place, place - above - 1)
-            problem(told, lines[place:])
-            del lines[place:], records[place:]
+            told = said_of(below[at], lines[index + at], len(lines) - index, index - above - 1)
+            problem(told, lines[index:])
+            del lines[index:], records[index:]
             return
 
 
@@ -361,9 +363,9 @@ def _formulas(data: bytes, title: str) -> dict[tuple[int, int], str]:
     """Formulas by row and column (the latter from 0)."""
     workbook = openpyxl.load_workbook(BytesIO(data), read_only=True)
     return {
-        (line, place): str(cell.value)
+        (line, column): str(cell.value)
         for line, row in enumerate(_cells(workbook, title), 1)
-        for place, cell in enumerate(row)
+        for column, cell in enumerate(row)
         if cell.data_type == "f"
     }
 
@@ -375,14 +377,14 @@ _ATTRIBUTE = re.compile(rb"""([\w:]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 def _elements(xml: bytes, name: bytes) -> Iterator[dict[str, str]]:
     """The attributes of elements; by letters, since an element of a sheet's end needs no tree of its million cells."""
-    for found in re.finditer(rb"<(?:\w+:)?" + name + rb"\s([^>]*)>", xml):
+    for match in re.finditer(rb"<(?:\w+:)?" + name + rb"\s([^>]*)>", xml):
         yield {
             key.decode().rpartition(":")[2]: html.unescape((double or single).decode("utf-8", "replace"))
-            for key, double, single in _ATTRIBUTE.findall(found[1])
+            for key, double, single in _ATTRIBUTE.findall(match[1])
         }
 
 
-def _parts(archive: zipfile.ZipFile) -> dict[str, str]:
+def _sheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
     """The part of the archive in which each sheet lies."""
     names = set(archive.namelist())
     if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
@@ -400,9 +402,9 @@ def _targets(xml: bytes) -> dict[str, str]:
     return {item["Id"]: item["Target"] for item in _elements(xml, b"Relationship") if {"Id", "Target"} <= item.keys()}
 
 
-def _links(archive: zipfile.ZipFile, part: str, xml: bytes) -> dict[tuple[int, int], str]:
+def _links(archive: zipfile.ZipFile, member: str, xml: bytes) -> dict[tuple[int, int], str]:
     """Targets outside the workbook by row and column (the latter from 0)."""
-    folder, name = posixpath.split(part)
+    folder, name = posixpath.split(member)
     relations = f"{folder}/_rels/{name}.rels"
     tail = xml[xml.rfind(b"sheetData>") :]
     if b"hyperlink" not in tail or relations not in archive.namelist():

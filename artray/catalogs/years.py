@@ -14,5 +14,5 @@ def year_of(text: str) -> str | None:
     >>> [year_of("1450-1400 BC"), year_of("-1450")]
     [None, None]
     """
-    found = _YEAR.search(text)
-    return found[1] if found else None
+    match = _YEAR.search(text)
+    return match[1] if match else None

@@ -77,8 +77,8 @@ def activation_maps(
     heat = np.zeros(images.shape[:3], np.float32)
     explain = _explainer(plain, layer, method, kernel)
     for start in range(0, len(images), _BATCH):
-        part = slice(start, start + _BATCH)
-        heat[part] = explain(images[part], wanted[part])
+        rows = slice(start, start + _BATCH)
+        heat[rows] = explain(images[rows], wanted[rows])
     return heat
 
 
@@ -123,9 +123,9 @@ def overlay(image: npt.NDArray[np.uint8], heat: npt.NDArray[np.floating[Any]]) -
 
 def _plain(model: keras.Model) -> keras.Model:
     """The model from a picture to logits: without calibration, and out of the test-time flip around it."""
-    names = [part.name for part in model.layers]
+    names = [layer.name for layer in model.layers]
     if "test_time_flip" in names:
-        return _plain(next(part for part in model.layers if isinstance(part, keras.Model)))
+        return _plain(next(layer for layer in model.layers if isinstance(layer, keras.Model)))
     if "logits" in names:
         return keras.Model(model.input, model.get_layer("logits").output, name=model.name)
     return model
@@ -133,18 +133,18 @@ def _plain(model: keras.Model) -> keras.Model:
 
 def _cam_kernel(model: keras.Model, layer: str) -> npt.NDArray[np.float32] | None:
     """The weights (channels, classes) from the mean of this layer's maps to the logits, where that is all there is."""
-    part: Any = model.layers[-1]
-    if not isinstance(part, layers.Dense):
+    last: Any = model.layers[-1]
+    if not isinstance(last, layers.Dense):
         return None
-    kernel: npt.NDArray[np.float32] = ops.convert_to_numpy(part.kernel)
+    kernel: npt.NDArray[np.float32] = ops.convert_to_numpy(last.kernel)
     while True:
-        source = part.input
+        source = last.input
         if isinstance(source, list):
             return None
-        part = source._keras_history.operation
-        if isinstance(part, layers.GlobalAveragePooling2D):
-            return kernel if part.input is model.get_layer(layer).output else None
-        if not isinstance(part, layers.Dropout | layers.Identity):
+        last = source._keras_history.operation
+        if isinstance(last, layers.GlobalAveragePooling2D):
+            return kernel if last.input is model.get_layer(layer).output else None
+        if not isinstance(last, layers.Dropout | layers.Identity):
             return None
 
 

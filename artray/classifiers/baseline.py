@@ -52,8 +52,8 @@ class Baseline:
 
     def scores_of(self, object_ids: Sequence[str]) -> Floats:
         """The scores of some works, in their order."""
-        place = {name: row for row, name in enumerate(self.object_ids)}
-        return self.scores[[place[name] for name in object_ids]]
+        row_of = {name: row for row, name in enumerate(self.object_ids)}
+        return self.scores[[row_of[name] for name in object_ids]]
 
     def about(self) -> dict[str, Any]:
         """What it is, as JSON."""
@@ -87,14 +87,14 @@ def fit_baseline(
             raise InputError(f"{features}: has no column {name!r} to compare with a logistic regression")
     owners = examples.table["object_id"].combine_chunks()
     works = pc.unique(owners)
-    found = read_rows(dataset, ["object_id", "status"], lambda table: _is_readable_work(table, works))
-    where = pc.index_in(works, value_set=found.table["object_id"].combine_chunks())
+    rows_read = read_rows(dataset, ["object_id", "status"], lambda table: _is_readable_work(table, works))
+    where = pc.index_in(works, value_set=rows_read.table["object_id"].combine_chunks())
     if where.null_count:
         raise InputError(f"{features}: lacks {where.null_count} of the {len(works)} works, as do its readable pictures")
-    rows = found.take(where.to_numpy().astype(np.int64))
+    rows = rows_read.take(where.to_numpy().astype(np.int64))
     first = pc.index_in(works, value_set=owners).to_numpy()
-    part, targets = np.asarray(examples.table["part"])[first], examples.targets[first]
-    learned, judged = _some(part == "train", _MOST), _some(part == "validation", _MOST // 2)
+    parts, targets = np.asarray(examples.table["part"])[first], examples.targets[first]
+    learned, judged = _some(parts == "train", _MOST), _some(parts == "validation", _MOST // 2)
     fitted = np.sort(np.concatenate([learned, judged]))
 
     def read(some: npt.NDArray[np.int64]) -> Floats:
@@ -112,7 +112,7 @@ def fit_baseline(
     for start in range(0, len(order), _MOST):
         some = order[start : start + _MOST]
         scores[some] = model.scores(read(some))
-    sampled = len(learned) if len(learned) < (part == "train").sum() else None
+    sampled = len(learned) if len(learned) < (parts == "train").sum() else None
     return Baseline(columns, model.penalty, works.to_pylist(), scores, sampled)
 
 

@@ -54,14 +54,16 @@ def shares_by(right: Sequence[Flags], values: Sequence[str | None], *, in_order:
         in_order: By the values, as decades are; else those first of which there are most works.
     """
     names = np.array([value or UNKNOWN for value in values], dtype=str)
-    found, numbers, counts = np.unique(names, return_inverse=True, return_counts=True)
-    hits = np.array([np.bincount(numbers.reshape(-1), own, len(found)) for own in right])
-    order = sorted(range(len(found)), key=lambda at: (found[at] == UNKNOWN, 0 if in_order else -counts[at], found[at]))
+    distinct, numbers, counts = np.unique(names, return_inverse=True, return_counts=True)
+    hits = np.array([np.bincount(numbers.reshape(-1), hits_of_one, len(distinct)) for hits_of_one in right])
+    order = sorted(
+        range(len(distinct)), key=lambda at: (distinct[at] == UNKNOWN, 0 if in_order else -counts[at], distinct[at])
+    )
     shares = []
     for at in order:
         n = int(counts[at])
         intervals = [(lower_bound(hit, n, 0.025), 1 - lower_bound(n - hit, n, 0.025)) for hit in hits[:, at].tolist()]
-        shares.append(Share(str(found[at]), n, (hits[:, at] / n).tolist(), intervals))
+        shares.append(Share(str(distinct[at]), n, (hits[:, at] / n).tolist(), intervals))
     return shares
 
 

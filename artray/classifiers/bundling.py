@@ -107,8 +107,8 @@ def concepts(target: str, labels: Sequence[str], vocabulary: str | None = None) 
         return {}
     known = load_vocabulary(target) if vocabulary is None else read_vocabulary(vocabulary)
     spellings, classes = known.spellings(), {each.name: each for each in known.classes}
-    found = {label: spellings.get(fold(label)) for label in labels}
-    return {label: classes[name] for label, name in found.items() if name is not None}
+    matched = {label: spellings.get(fold(label)) for label in labels}
+    return {label: classes[name] for label, name in matched.items() if name is not None}
 
 
 def source_with_vocabulary(source: str, vocabulary: str | None) -> str:
@@ -129,8 +129,8 @@ def source_with_vocabulary(source: str, vocabulary: str | None) -> str:
 def bundle_classes(labels: Sequence[str], known: Mapping[str, Class]) -> list[BundleClass]:
     """The classes of a bundle, with what `concepts` tells of them."""
     nothing = Class("")
-    found = [(label, known.get(label, nothing)) for label in labels]
-    return [BundleClass(name=label, uri=each.uri, equivalents=each.equivalents) for label, each in found]
+    known_classes = [(label, known.get(label, nothing)) for label in labels]
+    return [BundleClass(name=label, uri=each.uri, equivalents=each.equivalents) for label, each in known_classes]
 
 
 def lacking_told(vocabulary: str | None, labels: Sequence[str], known: Mapping[str, Class]) -> str | None:

@@ -51,8 +51,8 @@ def fit_temperature(true: Ints, logits: Floats) -> float:
     link = sigmoid if true.ndim == 2 else softmax
     grid = np.geomspace(1 / 8, 8, 801)
 
-    def best(places: range) -> int:
-        return places[int(np.argmin([log_loss(true, link(logits / grid[place])) for place in places]))]
+    def best(steps: range) -> int:
+        return steps[int(np.argmin([log_loss(true, link(logits / grid[step])) for step in steps]))]
 
     near = best(range(0, len(grid), _COARSE))
     return float(grid[best(range(max(0, near - _COARSE), min(len(grid), near + _COARSE + 1)))])
@@ -72,13 +72,13 @@ def reliability(true: Ints, scores: Floats, given: Ints | None = None) -> dict[s
     Returns:
         `ece`, 0..1, and `bins` from score 0 to 1: each `n`, mean `confidence` and `accuracy`, null where `n` is 0.
     """
-    place, confidence, right = _binned(true, scores, given)
-    number = np.bincount(place, minlength=BINS)
+    bins, confidence, right = _binned(true, scores, given)
+    number = np.bincount(bins, minlength=BINS)
     filled = np.maximum(number, 1)
-    mean = np.bincount(place, confidence, BINS) / filled
-    accuracy = np.bincount(place, right, BINS) / filled
+    mean = np.bincount(bins, confidence, BINS) / filled
+    accuracy = np.bincount(bins, right, BINS) / filled
     return {
-        "ece": round(_mean_gap(place, confidence, right), 4),
+        "ece": round(_mean_gap(bins, confidence, right), 4),
         "bins": [
             {
                 "n": count,
@@ -106,7 +106,7 @@ def _binned(true: Ints, scores: Floats, given: Ints | None) -> tuple[Ints, Float
     return np.minimum((confidence * BINS).astype(np.int64), BINS - 1), confidence, right
 
 
-def _mean_gap(place: Ints, confidence: Floats, right: npt.NDArray[np.bool_]) -> float:
+def _mean_gap(bins: Ints, confidence: Floats, right: npt.NDArray[np.bool_]) -> float:
     """How far scores are from being right, bin by bin."""
-    gaps = np.bincount(place, confidence.astype(np.float64) - right, BINS)
-    return float(np.abs(gaps).sum() / len(place))
+    gaps = np.bincount(bins, confidence.astype(np.float64) - right, BINS)
+    return float(np.abs(gaps).sum() / len(bins))

@@ -93,16 +93,16 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
     learned = _learned(training)
     families = families_of(config.model.name, examples.widths)
     if refit:
-        found = refit.history[0]
-        weights, bias = _solve(features, learned, families, found, config)
+        strengths = refit.history[0]
+        weights, bias = _solve(features, learned, families, strengths, config)
         temperature, evaluation, predictions = refit.temperature, refit.evaluation, refit.predictions
         novelty = load_novelty(training.out, load_bundle(training.out))
         if novelty is not None:
             novelty = replace(novelty, weights=weights, bias=bias)
     else:
         unseen = _choose(features, learned, families, config)
-        found = unseen.found
-        weights, bias = _solve(features, learned, families, found, config)
+        strengths = unseen.strengths
+        weights, bias = _solve(features, learned, families, strengths, config)
         logits = features.logits(np.arange(len(examples.table)), weights, bias)
         temperature = unseen.temperature
         judged, novelty = examples, unseen.novelty(features, weights, bias)
@@ -125,7 +125,7 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
             evaluation["novelty"] = novelty_told(
                 features.novelty(novelty, examples.part("test")), features.novelty_of_others(novelty, unknown)
             )
-    reporter.epoch({**found, "seen": len(learned), "rate": float(len(learned))})
+    reporter.epoch({**strengths, "seen": len(learned), "rate": float(len(learned))})
     network = training.network()
     network.get_layer("logits").set_weights([weights, bias])
     training.write(
@@ -133,7 +133,7 @@ def fit(training: ClassifierTraining, reporter: Reporter) -> None:
         temperature,
         evaluation=evaluation,
         predictions=predictions,
-        history=[found],
+        history=[strengths],
         best_epoch=1,
         novelty=novelty,
     )
@@ -149,12 +149,12 @@ def parts_learned(config: TrainConfig) -> tuple[str, ...]:
     return ("train",) if config.folds is not None else ("train", "validation")
 
 
-def others_of(examples: Examples, *parts: str) -> Indices:
+def others_of(examples: Examples, *others_in: str) -> Indices:
     """Which of `Examples.others` are of some parts; without any, all."""
     table = examples.others_table
-    if table is None or not parts:
+    if table is None or not others_in:
         return np.arange(len(examples.others))
-    return np.flatnonzero(np.isin(np.asarray(table["part"]).astype(str), parts))
+    return np.flatnonzero(np.isin(np.asarray(table["part"]).astype(str), others_in))
 
 
 def others_told(config: TrainConfig, examples: Examples) -> str:
@@ -173,7 +173,7 @@ class _Unseen:
         rows: The examples of which it is told.
         logits: (rows, classes), of classifiers that have not seen them, before the last temperature.
         temperature: The last.
-        found: Strengths, and the temperatures of the single classifiers, as JSON.
+        strengths: Strengths, and the temperatures of the single classifiers, as JSON.
         distance: To the classes.
         distances: (rows,) to the nearest, as works of other folds have it.
         others: What tells works of other labels; None: nothing was learned of them.
@@ -183,7 +183,7 @@ class _Unseen:
     rows: Indices
     logits: Floats
     temperature: float
-    found: dict[str, Any]
+    strengths: dict[str, Any]
     distance: Distance
     distances: Floats
     others: Others | None = None
@@ -222,7 +222,7 @@ def _choose(features: _Features, learned: Indices, families: Families, config: T
     seen = validation_metrics(
         targets[folds.judged].astype(np.float32), together.logits[folds.judged].astype(np.float32)
     )
-    found = {"epoch": 1, "loss": together.loss, **chosen.strengths, "scales": chosen.scales, **seen}
+    choice = {"epoch": 1, "loss": together.loss, **chosen.strengths, "scales": chosen.scales, **seen}
     true = targets.argmax(axis=1)
     others = None
     if config.other == "learn":
@@ -231,7 +231,7 @@ def _choose(features: _Features, learned: Indices, families: Families, config: T
         rows=rows[folds.judged],
         logits=chosen.logits[folds.judged],
         temperature=together.temperature,
-        found=found,
+        strengths=choice,
         distance=fit_distance(x, true),
         distances=distances_unseen(x, true, folds.numbers)[folds.judged],
         others=others,
@@ -240,10 +240,10 @@ def _choose(features: _Features, learned: Indices, families: Families, config: T
 
 
 def _learn_others(
-    features: _Features, parts: Sequence[str], x: Floats, targets: Floats, groups: list[str]
+    features: _Features, in_parts: Sequence[str], x: Floats, targets: Floats, groups: list[str]
 ) -> Others | None:
     """What tells works of the classes from those of other labels; None where there are hardly any."""
-    rows, table = others_of(features.examples, *parts), features.examples.others_table
+    rows, table = others_of(features.examples, *in_parts), features.examples.others_table
     if table is None or len(rows) < LEAST_WORKS:
         return None
     owners = table["group" if "group" in table.column_names else "object_id"].take(rows).to_pylist()
@@ -264,25 +264,25 @@ def _solve(
     features: _Features,
     learned: Indices,
     families: Families,
-    found: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     config: TrainConfig,
 ) -> Linear:
     """The mean of the families' classifiers of the strengths that were found, each divided by its temperature."""
     targets = features.examples.targets[learned].astype(np.float64)
     class_weights = class_weights_of(targets, config.class_weights == "balanced")
     # Bundles of before were of one family, and said its temperature as `scale`.
-    scales = found.get("scales") or {"shrinkage": found["scale"]}
-    strengths = {family.setting: found[family.setting] for family in families}
+    scales = chosen.get("scales") or {"shrinkage": chosen["scale"]}
+    strengths = {family.setting: chosen[family.setting] for family in families}
     return solve(features.source(learned), families, strengths, scales, class_weights, width=features.width)
 
 
 def _parted(examples: Examples, learned: Indices, judged: Indices) -> Examples:
     """The examples as they are evaluated: those judged by folds stand for a validation part."""
-    part = np.asarray(examples.table["part"]).astype(object)
-    part[learned] = "train"
-    part[judged] = "validation"
+    parts = np.asarray(examples.table["part"]).astype(object)
+    parts[learned] = "train"
+    parts[judged] = "validation"
     column = examples.table.column_names.index("part")
-    return replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
+    return replace(examples, table=examples.table.set_column(column, "part", pa.array(parts.tolist(), pa.string())))
 
 
 class _Features:
@@ -328,7 +328,7 @@ class _Features:
             held = self.matrix(rows)
             blocks = [(held[at : at + _BLOCK], targets[rows[at : at + _BLOCK]]) for at in range(0, len(rows), _BLOCK)]
             return lambda: blocks
-        stored = as_stored(rows, self.examples.place)
+        stored = as_stored(rows, self.examples.positions)
         return lambda: ((x, targets[block]) for block, x in self._standardised(stored))
 
     def novelty(self, novelty: Novelty, rows: Indices) -> Floats:

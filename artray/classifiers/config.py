@@ -281,10 +281,10 @@ def labels_found(config: TrainConfig, data: pa.Schema) -> dict[str, str]:
         config: As it was read.
         data: The columns of what it learns from.
     """
-    place = data.get_field_index(config.target)
-    if "labels" in config.model_fields_set or place < 0:
+    column = data.get_field_index(config.target)
+    if "labels" in config.model_fields_set or column < 0:
         return {}
-    kind = data.field(place).type
+    kind = data.field(column).type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_string(kind.value_type):
         return {}
     console.say(f"{config.target}: the column holds lists, so a work may have several labels (labels: multilabel)")

@@ -104,12 +104,12 @@ class Discriminant:
         gram = self._gram
         if gram.dtype == np.float32:
             enough = _LEFT * float(np.linalg.norm(right))
-            found, left = np.zeros_like(right), right
+            solution, left = np.zeros_like(right), right
             for _ in range(_CORRECTIONS):
                 if (size := float(np.linalg.norm(left))) <= enough:
-                    return found
-                found = found + size * _conjugate_gradients(gram, scale / ridge, left / size) / ridge
-                rest = right - scale * (self._residuals @ (self._residuals.T @ found)) - ridge * found
+                    return solution
+                solution = solution + size * _conjugate_gradients(gram, scale / ridge, left / size) / ridge
+                rest = right - scale * (self._residuals @ (self._residuals.T @ solution)) - ridge * solution
                 if not np.linalg.norm(rest) < 0.1 * size:
                     break
                 left = rest
@@ -125,21 +125,21 @@ def _solve_positive(matrix: Floats, right: Floats) -> Floats:
         root = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:  # rounding has left it none
         return np.asarray(np.linalg.solve(matrix, right))
-    n, found = len(root), right.astype(np.float64)
+    n, solution = len(root), right.astype(np.float64)
     strips = [slice(start, min(start + _STRIP, n)) for start in range(0, n, _STRIP)]
     for strip in strips:
-        rest = found[strip] - root[strip, : strip.start] @ found[: strip.start]
-        found[strip] = np.linalg.solve(root[strip, strip], rest)
+        rest = solution[strip] - root[strip, : strip.start] @ solution[: strip.start]
+        solution[strip] = np.linalg.solve(root[strip, strip], rest)
     for strip in reversed(strips):
-        rest = found[strip] - root[strip.stop :, strip].T @ found[strip.stop :]
-        found[strip] = np.linalg.solve(root[strip, strip].T, rest)
-    return found
+        rest = solution[strip] - root[strip.stop :, strip].T @ solution[strip.stop :]
+        solution[strip] = np.linalg.solve(root[strip, strip].T, rest)
+    return solution
 
 
 def _conjugate_gradients(gram: Floats, scale: float, right: Floats) -> Floats:
     """About the solution of (scale · gram + 1) · solution = right, column by column, in the precision of the gram."""
     rest = right.astype(gram.dtype)
-    found = np.zeros_like(rest)
+    solution = np.zeros_like(rest)
     direction = rest.copy()
     sizes = np.einsum("nk,nk->k", rest, rest)
     enough = 1e-8 * max(float(sizes.max()), 1e-30)  # squares
@@ -148,9 +148,9 @@ def _conjugate_gradients(gram: Floats, scale: float, right: Floats) -> Floats:
             break
         ahead = scale * (gram @ direction) + direction
         step = sizes / np.maximum(np.einsum("nk,nk->k", direction, ahead), 1e-30)
-        found += step * direction
+        solution += step * direction
         rest -= step * ahead
         following = np.einsum("nk,nk->k", rest, rest)
         direction = rest + following / np.maximum(sizes, 1e-30) * direction
         sizes = following
-    return found
+    return solution

@@ -16,7 +16,7 @@ _LEAST = {"train": 2, "validation": 1}  # of a class in a part, where there are 
 
 
 def drawn_share(
-    table: pa.Table, labels: Targets, part: npt.NDArray[Any], share: float, draw: int
+    table: pa.Table, labels: Targets, parts: npt.NDArray[Any], share: float, draw: int
 ) -> npt.NDArray[np.bool_]:
     """Which rows stay: of each class so large a share of its training works and of its validation works.
 
@@ -26,7 +26,7 @@ def drawn_share(
     Args:
         table: `object_id` and, where it is known, `group`.
         labels: Of the rows.
-        part: (rows,) the part of each; works of the test part stay.
+        parts: (rows,) the part of each; works of the test part stay.
         share: 0..1.
         draw: Which lot.
     """
@@ -36,11 +36,11 @@ def drawn_share(
     stays = np.ones(len(table), bool)
     main = labels.main()
     for name, least in _LEAST.items():
-        rows = np.flatnonzero((part == name) & (labels.counts > 0))
+        rows = np.flatnonzero((parts == name) & (labels.counts > 0))
         for label in np.unique(main[rows]):
-            own = rows[main[rows] == label]
-            order = sorted(own.tolist(), key=lambda row: (_lot(groups[row], key), _lot(names[row], key)))
-            stays[order[max(math.ceil(share * len(own) - 1e-9), least) :]] = False
+            rows_of_label = rows[main[rows] == label]
+            order = sorted(rows_of_label.tolist(), key=lambda row: (_lot(groups[row], key), _lot(names[row], key)))
+            stays[order[max(math.ceil(share * len(rows_of_label) - 1e-9), least) :]] = False
     return stays
 
 

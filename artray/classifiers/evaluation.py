@@ -125,8 +125,8 @@ def evaluation_of(
     rows = [first[name] for name in names]
     table = examples.table.take(rows)
     artwork_true = true[rows]
-    part = np.asarray(table["part"])
-    unseen, chosen = part == "test", part == "validation"
+    parts = np.asarray(table["part"])
+    unseen, chosen = parts == "test", parts == "validation"
     thresholds = None
     if multilabel:
         best = class_thresholds(artwork_true[chosen], artwork_scores[chosen])
@@ -138,8 +138,8 @@ def evaluation_of(
     if baseline is not None:
         simple = baseline.scores_of(names)
         # It gets thresholds of its own: it is to be beaten at its best.
-        own = class_thresholds(artwork_true[chosen], simple[chosen]) if multilabel else DECISION
-        levels["artwork"]["baseline"] = baseline.about() | level.plain(simple[unseen], own)
+        chosen_thresholds = class_thresholds(artwork_true[chosen], simple[chosen]) if multilabel else DECISION
+        levels["artwork"]["baseline"] = baseline.about() | level.plain(simple[unseen], chosen_thresholds)
     if len(names) != len(owners):
         test = examples.part("test")
         works = [owners[row] for row in test]

@@ -54,13 +54,13 @@ class Examples:
         targets: (n, classes) float32: one-hot, shares that sum to 1, or, with several labels, 1 for each.
         shape: Of one example's input.
         blocks: References to arrays (rows, *shape) of inputs in Ray's object store, or shards.
-        place: (n, 2): in which block an example lies, and where in it.
+        positions: (n, 2): in which block an example lies, and where in it.
         widths: For features, each column's width in the input, in order; empty for pictures.
         input: What an example's input is, and how the bundle's readers get the same from a work.
         dropped: What was left out, counted by reason.
         moments: Of the training part's features; None for pictures.
-        others: (m, 2): like `place`, of works with a label that is none of the classes, by lot `MOST_OTHERS` at most:
-            nothing but novelty is learned from them. Of features only.
+        others: (m, 2): like `positions`, of works with a label that is none of the classes, by lot `MOST_OTHERS` at
+            most: nothing but novelty is learned from them. Of features only.
         others_table: `object_id`, `group` where it is known, `part` and `label` of these.
         reviewed: How many of the labels people have checked (see `count_reviewed`).
     """
@@ -70,7 +70,7 @@ class Examples:
     targets: npt.NDArray[np.float32]
     shape: tuple[int, ...]
     blocks: list[Any]
-    place: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
     widths: dict[str, int]
     input: BundleInput
     dropped: dict[str, int]
@@ -91,7 +91,7 @@ class Examples:
     @property
     def inputs(self) -> Inputs:
         """The inputs, as a worker takes them."""
-        return Inputs(self.blocks, self.place)
+        return Inputs(self.blocks, self.positions)
 
     @property
     def other_inputs(self) -> Inputs:
@@ -135,28 +135,28 @@ def load_examples(
     if manifest is not None and config.input == "pictures":
         raise InputError("--manifest: goes with features and patches; of pictures --data is the manifest")
     works = dataset if manifest is None else manifest.dataset()
-    for place, source, names in (
+    for flag, source, names in (
         (manifest or data, works, ["object_id", config.target, "split"]),
         (data, dataset, ["object_id", *inputs[config.input]]),
     ):
         for name in names:
             if name not in source.schema.names:
-                raise InputError(f"{place}: {_no_column(name, config, source.schema)}")
+                raise InputError(f"{flag}: {_no_column(name, config, source.schema)}")
     told = [name for name in ("fold", *_KNOWN) if name in works.schema.names]
     told += review_columns(config.target, works.schema)
     told = list(dict.fromkeys(["object_id", config.target, "split", *told]))
-    own = [name for name in inputs[config.input] if name not in features]
+    own_columns = [name for name in inputs[config.input] if name not in features]
     given = read_corrections(corrections) if corrections else None
     lost: dict[str, int] = {}
     if manifest is None:
-        columns = list(dict.fromkeys([*told, *own]))
+        columns = list(dict.fromkeys([*told, *own_columns]))
         rows = read_rows(dataset, columns, lambda table: _may_be_labelled(table, config, given))
     else:
         rows, lost = read_joined(
             manifest,
             dataset,
             of_manifest=told,
-            of_data=own,
+            of_data=own_columns,
             keep=lambda table: _may_be_labelled(table, config, given),
         )
     if corrections:
@@ -165,8 +165,8 @@ def load_examples(
     labelled = _Labelled(config, data, rows, all_for_training, lost)
     if config.input == "features":
         chosen = labelled.choose()
-        found = _with_features(config, data, rows, chosen, cache)
-        return replace(found, reviewed=count_reviewed(found.table["object_id"], by.take(chosen.rows)))
+        examples = _with_features(config, data, rows, chosen, cache)
+        return replace(examples, reviewed=count_reviewed(examples.table["object_id"], by.take(chosen.rows)))
     labelled.choose()  # before pictures are decoded: whether there would be enough if all of them could be read
     assert cache is not None
     candidates = labelled.candidates
@@ -187,7 +187,7 @@ def load_examples(
         targets=chosen.targets,
         shape=(config.size, config.size, 3),
         blocks=pictures.blocks,
-        place=pictures.place[number[chosen.rows]],
+        positions=pictures.positions[number[chosen.rows]],
         widths={},
         input=_patch_input(data, config.size) if config.input == "patches" else PictureInput(size=config.size),
         dropped=chosen.dropped,
@@ -289,10 +289,10 @@ class _Labelled:
 
         The same for each fold. Pictures in the order of their ids, patches as they lie in their files.
         """
-        found = np.flatnonzero(self._has_wanted & (self._status == "ok"))
+        rows = np.flatnonzero(self._has_wanted & (self._status == "ok"))
         if self._config.input == "patches":
-            return found
-        return found[self._order(found)]
+            return rows
+        return rows[self._order(rows)]
 
     def choose(self, status: npt.NDArray[Any] | None = None) -> _Chosen:
         """The examples.
@@ -303,7 +303,7 @@ class _Labelled:
         Raises:
             InputError: A part is empty or there is only one class.
         """
-        config, data, labels, part = self._config, self._data, self._labels, self._part
+        config, data, labels, parts = self._config, self._data, self._labels, self._part
         state = self._status
         if status is not None:
             state = state.copy()
@@ -311,12 +311,12 @@ class _Labelled:
         readable = state == "ok"
         of = labels.rows
         learned = np.zeros(len(labels.names), bool)
-        learned[labels.codes[(readable & (part == "train"))[of]]] = True
+        learned[labels.codes[(readable & (parts == "train"))[of]]] = True
         present = {name for name, there in zip(labels.names, learned.tolist(), strict=True) if there}
         classes = config.classes or sorted(present)
         index = {name: number for number, name in enumerate(classes)}
         column = np.array([index.get(name, -1) for name in labels.names], np.int64)[labels.codes]
-        has_class = np.bincount(of[column >= 0], minlength=len(part)) > 0
+        has_class = np.bincount(of[column >= 0], minlength=len(parts)) > 0
         kept = readable & has_class & self._drawn
         known = int((self._status == "ok").sum())  # to be readable, as far as the data set says
         dropped = {
@@ -327,7 +327,7 @@ class _Labelled:
         }
         if not self._drawn.all():
             dropped["not drawn (learn_from)"] = int((readable & has_class & ~self._drawn).sum())
-        unreadable = _Unreadable(state[self._has_label], part[self._has_label])
+        unreadable = _Unreadable(state[self._has_label], parts[self._has_label])
         absent = [name for name in classes if name not in present]
         if absent:
             told = f"no training example of {', '.join(absent)} in column {config.target!r}"
@@ -339,26 +339,28 @@ class _Labelled:
         refuse_bad_names(classes, data, config.target)
         rows = np.flatnonzero(kept)
         rows = rows[self._order(rows)]
-        number = np.full(len(part), -1, np.int64)
+        number = np.full(len(parts), -1, np.int64)
         number[rows] = np.arange(len(rows))
         entries = kept[of] & (column >= 0)
         targets = np.zeros((len(rows), len(classes)), np.float32)
         targets[number[of[entries]], column[entries]] = labels.shares[entries]
         if config.labels == "soft":
             targets /= targets.sum(axis=1, keepdims=True)
-        found = part[rows]
+        part_of_row = parts[rows]
         for name in ("train",) if self._all else PARTS:
-            if name not in found:
+            if name not in part_of_row:
                 raise InputError(
                     f"{data}: no labelled example in the {name} part (column 'split'){unreadable.told(name)}"
                 )
         names = [name for name in ("object_id", "patch", *_KNOWN) if name in self._table.column_names]
-        table = self._table.select(names).take(rows).append_column("part", pa.array(found, pa.string()))
+        table = self._table.select(names).take(rows).append_column("part", pa.array(part_of_row, pa.string()))
         others = np.flatnonzero(readable & self._has_label & ~has_class)
         if len(others) > MOST_OTHERS:
             others = np.sort(np.random.default_rng(0).choice(others, MOST_OTHERS, replace=False))
         names = [name for name in ("object_id", "group") if name in self._table.column_names]
-        others_table = self._table.select(names).take(others).append_column("part", pa.array(part[others], pa.string()))
+        others_table = (
+            self._table.select(names).take(others).append_column("part", pa.array(parts[others], pa.string()))
+        )
         said = [labels.names[code] for code in labels.main()[others].tolist()]
         return _Chosen(
             rows,
@@ -381,10 +383,10 @@ class _Labelled:
 class _Unreadable:
     """Labelled rows whose pictures can't be read, by part."""
 
-    def __init__(self, status: npt.NDArray[Any], part: npt.NDArray[Any]):
+    def __init__(self, status: npt.NDArray[Any], parts: npt.NDArray[Any]):
         bad = status != "ok"
         self._states: dict[str, Counter[str]] = {}
-        for name, state in zip(part[bad].tolist(), status[bad].tolist(), strict=True):
+        for name, state in zip(parts[bad].tolist(), status[bad].tolist(), strict=True):
             self._states.setdefault(name, Counter())[state] += 1
 
     def told(self, part: str) -> str:
@@ -443,19 +445,19 @@ def _with_features(
     given = FeatureInput(
         features=made["features"], columns=config.columns, color_maps=color_maps, files=made.get("files")
     )
-    found = read_features(data, located, given, training, cache)
+    features = read_features(data, located, given, training, cache)
     return Examples(
         table=chosen.table,
         classes=chosen.classes,
         targets=chosen.targets,
-        shape=(sum(found.widths.values()),),
-        blocks=found.blocks,
-        place=found.place[: len(chosen.rows)],
-        widths=found.widths,
+        shape=(sum(features.widths.values()),),
+        blocks=features.blocks,
+        positions=features.positions[: len(chosen.rows)],
+        widths=features.widths,
         input=given,
         dropped=chosen.dropped,
-        moments=found.moments,
-        others=found.place[len(chosen.rows) :],
+        moments=features.moments,
+        others=features.positions[len(chosen.rows) :],
         others_table=chosen.others_table,
     )
 
@@ -478,7 +480,7 @@ def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = Fals
     chance = np.random.default_rng([seed, epoch])
     training = examples.part("train")
     if not balanced:
-        return shuffled(chance, training, examples.place, examples.example_bytes)
+        return shuffled(chance, training, examples.positions, examples.example_bytes)
     classes = examples.targets[training].argmax(axis=1)
     drawn = []
     for number, wanted in enumerate(
@@ -488,4 +490,4 @@ def epoch_order(examples: Examples, epoch: int, seed: int, balanced: bool = Fals
         if len(members):
             rounds = [chance.permutation(members) for _ in range(-(-wanted // len(members)))]
             drawn.append(np.concatenate([*rounds, members[:0]])[:wanted])
-    return shuffled(chance, np.concatenate(drawn), examples.place, examples.example_bytes)
+    return shuffled(chance, np.concatenate(drawn), examples.positions, examples.example_bytes)

@@ -82,13 +82,13 @@ class Features:
 
     Attributes:
         blocks: As `Inputs` takes them.
-        place: Likewise.
+        positions: Likewise.
         widths: Of each group of numbers, in their order.
         moments: Of the training part.
     """
 
     blocks: list[Any]
-    place: Indices
+    positions: Indices
     widths: dict[str, int]
     moments: Moments
 
@@ -110,38 +110,39 @@ def read_features(
         ArtrayError: The disk is full.
     """
     order = rows.stored()
-    parts = [order[start : start + _BLOCK_ROWS] for start in range(0, len(order), _BLOCK_ROWS)]
-    place = np.empty((len(order), 2), np.int64)
-    for number, part in enumerate(parts):
-        place[part, 0], place[part, 1] = number, np.arange(len(part))
+    blocks_of_rows = [order[start : start + _BLOCK_ROWS] for start in range(0, len(order), _BLOCK_ROWS)]
+    positions = np.empty((len(order), 2), np.int64)
+    for number, rows_of_block in enumerate(blocks_of_rows):
+        positions[rows_of_block, 0], positions[rows_of_block, 1] = number, np.arange(len(rows_of_block))
     # Of the first example, to know how much there will be.
     _, widths, _ = _read(data, rows.take(order[:1]), given, training[order[:1]])
     shape = (sum(widths.values()),)
-    files: list[Location | None] = [None] * len(parts)
+    files: list[Location | None] = [None] * len(blocks_of_rows)
     if cache is not None and not cache.holds(len(order) * shape[0] * 4):
         key = digest(given.model_dump_json().encode(), rows.file.tobytes(), rows.row.tobytes(), str(data).encode())
-        folder = cache.place / f"features-{key[:16]}"
-        files = [folder / f"{number:06d}.raw" for number in range(len(parts))]
+        folder = cache.folder / f"features-{key[:16]}"
+        files = [folder / f"{number:06d}.raw" for number in range(len(blocks_of_rows))]
     tasks = [
-        (data, rows.take(part).alone(), given, training[part], file) for part, file in zip(parts, files, strict=True)
+        (data, rows.take(rows_of_block).alone(), given, training[rows_of_block], file)
+        for rows_of_block, file in zip(blocks_of_rows, files, strict=True)
     ]
-    if len(parts) == 1:  # few: a task would only take longer
+    if len(blocks_of_rows) == 1:  # few: a task would only take longer
         widths, moments, values = _read_block(*tasks[0])
         blocks = [None if values is None else ray.put(values)]
     else:
         read = ray.remote(num_returns=3)(_read_block)
         started = [read.remote(*task) for task in tasks]
         with cluster.unwrapped_errors():
-            found = [ray.get(list(task[:2])) for task in started]
-        for there, _ in found:
+            results = [ray.get(list(task[:2])) for task in started]
+        for there, _ in results:
             if there != widths:
                 raise InputError(f"{data}: {_different(widths, there)}")
-        moments = reduce(operator.add, (each for _, each in found))
+        moments = reduce(operator.add, (each for _, each in results))
         blocks = [task[2] for task in started]
-    for number, (part, file) in enumerate(zip(parts, files, strict=True)):
+    for number, (rows_of_block, file) in enumerate(zip(blocks_of_rows, files, strict=True)):
         if file is not None:
-            blocks[number] = Shard(file, len(part), shape, "float32")
-    return Features(blocks, place, widths, moments)
+            blocks[number] = Shard(file, len(rows_of_block), shape, "float32")
+    return Features(blocks, positions, widths, moments)
 
 
 def read_color_maps(data: Location, rows: LocatedRows) -> npt.NDArray[np.float32]:

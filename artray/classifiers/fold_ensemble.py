@@ -115,11 +115,11 @@ def write_fold_ensemble(members: Sequence[Location], training: ClassifierTrainin
         _predict(member, inputs, rows, dealings[number * repeats // len(members)])
     held = np.flatnonzero(np.asarray(examples.table["part"]) != "test")
     scores[held] = dealings[:, held].mean(axis=0)
-    part = np.where(np.asarray(examples.table["part"]) == "test", "test", "validation")
+    parts = np.where(np.asarray(examples.table["part"]) == "test", "test", "validation")
     column = examples.table.column_names.index("part")
-    judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(part.tolist(), pa.string())))
+    judged = replace(examples, table=examples.table.set_column(column, "part", pa.array(parts.tolist(), pa.string())))
     config = training.config
-    part_known = np.flatnonzero(part != "test")
+    part_known = np.flatnonzero(parts != "test")
     shares = training.shares(part_known)
     evaluation, predictions = evaluation_of(
         judged,
@@ -168,8 +168,8 @@ def _check(members: Sequence[Location], bundles: Sequence[Bundle]) -> None:
 def _predict(model: Any, inputs: Inputs, rows: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> None:
     """Fill in the scores of some rows; not all their pictures are in memory at once."""
     for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
-        scores[part] = predict(model, inputs.take(part), _BATCH)
+        some = rows[start : start + _BATCH]
+        scores[some] = predict(model, inputs.take(some), _BATCH)
 
 
 def _logits(scores: npt.NDArray[np.float32], multilabel: bool) -> npt.NDArray[np.float64]:

@@ -102,4 +102,4 @@ def compared(single: Floats, half: Floats, true: npt.NDArray[np.bool_], bundle: 
 
 def _true(rows: pa.Table, names: list[str]) -> npt.NDArray[np.bool_]:
     given = [value if isinstance(value, list) else [value] for value in rows["true"].to_pylist()]
-    return np.array([[name in own for name in names] for own in given], bool)
+    return np.array([[name in names_given for name in names] for names_given in given], bool)

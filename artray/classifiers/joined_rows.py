@@ -52,22 +52,22 @@ def read_joined(
     there: list[npt.NDArray[np.bool_]] = []
 
     def is_wanted(table: pa.Table) -> pa.Array:
-        place = pc.index_in(table[_ID], value_set=ids)
-        found = pc.is_valid(place)
-        there.append(_marked(place, found, len(ids)))
+        indices = pc.index_in(table[_ID], value_set=ids)
+        valid = pc.is_valid(indices)
+        there.append(_marked(indices, valid, len(ids)))
         if known:
-            same = pc.equal(table[_VERSION], works[_VERSION].take(place))
-            found = pc.and_(found, pc.fill_null(same, True))
-        return found
+            same = pc.equal(table[_VERSION], works[_VERSION].take(indices))
+            valid = pc.and_(valid, pc.fill_null(same, True))
+        return valid
 
     rows = read_rows(data, list(dict.fromkeys([_ID, *of_data, *known])), is_wanted)
-    place = pc.index_in(rows.table[_ID], value_set=ids)
+    indices = pc.index_in(rows.table[_ID], value_set=ids)
     table = rows.table.select([name for name in rows.table.column_names if name not in of_manifest or name == _ID])
     for name in of_manifest:
         if name != _ID:
-            table = table.append_column(name, works[name].take(place))
+            table = table.append_column(name, works[name].take(indices))
     seen = np.any([*there, np.zeros(len(ids), bool)], axis=0)
-    joined = _marked(place, pc.is_valid(place), len(ids))
+    joined = _marked(indices, pc.is_valid(indices), len(ids))
     lost = {
         "labelled but not in --data": int((~seen).sum()),
         "changed since --data was made": int((seen & ~joined).sum()),
@@ -75,7 +75,7 @@ def read_joined(
     return replace(rows, table=table), lost
 
 
-def _marked(place: pa.ChunkedArray, valid: pa.ChunkedArray, number: int) -> npt.NDArray[np.bool_]:
+def _marked(index: pa.ChunkedArray, valid: pa.ChunkedArray, number: int) -> npt.NDArray[np.bool_]:
     marked = np.zeros(number, bool)
-    marked[place.filter(valid).to_numpy()] = True
+    marked[index.filter(valid).to_numpy()] = True
     return marked

@@ -36,8 +36,8 @@ def kept_labels(predictions: pa.Table, threshold: float | None) -> dict[str, Any
     labels = np.asarray(said, dtype=str)
     by_class = {}
     for name in sorted(set(said)):
-        own = labels == name
-        by_class[name] = {"share": _rounded(kept[own].mean()), "precision": _precision(right[own & kept])}
+        has_label = labels == name
+        by_class[name] = {"share": _rounded(kept[has_label].mean()), "precision": _precision(right[has_label & kept])}
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)) if len(scores) else np.zeros(0, int)
     chosen = ends[np.unique(np.linspace(0, len(ends) - 1, min(_POINTS, len(ends))).astype(int))] if len(ends) else ends

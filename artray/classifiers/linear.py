@@ -98,8 +98,8 @@ def solve(
     """
     weights, bias = np.zeros((width, len(class_weights))), np.zeros(len(class_weights))
     for family, columns in families.items():
-        own = whole if number_of(columns) == width else _some_columns(whole, columns)
-        solved = family.prepare(own, number_of(columns), class_weights)
+        source = whole if number_of(columns) == width else _some_columns(whole, columns)
+        solved = family.prepare(source, number_of(columns), class_weights)
         each, intercept = solved(strengths[family.setting])
         weights[columns] += each / scales[family.setting] / len(families)
         bias += intercept / scales[family.setting] / len(families)

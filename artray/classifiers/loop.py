@@ -394,7 +394,7 @@ class _Run(EpochLoop[_Position]):
             batch = _FEATURE_BATCH
         else:
             batch = max(1, self._config.batch_size // self._config.accumulate)
-        order = as_stored(np.arange(len(indices)), self._examples.place[indices])
+        order = as_stored(np.arange(len(indices)), self._examples.positions[indices])
         indices = indices[order]
         batches = np.array_split(indices, range(batch, len(indices), batch))
         self._inputs.follow(batches, self._trainer.share)
@@ -403,9 +403,9 @@ class _Run(EpochLoop[_Position]):
             self._inputs.follow(batches, self._trainer.share)
             mirrored = self._trainer.predict(lambda rows: self._inputs.take(rows)[:, :, ::-1], indices, batch)
             logits = (logits + mirrored) / 2
-        found = np.empty(logits.shape, np.float32)
-        found[order] = logits
-        return found
+        scores = np.empty(logits.shape, np.float32)
+        scores[order] = logits
+        return scores
 
     def _finish(self) -> None:
         if self._refit:

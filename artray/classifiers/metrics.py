@@ -98,8 +98,8 @@ def from_tallies(counts: npt.NDArray[Any], multilabel: bool) -> dict[str, Floats
     return metrics
 
 
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Floats:
-    return np.asarray(np.divide(part, whole, out=np.zeros(np.shape(part)), where=whole > 0))
+def _ratio(number: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Floats:
+    return np.asarray(np.divide(number, whole, out=np.zeros(np.shape(number)), where=whole > 0))
 
 
 def _mean(values: Floats, where: npt.NDArray[np.bool_]) -> Floats:
@@ -169,9 +169,9 @@ def intervals(
     """
     counts = tallies(true, scores, thresholds)
     if owners is not None:
-        _, place = np.unique(np.asarray(owners), return_inverse=True)
-        summed = np.zeros((place.max() + 1, counts.shape[1]), np.int64)
-        np.add.at(summed, place, counts)
+        _, work = np.unique(np.asarray(owners), return_inverse=True)
+        summed = np.zeros((work.max() + 1, counts.shape[1]), np.int64)
+        np.add.at(summed, work, counts)
         counts = summed
     # Works with the same counts are alike: how often a kind is drawn is all that matters, and there are few kinds.
     kinds, number = np.unique(counts, axis=0, return_counts=True)

@@ -76,11 +76,11 @@ def distances_unseen(x: Floats, true: Ints, folds: Ints) -> Floats:
         true: (n,) classes.
         folds: (n,) the fold of each, of two or more.
     """
-    found = np.zeros(len(x))
+    distances = np.zeros(len(x))
     for fold in np.unique(folds):
         held = folds == fold
-        found[held] = fit_distance(x[~held], true[~held])(x[held]).min(axis=1)
-    return found
+        distances[held] = fit_distance(x[~held], true[~held])(x[held]).min(axis=1)
+    return distances
 
 
 @dataclass(frozen=True)
@@ -121,19 +121,19 @@ def fit_others(
     """
     counts = Counter(labels)
     common = [label for label, count in counts.most_common(_LABELS) if count >= _WORKS]
-    number = {label: place for place, label in enumerate(common)}
-    place = np.array([number.get(label, len(common)) for label in labels])
+    number = {label: index for index, label in enumerate(common)}
+    column = np.array([number.get(label, len(common)) for label in labels])
     classes = targets.shape[1]
-    both = np.zeros((len(x) + len(other), classes + int(place.max()) + 1))
+    both = np.zeros((len(x) + len(other), classes + int(column.max()) + 1))
     both[: len(x), :classes] = targets
-    both[len(x) + np.arange(len(other)), classes + place] = 1
+    both[len(x) + np.arange(len(other)), classes + column] = 1
     together = np.concatenate([x, other])
     columns = slice(0, x.shape[1])
-    found = Folds(together, both, [*groups, *other_groups]).choose(LDA, columns)
+    choice = Folds(together, both, [*groups, *other_groups]).choose(LDA, columns)
     there = both.sum(axis=0) > 0  # where works were drawn by lot, a rare class may have none
     weights, bias = np.zeros((x.shape[1], len(there))), np.full(len(there), _NEVER)
-    weights[:, there], bias[there] = Discriminant(lambda: [(together, both[:, there])]).fit(found.strength)
-    return Others(weights / found.temperature, bias / found.temperature, other_odds(found.logits[: len(x)], classes))
+    weights[:, there], bias[there] = Discriminant(lambda: [(together, both[:, there])]).fit(choice.strength)
+    return Others(weights / choice.temperature, bias / choice.temperature, other_odds(choice.logits[: len(x)], classes))
 
 
 def usual_values(distance: Floats, logit: Floats, odds: Floats | None = None) -> tuple[Floats, Floats]:
@@ -149,8 +149,8 @@ def usual_values(distance: Floats, logit: Floats, odds: Floats | None = None) ->
     usual = np.array([[np.median(told), max(float(told.std()), 1e-9)] for told in evidence])
     # One more work is within the last value with a chance of at least 95 %: of n works it is the ceil(.95 (n + 1))th.
     known = np.sort(unusual(distance, logit, usual, odds))
-    places = np.clip(np.ceil(GRID * (len(known) + 1)) - 1, 0, len(known) - 1)
-    return usual, known[places.astype(np.int64)]
+    ranks = np.clip(np.ceil(GRID * (len(known) + 1)) - 1, 0, len(known) - 1)
+    return usual, known[ranks.astype(np.int64)]
 
 
 def novelty_told(within: Floats, other: Floats | None = None) -> dict[str, Any]:

@@ -85,15 +85,15 @@ class Family:
         """Which of the features it sees, of columns of these widths; None: there are none."""
         if not self.middle:
             return slice(0, sum(widths.values()))
-        start, found = 0, []
+        start, middles = 0, []
         for name, width in widths.items():
             if name.endswith(STATISTICS):
-                found.append(slice(start + round(_MIDDLE[0] * width), start + round(_MIDDLE[1] * width)))
+                middles.append(slice(start + round(_MIDDLE[0] * width), start + round(_MIDDLE[1] * width)))
             start += width
-        if len(found) < 2:
-            return found[0] if found else None
-        places: Indices = np.concatenate([np.arange(each.start, each.stop) for each in found])
-        return places
+        if len(middles) < 2:
+            return middles[0] if middles else None
+        columns_there: Indices = np.concatenate([np.arange(each.start, each.stop) for each in middles])
+        return columns_there
 
 
 def number_of(columns: Columns) -> int:
@@ -175,10 +175,10 @@ class Folds:
         best = first = tried(family.strengths[family.first])
         for others in (family.strengths[family.first + 1 :], family.strengths[: family.first][::-1]):
             for other in others:
-                found = tried(other)
-                if found.loss >= best.loss:
+                better = tried(other)
+                if better.loss >= best.loss:
                     break
-                best = found
+                best = better
             if best is not first:
                 break
         return best
@@ -266,6 +266,6 @@ def drawn(groups: Sequence[str], most: int = MOST) -> Indices:
         return np.arange(len(groups))
     _, number = np.unique(np.asarray(groups, object).astype(str), return_inverse=True)
     chance = np.random.default_rng(0)
-    place = chance.permutation(number.max() + 1)[number]
-    order = np.lexsort((chance.random(len(number)), place))
+    lot = chance.permutation(number.max() + 1)[number]
+    order = np.lexsort((chance.random(len(number)), lot))
     return np.sort(order[:most])

@@ -82,12 +82,12 @@ def several_labels_penalty(x: Floats, targets: Floats, groups: list[str]) -> flo
     """
     points, dimension = coordinates(x), x.shape[1]
     numbers = fold_numbers(groups, targets.argmax(axis=1))
-    parts = [(numbers != fold, numbers == fold) for fold in np.unique(numbers)]
-    starts: list[tuple[Floats, Floats] | None] = [None] * len(parts)
+    folds = [(numbers != fold, numbers == fold) for fold in np.unique(numbers)]
+    starts: list[tuple[Floats, Floats] | None] = [None] * len(folds)
     best, lowest = LOGISTIC.strengths[0], np.inf
     for penalty in LOGISTIC.strengths:
         loss = 0.0
-        for number, (learned, held) in enumerate(parts):
+        for number, (learned, held) in enumerate(folds):
             block = [(points[learned], targets[learned])]
             weights, bias = starts[number] = fit_logistic(
                 block.copy, penalty * dimension, multilabel=True, start=starts[number], tolerance=_TOLERANCE

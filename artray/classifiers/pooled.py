@@ -52,9 +52,9 @@ def pooled_figures(
     """
     held = predictions.filter(pa.array(np.asarray(predictions["part"]) == "validation"))
     classes = examples.classes
-    place = {name: number for number, name in enumerate(classes)}
-    has = _classes_of(held["true"], place)
-    given = _classes_of(held["label"], place)
+    column_of = {name: number for number, name in enumerate(classes)}
+    has = _classes_of(held["true"], column_of)
+    given = _classes_of(held["label"], column_of)
     true = has if multilabel else has.argmax(axis=1)
     said = given.astype(float)
     ranked = np.array([[score for _, score in row] for row in held["scores"].to_pylist()])
@@ -72,7 +72,7 @@ def pooled_figures(
         "repeats": len(dealings),
         "figures": {name: value for name in METRICS if (value := metric(told, name)) is not None},
         "intervals": {
-            unit: {name: [rounded(bound) for bound in found[name]] for name in _SHOWN} for unit, found in bounds.items()
+            unit: {name: [rounded(bound) for bound in ends[name]] for name in _SHOWN} for unit, ends in bounds.items()
         },
         "by_repeat": _by_repeat(examples, dealings, multilabel, thresholds),
         "by": _by_value(examples.table, held, (has == given).all(axis=1)),
@@ -81,19 +81,19 @@ def pooled_figures(
 
 def _by_value(known: pa.Table, held: pa.Table, right: npt.NDArray[np.bool_]) -> dict[str, list[dict[str, Any]]]:
     """Accuracies of works held out by artist, else by what was kept together, and by decade."""
-    place = pc.index_in(held["object_id"], value_set=known["object_id"].combine_chunks())
+    indices = pc.index_in(held["object_id"], value_set=known["object_id"].combine_chunks())
 
     def told(name: str) -> list[str | None]:
-        cells = known[name].take(place).to_pylist() if name in known.column_names else []
+        cells = known[name].take(indices).to_pylist() if name in known.column_names else []
         return [_text(cell) for cell in cells]
 
-    found: dict[str, list[Share]] = {}
+    breakdown: dict[str, list[Share]] = {}
     for name in ("artist", "group"):
-        if not found and any(values := told(name)):
-            found[name] = shares_by([right], values)
+        if not breakdown and any(values := told(name)):
+            breakdown[name] = shares_by([right], values)
     if any(decades := decades_of(told("date"))):
-        found["decade"] = shares_by([right], decades, in_order=True)
-    return {name: [share.first for share in shares[:_MOST]] for name, shares in found.items()}
+        breakdown["decade"] = shares_by([right], decades, in_order=True)
+    return {name: [share.first for share in shares[:_MOST]] for name, shares in breakdown.items()}
 
 
 def _text(cell: Any) -> str | None:
@@ -103,12 +103,12 @@ def _text(cell: Any) -> str | None:
     return None if cell is None else str(cell)
 
 
-def _classes_of(labels: pa.ChunkedArray, place: Mapping[str, int]) -> npt.NDArray[np.int64]:
+def _classes_of(labels: pa.ChunkedArray, column_of: Mapping[str, int]) -> npt.NDArray[np.int64]:
     """(works, classes) zeros and ones."""
-    has = np.zeros((len(labels), len(place)), np.int64)
+    has = np.zeros((len(labels), len(column_of)), np.int64)
     for row, label in enumerate(labels.to_pylist()):
         for name in label if isinstance(label, list) else [label]:
-            has[row, place[name]] = 1
+            has[row, column_of[name]] = 1
     return has
 
 
@@ -119,15 +119,15 @@ def _by_repeat(
     held = examples.part("validation")
     owners = examples.table["object_id"].take(held).to_pylist()
     first = {owner: row for row, owner in zip(held[::-1].tolist(), reversed(owners), strict=True)}
-    found: dict[str, list[float]] = {"accuracy": [], "balanced_accuracy": []}
+    values_of: dict[str, list[float]] = {"accuracy": [], "balanced_accuracy": []}
     for scores in dealings:
-        names, own = by_artwork(owners, scores[held])
+        names, truth_and_scores = by_artwork(owners, scores[held])
         true = true_classes(examples.targets[[first[name] for name in names]], multilabel)
-        said = decisions(own, multilabel, thresholds).astype(float)
+        said = decisions(truth_and_scores, multilabel, thresholds).astype(float)
         told = evaluate(true, said, examples.classes)
-        for name, values in found.items():
+        for name, values in values_of.items():
             values.append(told[name])
-    return found
+    return values_of
 
 
 def pooled_accuracy(pooled: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,8 +146,8 @@ def show_pooled(task: str, pooled: Mapping[str, Any]) -> None:
     rows = []
     for name, title in _SHOWN.items():
         row = [title, f"{pooled['figures'][name]:.3f}"]
-        for found in pooled["intervals"].values():
-            low, high = found[name]
+        for ends_of in pooled["intervals"].values():
+            low, high = ends_of[name]
             row.append(f"{low:.3f} to {high:.3f}")
         if pooled["repeats"] > 1:
             values = pooled["by_repeat"].get(name)

@@ -134,7 +134,7 @@ def settings_of(options: SearchOptions) -> list[Setting]:
         raise InputError("--grid: say what to try, as KEY=VALUE,VALUE")
     settings = []
     for combination in itertools.product(*axes):
-        values = {key: value for part in combination for key, value in part.items()}
+        values = {key: value for setting in combination for key, value in setting.items()}
         texts = {key: json.dumps(value) for key, value in values.items()}  # JSON is YAML
         configs = [
             read_config(options.config, {**options.set, **texts, "seed": str(seed)}, options.task)
@@ -226,18 +226,18 @@ def _planned(options: SearchOptions, start: int) -> _Search:
     refuse_other_job(out, "search")
     out.ensure_writable()
     tables = [uri.dataset() for uri in options.data]
-    if found := labels_found(settings[0].configs[0], tables[0].schema):
-        settings = settings_of(options.model_copy(update={"set": options.set | found}))
+    if labels := labels_found(settings[0].configs[0], tables[0].schema):
+        settings = settings_of(options.model_copy(update={"set": options.set | labels}))
     digests = [dataset_digest(table) for table in tables]
     read = cache(source_with_vocabulary)
     trials = []
     for setting in settings:
-        own = []
+        trials_of_setting = []
         for data, digested in enumerate(digests, start):
             for config in setting.configs:
                 source = read(digested, config.vocabulary)
-                own.append(_Trial(config, data, source, _run(out, config, source)))
-        trials.append(own)
+                trials_of_setting.append(_Trial(config, data, source, _run(out, config, source)))
+        trials.append(trials_of_setting)
     return _Search(options, settings, trials)
 
 
@@ -250,8 +250,8 @@ def _told(done: _Search, failed: Mapping[Location, str], shown: bool) -> Counts:
         raise ArtrayError(f"not one of {len(trials)} trials could be trained: {failed[lost[0]]}")
     evaluations = {run: read_evaluation(run) for run in trained}
     rows = [
-        _row(item, [trial.run for trial in own], evaluations, failed)
-        for item, own in zip(settings, done.trials, strict=True)
+        _row(item, [trial.run for trial in trials], evaluations, failed)
+        for item, trials in zip(settings, done.trials, strict=True)
     ]
     rows.sort(key=lambda row: _rank(row, options.metric))
     if not options.show_test:
@@ -454,7 +454,7 @@ def _show(
         return texts
 
     header = [*keys, *(name.replace("_", " ") for name in shown)]
-    parts = "validation part, then test part" if options.show_test else "validation part"
+    parts_told = "validation part, then test part" if options.show_test else "validation part"
     lines = [
         [*(row[key] for key in keys), *cells(row, "validation"), *(cells(row, "test") if options.show_test else [])]
         for row in rows
@@ -462,7 +462,7 @@ def _show(
     if options.show_test:
         header += [f"test {name.replace('_', ' ')}" for name in shown]
     count = len(options.data) * len(options.seeds)
-    console.table(f"{len(rows)} combinations, mean ± spread over {count} trial(s): {parts}", header, lines)
+    console.table(f"{len(rows)} combinations, mean ± spread over {count} trial(s): {parts_told}", header, lines)
     values = ", ".join(f"{key}={rows[0][key]}" for key in keys)
     tried = [["this model", *cells(rows[0], "test")]]
     levels = [evaluation["levels"]["artwork"] for evaluation in best]

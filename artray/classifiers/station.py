@@ -145,8 +145,8 @@ def train(options: TrainOptions) -> Counts:
     refuse_other_job(out, "model")
     out.ensure_writable()
     works = (options.manifest or options.data).dataset()
-    if found := labels_found(config, works.schema):
-        config = read_config(options.config, changes | found, options.task)
+    if labels := labels_found(config, works.schema):
+        config = read_config(options.config, changes | labels, options.task)
         training_class(config)
     source = dataset_digest(options.data.dataset())
     if options.manifest is not None:
@@ -224,7 +224,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
         trained = bundle.metrics.get("fold_ensemble"), bundle.metrics.get("repeats", 1)
         return trained == (folds * options.repeats, options.repeats) and made_from(bundle, config, source)
 
-    found = earlier_bundle(
+    earlier = earlier_bundle(
         out,
         load_bundle,
         is_the_same,
@@ -232,7 +232,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
         network=None if (out / "folds").exists() else MODEL,
         overwrite=options.overwrite,
     )
-    if found is not None:
+    if earlier is not None:
         console.say(f"{out} holds this model already")
         _check_half(options)
         return _summary(out, config)
@@ -267,7 +267,7 @@ def _train_folds(options: TrainOptions, config: TrainConfig, cache: ExampleCache
             remove_written(member, _WRITTEN)
         dealt = read(told.examples)
         # The same examples, dealt otherwise: their inputs need not lie in memory once for each fold.
-        dealt = replace(dealt, blocks=examples.blocks, place=examples.place, others=examples.others)
+        dealt = replace(dealt, blocks=examples.blocks, positions=examples.positions, others=examples.others)
         trainings.append(_training(options, told, dealt, member, source=source, known=known))
     whole = _training(options, config, examples, out, source=source, known=known, baseline=baseline)
     _group(options, config, out, source).run(
@@ -387,16 +387,17 @@ def _check_half(options: TrainOptions) -> None:
     console.say("comparing its labels in bfloat16 with those in float32")
     cluster.connect()
     with cluster.unwrapped_errors():
-        found = ray.get(ray.remote(check_half).remote(out))
+        checked = ray.get(ray.remote(check_half).remote(out))
     bundle = load_bundle(out)
-    write_description(out, BUNDLE, bundle.model_copy(update={"metrics": {**bundle.metrics, HALF: found}}))
-    if "agreement" not in found:
-        console.say(f"bfloat16: only {found['n']:,} works could be read, too few to tell: labels are made in float32")
+    write_description(out, BUNDLE, bundle.model_copy(update={"metrics": {**bundle.metrics, HALF: checked}}))
+    if "agreement" not in checked:
+        console.say(f"bfloat16: only {checked['n']:,} works could be read, too few to tell: labels are made in float32")
         return
-    errors = found["calibration_error"]
-    told = f"{found['agreement']:.1%} of {found['n']:,} labels are the same, calibration error {errors['bfloat16']:.3f}"
-    end = "label-catalog may use it" if found["holds"] else "labels are made in float32"
-    console.say(f"bfloat16: {told} ({errors['float32']:.3f} in float32): {end}")
+    errors = checked["calibration_error"]
+    told = f"{checked['agreement']:.1%} of {checked['n']:,} labels are the same"
+    end = "label-catalog may use it" if checked["holds"] else "labels are made in float32"
+    error = f"calibration error {errors['bfloat16']:.3f} ({errors['float32']:.3f} in float32)"
+    console.say(f"bfloat16: {told}, {error}: {end}")
 
 
 def _metrics(values: dict[str, Any]) -> list[str]:

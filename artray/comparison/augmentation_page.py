@@ -41,8 +41,11 @@ def table_of(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         line += [f"{row[name]['mean']:.3f} ± {row[name]['spread']:.3f}" for name in METRICS]
         line += [f"{row['regression_balanced_accuracy']:.3f}"] if regression else []
         if told:
-            own = (row.get("difference") or {}).get("balanced_accuracy")
-            line += [_signed(own["value"]) if own else "", *(_ends(own[by]) if own else "" for by in intervals)]
+            difference = (row.get("difference") or {}).get("balanced_accuracy")
+            line += [
+                _signed(difference["value"]) if difference else "",
+                *(_ends(difference[by]) if difference else "" for by in intervals),
+            ]
         lines.append(line)
     return header, lines
 
@@ -91,14 +94,14 @@ def _lead(results: Mapping[str, Any]) -> str:
     of = "" if results["real"] == 100 else f", {results['real']:g} % of those there are"
     text = f"A classifier learned from {results['works']:,} real works{of}, and from these and generated ones. "
     told = [(row["share"], row["difference"]["balanced_accuracy"]) for row in results["rows"] if row.get("difference")]
-    apart = [(share, own) for share, own in told if not _holds_zero(own)]
+    apart = [(share, difference) for share, difference in told if not _holds_zero(difference)]
     if told and not apart:
         text += "Whether these help can't be told from the test works: each difference may as well be none."
     elif apart:
         text += " ".join(
-            f"{share:g} % generated works make it {'better' if own['value'] > 0 else 'worse'}: by "
-            f"{_signed(own['value'])} ({_ends(_widest(own))})."
-            for share, own in apart
+            f"{share:g} % generated works make it {'better' if difference['value'] > 0 else 'worse'}: by "
+            f"{_signed(difference['value'])} ({_ends(_widest(difference))})."
+            for share, difference in apart
         )
     return text
 

@@ -87,16 +87,18 @@ def differences(trained: Sequence[Trained], without: int) -> list[dict[str, Any]
         For each share metric → `value`, and the ends of 95 % intervals by what is drawn again: `works`, and `groups`
         where works belong together; None for the one itself.
     """
-    places = [run for each in trained for runs in each.runs for run in runs]
-    works = read_works(places, [str(place) for place in places], "test")
+    runs = [run for each in trained for runs in each.runs for run in runs]
+    works = read_works(runs, [str(run) for run in runs], "test")
     tallies = iter(works.tallies)
     tables = [[np.mean([next(tallies) for _ in runs], axis=0) for runs in each.runs] for each in trained]
-    owners = np.repeat(np.arange(len(trained)), [len(own) for own in tables])
-    flat = [table for own in tables for table in own]
-    values = _metrics([np.stack([table.sum(axis=0) for table in own]).mean(axis=0) for own in tables])
+    owners = np.repeat(np.arange(len(trained)), [len(tables_of_one) for tables_of_one in tables])
+    flat = [table for tables_of_one in tables for table in tables_of_one]
+    values = _metrics(
+        [np.stack([table.sum(axis=0) for table in tables_of_one]).mean(axis=0) for tables_of_one in tables]
+    )
     told: list[dict[str, Any] | None] = [
-        None if at == without else {name: {"value": rounded(own[name] - values[without][name])} for name in own}
-        for at, own in enumerate(values)
+        None if at == without else {name: {"value": rounded(metrics[name] - values[without][name])} for name in metrics}
+        for at, metrics in enumerate(values)
     ]
     for by, units in _units(works).items():
         sums = resampled(flat, units, resamples=RESAMPLES)
@@ -107,9 +109,9 @@ def differences(trained: Sequence[Trained], without: int) -> list[dict[str, Any]
                 for share in range(len(trained))
             ]
         )
-        for own, found in zip(drawn, told, strict=True):
-            for name, figures in (found or {}).items():
-                ends = np.percentile(own[name] - drawn[without][name], (2.5, 97.5))
+        for metrics, told_of_one in zip(drawn, told, strict=True):
+            for name, figures in (told_of_one or {}).items():
+                ends = np.percentile(metrics[name] - drawn[without][name], (2.5, 97.5))
                 figures[by] = [rounded(end) for end in ends]
     return told
 
@@ -130,5 +132,5 @@ def _generators_drawn(sums: Floats, chance: np.random.Generator) -> Floats:
 
 def _metrics(sums: Sequence[Floats]) -> list[dict[str, Floats]]:
     """The metrics that follow from means of counts as their own mean does: all classifiers have the same works."""
-    found = [from_tallies(counts, multilabel=False) for counts in sums]
-    return [{name: metrics[name] for name in METRICS[:2]} for metrics in found]
+    metrics_of = [from_tallies(counts, multilabel=False) for counts in sums]
+    return [{name: metrics[name] for name in METRICS[:2]} for metrics in metrics_of]

@@ -110,9 +110,9 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
     config = _checked(options)
     out = options.out
     generators = _generators(options)
-    for place in (out, *(each / name for each in (out, *generators.values()) for name in ("data", "generated"))):
-        keep_apart(place, {}, {"--data": options.data})
-        refuse_other_job(place, "augmentation")
+    for folder in (out, *(each / name for each in (out, *generators.values()) for name in ("data", "generated"))):
+        keep_apart(folder, {}, {"--data": options.data})
+        refuse_other_job(folder, "augmentation")
     _refuse_other_works(out / RESULTS, options)
     data = options.data
     if options.real < 100:
@@ -120,25 +120,25 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         options = options.model_copy(update={"data": out / "real" / f"{options.real:g}"})
         _write(_fewer(data.dataset().to_table(), str(config.target), options.real), config, data, options.data)
     _train_generators(options, config, generators)
-    bundles = [load_generator_bundle(place / GENERATOR) for place in generators.values()]
+    bundles = [load_generator_bundle(folder / GENERATOR) for folder in generators.values()]
     works = training_works(options.data, config.target, bundles[0].classes)
     counts = [math.floor(share / 100 * len(works) + 0.5) for share in options.shares]
     tables: list[pa.Table | None] = [None] * len(generators)
     if max(counts):
         console.heading("generated works")
-        for at, (place, bundle) in enumerate(zip(generators.values(), bundles, strict=True)):
-            generated = place / "generated"
-            sample(place / GENERATOR, generated, max(counts), shares=class_counts(works, bundle), overwrite=True)
+        for at, (folder, bundle) in enumerate(zip(generators.values(), bundles, strict=True)):
+            generated = folder / "generated"
+            sample(folder / GENERATOR, generated, max(counts), shares=class_counts(works, bundle), overwrite=True)
             tables[at] = _as_data(options, config, generated)
     asked: dict[float, list[SearchOptions]] = {}
     for share, count in zip(options.shares, counts, strict=True):
         # Without generated works it doesn't matter whose they are.
         several = list(zip(generators.values(), tables, strict=True)) if count else [(out, None)]
         asked[share] = []
-        for place, table in several:
-            found = place / "data" / f"{share:g}"
-            _write_data(options, config, None if table is None else table.slice(0, count), found)
-            asked[share].append(_search(options, found, place / "classifiers" / f"{share:g}"))
+        for folder, table in several:
+            data_folder = folder / "data" / f"{share:g}"
+            _write_data(options, config, None if table is None else table.slice(0, count), data_folder)
+            asked[share].append(_search(options, data_folder, folder / "classifiers" / f"{share:g}"))
     told = ", ".join(f"{count} ({share:g} %)" for share, count in zip(options.shares, counts, strict=True))
     console.heading(f"the classifiers, with {told} generated works beside {len(works)} of the training part")
     searches([one for several in asked.values() for one in several], out / "classifiers")
@@ -156,7 +156,7 @@ def compare_augmentation(options: AugmentationOptions) -> Counts:
         "rows": rows,
     }
     (out / RESULTS).write_json(results)
-    page = augmentation_page(out, results, {seed: place / GENERATOR for seed, place in generators.items()})
+    page = augmentation_page(out, results, {seed: folder / GENERATOR for seed, folder in generators.items()})
     _show(results)
     console.say(f"open {page}")
     return {
@@ -185,26 +185,26 @@ def _train_generators(
 ) -> None:
     told = "generator" if len(generators) == 1 else f"{len(generators)} generators"
     console.heading(f"the {told}, from the training part alone")
-    own = {"target": json.dumps(config.target)}
+    own_settings = {"target": json.dumps(config.target)}
     if config.classes is not None:
-        own["classes"] = json.dumps(config.classes)
+        own_settings["classes"] = json.dumps(config.classes)
     asked = {
         seed: GanOptions(
             config=options.gan,
             data=options.data,
-            out=place / GENERATOR,
-            set={**options.set_gan, **own, **({} if seed is None else {"seed": str(seed)})},
+            out=folder / GENERATOR,
+            set={**options.set_gan, **own_settings, **({} if seed is None else {"seed": str(seed)})},
             workers=options.workers,
             gpus_per_worker=options.gpus_per_worker,
         )
-        for seed, place in generators.items()
+        for seed, folder in generators.items()
     }
     if None in asked:
         train_gan(asked[None])
         return
     failed = train_gans([(f"seed {seed}", one) for seed, one in asked.items()], options.out / "generators")
     if failed:
-        raise ArtrayError("; ".join(f"{place}: {error}" for place, error in failed.items()))
+        raise ArtrayError("; ".join(f"{folder}: {error}" for folder, error in failed.items()))
 
 
 def _search(options: AugmentationOptions, data: Location, out: Location) -> SearchOptions:
@@ -231,14 +231,14 @@ def _runs(searched: Location) -> list[Location]:
 
 def _refuse_other_works(results: Location, options: AugmentationOptions) -> None:
     """Say what is there before the generator is asked for, which would speak of flags that this job hasn't."""
-    found = results.read_json() if results.exists() else {}
-    before = found.get("real", 100 if found else options.real)
+    earlier = results.read_json() if results.exists() else {}
+    before = earlier.get("real", 100 if earlier else options.real)
     if before != options.real:
         raise InputError(
             f"--out {options.out}: is of {before:g} % of the real works; give another, or --real {before:g}"
         )
-    if found and bool(found.get("gan_seeds")) != bool(options.gan_seeds):
-        seeds = ",".join(map(str, found.get("gan_seeds") or []))
+    if earlier and bool(earlier.get("gan_seeds")) != bool(options.gan_seeds):
+        seeds = ",".join(map(str, earlier.get("gan_seeds") or []))
         raise InputError(
             f"--out {options.out}: is of {f'generators of the seeds {seeds}' if seeds else 'one generator'}; give "
             f"another, or {f'--gan-seeds {seeds}' if seeds else 'leave out --gan-seeds'}"
@@ -302,14 +302,14 @@ def _fewer(table: pa.Table, target: str, percent: float) -> pa.Table:
 
 def _write(table: pa.Table, config: TrainConfig, source: Location, out: Location) -> None:
     """Data for the classifiers, unless they are there already."""
-    place = out / "part-000000.parquet"
-    if place.exists():
+    part_file = out / "part-000000.parquet"
+    if part_file.exists():
         before = out.dataset()
         if before.schema.equals(table.schema) and before.to_table().equals(table):
             return  # a file written anew would be other data, to be trained on anew
     if config.input == "features":  # first: once the table is there, nothing more is written
         (out / RUN).write_bytes(json.dumps(read_run(source)).encode())
-    place.write_table(table)
+    part_file.write_table(table)
 
 
 def _show(results: Mapping[str, Any]) -> None:

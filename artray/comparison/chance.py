@@ -76,12 +76,12 @@ def chance_test(true: Ints, given: Ints, groups: Ints, *, permutations: int = 10
         sorted_groups = groups[order]
         blocks = score.of_many(_moved_blocks(kind, order, sorted_groups, chance) for _ in range(permutations))
     if len(movable):
-        own, theirs = groups[movable], kind[movable]
-        place = movable[np.argsort(own, kind="stable")]
+        own_groups, theirs = groups[movable], kind[movable]
+        rows = movable[np.argsort(own_groups, kind="stable")]
 
         def moved() -> Ints:
             labels = kind.copy()
-            labels[place] = theirs[np.lexsort((chance.random(len(own)), own))]
+            labels[rows] = theirs[np.lexsort((chance.random(len(own_groups)), own_groups))]
             return labels
 
         within = score.of_many(moved() for _ in range(permutations))
@@ -132,6 +132,6 @@ def _moved_blocks(kind: Ints, order: Ints, groups: Ints, chance: np.random.Gener
     return moved
 
 
-def _p(found: Floats, reached: float) -> float:
+def _p(drawn: Floats, reached: float) -> float:
     """How often chance reaches as much."""
-    return float((found >= reached - 1e-12).sum() + 1) / (len(found) + 1)
+    return float((drawn >= reached - 1e-12).sum() + 1) / (len(drawn) + 1)

@@ -140,9 +140,9 @@ def learning_curve(
         return Curve(points, None, None, None)
     weights = np.bincount(of).astype(float)
     most = int(FURTHEST * works[-1])
-    places = np.unique(np.geomspace(works[0], most, _GRID))
-    curves = _values(fitted(works, drawn, weights), places)
-    middle = _values(fitted(works, means[None], weights), places)[0]
+    sizes = np.unique(np.geomspace(works[0], most, _GRID))
+    curves = _values(fitted(works, drawn, weights), sizes)
+    middle = _values(fitted(works, means[None], weights), sizes)[0]
     low, high = np.percentile(curves, (2.5, 97.5), axis=0)
     half = max(3, int(np.searchsorted(works, works[-1] / 2, side="right")))
     tried = None
@@ -151,12 +151,12 @@ def learning_curve(
         ends = _values(fitted(first, drawn[:, :half], weights[:half]), works[-1:])[:, 0]
         told = _values(fitted(first, means[None, :half], weights[:half]), works[-1:])[0, 0]
         tried = Tried(float(works[-1]), float(told), _ends(ends), float(means[-1]))
-    needed = None if target is None else _needed(target, places, curves, most)
+    needed = None if target is None else _needed(target, sizes, curves, most)
     now = np.array([works[-1], 2 * works[-1]])
     gains = np.diff(_values(fitted(works, drawn, weights), now), axis=1)[:, 0]
     told = _values(fitted(works, means[None], weights), now)[0]
     gain = (float(told[1] - told[0]), *_ends(gains))
-    return Curve(points, np.column_stack([places, middle, low, high]), needed, tried, gain)
+    return Curve(points, np.column_stack([sizes, middle, low, high]), needed, tried, gain)
 
 
 def fitted(works: Floats, accuracies: Floats, weights: Floats) -> Floats:
@@ -211,8 +211,8 @@ def _drawn_again(runs: Runs, of: Ints, steps: int, resamples: int, seed: int) ->
     accuracies = counts @ hits.T / np.maximum(counts @ sizes, 1)[:, None]
     drawn = np.empty((resamples, steps))
     for step in range(steps):
-        own = np.flatnonzero(of == step)
-        picked = own[chance.integers(0, len(own), (resamples, len(own)))]
+        rows = np.flatnonzero(of == step)
+        picked = rows[chance.integers(0, len(rows), (resamples, len(rows)))]
         drawn[:, step] = np.take_along_axis(accuracies, picked, axis=1).mean(axis=1)
     return drawn
 
@@ -222,10 +222,10 @@ def _ends(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _needed(target: float, places: Floats, curves: Floats, most: int) -> Needed:
+def _needed(target: float, sizes: Floats, curves: Floats, most: int) -> Needed:
     above = curves >= target
     reached = above.any(axis=1)
-    first = np.where(reached, places[above.argmax(axis=1)], np.inf)
+    first = np.where(reached, sizes[above.argmax(axis=1)], np.inf)
     low, middle, high = np.percentile(first, (2.5, 50, 97.5), method="inverted_cdf")
 
     def told(value: float) -> int | None:

@@ -58,8 +58,8 @@ def read_records(manifest: Location | None, works: Works) -> Records:
     names = [field.name for field in dataset.schema if any(kind(field.type) for kind in kinds)]
     wanted = pa.array(works.object_ids, pa.string())
     table = dataset.to_table(columns=names, filter=pc.field("object_id").isin(wanted))
-    place = pc.index_in(wanted, value_set=table["object_id"].combine_chunks())
-    return Records({name: table[name].take(place).cast(pa.string()).to_pylist() for name in names})
+    indices = pc.index_in(wanted, value_set=table["object_id"].combine_chunks())
+    return Records({name: table[name].take(indices).cast(pa.string()).to_pylist() for name in names})
 
 
 def predictions_table(works: Works, records: Records) -> pa.Table:
@@ -88,9 +88,9 @@ def differing(works: Works) -> npt.NDArray[np.int64]:
     apart = (labels != labels[0]).any(axis=0)
     right = np.array(works.right)
     wrong = np.zeros(len(works))
-    for scores, given, own in zip(works.scores, works.given, right, strict=True):
+    for scores, given, is_right in zip(works.scores, works.given, right, strict=True):
         sure = scores.max(axis=1) if works.multilabel else scores[np.arange(len(works)), given]
-        wrong = np.maximum(wrong, np.where(own, 0, sure))
+        wrong = np.maximum(wrong, np.where(is_right, 0, sure))
     some = right.any(axis=0) & ~right.all(axis=0)
     order = np.lexsort((np.arange(len(works)), -wrong, ~some))
     return np.asarray(order[apart[order]], np.int64)

@@ -83,13 +83,13 @@ def trace_learning_curve(options: CurveOptions) -> Counts:
     if options.shares:
         wanted.insert(0, SearchOptions(out=out / "some", grid=some, **common))
     failed = sum(each["failed"] for each in searches(wanted, out, shown=False))
-    places, shares = _trained([each.out for each in wanted])
-    if not places:
+    bundles, shares = _trained([each.out for each in wanted])
+    if not bundles:
         raise ArtrayError(f"{out}: no model could be trained")
     if failed:
         console.say(f"left out: {failed:,} trainings that failed; the same command tries them again")
-    works = read_works(places, [f"run {number}" for number in range(len(places))], "test")
-    data = [load_bundle(place).data for place in places]
+    works = read_works(bundles, [f"run {number}" for number in range(len(bundles))], "test")
+    data = [load_bundle(run).data for run in bundles]
     sizes = np.array([int(each["train"]) + int(each["validation"]) for each in data])
     runs = Runs(sizes, np.array(works.right), numbered(works.groups))
     told = learning_curve(runs, shares, target=options.target, resamples=options.resamples, seed=options.seed)
@@ -103,8 +103,8 @@ def trace_learning_curve(options: CurveOptions) -> Counts:
     console.say(f"open {out / 'learning-curve.html'}")
     needed = None if told.needed is None else asdict(told.needed)
     return {
-        "rows": len(places) + failed,
-        "ok": len(places),
+        "rows": len(bundles) + failed,
+        "ok": len(bundles),
         "failed": failed,
         "out": str(out),
         "accuracy": {str(round(each.works)): round(each.accuracy, 4) for each in told.points},
@@ -113,14 +113,14 @@ def trace_learning_curve(options: CurveOptions) -> Counts:
 
 
 def _trained(outs: list[Location]) -> tuple[list[Location], list[float]]:
-    places, shares = [], []
+    runs, shares = [], []
     for out in outs:
         for row in (out / RESULTS).dataset().to_table().to_pylist():
             for run in map(Location.parse, row["runs"]):
                 if (run / BUNDLE).exists():
-                    places.append(run)
+                    runs.append(run)
                     shares.append(float(row["learn_from"]))
-    return places, shares
+    return runs, shares
 
 
 def sentences_of(told: Curve) -> list[str]:

@@ -74,11 +74,13 @@ def write_page(out: Location, told: Results, broken_down: Sequence[Breakdown], r
 
 
 def _lead(told: Results) -> str:
-    parts = [f"{len(told.models)} models on the same {len(told.works):,} works, {escape(part_text(told.works.part))}."]
-    parts += [escape(verdict(pair, told.works.grouped)) for pair in told.pairs[:3]]
+    sentences = [
+        f"{len(told.models)} models on the same {len(told.works):,} works, {escape(part_text(told.works.part))}."
+    ]
+    sentences += [escape(verdict(pair, told.works.grouped)) for pair in told.pairs[:3]]
     if len(told.pairs) > 3:
-        parts.append("The others are below.")
-    return " ".join(parts)
+        sentences.append("The others are below.")
+    return " ".join(sentences)
 
 
 def _number(value: float | None, digits: int = 3) -> str:
@@ -234,17 +236,21 @@ def _classes(told: Results) -> str:
 def _breakdowns(rows: Sequence[Breakdown], names: Sequence[str]) -> list[str]:
     sections: list[str] = []
     for column in dict.fromkeys(row.column for row in rows):
-        own = [row for row in rows if row.column == column]
+        rows_of_column = [row for row in rows if row.column == column]
         header = [column, "works"]
         for name in names:
             header += [f"accuracy, {name}", "95 %"]
         cells = []
-        for row in own[:_ROWS]:
+        for row in rows_of_column[:_ROWS]:
             cell = [row.value, f"{row.n:,}"]
             for accuracy, (low, high) in zip(row.accuracy, row.intervals, strict=True):
                 cell += [_number(accuracy), _bounds((low, high))]
             cells.append(cell)
-        more = f" The {_ROWS} with most works of {len(own):,}: breakdown.csv has all." if len(own) > _ROWS else ""
+        more = (
+            f" The {_ROWS} with most works of {len(rows_of_column):,}: breakdown.csv has all."
+            if len(rows_of_column) > _ROWS
+            else ""
+        )
         hint = f"Few works tell little: look at the intervals (Clopper and Pearson).{more}"
         sections.append(
             section(

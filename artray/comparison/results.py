@@ -153,14 +153,16 @@ def results_of(works: Works, *, resamples: int = 10_000, permutations: int = 5_0
     if works.grouped:
         units[BY_GROUPS] = numbered(works.groups)
     losses = [_losses(works.true, scores) for scores in works.scores]
-    tables = [np.column_stack([own, loss]) for own, loss in zip(works.tallies, losses, strict=True)]
+    tables = [np.column_stack([tallies, loss]) for tallies, loss in zip(works.tallies, losses, strict=True)]
     drawn = {
         by: [_figures(sums, works.multilabel) for sums in resampled(tables, unit, resamples=resamples, seed=seed)]
         for by, unit in units.items()
     }
     values = [_figures(table.sum(axis=0), works.multilabel) for table in tables]
     models = [
-        _model(works, at, values[at], {by: own[at] for by, own in drawn.items()}, permutations=permutations, seed=seed)
+        _model(
+            works, at, values[at], {by: sums[at] for by, sums in drawn.items()}, permutations=permutations, seed=seed
+        )
         for at in range(len(works.subjects))
     ]
     return Results(
@@ -191,8 +193,8 @@ def _losses(true: Ints, scores: Floats) -> Floats:
 
 
 def _figures(sums: Floats, multilabel: bool) -> dict[str, Floats]:
-    found = from_tallies(sums[..., :-1], multilabel)
-    return {**{name: found[name] for name in FIGURES[:-1]}, "log_loss": sums[..., -1] / sums[..., 0]}
+    metrics = from_tallies(sums[..., :-1], multilabel)
+    return {**{name: metrics[name] for name in FIGURES[:-1]}, "log_loss": sums[..., -1] / sums[..., 0]}
 
 
 def _interval(drawn: Floats) -> Interval:
@@ -227,7 +229,9 @@ def _model(
         model_id=subject.bundle.model_id,
         learned_from=int(data.get("train", 0)) + int(data.get("validation", 0)),
         figures={
-            name: Figure(rounded(values[name]), {by: _interval(own[name]) for by, own in drawn.items()})
+            name: Figure(
+                rounded(values[name]), {by: _interval(drawn_values[name]) for by, drawn_values in drawn.items()}
+            )
             for name in FIGURES
         },
         macro_roc_auc=ranked["macro"]["roc_auc"],
@@ -257,13 +261,16 @@ def _pairs(
     by_groups: list[float | None] = [None] * len(both)
     corrected: list[float | None] = by_groups
     if groups is not None:
-        found = [
+        p_values = [
             swapped(right[one].astype(float) - right[two], groups, draws=permutations, seed=seed) for one, two in both
         ]
-        by_groups, corrected = [*found], [*holm(found)]
+        by_groups, corrected = [*p_values], [*holm(p_values)]
     pairs = []
     for at, (one, two) in enumerate(both):
-        apart = {by: {name: own[one][name] - own[two][name] for name in FIGURES} for by, own in drawn.items()}
+        apart = {
+            by: {name: values_of[one][name] - values_of[two][name] for name in FIGURES}
+            for by, values_of in drawn.items()
+        }
         pairs.append(
             Pair(
                 first=works.subjects[one].name,
@@ -271,11 +278,13 @@ def _pairs(
                 differences={
                     name: Figure(
                         rounded(values[one][name] - values[two][name]),
-                        {by: _interval(own[name]) for by, own in apart.items()},
+                        {by: _interval(differences[name]) for by, differences in apart.items()},
                     )
                     for name in FIGURES
                 },
-                bootstrap_p={name: {by: two_sided(own[name]) for by, own in apart.items()} for name in FIGURES},
+                bootstrap_p={
+                    name: {by: two_sided(differences[name]) for by, differences in apart.items()} for name in FIGURES
+                },
                 mcnemar=exact[at],
                 mcnemar_holm=exact_holm[at],
                 groups_p=by_groups[at],

@@ -101,8 +101,8 @@ def sample_plan(options: PlanOptions) -> Counts:
         if not there.all():
             console.say(f"left out: {count_of(int((~there).sum()), 'work')} without features")
         kept, features = kept[there], features[there]
-    own = [strata[row] for row in kept.tolist()]
-    chosen = kept[plan([groups[row] for row in kept.tolist()], own, lots[kept], features, options.works)]
+    own_strata = [strata[row] for row in kept.tolist()]
+    chosen = kept[plan([groups[row] for row in kept.tolist()], own_strata, lots[kept], features, options.works)]
     out.ensure_writable()
     counted = Counter(strata[row] for row in chosen.tolist())
     (out / "plan.csv").write_bytes(
@@ -122,7 +122,7 @@ def sample_plan(options: PlanOptions) -> Counts:
         rows = [[name, count] for name, count in counted.most_common(20)]
         console.table(f"{count_of(len(chosen), 'work')} to label, by {', '.join(by)}", ["", "works"], rows)
     if len(chosen) < options.works:
-        console.say(f"no more than {count_of(len(chosen), 'work')} to label could be found")
+        console.say(f"no more than {count_of(len(chosen), 'work')} to label could be embedded")
     columns = "the column 'label'" if options.task else "the columns 'task' and 'label'"
     console.say(f"fill in {columns} of {out / 'plan.csv'}, then: artray ingest … --corrections {out / 'plan.csv'}")
     return {
@@ -146,9 +146,9 @@ def plan(
         Places in the sequences.
     """
     n = len(groups)
-    _, own = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    _, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     names, of = np.unique(np.asarray(strata, dtype=str), return_inverse=True)
-    used = np.zeros(own.max() + 1, np.int64)
+    used = np.zeros(group.max() + 1, np.int64)
     free = np.ones(n, bool)
     distance = np.full(n, np.inf)
     points = None
@@ -163,7 +163,7 @@ def plan(
             left = rows[free[rows]]
             if not len(left) or len(chosen) >= works:
                 continue
-            left = left[used[own[left]] == used[own[left]].min()]
+            left = left[used[group[left]] == used[group[left]].min()]
             if points is None:
                 pick = int(left[np.argmin(lots[left])])
             elif not free[rows].all():
@@ -173,7 +173,7 @@ def plan(
                 pick = int(left[np.argmax(points[left] @ middle)])
             chosen.append(pick)
             free[pick] = False
-            used[own[pick]] += 1
+            used[group[pick]] += 1
             if points is not None:
                 distance = np.minimum(distance, 1 - points @ points[pick])
     return np.array(chosen, np.int64)
@@ -209,27 +209,27 @@ def _candidates(options: PlanOptions) -> tuple[pa.Table, list[str]]:
             raise InputError(
                 f"--labels {options.labels}: --by names none of its columns: give --by label, or leave it out"
             )
-        place = pc.index_in(table["object_id"], value_set=given["object_id"].combine_chunks())
+        indices = pc.index_in(table["object_id"], value_set=given["object_id"].combine_chunks())
         for name in names:
-            table = table.append_column(name, given[name].take(place))
+            table = table.append_column(name, given[name].take(indices))
     if not len(table):
         raise InputError(f"--manifest {options.manifest}: there is no work without a label")
     return table, by
 
 
 def _strata(table: pa.Table, by: Sequence[str], manifest: Location) -> list[str]:
-    parts = []
+    columns_told = []
     for column in by:
         if column in table.column_names:
-            parts.append([str(cell) if cell is not None else _UNKNOWN for cell in table[column].to_pylist()])
+            columns_told.append([str(cell) if cell is not None else _UNKNOWN for cell in table[column].to_pylist()])
         elif column == DECADE and {"year", "date"} & set(table.column_names):
             years = table["year" if "year" in table.column_names else "date"].to_pylist()
-            found = decades_of([str(cell) if cell is not None else None for cell in years])
-            parts.append([decade or _UNKNOWN for decade in found])
+            decades = decades_of([str(cell) if cell is not None else None for cell in years])
+            columns_told.append([decade or _UNKNOWN for decade in decades])
         else:
             hint = did_you_mean(column, table.column_names)
             raise InputError(f"--by {column}: neither {manifest} nor --labels has such a column{hint}")
-    return ["; ".join(values) for values in zip(*parts, strict=True)] if parts else [""] * len(table)
+    return ["; ".join(values) for values in zip(*columns_told, strict=True)] if columns_told else [""] * len(table)
 
 
 def _lot(name: str, seed: int) -> int:
@@ -261,11 +261,11 @@ def _features(features: Location, table: pa.Table) -> Floats:
     rows = pc.field("object_id").isin(wanted)
     if "status" in dataset.schema.names:
         rows = rows & (pc.field("status") == "ok")
-    found = dataset.to_table(columns=["object_id", column], filter=rows)
-    place = pc.index_in(wanted, value_set=found["object_id"].combine_chunks()).to_pylist()
-    values = matrix(found[column], column) if len(found) else np.zeros((0, 1))
+    embedded = dataset.to_table(columns=["object_id", column], filter=rows)
+    indices = pc.index_in(wanted, value_set=embedded["object_id"].combine_chunks()).to_pylist()
+    values = matrix(embedded[column], column) if len(embedded) else np.zeros((0, 1))
     told = np.full((len(table), values.shape[1]), np.nan, np.float32)
-    for row, at in enumerate(place):
+    for row, at in enumerate(indices):
         if at is not None:
             told[row] = values[at]
     return told

@@ -35,14 +35,14 @@ class Subject:
 
     Attributes:
         name: What it is called here.
-        place: Its bundle.
+        location: Of its bundle.
         bundle: What that says of itself.
         evaluation: Its `evaluation.json`.
         predictions: Its rows of `predictions.parquet`, of the works that all subjects share, in their order.
     """
 
     name: str
-    place: Location
+    location: Location
     bundle: Bundle
     evaluation: dict[str, Any]
     predictions: pa.Table
@@ -112,38 +112,38 @@ class Works:
         return [self.classes[value] for value in values.tolist()]
 
 
-def found_bundles(places: Sequence[Location], every_trial: bool = False) -> list[Location]:
+def found_bundles(locations: Sequence[Location], every_trial: bool = False) -> list[Location]:
     """The bundles that are meant: a bundle is itself, a search the best of its combinations.
 
     Args:
-        places: Bundles, or what searches have written.
+        locations: Bundles, or what searches have written.
         every_trial: A search is all of its combinations, of each the best run.
 
     Raises:
         InputError: A place is neither.
     """
-    found = []
-    for place in places:
-        if (place / BUNDLE).exists() or not (place / RESULTS).exists():
-            found.append(place)
+    bundles = []
+    for location in locations:
+        if (location / BUNDLE).exists() or not (location / RESULTS).exists():
+            bundles.append(location)
             continue
-        rows = (place / RESULTS).dataset().to_table().to_pylist()
+        rows = (location / RESULTS).dataset().to_table().to_pylist()
         if "runs" not in rows[0] or "validation_balanced_accuracy" not in rows[0]:
-            raise InputError(f"{place}: holds no trainings of classifiers; give bundles, or a search's --out")
-        found += [_best_run(place, row["runs"]) for row in (rows if every_trial else rows[:1])]
-    return found
+            raise InputError(f"{location}: holds no trainings of classifiers; give bundles, or a search's --out")
+        bundles += [_best_run(location, row["runs"]) for row in (rows if every_trial else rows[:1])]
+    return bundles
 
 
-def _best_run(place: Location, runs: Sequence[str]) -> Location:
+def _best_run(location: Location, runs: Sequence[str]) -> Location:
     """Of a combination's runs the best on the validation part."""
     # A search that was moved is still whole.
     there = [
-        run if (run / BUNDLE).exists() else place / "runs" / str(run).rpartition("/")[2]
+        run if (run / BUNDLE).exists() else location / "runs" / str(run).rpartition("/")[2]
         for run in map(Location.parse, runs)
     ]
     trained = [run for run in there if (run / BUNDLE).exists()]
     if not trained:
-        raise InputError(f"{place}: its best combination has no model ({', '.join(runs[:_NAMED])})")
+        raise InputError(f"{location}: its best combination has no model ({', '.join(runs[:_NAMED])})")
 
     def reached(run: Location) -> float:
         return (
@@ -154,38 +154,40 @@ def _best_run(place: Location, runs: Sequence[str]) -> Location:
     return max(trained, key=reached)
 
 
-def distinct_names(places: Sequence[Location], names: Sequence[str]) -> list[str]:
+def distinct_names(locations: Sequence[Location], names: Sequence[str]) -> list[str]:
     """What models are called: as they are told, else by as much of their place as tells them apart.
 
     Raises:
         InputError: There are not as many names as models, or two are the same.
     """
     if names:
-        if len(names) != len(places):
-            raise InputError(f"--names: {len(names)} names for {len(places)} models ({', '.join(map(str, places))})")
+        if len(names) != len(locations):
+            raise InputError(
+                f"--names: {len(names)} names for {len(locations)} models ({', '.join(map(str, locations))})"
+            )
         if len(set(names)) < len(names):
             raise InputError(f"--names: {', '.join(names)}: two are the same")
         return list(names)
-    parts = [[part for part in str(place).split("/") if part] for place in places]
-    for length in range(1, max(map(len, parts)) + 1):
-        told = ["/".join(own[-length:]) for own in parts]
+    pieces = [[piece for piece in str(location).split("/") if piece] for location in locations]
+    for length in range(1, max(map(len, pieces)) + 1):
+        told = ["/".join(names_of_path[-length:]) for names_of_path in pieces]
         if len(set(told)) == len(told):
             return told
-    raise InputError(f"--model: {', '.join(map(str, places))}: the same model stands there twice")
+    raise InputError(f"--model: {', '.join(map(str, locations))}: the same model stands there twice")
 
 
-def read_works(places: Sequence[Location], names: Sequence[str], part: Part) -> Works:
+def read_works(locations: Sequence[Location], names: Sequence[str], part: Part) -> Works:
     """The models' predictions of the works that none of them has learned from.
 
     Args:
-        places: The bundles.
+        locations: The bundles.
         names: What they are called.
         part: Which works.
 
     Raises:
         InputError: They are of other tasks or classes, or were not judged by the same works.
     """
-    subjects = [_subject(place, name, part) for place, name in zip(places, names, strict=True)]
+    subjects = [_subject(location, name, part) for location, name in zip(locations, names, strict=True)]
     first = subjects[0]
     for other in subjects[1:]:
         _refuse_other_question(first, other)
@@ -211,31 +213,32 @@ def read_works(places: Sequence[Location], names: Sequence[str], part: Part) -> 
     )
 
 
-def _subject(place: Location, name: str, part: Part) -> Subject:
-    bundle, evaluation = load_bundle(place), read_evaluation(place)
-    predictions = read_predictions(place)
+def _subject(location: Location, name: str, part: Part) -> Subject:
+    bundle, evaluation = load_bundle(location), read_evaluation(location)
+    predictions = read_predictions(location)
     if part == "out-of-fold" and not bundle.metrics.get("fold_ensemble"):
         raise InputError(
-            f"{place}: has no out-of-fold predictions: train it with --folds, or compare on the test part (--part test)"
+            f"{location}: has no out-of-fold predictions: train it with --folds, or compare on the test part "
+            "(--part test)"
         )
     stored = "test" if part == "test" else "validation"
     rows = predictions.filter(pc.equal(predictions["part"], stored))
     if not len(rows):
-        raise InputError(f"{place}: has no predictions of works of the {stored} part")
-    return Subject(name, place, bundle, evaluation, rows)
+        raise InputError(f"{location}: has no predictions of works of the {stored} part")
+    return Subject(name, location, bundle, evaluation, rows)
 
 
 def _refuse_other_question(first: Subject, other: Subject) -> None:
     if first.bundle.multilabel != other.bundle.multilabel:
         one, several = (other, first) if first.bundle.multilabel else (first, other)
         raise InputError(
-            f"{several.place} gives a work several labels, {one.place} one: they don't answer the same question"
+            f"{several.location} gives a work several labels, {one.location} one: they don't answer the same question"
         )
     if set(first.classes) != set(other.classes):
         lacking = sorted(set(first.classes) - set(other.classes))
         more = sorted(set(other.classes) - set(first.classes))
         told = [f"lacks {', '.join(lacking)}"] * bool(lacking) + [f"has {', '.join(more)} as well"] * bool(more)
-        raise InputError(f"{other.place}: has other classes than {first.place}: it {' and '.join(told)}")
+        raise InputError(f"{other.location}: has other classes than {first.location}: it {' and '.join(told)}")
 
 
 def _refuse_other_split(first: Subject, other: Subject, part: Part) -> None:
@@ -250,11 +253,11 @@ def _refuse_other_split(first: Subject, other: Subject, part: Part) -> None:
     )
     why = "" if not learned else f"; {learned}, so its figures there would flatter it"
     raise InputError(
-        f"{first.place} and {other.place} were not judged by the same works ({parted}){why}. Train both on data of one "
-        "ingest (the same --split-by, --seed and --label), or make its split anew and train them again"
+        f"{first.location} and {other.location} were not judged by the same works ({parted}){why}. Train both on data "
+        "of one ingest (the same --split-by, --seed and --label), or make its split anew and train them again"
         if part == "test"
-        else f"{first.place} and {other.place} have out-of-fold predictions of different works ({parted}): train both "
-        "on data of one ingest"
+        else f"{first.location} and {other.location} have out-of-fold predictions of different works ({parted}): train "
+        "both on data of one ingest"
     )
 
 
@@ -262,18 +265,18 @@ def _learned_from(subject: Subject, works: set[str]) -> str | None:
     """Of some works those that are in a model's training or validation part, in words."""
     if not works:
         return None
-    table = read_predictions(subject.place, ["object_id", "part"])
+    table = read_predictions(subject.location, ["object_id", "part"])
     seen = table.filter(pc.not_equal(table["part"], "test"))["object_id"].to_pylist()
-    found = sorted(works & set(seen))
-    if not found:
+    seen_works = sorted(works & set(seen))
+    if not seen_works:
         return None
-    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-    return f"{subject.name} has learned from {', '.join(found[:_NAMED])}{more}"
+    more = f" and {len(seen_works) - _NAMED:,} more" if len(seen_works) > _NAMED else ""
+    return f"{subject.name} has learned from {', '.join(seen_works[:_NAMED])}{more}"
 
 
 def _in_order_of(first: Subject, other: Subject) -> Subject:
-    place = pc.index_in(first.predictions["object_id"], value_set=other.predictions["object_id"].combine_chunks())
-    return replace(other, predictions=other.predictions.take(place.combine_chunks()))
+    indices = pc.index_in(first.predictions["object_id"], value_set=other.predictions["object_id"].combine_chunks())
+    return replace(other, predictions=other.predictions.take(indices.combine_chunks()))
 
 
 def _refuse_other_truth(first: Subject, other: Subject) -> None:
@@ -282,9 +285,9 @@ def _refuse_other_truth(first: Subject, other: Subject) -> None:
     if apart:
         at = apart[0]
         raise InputError(
-            f"{first.place} and {other.place} were judged by other true labels: of {len(apart):,} of {len(one):,} "
-            f"works, such as {first.predictions['object_id'][at].as_py()} ({one[at]} and {two[at]}). Corrections, or "
-            "another catalogue? Train both on the same labels"
+            f"{first.location} and {other.location} were judged by other true labels: of {len(apart):,} of "
+            f"{len(one):,} works, such as {first.predictions['object_id'][at].as_py()} ({one[at]} and {two[at]}). "
+            "Corrections, or another catalogue? Train both on the same labels"
         )
 
 
@@ -296,17 +299,17 @@ def _indices(labels: pa.ChunkedArray, classes: Sequence[str]) -> Ints:
     names = pa.array(classes, pa.string())
     if pa.types.is_string(labels.type):
         return np.asarray(pc.index_in(labels, value_set=names).to_numpy(), np.int64)
-    place = {name: at for at, name in enumerate(classes)}
+    column_of = {name: at for at, name in enumerate(classes)}
     has = np.zeros((len(labels), len(classes)), np.int64)
-    for row, own in enumerate(labels.to_pylist()):
-        has[row, [place[name] for name in own]] = 1
+    for row, labels_of_work in enumerate(labels.to_pylist()):
+        has[row, [column_of[name] for name in labels_of_work]] = 1
     return has
 
 
 def _scores(maps: pa.ChunkedArray, classes: Sequence[str]) -> Floats:
     array = maps.combine_chunks() if isinstance(maps, pa.ChunkedArray) else maps
-    place = np.asarray(pc.index_in(array.keys, value_set=pa.array(classes, pa.string())).to_numpy(), np.int64)
+    columns = np.asarray(pc.index_in(array.keys, value_set=pa.array(classes, pa.string())).to_numpy(), np.int64)
     row = np.repeat(np.arange(len(array)), np.diff(array.offsets.to_numpy()))
     scores = np.zeros((len(array), len(classes)))
-    scores[row, place] = np.asarray(array.items.to_numpy(), np.float64)
+    scores[row, columns] = np.asarray(array.items.to_numpy(), np.float64)
     return scores

@@ -158,13 +158,13 @@ def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int
     if mapping.url is None:
         raise InputError(f"{options.catalog}: no column with addresses found; name it with --url-column")
     table = mapping.without_described(table.column_names).complete(table)
-    place = (mapping.url, *mapping.more_urls)
+    columns = (mapping.url, *mapping.more_urls)
     no_pictures = pa.array([], pa.large_string())
-    named = Names.together([split_names(strings(table[name]), no_pictures, None, addresses=True) for name in place])
+    named = Names.together([split_names(strings(table[name]), no_pictures, None, addresses=True) for name in columns])
     there = pc.is_valid(named.values)
     at = named.rows[flags(there)]
     if not len(at):
-        raise InputError(f"{options.catalog}: the column {', '.join(map(repr, place))} is empty")
+        raise InputError(f"{options.catalog}: the column {', '.join(map(repr, columns))} is empty")
     rows, first = np.unique(at, return_index=True)
     is_first = np.zeros(len(at), bool)
     is_first[first] = True
@@ -172,10 +172,10 @@ def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int
     record = (np.cumsum(is_first) - 1).tolist()
     more = [(record[number], urls[number]) for number in np.flatnonzero(~is_first).tolist()]
     taken = table.take(pa.array(rows))
-    own = taken[mapping.object_id].to_pylist() if mapping.object_id else [None] * len(rows)
+    own_ids = taken[mapping.object_id].to_pylist() if mapping.object_id else [None] * len(rows)
     titles = taken[mapping.title].to_pylist() if mapping.title else [None] * len(rows)
     first_urls = [urls[number] for number in first.tolist()]
-    ids = object_ids(own, titles, first_urls, more)
+    ids = object_ids(own_ids, titles, first_urls, more)
     wanted = dict(zip(ids, [*first_urls, *(url for _, url in more)], strict=True))
     names = file_names(list(wanted))
     asked = pa.table(
@@ -206,7 +206,7 @@ def _mapping(options: DownloadOptions, table: pa.Table) -> columns.Mapping:
 
 
 def object_ids(
-    own: Sequence[str | None],
+    own_ids: Sequence[str | None],
     titles: Sequence[str | None],
     urls: Sequence[str],
     more: Sequence[tuple[int, str]] = (),
@@ -218,7 +218,7 @@ def object_ids(
     the further addresses of a row.
 
     Args:
-        own: Each row's number.
+        own_ids: Each row's number.
         titles: Its title.
         urls: Its first address.
         more: Further ones, each with its row. They change no id of the first.
@@ -232,7 +232,7 @@ def object_ids(
 
     first = [
         number or (base64.urlsafe_b64encode(title.encode()).decode() if title else short(url))
-        for number, title, url in zip(own, titles, urls, strict=True)
+        for number, title, url in zip(own_ids, titles, urls, strict=True)
     ]
     pairs = dict.fromkeys(zip(first, urls, strict=True))
     several = Counter(name for name, _ in pairs)
@@ -287,8 +287,8 @@ def _write_requests(out: Location, wanted: pa.Table, arguments: Mapping[str, Any
     """Write the table of requests unless it is the one of a run to go on with; gives the files that are there."""
     uri = out / _REQUESTS
     downloads = out / DOWNLOADS
-    parts = [json.dumps(arguments, sort_keys=True), *wanted["object_id"].to_pylist(), *wanted["url"].to_pylist()]
-    key = digest(*(part.encode() for part in parts)).encode()
+    pieces = [json.dumps(arguments, sort_keys=True), *wanted["object_id"].to_pylist(), *wanted["url"].to_pylist()]
+    key = digest(*(piece.encode() for piece in pieces)).encode()
     before = pq.read_table(BytesIO(uri.read_bytes())) if uri.exists() else None
     again = retry and (downloads / RUN).exists()
     if before is not None and before.schema.metadata[_KEY] == key and not again:
@@ -436,10 +436,10 @@ def store(fetched: Fetched, uri: str) -> dict[str, Any]:
     if fetched.status != "ok":
         return row | {"status": fetched.status, "error": fetched.error}
     # With no pixel allowed the header is read and nothing is decoded: a sound one is refused for its size.
-    found = decode(fetched.data, 1, max_pixels=0)
-    if found.status != "too_large":
-        return row | {"status": found.status, "error": found.error}
-    target = Location(f"{uri}{_SUFFIX[found.format or '']}")
+    picture = decode(fetched.data, 1, max_pixels=0)
+    if picture.status != "too_large":
+        return row | {"status": picture.status, "error": picture.error}
+    target = Location(f"{uri}{_SUFFIX[picture.format or '']}")
     target.write_bytes(fetched.data)
     return row | {
         "path": target.name,

@@ -257,7 +257,7 @@ class AdversarialTrainer(Trainer):
     def _discriminate(self, batch: Shares, chance: Chance, weights: Weights) -> Any:
         real, labels, latents = self._seen(batch)
         fake = self.generator(self._labeled(latents[:, 0], labels), training=True)
-        seen, made = (self._shown(examples, chance, part) for part, examples in enumerate((real, fake)))
+        seen, made = (self._shown(examples, chance, number) for number, examples in enumerate((real, fake)))
         nothing = tf.fill([2], np.float32(np.nan))
         metrics = self._train_discriminator(seen, made, labels, chance, weights)
         return tf.concat([metrics[:4], nothing, metrics[4:]], 0)
@@ -360,13 +360,13 @@ class AdversarialTrainer(Trainer):
     def _labeled(self, values: Any, labels: Any) -> Any:
         return [values, labels] if self._labelled else values
 
-    def _shown(self, examples: Any, chance: Chance, part: int) -> Any:
+    def _shown(self, examples: Any, chance: Chance, number: int) -> Any:
         """What the part of the discriminator that learns is shown of examples: these changed, or maps of them."""
         for sigma in chance.sigma:
             examples = blurred(examples, sigma)
         if self._changes:
-            chosen = chance.chosen[part] if chance.chosen else None
-            examples = diff_augment(examples, chance.augment[part], self._changes, chosen)
+            chosen = chance.chosen[number] if chance.chosen else None
+            examples = diff_augment(examples, chance.augment[number], self._changes, chosen)
         return examples if self._frozen is None else self._frozen(examples, training=False)
 
     def _judge(self, seen: Any, labels: Any) -> Any:
@@ -395,16 +395,16 @@ class AdversarialTrainer(Trainer):
             replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
             here = slice(replica * size // self.count, (replica + 1) * size // self.count)
 
-        def random(draw: Callable[..., Any], shape: Sequence[int], purpose: int, part: int) -> Any:
-            number = step * (2 * (2 + self._updates_a_step)) + purpose % 2 + 2 * part
+        def random(draw: Callable[..., Any], shape: Sequence[int], purpose: int, batch_number: int) -> Any:
+            number = step * (2 * (2 + self._updates_a_step)) + purpose % 2 + 2 * batch_number
             seed = tf.stack([tf.cast(self._seed + (purpose // 2 << 32), tf.int64), number])
-            found = draw(tf.concat([[size], tf.cast(shape, tf.int64)], 0), seed)
+            drawn = draw(tf.concat([[size], tf.cast(shape, tf.int64)], 0), seed)
             if self.count > 1:
-                found = found[here]
-            return tf.ensure_shape(found, [batch.x.shape[0], *shape])
+                drawn = drawn[here]
+            return tf.ensure_shape(drawn, [batch.x.shape[0], *shape])
 
-        parts = range(2 + self._updates_a_step if self._changes else 0)
-        augment = [random(tf.random.stateless_uniform, (NUMBERS,), _AUGMENT, part) for part in parts]
+        batches = range(2 + self._updates_a_step if self._changes else 0)
+        augment = [random(tf.random.stateless_uniform, (NUMBERS,), _AUGMENT, number) for number in batches]
         slope = []
         if self._loss.slope == "between":
             slope = [random(tf.random.stateless_uniform, (), _SLOPE, 0)]
@@ -412,7 +412,7 @@ class AdversarialTrainer(Trainer):
             slope = [random(tf.random.stateless_normal, batch.x.shape[1:], _SLOPE, 0)]
         chosen, sigma = [], []
         if self._adaptive is not None:
-            drawn = [random(tf.random.stateless_uniform, (len(CHANGES),), _CHOICE, part) for part in parts]
+            drawn = [random(tf.random.stateless_uniform, (len(CHANGES),), _CHOICE, number) for number in batches]
             chosen = [tf.cast(values < self._strength, tf.float32) for values in drawn]
         if self._blur is not None:
             gone = tf.cast(step * size, tf.float32) / self._blur.length

@@ -110,11 +110,11 @@ _SHAPES = ((2, 2), (2,), (3, 3), (), (3,))
 
 def unpacked(numbers: Any, reshape: Callable[[Any, tuple[int, ...]], Any] = np.reshape) -> Changes:
     """What `draw` drew, by its names; `reshape` is that of the numbers' library."""
-    parts, start = [], 0
+    pieces, start = [], 0
     for width, shape in zip(_WIDTHS, _SHAPES, strict=True):
-        parts.append(reshape(numbers[:, start : start + width], (-1, *shape)))
+        pieces.append(reshape(numbers[:, start : start + width], (-1, *shape)))
         start += width
-    return Changes(*parts)
+    return Changes(*pieces)
 
 
 def draw(
@@ -144,9 +144,9 @@ def draw(
     columns = even(seed, epoch, examples, 12).T
     angle, crop, right, down, share, brightness, contrast, saturation, hue, turn, mirror, upside_down = columns
     angle = np.radians(how.rotate) * (2 * angle - 1)
-    part = 1 - how.crop * crop
-    cosine, sine = np.cos(angle) * part, np.sin(angle) * part
-    room = (1 - part) / 2
+    scale = 1 - how.crop * crop
+    cosine, sine = np.cos(angle) * scale, np.sin(angle) * scale
+    room = (1 - scale) / 2
     turned = np.where(how.turn, np.floor(4 * turn), 0)
     moves = [(mirror < 0.5) & (how.flip or how.turn), (upside_down < 0.5) & how.flip_vertical, turned]
     matrix: npt.NDArray[Any] = np.broadcast_to(np.eye(3), (count, 3, 3))
@@ -155,17 +155,17 @@ def draw(
         distorted = share < how.distort.share
         if how.distort.minority and minority is not None:
             distorted &= minority
-        found, lifts = _color(how.distort, np.stack([brightness, contrast, saturation, hue]))
-        matrix = np.where(distorted[:, None, None], found, matrix)
+        mixed, lifts = _color(how.distort, np.stack([brightness, contrast, saturation, hue]))
+        matrix = np.where(distorted[:, None, None], mixed, matrix)
         lift = np.where(distorted, lifts, lift)
-    parts = [
+    pieces = [
         np.stack([cosine, sine, -sine, cosine], axis=1),
         np.stack([room * (2 * right - 1), room * (2 * down - 1)], axis=1),
         matrix.reshape(count, 9),
         lift[:, None],
         np.stack(moves, axis=1),
     ]
-    drawn: npt.NDArray[np.float32] = np.concatenate(parts, axis=1).astype(np.float32)
+    drawn: npt.NDArray[np.float32] = np.concatenate(pieces, axis=1).astype(np.float32)
     return drawn
 
 
@@ -195,8 +195,8 @@ def even(seed: int, epoch: int, examples: npt.NDArray[np.int64], columns: int) -
     for number in (seed, epoch, examples):
         state = _mixed(state + _GAMMA) + np.asarray(number).astype(np.uint64)
     steps = np.arange(1, columns + 1, dtype=np.uint64) * _GAMMA
-    found = _mixed(_mixed(state)[:, None] + steps) >> np.uint64(11)
-    return found.astype(np.float64) * 2.0**-53
+    integers = _mixed(_mixed(state)[:, None] + steps) >> np.uint64(11)
+    return integers.astype(np.float64) * 2.0**-53
 
 
 def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -31,11 +31,11 @@ class Checkpoints:
 
     Args:
         training: The training's name: a group keeps one row of checkpoints for all of its trainings.
-        place: Where Ray keeps them, for messages.
+        folder: Where Ray keeps them, for messages.
     """
 
-    def __init__(self, training: str, place: object = "checkpoints") -> None:
-        self._training, self._place = training, place
+    def __init__(self, training: str, folder: object = "checkpoints") -> None:
+        self._training, self._folder = training, folder
         self._saved = time.monotonic()
 
     def due(self) -> bool:
@@ -48,7 +48,7 @@ class Checkpoints:
         Raises:
             ArtrayError: The disk is full: this one's, where the arrays are put together, or that of the checkpoints.
         """
-        with explained(self._place), tempfile.TemporaryDirectory() as folder:
+        with explained(self._folder), tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if values is not None:
                 np.savez(Path(folder) / _STATE, **values)

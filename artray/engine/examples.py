@@ -55,9 +55,9 @@ class Shard:
         Raises:
             ArtrayError: They can't be read: the file has gone, or is not whole.
         """
-        found = np.empty(((self.rows if stop is None else stop) - start, *self.shape), self.dtype)
-        self.read_into(found, start)
-        return found
+        block = np.empty(((self.rows if stop is None else stop) - start, *self.shape), self.dtype)
+        self.read_into(block, start)
+        return block
 
     def read_into(self, target: npt.NDArray[Any], start: int) -> None:
         """Fill an array (n, *shape), in C order, with examples from `start` on.
@@ -90,15 +90,15 @@ class Inputs:
 
     Args:
         blocks: References to arrays (rows, *shape) in Ray's object store, or shards.
-        place: (n, 2): in which block an example lies, and where in it.
+        positions: (n, 2): in which block an example lies, and where in it.
     """
 
-    def __init__(self, blocks: Sequence[Any], place: Indices):
-        self._place = place
+    def __init__(self, blocks: Sequence[Any], positions: Indices):
+        self._positions = positions
         self._shards = [block for block in blocks if isinstance(block, Shard)]
         # Zero-copy: arrays in the node's shared memory.
         self._blocks = [] if self._shards else ray.get(list(blocks))
-        self._ahead = _Ahead(self._shards, place) if self._shards else None
+        self._ahead = _Ahead(self._shards, positions) if self._shards else None
 
     def follow(self, batches: Sequence[Indices], share: Callable[[Indices], Indices]) -> None:
         """Say what will be taken, so that shards are read ahead; nothing but time depends on it.
@@ -121,7 +121,7 @@ class Inputs:
         """
         if self._ahead is not None:
             return self._ahead.take(indices)
-        block, row = self._place[indices].T
+        block, row = self._positions[indices].T
         first = self._blocks[block[0]]
         if len(self._blocks) == 1:
             return np.asarray(first[row])
@@ -135,8 +135,8 @@ class Inputs:
 class _Ahead:
     """Shards, read a window ahead of what is taken."""
 
-    def __init__(self, shards: Sequence[Shard], place: Indices):
-        self._shards, self._place = shards, place
+    def __init__(self, shards: Sequence[Shard], positions: Indices):
+        self._shards, self._positions = shards, positions
         self._readers = ThreadPoolExecutor(_READERS, "shards")
         self._reader = ThreadPoolExecutor(1, "window")
         self._waiting: deque[Indices] = deque()
@@ -179,18 +179,18 @@ class _Ahead:
     def _read(self, indices: Indices) -> npt.NDArray[Any]:
         first = self._shards[0]
         taken = np.empty((len(indices), *first.shape), first.dtype)
-        block, row = self._place[indices].T
+        block, row = self._positions[indices].T
         order = np.lexsort((row, block))
         gap = 1 + _GAP_BYTES[first.file.is_s3] // max(1, first.example_bytes)
         cuts = np.flatnonzero((np.diff(block[order]) != 0) | (np.diff(row[order]) > gap)) + 1
 
-        def fill(places: Indices) -> None:
-            shard, begin, end = self._shards[block[places[0]]], int(row[places[0]]), int(row[places[-1]]) + 1
-            first, number = int(places[0]), len(places)
-            if end - begin == number and np.array_equal(places, np.arange(first, first + number)):
+        def fill(run: Indices) -> None:
+            shard, begin, end = self._shards[block[run[0]]], int(row[run[0]]), int(row[run[-1]]) + 1
+            first, number = int(run[0]), len(run)
+            if end - begin == number and np.array_equal(run, np.arange(first, first + number)):
                 shard.read_into(taken[first : first + number], begin)
             else:
-                taken[places] = shard.read(begin, end)[row[places] - begin]
+                taken[run] = shard.read(begin, end)[row[run] - begin]
 
         most = max(1, _READ_BYTES // max(1, first.example_bytes))
         runs = [run[start : start + most] for run in np.split(order, cuts) for start in range(0, len(run), most)]

@@ -34,18 +34,18 @@ def descend(
 
     def step() -> Any:
         with tf.GradientTape() as tape:
-            found = losses(variable.value)
-            total = tf.reduce_sum(found)
+            losses_now = losses(variable.value)
+            total = tf.reduce_sum(losses_now)
         before = tf.identity(variable.value)
         optimizer.apply([tape.gradient(total, variable.value)], [variable])
         variable.assign(kept(variable.value))
-        return found, before
+        return losses_now, before
 
     stepped = graph(step)
     best, least = np.array(latents, np.float32), np.full(len(latents), np.inf, np.float32)
     for number in range(steps + 1):  # the last one only looks
         optimizer.learning_rate = rate * 0.5 * (1 + np.cos(np.pi * number / max(steps, 1)))
-        found, before = (value.numpy() for value in stepped())
-        better = found < least
-        best[better], least[better] = before[better], found[better]
+        now, before = (value.numpy() for value in stepped())
+        better = now < least
+        best[better], least[better] = before[better], now[better]
     return best, least

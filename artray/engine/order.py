@@ -27,27 +27,27 @@ def window_of(example_bytes: int) -> int:
     return _block_of(example_bytes) * (WINDOW_BYTES // BLOCK_BYTES)
 
 
-def shuffled(chance: np.random.Generator, examples: Indices, place: Indices, example_bytes: int) -> Indices:
+def shuffled(chance: np.random.Generator, examples: Indices, positions: Indices, example_bytes: int) -> Indices:
     """Some examples in a new order.
 
     Args:
         chance: Whence the order comes.
         examples: (n,) which, in any order; one may be there several times.
-        place: (all examples, 2) where each lies, as `Inputs` takes it; only which one comes first counts.
+        positions: (all examples, 2) where each lies, as `Inputs` takes it; only which one comes first counts.
         example_bytes: What one has.
     """
     window = window_of(example_bytes)
     if len(examples) <= window:
         return chance.permutation(examples)
-    stored = as_stored(np.sort(examples), place)
+    stored = as_stored(np.sort(examples), positions)
     blocks = np.split(stored, range(_block_of(example_bytes), len(stored), _block_of(example_bytes)))
     mixed = np.concatenate([blocks[number] for number in chance.permutation(len(blocks))])
     return np.concatenate([chance.permutation(mixed[start : start + window]) for start in range(0, len(mixed), window)])
 
 
-def as_stored(examples: Indices, place: Indices) -> Indices:
+def as_stored(examples: Indices, positions: Indices) -> Indices:
     """Some examples in the order in which they are stored; arguments as those of `shuffled`."""
-    stored: Indices = examples[np.lexsort(place[examples].T[::-1])]
+    stored: Indices = examples[np.lexsort(positions[examples].T[::-1])]
     return stored
 
 

@@ -53,8 +53,8 @@ class PictureDescent:
         if descend is None:
             signature = [tf.TensorSpec([None, None, None, 3]), specs, tf.TensorSpec([], tf.int32), tf.TensorSpec([])]
             descend = self._graphs[specs] = graph(self._descend, input_signature=signature)
-        found, history = descend(np.asarray(pictures, np.float32), arrays, np.int32(steps), np.float32(rate))
-        return found.numpy(), history.numpy()
+        painted, history = descend(np.asarray(pictures, np.float32), arrays, np.int32(steps), np.float32(rate))
+        return painted.numpy(), history.numpy()
 
     def _changed(self, pictures: Any, field: Any) -> Any:
         if self._smooth:
@@ -85,8 +85,8 @@ class PictureDescent:
             shape_invariants=(tf.TensorShape([]), shape, shape, shape, tf.TensorShape(None)),
             parallel_iterations=1,
         )
-        found = self._changed(pictures, field)
-        return found, history.write(steps, self._losses(found, constants)).stack()
+        changed = self._changed(pictures, field)
+        return changed, history.write(steps, self._losses(changed, constants)).stack()
 
 
 def _spec(value: Array) -> tf.TensorSpec:

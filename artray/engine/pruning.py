@@ -70,10 +70,10 @@ def threshold(values: Sequence[Any], sparsity: Any) -> Any:
     kept = tf.cast(tf.round(size * (1.0 - tf.cast(sparsity, tf.float64))), tf.int32)
     kept = tf.maximum(kept, 1)
     upper = [tf.bitwise.right_shift(each, _HALF) for each in bits]
-    places = 1 << (31 - _HALF)
-    counts = tf.add_n([tf.math.bincount(each, minlength=places, maxlength=places) for each in upper])
+    bins = 1 << (31 - _HALF)
+    counts = tf.add_n([tf.math.bincount(each, minlength=bins, maxlength=bins) for each in upper])
     reached = tf.cumsum(counts, reverse=True)  # so many are in this place or a higher one
-    place = tf.reduce_max(tf.where(reached >= kept, tf.range(places), 0))
-    near = tf.concat([tf.boolean_mask(each, above == place) for each, above in zip(bits, upper, strict=True)], axis=0)
-    among = kept - (reached[place] - counts[place])
+    bucket = tf.reduce_max(tf.where(reached >= kept, tf.range(bins), 0))
+    near = tf.concat([tf.boolean_mask(each, above == bucket) for each, above in zip(bits, upper, strict=True)], axis=0)
+    among = kept - (reached[bucket] - counts[bucket])
     return tf.bitcast(tf.sort(near, direction="DESCENDING")[among - 1], tf.float32)

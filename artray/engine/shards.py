@@ -72,11 +72,11 @@ class ExampleCache:
     """Where decoded examples are kept.
 
     Attributes:
-        place: The folder or s3:// prefix for shards.
+        folder: The folder or s3:// prefix for shards.
         share: Which part of each machine's object store examples may fill; larger sets are streamed from the shards.
     """
 
-    place: Location
+    folder: Location
     share: float = SHARE
 
     def holds(self, size: int) -> bool:
@@ -113,12 +113,12 @@ class Decoded:
     Attributes:
         status: (n,) of each one, `ok` or why it has no picture.
         blocks: As `Inputs` takes them.
-        place: Likewise; (-1, -1) where there is no picture.
+        positions: Likewise; (-1, -1) where there is no picture.
     """
 
     status: npt.NDArray[Any]
     blocks: list[Any]
-    place: Indices
+    positions: Indices
 
 
 def decode_examples(
@@ -139,18 +139,18 @@ def decode_examples(
         InputError: The place can't be written to.
         ArtrayError: The disk is full.
     """
-    place = cache.place / f"{kind}-{size}-{_key(rows, kind, size, source)}"
+    folder = cache.folder / f"{kind}-{size}-{_key(rows, kind, size, source)}"
     rows = rows.append_column("number", pa.array(np.arange(len(rows)), pa.int64()))
     if "image_uri" not in rows.column_names:
         rows = rows.append_column("image_uri", pa.nulls(len(rows), pa.string()))
     worker: type[Worker] = _PictureDecoder if kind == "pictures" else _PatchDecoder
-    arguments = {"place": str(place), "data": str(data), "size": size, "decode_version": DECODE_VERSION}
+    arguments = {"place": str(folder), "data": str(data), "size": size, "decode_version": DECODE_VERSION}
     decode = _decode_here if len(rows) <= _FEW else _decode_by_pass
-    decode(rows, place, worker, arguments)
-    if _remove_parts_without_shard(place, size):
-        decode(rows, place, worker, arguments)
-    state = place.dataset().to_table(columns=["number", "status", "first", "count", "row"]).sort_by("number")
-    shards, where = _shards(place, state, size)
+    decode(rows, folder, worker, arguments)
+    if _remove_parts_without_shard(folder, size):
+        decode(rows, folder, worker, arguments)
+    state = folder.dataset().to_table(columns=["number", "status", "first", "count", "row"]).sort_by("number")
+    shards, where = _shards(folder, state, size)
     status = state["status"].to_numpy()
     if cache.holds(sum(shard.rows * shard.example_bytes for shard in shards)):
         try:
@@ -160,21 +160,21 @@ def decode_examples(
     return Decoded(status, list(shards), where)
 
 
-def _decode_by_pass(rows: pa.Table, place: Location, worker: type[Worker], arguments: Mapping[str, Any]) -> None:
-    manifest = place / "_rows" / "rows.parquet"
+def _decode_by_pass(rows: pa.Table, folder: Location, worker: type[Worker], arguments: Mapping[str, Any]) -> None:
+    manifest = folder / "_rows" / "rows.parquet"
     if not manifest.exists():  # else it is this one, as the folder's name says
         manifest.write_table(rows)
-    run_pass("examples", manifest, place, worker, arguments, overwrite=True)
+    run_pass("examples", manifest, folder, worker, arguments, overwrite=True)
 
 
-def _decode_here(rows: pa.Table, place: Location, worker: Callable[..., Worker], arguments: Mapping[str, Any]) -> None:
+def _decode_here(rows: pa.Table, folder: Location, worker: Callable[..., Worker], arguments: Mapping[str, Any]) -> None:
     """Few examples are decoded sooner than a pass begins; what is whole stays here too where the job is killed."""
     work = worker(**arguments, threads=os.cpu_count() or 1)
     with console.bar("examples", len(rows)) as bar:
         for start in range(0, len(rows), LARGEST):
-            part, chunk = place / f"part-{start // LARGEST:06d}.parquet", rows.slice(start, LARGEST)
-            if not part.exists():
-                part.write_table(work(chunk))
+            part_file, chunk = folder / f"part-{start // LARGEST:06d}.parquet", rows.slice(start, LARGEST)
+            if not part_file.exists():
+                part_file.write_table(work(chunk))
             bar.advance(len(chunk))
 
 
@@ -182,14 +182,14 @@ def _key(rows: pa.Table, kind: str, size: int, source: str) -> str:
     """Of the examples and how they are decoded."""
     slices = (rows.slice(start, _ROWS_AT_ONCE) for start in range(0, len(rows), _ROWS_AT_ONCE))
     contents = [digest(json.dumps(each.to_pydict()).encode()) for each in slices]
-    return digest(*(part.encode() for part in (source, kind, str(size), str(DECODE_VERSION), *contents)))[:16]
+    return digest(*(piece.encode() for piece in (source, kind, str(size), str(DECODE_VERSION), *contents)))[:16]
 
 
-def _file(place: Location, first: int, count: int) -> Location:
-    return place / f"{first:09d}-{count:04d}.raw"
+def _file(folder: Location, first: int, count: int) -> Location:
+    return folder / f"{first:09d}-{count:04d}.raw"
 
 
-def _shards(place: Location, state: pa.Table, size: int) -> tuple[list[Shard], Indices]:
+def _shards(folder: Location, state: pa.Table, size: int) -> tuple[list[Shard], Indices]:
     """The shards of a finished pass, and where in them each example lies."""
     first, count = state["first"].to_numpy(), state["count"].to_numpy()
     readable = pc.is_valid(state["row"]).to_numpy()
@@ -201,23 +201,23 @@ def _shards(place: Location, state: pa.Table, size: int) -> tuple[list[Shard], I
     where[readable, 0] = of
     for number, (index, rows) in enumerate(zip(begin.tolist(), np.bincount(of).tolist(), strict=True)):
         counts = int(count[readable][index])
-        shards.append(Shard(_file(place, int(firsts[number]), counts), rows, (size, size, 3), "uint8"))
+        shards.append(Shard(_file(folder, int(firsts[number]), counts), rows, (size, size, 3), "uint8"))
     return shards, where
 
 
-def _remove_parts_without_shard(place: Location, size: int) -> int:
+def _remove_parts_without_shard(folder: Location, size: int) -> int:
     """Let the pass do again what has lost its shard; how many parts that were."""
-    dataset = place.dataset()
+    dataset = folder.dataset()
     state = dataset.to_table(columns=["number", "status", "first", "count", "row", "__filename"]).sort_by("number")
-    there = {info.uri: info.size for info in place.list_files()}
-    shards, where = _shards(place, state, size)
+    there = {info.uri: info.size for info in folder.list_files()}
+    shards, where = _shards(folder, state, size)
     lost = [
         number for number, shard in enumerate(shards) if there.get(str(shard.file)) != shard.rows * shard.example_bytes
     ]
-    parts = pc.unique(state["__filename"].filter(pa.array(np.isin(where[:, 0], lost)))).to_pylist() if lost else []
-    for part in parts:
-        (place / part.rpartition("/")[2]).remove()
-    return len(parts)
+    part_files = pc.unique(state["__filename"].filter(pa.array(np.isin(where[:, 0], lost)))).to_pylist() if lost else []
+    for part_file in part_files:
+        (folder / part_file.rpartition("/")[2]).remove()
+    return len(part_files)
 
 
 def _loaded(shards: Sequence[Shard], where: Indices) -> tuple[list[Any], Indices]:
@@ -237,8 +237,8 @@ def _loaded(shards: Sequence[Shard], where: Indices) -> tuple[list[Any], Indices
     started = [load.remote(bundle) for bundle in bundles]
     with cluster.unwrapped_errors():
         ray.get([done for done, _ in started])
-    place = np.stack([block[where[:, 0]], where[:, 1] + offset[where[:, 0]]], axis=1)
-    return [array for _, array in started], place
+    positions = np.stack([block[where[:, 0]], where[:, 1] + offset[where[:, 0]]], axis=1)
+    return [array for _, array in started], positions
 
 
 def _load(shards: Sequence[Shard]) -> tuple[bool, npt.NDArray[Any]]:
@@ -252,12 +252,16 @@ def _load(shards: Sequence[Shard]) -> tuple[bool, npt.NDArray[Any]]:
 
 
 def _write(
-    place: Location, rows: pa.Table, pictures: Mapping[int, Picture], status: Sequence[str], error: Sequence[str | None]
+    folder: Location,
+    rows: pa.Table,
+    pictures: Mapping[int, Picture],
+    status: Sequence[str],
+    error: Sequence[str | None],
 ) -> pa.Table:
     """Write a shard; returns who is in it, and who is not."""
     first = rows["number"][0].as_py()
     if pictures:
-        _file(place, first, len(rows)).write_bytes(b"".join(pictures[row].tobytes() for row in sorted(pictures)))
+        _file(folder, first, len(rows)).write_bytes(b"".join(pictures[row].tobytes() for row in sorted(pictures)))
     row_of = dict(zip(sorted(pictures), range(len(pictures)), strict=True))
     return pa.table(
         {
@@ -277,10 +281,10 @@ class _PictureDecoder:
     """Decodes the pictures of a chunk."""
 
     def __init__(self, place: str, data: str, size: int, decode_version: int, threads: int = 1):
-        self._place, self._size, self._threads = Location(place), DecodeSize(size), threads
+        self._folder, self._size, self._threads = Location(place), DecodeSize(size), threads
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        parts: list[pa.Table] = []
+        tables: list[pa.Table] = []
         waiting: list[Pictures] = []
         begin = end = 0
         for pictures in read_pictures(rows, [self._size], threads=self._threads):
@@ -288,30 +292,30 @@ class _PictureDecoder:
             end += len(pictures.rows)
             # Of large pictures a chunk has several shards: no more than one is in memory.
             if end == len(rows) or (end - begin + BATCH) * self._size.size**2 * 3 > _BLOCK_BYTES:
-                parts.append(self._shard(rows.slice(begin, end - begin), waiting))
+                tables.append(self._shard(rows.slice(begin, end - begin), waiting))
                 waiting, begin = [], end
-        return pa.concat_tables(parts)
+        return pa.concat_tables(tables)
 
     def _shard(self, rows: pa.Table, batches: Sequence[Pictures]) -> pa.Table:
-        found: dict[int, Picture] = {}
+        decoded: dict[int, Picture] = {}
         status: list[str] = []
         error: list[str | None] = []
         for pictures in batches:
             for row, image in zip(pictures.readable, pictures.images[self._size], strict=True):
-                found[len(status) + row] = image
+                decoded[len(status) + row] = image
             error += pictures.state["error"].to_pylist()
             status += pictures.state["status"].to_pylist()
-        return _write(self._place, rows, found, status, error)
+        return _write(self._folder, rows, decoded, status, error)
 
 
 class _PatchDecoder:
     """Decodes the patches of a chunk, and no others of their file."""
 
     def __init__(self, place: str, data: str, size: int, decode_version: int, threads: int = 1):
-        self._place, self._data, self._size = Location(place), Location(data), size
+        self._folder, self._data, self._size = Location(place), Location(data), size
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        found: dict[int, Picture] = {}
+        decoded: dict[int, Picture] = {}
         error: list[str | None] = [None] * len(rows)
         for file in pc.unique(rows["file"]).to_pylist():
             here = np.flatnonzero(pc.equal(rows["file"], file).to_numpy())
@@ -319,8 +323,8 @@ class _PatchDecoder:
             for row, image in cells_of(self._data, file, list(wanted), "image"):
                 try:
                     patch = np.asarray(Image.open(io.BytesIO(image["bytes"])).convert("RGB"))
-                    found[wanted[row]] = resized(patch, self._size)
+                    decoded[wanted[row]] = resized(patch, self._size)
                 except Exception as reason:  # a row with a status
                     error[wanted[row]] = str(reason)[:300]
-        status = ["ok" if row in found else "failed" for row in range(len(rows))]
-        return _write(self._place, rows, found, status, error)
+        status = ["ok" if row in decoded else "failed" for row in range(len(rows))]
+        return _write(self._folder, rows, decoded, status, error)

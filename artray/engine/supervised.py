@@ -193,10 +193,10 @@ class SupervisedTrainer(Trainer):
 
         def loss(step: Any) -> Any:
             batch = self.strategy.run(_batch, args=(shares, step))
-            found = one(batch, steps._replace(rates=steps.rates[step]))
+            losses = one(batch, steps._replace(rates=steps.rates[step]))
             if self._masks is not None:  # beside what XLA gets
                 self._masks.update(steps.sparsities[step])
-            return found
+            return losses
 
         return one_by_one(tf.shape(steps.rates)[0], loss)
 
@@ -225,8 +225,8 @@ class SupervisedTrainer(Trainer):
                 with tf.device("CPU:0"):  # where a slice's ends are read: a GPU would have to be waited for
                     cuts = step.cuts[self.replica()]
                     rows = slice(cuts[number], cuts[number + 1])
-                found = piece(*(values[rows] for values in batch), step)
-                return number + 1, tuple(a + b for a, b in zip(sums, found, strict=True))
+                gradients = piece(*(values[rows] for values in batch), step)
+                return number + 1, tuple(a + b for a, b in zip(sums, gradients, strict=True))
 
             _, sums = tf.while_loop(
                 lambda number, _: number < step.pieces,
@@ -296,8 +296,8 @@ class SupervisedTrainer(Trainer):
             for x, _ in self.feed(fetch, self.put, [slice(number, number + 1) for number in range(len(starts))]):
                 yield self._predict(x)
 
-        found = [self.gathered(some) for some in feed.behind(logits())]
-        return np.concatenate(found)[: len(indices)]
+        gathered = [self.gathered(some) for some in feed.behind(logits())]
+        return np.concatenate(gathered)[: len(indices)]
 
     def _outputs(self, x: Any, jit: Jit) -> Any:
         return self.strategy.run(jit(self._logits), args=(x,))

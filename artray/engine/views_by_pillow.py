@@ -41,8 +41,8 @@ def changed(images: Pictures, numbers: Numbers, how: Augmentation, threads: int 
             pool.submit(_change, images[begin:end], numbers[begin:end], how, views[begin:end])
             for begin, end in itertools.pairwise(cuts)
         ]
-    for part in done:
-        part.result()
+    for job in done:
+        job.result()
     return views
 
 

@@ -46,20 +46,20 @@ def _where(condition: Any, then: Any, otherwise: Any) -> Any:
 def _resampled(images: Any, matrix: Any, shift: Any, *, rotated: bool) -> Any:
     """Cubic interpolation of four by four pixels, of the picture mirrored at its edges."""
     size = int(images.shape[1])
-    places = ops.arange(size, dtype="float32") + 0.5 - size / 2
+    centres = ops.arange(size, dtype="float32") + 0.5 - size / 2
     entry = ops.reshape(matrix, (-1, 4, 1, 1))
     move = ops.reshape(shift * size, (-1, 2, 1, 1)) + (size - 1) / 2
     if rotated:
-        across, down = places[None, None, :], places[None, :, None]
+        across, down = centres[None, None, :], centres[None, :, None]
         x = entry[:, 0] * across + entry[:, 1] * down + move[:, 0]
         y = entry[:, 2] * across + entry[:, 3] * down + move[:, 1]
-        found = _gathered(images, _taps(x, size), _taps(y, size))
+        sampled = _gathered(images, _taps(x, size), _taps(y, size))
     else:
-        columns = _mixing(_taps(entry[:, 0, 0] * places + move[:, 0, 0], size), size)
-        rows = _mixing(_taps(entry[:, 3, 0] * places + move[:, 1, 0], size), size)
+        columns = _mixing(_taps(entry[:, 0, 0] * centres + move[:, 0, 0], size), size)
+        rows = _mixing(_taps(entry[:, 3, 0] * centres + move[:, 1, 0], size), size)
         lines = ops.einsum("nyr,nrxc->nyxc", rows, ops.cast(images, "float32"))
-        found = ops.einsum("nxk,nykc->nyxc", columns, lines)
-    return ops.floor(ops.clip(found, 0.0, 255.0))  # Pillow cuts off here what it rounds below
+        sampled = ops.einsum("nxk,nykc->nyxc", columns, lines)
+    return ops.floor(ops.clip(sampled, 0.0, 255.0))  # Pillow cuts off here what it rounds below
 
 
 def _gathered(images: Any, columns: _Taps, rows: _Taps) -> Any:
@@ -72,8 +72,8 @@ def _gathered(images: Any, columns: _Taps, rows: _Taps) -> Any:
     for row, row_weight in rows:
         line = 0.0
         for column, weight in columns:
-            found = ops.take(pixels, first + ops.cast(row * size + column, "int64"), axis=0)
-            line = line + ops.cast(found, "float32") * weight[..., None]
+            taken = ops.take(pixels, first + ops.cast(row * size + column, "int64"), axis=0)
+            line = line + ops.cast(taken, "float32") * weight[..., None]
         total = total + line * row_weight[..., None]
     return total
 
@@ -84,17 +84,22 @@ def _mixing(taps: _Taps, size: int) -> Any:
     return sum(ops.cast(ops.equal(pixel[..., None], pixels), "float32") * weight[..., None] for pixel, weight in taps)
 
 
-def _taps(places: Any, size: int) -> _Taps:
+def _taps(points: Any, size: int) -> _Taps:
     """Four pixels along an axis, as floats, and their weights, as Pillow's `transform` has them: cubic, a = -1."""
-    low = ops.floor(places)
-    part = places - low
-    rest = 1 - part
-    weights = [-part * rest * rest, 1 - part * part * (2 - part), 1 - rest * rest * (2 - rest), -part * part * rest]
+    low = ops.floor(points)
+    fraction = points - low
+    rest = 1 - fraction
+    weights = [
+        -fraction * rest * rest,
+        1 - fraction * fraction * (2 - fraction),
+        1 - rest * rest * (2 - rest),
+        -fraction * fraction * rest,
+    ]
     pixels = []
     for tap in range(-1, 3):
-        place = low + tap
-        place = place - 2 * size * ops.floor(place / (2 * size))
-        pixels.append(ops.minimum(place, 2 * size - 1 - place))
+        pixel = low + tap
+        pixel = pixel - 2 * size * ops.floor(pixel / (2 * size))
+        pixels.append(ops.minimum(pixel, 2 * size - 1 - pixel))
     return list(zip(pixels, weights, strict=True))
 
 

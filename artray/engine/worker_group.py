@@ -124,9 +124,9 @@ class WorkerGroup:
             ) from full
         progress = begin_progress()
         fewest, most = worker_range(self.workers)
-        place = self.out / TRAINING
-        fs, path = place.arrow_filesystem()
-        config = {"trainings": references, "progress": progress, "gpus": self.gpus, "checkpoints": str(place)}
+        folder = self.out / TRAINING
+        fs, path = folder.arrow_filesystem()
+        config = {"trainings": references, "progress": progress, "gpus": self.gpus, "checkpoints": str(folder)}
 
         def trainer() -> TensorflowTrainer:
             return TensorflowTrainer(

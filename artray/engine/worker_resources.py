@@ -85,9 +85,9 @@ def check_gpus(gpus: int) -> None:
         return
     import tensorflow as tf
 
-    found = len(tf.config.list_physical_devices("GPU"))
-    if found < gpus:
+    there = len(tf.config.list_physical_devices("GPU"))
+    if there < gpus:
         raise InputError(
-            f"--gpus-per-worker {gpus}: TensorFlow can use {found} of them on node {ray.util.get_node_ip_address()}; "
+            f"--gpus-per-worker {gpus}: TensorFlow can use {there} of them on node {ray.util.get_node_ip_address()}; "
             "it needs NVIDIA's driver and CUDA's libraries there: pip install 'tensorflow[and-cuda]'"
         )

@@ -24,11 +24,11 @@ _SECONDS, _LEAST = 1.0, 3  # how long, and how often at least, a batch is run to
 def scores_of(run: Runner, bundle: Bundle, judges: Judges) -> Floats:
     """The works' scores in a form, (works, classes); batches are filled up, as a form may compile each size anew."""
     inputs = judges.inputs
-    found = []
+    blocks = []
     for start in range(0, len(inputs), BATCH):
-        part = inputs[start : start + BATCH]
-        found.append(run(_filled(part))[: len(part)])
-    return bundle.input.by_work(np.concatenate(found).astype(np.float32))
+        block = inputs[start : start + BATCH]
+        blocks.append(run(_filled(block))[: len(block)])
+    return bundle.input.by_work(np.concatenate(blocks).astype(np.float32))
 
 
 def rate_of(run: Runner, inputs: npt.NDArray[Any], seconds: float = _SECONDS) -> float:
@@ -74,6 +74,6 @@ def size_of(files: Sequence[Path]) -> dict[str, int]:
     return {"bytes": sum(map(len, data)), "compressed": sum(len(zlib.compress(each)) for each in data)}
 
 
-def _filled(part: npt.NDArray[Any]) -> Floats:
+def _filled(block: npt.NDArray[Any]) -> Floats:
     """A batch of `BATCH` inputs."""
-    return np.resize(part, (BATCH, *part.shape[1:])).astype(np.float32)
+    return np.resize(block, (BATCH, *block.shape[1:])).astype(np.float32)

@@ -31,8 +31,8 @@ def rows_of(figures: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     Args:
         figures: The contents of `export.json`.
     """
-    found = {"the model (Keras)": figures["model"]}
-    found |= {FORMS[name].title: form for name, form in figures["forms"].items() if form["status"] == "ok"}
+    by_title = {"the model (Keras)": figures["model"]}
+    by_title |= {FORMS[name].title: form for name, form in figures["forms"].items() if form["status"] == "ok"}
     return _HEADER, [
         [
             title,
@@ -45,7 +45,7 @@ def rows_of(figures: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             f"{form['agreement']:.1%}",
             f"{form['difference']:.1g}",
         ]
-        for title, form in found.items()
+        for title, form in by_title.items()
     ]
 
 

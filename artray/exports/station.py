@@ -83,7 +83,7 @@ def export_model(options: ExportOptions) -> Counts:
     out.ensure_writable()
     plan = _plan(options, bundle)
     _begin(out, plan, options.overwrite)
-    done = {name: found for name in ("model", *FORMS) if (found := _finished(out, name, plan)) is not None}
+    done = {name: form for name in ("model", *FORMS) if (form := _finished(out, name, plan)) is not None}
     # What an older release has judged is judged again, asked for or not: a table is made by one rule.
     wanted = ["model", *(name for name in FORMS if name in options.forms or (out / name / _FORM).exists())]
     missing = [name for name in wanted if name not in done]
@@ -131,33 +131,33 @@ def export_form(
         return keras_model.predict_on_batch(inputs)
 
     scores = scores_of(run, bundle, judges)
-    found: dict[str, Any] = {"status": "ok", "error": None, "plan": plan}
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    form: dict[str, Any] = {"status": "ok", "error": None, "plan": plan}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         runner: Runner = run
         try:
             if name == "model":
                 (folder / "model.keras").write_bytes((model / "model.keras").read_bytes())
-                found["sparsity"] = sparsity_of(keras_model)
-                found |= {"representative": len(known.ids), "representative_left_out": known.left_out}
+                form["sparsity"] = sparsity_of(keras_model)
+                form |= {"representative": len(known.ids), "representative_left_out": known.left_out}
             else:
                 with Source(keras_model, known.inputs.astype("float32")) as source:
                     FORMS[name].write(source, folder)
                 runner = FORMS[name].load(folder)
             files = sorted(file for file in folder.rglob("*") if file.is_file())
-            found |= size_of(files)
-            own = scores if name == "model" else scores_of(runner, bundle, judges)
-            found |= figures_of(own, scores, bundle, judges.true)
-            found["rate"] = round(rate_of(runner, judges.inputs), 2)
-            found |= {"works": len(judges.ids), "left_out": judges.left_out, "shape": judges.inputs.shape[1:]}
+            form |= size_of(files)
+            own_scores = scores if name == "model" else scores_of(runner, bundle, judges)
+            form |= figures_of(own_scores, scores, bundle, judges.true)
+            form["rate"] = round(rate_of(runner, judges.inputs), 2)
+            form |= {"works": len(judges.ids), "left_out": judges.left_out, "shape": judges.inputs.shape[1:]}
         except MissingPackageError as error:
             return {"status": "missing", "error": str(error)}
         except Exception as error:  # converters raise whatever they like
             return {"status": "failed", "error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
         if name != "model":
             (out / name).upload(folder)
-        (_folder(out, name) / _FORM).write_json(found)
-    return found
+        (_folder(out, name) / _FORM).write_json(form)
+    return form
 
 
 def _folder(out: Location, name: str) -> Location:
@@ -224,31 +224,31 @@ def _finished(out: Location, name: str, plan: dict[str, Any]) -> dict[str, Any] 
     file = _folder(out, name) / _FORM
     if not file.exists():
         return None
-    found = file.read_json()
-    known = found.get("plan")
-    return found if _same(known, plan) and known.get("artray") == plan["artray"] else None
+    figures = file.read_json()
+    known = figures.get("plan")
+    return figures if _same(known, plan) and known.get("artray") == plan["artray"] else None
 
 
 def _finish(options: ExportOptions, bundle: Bundle, model: dict[str, Any], forms: dict[str, Any]) -> Counts:
     out = options.out
     if model["status"] != "ok":
         raise ArtrayError(f"{options.model}: the model can't be run: {model['error']}")
-    for name, found in forms.items():
-        if found["status"] != "ok":
-            console.say(f"{name}: not written: {found['error']}")
-        elif found["agreement"] < _LOW:
+    for name, form in forms.items():
+        if form["status"] != "ok":
+            console.say(f"{name}: not written: {form['error']}")
+        elif form["agreement"] < _LOW:
             console.say(
-                f"{name}: gives only {found['agreement']:.0%} of the works the model's label; look at its accuracy "
-                f"({found['accuracy']:.3f}, the model's {model['accuracy']:.3f}) before you use it"
+                f"{name}: gives only {form['agreement']:.0%} of the works the model's label; look at its accuracy "
+                f"({form['accuracy']:.3f}, the model's {model['accuracy']:.3f}) before you use it"
             )
     left_out = sum(model["left_out"].values())
     if left_out:
         told = ", ".join(f"{number:,} {status}" for status, number in model["left_out"].items())
         console.say(f"works of the test part that can't be read: {left_out:,} ({told})")
-    written = [name for name, found in forms.items() if found["status"] == "ok"]
+    written = [name for name, form in forms.items() if form["status"] == "ok"]
     if not written:
-        name, found = next(iter(forms.items()))
-        raise ArtrayError(f"no form could be written; {name}: {found['error']}")
+        name, form = next(iter(forms.items()))
+        raise ArtrayError(f"no form could be written; {name}: {form['error']}")
     figures = {
         "job": _JOB,
         "artray": artray.__version__,
@@ -257,7 +257,7 @@ def _finish(options: ExportOptions, bundle: Bundle, model: dict[str, Any], forms
         "trained_on_test": bool(bundle.metrics.get("finalized")),
         "settings": options.model_dump(mode="json", exclude={"overwrite", "out"}),
         "model": _told(model),
-        "forms": {name: _told(found) for name, found in forms.items()},
+        "forms": {name: _told(form) for name, form in forms.items()},
     }
     (out / "model.json").write_json(_description(bundle, model.get("shape")))
     (out / "export.json").write_json(figures)
@@ -276,12 +276,12 @@ def _finish(options: ExportOptions, bundle: Bundle, model: dict[str, Any], forms
         "works": model["works"],
         "works_left_out": left_out,
         "sparsity": model["sparsity"]["share"],
-        "forms": {name: found["status"] for name, found in forms.items()},
+        "forms": {name: form["status"] for name, form in forms.items()},
     }
 
 
-def _told(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in found.items() if name != "plan"}
+def _told(form: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in form.items() if name != "plan"}
 
 
 def _description(bundle: Bundle, shape: Sequence[int] | None) -> dict[str, Any]:

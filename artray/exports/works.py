@@ -78,17 +78,17 @@ def _from_pictures(bundle: Bundle, rows: pa.Table) -> tuple[pa.Table, npt.NDArra
             "the bundle's predictions don't say where the pictures are; --features names a feature table with its works"
         )
     extractors = Extractors(BATCH)
-    inputs, places, states = [], [], Counter[str]()
+    inputs, rows_read, states = [], [], Counter[str]()
     start = 0
     for pictures in read_pictures(rows, bundle.input.decode_sizes(), BATCH, threads=2):
         states.update(status for status in pictures.state["status"].to_pylist() if status != "ok")
         if pictures.readable:
             ids = pictures.rows["object_id"].take(pa.array(pictures.readable, pa.int64())).to_pylist()
             inputs.append(bundle.input.prepare(Works(ids, pictures.images, extractors)))
-            places += [start + row for row in pictures.readable]
+            rows_read += [start + row for row in pictures.readable]
         start += len(pictures.rows)
-    found = np.concatenate(inputs) if inputs else np.zeros(0)
-    return rows.take(pa.array(places, pa.int64())), found, dict(states)
+    inputs_read = np.concatenate(inputs) if inputs else np.zeros(0)
+    return rows.take(pa.array(rows_read, pa.int64())), inputs_read, dict(states)
 
 
 def _from_table(
@@ -101,9 +101,9 @@ def _from_table(
             raise InputError(f"--features {features}: has no column {name!r}, which the model needs")
     known = pc.field("object_id").isin(rows["object_id"].combine_chunks())
     table = dataset.to_table(columns=["object_id", *needed], filter=known).drop_null()
-    places = pc.index_in(rows["object_id"], table["object_id"].combine_chunks())
-    there = np.flatnonzero(np.asarray(pc.is_valid(places)))
-    table = table.take(places.drop_null())
+    indices = pc.index_in(rows["object_id"], table["object_id"].combine_chunks())
+    there = np.flatnonzero(np.asarray(pc.is_valid(indices)))
+    table = table.take(indices.drop_null())
     groups = given.groups({name: table[name] for name in needed}) if len(there) else {}
     inputs = np.concatenate(list(groups.values()), axis=1) if groups else np.zeros(0)
     absent = len(rows) - len(there)
@@ -111,7 +111,7 @@ def _from_table(
 
 
 def _true(bundle: Bundle, rows: pa.Table) -> npt.NDArray[np.int64]:
-    number = {item.name: place for place, item in enumerate(bundle.classes)}
+    number = {item.name: index for index, item in enumerate(bundle.classes)}
     told = rows["true"].to_pylist()
     if not bundle.multilabel:
         return np.array([number[label] for label in told], np.int64)

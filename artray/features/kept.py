@@ -51,11 +51,11 @@ class KeptRows:
     """Where some pictures' features are kept.
 
     Attributes:
-        part: For each row in which of `parts`; -1: nowhere.
+        file: For each row in which of `parts`; -1: nowhere.
         row: And in which row of it.
     """
 
-    part: npt.NDArray[np.int64]
+    file: npt.NDArray[np.int64]
     row: npt.NDArray[np.int64]
 
 
@@ -116,8 +116,8 @@ def _is_whole(plan: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
 
 
 def _check_gone(out: Location, manifest: Location, plan: Mapping[str, Any]) -> None:
-    parts = [out / chunk["part"] for chunk in plan["chunks"]]
-    tables = [table for table in _read_all(parts, ["object_id"]) if table is not None]
+    part_files = [out / chunk["part"] for chunk in plan["chunks"]]
+    tables = [table for table in _read_all(part_files, ["object_id"]) if table is not None]
     if not tables:
         return
     ids = pa.concat_tables(tables)["object_id"]
@@ -133,21 +133,21 @@ def _check_gone(out: Location, manifest: Location, plan: Mapping[str, Any]) -> N
 def _move(out: Location, plan: Mapping[str, Any]) -> None:
     """The table's parts to a folder of their own, that says first of what they are."""
     text = json.dumps(plan).encode()
-    place = out / KEPT / str(plan.get("id") or digest(text))
-    (place / PLAN).write_bytes(text)
+    folder = out / KEPT / str(plan.get("id") or digest(text))
+    (folder / PLAN).write_bytes(text)
     (out / RUN).remove()
     there = set(out.names())
-    parts = [chunk["part"] for chunk in plan["chunks"] if chunk["part"] in there]
+    part_files = [chunk["part"] for chunk in plan["chunks"] if chunk["part"] in there]
     with ThreadPoolExecutor(_READERS) as pool:
-        list(pool.map(lambda name: (out / name).move_to(place / name), parts))
+        list(pool.map(lambda name: (out / name).move_to(folder / name), part_files))
     (out / PLAN).remove()
 
 
-def _read_all(parts: Sequence[Location], columns: Sequence[str]) -> list[pa.Table | None]:
-    """Some columns of each part; None: it is not there."""
+def _read_all(part_files: Sequence[Location], columns: Sequence[str]) -> list[pa.Table | None]:
+    """Some columns of each part file; None: it is not there."""
 
-    def read(part: Location) -> pa.Table | None:
-        fs, path = part.arrow_filesystem()
+    def read(part_file: Location) -> pa.Table | None:
+        fs, path = part_file.arrow_filesystem()
         try:
             with fs.open_input_file(path) as source:
                 return pq.read_table(source, columns=list(columns))
@@ -155,7 +155,7 @@ def _read_all(parts: Sequence[Location], columns: Sequence[str]) -> list[pa.Tabl
             return None
 
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(read, parts))
+        return list(pool.map(read, part_files))
 
 
 def _write_index(kept: Location, manifest: Location, arguments: Mapping[str, Any]) -> int:
@@ -169,9 +169,9 @@ def _write_index(kept: Location, manifest: Location, arguments: Mapping[str, Any
     columns: list[tuple[npt.NDArray[np.uint64], int, npt.NDArray[np.int64]]] = []
     for name in usable:
         whole = wanted <= {spec_key(spec) for spec in _known(plans[name])["features"]}
-        parts = [chunk["part"] for chunk in plans[name]["chunks"]]
-        tables = _read_all([kept / name / part for part in parts], [*_PICTURE, "status"])
-        for part, table in zip(parts, tables, strict=True):
+        part_files = [chunk["part"] for chunk in plans[name]["chunks"]]
+        tables = _read_all([kept / name / part_file for part_file in part_files], [*_PICTURE, "status"])
+        for part_file, table in zip(part_files, tables, strict=True):
             if table is None or plan_of(table.schema) != plans[name].get("id"):
                 continue
             keys = _keys(table)
@@ -180,17 +180,17 @@ def _write_index(kept: Location, manifest: Location, arguments: Mapping[str, Any
             fixed = pc.invert(pc.is_in(status, value_set=MAY_PASS)) if whole else pc.equal(status, "ok")
             rows = np.flatnonzero((keys != 0) & np.asarray(fixed))
             columns.append((keys[rows], len(names), rows))
-            names.append(f"{name}/{part}")
+            names.append(f"{name}/{part_file}")
     none = np.zeros(0, np.int64)
     keys = np.concatenate([none.astype(np.uint64), *(each for each, _, _ in columns)])
-    part = np.concatenate([none, *(np.full(len(each), number) for each, number, _ in columns)]).astype(np.int32)
+    file = np.concatenate([none, *(np.full(len(each), number) for each, number, _ in columns)]).astype(np.int32)
     row = np.concatenate([none, *(each for _, _, each in columns)]).astype(np.int32)
     keys, first = np.unique(keys, return_index=True)
     about = {
         "parts": names,
         "features": {name: _known(plans[name])["features"] for name in usable},
     }
-    index = pa.table({"key": keys, "part": part[first], "row": row[first]})
+    index = pa.table({"key": keys, "part": file[first], "row": row[first]})
     (kept / _INDEX).write_table(index.replace_schema_metadata({"kept": json.dumps(about)}))
     pictures = manifest.dataset().to_table(columns=list(_PICTURE))
     return int(np.isin(_keys(pictures), keys).sum())
@@ -215,30 +215,30 @@ def _identity(uri: str, version: str) -> str:
 class KeptFeatures:
     """What was set aside, as the processes of a pass read it."""
 
-    def __init__(self, place: Location, specs: Iterable[Spec]):
+    def __init__(self, location: Location, specs: Iterable[Spec]):
         """Nothing is read yet.
 
         Args:
-            place: The folder.
+            location: The folder.
             specs: What the new table has.
         """
-        self._place = place
+        self._location = location
         self._specs = {spec_key(spec): spec for spec in specs}
-        self._read = lru_cache(2)(self._read_part)  # rows of a chunk mostly lie in one, and the next ones in the next
+        self._read = lru_cache(2)(self._read_file)  # rows of a chunk mostly lie in one, and the next ones in the next
 
     @cached_property
     def _index(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        key, part, row = (column.to_numpy() for column in self._table.columns)
-        return key, part, row
+        key, file, row = (column.to_numpy() for column in self._table.columns)
+        return key, file, row
 
     @cached_property
     def _table(self) -> pa.Table:
-        fs, path = (self._place / _INDEX).arrow_filesystem()
+        fs, path = (self._location / _INDEX).arrow_filesystem()
         try:
             with fs.open_input_file(path) as source:
                 return pq.read_table(source)
         except FileNotFoundError as error:
-            raise InputError(f"{self._place}: was removed while it was read; run the same command again") from error
+            raise InputError(f"{self._location}: was removed while it was read; run the same command again") from error
 
     @cached_property
     def _about(self) -> dict[str, Any]:
@@ -247,28 +247,28 @@ class KeptFeatures:
 
     def find(self, rows: pa.Table) -> KeptRows:
         """Where the features of some rows of a manifest are."""
-        keys, part, row = self._index
+        keys, file, row = self._index
         wanted = _keys(rows)
         if not len(keys):
             return KeptRows(np.full(len(wanted), _NOWHERE), np.zeros(len(wanted), np.int64))
-        place = np.searchsorted(keys, wanted)
-        place[place == len(keys)] = 0
-        found = keys[place] == wanted
-        return KeptRows(np.where(found, part[place], _NOWHERE).astype(np.int64), row[place].astype(np.int64))
+        indices = np.searchsorted(keys, wanted)
+        indices[indices == len(keys)] = 0
+        is_kept = keys[indices] == wanted
+        return KeptRows(np.where(is_kept, file[indices], _NOWHERE).astype(np.int64), row[indices].astype(np.int64))
 
-    def specs(self, part: int) -> frozenset[str]:
-        """Which of the wanted features a part has, by `spec_key`."""
-        name = self._about["parts"][part].partition("/")[0]
+    def specs(self, file: int) -> frozenset[str]:
+        """Which of the wanted features a part file has, by `spec_key`."""
+        name = self._about["parts"][file].partition("/")[0]
         return frozenset(self._specs.keys() & {spec_key(spec) for spec in self._about["features"][name]})
 
-    def read(self, part: int, rows: npt.NDArray[np.int64]) -> pa.Table:
-        """Some rows of a part: a picture's state, and its features as far as they are wanted."""
-        return self._read(part).take(pa.array(rows))
+    def read(self, file: int, rows: npt.NDArray[np.int64]) -> pa.Table:
+        """Some rows of a part file: a picture's state, and its features as far as they are wanted."""
+        return self._read(file).take(pa.array(rows))
 
-    def _read_part(self, part: int) -> pa.Table:
-        name = self._about["parts"][part]
-        columns = [column for key in sorted(self.specs(part)) for column in columns_of(self._specs[key])]
-        (table,) = _read_all([self._place / name], [*STATE.names, *columns])
+    def _read_file(self, file: int) -> pa.Table:
+        name = self._about["parts"][file]
+        columns = [column for key in sorted(self.specs(file)) for column in columns_of(self._specs[key])]
+        (table,) = _read_all([self._location / name], [*STATE.names, *columns])
         if table is None:
-            raise InputError(f"{self._place}: was removed while it was read; run the same command again")
+            raise InputError(f"{self._location}: was removed while it was read; run the same command again")
         return table

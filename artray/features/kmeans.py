@@ -33,12 +33,12 @@ def kmeans(points: Floats, weights: Floats, k: int) -> Floats:
     candidates = [split_centroids(points, weights, k)]
     coarse_points, coarse_weights = _coarse(points, weights)
     if len(coarse_points) > k:
-        found, inertias = lloyd(coarse_points, coarse_weights, _spread_starts(coarse_points, coarse_weights, k), 8)
+        centres, inertias = lloyd(coarse_points, coarse_weights, _spread_starts(coarse_points, coarse_weights, k), 8)
         kept: list[int] = []
         for index in np.argsort(inertias, kind="stable"):
             if not kept or inertias[index] > inertias[kept[-1]] * (1 + _SAME):
                 kept.append(index)
-        candidates += list(found[kept[:_STARTS_KEPT]])
+        candidates += list(centres[kept[:_STARTS_KEPT]])
     centroids, inertias = lloyd(points, weights, np.stack(candidates), 20)
     best: Floats = centroids[np.argmin(inertias)]
     return best

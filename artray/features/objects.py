@@ -132,10 +132,12 @@ class Objects:
         Raises:
             InputError: The SavedModel has another signature, or classes that are not COCO's.
         """
-        found = [self.detect(image) for image in images]
-        encodings = np.array([encode_objects(detections) for detections in found], np.float32)
+        detected = [self.detect(image) for image in images]
+        encodings = np.array([encode_objects(detections) for detections in detected], np.float32)
         return {
-            "objects": pa.array([[item._asdict() for item in detections] for detections in found], self.fields[0].type),
+            "objects": pa.array(
+                [[item._asdict() for item in detections] for detections in detected], self.fields[0].type
+            ),
             "objects_encoding": list_column(encodings.reshape(-1, len(ENCODING))),
         }
 
@@ -157,9 +159,9 @@ class Objects:
                 f"{self.detector}: not a detector of COCO's classes 1 to 90: it found class {min(strange)}"
             )
         rows = zip(numbers[counts], scores[counts].tolist(), boxes[counts].tolist(), strict=True)
-        found = [Detection(coco.NAMES[number], score, *box) for number, score, box in rows if number in coco.NAMES]
+        detections = [Detection(coco.NAMES[number], score, *box) for number, score, box in rows if number in coco.NAMES]
         # All fields are compared, so that the order of equal scores is the same in every run.
-        return sorted(found, key=lambda item: (-item.score, *item))[: self.limit]
+        return sorted(detections, key=lambda item: (-item.score, *item))[: self.limit]
 
     @cached_property
     def _detect(self) -> Any:

@@ -52,10 +52,10 @@ class Palette:
         rgb = np.empty((len(images), self.n, 3), np.uint8)
         share = np.zeros((len(images), self.n), np.float32)
         for index, image in enumerate(images):
-            colors, parts = palette(image, self.n)
+            colors, shares = palette(image, self.n)
             rgb[index] = colors[0]
             rgb[index, : len(colors)] = colors
-            share[index, : len(colors)] = parts
+            share[index, : len(colors)] = shares
         return {
             "palette_rgb": list_column(rgb),
             "palette_hsv": list_column(rgb_to_hsv(rgb).astype(np.float32)),

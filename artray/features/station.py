@@ -86,8 +86,8 @@ def compute_features(manifest: Location, out: Location, specs: Sequence[Spec], *
 def _files_of(specs: Sequence[Spec]) -> dict[str, dict[str, str]]:
     """What is in the files that specs name as backbones: another network may come to lie there."""
     files = sorted({spec["backbone"] for spec in specs if str(spec.get("backbone", "")).endswith(".keras")})
-    found = {name: digest(Path(name).read_bytes()) for name in files if Path(name).is_file()}
-    return {"files": found} if found else {}
+    digests = {name: digest(Path(name).read_bytes()) for name in files if Path(name).is_file()}
+    return {"files": digests} if digests else {}
 
 
 @dataclass(frozen=True)
@@ -132,17 +132,17 @@ class _FeatureWorker(StagedWorker):
         if self._kept is None:
             yield from self._read(rows)
             return
-        places = self._kept.find(rows)
+        kept = self._kept.find(rows)
         # Neighbours that lie in the same part; there may be one more picture between any two.
-        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(places.part)) + 1):
-            group, part = rows.slice(int(run[0]), len(run)), int(places.part[run[0]])
-            if part < 0:
+        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(kept.file)) + 1):
+            group, file = rows.slice(int(run[0]), len(run)), int(kept.file[run[0]])
+            if file < 0:
                 yield from self._read(group)
                 continue
             for start in range(0, len(run), BATCH):
                 some = run[start : start + BATCH]
-                known = self._kept.read(part, places.row[some])
-                yield from self._taken_over(rows.slice(int(some[0]), len(some)), known, self._kept.specs(part))
+                known = self._kept.read(file, kept.row[some])
+                yield from self._taken_over(rows.slice(int(some[0]), len(some)), known, self._kept.specs(file))
 
     def warm(self) -> None:
         """One picture through each model."""
@@ -160,8 +160,8 @@ class _FeatureWorker(StagedWorker):
             for number, columns in zip(lacking, self._seen(key, [prepared[number] for number in lacking]), strict=True):
                 for field, column in columns:
                     tables[number] = tables[number].append_column(field, column)
-        own = [name for name in tables[0].column_names if name not in self._computed]
-        return pa.concat_tables([table.select([*own, *self._computed]) for table in tables])
+        own_columns = [name for name in tables[0].column_names if name not in self._computed]
+        return pa.concat_tables([table.select([*own_columns, *self._computed]) for table in tables])
 
     def _seen(self, key: str, prepared: Sequence[_Prepared]) -> Iterator[list[tuple[pa.Field, pa.Array]]]:
         """The columns of a feature that needs a model, for each of some batches; the model sees them all at once."""
@@ -191,7 +191,7 @@ class _FeatureWorker(StagedWorker):
             table = pictures.rows
             for name in pictures.state.column_names:
                 table = table.append_column(name, pictures.state[name])
-            images = {view.size: np.stack(found) for view, found in pictures.images.items() if found}
+            images = {view.size: np.stack(squares) for view, squares in pictures.images.items() if squares}
             for key, feature in wanted.items():
                 if key in self._with_model:
                     continue

@@ -73,12 +73,12 @@ def film_chart(
     def across(second: float) -> float:
         return _LEFT + _PLOT * min(max(second / span, 0), 1)
 
-    parts: list[str] = []
+    pieces: list[str] = []
     down = 0.0
     if strip:
         slot = _PLOT / len(strip)
         high = min(slot / aspect, 120.0)
-        parts += _strip(strip, slot, high)
+        pieces += _strip(strip, slot, high)
         down += high + 4
     top = down
     body: list[str] = []
@@ -88,18 +88,18 @@ def film_chart(
     bottom = down
     for begin, end in damaged:
         wide = max(across(end) - across(begin), 1.5)
-        parts.append(
+        pieces.append(
             f'<rect class="damaged" x="{across(begin):.1f}" y="{top:.1f}" width="{wide:.1f}" '
             f'height="{bottom - top:.1f}"><title>{clock(begin)}–{clock(end)}: can’t be seen</title></rect>'
         )
-    parts += [
+    pieces += [
         f'<path class="cut" d="M{across(cut):.1f},{top:.1f}v{_CUTS - 2}"><title>cut at {clock(cut)}</title></path>'
         for cut in cuts
     ]
-    parts += body
+    pieces += body
     for second in _ticks(span):
         anchor = "start" if second == 0 else "middle"
-        parts.append(
+        pieces.append(
             f'<text class="tick" x="{across(second):.1f}" y="{bottom + 16:.1f}" text-anchor="{anchor}">'
             f"{clock(second)}</text>"
         )
@@ -109,7 +109,7 @@ def film_chart(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="film-chart" viewBox="0 0 {_WIDTH} {height:.0f}" role="{role}" '
         f'aria-label="{escape(title)}" width="{_WIDTH}" height="{height:.0f}">'
     )
-    return head + (f"<style>{style}</style>" if style else "") + "".join(parts) + "</svg>"
+    return head + (f"<style>{style}</style>" if style else "") + "".join(pieces) + "</svg>"
 
 
 def clock(second: float) -> str:
@@ -127,8 +127,8 @@ def clock(second: float) -> str:
 
 
 def _strip(strip: Sequence[Still], slot: float, high: float) -> Iterator[str]:
-    for place, still in enumerate(strip):
-        x = _LEFT + place * slot
+    for number, still in enumerate(strip):
+        x = _LEFT + number * slot
         image = (
             f'<image x="{x:.1f}" y="0" width="{slot - 2:.1f}" height="{high:.1f}" preserveAspectRatio="xMidYMid slice" '
             f'href="data:image/jpeg;base64,{base64.b64encode(still.data).decode()}"><title>{clock(still.second)}'
@@ -138,7 +138,7 @@ def _strip(strip: Sequence[Still], slot: float, high: float) -> Iterator[str]:
 
 
 def _panel(
-    parts: list[str],
+    pieces: list[str],
     curve: Curve,
     seconds: npt.NDArray[np.float64],
     down: float,
@@ -146,11 +146,11 @@ def _panel(
 ) -> float:
     """A task's curves, added to the parts; where the panel ends."""
     top = down + _HEAD
-    parts.append(f'<text class="task" x="{_LEFT}" y="{down + 24:.1f}">{escape(curve.task)}</text>')
+    pieces.append(f'<text class="task" x="{_LEFT}" y="{down + 24:.1f}">{escape(curve.task)}</text>')
     single = curve.exclusive and len(curve.classes) == 2
     order = _shown(curve)
     if not single:
-        top = _legend(parts, curve, order, top, len(curve.task))
+        top = _legend(pieces, curve, order, top, len(curve.task))
     base = top + _PANEL
 
     def line(values: npt.NDArray[np.float64], at: npt.NDArray[np.float64]) -> str:
@@ -163,8 +163,8 @@ def _panel(
 
     for value, name in ((0, "0"), (0.5, "0.5"), (1, "1")):
         y = base - value * _PANEL
-        parts.append(f'<path class="grid-line" d="M{_LEFT},{y:.1f}H{_LEFT + _PLOT}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 7}" y="{y:.1f}" dy=".32em" text-anchor="end">{name}</text>')
+        pieces.append(f'<path class="grid-line" d="M{_LEFT},{y:.1f}H{_LEFT + _PLOT}"/>')
+        pieces.append(f'<text class="tick" x="{_LEFT - 7}" y="{y:.1f}" dy=".32em" text-anchor="end">{name}</text>')
     at, means = _points(seconds, curve.smoothed)
     raw_at, raw = _points(seconds, curve.scores)
     if single:
@@ -176,17 +176,17 @@ def _panel(
                 edge = line(side[area], crossed_at[area])
                 begin, end = across(crossed_at[area.start]), across(crossed_at[area.stop - 1])
                 back = f"L{end:.1f},{middle:.1f}L{begin:.1f},{middle:.1f}Z"
-                parts.append(f'<path class="area s{colour}" d="{edge}{back}"/>')
-        parts.append(f'<path class="raw" d="{line(raw[:, 0], raw_at)}"/>')
-        parts.append(f'<path class="line" d="{line(values, at)}"/>')
+                pieces.append(f'<path class="area s{colour}" d="{edge}{back}"/>')
+        pieces.append(f'<path class="raw" d="{line(raw[:, 0], raw_at)}"/>')
+        pieces.append(f'<path class="line" d="{line(values, at)}"/>')
         for name, y, colour in ((curve.classes[0], top + 14, 0), (curve.classes[1], base - 6, 1)):
-            parts.append(f'<text class="pole s{colour}" x="{_LEFT + 6}" y="{y:.1f}">{escape(_short(name))}</text>')
+            pieces.append(f'<text class="pole s{colour}" x="{_LEFT + 6}" y="{y:.1f}">{escape(_short(name))}</text>')
     else:
         for colour, number in enumerate(order):
             name = escape(curve.classes[number])
             if len(order) <= 4:
-                parts.append(f'<path class="raw s{colour}" d="{line(raw[:, number], raw_at)}"/>')
-            parts.append(f'<path class="line s{colour}" d="{line(means[:, number], at)}"><title>{name}</title></path>')
+                pieces.append(f'<path class="raw s{colour}" d="{line(raw[:, number], raw_at)}"/>')
+            pieces.append(f'<path class="line s{colour}" d="{line(means[:, number], at)}"><title>{name}</title></path>')
     return base + _GAP
 
 
@@ -198,7 +198,7 @@ def _shown(curve: Curve) -> list[int]:
     return sorted(np.argsort(-highest, kind="stable")[:COLOURS].tolist())
 
 
-def _legend(parts: list[str], curve: Curve, order: Sequence[int], top: float, title: int) -> float:
+def _legend(pieces: list[str], curve: Curve, order: Sequence[int], top: float, title: int) -> float:
     """The classes' names with their colours, right of the task's; where the panel may begin."""
     x, y = _LEFT + 24 + 10.5 * title, top - 10
     names = [_short(curve.classes[number]) for number in order]
@@ -209,8 +209,8 @@ def _legend(parts: list[str], curve: Curve, order: Sequence[int], top: float, ti
         if x + wide > _WIDTH and x > _LEFT:
             x, y = _LEFT, y + _LINE
         if colour < len(order):
-            parts.append(f'<path class="key s{colour}" d="M{x:.1f},{y - 4:.1f}h16"/>')
-        parts.append(f'<text class="tick" x="{x + 21:.1f}" y="{y:.1f}">{escape(name)}</text>')
+            pieces.append(f'<path class="key s{colour}" d="M{x:.1f},{y - 4:.1f}h16"/>')
+        pieces.append(f'<text class="tick" x="{x + 21:.1f}" y="{y:.1f}">{escape(name)}</text>')
         x += wide
     return y + 10
 

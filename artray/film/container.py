@@ -117,10 +117,10 @@ def _file(uri: Location) -> Iterator[IO[bytes]]:
         size = file.seek(0, 2)
         file.seek(0)
     except OSError as error:
-        found = read_error(error)
-        if found.status == "denied" and uri.is_s3:
+        fault = read_error(error)
+        if fault.status == "denied" and uri.is_s3:
             raise failure(error, uri) from error
-        raise FilmError(found.status, found.message) from error
+        raise FilmError(fault.status, fault.message) from error
     with file:
         if not size:
             raise FilmError("empty", "the file has no bytes")
@@ -176,7 +176,7 @@ def examine(uri: Location) -> Film:
                 duration = last
         width, height = seen_size(first, stream)
         rate = stream.average_rate
-        found = sorted({round(float(key * base), 6) for key in keys if key >= 0} | {0.0})
+        times = sorted({round(float(key * base), 6) for key in keys if key >= 0} | {0.0})
         return Film(
             duration=round(max(duration, 1e-3), 6),
             width=width,
@@ -184,7 +184,7 @@ def examine(uri: Location) -> Film:
             rate=round(float(rate), 3) if rate else None,
             codec=stream.codec_context.name,
             begin=begin,
-            keys=tuple(found),
+            keys=tuple(times),
         )
 
 

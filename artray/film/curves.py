@@ -51,8 +51,8 @@ def chosen_of_shots(shots: npt.NDArray[np.int64], readable: npt.NDArray[np.bool_
     chosen = np.zeros(len(shots), bool)
     known = np.flatnonzero(readable)
     begins = np.flatnonzero(np.diff(shots[known], prepend=-1))
-    for places in np.split(known, begins[1:]):
-        number = min(most, len(places))
+    for moments in np.split(known, begins[1:]):
+        number = min(most, len(moments))
         # The middles of as many equal stretches.
-        chosen[places[((np.arange(number) + 0.5) * len(places) / max(number, 1)).astype(int)]] = True
+        chosen[moments[((np.arange(number) + 0.5) * len(moments) / max(number, 1)).astype(int)]] = True
     return chosen

@@ -47,9 +47,9 @@ def histogram(picture: Picture) -> Histogram:
 
 
 def _spread(values: npt.NDArray[np.floating[Any]]) -> Histogram:
-    place = np.clip(values * ((BINS - 1) / 255), 0, BINS - 1)
-    low = np.minimum(place.astype(np.int64), BINS - 2)
-    share = place - low
+    position = np.clip(values * ((BINS - 1) / 255), 0, BINS - 1)
+    low = np.minimum(position.astype(np.int64), BINS - 2)
+    share = position - low
     counts = np.bincount(low, 1 - share, BINS) + np.bincount(low + 1, share, BINS)
     return (counts / len(values)).astype(np.float32)
 
@@ -63,16 +63,16 @@ def differences(histograms: Sequence[Histogram | None]) -> npt.NDArray[np.float3
     Returns:
         (n,), 0 for the first one, NaN for those that could not be seen.
     """
-    found = np.full(len(histograms), np.nan, np.float32)
+    distances = np.full(len(histograms), np.nan, np.float32)
     before: Histogram | None = None
-    for place, now in enumerate(histograms):
+    for number, now in enumerate(histograms):
         if now is None:
             continue
         # Of brightness and colours what differs more: of two scenes as bright as each other the colours tell.
         thirds = np.abs(now - before).reshape(3, BINS).sum(axis=1) / 2 if before is not None else np.zeros(3)
-        found[place] = (thirds.max() + thirds.mean()) / 2
+        distances[number] = (thirds.max() + thirds.mean()) / 2
         before = now
-    return found
+    return distances
 
 
 def find_cuts(difference: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.bool_]:
@@ -87,9 +87,9 @@ def find_cuts(difference: npt.NDArray[np.float32], threshold: float) -> npt.NDAr
     """
     known = np.nan_to_num(difference, nan=0.0)
     cuts = known >= threshold
-    for place in np.flatnonzero(cuts):
-        nearby = np.concatenate([known[max(1, place - _NEARBY) : place], known[place + 1 : place + 1 + _NEARBY]])
+    for moment in np.flatnonzero(cuts):
+        nearby = np.concatenate([known[max(1, moment - _NEARBY) : moment], known[moment + 1 : moment + 1 + _NEARBY]])
         # Where cut follows cut all are large: from three times the threshold on nothing is asked of those nearby.
-        if len(nearby) and known[place] < min(_TIMES * np.median(nearby), 3 * threshold):
-            cuts[place] = False
+        if len(nearby) and known[moment] < min(_TIMES * np.median(nearby), 3 * threshold):
+            cuts[moment] = False
     return cuts

@@ -212,10 +212,10 @@ class _Reader:
         def is_needed(packet: Any, time: float | None) -> bool:
             if time is None:
                 return True
-            place = bisect_left(seconds, time - EPSILON)
-            if place == len(seconds):
+            next_one = bisect_left(seconds, time - EPSILON)
+            if next_one == len(seconds):
                 return False
-            return not any(other is not None and time < other <= seconds[place] + EPSILON for _, other in ahead)
+            return not any(other is not None and time < other <= seconds[next_one] + EPSILON for _, other in ahead)
 
         for packet in packets:
             ahead.append((packet, None if packet.pts is None else self.time(packet)))

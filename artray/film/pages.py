@@ -116,8 +116,8 @@ def write_index(
         out: The job's output.
         window: Seconds over which the curves are smoothed.
     """
-    for place, name in (("report", "page.css"), ("film", "chart.css"), ("film", "film.css")):
-        (out / name).write_bytes(files(f"artray.{place}").joinpath(name).read_bytes())
+    for room, name in (("report", "page.css"), ("film", "chart.css"), ("film", "film.css")):
+        (out / name).write_bytes(files(f"artray.{room}").joinpath(name).read_bytes())
     failures = "".join(
         f"<li><bdi>{escape(film)}</bdi>: {escape(status.replace('_', ' '))} ({escape(error)})</li>"
         for film, status, error in broken

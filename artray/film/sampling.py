@@ -93,29 +93,29 @@ class Sampled:
     gone: int
 
 
-def list_films(place: Location) -> dict[str, FileInfo]:
+def list_films(location: Location) -> dict[str, FileInfo]:
     """The films in a folder, by their path below it; or one film.
 
     Raises:
         InputError: There are none.
     """
-    console.say(f"listing {place}")
-    folder = place.parent if place.is_file() else place
-    found: dict[str, FileInfo] = {}
+    console.say(f"listing {location}")
+    folder = location.parent if location.is_file() else location
+    films: dict[str, FileInfo] = {}
     others: list[str] = []
     for info in folder.list_files():
         path = folder.relative(info.uri)
-        if folder != place and info.uri != place.uri:
+        if folder != location and info.uri != location.uri:
             continue
         if path.lower().endswith(SUFFIXES):
-            found[path] = info
+            films[path] = info
         else:
             others.append(path)
     if others:
         console.say(f"not films, left out: {len(others):,} ({first_of(others, 3)})")
-    if not found:
-        raise InputError(f"{place}: no films there ({', '.join(SUFFIXES)})")
-    return found
+    if not films:
+        raise InputError(f"{location}: no films there ({', '.join(SUFFIXES)})")
+    return films
 
 
 def sample_films(films: dict[str, FileInfo], out: Location, every: float, size: int, before: Sampled | None) -> Sampled:
@@ -185,9 +185,9 @@ def _sample(films: dict[str, FileInfo], out: Location, every: float, size: int) 
     rest = {name: pa.nulls(len(broken), MOMENTS.field(name).type) for name in MOMENTS.names}
     rest |= {"object_id": broken["object_id"], "film": broken["object_id"]}
     rest |= {"status": broken["status"], "error": broken["error"]}
-    found = pa.concat_tables([_compared(seen), pa.table(rest, schema=MOMENTS)])
+    moments = pa.concat_tables([_compared(seen), pa.table(rest, schema=MOMENTS)])
     named = examined.rename_columns({"object_id": "film", "image_uri": "uri"})
-    return named.select(FILMS.names).cast(FILMS), found
+    return named.select(FILMS.names).cast(FILMS), moments
 
 
 def _run(
@@ -208,13 +208,13 @@ def _compared(seen: pa.Table) -> pa.Table:
         None if item is None else np.asarray(item, np.float32)
         for item in seen["histogram"].to_numpy(zero_copy_only=False)
     ]
-    found: list[Any] = []
+    blocks: list[Any] = []
     start = 0
     for end in range(1, len(films) + 1):
         if end == len(films) or films[end] != films[start]:
-            found.append(differences(histograms[start:end]))
+            blocks.append(differences(histograms[start:end]))
             start = end
-    values = np.concatenate(found) if found else np.zeros(0, np.float32)
+    values = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     column = pa.array(values, pa.float32(), from_pandas=True)  # NaN: null
     table = seen.drop_columns("histogram").append_column("difference", column)
     return table.select(MOMENTS.names).cast(MOMENTS)
@@ -292,14 +292,14 @@ class _Examiner:
         pass
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        found = []
+        examined = []
         for row in rows.to_pylist():
             try:
                 told = asdict(examine(Location(row["image_uri"])))
-                found.append({**row, **told, "keys": list(told["keys"]), "status": "ok", "error": None})
+                examined.append({**row, **told, "keys": list(told["keys"]), "status": "ok", "error": None})
             except FilmError as error:
-                found.append({**row, "status": error.status, "error": str(error)})
-        return pa.Table.from_pylist(found, _EXAMINED)
+                examined.append({**row, "status": error.status, "error": str(error)})
+        return pa.Table.from_pylist(examined, _EXAMINED)
 
 
 _EXAMINED = pa.schema(
@@ -327,7 +327,7 @@ class _Sampler:
             duration=0, width=0, height=0, rate=None, codec="", begin=row["begin"], keys=tuple(row["keys"] or [0.0])
         )
         seconds = [round(number * self._every, 6) for number in range(row["first"], row["first"] + row["count"])]
-        found: list[dict[str, Any]] = []
+        moments: list[dict[str, Any]] = []
         with ThreadPoolExecutor(_WRITERS) as pool:
             writing: deque[Future[None]] = deque()
             for frame in frames_at(
@@ -347,12 +347,12 @@ class _Sampler:
                     writing.append(pool.submit(target.write_bytes, data))
                     seen |= {"image_uri": target.uri, "size": len(data), "version": f"blake2:{digest(data)}"}
                     seen["histogram"] = histogram(frame.picture)
-                found.append(seen)
+                moments.append(seen)
                 while len(writing) > _WRITERS:
                     writing.popleft().result()
             for each in writing:
                 each.result()
-        return pa.Table.from_pylist(found, _SEEN)
+        return pa.Table.from_pylist(moments, _SEEN)
 
 
 def read_sampled(out: Location) -> Sampled | None:

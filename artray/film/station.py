@@ -212,13 +212,13 @@ def _films(sampled: Sampled, timeline: pa.Table) -> pa.Table:
     timed = np.asarray(pc.is_valid(timeline["second"]), bool)
     cuts = timeline["cut"].to_numpy(zero_copy_only=False)
     for start, end in films_in(timeline):
-        part = slice(start, end)
-        number = int(seen[part].sum())
-        counts[films[start]] = (number, int(timed[part].sum()) - number, int(cuts[part].sum()) + (number > 0))
-    found = [counts.get(film, (0, 0, 0)) for film in sampled.films["film"].to_pylist()]
+        rows = slice(start, end)
+        number = int(seen[rows].sum())
+        counts[films[start]] = (number, int(timed[rows].sum()) - number, int(cuts[rows].sum()) + (number > 0))
+    counts_of = [counts.get(film, (0, 0, 0)) for film in sampled.films["film"].to_pylist()]
     table = sampled.films
-    for place, name in enumerate(("frames", "damaged", "shots")):
-        table = table.append_column(name, pa.array([each[place] for each in found], pa.int64()))
+    for column, name in enumerate(("frames", "damaged", "shots")):
+        table = table.append_column(name, pa.array([each[column] for each in counts_of], pa.int64()))
     return table
 
 
@@ -239,11 +239,11 @@ def _write_curves(options: FilmOptions, sampled: Sampled, timeline: pa.Table) ->
             moments = timeline.slice(start, end - start)
             seconds = moments["second"].to_numpy().astype(np.float64)
             curves, labelled = [], {}
-            for bundle, labels, places in models:
-                taken = places[start:end]
-                own = labels.take(pa.array(taken, pa.int64(), mask=taken < 0))
+            for bundle, labels, rows_of_labels in models:
+                taken = rows_of_labels[start:end]
+                labels_here = labels.take(pa.array(taken, pa.int64(), mask=taken < 0))
                 curve = curve_of(
-                    own,
+                    labels_here,
                     np.nan_to_num(seconds),
                     [item.name for item in bundle.classes],
                     bundle.task,
@@ -251,9 +251,9 @@ def _write_curves(options: FilmOptions, sampled: Sampled, timeline: pa.Table) ->
                     exclusive=not bundle.multilabel,
                     doubt=bundle.doubt,
                 )
-                writer.write_table(second_rows(moments, own, curve))
+                writer.write_table(second_rows(moments, labels_here, curve))
                 curves.append(curve)
-                labelled[bundle.task] = own["label"].to_pylist()
+                labelled[bundle.task] = labels_here["label"].to_pylist()
             film = about[moments["film"][0].as_py()]
             if film["status"] == "ok":
                 pages.append(_page(film, moments, curves, labelled, options.smooth))

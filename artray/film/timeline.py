@@ -101,9 +101,9 @@ def manifest_of(timeline: pa.Table) -> pa.Table:
 
 def places_in(labels: pa.Table, timeline: pa.Table) -> npt.NDArray[np.int64]:
     """For each moment its row among some labels, -1 where it has none."""
-    places = pc.index_in(timeline["object_id"], labels["object_id"].combine_chunks())
-    found: npt.NDArray[np.int64] = np.asarray(pc.fill_null(places, -1)).astype(np.int64)
-    return found
+    indices = pc.index_in(timeline["object_id"], labels["object_id"].combine_chunks())
+    rows: npt.NDArray[np.int64] = np.asarray(pc.fill_null(indices, -1)).astype(np.int64)
+    return rows
 
 
 def curve_of(
@@ -120,9 +120,9 @@ def curve_of(
     """
     window = about.pop("window")
     scores = np.full((len(labels), len(classes)), np.nan)
-    for row, found in enumerate(labels["scores"].to_pylist(maps_as_pydicts="strict")):
-        if found:
-            scores[row] = [found.get(name, np.nan) for name in classes]
+    for row, scores_told in enumerate(labels["scores"].to_pylist(maps_as_pydicts="strict")):
+        if scores_told:
+            scores[row] = [scores_told.get(name, np.nan) for name in classes]
     return Curve(task=task, classes=classes, scores=scores, smoothed=smoothed(seconds, scores, window), **about)
 
 

@@ -67,11 +67,11 @@ class LossConfig(BaseModel):
                 raise ValueError(f"{key} is for {', '.join(losses)}, not for {self.name}")
         return self
 
-    def penalty_at(self, part: float) -> float:
+    def penalty_at(self, progress: float) -> float:
         """The gradient penalty's weight when a part of the run is done, 0..1."""
         if self.penalty_end is None:
             return self.penalty
-        return self.penalty_end + (self.penalty - self.penalty_end) * (1 + math.cos(math.pi * part)) / 2
+        return self.penalty_end + (self.penalty - self.penalty_end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class AdaptiveConfig(BaseModel):

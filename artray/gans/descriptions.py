@@ -64,19 +64,19 @@ def describe(table: pa.Table, config: GanConfig | PictureChoice) -> Descriptions
     }
     held = np.zeros(len(table), bool)
     for wish in config.held_out:
-        found = np.ones(len(table), bool)
+        has_all = np.ones(len(table), bool)
         for name, value in wish.items():
-            found &= columns[name].has(value)
-        if not found.any():
+            has_all &= columns[name].has(value)
+        if not has_all.any():
             raise InputError(f"held_out: no work of the training part is {_told(wish)}")
-        held |= found
-    conditions, parts = [], []
+        held |= has_all
+    conditions, columns_learned = [], []
     for name, column in columns.items():
-        condition, part = column.learned(~held)
+        condition, vectors = column.learned(~held)
         if not condition:
             raise InputError(f"conditions: column {name!r} says nothing of the works that are learned from")
         conditions.append(condition)
-        parts.append(part)
+        columns_learned.append(vectors)
     for wish in config.held_out:
         for condition in conditions:
             if condition.name in wish and condition.kind != "number":
@@ -88,7 +88,7 @@ def describe(table: pa.Table, config: GanConfig | PictureChoice) -> Descriptions
                         "can't be learned"
                     ) from error
     known = np.any([column.known for column in columns.values()], axis=0)
-    return Descriptions(conditions, np.concatenate(parts, axis=1), known, held)
+    return Descriptions(conditions, np.concatenate(columns_learned, axis=1), known, held)
 
 
 def spread(vectors: Vectors, count: int) -> Vectors:
@@ -145,21 +145,21 @@ class _Labels:
 
     def has(self, value: str) -> npt.NDArray[np.bool_]:
         """Which rows have a label, or all of several."""
-        found = np.ones(len(self.known), bool)
+        has_all = np.ones(len(self.known), bool)
         targets = self._targets
         for name in separate(value) if self._kind == "labels" else [value]:
             here = np.zeros(len(self.known), bool)
             if name in targets.names:
                 here[targets.rows[targets.codes == targets.names.index(name)]] = True
-            found &= here
-        return found
+            has_all &= here
+        return has_all
 
     def learned(self, rows: npt.NDArray[np.bool_]) -> tuple[Condition | None, Vectors]:
         """The condition, of some rows, and every row's part of the vector; what only others have is not in it."""
         targets = self._targets
         there = np.zeros(len(targets.names), bool)
         there[targets.codes[rows[targets.rows]]] = True
-        names = [name for name, found in zip(targets.names, there.tolist(), strict=True) if found]
+        names = [name for name, is_there in zip(targets.names, there.tolist(), strict=True) if is_there]
         if not names:
             return None, np.zeros((len(rows), 0), np.float32)
         if len(names) > _MOST_LABELS:
@@ -171,10 +171,10 @@ class _Labels:
             check_names(names)
         except ValueError as error:
             raise InputError(f"conditions: column {self._name!r}: {error}") from error
-        place = np.where(there, np.cumsum(there) - 1, -1)[targets.codes]
-        part = np.zeros((len(rows), len(names)), np.float32)
-        part[targets.rows[place >= 0], place[place >= 0]] = 1
-        return Condition(name=self._name, kind=self._kind, names=names), part
+        column = np.where(there, np.cumsum(there) - 1, -1)[targets.codes]
+        vectors = np.zeros((len(rows), len(names)), np.float32)
+        vectors[targets.rows[column >= 0], column[column >= 0]] = 1
+        return Condition(name=self._name, kind=self._kind, names=names), vectors
 
 
 class _Numbers:
@@ -189,9 +189,9 @@ class _Numbers:
         self._values: npt.NDArray[np.float64]
         if kind == "vector":
             self.known = np.asarray(pc.is_valid(column), bool)
-            found = matrix(column.drop_null(), name) if self.known.any() else np.zeros((0, 1), np.float32)
-            self._values = np.zeros((len(column), found.shape[1]))
-            self._values[self.known] = found
+            numbers = matrix(column.drop_null(), name) if self.known.any() else np.zeros((0, 1), np.float32)
+            self._values = np.zeros((len(column), numbers.shape[1]))
+            self._values[self.known] = numbers
         else:
             self._values = np.array([_number(value) for value in column.to_pylist()], np.float64)[:, None]
             self.known = np.isfinite(self._values[:, 0])
@@ -209,5 +209,5 @@ class _Numbers:
         if not len(learned):
             return None, np.zeros((len(rows), 0), np.float32)
         mean, deviation = learned.mean(axis=0), float(np.sqrt(learned.var(axis=0).sum())) or 1.0
-        part = np.where(self.known[:, None], (self._values - mean) / deviation, 0).astype(np.float32)
-        return Condition(name=self._name, kind=self._kind, mean=mean.tolist(), deviation=deviation), part
+        vectors = np.where(self.known[:, None], (self._values - mean) / deviation, 0).astype(np.float32)
+        return Condition(name=self._name, kind=self._kind, mean=mean.tolist(), deviation=deviation), vectors

@@ -87,8 +87,8 @@ def _is_of_training(table: pa.Table) -> pa.ChunkedArray:
 
 def class_counts(works: pa.Table, bundle: GeneratorBundle) -> list[float]:
     """How many works each of a bundle's classes has; empty for a bundle without classes."""
-    found = pc.value_counts(works["class"]).to_pylist() if bundle.classes else []
-    counts = {item["values"]: item["counts"] for item in found}
+    counted = pc.value_counts(works["class"]).to_pylist() if bundle.classes else []
+    counts = {item["values"]: item["counts"] for item in counted}
     return [float(counts.get(name, 0)) for name in bundle.classes]
 
 
@@ -114,13 +114,13 @@ def embed_works(
         mean.write_bytes(in_task(_mean_picture, works.slice(0, _AVERAGED), str(data), size))
     kept = ("object_id", "image_uri", "file", "row", "class")
     chosen = works.select([name for name in kept if name in works.column_names])
-    parts = [
+    tables = [
         chosen.append_column("kind", pa.array(["work"] * len(works), pa.string())),
         pa.table({"object_id": ["mean"], "image_uri": [str(mean)], "kind": ["mean"]}),
         pa.table({"object_id": [f"noise-{number:06d}" for number in range(noise)], "kind": ["noise"] * noise}),
     ]
     plan = at / "_rows" / "rows.parquet"
-    keep_table(plan, pa.concat_tables(parts, promote_options="default"))
+    keep_table(plan, pa.concat_tables(tables, promote_options="default"))
     arguments = {"data": str(data), "size": size, "decode_version": DECODE_VERSION, "judge": judge}
     arguments |= content_of(judge)
     run_pass("works", plan, at, _WorkEmbedder, arguments, overwrite=True, gpus=True)
@@ -189,8 +189,8 @@ class _WorkEmbedder(StagedWorker):
         """Rows with their status, which of them are readable, and the pictures of those at the embedding's size."""
         decode_size = DecodeSize(self._size)
         for kind in ("work", "mean", "noise"):
-            part = rows.filter(pc.equal(rows["kind"], kind))
-            for pictures in _read(part, self._data, decode_size):
+            rows_of_kind = rows.filter(pc.equal(rows["kind"], kind))
+            for pictures in _read(rows_of_kind, self._data, decode_size):
                 table = pictures.rows.append_column("status", pictures.state["status"])
                 table = table.drop_columns([name for name in ("file", "row") if name in table.column_names])
                 yield table, pictures.readable, self._embed.enlarged(pictures.images[decode_size])
@@ -204,8 +204,8 @@ class _WorkEmbedder(StagedWorker):
         embeddings = self._embed(np.concatenate([images for _, _, images in prepared]))
         tables, start = [], 0
         for rows, readable, images in prepared:
-            own = embeddings.slice(start, len(images))
-            tables.append(rows.append_column("embedding", spread(own, readable, len(rows))))
+            embeddings_here = embeddings.slice(start, len(images))
+            tables.append(rows.append_column("embedding", spread(embeddings_here, readable, len(rows))))
             start += len(images)
         return pa.concat_tables(tables)
 
@@ -221,19 +221,19 @@ def _read(rows: pa.Table, data: Location, decode_size: DecodeSize) -> Iterator[P
         yield from read_pictures(rows, [decode_size])
         return
     for start in range(0, len(rows), BATCH):
-        part = rows.slice(start, BATCH)
-        state = pa.table({"status": pa.array(["ok"] * len(part), pa.string())})
-        yield Pictures(part, state, list(range(len(part))), {decode_size: list(islice(images, BATCH))})
+        chunk = rows.slice(start, BATCH)
+        state = pa.table({"status": pa.array(["ok"] * len(chunk), pa.string())})
+        yield Pictures(chunk, state, list(range(len(chunk))), {decode_size: list(islice(images, BATCH))})
 
 
 def _patches(rows: pa.Table, data: Location) -> Iterator[Image.Image]:
     """The patches of rows, in their order; their files' bytes are in memory, which of a chunk are few."""
-    found: dict[tuple[str, int], bytes] = {}
+    contents: dict[tuple[str, int], bytes] = {}
     for file in pc.unique(rows["file"]).to_pylist():
         there = rows["row"].filter(pc.equal(rows["file"], file)).to_pylist()
-        found.update(((file, row), image["bytes"]) for row, image in cells_of(data, file, there, "image"))
-    for place in zip(rows["file"].to_pylist(), rows["row"].to_pylist(), strict=True):
-        yield Image.open(io.BytesIO(found[place])).convert("RGB")
+        contents.update(((file, row), image["bytes"]) for row, image in cells_of(data, file, there, "image"))
+    for cell in zip(rows["file"].to_pylist(), rows["row"].to_pylist(), strict=True):
+        yield Image.open(io.BytesIO(contents[cell])).convert("RGB")
 
 
 class _SampleEmbedder:
@@ -265,8 +265,8 @@ class _Embedder:
         """
         side = self._feature.size
         whole = np.empty((len(pictures), side, side, 3), np.uint8)
-        for place, picture in enumerate(pictures):
-            whole[place] = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+        for index, picture in enumerate(pictures):
+            whole[index] = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
         return whole
 
     def __call__(self, pictures: Picture) -> pa.Array:

@@ -33,7 +33,7 @@ class Pictures:
         labels: (n, classes) float32, one-hot; or (n, width), the descriptions.
         conditions: What the descriptions are made of.
         blocks: References to uint8 arrays (rows, size, size, 3) in Ray's object store, or shards.
-        place: (n, 2): in which block a picture lies, and where in it.
+        positions: (n, 2): in which block a picture lies, and where in it.
         source: Fingerprint of the data set.
         dropped: What was left out, counted by reason.
     """
@@ -42,7 +42,7 @@ class Pictures:
     classes: list[str]
     labels: npt.NDArray[np.float32]
     blocks: list[Any]
-    place: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
     source: str
     dropped: dict[str, int]
     conditions: list[Condition] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Pictures:
     @property
     def inputs(self) -> Inputs:
         """The pictures, as a worker takes them."""
-        return Inputs(self.blocks, self.place)
+        return Inputs(self.blocks, self.positions)
 
 
 def load_pictures(config: GanConfig | PictureChoice, data: Location, cache: ExampleCache) -> Pictures:
@@ -91,11 +91,11 @@ def load_pictures(config: GanConfig | PictureChoice, data: Location, cache: Exam
         table = candidates.take(stored).addresses()
     else:
         table = candidates.table.select(["object_id", "image_uri"])
-    found = Decoded(np.empty(0, object), [], np.empty((0, 2), np.int64))
+    decoded = Decoded(np.empty(0, object), [], np.empty((0, 2), np.int64))
     if len(table):
-        found = decode_examples(table, cache, data=data, kind=config.input, size=config.size, source=source)
-    place, status = np.empty_like(found.place), np.empty_like(found.status)
-    place[stored], status[stored] = found.place, found.status
+        decoded = decode_examples(table, cache, data=data, kind=config.input, size=config.size, source=source)
+    positions, status = np.empty_like(decoded.positions), np.empty_like(decoded.status)
+    positions[stored], status[stored] = decoded.positions, decoded.status
     chosen.leave_out(status)
     chosen.check(few=True)
     one_hot: Vectors = np.zeros((len(chosen.rows), len(chosen.classes)), np.float32)
@@ -110,8 +110,8 @@ def load_pictures(config: GanConfig | PictureChoice, data: Location, cache: Exam
         ids=rows.table["object_id"].take(chosen.rows).to_pylist(),
         classes=chosen.classes,
         labels=one_hot,
-        blocks=found.blocks,
-        place=place[status == "ok"],
+        blocks=decoded.blocks,
+        positions=positions[status == "ok"],
         source=source,
         dropped=chosen.dropped,
         conditions=chosen.described.conditions if chosen.described is not None else [],

@@ -44,16 +44,16 @@ def interpolate(first: Latents, last: Latents, steps: int, distribution: Distrib
     Returns:
         (steps, size).
     """
-    part = np.linspace(0, 1, steps)[:, None]
+    progress = np.linspace(0, 1, steps)[:, None]
     one, two = first.astype(np.float64), last.astype(np.float64)
-    straight = (1 - part) * one + part * two
+    straight = (1 - progress) * one + progress * two
     if distribution == "uniform":
         return straight.astype(np.float32)
     cosine = one @ two / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-12)
     angle = np.arccos(np.clip(cosine, -1, 1))
     if np.sin(angle) < 1e-6:  # one direction, or opposite ones: there is no arc, or there are many
         return straight.astype(np.float32)
-    arc = (np.sin((1 - part) * angle) * one + np.sin(part * angle) * two) / np.sin(angle)
+    arc = (np.sin((1 - progress) * angle) * one + np.sin(progress * angle) * two) / np.sin(angle)
     return np.asarray(arc, np.float32)
 
 

@@ -181,12 +181,12 @@ class _Run(EpochLoop[_Position]):
         config, position = self._config, self._position
         epoch = position.epoch
         pictures, chance = self._pictures, np.random.default_rng([config.seed, epoch])
-        order = shuffled(chance, np.arange(len(pictures.ids)), pictures.place, 3 * config.size**2)
+        order = shuffled(chance, np.arange(len(pictures.ids)), pictures.positions, 3 * config.size**2)
         batches = whole_batches(order, config.batch_size)
         number = len(batches)
-        places = [epoch + (step + 0.5) / number for step in range(number)]
-        rates = [self._rates(place) for place in places]
-        penalties = [config.loss.penalty_at(place / config.epochs) for place in places]
+        moments = [epoch + (step + 0.5) / number for step in range(number)]
+        rates = [self._rates(moment) for moment in moments]
+        penalties = [config.loss.penalty_at(moment / config.epochs) for moment in moments]
 
         def take(indices: Indices) -> tuple[Any, Any]:
             return self._inputs.take(indices), self._pictures.labels[indices]

@@ -43,10 +43,10 @@ class Moments:
     @classmethod
     def of(cls, embeddings: Floats) -> Moments:
         """Of a set that is there, (n, d)."""
-        found = cls()
+        moments = cls()
         for block in _blocks(embeddings):
-            found.add(block)
-        return found
+            moments.add(block)
+        return moments
 
     def add(self, embeddings: Floats) -> None:
         """Some more of the set, (rows, d)."""
@@ -148,12 +148,12 @@ def density_and_coverage(real: Floats, generated: Floats, neighbours: int = DENS
     centre = np.asarray(real).mean(axis=0, dtype=np.float64)
     held, covered = 0, 0
     for one, radii in _balls(real, neighbours, centre):
-        found: npt.NDArray[np.bool_] = np.zeros(len(one), bool)
+        inside: npt.NDArray[np.bool_] = np.zeros(len(one), bool)
         for block in _blocks(generated):
             within = _squared_distances(block - centre, one) <= radii
             held += int(within.sum())
-            found |= within.any(axis=0)
-        covered += int(found.sum())
+            inside |= within.any(axis=0)
+        covered += int(inside.sum())
     return held / (neighbours * len(generated)), covered / len(real)
 
 
@@ -162,17 +162,17 @@ class Nearest:
 
     Args:
         queries: (n, d).
-        own: (n,) which of the works each query is, and is not compared with; None: they are others.
+        own_rows: (n,) which of the works each query is, and is not compared with; None: they are others.
 
     Attributes:
-        places: (n,) the rows of the works.
+        rows: (n,) the rows of the works.
     """
 
-    def __init__(self, queries: Floats, own: npt.NDArray[np.int64] | None = None):
-        self._queries, self._own = queries, own
+    def __init__(self, queries: Floats, own_rows: npt.NDArray[np.int64] | None = None):
+        self._queries, self._own_rows = queries, own_rows
         self._seen = 0
         self._likeness: npt.NDArray[np.float64] = np.full(len(queries), -np.inf)
-        self.places: npt.NDArray[np.int64] = np.zeros(len(queries), np.int64)
+        self.rows: npt.NDArray[np.int64] = np.zeros(len(queries), np.int64)
 
     def add(self, works: Floats) -> None:
         """Some more of the works, (rows, d)."""
@@ -183,13 +183,13 @@ class Nearest:
         for start in range(0, len(self._queries), _BLOCK):
             alike = _unit(self._queries[start : start + _BLOCK]) @ works.T
             rows = start + np.arange(len(alike))
-            if self._own is not None:
-                own = self._own[rows] - self._seen
-                here = (own >= 0) & (own < len(works))
-                alike[here, own[here]] = -np.inf
+            if self._own_rows is not None:
+                own_columns = self._own_rows[rows] - self._seen
+                here = (own_columns >= 0) & (own_columns < len(works))
+                alike[here, own_columns[here]] = -np.inf
             most = alike.max(axis=1)
             better = most > self._likeness[rows]
-            self.places[rows[better]] = self._seen + alike[better].argmax(axis=1)
+            self.rows[rows[better]] = self._seen + alike[better].argmax(axis=1)
             self._likeness[rows[better]] = most[better]
         self._seen += len(works)
 
@@ -212,9 +212,9 @@ def nearest(
     Returns:
         The works' rows (n,) and the distances (n,).
     """
-    found = Nearest(queries, np.arange(len(queries)) if themselves else None)
-    found.add(works)
-    return found.places, found.distances
+    search = Nearest(queries, np.arange(len(queries)) if themselves else None)
+    search.add(works)
+    return search.rows, search.distances
 
 
 def share_closer(samples: Floats, works: Floats) -> float:
@@ -229,9 +229,9 @@ def share_closer(samples: Floats, works: Floats) -> float:
 
     The authenticity of Alaa et al., "How Faithful is your Synthetic Data?" (2022), counted the other way round.
     """
-    places, distances = nearest(samples, works)
+    rows, distances = nearest(samples, works)
     _, among = nearest(works, works, themselves=True)
-    return float((distances < among[places]).mean())
+    return float((distances < among[rows]).mean())
 
 
 def _blocks(embeddings: Floats) -> Iterator[Floats]:
@@ -253,8 +253,8 @@ def _mean_of_pairs(values: Floats) -> float:
     total, n = 0.0, len(values)
     for start in range(0, n, _BLOCK):  # what is above the diagonal counts twice
         one = values[start : start + _BLOCK]
-        own = _kernel(one, one)
-        total += float(own.sum() - np.trace(own)) + 2 * _kernel_sum(one, values[start + _BLOCK :])
+        kernel = _kernel(one, one)
+        total += float(kernel.sum() - np.trace(kernel)) + 2 * _kernel_sum(one, values[start + _BLOCK :])
     return total / (n * (n - 1))
 
 
@@ -276,10 +276,10 @@ def _balls(
         one = np.asarray(block - centre)
         near: npt.NDArray[Any] = np.empty((len(one), 0))
         for others in _blocks(members):
-            found = np.concatenate([near, _squared_distances(one, others - centre)], axis=1)
-            if found.shape[1] > neighbours:
-                found = np.partition(found, neighbours, axis=1)[:, : neighbours + 1]
-            near = found
+            distances = np.concatenate([near, _squared_distances(one, others - centre)], axis=1)
+            if distances.shape[1] > neighbours:
+                distances = np.partition(distances, neighbours, axis=1)[:, : neighbours + 1]
+            near = distances
         yield one, near[:, neighbours]  # not neighbours - 1: each member is its own nearest
 
 

@@ -82,14 +82,14 @@ def project(model: Location, wanted: Picture, *, steps: int = _STEPS, seed: int 
             return ops.clip(values, -1.0, 1.0)
         return keras.ops.normalize(values, axis=-1) * float(np.sqrt(bundle.latent_size))
 
-    found, least = descend(losses, latents[rows], steps=steps, rate=_RATE, kept=kept)
+    latents_found, least = descend(losses, latents[rows], steps=steps, rate=_RATE, kept=kept)
     best = least.reshape(begun.shape).argmin(axis=1) + np.arange(len(wanted)) * begun.shape[1]
     classes = kinds[rows[best]]
     first = begun[:, 0]
     return Projection(
-        pictures=generator(found[best], classes.tolist() if generator.kinds else None),
+        pictures=generator(latents_found[best], classes.tolist() if generator.kinds else None),
         chosen=made[first],
-        latents=found[best],
+        latents=latents_found[best],
         kinds=classes,
         losses=np.stack([likely[np.arange(len(wanted)), first], least[best]], axis=1).astype(np.float64),
     )
@@ -126,22 +126,22 @@ def write_projections(model: Location, uris: Sequence[Location], out: Location) 
         raise InputError(f"--like {uris[0]}: not one of {len(uris)} pictures can be read")
     if left:
         console.say(f"left out: {', '.join(left)}")
-    found: Projection = in_task(project, model, np.stack(wanted))
+    projection: Projection = in_task(project, model, np.stack(wanted))
     remove_written(out, [LIKE])
     source, told = generated_by(bundle.model_id), []
     for number, uri in enumerate(readable):
         name = f"{number:02d}.png"
-        row = np.stack([wanted[number], found.chosen[number], found.pictures[number]])
+        row = np.stack([wanted[number], projection.chosen[number], projection.pictures[number]])
         (out / FOLDER / name).write_bytes(png(grid([row]), source=source))
-        kind = int(found.kinds[number])
+        kind = int(projection.kinds[number])
         told.append(
             {
                 "image_uri": uri,
                 "picture": name,
                 "class": bundle.classes[kind] if bundle.classes else None,
-                "before": round(float(found.losses[number, 0]), 6),
-                "after": round(float(found.losses[number, 1]), 6),
-                "latent": [round(float(value), 6) for value in found.latents[number]],
+                "before": round(float(projection.losses[number, 0]), 6),
+                "after": round(float(projection.losses[number, 1]), 6),
+                "latent": [round(float(value), 6) for value in projection.latents[number]],
             }
         )
     (out / FOLDER / "like.json").write_json({"model_id": bundle.model_id, "pictures": told})

@@ -55,7 +55,7 @@ def write_sheet(out: Location, epoch: int, pictures: Picture, *, model: str) -> 
 
 def write_animation(out: Location, epochs: Sequence[int], *, model: str) -> None:
     """Write the sheets of some epochs as one looping picture; of very many epochs, some of them."""
-    chosen = sorted({epochs[place] for place in np.linspace(0, len(epochs) - 1, _FRAMES).round().astype(int)})
+    chosen = sorted({epochs[index] for index in np.linspace(0, len(epochs) - 1, _FRAMES).round().astype(int)})
     frames = [_opened(sample_file(out, epoch)) for epoch in chosen]
     durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
     (out / ANIMATION).write_bytes(webp(frames, 80, milliseconds=durations, source=generated_by(model)))

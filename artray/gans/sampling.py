@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import ray
 
 from artray import cluster, console
-from artray.bundles.conditions import Vectors, places, with_wishes
+from artray.bundles.conditions import Vectors, slices_of, with_wishes
 from artray.bundles.generator import GeneratorBundle, load_generator, load_generator_bundle, read_descriptions
 from artray.errors import InputError
 from artray.gans.latents import draw_latents
@@ -153,8 +153,8 @@ def spread_classes(count: int, shares: Sequence[float]) -> list[int]:
     """
     edges = np.cumsum(np.asarray(shares, np.float64)) / np.sum(shares)
     # Multiples of the golden ratio fill the unit interval evenly at every moment (Weyl's sequence).
-    places = (np.arange(1, count + 1) * _GOLDEN) % 1
-    chosen: list[int] = np.minimum(np.searchsorted(edges, places, side="right"), len(edges) - 1).tolist()
+    spread_evenly = (np.arange(1, count + 1) * _GOLDEN) % 1
+    chosen: list[int] = np.minimum(np.searchsorted(edges, spread_evenly, side="right"), len(edges) - 1).tolist()
     return chosen
 
 
@@ -301,19 +301,19 @@ def keep_table(uri: Location, table: pa.Table, row_group_size: int = 4096) -> No
 def _manifest(out: Location, bundle: GeneratorBundle, rows: pa.Table, described: Vectors) -> pa.Table:
     files = {info.uri: info for info in (out / PICTURES).list_files()}
     infos = [files[uri] for uri in rows["image_uri"].to_pylist()]
-    place = [
+    arrays = [
         rows["object_id"].combine_chunks(),
         rows["image_uri"].combine_chunks(),
         pa.array([info.size for info in infos], pa.int64()),
         pa.array([info.version for info in infos], pa.string()),
     ]
-    table = pa.table(place, schema=PLACE)
+    table = pa.table(arrays, schema=PLACE)
     if bundle.classes:
         names = [bundle.classes[index] for index in rows["class"].to_pylist()]
         table = table.append_column(bundle.config["target"], pa.array(names, pa.string()))
-    for condition, place_of in places(bundle.conditions):
+    for condition, columns in slices_of(bundle.conditions):
         if condition.kind != "vector" and condition.name not in (*PLACE.names, "generator", "group", "split"):
-            said = [condition.told(vector[place_of]) for vector in described]
+            said = [condition.told(vector[columns]) for vector in described]
             kind = {"number": pa.float64(), "label": pa.string(), "labels": pa.list_(pa.string())}[condition.kind]
             column = pa.array([said[index] for index in rows["class"].to_pylist()], kind)
             table = table.append_column(condition.name, column)

@@ -117,11 +117,11 @@ def score(
     real = embed_works(data, table, works or scratch / "works", size=bundle.size, noise=count, judge=judge)
     shares = class_counts(table, bundle) or [1.0] * len(read_descriptions(model, bundle))
     made = embed_samples(model, bundle, scratch / "samples", count, shares, judge=judge)
-    compared, found = compare(real, made)
+    compared, neighbours = compare(real, made)
     scores = {"settings": settings, "embedding": settings["backbone"], "seed": SEED, **compared}
     if bundle.classes:
         scores["classes"] = by_class(real["work"], made, bundle.classes)
-    scores["nearest"] = _nearest(real["work"], made, found, bundle)
+    scores["nearest"] = _nearest(real["work"], made, neighbours, bundle)
     told = {**bundle.metrics, "scores": {"n": scores["n"], **scores["rows"]["generator"]}}
     write_scores(model, scores, bundle.model_copy(update={"metrics": told}))
     remove_scratch(scratch, [f"(works|samples)/{name}" for name in EMBEDDED])
@@ -204,10 +204,10 @@ def compare(real: Mapping[str, pads.Dataset], samples: pa.Table) -> tuple[dict[s
         "noise": [np.resize(noise, halves[0].shape)] * 2,
     }
     rows = {name: measured(halves, sets) for name, sets in candidates.items()}
-    found, among = Nearest(made), Nearest(taken[2 * n :], judged)
+    neighbours, among = Nearest(made), Nearest(taken[2 * n :], judged)
     for batch in _batches(works, ["embedding"]):
         embeddings = matrix(batch["embedding"], "embedding")
-        found.add(embeddings)
+        neighbours.add(embeddings)
         among.add(embeddings)
     told = {
         "n": n,
@@ -215,11 +215,11 @@ def compare(real: Mapping[str, pads.Dataset], samples: pa.Table) -> tuple[dict[s
         "samples": len(made),
         "rows": rows,
         "distances": {
-            "samples": float(np.median(found.distances)),
+            "samples": float(np.median(neighbours.distances)),
             "works": float(np.median(among.distances)),
         },
     }
-    return told, found
+    return told, neighbours
 
 
 def by_class(works: pads.Dataset, samples: pa.Table, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -237,14 +237,14 @@ def by_class(works: pads.Dataset, samples: pa.Table, classes: Sequence[str]) -> 
     rows: list[dict[str, Any]] = []
     labels = samples["class"].to_numpy()
     for number, name in enumerate(classes):
-        own = works.filter(pc.field("class") == name)
-        count, made = own.count_rows(), samples.filter(pa.array(labels == number))
+        works_of_class = works.filter(pc.field("class") == name)
+        count, made = works_of_class.count_rows(), samples.filter(pa.array(labels == number))
         n = min(count // 2, len(made))
         rows.append({"class": name, "works": count, "n": n if n >= _FEWEST else None})
         if n < _FEWEST:
             continue
         embedded = matrix(made["embedding"], "embedding")[:n]
-        taken = _taken(own, np.random.default_rng(SEED).permutation(count)[: 2 * n])
+        taken = _taken(works_of_class, np.random.default_rng(SEED).permutation(count)[: 2 * n])
         halves = taken[:n], taken[n:]
         rows[-1] |= {**measured(halves, [embedded] * 2), "floor": measured(halves, halves[::-1])}
     return rows
@@ -275,15 +275,15 @@ def _picked(works: pads.Dataset, rows: npt.NDArray[np.int64], columns: Sequence[
 def _taken(works: pads.Dataset, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """The embeddings of some works, in any order."""
     order = np.argsort(rows, kind="stable")
-    found, start = np.empty((len(rows), 0), np.float32), 0
+    taken, start = np.empty((len(rows), 0), np.float32), 0
     for table in _picked(works, rows[order], ["embedding"]):
         if len(table):
             embeddings = matrix(table["embedding"], "embedding")
-            if not found.size:
-                found = np.empty((len(rows), embeddings.shape[1]), np.float32)
-            found[order[start : start + len(table)]] = embeddings
+            if not taken.size:
+                taken = np.empty((len(rows), embeddings.shape[1]), np.float32)
+            taken[order[start : start + len(table)]] = embeddings
             start += len(table)
-    return found
+    return taken
 
 
 def measured(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str, float | None]:
@@ -311,11 +311,13 @@ def measured(halves: Sequence[Floats], candidates: Sequence[Floats]) -> dict[str
     }
 
 
-def _nearest(works: pads.Dataset, samples: pa.Table, found: Nearest, bundle: GeneratorBundle) -> list[dict[str, Any]]:
+def _nearest(
+    works: pads.Dataset, samples: pa.Table, neighbours: Nearest, bundle: GeneratorBundle
+) -> list[dict[str, Any]]:
     """The samples that are most like a work, and the works."""
-    distances = found.distances
+    distances = neighbours.distances
     shown = np.argsort(distances, kind="stable")[:_SHOWN]
-    different, back = np.unique(found.places[shown], return_inverse=True)
+    different, back = np.unique(neighbours.rows[shown], return_inverse=True)
     like = pa.concat_tables(_picked(works, different, ["object_id", "image_uri"])).take(back).to_pylist()
     numbers, classes = (samples[name].take(shown).to_pylist() for name in ("number", "class"))
     return [

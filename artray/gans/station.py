@@ -115,11 +115,13 @@ def train_gans(several: Sequence[tuple[str, GanOptions]], shared: Location) -> d
         try:
             refuse_other_job(options.out, "generator")
             same = partial(made_from, config=config, source=source)
-            found = earlier_bundle(options.out, load_generator_bundle, same, file=BUNDLE, network=None, overwrite=False)
+            earlier = earlier_bundle(
+                options.out, load_generator_bundle, same, file=BUNDLE, network=None, overwrite=False
+            )
         except ArtrayError as error:
             failed[options.out] = str(error)
         else:
-            if found is None:
+            if earlier is None:
                 todo.append((title, config, options.out))
     if not todo:
         return failed

@@ -149,27 +149,27 @@ def _spread(im: Image.Image) -> Image.Image:
     return Image.fromarray(gray)
 
 
-def bits_used(parts: Sequence[npt.NDArray[Any]]) -> int:
+def bits_used(blocks: Sequence[npt.NDArray[Any]]) -> int:
     """How many bits the samples of a 16-bit TIFF have: 12 where none needs more, for black-is-zero grey and RGB.
 
     Cameras and scanners of 12 bits write such files without saying so. A picture of 16 bits like that would be all but
     black (16 of 256 levels), and one that is black stays so.
     """
-    return 12 if max(int(part.max()) for part in parts) < 1 << 12 else 16
+    return 12 if max(int(block.max()) for block in blocks) < 1 << 12 else 16
 
 
-def ends_of(parts: Sequence[npt.NDArray[Any]]) -> tuple[float, float]:
+def ends_of(channels: Sequence[npt.NDArray[Any]]) -> tuple[float, float]:
     """Black, and how far white is from it, of numbers without an agreed white.
 
     White is the first of 1 (floats only), 255, 65535 and 2**32 - 1 that no value exceeds; with values outside of that,
     black is the lowest and white the highest. NaN is 0.
 
     Args:
-        parts: Integers or floats, of any shape with rows.
+        channels: Integers or floats, of any shape with rows.
     """
-    blocks = [_finite(block) for part in parts for block in _blocks(part)]
+    blocks = [_finite(block) for channel in channels for block in _blocks(channel)]
     low, high = min(low for low, _ in blocks), max(high for _, high in blocks)
-    whites = [*([1] if parts[0].dtype.kind == "f" else []), 255, 65535, 2**32 - 1]
+    whites = [*([1] if channels[0].dtype.kind == "f" else []), 255, 65535, 2**32 - 1]
     white = next((white for white in whites if low >= 0 and high <= white), None)
     return (0.0, float(white)) if white else (low, high - low)
 

@@ -229,23 +229,23 @@ class _Feed:
         """Whether it has all it needs."""
         return self._done
 
-    def __call__(self, part: bytes) -> None:
+    def __call__(self, data: bytes) -> None:
         """Feed it, until it has all it needs."""
         if self._done:
             return
-        part = self.left + part if self.left else part
-        taken, error = self._decoder.decode(part)
+        data = self.left + data if self.left else data
+        taken, error = self._decoder.decode(data)
         if taken < 0 and error < 0:
             raise OSError("broken data stream")
         self._done = taken < 0
-        self.left = part[taken:] if taken >= 0 else b""
+        self.left = data[taken:] if taken >= 0 else b""
 
 
 def _end_of_scans(data: bytes, header: Header) -> tuple[int, list[bytes]]:
     """Where the last scan's data end, and the parameters of all scans."""
     scans, at = [header.first_scan], header.scan
-    while found := _MARKER_IN_SCAN.search(data, at):
-        at = found.start()
+    while match := _MARKER_IN_SCAN.search(data, at):
+        at = match.start()
         marker = data[at + 1]
         if marker == _EOI:
             return at, scans

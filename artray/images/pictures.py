@@ -92,12 +92,14 @@ def read_pictures(
     slices = [rows.slice(start, batch) for start in range(0, len(rows), batch)]
     decode_all = partial(_decode_all, decode_sizes=decode_sizes)
     with ThreadPoolExecutor(1) as fetcher, ThreadPoolExecutor(threads) as decoders:
-        coming = deque(fetcher.submit(_fetch, part) for part in slices[:2])
+        coming = deque(fetcher.submit(_fetch, rows_of_slice) for rows_of_slice in slices[:2])
         rest = iter(slices[2:])
-        for part in slices:
+        for rows_of_slice in slices:
             data = coming.popleft().result()
             coming += [fetcher.submit(_fetch, later) for later in islice(rest, 1)]
-            yield _collect(part, decoders.map(decode_all, data) if threads > 1 else map(decode_all, data), decode_sizes)
+            yield _collect(
+                rows_of_slice, decoders.map(decode_all, data) if threads > 1 else map(decode_all, data), decode_sizes
+            )
 
 
 def decode_pictures(
@@ -120,11 +122,11 @@ Found = ReadError | list[Decoded]
 
 def _fetch(rows: pa.Table) -> list[bytes | ReadError]:
     uris = rows["image_uri"].to_pylist()
-    found = dict(zip(filter(None, uris), read_many(list(filter(None, uris))), strict=True))
-    for uri, content in found.items():
+    content_of = dict(zip(filter(None, uris), read_many(list(filter(None, uris))), strict=True))
+    for uri, content in content_of.items():
         if isinstance(content, ReadError) and content.message == REFUSED:
             raise InputError(f"{uri}: {content.message}; have they expired? The same command goes on with new ones")
-    return [found[uri] if uri else ReadError("missing", "the record names no picture") for uri in uris]
+    return [content_of[uri] if uri else ReadError("missing", "the record names no picture") for uri in uris]
 
 
 def _decode_all(content: bytes | ReadError, decode_sizes: Sequence[DecodeSize]) -> Found:

@@ -111,7 +111,7 @@ def _open(source: Source) -> PngImagePlugin.PngImageFile:
             profile = profile or (_profile(chunk.content(data)) if chunk.name == b"iCCP" else None)
             exif = exif or _exif(chunk, data)
     if exif is None:
-        exif = next((found for chunk in _after(data, pixels, source) if (found := _exif(chunk, data))), None)
+        exif = next((tags for chunk in _after(data, pixels, source) if (tags := _exif(chunk, data))), None)
     source.replace(b"".join([*kept, data[pixels:]]))
     im = Png(source)
     if profile:

@@ -70,10 +70,10 @@ class Source(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         """As of any file."""
         self.check()
-        part = super().read(size)
-        if size is not None and len(part) < size and (not part or size < PROGRESSIVE_BLOCK):
+        data = super().read(size)
+        if size is not None and len(data) < size and (not data or size < PROGRESSIVE_BLOCK):
             self.ran_out = True
-        return part
+        return data
 
     def replace(self, data: bytes) -> None:
         """Go on with these bytes, from their beginning."""

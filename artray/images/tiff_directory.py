@@ -262,12 +262,12 @@ def read_directory(data: bytes, offset: int | None = None) -> Directory:
     entries: dict[int, Entry] = {}
     if end > len(data):
         raise struct.error("the directory ends after the file")
-    for place in range(at, end, step):
-        tag, kind, number = struct.unpack_from(f"{order}HH{word}", data, place)
+    for entry in range(at, end, step):
+        tag, kind, number = struct.unpack_from(f"{order}HH{word}", data, entry)
         if kind not in _TYPES:
             continue
         length = number * struct.calcsize("=" + _TYPES[kind])
-        start = place + step - inline
+        start = entry + step - inline
         if length > inline:
             start = struct.unpack_from(order + word, data, start)[0]
         if length <= len(data) - start:
@@ -310,12 +310,12 @@ def write_tiff(order: str, entries: dict[int, Entry], body: bytes) -> bytes:
         body: What the offsets point to.
     """
     at = 8 + len(body) + len(body) % 2
-    place = at + 2 + 12 * len(entries) + 4
+    beyond_at = at + 2 + 12 * len(entries) + 4
     table, beyond = [struct.pack(order + "H", len(entries))], b""
     for tag in sorted(entries):
         kind, count, content = entries[tag]
         if len(content) > 4:
-            table.append(struct.pack(order + "HHII", tag, kind, count, place + len(beyond)))
+            table.append(struct.pack(order + "HHII", tag, kind, count, beyond_at + len(beyond)))
             beyond += content + bytes(len(content) % 2)
         else:
             table.append(struct.pack(order + "HHI", tag, kind, count) + content.ljust(4, b"\0"))
@@ -362,15 +362,15 @@ def beginning_with(directory: Directory) -> bytes:
 def deflated(directory: Directory) -> bytes:
     """The page as a TIFF whose strips or tiles are stored in Deflate: Pillow leaves compressed ones to libtiff."""
     data, order = directory.data, directory.order
-    parts = [
+    pieces = [
         zlib.compress(data[start : start + directory.needed(number)], 0)
         for number, start in enumerate(directory.offsets[: directory.number])
     ]
     starts = [8]
-    for part in parts:
-        starts.append(starts[-1] + len(part))
+    for piece in pieces:
+        starts.append(starts[-1] + len(piece))
     entries = _classic_entries(directory)
     entries[COMPRESSION] = integers(order, [8])
     entries[TILES if directory.tiled else STRIPS] = integers(order, starts[:-1])
-    entries[TILE_BYTES if directory.tiled else STRIP_BYTES] = integers(order, [len(part) for part in parts])
-    return write_tiff(order, entries, b"".join(parts))
+    entries[TILE_BYTES if directory.tiled else STRIP_BYTES] = integers(order, [len(piece) for piece in pieces])
+    return write_tiff(order, entries, b"".join(pieces))

@@ -91,12 +91,12 @@ def read_samples(page: Directory, max_pixels: int) -> Image.Image:
     alpha = _alpha(page, colors)
     used = [*range(colors), *([alpha[0]] if alpha else [])]
     if page.planar:
-        parts = (_samples(page, _unpacked(page, channel), 1) for channel in used)
+        channels = (_samples(page, _unpacked(page, channel), 1) for channel in used)
         if page.photometric == tiff.PALETTE:
-            inks = [color_map(page)[next(parts)[..., 0]]]
+            inks = [color_map(page)[next(channels)[..., 0]]]
         else:
-            inks = _levels(page, islice(parts, colors))
-        inks += _levels(page, parts)
+            inks = _levels(page, islice(channels, colors))
+        inks += _levels(page, channels)
     else:
         samples = _samples(page, _unpacked(page, 0), page.channels)
         known = samples[..., :colors]
@@ -130,11 +130,11 @@ def _unpacked(page: Directory, plane: int) -> Bytes:
         plain: npt.NDArray[np.uint8] = np.empty((rows, across, row), np.uint8)
         for number, offset in enumerate(offsets):
             top, left = number // across * height, number % across
-            part = plain[top : top + height, left]
-            content = page.data[offset : offset + part.size] if offset >= 0 else b""
-            if len(content) < part.size:
+            tile = plain[top : top + height, left]
+            content = page.data[offset : offset + tile.size] if offset >= 0 else b""
+            if len(content) < tile.size:
                 raise cut_short("TIFF")
-            part[...] = np.frombuffer(content, np.uint8).reshape(part.shape)
+            tile[...] = np.frombuffer(content, np.uint8).reshape(tile.shape)
         if page.value(tiff.FILL_ORDER, 1) == 2:
             plain = _REVERSED[plain]
     else:
@@ -147,8 +147,8 @@ def _by_libtiff(page: Directory, offsets: tuple[int, ...], counts: tuple[int, ..
     (across, down), row, (_, height) = page.grid, page.row_bytes(), page.tile
     if len(counts) < len(offsets):
         counts = tuple(len(page.data) - offset for offset in offsets)
-    parts = [page.data[max(0, offset) : offset + count] for offset, count in zip(offsets, counts, strict=False)]
-    starts = np.cumsum([8, *map(len, parts)])[:-1].tolist()
+    pieces = [page.data[max(0, offset) : offset + count] for offset, count in zip(offsets, counts, strict=False)]
+    starts = np.cumsum([8, *map(len, pieces)])[:-1].tolist()
     size = row * across, down * height if page.tiled else page.height
     tags = {
         tiff.WIDTH: [size[0]],
@@ -158,10 +158,10 @@ def _by_libtiff(page: Directory, offsets: tuple[int, ...], counts: tuple[int, ..
         tiff.PHOTOMETRIC: [tiff.BLACK_IS_ZERO],
         tiff.FILL_ORDER: [page.value(tiff.FILL_ORDER, 1)],
         tiff.TILES if page.tiled else tiff.STRIPS: starts,
-        tiff.TILE_BYTES if page.tiled else tiff.STRIP_BYTES: list(map(len, parts)),
+        tiff.TILE_BYTES if page.tiled else tiff.STRIP_BYTES: list(map(len, pieces)),
     }
     tags |= {tiff.TILE_WIDTH: [row], tiff.TILE_HEIGHT: [height]} if page.tiled else {tiff.ROWS_PER_STRIP: [height]}
-    file = tiff.write_tiff("<", {tag: tiff.integers("<", values) for tag, values in tags.items()}, b"".join(parts))
+    file = tiff.write_tiff("<", {tag: tiff.integers("<", values) for tag, values in tags.items()}, b"".join(pieces))
     im = TiffImagePlugin.TiffImageFile(io.BytesIO(file))
     im.im = Image.new("L", size, None).im  # its own allocation would apply the process-wide limit
     im.load()
@@ -202,19 +202,21 @@ def _of_odd_depth(plain: Bytes, count: int, bits: int) -> npt.NDArray[np.uint16]
     return values
 
 
-def _levels(page: Directory, parts: Iterable[Samples]) -> list[Bytes]:
+def _levels(page: Directory, channels: Iterable[Samples]) -> list[Bytes]:
     """Numbers to 0..255; those that have no agreed white are spread over all parts in common."""
     bits = page.bits[0]
     if page.form == tiff.UNSIGNED and bits < 8:
-        return [np.asarray(part * 255 // (2**bits - 1), np.uint8) for part in parts]
+        return [np.asarray(channel * 255 // (2**bits - 1), np.uint8) for channel in channels]
     if bits <= 16 and (page.form == tiff.UNSIGNED or (page.form == tiff.SIGNED and page.photometric == tiff.LAB)):
         if bits == 16 and page.photometric in (tiff.BLACK_IS_ZERO, tiff.RGB):
-            parts = list(parts)
-            bits = bits_used(parts) if parts else bits
-        return [part.astype(np.uint8) if bits == 8 else (part >> (bits - 8)).astype(np.uint8) for part in parts]
-    held = list(parts)
+            channels = list(channels)
+            bits = bits_used(channels) if channels else bits
+        return [
+            channel.astype(np.uint8) if bits == 8 else (channel >> (bits - 8)).astype(np.uint8) for channel in channels
+        ]
+    held = list(channels)
     ends = ends_of(held) if held else (0.0, 0.0)
-    return [spread(part, ends) for part in held]
+    return [spread(channel, ends) for channel in held]
 
 
 def _picture(page: Directory, inks: Bytes, alpha: int | None) -> Image.Image:

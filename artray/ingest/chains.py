@@ -60,29 +60,29 @@ def cut_chains(
         if len(words) < 3:
             continue
         limit = spread if len(words) <= LARGE else spread_of_large
-        part = _parts(words.view(np.uint64).reshape(-1, 4), limit)[inverse]
-        _, first = np.unique(part, return_index=True)  # rows ascend, so the first of a part is its smallest
-        result[rows] = rows[first][part]
+        piece = _pieces(words.view(np.uint64).reshape(-1, 4), limit)[inverse]
+        _, first = np.unique(piece, return_index=True)  # rows ascend, so the first of a piece is its smallest
+        result[rows] = rows[first][piece]
     return result
 
 
-def _parts(words: NDArray[np.uint64], spread: int) -> NDArray[np.int64]:
-    """The part 0..k-1 of each of the different hashes of a group."""
+def _pieces(words: NDArray[np.uint64], spread: int) -> NDArray[np.int64]:
+    """The piece 0..k-1 of each of the different hashes of a group."""
     if 2 * int(_apart(words, words[0]).max()) <= spread:
         return np.zeros(len(words), np.int64)
-    part = np.full(len(words), -1)
+    piece = np.full(len(words), -1)
     # Hashes are in the order of their bits, so that of equally good beginnings the same is taken each time.
     begins = np.argsort(-_neighbours(words, spread), kind="stable") if len(words) <= _MANY else np.arange(len(words))
-    parts = 0
+    number = 0
     for begin in begins.tolist():
-        if part[begin] >= 0:
+        if piece[begin] >= 0:
             continue
-        free = np.flatnonzero(part < 0)
+        free = np.flatnonzero(piece < 0)
         apart = _apart(words[free], words[begin])
         near = np.argsort(apart, kind="stable")[: np.count_nonzero(apart <= spread)]
-        part[free[near[_within(words[free[near]], spread)]]] = parts
-        parts += 1
-    return part
+        piece[free[near[_within(words[free[near]], spread)]]] = number
+        number += 1
+    return piece
 
 
 def _within(words: NDArray[np.uint64], spread: int) -> NDArray[np.bool_]:

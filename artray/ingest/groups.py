@@ -49,16 +49,16 @@ def work_groups(
     """
     ids = rows.table["object_id"].to_pylist()
     # Where rows of the catalogue are makers and not works, pictures of one row are still works of their own.
-    own = ids if mapping.folder else works(ids, rows.records)
+    work_of = ids if mapping.folder else works(ids, rows.records)
     numbers = pa.nulls(len(ids), pa.string()) if mapping.folder else rows.numbers
     same_work = [equal_ties(numbers)]
     if mapping.artwork:
         same_work.append(equal_ties(rows.column(mapping.artwork, "artwork")))
-    own = merge_groups(own, *same_work)
+    work_of = merge_groups(work_of, *same_work)
     ties = []
     if views:
         ties.append(view_ties(rows.paths, numbers))
-        if line := _views_told(ties[-1], own, rows.paths):
+        if line := _views_told(ties[-1], work_of, rows.paths):
             console.say(f"split: {line}")
     by = columns_to_split_by(mapping, split_by)
     columns = [rows.column(name, f"--split-by {name}") for name in by]
@@ -78,8 +78,8 @@ def work_groups(
             "them together"
         )
     # A work without an artist is a group of its own.
-    values = [[value or work for value, work in zip(column.to_pylist(), own, strict=True)] for column in columns]
-    return merge_groups(*values, own, *ties), has_maker
+    values = [[value or work for value, work in zip(column.to_pylist(), work_of, strict=True)] for column in columns]
+    return merge_groups(*values, work_of, *ties), has_maker
 
 
 def join_alike(
@@ -204,9 +204,9 @@ def two_labels(alike: NDArray[np.int64], labels: pa.ChunkedArray, ids: pa.Chunke
     return len(different), f"one picture with two labels: {len(different):,} ({'; '.join(shown)}{more})"
 
 
-def _views_told(views: NDArray[np.int64], own: Sequence[str], paths: pa.Array) -> str | None:
+def _views_told(views: NDArray[np.int64], work_of: Sequence[str], paths: pa.Array) -> str | None:
     """A line on the works that only the pictures' names say are one."""
-    works_of = _different(views, _codes(own), np.ones(len(own), bool))
+    works_of = _different(views, _codes(work_of), np.ones(len(work_of), bool))
     several = np.flatnonzero(works_of > 1)
     if not len(several):
         return None

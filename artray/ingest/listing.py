@@ -69,14 +69,14 @@ def list_pictures(images: Location) -> pa.Table:
     hidden: Counter[str] = Counter()
 
     def hide(path: str) -> None:
-        parts = path.split("/")
-        name = next((part for part in parts if part.startswith(".")), "")
-        hidden["._*" if parts[-1].startswith("._") else name if name != parts[-1] else _kept_name(name)] += 1
+        names = path.split("/")
+        name = next((name for name in names if name.startswith(".")), "")
+        hidden["._*" if names[-1].startswith("._") else name if name != names[-1] else _kept_name(name)] += 1
 
     def pictures() -> Iterator[tuple[str, int, str]]:
         for info in images.list_files(hide):
             path = images.relative(info.uri)
-            folder = next((part for part in path.split("/")[:-1] if _is_system(part)), None)
+            folder = next((name for name in path.split("/")[:-1] if _is_system(name)), None)
             if folder is not None:
                 system[folder] += 1
             elif _NOT_UTF8.search(path):
@@ -86,9 +86,9 @@ def list_pictures(images: Location) -> pa.Table:
             else:
                 others["." + path.rsplit(".", 1)[-1] if "." in path.rsplit("/", 1)[-1] else "no suffix"] += 1
 
-    found = pictures()
+    listed = pictures()
     batches = []
-    while rows := list(islice(found, _BATCH)):
+    while rows := list(islice(listed, _BATCH)):
         batches.append(
             pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*rows, strict=True)], schema=_SCHEMA)
         )

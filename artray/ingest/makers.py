@@ -151,7 +151,7 @@ def makers(cells: Sequence[str], separator: str | None = None) -> list[list[str]
     alike = {_alike(name) for name in known}
     commas = _commas_separate([name for of_cell in atoms for name in of_cell if "," in name], known)
     for row, of_cell in zip(at.tolist(), atoms, strict=True):
-        names = list(dict.fromkeys(part for name in of_cell for part in _parts(name, known, alike, commas)))
+        names = list(dict.fromkeys(piece for name in of_cell for piece in _pieces(name, known, alike, commas)))
         told = [name for name in names if name and name not in UNKNOWN]
         found[row] = told or [name for name in names if name] or found[row]
     return found
@@ -178,8 +178,8 @@ def _codes(cells: pa.DictionaryArray) -> NDArray[np.int64]:
 
 
 def _split(text: str, separator: str | None) -> list[str]:
-    parts = text.split(separator) if separator else [text]
-    names = [name.strip() for part in parts for name in _MARKS.split(part)]
+    pieces = text.split(separator) if separator else [text]
+    names = [name.strip() for piece in pieces for name in _MARKS.split(piece)]
     return list(dict.fromkeys(name for name in names if name)) or [text]
 
 
@@ -187,19 +187,19 @@ def _names(cell: str, separator: str | None) -> list[str]:
     """The names that marks separate; of what is in brackets only lists of names, the members of a group."""
     members: list[str] = []
 
-    def take_out(found: re.Match[str]) -> str:
-        inside = [part for part in _MARKS.split(found[1] or found[2] or "") if part]
+    def take_out(match: re.Match[str]) -> str:
+        inside = [piece for piece in _MARKS.split(match[1] or match[2] or "") if piece]
         if len(inside) > 1:
-            members.extend(part for part in inside if len(_plain(part).split()) > 1)
+            members.extend(piece for piece in inside if len(_plain(piece).split()) > 1)
         return " "
 
     cell = cell.strip()
-    if found := _BRACKETS.fullmatch(cell):  # a name that the museum has inferred
-        cell = found[1] or found[2] or cell
+    if match := _BRACKETS.fullmatch(cell):  # a name that the museum has inferred
+        cell = match[1] or match[2] or cell
     if _NUMBERED.match(cell):
         cell = _NUMBERED.sub("|", cell)
-    parts = _split(_BRACKETS.sub(take_out, cell), separator)
-    return [*(_ROLE.sub("", part) or part for part in parts), *members]
+    pieces = _split(_BRACKETS.sub(take_out, cell), separator)
+    return [*(_ROLE.sub("", piece) or piece for piece in pieces), *members]
 
 
 def _plain(name: str) -> str:
@@ -216,33 +216,33 @@ def _commas_separate(names: list[str], known: set[str]) -> bool:
     At least half of such cells have a name that stands elsewhere alone, or on the other side of a comma, as neither
     `Gogh, Vincent van` nor `Royal Doulton, Stoke on Trent` do.
     """
-    cells = [[_plain(part) for part in name.split(",")] for name in names]
-    firsts = {parts[0] for parts in cells if _is_name(parts[0])}
-    others = {part for parts in cells for part in parts[1:] if _is_name(part)}
+    cells = [[_plain(piece) for piece in name.split(",")] for name in names]
+    firsts = {pieces[0] for pieces in cells if _is_name(pieces[0])}
+    others = {piece for pieces in cells for piece in pieces[1:] if _is_name(piece)}
     elsewhere = firsts & others | known
-    told = sum(any(_is_name(part) and part in elsewhere for part in parts) for parts in cells)
+    told = sum(any(_is_name(piece) and piece in elsewhere for piece in pieces) for pieces in cells)
     return told > 1 and 2 * told >= len(cells)
 
 
-def _parts(name: str, known: set[str], alike: set[str], commas: bool) -> list[str]:
+def _pieces(name: str, known: set[str], alike: set[str], commas: bool) -> list[str]:
     """The makers in a name; the name itself if it is one."""
-    found = []
+    names = []
     for several in _AND.split(name):
-        parts = [_plain(part) for part in several.split(",")]
-        after = any(_QUALIFIER.match(part.lstrip()) for part in several.split(",")[1:])
-        if len(parts) == 2 and _alike(f"{parts[1]} {parts[0]}") in alike:
-            found.append(f"{parts[1]} {parts[0]}")  # Monet, Claude
-        elif len(parts) > 1 and (commas or after):
-            found += [part for part in parts if part in known or _is_name(part)]
-        elif len(parts) > 1 and all(part in _NO_NAME for part in parts[1:]):
-            found.append(parts[0])
-        elif len(parts) > 1 and any(_is_name(part) and part in known for part in parts):
-            found += [part for part in parts if _is_name(part) and part in known]
-        elif several != name and (parts[0] in known or _is_name(parts[0])):
-            found.append(parts[0])
-    return found or [name]
+        pieces = [_plain(piece) for piece in several.split(",")]
+        after = any(_QUALIFIER.match(piece.lstrip()) for piece in several.split(",")[1:])
+        if len(pieces) == 2 and _alike(f"{pieces[1]} {pieces[0]}") in alike:
+            names.append(f"{pieces[1]} {pieces[0]}")  # Monet, Claude
+        elif len(pieces) > 1 and (commas or after):
+            names += [piece for piece in pieces if piece in known or _is_name(piece)]
+        elif len(pieces) > 1 and all(piece in _NO_NAME for piece in pieces[1:]):
+            names.append(pieces[0])
+        elif len(pieces) > 1 and any(_is_name(piece) and piece in known for piece in pieces):
+            names += [piece for piece in pieces if _is_name(piece) and piece in known]
+        elif several != name and (pieces[0] in known or _is_name(pieces[0])):
+            names.append(pieces[0])
+    return names or [name]
 
 
-def _is_name(part: str) -> bool:
-    words = part.split()
+def _is_name(piece: str) -> bool:
+    words = piece.split()
     return len(words) > 1 and not _NO_NAME.intersection(words)

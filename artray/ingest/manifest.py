@@ -178,13 +178,13 @@ def make_room(rows: pa.Table, written: Sequence[str]) -> pa.Table:
         written: The job's columns.
     """
     names = list(rows.column_names)
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         if name in written or name.startswith("__"):
-            names[place] = free_name(name, {*names, *written}, {name})
+            names[index] = free_name(name, {*names, *written}, {name})
     return rows.rename_columns(names)
 
 
-def make_ids(paths: Sequence[str], own: Sequence[str | None], earlier: Sequence[str | None]) -> pa.Array:
+def make_ids(paths: Sequence[str], own_ids: Sequence[str | None], earlier: Sequence[str | None]) -> pa.Array:
     """An id for every picture, none twice.
 
     The record's number, with the file's name where a record has several pictures; where there is no record, the path
@@ -193,23 +193,23 @@ def make_ids(paths: Sequence[str], own: Sequence[str | None], earlier: Sequence[
 
     Args:
         paths: Of the pictures, each once.
-        own: Their records' numbers.
+        own_ids: Their records' numbers.
         earlier: The ids they had in the previous manifest.
     """
     kept = [
         old if old and (item is None or old == item or old.startswith((f"{item}/", f"{item}#"))) else None
-        for old, item in zip(earlier, own, strict=True)
+        for old, item in zip(earlier, own_ids, strict=True)
     ]
     stems = [re.sub(IMAGE_SUFFIX, "", path) for path in paths]
-    number = Counter(item for item in own if item is not None)
+    number = Counter(item for item in own_ids if item is not None)
     first = [
         stem if item is None else item if number[item] == 1 else f"{item}/{stem.rsplit('/', 1)[-1]}"
-        for item, stem in zip(own, stems, strict=True)
+        for item, stem in zip(own_ids, stems, strict=True)
     ]
     named = Counter(first)
     taken = {old for old in kept if old}
     ids = []
-    for old, number_or_stem, item, path in zip(kept, first, own, paths, strict=True):
+    for old, number_or_stem, item, path in zip(kept, first, own_ids, paths, strict=True):
         name = old or number_or_stem
         if not old and (named[name] > 1 or name in taken):
             name = path if item is None else f"{name}#{path}"

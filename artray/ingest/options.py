@@ -104,7 +104,7 @@ class IngestOptions(CatalogOptions):
 
     @field_validator("split")
     @classmethod
-    def _parts(cls, split: dict[str, float]) -> dict[str, float]:
+    def _fractions(cls, split: dict[str, float]) -> dict[str, float]:
         if set(split) != set(PARTS) or min(split.values()) < 0 or sum(split.values()) <= 0:
             raise ValueError("must give train, validation and test a share, like train=0.6 validation=0.2 test=0.2")
         return split

@@ -58,11 +58,11 @@ def read_perceptual_hashes(table: pa.Table, out: Location) -> npt.NDArray[np.uin
     if len(keys) < len(wanted):
         readable = pa.array([key in known for key in wanted], pa.bool_())
         _say_unread(there["object_id"].filter(pc.invert(readable)).to_pylist())
-    found = np.array([known[key] for key in keys], np.uint64).reshape(-1, _WORDS)
+    hashes = np.array([known[key] for key in keys], np.uint64).reshape(-1, _WORDS)
     columns = {
         "image_uri": pa.array([uri for uri, _ in keys], pa.string()),
         "version": pa.array([version for _, version in keys], pa.string()),
-        "fingerprint": list_column(found),
+        "fingerprint": list_column(hashes),
     }
     stored = pa.table(columns).replace_schema_metadata({_METADATA_KEY: json.dumps(_SETTINGS)})
     (out / FOLDER / FILE).write_table(stored)
@@ -117,9 +117,9 @@ def _hashed(pictures: pa.Table, out: Location) -> dict[_Key, npt.NDArray[np.uint
     # The pass goes on where it was if its list of pictures is the same file.
     if not listing.exists() or not listing.dataset().to_table().equals(pictures):
         listing.write_table(pictures)
-    parts = out / _WORK / "parts"
-    run_pass("hashes", listing, parts, _Hasher, _SETTINGS, overwrite=True)
-    table = parts.dataset().to_table(columns=["image_uri", "version", "status", "fingerprint"])
+    pass_folder = out / _WORK / "parts"
+    run_pass("hashes", listing, pass_folder, _Hasher, _SETTINGS, overwrite=True)
+    table = pass_folder.dataset().to_table(columns=["image_uri", "version", "status", "fingerprint"])
     return _by_key(table.filter(pc.equal(table["status"], "ok")))
 
 

@@ -49,17 +49,17 @@ class Rows:
 
 
 def join_rows(
-    images: Location, pictures: pa.Table, catalog: pa.Table, *, mapping: Mapping, found: Match, previous: Previous
+    images: Location, pictures: pa.Table, catalog: pa.Table, *, mapping: Mapping, match: Match, previous: Previous
 ) -> Rows:
     """Pictures with their catalogue rows, and rows for pictures that the catalogue names but that are not there."""
-    absent = _absent(found, mapping)
+    absent = _absent(match, mapping)
     paths = [*pictures["path"].to_pylist(), *absent["value"].to_pylist()]
-    records = pa.concat_arrays([found.table["row"].combine_chunks(), absent["row"].combine_chunks()])
-    own = pa.nulls(len(paths), pa.string())
+    records = pa.concat_arrays([match.table["row"].combine_chunks(), absent["row"].combine_chunks()])
+    own_ids = pa.nulls(len(paths), pa.string())
     if mapping.object_id is not None:
-        own = catalog[mapping.object_id].combine_chunks().take(records)
+        own_ids = catalog[mapping.object_id].combine_chunks().take(records)
     uris = [str(images / path) for path in paths]
-    ids = make_ids(paths, own.to_pylist(), [previous.id_of_uri.get(uri) for uri in uris])
+    ids = make_ids(paths, own_ids.to_pylist(), [previous.id_of_uri.get(uri) for uri in uris])
     unknown = pa.nulls(len(absent))
     sizes = pa.concat_arrays([pictures["size"].combine_chunks(), unknown.cast(pa.int64())])
     versions = pa.concat_arrays([pictures["version"].combine_chunks(), unknown.cast(pa.string())])
@@ -67,7 +67,7 @@ def join_rows(
         pa.table([ids, pa.array(uris, pa.string()), sizes, versions], schema=PLACE),
         records.to_pylist(),
         pa.array(paths, pa.string()),
-        own,
+        own_ids,
     )
     columns = {name: catalog[name].combine_chunks().take(records) for name in catalog.column_names}
     groups = path_columns(pa.array(paths, pa.string()), mapping.path) if mapping.path else {}
@@ -85,13 +85,13 @@ def join_rows(
     return rows
 
 
-def _absent(found: Match, mapping: Mapping) -> pa.Table:
+def _absent(match: Match, mapping: Mapping) -> pa.Table:
     """Rows whose file column names a picture that is not there: they stay, to be seen as `missing`.
 
     A number or an address that fits no file names no place in the collection, so such rows are only counted. Of
     several rows that name one picture the first stays: the manifest has one row a picture.
     """
     columns = pa.array([name for name in (mapping.file, *mapping.more_files) if name], pa.string())
-    by_file = found.missing.filter(pc.is_in(found.missing["column"], value_set=columns))
+    by_file = match.missing.filter(pc.is_in(match.missing["column"], value_set=columns))
     first = {value: row for row, value in reversed(list(enumerate(by_file["value"].to_pylist())))}
     return by_file.take(pa.array(sorted(first.values()), pa.int64()))

@@ -47,6 +47,6 @@ def _named(column: pa.ChunkedArray) -> list[str]:
     if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
         return []
     cells = strings(column.filter(pc.fill_null(pc.match_substring_regex(column, _MAY_BE_NAMED), False)))
-    parts = pc.list_flatten(pc.split_pattern_regex(cells, r"[;|,\s\"'<>?#]+"))
-    names: list[str] = without_suffix(last_part(normal(parts))).to_pylist()
+    words = pc.list_flatten(pc.split_pattern_regex(cells, r"[;|,\s\"'<>?#]+"))
+    names: list[str] = without_suffix(last_part(normal(words))).to_pylist()
     return names

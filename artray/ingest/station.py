@@ -77,22 +77,22 @@ def ingest(options: IngestOptions) -> Counts:
     join = find_join(pictures, catalog, mapping, guessed=guessed, folders=folders)
     for line in join.lines:
         console.say(line)
-    mapping, found = join.mapping, join.match
+    mapping, match = join.mapping, join.match
     previous = Previous.read(out)
     if options.new_split:
         previous = previous.without_split()
     _check_split_options(options, mapping, previous)
-    rows = join_rows(options.images, pictures, catalog, mapping=mapping, found=found, previous=previous)
+    rows = join_rows(options.images, pictures, catalog, mapping=mapping, match=match, previous=previous)
     total, there = len(rows.table), len(pictures)
     counts: Counts = {"rows": total, "ok": there, "failed": total - there, "out": str(out)}
     if options.catalog:
-        for line in found.report.lines():
+        for line in match.report.lines():
             console.say(line)
         counts |= {
             "catalog_rows": len(catalog),
-            "matched": found.report.pictures_matched,
-            "without_record": found.report.pictures - found.report.pictures_matched,
-            "without_picture": found.report.rows - found.report.rows_matched,
+            "matched": match.report.pictures_matched,
+            "without_record": match.report.pictures - match.report.pictures_matched,
+            "without_picture": match.report.rows - match.report.rows_matched,
         }
     for task in mapping.labels:
         counts.setdefault("labelled", {})[task] = _add_labels(rows, task, mapping)
@@ -264,17 +264,17 @@ def _add_labels(rows: Rows, task: str, mapping: Mapping) -> int:
 
 def _correct(rows: Rows, options: IngestOptions, labelled: dict[str, int]) -> dict[str, dict[str, int]]:
     """Put the curators' labels into the tasks' columns; returns how many rows were changed, added and confirmed."""
-    found = read_corrections(options.corrections)
-    if found.unplaced:
-        tasks = {name: _labels_of(rows.table, name) for name in {*labelled, *found.labels}}
-        found = placed(found, rows.table, tasks)
-    for problem in found.problems:
+    corrections = read_corrections(options.corrections)
+    if corrections.unplaced:
+        tasks = {name: _labels_of(rows.table, name) for name in {*labelled, *corrections.labels}}
+        corrections = placed(corrections, rows.table, tasks)
+    for problem in corrections.problems:
         console.say(f"corrections: {problem}")
-    for task in options.corrections_column.keys() - found.labels.keys():
-        known = ", ".join(found.labels) or "none"
+    for task in options.corrections_column.keys() - corrections.labels.keys():
+        known = ", ".join(corrections.labels) or "none"
         raise InputError(f"--corrections-column {task}: there are no corrections of that task (there are: {known})")
     counts = {}
-    for task, labels in sorted(found.labels.items()):
+    for task, labels in sorted(corrections.labels.items()):
         name = options.corrections_column.get(task, task)
         column = name if name in rows.table.column_names else rows.names.get(name, name)
         if column in RESERVED:
@@ -287,9 +287,9 @@ def _correct(rows: Rows, options: IngestOptions, labelled: dict[str, int]) -> di
         else:
             console.say(f"{task}: column {column!r} is new")
             rows.add(column, corrected.labels)
-        if by := found.reviewers(task):
+        if by := corrections.reviewers(task):
             console.say(f"{task}: corrections by {by}")
-        _add_history(rows, column, found.said(task))
+        _add_history(rows, column, corrections.said(task))
         if column in labelled:
             labelled[column] = len(rows.table) - corrected.labels.null_count
         counts[task] = {

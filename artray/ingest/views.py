@@ -62,8 +62,8 @@ def view_ties(paths: pa.Array, numbers: pa.Array) -> NDArray[np.int64]:
 
     for pattern in _COUNTED:
         at = np.flatnonzero(flags(pc.match_substring_regex(keys, pattern)))
-        parts = pc.extract_regex(keys.take(pa.array(at)), pattern)
-        bases, views = pc.struct_field(parts, "base"), pc.struct_field(parts, "view")
+        bases_and_views = pc.extract_regex(keys.take(pa.array(at)), pattern)
+        bases, views = pc.struct_field(bases_and_views, "base"), pc.struct_field(bases_and_views, "view")
         alone = pc.is_in(bases, value_set=keys) if len(at) else pa.array([], pa.bool_())
         if pc.count_distinct(bases).as_py() == len(at) and not pc.any(alone, min_count=0).as_py():
             continue
@@ -103,9 +103,9 @@ def _counts_views(bases: pa.Array, views: pa.Array, base_is_there: Flags) -> Fla
     is_number = flags(pc.match_substring_regex(views, "^[0-9]+$"))
     encoded = pc.dictionary_encode(views)
     texts = encoded.dictionary.to_pylist()
-    places = np.array([int(text) if text.isdigit() else ord(text) - ord("a") + 1 for text in texts], np.int64)
-    place = places[np.asarray(encoded.indices.to_numpy(), np.int64)]
-    base, view = np.divmod(np.unique(codes * 128 + place), 128)
+    numbers_of = np.array([int(text) if text.isdigit() else ord(text) - ord("a") + 1 for text in texts], np.int64)
+    view_numbers = numbers_of[np.asarray(encoded.indices.to_numpy(), np.int64)]
+    base, view = np.divmod(np.unique(codes * 128 + view_numbers), 128)
     number = np.bincount(base, minlength=count)
     first, last, sides = np.full(count, 128), np.full(count, -1), np.ones(count, bool)
     np.minimum.at(first, base, view)

@@ -67,8 +67,8 @@ def completed(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of labels in which `labels` holds `label` where it is null, as in files of before; nothing without it."""
     if "labels" not in rows.schema.names or "label" not in rows.schema.names:
         return rows
-    place = rows.schema.get_field_index("labels")
-    labels, label = rows.column(place), rows.column(rows.schema.get_field_index("label"))
+    column = rows.schema.get_field_index("labels")
+    labels, label = rows.column(column), rows.column(rows.schema.get_field_index("label"))
     lacking = pc.and_(pc.is_null(labels), pc.is_valid(label))
     if not pc.any(lacking).as_py():
         return rows
@@ -76,7 +76,7 @@ def completed(rows: pa.RecordBatch) -> pa.RecordBatch:
     offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int32)
     alone = pa.ListArray.from_arrays(pa.array(offsets), label.drop_null(), type=labels.type)
     columns = list(rows.columns)
-    columns[place] = pc.if_else(lacking, alone, labels)
+    columns[column] = pc.if_else(lacking, alone, labels)
     return pa.RecordBatch.from_arrays(columns, schema=rows.schema)
 
 

@@ -118,11 +118,11 @@ def estimate_prior(scores: Floats, shares: Floats) -> Estimate:
         scores: (n, classes) calibrated probabilities under the mix `shares`, of unlabelled works.
         shares: (classes,) of the training part.
     """
-    found = scores[:: max(1, len(scores) // _MOST)].astype(np.float64)
-    n, classes = found.shape
+    drawn = scores[:: max(1, len(scores) // _MOST)].astype(np.float64)
+    n, classes = drawn.shape
     if not n:
         return Estimate(shares, float("inf"), 0)
-    ratios = found / shares
+    ratios = drawn / shares
     mix = np.asarray(shares, np.float64)
     for _ in range(_STEPS):
         joint = ratios * mix
@@ -151,17 +151,21 @@ def abstention_under(predictions: pa.Table, bundle: Bundle, prior: Floats) -> di
         bundle: Of one label, with its classes' shares.
         prior: (classes,) the other mix.
     """
-    part = predictions.filter(pc.equal(predictions["part"], "validation"))
+    validation = predictions.filter(pc.equal(predictions["part"], "validation"))
     names = [item.name for item in bundle.classes]
     shares = bundle.class_shares()
-    if shares is None or bundle.multilabel or not len(part):
+    if shares is None or bundle.multilabel or not len(validation):
         return None
     target = (bundle.metrics.get("abstain") or {}).get("target", TARGET)
-    scores = np.array([[dict(row)[name] for name in names] for row in part["scores"].to_pylist()], np.float64)
-    true = np.array([names.index(name) for name in part["true"].to_pylist()])
+    scores = np.array([[dict(row)[name] for name in names] for row in validation["scores"].to_pylist()], np.float64)
+    true = np.array([names.index(name) for name in validation["true"].to_pylist()])
     there = np.bincount(true, minlength=len(names)) / len(true)
     wanted = np.divide(prior, there, out=np.zeros(len(names)), where=there > 0)
     drawn = np.random.default_rng(0).random(len(true)) * wanted.max() < wanted[true]
     decided = decide(scores, bundle.decision, shares=shares, prior=prior)
-    groups = np.array(part["group"].to_pylist(), dtype=str)[drawn].tolist() if "group" in part.column_names else None
+    groups = (
+        np.array(validation["group"].to_pylist(), dtype=str)[drawn].tolist()
+        if "group" in validation.column_names
+        else None
+    )
     return abstention((decided.label == true)[drawn], decided.score[drawn], target, groups)

@@ -28,6 +28,6 @@ def computes_in_half(precision: PassPrecision, bundle: Bundle, *, gpu: tuple[int
     """
     if precision != "auto":
         return precision == "bfloat16"
-    found = bundle.metrics.get(KEY)
-    holds = isinstance(found, dict) and found.get("holds") is True
+    checked = bundle.metrics.get(KEY)
+    holds = isinstance(checked, dict) and checked.get("holds") is True
     return holds and (is_bfloat16_fast() if gpu is None else gpu >= FAST_FROM)

@@ -132,12 +132,12 @@ def with_mix(
                 if bundle["model_id"] == model.bundle.model_id and bundle.get("prior"):
                     return model.under(np.array([bundle["prior"]["shares"][name] for name in names]))
     column = f"scores_{number}"
-    found: list[npt.NDArray[np.float32]] = [np.zeros((0, len(names)), np.float32)]
+    blocks: list[npt.NDArray[np.float32]] = [np.zeros((0, len(names)), np.float32)]
     if staged is not None:
         batches = staged.dataset().to_batches(columns=[column], batch_size=_BATCH)
         lists = (batch.column(0).drop_null() for batch in batches)
-        found.extend(stack_lists(each, column, len(names)).astype(np.float32) for each in lists)
-    estimate = estimate_prior(np.concatenate(found), training)
+        blocks.extend(stack_lists(each, column, len(names)).astype(np.float32) for each in lists)
+    estimate = estimate_prior(np.concatenate(blocks), training)
     if not estimate.is_sure:
         console.say(
             f"{task}: the scores of {estimate.n:,} works don't tell the mix of classes: that of the training part is "

@@ -40,8 +40,8 @@ def identity(bundle: Bundle) -> str:
         told |= {"decision", "shares"}
     if bundle.novelty_sha is not None:
         told |= {"novelty_sha"}
-    parts = bundle.model_dump(include=told)
-    return digest(json.dumps(parts, sort_keys=True).encode())
+    fields = bundle.model_dump(include=told)
+    return digest(json.dumps(fields, sort_keys=True).encode())
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class LabelWorker(StagedWorker):
 
     def prepare(self, rows: pa.Table) -> Iterator[_Prepared]:
         """State, features without model or from the table, models' inputs, and the pictures for all else."""
-        for models, part, group in _alike(rows):
-            yield from self._prepare(models, part, group)
+        for models, part_file, group in _alike(rows):
+            yield from self._prepare(models, part_file, group)
 
     def warm(self) -> None:
         """Some inputs through each model that this run needs."""
@@ -135,11 +135,11 @@ class LabelWorker(StagedWorker):
             tables.append(self._scored(_joined(list(alike))))
         return pa.concat_tables(tables)
 
-    def _prepare(self, needed: int, part: str | None, rows: pa.Table) -> Iterator[_Prepared]:
+    def _prepare(self, needed: int, part_file: str | None, rows: pa.Table) -> Iterator[_Prepared]:
         """Rows that need the same models and whose features are in the same part of the feature table."""
         chosen = [number for number in range(len(self._models)) if needed >> number & 1]
-        stored = self._read_stored(part, rows) if part else None
-        at_hand = {spec_key(spec) for spec in self._stored} if part else set()
+        stored = self._read_stored(part_file, rows) if part_file else None
+        at_hand = {spec_key(spec) for spec in self._stored} if part_file else set()
         models = [self._models[number] for number in chosen]
         looking = [model for model in models if not model.specs or model.specs.keys() - at_hand]
         decode_sizes = list(dict.fromkeys(decode_size for model in looking for decode_size in model.decode_sizes))
@@ -153,11 +153,11 @@ class LabelWorker(StagedWorker):
             yield self._brought(pictures.rows, state, pictures.images, chosen, near)
             start += len(pictures.rows)
 
-    def _read_stored(self, part: str, rows: pa.Table) -> pa.Table:
+    def _read_stored(self, part_file: str, rows: pa.Table) -> pa.Table:
         columns = dict.fromkeys(name for spec in self._stored for name in columns_of(spec))
-        places, ids = rows["row"].to_pylist(), rows["object_id"].to_pylist()
+        numbers, ids = rows["row"].to_pylist(), rows["object_id"].to_pylist()
         assert self._table is not None  # rows have a part only where there is a table
-        return read_features(self._table, part, places, ids, list(columns))
+        return read_features(self._table, part_file, numbers, ids, list(columns))
 
     def _brought(
         self,
@@ -199,7 +199,7 @@ class LabelWorker(StagedWorker):
         table = work.rows.append_column(PRECISION, spread(used, work.readable, len(work.rows)))
         ids = table["object_id"].take(pa.array(work.readable, pa.int64())).to_pylist()
         known: dict[str, Columns] = {
-            key: dict(zip(found.column_names, found.columns, strict=True)) for key, found in work.columns.items()
+            key: dict(zip(table.column_names, table.columns, strict=True)) for key, table in work.columns.items()
         }
         works = Works(ids, work.images, self._extractors, known)
         for number, model in enumerate(self._models):
@@ -229,19 +229,19 @@ class LabelWorker(StagedWorker):
         return ", ".join("bfloat16" if half else "float32" for half in sorted(used)) or None
 
 
-def _joined(parts: list[_Prepared]) -> _Prepared:
+def _joined(pieces: list[_Prepared]) -> _Prepared:
     """Batches that need the same models as one."""
-    first = parts[0]
-    if len(parts) == 1:
+    first = pieces[0]
+    if len(pieces) == 1:
         return first
-    starts = np.cumsum([0, *(len(part.rows) for part in parts)]).tolist()
+    starts = np.cumsum([0, *(len(piece.rows) for piece in pieces)]).tolist()
     return _Prepared(
-        rows=pa.concat_tables([part.rows for part in parts]),
+        rows=pa.concat_tables([piece.rows for piece in pieces]),
         chosen=first.chosen,
-        readable=[start + row for start, part in zip(starts, parts, strict=False) for row in part.readable],
-        columns={key: pa.concat_tables([part.columns[key] for part in parts]) for key in first.columns},
-        images={size: np.concatenate([part.images[size] for part in parts]) for size in first.images},
-        inputs={key: np.concatenate([part.inputs[key] for part in parts]) for key in first.inputs},
+        readable=[start + row for start, piece in zip(starts, pieces, strict=False) for row in piece.readable],
+        columns={key: pa.concat_tables([piece.columns[key] for piece in pieces]) for key in first.columns},
+        images={size: np.concatenate([piece.images[size] for piece in pieces]) for size in first.images},
+        inputs={key: np.concatenate([piece.inputs[key] for piece in pieces]) for key in first.inputs},
     )
 
 

@@ -118,8 +118,10 @@ def make_plan(
     names = ["new", "changed", "again", "other model", "same"]
     counts = dict(zip(names, np.bincount(kinds, minlength=len(names)).tolist(), strict=True))
     rows = pictures.take(todo).append_column("models", pa.array(needed[todo]))
-    part, row = features.find(rows) if features else (pa.nulls(len(rows), pa.string()), pa.nulls(len(rows), pa.int64()))
-    rows = rows.append_column("part", part).append_column("row", row)
+    part_file, row = (
+        features.find(rows) if features else (pa.nulls(len(rows), pa.string()), pa.nulls(len(rows), pa.int64()))
+    )
+    rows = rows.append_column("part", part_file).append_column("row", row)
     # A stable order: those of one kind in the order of the feature table or of the manifest.
     rows = rows.append_column("place", pa.array(todo))
     rows = rows.sort_by([("models", "ascending"), ("part", "ascending"), ("row", "ascending"), ("place", "ascending")])
@@ -139,17 +141,17 @@ class _Before:
     def __init__(self, out: Location, task: TaskLabels, pictures: pa.Table):
         then = (out / task.pictures).dataset().to_table()
         labels = (out / task.labels).dataset().to_table(columns=["object_id", "status"])
-        self._places = pc.index_in(pictures["object_id"], labels["object_id"].combine_chunks())
+        self._indices = pc.index_in(pictures["object_id"], labels["object_id"].combine_chunks())
         self._rows = len(labels)
-        self.known = _true(pc.is_valid(self._places))
+        self.known = _true(pc.is_valid(self._indices))
         self.same = self.known & unchanged(pictures, then)
-        self.again = _true(pc.is_in(labels["status"].take(self._places), MAY_PASS))
+        self.again = _true(pc.is_in(labels["status"].take(self._indices), MAY_PASS))
         self.gone = len(labels) - int(self.known.sum())
 
     def rows_of(self, chosen: Flags) -> Flags:
         """The rows of the labels that belong to some of the manifest's rows."""
         rows = np.zeros(self._rows, bool)
-        rows[_numbers(self._places)[chosen]] = True
+        rows[_numbers(self._indices)[chosen]] = True
         return rows
 
 
@@ -162,10 +164,10 @@ def unchanged(pictures: pa.Table, then: pa.Table) -> Flags:
         pictures: `object_id`, `image_uri` and `version`.
         then: The same.
     """
-    places = pc.index_in(pictures["object_id"], then["object_id"].combine_chunks())
-    same = pc.is_valid(places)
-    same = pc.and_(same, pc.equal(pictures["image_uri"], then["image_uri"].take(places)))
-    version, before = pictures["version"], then["version"].take(places)
+    indices = pc.index_in(pictures["object_id"], then["object_id"].combine_chunks())
+    same = pc.is_valid(indices)
+    same = pc.and_(same, pc.equal(pictures["image_uri"], then["image_uri"].take(indices)))
+    version, before = pictures["version"], then["version"].take(indices)
     time = pc.replace_substring_regex(version, rf"^(mtime:.*){SIZE_IN_VERSION}\d+$", r"\1")
     return _true(pc.and_(same, pc.or_(pc.equal(version, before), pc.equal(time, before))))
 
@@ -213,24 +215,24 @@ class FeatureTable:
             tables = list(pool.map(lambda fragment: fragment.to_table(columns=names), fragments))
         table = pa.concat_tables(tables)
         sizes = [len(item) for item in tables]
-        part = np.repeat(np.arange(len(sizes)), sizes)
+        file = np.repeat(np.arange(len(sizes)), sizes)
         row = np.concatenate([np.arange(size) for size in sizes])
         fresh = unchanged(rows, table)
-        places = pc.index_in(rows["object_id"], table["object_id"].combine_chunks())
-        fresh &= _true(pc.equal(table["status"].take(places), "ok"))
-        chosen = pa.array(_numbers(places), pa.int64(), mask=~fresh)
+        indices = pc.index_in(rows["object_id"], table["object_id"].combine_chunks())
+        fresh &= _true(pc.equal(table["status"].take(indices), "ok"))
+        chosen = pa.array(_numbers(indices), pa.int64(), mask=~fresh)
         files = pa.array([fragment.path for fragment in fragments], pa.string())
-        return files.take(pa.array(part).take(chosen)), pa.array(row).take(chosen)
+        return files.take(pa.array(file).take(chosen)), pa.array(row).take(chosen)
 
 
 def read_features(
-    uri: Location, part: str, rows: Sequence[int], ids: Sequence[str], columns: Sequence[str]
+    uri: Location, part_file: str, rows: Sequence[int], ids: Sequence[str], columns: Sequence[str]
 ) -> pa.Table:
     """Rows of one part of a feature table: `status`, `error` and some columns.
 
     Args:
         uri: The table.
-        part: The file in it.
+        part_file: The file in it.
         rows: Which rows of the part.
         ids: Their object_ids.
         columns: Of the features.
@@ -241,7 +243,7 @@ def read_features(
     fs, _ = uri.arrow_filesystem()
     changed = InputError(f"{uri}: was replaced while it was read; run the same command again")
     try:
-        with fs.open_input_file(part) as file:
+        with fs.open_input_file(part_file) as file:
             table = pq.read_table(file, columns=["object_id", "status", "error", *columns])
     except FileNotFoundError as error:
         raise changed from error
@@ -258,7 +260,7 @@ def _true(values: Any) -> Flags:
     return flags
 
 
-def _numbers(places: Any) -> npt.NDArray[np.int64]:
+def _numbers(indices: Any) -> npt.NDArray[np.int64]:
     """Indices as numbers, 0 where there is none."""
-    numbers: npt.NDArray[np.int64] = np.asarray(pc.fill_null(places, 0)).astype(np.int64)
+    numbers: npt.NDArray[np.int64] = np.asarray(pc.fill_null(indices, 0)).astype(np.int64)
     return numbers

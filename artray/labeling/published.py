@@ -129,26 +129,26 @@ def read_labels(uri: str | os.PathLike[str] | Location) -> pads.Dataset:
     labels = Location.parse(uri)
     published = read_published(labels)
     if published is None:
-        found = labels.dataset()
-        lacking = [name for name in (*LABELS.names, "task") if name not in (*ADDED, *found.schema.names)]
+        dataset = labels.dataset()
+        lacking = [name for name in (*LABELS.names, "task") if name not in (*ADDED, *dataset.schema.names)]
         if lacking:
             raise InputError(f"{uri}: not labels: there is no column {', '.join(lacking)}")
-        schema = found.schema
+        schema = dataset.schema
         if "labels" not in schema.names:
             schema = schema.insert(schema.get_field_index("label") + 1, LABELS.field("labels"))
         for before, name in (("error", "novelty"), ("novelty", "learned_from")):
             if name not in schema.names:
                 schema = schema.insert(schema.get_field_index(before) + 1, LABELS.field(name))
-        return LabelDataset(list(found.get_fragments()), schema, found.format, found.filesystem)
+        return LabelDataset(list(dataset.get_fragments()), schema, dataset.format, dataset.filesystem)
     fs, path = labels.arrow_filesystem()
-    found = pads.FileSystemDataset.from_paths(
+    dataset = pads.FileSystemDataset.from_paths(
         [f"{path}/{task.labels}" for task in published.tasks.values()],
         schema=LABELS.append(pa.field("task", pa.string())),
         format=pads.ParquetFileFormat(),
         filesystem=fs,
         partitions=[pads.field("task") == name for name in published.tasks],
     )
-    return LabelDataset(list(found.get_fragments()), found.schema, found.format, found.filesystem)
+    return LabelDataset(list(dataset.get_fragments()), dataset.schema, dataset.format, dataset.filesystem)
 
 
 def labelled_pictures(uri: Location) -> pa.Table | None:
@@ -238,26 +238,26 @@ def _notes(uri: Location) -> Mapping[bytes, bytes] | None:
     fs, path = uri.arrow_filesystem()
     try:
         with fs.open_input_file(path) as file:
-            found: Mapping[bytes, bytes] = pq.read_metadata(file).metadata or {}
+            metadata: Mapping[bytes, bytes] = pq.read_metadata(file).metadata or {}
     except (OSError, pa.ArrowInvalid):
         return None
-    return {METADATA_KEY.encode(): found.get(METADATA_KEY.encode(), b"")}
+    return {METADATA_KEY.encode(): metadata.get(METADATA_KEY.encode(), b"")}
 
 
 def _replace(source: Location, target: Location) -> None:
     fs, path = source.filesystem()
-    _, place = target.filesystem()
+    _, target_path = target.filesystem()
     with explained(target):
         if not isinstance(fs, LocalFileSystem):
-            fs.cp_file(path, place)  # by the server, and in one step
+            fs.cp_file(path, target_path)  # by the server, and in one step
             return
-        Path(place).parent.mkdir(parents=True, exist_ok=True)
-        with scratch_beside(Path(place)) as scratch:
+        Path(target_path).parent.mkdir(parents=True, exist_ok=True)
+        with scratch_beside(Path(target_path)) as scratch:
             try:
                 os.link(path, scratch)
             except OSError:  # a file system without hard links
                 shutil.copyfile(path, scratch)
-            scratch.replace(place)
+            scratch.replace(target_path)
 
 
 def _tidy(out: Location, published: Published | None) -> None:

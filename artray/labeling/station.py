@@ -175,7 +175,7 @@ def label_catalog(options: LabelOptions) -> Counts:
     staging = _staging(out, settings, plan.rows)
     statuses = _compute(staging, models, features, options) if len(plan.rows) else {}
     _check_read(staging, plan, statuses)
-    scores = _parts(staging) if len(plan.rows) else None
+    scores = _part_files(staging) if len(plan.rows) else None
     models = [with_mix(model, number, out, scores, published) for number, model in enumerate(models)]
     run_id = f"{started:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"  # sorts as runs follow each other
     notes = {
@@ -297,7 +297,7 @@ def _rows_file(staging: Location) -> Location:
     return staging / "work.parquet"
 
 
-def _parts(staging: Location) -> Location:
+def _part_files(staging: Location) -> Location:
     return staging / "parts"
 
 
@@ -311,7 +311,9 @@ def _compute(
         "detector": str(options.detector) if options.detector else None,
         "precision": options.precision,
     }
-    counts = run_pass("labels", _rows_file(staging), _parts(staging), LabelWorker, arguments, overwrite=True, gpus=True)
+    counts = run_pass(
+        "labels", _rows_file(staging), _part_files(staging), LabelWorker, arguments, overwrite=True, gpus=True
+    )
     statuses: dict[str, int] = counts["statuses"]
     return statuses
 
@@ -324,7 +326,7 @@ def _check_read(staging: Location, plan: Plan, statuses: Mapping[str, int]) -> N
     """
     if not len(plan.rows) or statuses.get("ok") or any(kept.any() for kept in plan.kept.values()):
         return
-    errors = _parts(staging).dataset().to_table(columns=["error"])["error"]
+    errors = _part_files(staging).dataset().to_table(columns=["error"])["error"]
     example = errors.drop_null()[0].as_py() if errors.null_count < len(errors) else ""
     remove_scratch(staging, _STAGED)  # or the same command would find them done
     told = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
@@ -398,8 +400,8 @@ def _rows(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:
 def _kept(labels: Location, kept: Flags) -> Iterator[pa.Table]:
     """The rows of a task's published labels that stay."""
     start = 0
-    found = labels.dataset()
-    dataset = LabelDataset(list(found.get_fragments()), LABELS, found.format, found.filesystem)
+    dataset_read = labels.dataset()
+    dataset = LabelDataset(list(dataset_read.get_fragments()), LABELS, dataset_read.format, dataset_read.filesystem)
     for batch in dataset.to_batches(batch_size=_BATCH):
         yield pa.Table.from_batches([batch.filter(pa.array(kept[start : start + len(batch)]))])
         start += len(batch)
@@ -419,7 +421,7 @@ def _new(run: _Run, staging: Location, number: int) -> Iterator[pa.Table]:
     column, model = f"scores_{number}", run.models[number]
     novelty = f"novelty_{number}" if model.bundle.novelty_sha is not None else None
     names = ["object_id", "image_uri", "status", "error", "models", column, *([novelty] if novelty else [])]
-    for batch in _parts(staging).dataset().to_batches(columns=names, batch_size=_BATCH):
+    for batch in _part_files(staging).dataset().to_batches(columns=names, batch_size=_BATCH):
         table = pa.Table.from_batches([batch])
         made = table.filter(pc.not_equal(pc.bit_wise_and(table["models"], 1 << number), 0))
         rows = label_rows(made, column, model.bundle, run.run_id, run.at, prior=model.mix, novelty=novelty)

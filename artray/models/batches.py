@@ -79,24 +79,24 @@ def _in_batches(model: Any, inputs: Inputs, batch: int) -> Any:
     arrays = inputs if isinstance(inputs, list) else [inputs]
     number = len(arrays[0])
 
-    def joined(output: Any, *parts: Any) -> npt.NDArray[np.float32]:
+    def joined(output: Any, *of_batches: Any) -> npt.NDArray[np.float32]:
         whole = np.empty((number, *output.shape[1:]), np.float32)
-        for place, part in enumerate(parts):
-            own = whole[place * batch : (place + 1) * batch]
-            own[:] = np.asarray(part)[: len(own)]
+        for index, of_batch in enumerate(of_batches):
+            rows = whole[index * batch : (index + 1) * batch]
+            rows[:] = np.asarray(of_batch)[: len(rows)]
         return whole
 
     # Keras would have XLA compile the model on a GPU: many seconds, which a pass over few pictures never gets back.
     model.jit_compile = False
     outputs = []
     for start in range(0, number, batch):
-        parts = [_filled(array[start : start + batch], batch) for array in arrays]
+        batches = [_filled(array[start : start + batch], batch) for array in arrays]
         with _turn:
-            outputs.append(model.predict_on_batch(parts if several else parts[0]))
+            outputs.append(model.predict_on_batch(batches if several else batches[0]))
     return tree.map_structure(joined, outputs[0] if outputs else model.output, *outputs)
 
 
-def _filled(part: npt.NDArray[Any], batch: int) -> npt.NDArray[Any]:
-    if len(part) == batch:
-        return part
-    return np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
+def _filled(rows: npt.NDArray[Any], batch: int) -> npt.NDArray[Any]:
+    if len(rows) == batch:
+        return rows
+    return np.concatenate([rows, np.zeros((batch - len(rows), *rows.shape[1:]), rows.dtype)])

@@ -155,11 +155,11 @@ def efficientnet_lite(
 def _scaled(scale: _Scale) -> list[_Stage]:
     """The stages of a larger network: wider by filters in eights, deeper but for the first and the last."""
     stages = []
-    for place, stage in enumerate(_STAGES):
+    for number, stage in enumerate(_STAGES):
         filters = max(8, int(stage.filters * scale.width + 4) // 8 * 8)
         if filters < 0.9 * stage.filters * scale.width:
             filters += 8
-        fixed = place in (0, len(_STAGES) - 1)
+        fixed = number in (0, len(_STAGES) - 1)
         blocks = stage.blocks if fixed else math.ceil(stage.blocks * scale.depth)
         stages.append(stage._replace(filters=filters, blocks=blocks))
     return stages

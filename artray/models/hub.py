@@ -89,11 +89,11 @@ class HubBackbone:
         """
         self.logit_scale()
         tokens = self._tokens()
-        found = []
+        vectors = []
         for start in range(0, len(texts), _BATCH):
             some = np.asarray(self.hub.get_text_embeddings(tokens(list(texts[start : start + _BATCH]))))
-            found.append(some / np.linalg.norm(some, axis=1, keepdims=True))
-        return np.concatenate(found)
+            vectors.append(some / np.linalg.norm(some, axis=1, keepdims=True))
+        return np.concatenate(vectors)
 
     def _tokens(self) -> Callable[[list[str]], Any]:
         hub = keras_hub()
@@ -145,25 +145,25 @@ def load_hub_backbone(preset: str, *, size: int | None = None, scaling: Scaling 
     except Exception as error:
         raise InputError(f"backbone {preset}: {_told(error, preset)}") from error
     kind = type(made).__name__
-    found = _side(made)
-    if found is None:
+    size_there = _side(made)
+    if size_there is None:
         raise InputError(f"backbone {preset}: {kind} looks at no pictures")
-    if size is not None and found != size:
-        raise InputError(f"backbone {preset}: {kind} takes pictures of {found} pixels, not {size}")
+    if size is not None and size_there != size:
+        raise InputError(f"backbone {preset}: {kind} takes pictures of {size_there} pixels, not {size}")
     scale, offset = _scaling(hub, preset, kind, scaling)
     if kind in TOWERS:
         shape, weights = TOWERS[kind](made)
-        shape = replace(shape, size=found, scale=scale, offset=offset)
+        shape = replace(shape, size=size_there, scale=scale, offset=offset)
         model = shape.build(_plain(preset))
         set_weights(model, weights)
         portable = True
     else:
-        model = _whole(made, found, scale, offset, _plain(preset))
+        model = _whole(made, size_there, scale, offset, _plain(preset))
         portable = all(module.split(".")[0] == "keras" for module in _modules(json.loads(model.to_json())))
     notes = {
         "preset": preset,
         "kind": kind,
-        "size": found,
+        "size": size_there,
         "width": model.output_shape[1],
         "scale": list(scale),
         "offset": list(offset),
@@ -193,12 +193,14 @@ def _kinds(hub: Any) -> list[Any]:
 
 def _preprocessor(hub: Any, made: Any, preset: str) -> Any:
     kind = type(made).__name__.removesuffix("Backbone")
-    found = getattr(hub.models, f"{kind}Preprocessor", None) or getattr(hub.models, f"{kind}CausalLMPreprocessor", None)
+    preprocessor = getattr(hub.models, f"{kind}Preprocessor", None) or getattr(
+        hub.models, f"{kind}CausalLMPreprocessor", None
+    )
     tokenizer = getattr(hub.models, f"{kind}Tokenizer", None)
     try:
-        assert found is not None
+        assert preprocessor is not None
         assert tokenizer is not None
-        return found(tokenizer.from_preset(preset))
+        return preprocessor(tokenizer.from_preset(preset))
     except Exception as error:
         raise InputError(f"backbone {preset}: brings no tokenizer for its words ({_told(error, preset)})") from error
 
@@ -246,16 +248,16 @@ def _three(values: Any) -> tuple[float, float, float]:
 
 def _modules(config: Any) -> set[str]:
     """The modules of the classes that a model's configuration names."""
-    found, waiting = set(), [config]
+    names, waiting = set(), [config]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
             if "class_name" in item:
-                found.add(str(item.get("module") or "keras"))
+                names.add(str(item.get("module") or "keras"))
             waiting += item.values()
         elif isinstance(item, list):
             waiting += item
-    return found
+    return names
 
 
 def _whole(made: Any, size: int, scale: Any, offset: Any, name: str) -> keras.Model:

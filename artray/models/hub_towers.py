@@ -37,13 +37,13 @@ def _heads(attention: Any, scale: Any = 1.0) -> Weights:
     """Keras' attention as four dense layers: query, key, value, out."""
     values = attention.get_weights()
     step = 2 if len(values) == 8 else 1
-    found: Weights = []
+    heads: Weights = []
     for number in range(4):
         kernel = values[number * step]
         kernel = kernel.reshape(-1, kernel.shape[-1]) if number == 3 else kernel.reshape(kernel.shape[0], -1)
         bias = values[number * step + 1].reshape(-1) if step == 2 else np.zeros(kernel.shape[1], "float32")
-        found += _scaled(kernel, bias, scale if number == 3 else 1.0)
-    return found
+        heads += _scaled(kernel, bias, scale if number == 3 else 1.0)
+    return heads
 
 
 def _block(attention: Any, up: Any, down: Any, before: Any, after: Any) -> Weights:

@@ -24,13 +24,13 @@ def backbone_size(name: str) -> int:
     try:
         if name.endswith(".keras"):
             with zipfile.ZipFile(name) as archive:
-                found = _input_shape(json.loads(archive.read("config.json")))
+                size = _input_shape(json.loads(archive.read("config.json")))
         else:
             config = json.loads((Path(name) / "config.json").read_text(encoding="utf-8"))
-            found = _image_shape(config)
+            size = _image_shape(config)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # it is said by whoever loads it
         return _USUAL
-    return found if isinstance(found, int) else _USUAL
+    return size if isinstance(size, int) else _USUAL
 
 
 def _input_shape(config: Any) -> Any:

@@ -72,9 +72,9 @@ def style_network(
     )
     if not names or content is None:
         raise InputError(f"backbone {name}: has no maps at an eighth of the picture's side, which content is seen by")
-    part = keras.Model(whole.inputs, [whole.get_layer(one).output for one in (*names, content)])
-    model = keras.models.clone_model(part, input_tensors=[keras.Input((None, None, 3))])
-    model.set_weights(part.get_weights())
+    network = keras.Model(whole.inputs, [whole.get_layer(one).output for one in (*names, content)])
+    model = keras.models.clone_model(network, input_tensors=[keras.Input((None, None, 3))])
+    model.set_weights(network.get_weights())
     model.trainable = False
     if soften is None:
         soften = not name.startswith("VGG")

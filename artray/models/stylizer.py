@@ -96,9 +96,13 @@ class StylizerLosses(keras.Model):  # type: ignore[misc]
         painted = ops.cast(self.network([picture, style], training=training), "float32")
         maps, content = looks(painted)
         _, wanted = looks(picture)
-        own = [
+        painted_style = [
             ops.reshape(ops.matmul(style, target), (-1, one.shape[-1], one.shape[-1]))
             for target, one in zip(self._targets, maps, strict=True)
         ]
-        found = (style_losses(maps, own), content_losses(content, ops.stop_gradient(wanted)), total_variation(painted))
-        return ops.stack([weight * loss for weight, loss in zip(self._weights, found, strict=True)], axis=-1)
+        losses = (
+            style_losses(maps, painted_style),
+            content_losses(content, ops.stop_gradient(wanted)),
+            total_variation(painted),
+        )
+        return ops.stack([weight * loss for weight, loss in zip(self._weights, losses, strict=True)], axis=-1)

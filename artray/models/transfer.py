@@ -69,8 +69,8 @@ def transfer(
         InputError: As `artray.models.backbones.backbone`, or there is no such layer.
     """
     body = _on(picture, pretrained(backbone, int(picture.shape[1]), weights))
-    for part in body.layers:
-        part.trainable = False
+    for inner in body.layers:
+        inner.trainable = False
     pooled = [_pooled(_feature_map(body, layer), pool)] if layer or pool != "avg" else [body.output]
     pooled += [_statistics(_layer(body, name).output) for name in statistics]
     x = layers.Concatenate(name="all_pooled")(pooled) if len(pooled) > 1 else pooled[0]

@@ -193,8 +193,8 @@ class _Attention(layers.Layer):  # type: ignore[misc]
         each = int(seen.shape[2]) // self.heads
         split = layers.Reshape((-1, self.heads, each))  # has no weights: nothing of it is kept
         query, key, value = split(self.query(asked)), split(self.key(seen)), split(self.value(seen))
-        found = ops.dot_product_attention(turn(query), turn(key), value, scale=each**-0.5)
-        return self.out(ops.reshape(found, (-1, asked.shape[1], each * self.heads)))
+        attended = ops.dot_product_attention(turn(query), turn(key), value, scale=each**-0.5)
+        return self.out(ops.reshape(attended, (-1, asked.shape[1], each * self.heads)))
 
     def _network(self, x: Any) -> Any:
         active = _ACTIVATIONS[self.activation]
@@ -260,8 +260,8 @@ def rotation(
     """
     del prefix
     frequencies = 1.0 / theta ** np.arange(0, 1, 4 / width, dtype=np.float32)
-    places = 2 * (np.arange(0.5, side, dtype=np.float32) / np.float32(side)) - 1
-    square = np.stack(np.meshgrid(places, places, indexing="ij"), axis=-1).reshape(-1, 2, 1)
+    points = 2 * (np.arange(0.5, side, dtype=np.float32) / np.float32(side)) - 1
+    square = np.stack(np.meshgrid(points, points, indexing="ij"), axis=-1).reshape(-1, 2, 1)
     angles = (2 * np.pi * square * frequencies).reshape(side * side, -1)
     turns = np.tile(angles, (1, 2))[:, None].astype(np.float32)
     return np.cos(turns), np.sin(turns)
@@ -279,8 +279,8 @@ class AttentionPooling(_Attention):
     def call(self, x: Any) -> Any:
         """(n, d)."""
         probe = ops.broadcast_to(self.probe, (ops.shape(x)[0], 1, x.shape[2]))
-        found = self._attended(ops.cast(probe, x.dtype), x)
-        return ops.add(found, self._network(self.network_norm(found)))[:, 0]
+        attended = self._attended(ops.cast(probe, x.dtype), x)
+        return ops.add(attended, self._network(self.network_norm(attended)))[:, 0]
 
     def compute_output_shape(self, shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """One token."""

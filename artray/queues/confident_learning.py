@@ -32,13 +32,13 @@ def likely_wrong(given: Indices, scores: Floats) -> Indices:
     n, classes = scores.shape
     if not n:
         return np.zeros(0, np.int64)
-    own = scores[np.arange(n), given]
+    of_given = scores[np.arange(n), given]
     number = np.bincount(given, minlength=classes)
-    thresholds = np.bincount(given, weights=own, minlength=classes) / np.maximum(number, 1)
+    thresholds = np.bincount(given, weights=of_given, minlength=classes) / np.maximum(number, 1)
     thresholds[number == 0] = np.inf  # nobody knows how a work of such a class looks to the model
     reached = scores >= thresholds - _CLOSE
     best = scores.argmax(axis=1)
     guess = np.where(reached.sum(axis=1) > 1, best, reached.argmax(axis=1))
     # Where the label is the likeliest class after all, the curator would be shown a work that the model agrees about.
     wrong = np.flatnonzero(reached.any(axis=1) & (guess != given) & (best != given))
-    return wrong[np.argsort(own[wrong] - scores[wrong, best[wrong]], kind="stable")]
+    return wrong[np.argsort(of_given[wrong] - scores[wrong, best[wrong]], kind="stable")]

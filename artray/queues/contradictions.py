@@ -32,8 +32,8 @@ def disagreements(labels: Indices, scores: Floats) -> Indices:
     surest = said.argmax(axis=1)
     first = labels[np.arange(len(labels)), surest]
     against = np.where(labels != first[:, None], said, -1.0).max(axis=1, initial=-1.0)
-    found = np.flatnonzero((first >= 0) & (against >= 0))
-    return found[np.argsort(-against[found], kind="stable")]
+    rows = np.flatnonzero((first >= 0) & (against >= 0))
+    return rows[np.argsort(-against[rows], kind="stable")]
 
 
 def different_twins(

@@ -87,24 +87,24 @@ def make_queues(
     """
     models, reviewed = models or Models(), reviewed or Corrections({})
     tasks = sorted(pc.unique(labels["task"]).to_pylist())
-    places = {task: _Task(labels.filter(pc.equal(labels["task"], task)), task, models) for task in tasks}
-    for task in places.values():
+    task_of = {task: _Task(labels.filter(pc.equal(labels["task"], task)), task, models) for task in tasks}
+    for task in task_of.values():
         task.leave(has_correction(task.ids, reviewed, task.task))
         task.leave(pc.is_in(task.ids, value_set=_looked_at(features, task.target)))
         task.rank_uncertain()
         task.rank_novel()
-    _disagree(list(places.values()))
+    _disagree(list(task_of.values()))
     if features is not None:
-        works = _Works(features, {task.target for task in places.values()}, pc.unique(labels["object_id"]))
-        for task in places.values():
+        works = _Works(features, {task.target for task in task_of.values()}, pc.unique(labels["object_id"]))
+        for task in task_of.values():
             _catalogue(task, works, alike)
-    return pa.concat_tables([SCHEMA.empty_table(), *(task.table() for task in places.values())])
+    return pa.concat_tables([SCHEMA.empty_table(), *(task.table() for task in task_of.values())])
 
 
 def ranked(queues: pa.Table, queue: str, task: str) -> list[str]:
     """The works of a queue, the first to look at first."""
-    own = queues.filter(pc.and_(pc.equal(queues["task"], task), pc.is_valid(queues[queue])))
-    ids: list[str] = own.sort_by(queue)["object_id"].to_pylist()
+    queued = queues.filter(pc.and_(pc.equal(queues["task"], task), pc.is_valid(queues[queue])))
+    ids: list[str] = queued.sort_by(queue)["object_id"].to_pylist()
     return ids
 
 
@@ -121,8 +121,8 @@ class _Task:
     def __init__(self, rows: pa.Table, task: str, models: Models):
         self.task = task
         self.ids: pa.Array = rows["object_id"].combine_chunks()
-        own = pc.unique(rows["model_id"]).to_pylist()
-        named = [models.targets[name] for name in own if name in models.targets]
+        model_ids = pc.unique(rows["model_id"]).to_pylist()
+        named = [models.targets[name] for name in model_ids if name in models.targets]
         self.target = named[0] if named else task
         self.label: pa.Array = rows["label"].combine_chunks()
         self.score = np.asarray(pc.fill_null(rows["score"], 0.0), np.float64)
@@ -133,7 +133,7 @@ class _Task:
         other = pc.any(pc.not_equal(pc.list_value_length(rows["labels"]), 1)).as_py()
         novelty = rows["novelty"] if "novelty" in rows.column_names else pa.nulls(len(rows), pa.float32())
         self.novelty = np.asarray(pc.fill_null(novelty, 0.0), np.float32)
-        self.margin = _margins(rows["scores"], bool(other) or not models.multilabel.isdisjoint(own))
+        self.margin = _margins(rows["scores"], bool(other) or not models.multilabel.isdisjoint(model_ids))
         self.columns: dict[str, pa.Array] = {"learned_from": _one_chunk(learned)}
 
     def leave(self, checked: Any) -> None:
@@ -153,9 +153,9 @@ class _Task:
 
     def rank(self, queue: str, rows: Indices) -> None:
         """Give places in a queue to rows in this order."""
-        place = np.zeros(len(self.ids), np.int32)
-        place[rows] = np.arange(1, len(rows) + 1)
-        self.columns[queue] = pa.array(place, mask=place == 0)
+        rank = np.zeros(len(self.ids), np.int32)
+        rank[rows] = np.arange(1, len(rows) + 1)
+        self.columns[queue] = pa.array(rank, mask=rank == 0)
 
     def table(self) -> pa.Table:
         """Rows of `SCHEMA`."""
@@ -186,27 +186,27 @@ class _Works:
         self.vectors: npt.NDArray[np.float32] | None = None
         self.there = np.zeros(len(table), bool)
         if _EMBEDDING in features.schema.names:
-            for places, vectors in self._embeddings(features, wanted):
+            for rows, vectors in self._embeddings(features, wanted):
                 if self.vectors is None:
                     self.vectors = np.zeros((len(table), vectors.shape[1]), np.float32)
-                self.vectors[places], self.there[places] = vectors, True
+                self.vectors[rows], self.there[rows] = vectors, True
 
     def _embeddings(self, features: pads.Dataset, wanted: Any) -> Iterator[tuple[Indices, Floats]]:
         kept = wanted & pads.field(_EMBEDDING).is_valid()
         scanner = features.scanner(columns=["object_id", _EMBEDDING], filter=kept, batch_size=_BATCH, batch_readahead=2)
         for batch in scanner.to_batches():
             if len(batch):
-                places = pc.index_in(batch.column("object_id"), self.ids).to_numpy().astype(np.int64)
-                yield places, stack_lists(batch.column(_EMBEDDING), _EMBEDDING)
+                rows = pc.index_in(batch.column("object_id"), self.ids).to_numpy().astype(np.int64)
+                yield rows, stack_lists(batch.column(_EMBEDDING), _EMBEDDING)
 
     def given(self, target: str) -> tuple[list[str], Indices] | None:
         """A column's labels, and (n,) each work's as a place among them, -1 where it has none or several."""
         if target not in self._table.column_names:
             return None
-        found = encode_targets(self._table[target], "one", target)
-        codes = found.main()
-        codes[found.counts != 1] = -1
-        return found.names, codes
+        targets = encode_targets(self._table[target], "one", target)
+        codes = targets.main()
+        codes[targets.counts != 1] = -1
+        return targets.names, codes
 
     def groups(self, rows: Indices) -> list[str]:
         """What folds must not divide, of some works."""
@@ -225,24 +225,24 @@ def _looked_at(features: pads.Dataset | None, target: str) -> pa.Array:
 
 def _catalogue(task: _Task, works: _Works, alike: Alike | None) -> None:
     """What needs the feature table."""
-    place = _places(task.ids, works.ids)  # of each label's work in the feature table, -1: none
-    has_vector = (place >= 0) & works.there[place]
+    work_rows = _indices(task.ids, works.ids)  # of each label's work in the feature table, -1: none
+    has_vector = (work_rows >= 0) & works.there[work_rows]
     if works.vectors is not None and works.there.any():
         known = has_vector & (task.learned | task.checked)
         fresh = np.flatnonzero(has_vector & task.fresh)
-        chosen = most_useful(task.margin[fresh], works.vectors[place[fresh]], works.vectors[place[known]])
+        chosen = most_useful(task.margin[fresh], works.vectors[work_rows[fresh]], works.vectors[work_rows[known]])
         task.rank("useful", fresh[chosen])
-    found = works.given(task.target)
-    if found is None:
+    given = works.given(task.target)
+    if given is None:
         return
-    names, codes = found
-    own = np.where(place >= 0, codes[place], -1)
-    task.columns["catalogue"] = _named(names, own)
+    names, codes = given
+    given_codes = np.where(work_rows >= 0, codes[work_rows], -1)
+    task.columns["catalogue"] = _named(names, given_codes)
     if works.vectors is not None:
-        _differs(task, works, names, own, place=place)
+        _differs(task, works, names, given_codes, work_rows=work_rows)
     if alike is not None:
-        at = _places(pa.array(alike.object_ids, pa.string()), task.ids)  # of each of these the row of the task
-        label = np.where(at >= 0, own[at], -1)
+        at = _indices(pa.array(alike.object_ids, pa.string()), task.ids)  # of each of these the row of the task
+        label = np.where(at >= 0, given_codes[at], -1)
         one, two = different_twins(label, np.asarray(alike.nearest, np.int64), alike.similarity)
         unchecked = ~task.checked[at[one]]
         one, two = one[unchecked], two[unchecked]
@@ -253,14 +253,14 @@ def _catalogue(task: _Task, works: _Works, alike: Alike | None) -> None:
         task.columns["duplicate_of"] = pa.array(others, pa.string())
 
 
-def _differs(task: _Task, works: _Works, names: Sequence[str], own: Indices, *, place: Indices) -> None:
+def _differs(task: _Task, works: _Works, names: Sequence[str], codes: Indices, *, work_rows: Indices) -> None:
     """The queue `differs`, by a classifier of the embeddings."""
     assert works.vectors is not None
-    rows = np.flatnonzero((own >= 0) & (place >= 0) & works.there[place])
-    present, given = np.unique(own[rows], return_inverse=True)
+    rows = np.flatnonzero((codes >= 0) & (work_rows >= 0) & works.there[work_rows])
+    present, given = np.unique(codes[rows], return_inverse=True)
     if len(rows) < _LEAST or len(present) < 2:
         return
-    scores = unseen_scores(works.vectors[place[rows]], given, len(present), works.groups(place[rows]))
+    scores = unseen_scores(works.vectors[work_rows[rows]], given, len(present), works.groups(work_rows[rows]))
     judged = np.flatnonzero(~np.isnan(scores[:, 0]))
     rows, given, scores = rows[judged], given[judged], scores[judged]
     wrong = likely_wrong(given, scores)
@@ -285,11 +285,11 @@ def _disagree(tasks: Sequence[_Task]) -> None:
             continue
         ids = pc.unique(pa.chunked_array([task.ids for task in group]))
         names = pc.unique(pa.chunked_array([task.label for task in group])).drop_null()
-        place = [_places(ids, task.ids) for task in group]
-        labels = np.stack([_codes(task.label, names, at) for task, at in zip(group, place, strict=True)], axis=1)
-        scores = np.stack([task.score[at] for task, at in zip(group, place, strict=True)], axis=1)
+        indices = [_indices(ids, task.ids) for task in group]
+        labels = np.stack([_codes(task.label, names, at) for task, at in zip(group, indices, strict=True)], axis=1)
+        scores = np.stack([task.score[at] for task, at in zip(group, indices, strict=True)], axis=1)
         order = disagreements(labels, scores)
-        for task, at in zip(group, place, strict=True):
+        for task, at in zip(group, indices, strict=True):
             rows = at[order]
             rows = rows[rows >= 0]
             task.rank("disagree", rows[task.fresh[rows]])
@@ -300,7 +300,7 @@ def _codes(labels: pa.Array, names: pa.Array, at: Indices) -> Indices:
     return np.where(at >= 0, codes[at], -1)
 
 
-def _places(of: pa.Array, among: pa.Array) -> Indices:
+def _indices(of: pa.Array, among: pa.Array) -> Indices:
     """Where each id stands among others; -1: nowhere."""
     return np.asarray(pc.fill_null(pc.index_in(of, value_set=among), -1), np.int64)
 

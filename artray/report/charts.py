@@ -59,30 +59,30 @@ def line_chart(
     """
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
-    def place(point: tuple[float, float]) -> str:
+    def point_at(point: tuple[float, float]) -> str:
         across = (point[0] - x_range[0]) / ((x_range[1] - x_range[0]) or 1)
         up = (point[1] - y_range[0]) / ((y_range[1] - y_range[0]) or 1)
         return f"{_LEFT + across * width:.1f},{_TOP + (1 - up) * height:.1f}"
 
-    parts = [_begin(title, _WIDTH, _HEIGHT)]
+    pieces = [_begin(title, _WIDTH, _HEIGHT)]
     for number, bar in enumerate(bars):
         wide = width / len(bars)
-        parts.append(
+        pieces.append(
             f'<rect class="bar" x="{_LEFT + number * wide + 1:.1f}" y="{_TOP + (1 - bar) * height:.1f}" '
             f'width="{wide - 2:.1f}" height="{bar * height:.1f}"/>'
         )
     for value in _ticks(*x_range):
-        at = place((value, y_range[0])).split(",")[0]
-        parts.append(f'<path class="grid-line" d="M{at},{_TOP}V{_TOP + height}"/>')
-        parts.append(f'<text class="tick" x="{at}" y="{_TOP + height + 16}" text-anchor="middle">{value:g}</text>')
+        at = point_at((value, y_range[0])).split(",")[0]
+        pieces.append(f'<path class="grid-line" d="M{at},{_TOP}V{_TOP + height}"/>')
+        pieces.append(f'<text class="tick" x="{at}" y="{_TOP + height + 16}" text-anchor="middle">{value:g}</text>')
     for value in _ticks(*y_range):
-        at = place((x_range[0], value)).split(",")[1]
-        parts.append(f'<path class="grid-line" d="M{_LEFT},{at}H{_LEFT + width}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 7}" y="{at}" dy=".32em" text-anchor="end">{value:g}</text>')
-    parts.append(
+        at = point_at((x_range[0], value)).split(",")[1]
+        pieces.append(f'<path class="grid-line" d="M{_LEFT},{at}H{_LEFT + width}"/>')
+        pieces.append(f'<text class="tick" x="{_LEFT - 7}" y="{at}" dy=".32em" text-anchor="end">{value:g}</text>')
+    pieces.append(
         f'<text class="axis" x="{_LEFT + width / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x)}</text>'
     )
-    parts.append(
+    pieces.append(
         f'<text class="axis" transform="translate(13 {_TOP + height / 2}) rotate(-90)" text-anchor="middle">'
         f"{escape(y)}</text>"
     )
@@ -91,19 +91,19 @@ def line_chart(
         drawn, begun = [], False
         for point in line.points:
             if point is not None:
-                drawn.append(f"{'L' if begun else 'M'}{place(point)}")
+                drawn.append(f"{'L' if begun else 'M'}{point_at(point)}")
             begun = point is not None
-        parts.append(f'<path class="line {colour}" d="{"".join(drawn)}"><title>{escape(line.name)}</title></path>')
+        pieces.append(f'<path class="line {colour}" d="{"".join(drawn)}"><title>{escape(line.name)}</title></path>')
         if line.marked:
             for point in filter(None, line.points):
-                across, up = place(point).split(",")
-                parts.append(f'<circle class="mark {colour}" cx="{across}" cy="{up}" r="3"/>')
-    parts.append("</svg>")
+                across, up = point_at(point).split(",")
+                pieces.append(f'<circle class="mark {colour}" cx="{across}" cy="{up}" r="3"/>')
+    pieces.append("</svg>")
     named = [line for line in series if line.name]
     items = [
         f'<li><span class="key s{line.colour % COLOURS}"></span><bdi>{escape(line.name)}</bdi></li>' for line in named
     ]
-    return "".join(parts) + (f'<ul class="legend">{"".join(items)}</ul>' if items else "")
+    return "".join(pieces) + (f'<ul class="legend">{"".join(items)}</ul>' if items else "")
 
 
 def band(title: str, low: float, high: float, value: float, other: float) -> str:
@@ -119,7 +119,7 @@ def band(title: str, low: float, high: float, value: float, other: float) -> str
     left, right = 4.0, 396.0
     low_x, high_x, value_x, other_x = (left + (right - left) * share for share in (low, high, value, other))
     labels = ((left, "0 %", "start"), ((left + right) / 2, "50 %", "middle"), (right, "100 %", "end"))
-    parts = [
+    pieces = [
         _begin(title, 400, 46),
         f'<rect class="rail" x="{left}" y="12" width="{right - left}" height="10" rx="5"/>',
         f'<rect class="interval" x="{low_x:.1f}" y="9" width="{max(2.0, high_x - low_x):.1f}" height="16" rx="4"/>',
@@ -128,7 +128,7 @@ def band(title: str, low: float, high: float, value: float, other: float) -> str
         *(f'<text class="tick" x="{x}" y="43" text-anchor="{anchor}">{text}</text>' for x, text, anchor in labels),
         "</svg>",
     ]
-    return "".join(parts)
+    return "".join(pieces)
 
 
 def heat_map(
@@ -204,13 +204,13 @@ def square(title: str, cells: Sequence[Sequence[Cell | None]], names: Sequence[s
     left, top = 22 + room, 22 + (room if turn else 24)
     size = cell * len(names)
     is_led = any(item is not None and item.link for line in cells for item in line)
-    parts = [_begin(title, left + size + 8, top + size + 8, "group" if is_led else "img")]
-    parts.append(f'<text class="axis" x="{left}" y="14">{escape(columns)}</text>')
-    parts.append(f'<text class="axis" transform="translate(14 {top + size:.1f}) rotate(-90)">{escape(rows)}</text>')
+    pieces = [_begin(title, left + size + 8, top + size + 8, "group" if is_led else "img")]
+    pieces.append(f'<text class="axis" x="{left}" y="14">{escape(columns)}</text>')
+    pieces.append(f'<text class="axis" transform="translate(14 {top + size:.1f}) rotate(-90)">{escape(rows)}</text>')
     for number, (name, short) in enumerate(zip(names, shown, strict=True)):
         middle = (number + 0.5) * cell
         full = f"<title>{escape(name)}</title>{escape(short)}"
-        parts.append(
+        pieces.append(
             f'<text class="tick" x="{left - 7:.1f}" y="{top + middle:.1f}" dy=".32em" text-anchor="end">{full}</text>'
         )
         turned = (
@@ -218,28 +218,28 @@ def square(title: str, cells: Sequence[Sequence[Cell | None]], names: Sequence[s
             if turn
             else f'x="{left + middle:.1f}" y="{top - 7:.1f}" text-anchor="middle"'
         )
-        parts.append(f'<text class="tick" {turned}>{full}</text>')
+        pieces.append(f'<text class="tick" {turned}>{full}</text>')
     for row, line in enumerate(cells):
         for column, item in enumerate(line):
             if item is None:
                 continue
             x, y = left + column * cell, top + row * cell
-            place = f'x="{x:.1f}" y="{y:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}"'
+            box = f'x="{x:.1f}" y="{y:.1f}" width="{cell - 2:.1f}" height="{cell - 2:.1f}"'
             if item.link:
-                parts.append(f'<a href="{escape(item.link)}" aria-label="{escape(item.told)}">')
-            parts.append(
-                f'<g><title>{escape(item.told)}</title><rect class="cell" {place}/>'
-                f'<rect class="heat{" right" if item.outlined else ""}" {place} '
+                pieces.append(f'<a href="{escape(item.link)}" aria-label="{escape(item.told)}">')
+            pieces.append(
+                f'<g><title>{escape(item.told)}</title><rect class="cell" {box}/>'
+                f'<rect class="heat{" right" if item.outlined else ""}" {box} '
                 f'fill-opacity="{0.85 * item.shade:.3f}"/>'
             )
             if cell >= 26 and item.text:
-                parts.append(
+                pieces.append(
                     f'<text class="count{" strong" if item.shade > 0.65 else ""}" x="{x + cell / 2 - 1:.1f}" '
                     f'y="{y + cell / 2 - 1:.1f}" dy=".32em" text-anchor="middle">{escape(item.text)}</text>'
                 )
-            parts.append("</g></a>" if item.link else "</g>")
-    parts.append("</svg>")
-    return "".join(parts)
+            pieces.append("</g></a>" if item.link else "</g>")
+    pieces.append("</svg>")
+    return "".join(pieces)
 
 
 def _begin(title: str, width: float, height: float, role: str = "img") -> str:

@@ -224,14 +224,14 @@ class Gathered:
             )
         return tasks
 
-    def labels(self, task: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
+    def labels(self, task: Mapping[str, Any], codes: Mapping[str, int]) -> dict[str, Any]:
         """A task's columns.
 
         Args:
             task: As from `tasks`.
-            places: Its classes' numbers.
+            codes: Its classes' numbers.
         """
-        return self._labels[task["name"]].columns(self.count, places, task["multilabel"])
+        return self._labels[task["name"]].columns(self.count, codes, task["multilabel"])
 
 
 class _Fields:
@@ -296,8 +296,8 @@ class _TaskLabels:
         self._label, self._score, self._uncertain, self._learned = (array("i") for _ in range(4))
         self._said = array("i"), array("i"), array("i")
 
-    def add(self, place: int, label: Label) -> None:
-        self._fill(place)
+    def add(self, row: int, label: Label) -> None:
+        self._fill(row)
         concepts = self._known.concepts.get(label.model_id, {})
         for name in label.scores:
             self.uris.setdefault(name, None)
@@ -311,9 +311,9 @@ class _TaskLabels:
         unsure = label.score is not None and label.score < self._known.thresholds.get(label.model_id, 0)
         novel = label.novelty is not None and label.novelty >= _NOVEL
         if label.score is not None and (unsure or novel or not label.said):
-            self._uncertain.append(place)
+            self._uncertain.append(row)
         if label.learned_from:
-            self._learned.append(place)
+            self._learned.append(row)
         counts, names, scores = self._said
         known = {label.label: label.score} | dict(label.scores)
         counts.append(len(label.said))
@@ -321,16 +321,16 @@ class _TaskLabels:
             names.append(self._numbered(name))
             scores.append(_scaled(known.get(name)))
 
-    def columns(self, count: int, places: Mapping[str, int], multilabel: bool) -> dict[str, Any]:
+    def columns(self, count: int, codes: Mapping[str, int], multilabel: bool) -> dict[str, Any]:
         self._fill(count)
-        place = [places[name] for name in self._number]  # by our numbers
+        code_of = [codes[name] for name in self._number]  # by our numbers
         counts, names, scores = self._said
         return {
-            "label": Numbers.of(array("i", (number if number == _NONE else place[number] for number in self._label))),
+            "label": Numbers.of(array("i", (number if number == _NONE else code_of[number] for number in self._label))),
             "score": Numbers.of(self._score),
             "uncertain": Numbers.of(self._uncertain),
             "learned": Numbers.of(self._learned),
-            "said": Said(counts, array("i", (place[name] for name in names)), scores) if multilabel else None,
+            "said": Said(counts, array("i", (code_of[name] for name in names)), scores) if multilabel else None,
         }
 
     def _numbered(self, name: str) -> int:
@@ -366,7 +366,7 @@ def relative_url(path: str | None) -> str | None:
     """
     if path is None:
         return None
-    parts = PurePosixPath(path).parts
-    if PurePosixPath(path).is_absolute() or ".." in parts:
+    names = PurePosixPath(path).parts
+    if PurePosixPath(path).is_absolute() or ".." in names:
         raise InputError(f"{path!r} lies outside the page's folder")
-    return quote("/".join(parts))
+    return quote("/".join(names))

@@ -97,12 +97,12 @@ def evaluation_page(
     eyebrow = escape(say("trust_title"))
     if page:
         eyebrow = f'<a href="{escape(page)}#view=trust">← {escape(say("ev.back"))}</a> {eyebrow}'
-    parts = ", ".join(
+    sizes = ", ".join(
         say(f"ev.part.{part}", n=about.data[part]) for part in ("train", "validation", "test") if part in about.data
     )
     checked = (about.data.get("reviewed") or {}).get("works")
     if checked:
-        parts += f"; {say('ev.reviewed', n=checked)}"
+        sizes += f"; {say('ev.reviewed', n=checked)}"
     written = static_page(
         heading or spaced(about.task),
         sections=sections,
@@ -110,7 +110,7 @@ def evaluation_page(
         kind="evaluation",
         eyebrow=eyebrow,
         lead=told.lead(),
-        about=escape(f"{say('model_named', id=about.model_id)}, {about.created_at}. {say('ev.examples', parts=parts)}"),
+        about=escape(f"{say('model_named', id=about.model_id)}, {about.created_at}. {say('ev.examples', parts=sizes)}"),
         suffix=f": {escape(say('ev.evaluation'))}",
         language=language,
     )

@@ -48,9 +48,9 @@ def commonest(levels: Mapping[str, Any]) -> str | None:
     """The label of the simple answer, which always gives the same; None where nobody knows."""
     for level in levels.values():
         per_class = (level.get("majority") or {}).get("per_class", {})
-        found = [str(name) for name, values in per_class.items() if values.get("recall") == 1]
-        if len(found) == 1:
-            return found[0]
+        names = [str(name) for name, values in per_class.items() if values.get("recall") == 1]
+        if len(names) == 1:
+            return names[0]
     return None
 
 
@@ -278,17 +278,20 @@ class EvaluationSections:
         say, told = self.say, self.evaluation.get("novelty")
         if not told or "at_least" not in told:
             return ""
-        parts = [(say("ev.test_part"), told, told["lost"], "", "")]
+        rows_told = [(say("ev.test_part"), told, told["lost"], "", "")]
         if other := told["other"]:
             cost = say.percent(other["false_positive_rate"])
-            parts.append((say("ev.novelty_other"), other, other["found"], _number(other["roc_auc"]), cost))
+            rows_told.append((say("ev.novelty_other"), other, other["found"], _number(other["roc_auc"]), cost))
         series = [Series("", [(told["limit"], 0), (told["limit"], 1)], dashed=True)]
-        for number, (name, part, *_) in enumerate(parts):
-            points = [(float(at), share) for at, share in zip(GRID, part["at_least"], strict=True)]
+        for number, (name, novelty, *_) in enumerate(rows_told):
+            points = [(float(at), share) for at, share in zip(GRID, novelty["at_least"], strict=True)]
             series.append(Series(name, points, 1 - number))
         title = say("ev.novelty_title")
         chart = line_chart(title, series, say("ev.novelty"), say("ev.novelty_y"))
-        rows = [[name, say.number(part["n"]), say.percent(share), auc, cost] for name, part, share, auc, cost in parts]
+        rows = [
+            [name, say.number(novelty["n"]), say.percent(share), auc, cost]
+            for name, novelty, share, auc, cost in rows_told
+        ]
         header = ["", say("ev.works"), say("ev.novelty_uncertain"), "AUC", say("ev.novelty_cost")]
         hint = say("ev.novelty_hint", limit=f"{told['limit']:.2f}")
         hint += "" if other else " " + say("ev.novelty_unknown")
@@ -313,10 +316,10 @@ class EvaluationSections:
         ):
             series = []
             for number, (key, name) in enumerate(keys.items()):
-                for place, epochs in enumerate(runs.values()):
+                for run, epochs in enumerate(runs.values()):
                     points = [(float(epoch["epoch"]), float(epoch[key])) for epoch in epochs if key in epoch]
                     if points:
-                        series.append(Series("" if place else say(name), points, number, marked=len(points) == 1))
+                        series.append(Series("" if run else say(name), points, number, marked=len(points) == 1))
             if series:
                 last = max(point[0] for line in series for point in line.points if point)
                 top = max(point[1] for line in series for point in line.points if point)
@@ -386,16 +389,18 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _certain(found: Mapping[str, Any], say: Speech) -> str:
+def _certain(abstention: Mapping[str, Any], say: Speech) -> str:
     """From which score on labels are certain, as `bundles.thresholds.abstention` has found it."""
-    share = say.percent(found["target"])
-    if found["threshold"] is None:
+    share = say.percent(abstention["target"])
+    if abstention["threshold"] is None:
         return (
-            say("ev.certain_unknown", n=found["n"], share=share) if found["n"] else say("ev.certain_none", share=share)
+            say("ev.certain_unknown", n=abstention["n"], share=share)
+            if abstention["n"]
+            else say("ev.certain_none", share=share)
         )
-    kept, right = say.percent(found["coverage"]), say.percent(found["accuracy"])
-    told = say("ev.certain_from", score=say.percent(found["threshold"]), kept=kept, right=right)
-    low = found.get("lower")
+    kept, right = say.percent(abstention["coverage"]), say.percent(abstention["accuracy"])
+    told = say("ev.certain_from", score=say.percent(abstention["threshold"]), kept=kept, right=right)
+    low = abstention.get("lower")
     return told if low is None else f"{told} {say('ev.certain_surely', low=say.percent(low))}"
 
 

@@ -177,9 +177,11 @@ def _draw(
     bundle = load_bundle(uri)
     model = _loaded(uri, bundle.model_sha)
     models = (
-        [part for part in model.layers if hasattr(part, "layers")] if bundle.metrics.get("fold_ensemble") else [model]
+        [layer for layer in model.layers if hasattr(layer, "layers")]
+        if bundle.metrics.get("fold_ensemble")
+        else [model]
     )
-    heats = np.mean([activation_maps(part, inputs, classes, layer, method) for part in models], axis=0)
+    heats = np.mean([activation_maps(one, inputs, classes, layer, method) for one in models], axis=0)
     drawn = []
     for picture, heat in zip(pictures, heats, strict=True):
         size = picture.shape[1], picture.shape[0]

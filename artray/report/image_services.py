@@ -33,16 +33,16 @@ def image_service(record: Mapping[str, str]) -> str | None:
     """
     addresses = {name: value.strip() for name, value in record.items() if "://" in value}
     for value in addresses.values():
-        if (found := _ADDRESS.search(value)) and origin(found[1]):
-            return found[1]
+        if (match := _ADDRESS.search(value)) and origin(match[1]):
+            return match[1]
     for name, value in addresses.items():
-        found = _BASE.fullmatch(value) if _NAMED.search(name) and not _OTHER.search(name + value) else None
-        if found and origin(found[1]) and not _FILE.search(found[1].rpartition("/")[2]):
-            return found[1]
+        match = _BASE.fullmatch(value) if _NAMED.search(name) and not _OTHER.search(name + value) else None
+        if match and origin(match[1]) and not _FILE.search(match[1].rpartition("/")[2]):
+            return match[1]
     return None
 
 
 def origin(address: str) -> str | None:
     """Protocol, host and port of an address, with nothing in them that could end a word of a security policy."""
-    found = _ORIGIN.match(address)
-    return found[0].lower() if found and int(found[1] or 0) <= _LAST_PORT else None
+    match = _ORIGIN.match(address)
+    return match[0].lower() if match and int(match[1] or 0) <= _LAST_PORT else None

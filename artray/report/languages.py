@@ -31,7 +31,7 @@ def read_words(language: str) -> Words:
 def filled(template: str, language: str, **values: str) -> str:
     """A page whose `{{key}}` are replaced by a language's words or by values, escaped; `{{language}}` by its code."""
     words = {**read_words(language), **values, "language": language}
-    return re.sub(r"\{\{([\w.]+)\}\}", lambda found: escape(str(words[found[1]])), template)
+    return re.sub(r"\{\{([\w.]+)\}\}", lambda match: escape(str(words[match[1]])), template)
 
 
 class Speech:
@@ -53,7 +53,7 @@ class Speech:
             one = n == 1 or (self.language == "fr" and n == 0)
             text = text["one"] if one else text["other"]
         shown = {name: self.number(value) if isinstance(value, int) else str(value) for name, value in values.items()}
-        return re.sub(r"\{(\w+)\}", lambda found: shown.get(found[1], ""), text)
+        return re.sub(r"\{(\w+)\}", lambda match: shown.get(match[1], ""), text)
 
     def percent(self, share: float | None) -> str:
         """A share 0..1 in whole percent, as the page's `percent` writes it: .9996 is not yet "100 %"."""

@@ -85,13 +85,13 @@ def nearest_works(vectors: Floats, k: int, block_bytes: int = _BLOCK_BYTES) -> t
     rows = max(1, block_bytes // (4 * n))
     for start in range(0, n, rows):
         cosines = vectors[start : start + rows] @ vectors.T
-        own = np.arange(len(cosines))
-        cosines[own, start + own] = -np.inf  # not itself
-        places = np.argpartition(cosines, n - k, axis=1)[:, n - k :]
-        found = np.take_along_axis(cosines, places, 1)
-        order = np.lexsort((places, -found))
-        nearest[start : start + rows] = np.take_along_axis(places, order, 1)
-        similarity[start : start + rows] = np.take_along_axis(found, order, 1)
+        rows_here = np.arange(len(cosines))
+        cosines[rows_here, start + rows_here] = -np.inf  # not itself
+        columns = np.argpartition(cosines, n - k, axis=1)[:, n - k :]
+        similarities = np.take_along_axis(cosines, columns, 1)
+        order = np.lexsort((columns, -similarities))
+        nearest[start : start + rows] = np.take_along_axis(columns, order, 1)
+        similarity[start : start + rows] = np.take_along_axis(similarities, order, 1)
     return nearest, similarity
 
 
@@ -146,5 +146,5 @@ def principal_components(vectors: Floats, seed: int) -> Floats:
     from openTSNE.initialization import jitter, rescale
     from sklearn.decomposition import PCA
 
-    found = PCA(2, svd_solver="randomized", random_state=seed, copy=False).fit_transform(vectors)
-    return np.ascontiguousarray(jitter(rescale(found), random_state=seed))
+    projected = PCA(2, svd_solver="randomized", random_state=seed, copy=False).fit_transform(vectors)
+    return np.ascontiguousarray(jitter(rescale(projected), random_state=seed))

@@ -188,7 +188,7 @@ def write_page(
             folder / "data", [r"collection\.js|words\.js|terms\.js|works-\d{4,}\.js"]
         )  # an older page may have had more works
     for name, pieces in data:
-        with whole_file(out / "data" / name) as part, part.open("w", encoding="ascii", newline="") as file:
+        with whole_file(out / "data" / name) as scratch, scratch.open("w", encoding="ascii", newline="") as file:
             file.writelines(pieces)
     words = {"language": language, "words": dict(read_words(language))}
     (folder / "data" / "words.js").write_bytes("".join(script("artrayWords", [as_json(words)])).encode("ascii"))
@@ -197,7 +197,7 @@ def write_page(
     (folder / "page.css").write_bytes(static.joinpath("page.css").read_bytes())
     (folder / "page.js").write_bytes(page_script().encode())
     template = static.joinpath("page.html").read_text("utf-8")
-    page = filled(template, language, image_services="".join(f" {place}" for place in sorted(origins)))
+    page = filled(template, language, image_services="".join(f" {address}" for address in sorted(origins)))
     (folder / "index.html").write_bytes(page.encode())
     return out / "index.html"
 
@@ -239,7 +239,7 @@ def encode_data(
     if origins is not None:
         origins.update(gathered.origins)
     fields, tasks = gathered.fields(), gathered.tasks()
-    places = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
+    codes = {task["name"]: {c["label"]: i for i, c in enumerate(task["classes"])} for task in tasks}
     ids = gathered.id_array()
     for item, evaluation in zip(shown, evaluations, strict=True):
         item["tested"] = _tested(evaluation.get("predictions"), item["classes"], ids)
@@ -258,16 +258,16 @@ def encode_data(
         "thumbnail": gathered.thumbnails,
         "zoom": gathered.zooms if gathered.has_zooms else None,
         "palette": gathered.palettes,
-        "labels": [gathered.labels(task, places[task["name"]]) for task in tasks],
+        "labels": [gathered.labels(task, codes[task["name"]]) for task in tasks],
         "position": None if overview is None else _positions(overview, rows),
         "queues": [_queue(queue, names, ids) for queue in queues if queue.task is None or queue.task in names],
         "said": _said(corrections, names, ids),
         "terms": 0 if terms is None else len(terms.terms),
     }
-    scripts = _scripts(collection, works, fields=fields, places=places, overview=overview, rows=rows)
+    scripts = _scripts(collection, works, fields=fields, codes=codes, overview=overview, rows=rows)
     if terms is None:
         return scripts
-    told = terms.as_json({name: place for place, name in enumerate(ids.to_pylist())})
+    told = terms.as_json({name: row for row, name in enumerate(ids.to_pylist())})
     return chain(scripts, [("terms.js", script("artrayTerms", written(told)))])
 
 
@@ -276,13 +276,13 @@ def _scripts(
     works: Collection[Work],
     *,
     fields: list[str],
-    places: dict[str, dict[str, int]],
+    codes: dict[str, dict[str, int]],
     overview: Overview | None,
     rows: array[int],
 ) -> Iterator[tuple[str, Iterator[str]]]:
     yield "collection.js", script("artrayPage", written(collection))
     # A row of the overview -> the work's place on the page, where it is there.
-    work_of = {row: place for place, row in enumerate(rows) if row >= 0}
+    work_of = {row: number for number, row in enumerate(rows) if row >= 0}
     going = iter(works)
     for number, start in enumerate(range(0, len(works), SHARD)):
         details = []
@@ -292,7 +292,7 @@ def _scripts(
                 for other, similarity in zip(overview.nearest[row], overview.similarity[row], strict=True):
                     if int(other) in work_of:
                         near += [work_of[int(other)], round(float(similarity), 3)]
-            details.append(_detail(work, fields, places, near))
+            details.append(_detail(work, fields, codes, near))
         yield f"works-{number:04d}.js", script(f"artrayShards[{number}]", [as_json(details)])
 
 
@@ -319,7 +319,7 @@ def _positions(overview: Overview, rows: array[int]) -> dict[str, list[int | Non
     }
 
 
-def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], near: list[float]) -> dict[str, Any]:
+def _detail(work: Work, fields: list[str], codes: dict[str, dict[str, int]], near: list[float]) -> dict[str, Any]:
     return {
         "uri": work.image_uri,
         "service": image_service(work.record),
@@ -327,19 +327,19 @@ def _detail(work: Work, fields: list[str], places: dict[str, dict[str, int]], ne
         "record": [work.record.get(name, "") for name in fields],
         "palette": [[*rgb, round(share, 3)] for rgb, share in work.palette[:PALETTE_COLOURS]],
         "brightness": rounded(work.brightness, 1),
-        "scores": [_ranked(work.labels.get(task), classes) for task, classes in places.items()],
+        "scores": [_ranked(work.labels.get(task), classes) for task, classes in codes.items()],
         "near": near,
-        "maps": [relative_url(work.maps.get(task)) for task in places] if work.maps else [],
+        "maps": [relative_url(work.maps.get(task)) for task in codes] if work.maps else [],
         "objects": [[name, *(round(number, 3) for number in numbers)] for name, *numbers in work.objects],
     }
 
 
-def _ranked(label: Label | None, places: dict[str, int]) -> list[float] | None:
+def _ranked(label: Label | None, codes: dict[str, int]) -> list[float] | None:
     if label is None:
         return None
     # Of scores that look alike the label's comes first.
-    ranked = sorted((-shown_score(score), name != label.label, places[name]) for name, score in label.scores.items())
-    return [number for score, _, place in ranked if score < 0 for number in (place, -score)]
+    ranked = sorted((-shown_score(score), name != label.label, codes[name]) for name, score in label.scores.items())
+    return [number for score, _, code in ranked if score < 0 for number in (code, -score)]
 
 
 def _said(corrections: Corrections | None, tasks: Sequence[str], ids: pa.Array) -> list[list[Any]]:
@@ -349,22 +349,22 @@ def _said(corrections: Corrections | None, tasks: Sequence[str], ids: pa.Array) 
     rows: list[list[Any]] = []
     for number, task in enumerate(tasks):
         said = corrections.said(task)
-        places = pc.index_in(pa.array(list(said), pa.string()), ids).to_pylist()
-        for place, one in zip(places, said.values(), strict=True):
-            if place is not None:
-                rows.append([place, number, one.label or "", one.at or "", one.reviewer or ""])
+        indices = pc.index_in(pa.array(list(said), pa.string()), ids).to_pylist()
+        for row, one in zip(indices, said.values(), strict=True):
+            if row is not None:
+                rows.append([row, number, one.label or "", one.at or "", one.reviewer or ""])
     return rows
 
 
 def _queue(queue: Queue, tasks: Sequence[str], ids: pa.Array) -> dict[str, Any]:
     """A queue's works on the page, and what speaks for each."""
-    places = pc.index_in(pa.array(queue.object_ids, pa.string()), ids).to_pylist()
+    indices = pc.index_in(pa.array(queue.object_ids, pa.string()), ids).to_pylist()
     twins = pc.index_in(pa.array(queue.twins, pa.string()), ids).to_pylist()
-    there = [row for row, place in enumerate(places) if place is not None]
+    there = [row for row, index in enumerate(indices) if index is not None]
     return {
         "name": queue.name,
         "task": None if queue.task is None else tasks.index(queue.task),
-        "works": [places[row] for row in there],
+        "works": [indices[row] for row in there],
         "said": [queue.said[row] for row in there] if queue.said else [],
         "score": [rounded(queue.scores[row], SCORE_DECIMALS) for row in there] if queue.scores else [],
         "twin": [twins[row] for row in there] if queue.twins else [],
@@ -375,7 +375,7 @@ def _tested(predictions: pa.Table | None, classes: Sequence[str], ids: pa.Array)
     """The works on the page that a model was tried on: what each is, what was said of it, and how surely."""
     if predictions is None:
         return None
-    place = {name: number for number, name in enumerate(classes)}
+    code_of = {name: number for number, name in enumerate(classes)}
     tested: dict[str, list[Any]] = {"work": [], "truth": [], "said": [], "score": []}
     works = pc.index_in(predictions["object_id"], ids).to_pylist()
     rows = predictions.select(["true", "label", "scores"]).to_pylist(maps_as_pydicts="strict")
@@ -385,8 +385,8 @@ def _tested(predictions: pa.Table | None, classes: Sequence[str], ids: pa.Array)
         truth, said = (([row[name]] if isinstance(row[name], str) else row[name]) or [] for name in ("true", "label"))
         scores = row["scores"] or {}
         tested["work"].append(work)
-        tested["truth"].append([place[name] for name in truth if name in place])
-        tested["said"].append([place[name] for name in said if name in place])
+        tested["truth"].append([code_of[name] for name in truth if name in code_of])
+        tested["said"].append([code_of[name] for name in said if name in code_of])
         tested["score"].append(rounded(min((scores.get(name, 0.0) for name in said), default=None), SCORE_DECIMALS))
     return tested
 

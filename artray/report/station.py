@@ -175,10 +175,10 @@ def _maps(options: ReportOptions, labels: pa.Table, names: Sequence[str]) -> dic
     if options.maps is None:
         return {}
     models = dict(zip(names, options.evaluation, strict=True))
-    found = maps_of_models(models, labels, options.maps, folder, layer=options.map_layer, method=options.map_method)
-    if not found:
+    maps = maps_of_models(models, labels, options.maps, folder, layer=options.map_layer, method=options.map_method)
+    if not maps:
         console.say("--maps: nothing to draw: no model of --evaluation takes pictures and gave these labels")
-    return found
+    return maps
 
 
 def _reviewed(options: ReportOptions, labels: pads.Dataset) -> Corrections | None:
@@ -186,11 +186,11 @@ def _reviewed(options: ReportOptions, labels: pads.Dataset) -> Corrections | Non
     if not options.corrections:
         return None
     features = None if options.features is None else options.features.dataset()
-    found = statements_about(options.corrections, labels, features)
+    corrections = statements_about(options.corrections, labels, features)
     if not options.export:
-        for problem in found.problems:
+        for problem in corrections.problems:
             console.say(f"corrections: {problem}")
-    return found
+    return corrections
 
 
 def _refuse_same(uris: Sequence[Location], models: Sequence[str]) -> None:
@@ -285,7 +285,7 @@ def _queues(
     alike = None if overview is None else Alike(overview.object_ids, overview.nearest, overview.similarity)
     features = None if options.features is None else options.features.dataset()
     table = make_queues(labels, features, models=models, reviewed=reviewed, alike=alike)
-    found = []
+    queues = []
     for name in QUEUES:
         for task in sorted(pc.unique(table["task"]).to_pylist()):
             rows = table.filter(pc.and_(pc.equal(table["task"], task), pc.is_valid(table[name]))).sort_by(name)
@@ -298,8 +298,8 @@ def _queues(
                         ("duplicate_of", "duplicates"),
                     )
                 )
-                found.append(Queue(name, task, rows["object_id"].to_pylist(), said=said, scores=scores, twins=twins))
-    return found
+                queues.append(Queue(name, task, rows["object_id"].to_pylist(), said=said, scores=scores, twins=twins))
+    return queues
 
 
 def _terms(options: ReportOptions, file: Location, labels: pa.Table) -> Terms:
@@ -352,9 +352,9 @@ def _embeddings(
             vectors = np.empty((len(ids), numbers.shape[1]), np.float32)
         elif numbers.shape[1] != vectors.shape[1]:
             raise InputError(f"column {column!r} holds lists of different lengths")
-        places = pc.index_in(batch.column("object_id"), ids).to_numpy()
-        vectors[places] = numbers
-        there[places] = True
+        indices = pc.index_in(batch.column("object_id"), ids).to_numpy()
+        vectors[indices] = numbers
+        there[indices] = True
     rows = np.flatnonzero(there)
     for start in range(0, len(rows) if len(rows) < len(ids) else 0, _BATCH):  # close the gaps
         kept = rows[start : start + _BATCH]
@@ -369,8 +369,8 @@ def _pictures(options: ReportOptions, labels: pa.Table) -> pa.Table:
     known = labelled_pictures(options.labels)
     if known is None:
         return pictures.append_column("version", pa.nulls(len(pictures), pa.string()))
-    places = pc.index_in(pictures["object_id"], known["object_id"].combine_chunks())
-    return pictures.append_column("version", known["version"].take(places))
+    indices = pc.index_in(pictures["object_id"], known["object_id"].combine_chunks())
+    return pictures.append_column("version", known["version"].take(indices))
 
 
 def _about(options: ReportOptions, labels: pa.Table) -> dict[str, str]:

@@ -138,9 +138,9 @@ class Works(Collection[Work]):
         if features is not None:
             self._catalogue = record_columns(features.schema)
             numbers = [name for name in NUMBER_COLUMNS if name in features.column_names]
-            places = pc.index_in(self._ids, features["object_id"].combine_chunks())
+            indices = pc.index_in(self._ids, features["object_id"].combine_chunks())
             # A row a work; where the table has none, one without an object_id.
-            self._features = features.select(["object_id", *self._catalogue, *numbers]).take(places)
+            self._features = features.select(["object_id", *self._catalogue, *numbers]).take(indices)
 
     def __len__(self) -> int:
         """How many works."""
@@ -174,10 +174,10 @@ class Works(Collection[Work]):
 
     def _rows(self, numbers: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
         """Some rows of the labels, in this order."""
-        place = np.searchsorted(self._begins, numbers, side="right") - 1
+        batch_of = np.searchsorted(self._begins, numbers, side="right") - 1
         found: list[dict[str, Any]] = [{}] * len(numbers)
-        for batch in np.unique(place).tolist():
-            there = np.flatnonzero(place == batch)
+        for batch in np.unique(batch_of).tolist():
+            there = np.flatnonzero(batch_of == batch)
             rows = self._batches[batch].take(pa.array(numbers[there] - self._begins[batch]))
             for number, row in zip(there.tolist(), rows.to_pylist(maps_as_pydicts="strict"), strict=True):
                 found[number] = row
@@ -210,9 +210,9 @@ class Works(Collection[Work]):
             return row["object_id"] in self._learned[row["model_id"]]
         return told
 
-    def _work(self, own: Sequence[dict[str, Any]], record: Mapping[str, Any]) -> Work:
+    def _work(self, rows: Sequence[dict[str, Any]], record: Mapping[str, Any]) -> Work:
         # A picture that one of the models could not use is one that the curator should hear about.
-        worst = next((row for row in own if row["status"] != "ok"), own[0])
+        worst = next((row for row in rows if row["status"] != "ok"), rows[0])
         return Work(
             object_id=worst["object_id"],
             image_uri=worst["image_uri"] or "",
@@ -234,7 +234,7 @@ class Works(Collection[Work]):
                     novelty=row.get("novelty"),
                     learned_from=self._learned_from(row),
                 )
-                for row in own
+                for row in rows
                 if row["status"] == "ok"
             },
             thumbnail=self._thumbnails.get(worst["object_id"]),

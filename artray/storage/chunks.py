@@ -28,8 +28,8 @@ def cut_chunks(groups: Sequence[Mapping[str, Any]], actors: int) -> list[dict[st
         while start < group["count"]:
             fair = left // (4 * actors) // BATCH * BATCH if len(chunks) >= actors else 0
             count = min(max(smallest, min(LARGEST, fair)), group["count"] - start)
-            part = f"part-{len(chunks):06d}.parquet"
-            chunks.append({**group, "start": start, "count": count, "part": part})
+            part_file = f"part-{len(chunks):06d}.parquet"
+            chunks.append({**group, "start": start, "count": count, "part": part_file})
             start += count
             left -= count
     return chunks

@@ -14,12 +14,12 @@ from artray.storage.outputs import RUN
 _IDENTITY = "identity"
 
 
-def digest(*parts: bytes) -> str:
+def digest(*pieces: bytes) -> str:
     """A short name for some content: the same for the same bytes, everywhere (24 hexadecimal digits of BLAKE2b)."""
     state = hashlib.blake2b(digest_size=12)
-    for part in parts:
-        state.update(len(part).to_bytes(8, "big"))
-        state.update(part)
+    for piece in pieces:
+        state.update(len(piece).to_bytes(8, "big"))
+        state.update(piece)
     return state.hexdigest()
 
 

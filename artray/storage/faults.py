@@ -28,7 +28,7 @@ class ReadError:
 
 
 @contextmanager
-def explained(place: object) -> Iterator[None]:
+def explained(location: object) -> Iterator[None]:
     """Turn a storage failure within the block into an `ArtrayError` that names the place.
 
     Raises:
@@ -42,14 +42,14 @@ def explained(place: object) -> Iterator[None]:
     except Exception as error:
         if read_error(error).status == "failed" and not _is_storage_failure(error):
             raise
-        raise failure(error, place) from error
+        raise failure(error, location) from error
 
 
-def failure(error: BaseException, place: object) -> ArtrayError:
+def failure(error: BaseException, location: object) -> ArtrayError:
     """A storage library's exception as ours: a full disk is nobody's wrong input."""
     if {getattr(item, "errno", None) for item in _chain(error)} & {errno.ENOSPC, errno.EDQUOT}:
-        return ArtrayError(f"{place}: no space left on the disk; with more room the same command goes on")
-    return InputError(f"{place}: {read_error(error).message}")
+        return ArtrayError(f"{location}: no space left on the disk; with more room the same command goes on")
+    return InputError(f"{location}: {read_error(error).message}")
 
 
 def _chain(error: BaseException) -> list[BaseException]:

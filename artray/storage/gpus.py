@@ -72,13 +72,13 @@ def gpu_memory() -> int:
 def gpu_capability() -> tuple[int, int]:
     """The compute capability of the GPU that this actor was given; (0, 0) if it has none that CUDA knows."""
     cuda, number = _driver()
-    found = ctypes.c_int(), ctypes.c_int()
+    major_minor = ctypes.c_int(), ctypes.c_int()
     if cuda is None or any(
         cuda.cuDeviceGetAttribute(ctypes.byref(value), asked, number)
-        for value, asked in zip(found, _CAPABILITY, strict=True)
+        for value, asked in zip(major_minor, _CAPABILITY, strict=True)
     ):
         return 0, 0
-    return found[0].value, found[1].value
+    return major_minor[0].value, major_minor[1].value
 
 
 def _driver() -> tuple[Any, ctypes.c_int]:
@@ -133,10 +133,10 @@ class Pipeline:
         preparer = self._free.get()
         try:
             with cluster.unwrapped_errors():
-                found: list[Any] = ray.get(preparer.prepare.remote(rows))
+                prepared: list[Any] = ray.get(preparer.prepare.remote(rows))
         finally:
             self._free.put(preparer)
-        return found
+        return prepared
 
 
 def _warmed(worker: type[StagedWorker], arguments: Mapping[str, Any]) -> StagedWorker:

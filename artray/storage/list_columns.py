@@ -51,15 +51,15 @@ def stack_lists(column: pa.Array | pa.ChunkedArray, name: str, width: int | None
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise InputError(f"column {name!r} is not numeric ({column.type})")
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    parts = [_stacked(chunk, name) for chunk in chunks if len(chunk)]
-    widths = {part.shape[1] for part in parts}
+    blocks = [_stacked(chunk, name) for chunk in chunks if len(chunk)]
+    widths = {block.shape[1] for block in blocks}
     if len(widths) > 1:
         raise InputError(f"column {name!r} holds lists of different lengths")
-    if not parts:
+    if not blocks:
         return np.empty((0, width or 0), kind.to_pandas_dtype())
     if width is not None and widths != {width}:
         raise InputError(f"column {name!r} holds {widths.pop()} numbers a row, not {width}")
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def _stacked(values: pa.Array, name: str) -> npt.NDArray[Any]:

@@ -48,8 +48,8 @@ def find_files(root: str, hidden: Callable[[str], None] | None = None) -> Iterat
     while folders:
         folder = folders.pop()
         try:
-            with os.scandir(folder) as found:
-                entries = list(found)
+            with os.scandir(folder) as listed:
+                entries = list(listed)
         except FileNotFoundError:
             if folder == root:
                 raise
@@ -103,7 +103,7 @@ def _is_file_below(link: str, root: str) -> bool:
 
 
 def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))  # keys may have these two
+    return any(name.startswith(".") and name not in (".", "..") for name in path.split("/"))  # keys may have these two
 
 
 def _find_s3(fs: Any, root: str) -> pa.Table:

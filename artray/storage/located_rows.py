@@ -65,14 +65,14 @@ class LocatedRows:
         order: Indices = np.lexsort((self.row, self.file))
         return order
 
-    def read(self, place: Location, columns: Sequence[str]) -> pa.Table:
+    def read(self, location: Location, columns: Sequence[str]) -> pa.Table:
         """Other columns of these rows, in the same order.
 
         Args:
-            place: The dataset's.
+            location: The dataset's.
             columns: Which.
         """
-        fs, _ = place.arrow_filesystem()
+        fs, _ = location.arrow_filesystem()
         order = self.stored()
         runs = np.split(order, np.flatnonzero(np.diff(self.file[order])) + 1) if len(order) else []
 
@@ -81,12 +81,12 @@ class LocatedRows:
                 return rows_of(pq.ParquetFile(source), self.row[run], columns)
 
         with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            found = pa.concat_tables(pool.map(read, runs))
+            rows_read = pa.concat_tables(pool.map(read, runs))
         if np.array_equal(order, np.arange(len(order))):
-            return found
+            return rows_read
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return found.take(back)
+        return rows_read.take(back)
 
 
 def rows_of(file: pq.ParquetFile, rows: Indices, columns: Sequence[str]) -> pa.Table:
@@ -110,11 +110,11 @@ def rows_of(file: pq.ParquetFile, rows: Indices, columns: Sequence[str]) -> pa.T
     return pa.concat_tables(tables)
 
 
-def cells_of(place: Location, file: str, rows: Iterable[int], column: str) -> Iterator[tuple[int, Any]]:
+def cells_of(location: Location, file: str, rows: Iterable[int], column: str) -> Iterator[tuple[int, Any]]:
     """Single cells of a column of large values, such as pictures: a few of them are in memory.
 
     Args:
-        place: The dataset's.
+        location: The dataset's.
         file: One of its files, by path.
         rows: Which of its rows.
         column: Its name.
@@ -123,7 +123,7 @@ def cells_of(place: Location, file: str, rows: Iterable[int], column: str) -> It
         Each row, in the order of the file, with the value as Python has it.
     """
     wanted = set(rows)
-    fs, _ = place.arrow_filesystem()
+    fs, _ = location.arrow_filesystem()
     with fs.open_input_file(file) as source:
         parquet = pq.ParquetFile(source)
         start = 0
@@ -159,11 +159,11 @@ def read_rows(
     row: list[Indices] = []
     readable = total = start = 0
     scanner = dataset.scanner(columns=list(columns), batch_readahead=4, fragment_readahead=8)
-    for found in scanner.scan_batches():
-        if not files or files[-1] != found.fragment.path:
-            files.append(found.fragment.path)
+    for tagged in scanner.scan_batches():
+        if not files or files[-1] != tagged.fragment.path:
+            files.append(tagged.fragment.path)
             start = 0
-        batch = pa.Table.from_batches([found.record_batch])
+        batch = pa.Table.from_batches([tagged.record_batch])
         wanted = np.flatnonzero(pc.fill_null(keep(batch), False).to_numpy())
         good = len(batch)
         if "status" in columns:

@@ -212,15 +212,15 @@ class Location:
             # `rm` on S3 takes a name with [, ? or * for a pattern: it would miss this one, or remove its neighbours.
             fs.rm(path if isinstance(fs, LocalFileSystem) else glob.escape(path), recursive=True)
 
-    def move_to(self, place: Location) -> None:
+    def move_to(self, target_location: Location) -> None:
         """Move a file to another place of the same kind, whole or not at all; what is there already is replaced.
 
         Raises:
             ArtrayError: The disk is full, or storage fails.
         """
         fs, path = self.filesystem()
-        _, target = place.filesystem()
-        with explained(place):
+        _, target = target_location.filesystem()
+        with explained(target_location):
             if isinstance(fs, LocalFileSystem):
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
                 Path(path).replace(target)
@@ -280,12 +280,12 @@ class Location:
         with explained(self):
             fs, path = self.arrow_filesystem()
             try:
-                found = _dataset(fs, path)
+                dataset = _dataset(fs, path)
             except pa.ArrowInvalid as error:
                 raise InputError(f"{self}: not a Parquet dataset: {' '.join(str(error).split())[:200]}") from error
-            if not found.files:
+            if not dataset.files:
                 raise InputError(f"{self}: holds no Parquet files")
-            return found
+            return dataset
 
     def write_table(self, table: pa.Table, row_group_size: int = 4096) -> None:
         """Write one Parquet file (zstd), whole or not at all."""
@@ -319,13 +319,13 @@ class Location:
 
 def _one_path(path: Path) -> str:
     """An absolute path without `..`; above a link to a folder is where the link leads, as for the system."""
-    found = Path(path.anchor)
-    for part in path.parts[1:]:
-        if part != "..":
-            found /= part
+    resolved = Path(path.anchor)
+    for name in path.parts[1:]:
+        if name != "..":
+            resolved /= name
         else:
-            found = (Path(os.path.realpath(found)) if found.is_symlink() else found).parent
-    return str(found)
+            resolved = (Path(os.path.realpath(resolved)) if resolved.is_symlink() else resolved).parent
+    return str(resolved)
 
 
 def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:
@@ -345,8 +345,10 @@ def read_many(uris: Sequence[str]) -> list[bytes | ReadError]:
     fs, _ = Location(plain[0]).filesystem()
     paths = [uri.removeprefix("s3://") for uri in plain]
     # Not `cat`, which takes a name with [, ? or * for a pattern; and one request a file, without asking its size first.
-    found = fs.cat_ranges(paths, None, None, max_concurrency=1, on_error="return")
-    read = {uri: item if isinstance(item, bytes) else read_error(item) for uri, item in zip(plain, found, strict=True)}
+    contents = fs.cat_ranges(paths, None, None, max_concurrency=1, on_error="return")
+    read = {
+        uri: item if isinstance(item, bytes) else read_error(item) for uri, item in zip(plain, contents, strict=True)
+    }
     return [read.get(uri, _KEYS_IN_ADDRESS) for uri in uris]
 
 
@@ -363,18 +365,20 @@ def _read_local(uri: str) -> bytes | ReadError:
 @lru_cache
 def _reach(endpoint: str) -> None:
     """Say within seconds that a server is not there; the retries made for a busy one would take a minute."""
-    place = urlsplit(endpoint)
-    if not place.hostname:
+    address = urlsplit(endpoint)
+    if not address.hostname:
         return
-    if getproxies().get(place.scheme) and not proxy_bypass(place.hostname):
+    if getproxies().get(address.scheme) and not proxy_bypass(address.hostname):
         return  # the proxy knows where it is, and may be the only one who does
-    port = place.port or (80 if place.scheme == "http" else 443)
+    port = address.port or (80 if address.scheme == "http" else 443)
     for wait in (0.5, 2.0, None):
         try:
-            socket.create_connection((place.hostname, port), timeout=10).close()
+            socket.create_connection((address.hostname, port), timeout=10).close()
         except OSError as error:
             if wait is None:
-                raise InputError(f"the S3 server {place.hostname}:{port} can't be reached: {error.strerror}") from error
+                raise InputError(
+                    f"the S3 server {address.hostname}:{port} can't be reached: {error.strerror}"
+                ) from error
             time.sleep(wait)
         else:
             return
@@ -382,14 +386,14 @@ def _reach(endpoint: str) -> None:
 
 def is_read(path: str) -> bool:
     """Whether a file or folder with this path below a dataset's folder is read with it (see `Location.dataset`)."""
-    return not any(part.startswith(("_", ".")) for part in path.split("/"))
+    return not any(name.startswith(("_", ".")) for name in path.split("/"))
 
 
 def _dataset(fs: pafs.FileSystem, path: str) -> pads.Dataset:
     options: dict[str, Any] = {"filesystem": fs, "format": "parquet"}
     try:
-        found = pads.dataset(path, partitioning="hive", **options)
-        files = found.files
+        dataset = pads.dataset(path, partitioning="hive", **options)
+        files = dataset.files
     except pa.ArrowInvalid:  # its first file is no Parquet
         if fs.get_file_info(path).is_file:
             raise
@@ -397,10 +401,10 @@ def _dataset(fs: pafs.FileSystem, path: str) -> pads.Dataset:
         files = [info.path for info in infos if info.is_file and is_read(info.path[len(path) :].lstrip("/"))]
         if not any(file.endswith(".parquet") for file in files):
             raise
-        found = None
+        dataset = None
     tables = [file for file in files if file.endswith(".parquet")]
-    if found is not None and len(tables) in (0, len(files)):
-        return found
+    if dataset is not None and len(tables) in (0, len(files)):
+        return dataset
     return pads.dataset(
         sorted(tables), partitioning=pads.partitioning(flavor="hive"), partition_base_dir=path, **options
     )

@@ -57,21 +57,21 @@ def _software() -> Callable[[], dict[str, str]]:
         from importlib import metadata, util
         from pathlib import Path
 
-        found = {"Python": ".".join(platform.python_version_tuple()[:2])}
+        versions = {"Python": ".".join(platform.python_version_tuple()[:2])}
         spec = util.find_spec("artray")
         if spec is None or spec.origin is None:
-            return found
+            return versions
         folder = Path(spec.origin).parent
         code = hashlib.sha256()
         for file in sorted(folder.rglob("*.py")):
             code.update(str(file.relative_to(folder)).encode() + file.read_bytes())
-        found["artray"] = code.hexdigest()[:12]
+        versions["artray"] = code.hexdigest()[:12]
         for package in ("keras", "numpy", "pillow", "pyarrow", "ray", "s3fs", "tensorflow"):
             try:
-                found[package] = metadata.version(package)
+                versions[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
-                return found
-        return found
+                return versions
+        return versions
 
     return look
 
@@ -92,15 +92,15 @@ def _difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
 def _first_fault(reads: Sequence[Location], marks: Sequence[Location]) -> str | None:
     """What this machine can't read or write; `marks` are files that are there already, beside which it writes one."""
     for uri in [*reads, *marks]:
-        place = uri if uri in reads else uri.parent
+        folder = uri if uri in reads else uri.parent
         shared = "" if uri.is_s3 else "; a folder must be on a disk that all machines share"
         try:
             if not uri.exists():
-                return f"{place}: not found{shared}"
+                return f"{folder}: not found{shared}"
             if uri in marks:
-                place.ensure_writable()
+                folder.ensure_writable()
         except ArtrayError as error:
             return str(error)
         except Exception as error:
-            return f"{place}: {read_error(error).message}"
+            return f"{folder}: {read_error(error).message}"
     return None

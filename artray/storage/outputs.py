@@ -25,24 +25,24 @@ PASS_FILES = (r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json")
 _REMOVALS = 16  # objects removed at once
 
 
-def remove_written(place: Location, names: Sequence[str]) -> None:
+def remove_written(location: Location, names: Sequence[str]) -> None:
     r"""Remove from a folder the files that a job has written there, and folders that are empty then; all else stays.
 
     Args:
-        place: The folder or prefix, which stays itself; nothing happens where there is none.
+        location: The folder or prefix, which stays itself; nothing happens where there is none.
         names: Regular expressions for the files' whole paths below it. What fits the first is gone before anything
             that fits the second goes, and so on: so a job knows what is left where it is killed meanwhile.
 
     Example:
         >>> remove_written(Location.parse("work/features"), [r"_run\.json", r"part-\d{6,}\.parquet", r"_plan\.json"])
     """
-    fs, root = place.filesystem()
+    fs, root = location.filesystem()
     if not fs.exists(root):
         return
-    found = fs.find(root)
+    files = fs.find(root)
     emptied: set[Path] = set()
     for name in names:
-        written = [path for path in found if re.fullmatch(name, path[len(root) + 1 :], re.DOTALL)]
+        written = [path for path in files if re.fullmatch(name, path[len(root) + 1 :], re.DOTALL)]
         if isinstance(fs, LocalFileSystem):
             for path in written:
                 Path(path).unlink(missing_ok=True)
@@ -50,7 +50,7 @@ def remove_written(place: Location, names: Sequence[str]) -> None:
         else:
             with ThreadPoolExecutor(_REMOVALS) as pool:
                 list(pool.map(fs.rm_file, written))
-        found = sorted(set(found) - set(written))
+        files = sorted(set(files) - set(written))
     for folder in sorted(emptied, key=lambda item: len(item.parts), reverse=True):
         with suppress(OSError):  # something of others is in it
             folder.rmdir()
@@ -84,8 +84,8 @@ def refuse_other_job(out: Location, job: str) -> None:
     """
     for name in (RUN, PLAN):
         notes = out / name
-        if notes.exists() and (found := _job_of(notes.read_bytes())) not in (job, None):
-            raise InputError(_another(out, str(found), name))
+        if notes.exists() and (job_there := _job_of(notes.read_bytes())) not in (job, None):
+            raise InputError(_another(out, str(job_there), name))
     names = set(out.names())
     for name, jobs in _JOBS_OF.items():
         if name.partition("/")[0] in names and job not in jobs and (out / name).exists():
@@ -152,20 +152,20 @@ def _job_of(text: bytes) -> str | None:
     return "manifest" if "counts" in notes else "not artray's"
 
 
-def refuse_other_rows(out: Location, own: Set[str], depth: int | None = None) -> None:
+def refuse_other_rows(out: Location, own_files: Set[str], depth: int | None = None) -> None:
     """Refuse a folder that holds other Parquet files than the job's own: they would be read as rows of its output.
 
     Args:
         out: The folder or prefix.
-        own: The names of the job's own files.
+        own_files: The names of the job's own files.
         depth: How many levels are looked at; None: all.
 
     Raises:
         InputError: There are others.
     """
     fs, path = out.filesystem()
-    found = [file[len(path) + 1 :] for file in fs.find(path, maxdepth=depth) if file.endswith(".parquet")]
-    others = sorted(file for file in found if file not in own and is_read(file))
+    files = [file[len(path) + 1 :] for file in fs.find(path, maxdepth=depth) if file.endswith(".parquet")]
+    others = sorted(file for file in files if file not in own_files and is_read(file))
     if others:
         more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
         raise InputError(
@@ -179,13 +179,13 @@ Inputs = Mapping[str, Location | Sequence[Location] | None]
 
 
 def keep_apart(
-    out: Location, places: Inputs, datasets: Inputs | None = None, *, rows: bool = False, within: bool = False
+    out: Location, all_inputs: Inputs, datasets: Inputs | None = None, *, rows: bool = False, within: bool = False
 ) -> None:
     """Refuse a place for output that is an input, lies in one or holds one: both would be read, or removed, as one.
 
     Args:
         out: The folder or prefix.
-        places: Inputs of any kind.
+        all_inputs: Inputs of any kind.
         datasets: Inputs that are Parquet datasets, read with all folders below them but for those whose name begins
             with `_` or `.`: there `out` may lie, and so may an input in `out`.
         rows: Whether `out` is such a dataset itself: then no Parquet file among the inputs may lie in it either.
@@ -194,17 +194,17 @@ def keep_apart(
     Raises:
         InputError: It is so.
     """
-    place = _real(out)
-    for flag, uri in (*_each(places), *_each(datasets or {})):
-        if _real(uri) == place:
+    real_out = _real(out)
+    for flag, uri in (*_each(all_inputs), *_each(datasets or {})):
+        if _real(uri) == real_out:
             raise InputError(f"--out {out}: is the place of {flag}, and what is there is not to be mixed; give another")
     beside = "would be read as a part of it; give a folder beside it"
-    for read_all, inputs in ((True, places), (False, datasets or {})):
+    for read_all, inputs in ((True, all_inputs), (False, datasets or {})):
         for flag, uri in _each(inputs):
-            if not within and _is_below(place, _real(uri), read_all):
+            if not within and _is_below(real_out, _real(uri), read_all):
                 raise InputError(f"--out {out}: lies within {flag} {uri} and {beside}")
             # A single file stays what it is.
-            if _is_below(_real(uri), place, read_all) and (rows or not uri.is_file()):
+            if _is_below(_real(uri), real_out, read_all) and (rows or not uri.is_file()):
                 raise InputError(f"--out {out}: {flag} {uri} lies within it and {beside}")
 
 
@@ -214,8 +214,8 @@ def _each(inputs: Inputs) -> Iterator[tuple[str, Location]]:
             yield flag, uri
 
 
-def _real(place: Location) -> str:
-    return place.uri if place.is_s3 else os.path.realpath(place)
+def _real(location: Location) -> str:
+    return location.uri if location.is_s3 else os.path.realpath(location)
 
 
 def _is_below(inner: str, outer: str, read_all: bool) -> bool:

@@ -174,16 +174,16 @@ def read_run(uri: Location) -> dict[str, Any]:
         InputError: There is none: the pass did not finish, or the folder is something else.
     """
     try:
-        found: dict[str, Any] = (uri / RUN).read_json()
+        notes: dict[str, Any] = (uri / RUN).read_json()
     except (InputError, ValueError) as error:
         raise InputError(f"{uri}: has no {RUN}: not made by a finished artray job") from error
-    return found
+    return notes
 
 
-def plan_of(part: pa.Schema) -> str | None:
+def plan_of(schema: pa.Schema) -> str | None:
     """The id of the plan that a part is of; None: of a pass of an earlier version, or no part."""
-    found = (part.metadata or {}).get(_PLAN_ID.encode())
-    return None if found is None else found.decode()
+    plan_id = (schema.metadata or {}).get(_PLAN_ID.encode())
+    return None if plan_id is None else plan_id.decode()
 
 
 def _manifest_rows(manifest: Location) -> tuple[list[dict[str, Any]], str]:
@@ -213,11 +213,11 @@ def _plan(
     uri = out / PLAN
     refuse_other_job(out, title)
     plan: dict[str, Any] = uri.read_json() if uri.exists() else {"chunks": []}
-    own = {chunk["part"] for chunk in plan["chunks"]}
-    strays = {name for name in out.names() if _PART.fullmatch(name) and name not in own}
+    own_files = {chunk["part"] for chunk in plan["chunks"]}
+    strays = {name for name in out.names() if _PART.fullmatch(name) and name not in own_files}
     # Of a run that has lost its place and was killed before it could say so: those say so themselves.
     left = {name for name in strays if plan.get("id") and (_read_notes(out / name) or {}).get(_PLAN_ID)}
-    refuse_other_rows(out, own | left)
+    refuse_other_rows(out, own_files | left)
     if plan["chunks"]:
         if plan["settings"] == settings:
             return plan
@@ -252,23 +252,23 @@ def _finished_parts(out: Location, plan: Mapping[str, Any]) -> dict[str, dict[st
     wanted = {chunk["part"] for chunk in plan["chunks"]}
     names = [name for name in out.names() if _PART.fullmatch(name)]
     with ThreadPoolExecutor(16) as pool:  # on S3 each is two requests
-        found = dict(zip(names, pool.map(lambda name: _read_notes(out / name), names), strict=True))
-    for name in found.keys() - wanted:
-        if (found[name] or {}).get(_PLAN_ID) is not None:
+        notes_of = dict(zip(names, pool.map(lambda name: _read_notes(out / name), names), strict=True))
+    for name in notes_of.keys() - wanted:
+        if (notes_of[name] or {}).get(_PLAN_ID) is not None:
             (out / name).remove()
     return {
         name: notes["statuses"]
-        for name, notes in found.items()
+        for name, notes in notes_of.items()
         if name in wanted and notes is not None and notes[_PLAN_ID] == plan.get("id")
     }
 
 
-def _read_notes(part: Location) -> dict[str, Any] | None:
+def _read_notes(part_file: Location) -> dict[str, Any] | None:
     """What a part's footer says: its plan's id (null: of an earlier version), and its pictures by status.
 
     None: it is no part of a pass, or has gone.
     """
-    fs, path = part.arrow_filesystem()
+    fs, path = part_file.arrow_filesystem()
     try:
         with fs.open_input_file(path) as source:
             schema = pq.read_schema(source)
@@ -299,8 +299,8 @@ def _check_plan(out: Location, plan_id: str | None) -> None:
             head = bytes(fs.cat_file(path, start=0, end=_PLAN_HEAD))
         except FileNotFoundError:  # removed by a run that begins with --overwrite
             head = b""
-    found = re.search(rb'"id": "(\w+)"', head)
-    if not head or (found[1].decode() if found else None) != plan_id:
+    match = re.search(rb'"id": "(\w+)"', head)
+    if not head or (match[1].decode() if match else None) != plan_id:
         raise ArtrayError(
             f"{out}: another run has begun there with a plan of its own, and this one has stopped; "
             "let only one run write to a place"

@@ -36,16 +36,16 @@ def sweep(folder: Path) -> None:
     """Remove files named by `scratch_name` below a folder whose processes are no more."""
     for below, _, names in os.walk(folder):
         for name in names:
-            if (found := _NAME.fullmatch(name)) and _is_left(Path(below) / name, found):
+            if (match := _NAME.fullmatch(name)) and _is_left(Path(below) / name, match):
                 with suppress(OSError):
                     (Path(below) / name).unlink()
 
 
-def _is_left(file: Path, found: re.Match[str]) -> bool:
+def _is_left(file: Path, match: re.Match[str]) -> bool:
     with suppress(OSError):
         if time.time() - file.stat().st_mtime > _LONGEST_WRITE:
             return True
-    return found["host"] == _host() and not _is_alive(int(found["process"]))
+    return match["host"] == _host() and not _is_alive(int(match["process"]))
 
 
 def _is_alive(process: int) -> bool:

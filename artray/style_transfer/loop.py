@@ -110,7 +110,7 @@ class _Run(EpochLoop[_Position]):
         config, position, pictures = self._config, self._position, self._training.pictures
         epoch = position.epoch
         chance = np.random.default_rng([config.seed, epoch])
-        order = shuffled(chance, np.arange(len(pictures.ids)), pictures.place, 3 * config.size**2)
+        order = shuffled(chance, np.arange(len(pictures.ids)), pictures.positions, 3 * config.size**2)
         # Each picture is painted in another style each epoch.
         styles = chance.integers(len(self._training.styles), size=len(pictures.ids))
         asked = np.eye(len(self._training.styles), dtype=np.float32)[styles]

@@ -68,11 +68,11 @@ class Judge:
             target: Of each layer (channels, channels).
         """
         maps, _ = self._maps(pictures)
-        found = [
+        distances = [
             np.linalg.norm(_gram(one) - wanted, axis=(1, 2)) / np.linalg.norm(wanted)
             for one, wanted in zip(maps, target, strict=True)
         ]
-        return np.asarray(np.mean(found, axis=0), np.float64)
+        return np.asarray(np.mean(distances, axis=0), np.float64)
 
     def content_distances(self, pictures: Picture, others: Picture) -> npt.NDArray[np.float64]:
         """How differently two pictures look, place by place, (n,): LPIPS without its learned weights.
@@ -84,10 +84,10 @@ class Judge:
             pictures: (n, height, width, 3).
             others: Those that they were made of, of the same shape.
         """
-        found = []
+        distances = []
         for one, other in zip(self._maps(pictures)[0], self._maps(others)[0], strict=True):
-            found.append(np.square(_directions(one) - _directions(other)).sum(axis=-1).mean(axis=(1, 2)))
-        return np.asarray(np.mean(found, axis=0), np.float64)
+            distances.append(np.square(_directions(one) - _directions(other)).sum(axis=-1).mean(axis=(1, 2)))
+        return np.asarray(np.mean(distances, axis=0), np.float64)
 
     def _maps(self, pictures: Picture) -> tuple[list[npt.NDArray[np.float32]], Any]:
         maps, content = self._network(pictures.astype(np.float32))

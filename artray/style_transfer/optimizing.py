@@ -55,7 +55,7 @@ class StyleTransfer:
         self._network = style_network(looks.backbone, looks.weights, soften=looks.soften)
         self.channels = [output.shape[-1] for output in self._network.model.outputs[:-1]]
         self.scales = len(side_lengths(size, scales))
-        self._steps = [steps // self.scales + (place < steps % self.scales) for place in range(self.scales)]
+        self._steps = [steps // self.scales + (scale < steps % self.scales) for scale in range(self.scales)]
         self._smoothness = looks.smoothness
         self._descent = PictureDescent(self._losses)
 
@@ -63,7 +63,7 @@ class StyleTransfer:
         """The Gram matrices of pictures (n, height, width, 3) at all scales, from coarse to fine, in a row each."""
         from artray.models.style import flat_grams
 
-        rows = [flat_grams(self._network(self._scaled(pictures, place))[0]) for place in range(self.scales)]
+        rows = [flat_grams(self._network(self._scaled(pictures, scale))[0]) for scale in range(self.scales)]
         return np.concatenate(rows, axis=1)
 
     def __call__(
@@ -82,20 +82,20 @@ class StyleTransfer:
         """
         style = np.asarray(strengths, np.float32) * _STYLE
         change: npt.NDArray[np.float32] = np.zeros((len(pictures), 1, 1, 3), np.float32)
-        for place, target in enumerate(targets):
-            wanted = self._scaled(pictures, place)
+        for scale, target in enumerate(targets):
+            wanted = self._scaled(pictures, scale)
             content = np.asarray(self._network(wanted)[1])
             constants = [style, content, *target]
-            if place + 1 == self.scales:
+            if scale + 1 == self.scales:
                 first = self._descent(wanted, constants, steps=0, rate=0.0)[1][0]
             begun = np.clip(wanted + _stretched(change, wanted.shape[1:3]), 0, 255)
-            found, history = self._descent(begun, constants, steps=self._steps[place], rate=_RATE)
-            change = found - wanted
+            painted, history = self._descent(begun, constants, steps=self._steps[scale], rate=_RATE)
+            change = painted - wanted
         share = np.stack([style, np.ones_like(style), np.ones_like(style)], axis=1)
-        return np.round(found).astype(np.uint8), first / share, history[-1] / share
+        return np.round(painted).astype(np.uint8), first / share, history[-1] / share
 
-    def _scaled(self, pictures: Picture, place: int) -> npt.NDArray[np.float32]:
-        return at_scale(pictures, 1 << (self.scales - 1 - place)).astype(np.float32)
+    def _scaled(self, pictures: Picture, scale: int) -> npt.NDArray[np.float32]:
+        return at_scale(pictures, 1 << (self.scales - 1 - scale)).astype(np.float32)
 
     def _losses(self, pictures: Any, constants: Sequence[Any]) -> Any:
         from keras import ops
@@ -121,5 +121,5 @@ def _stretched(change: npt.NDArray[np.float32], shape: Sequence[int]) -> npt.NDA
 def unflattened(row: npt.NDArray[Any], channels: Sequence[int]) -> Grams:
     """The Gram matrices of layers with so many channels, from a row of `models.style.flat_grams` or a mean."""
     cuts = np.cumsum([number**2 for number in channels])[:-1]
-    parts = np.split(np.asarray(row, np.float32), cuts)
-    return [part.reshape(number, number) for part, number in zip(parts, channels, strict=True)]
+    blocks = np.split(np.asarray(row, np.float32), cuts)
+    return [block.reshape(number, number) for block, number in zip(blocks, channels, strict=True)]

@@ -75,13 +75,13 @@ def write_page(
         pictures = _pictures(addresses)
         for number, work in enumerate(shown):
             cells = []
-            for place, told in enumerate(["as it is", *(f"strength {strength:g}" for strength in strengths)]):
+            for column, told in enumerate(["as it is", *(f"strength {strength:g}" for strength in strengths)]):
                 picture = next(pictures)
                 if picture is None:
                     cells.append("<td></td>")
                     continue
-                name = f"page/{number:02d}-{place if place else 'content'}.png"
-                (folder / name).write_bytes(png(picture, source=source if place else None))
+                name = f"page/{number:02d}-{column if column else 'content'}.png"
+                (folder / name).write_bytes(png(picture, source=source if column else None))
                 alt = f"{work[0]['content']}, {told}"
                 cells.append(f'<td><img src="{name}" alt="{escape(alt, quote=True)}" loading="lazy"></td>')
             lines.append(f'<tr><th scope="row"><bdi>{escape(work[0]["content"])}</bdi></th>{"".join(cells)}</tr>')
@@ -125,9 +125,9 @@ def write_page(
 def _pictures(uris: Sequence[str | None]) -> Iterator[Picture | None]:
     """Pictures in their order, None where one can't be read."""
     rows = pa.table({"image_uri": pa.array(uris, pa.string())})
-    for found in read_pictures(rows, [_SIDE]):
-        images = dict(zip(found.readable, found.images[_SIDE], strict=True))
-        yield from (images.get(row) for row in range(len(found.rows)))
+    for pictures_read in read_pictures(rows, [_SIDE]):
+        images = dict(zip(pictures_read.readable, pictures_read.images[_SIDE], strict=True))
+        yield from (images.get(row) for row in range(len(pictures_read.rows)))
 
 
 _COLUMNS = {

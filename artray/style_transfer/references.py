@@ -52,23 +52,23 @@ class Wanted:
     """Which works are the style.
 
     Attributes:
-        place: A manifest or one picture.
+        location: A manifest or one picture.
         column: The manifest's column that says their class, None for all works.
         value: The class.
     """
 
-    place: Location
+    location: Location
     column: str | None = None
     value: str | None = None
 
     @property
     def name(self) -> str:
         """For people."""
-        return self.value if self.value is not None else self.place.name
+        return self.value if self.value is not None else self.location.name
 
     def is_picture(self) -> bool:
         """Whether it is one picture and no manifest."""
-        return bool(re.search(IMAGE_SUFFIX, str(self.place)))
+        return bool(re.search(IMAGE_SUFFIX, str(self.location)))
 
     def digest(self) -> str:
         """What changes when the works do.
@@ -77,8 +77,8 @@ class Wanted:
             InputError: There is nothing.
         """
         if self.is_picture():
-            return digest(self.place.read_bytes())
-        return dataset_digest(self.place.dataset())
+            return digest(self.location.read_bytes())
+        return dataset_digest(self.location.dataset())
 
     def rows(self) -> pa.Table:
         """`object_id` and `image_uri` of the works.
@@ -88,16 +88,18 @@ class Wanted:
         """
         if self.is_picture():
             if self.column is not None:
-                raise InputError(f"--style-class: {self.place} is one picture, which has no classes; give a manifest")
-            if not self.place.exists():
-                raise InputError(f"--style {self.place}: there is no such file")
-            return pa.table({"object_id": [self.place.name], "image_uri": [str(self.place)]})
-        dataset = self.place.dataset()
+                raise InputError(
+                    f"--style-class: {self.location} is one picture, which has no classes; give a manifest"
+                )
+            if not self.location.exists():
+                raise InputError(f"--style {self.location}: there is no such file")
+            return pa.table({"object_id": [self.location.name], "image_uri": [str(self.location)]})
+        dataset = self.location.dataset()
         names = dataset.schema.names
         for name in ("object_id", "image_uri", *filter(None, [self.column])):
             if name not in names:
                 hint = did_you_mean(name, names)
-                raise InputError(f"--style {self.place}: has no column {name!r}{hint} (it has {', '.join(names)})")
+                raise InputError(f"--style {self.location}: has no column {name!r}{hint} (it has {', '.join(names)})")
         columns = ["object_id", "image_uri"]
         if self.column is None:
             table = dataset.to_table(columns=columns)
@@ -108,26 +110,26 @@ class Wanted:
             if not len(table):
                 known = sorted(filter(None, pc.unique(labels).to_pylist()))
                 raise InputError(
-                    f"--style-class {self.column}={self.value}: no work of {self.place} has it"
+                    f"--style-class {self.column}={self.value}: no work of {self.location} has it"
                     f"{did_you_mean(self.value or '', known)} (there is {first_of(known, 12) or 'no label at all'})"
                 )
         if not len(table):
-            raise InputError(f"--style {self.place}: has no rows")
+            raise InputError(f"--style {self.location}: has no rows")
         return table
 
 
-def wanted_style(place: Location, style_class: str | None) -> Wanted:
+def wanted_style(location: Location, style_class: str | None) -> Wanted:
     """Which works are the style, as `--style` and `--style-class COLUMN=VALUE` say.
 
     Raises:
         InputError: The class is not said so.
     """
     if style_class is None:
-        return Wanted(place=place)
+        return Wanted(location=location)
     column, equals, value = style_class.partition("=")
     if not (column and equals and value):
         raise InputError(f"--style-class {style_class}: must be COLUMN=VALUE, such as emotion=sadness")
-    return Wanted(place=place, column=column, value=value)
+    return Wanted(location=location, column=column, value=value)
 
 
 def find_target(
@@ -155,7 +157,7 @@ def find_target(
     run_pass("styles", folder / "rows.parquet", folder / "parts", _Summer, arguments, overwrite=True, gpus=True)
     sums, works, channels, measured, first = _added(folder / "parts")
     if not works:
-        raise InputError(f"--style {wanted.place}: no work of it can be read ({first})")
+        raise InputError(f"--style {wanted.location}: no work of it can be read ({first})")
     mean = (sums / works).astype(np.float32)
     target = _divided(mean, channels, measured, works)
     sink = io.BytesIO()
@@ -164,10 +166,10 @@ def find_target(
     return folder / "target.npz", target
 
 
-def read_target(place: Location) -> Target:
+def read_target(file: Location) -> Target:
     """A style as `find_target` keeps it."""
-    with np.load(io.BytesIO(place.read_bytes())) as found:
-        return _divided(found["mean"], found["channels"].tolist(), found["measured"].tolist(), int(found["works"]))
+    with np.load(io.BytesIO(file.read_bytes())) as arrays:
+        return _divided(arrays["mean"], arrays["channels"].tolist(), arrays["measured"].tolist(), int(arrays["works"]))
 
 
 def remove_target(out: Location) -> None:
@@ -176,17 +178,19 @@ def remove_target(out: Location) -> None:
 
 
 def _divided(mean: npt.NDArray[np.float32], channels: list[int], measured: list[int], works: int) -> Target:
-    ours, own = sum(number**2 for number in channels), sum(number**2 for number in measured)
-    scales = (len(mean) - own) // ours
-    parts = [unflattened(mean[place * ours : (place + 1) * ours], channels) for place in range(scales)]
-    return Target(scales=parts, measured=unflattened(mean[scales * ours :], measured) if own else [], works=works)
+    ours, own_width = sum(number**2 for number in channels), sum(number**2 for number in measured)
+    scales = (len(mean) - own_width) // ours
+    blocks = [unflattened(mean[scale * ours : (scale + 1) * ours], channels) for scale in range(scales)]
+    return Target(
+        scales=blocks, measured=unflattened(mean[scales * ours :], measured) if own_width else [], works=works
+    )
 
 
-def _added(parts: Location) -> tuple[npt.NDArray[np.float64], int, list[int], list[int], str]:
+def _added(part_files: Location) -> tuple[npt.NDArray[np.float64], int, list[int], list[int], str]:
     """The sums of all batches, of how many works they are, the networks' channels, and the first error."""
     sums: npt.NDArray[np.float64] = np.zeros(0)
     works, channels, measured, error = 0, [0], [0], ""
-    dataset = parts.dataset()
+    dataset = part_files.dataset()
     for batch in dataset.to_batches(
         columns=["status", "error", "works", "sums", "channels", "measured"], batch_size=64
     ):
@@ -211,8 +215,8 @@ class _Summer:
     def __call__(self, rows: pa.Table) -> pa.Table:
         return pa.concat_tables(
             [
-                self._sums(found.rows, found.state, found.readable, found.images[self._decode_size])
-                for found in read_pictures(rows, [self._decode_size])
+                self._sums(read.rows, read.state, read.readable, read.images[self._decode_size])
+                for read in read_pictures(rows, [self._decode_size])
             ]
         )
 
@@ -227,7 +231,7 @@ class _Summer:
             if self._judge is not None:
                 grams.append(self._judge.grams(pictures))
             total = total + np.concatenate(grams, axis=1).sum(axis=0, dtype=np.float64)
-        place = pa.array([0 if row in readable[:1] else None for row in range(number)], pa.int64())
+        index = pa.array([0 if row in readable[:1] else None for row in range(number)], pa.int64())
         sums = [np.asarray(total, np.float32)] if readable else []
         channels = self._transfer.channels
         measured = self._judge.channels if self._judge is not None else []
@@ -238,5 +242,5 @@ class _Summer:
             "measured": pa.array([measured] if readable else [], pa.list_(pa.int64())),
         }
         for name, values in columns.items():
-            table = table.append_column(name, values.take(place))
+            table = table.append_column(name, values.take(index))
         return table

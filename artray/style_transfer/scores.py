@@ -36,13 +36,13 @@ def scores_of(
     """
     rows = []
     for strength in strengths:
-        own = made.filter(pc.and_(pc.equal(made["strength"], strength), pc.equal(made["status"], "ok")))
-        row: dict[str, Any] = {"strength": strength, "pictures": len(own)}
-        row |= {name: _rounded(pc.mean(own[name]).as_py()) for name in FIGURES}
-        fell = pc.less(own["style_distance"], own["style_distance_before"])
+        rows_of_strength = made.filter(pc.and_(pc.equal(made["strength"], strength), pc.equal(made["status"], "ok")))
+        row: dict[str, Any] = {"strength": strength, "pictures": len(rows_of_strength)}
+        row |= {name: _rounded(pc.mean(rows_of_strength[name]).as_py()) for name in FIGURES}
+        fell = pc.less(rows_of_strength["style_distance"], rows_of_strength["style_distance_before"])
         row["nearer"] = _rounded(pc.mean(pc.cast(fell, pa.float64())).as_py())
         if classified is not None:
-            row |= classified.of(own)
+            row |= classified.of(rows_of_strength)
         rows.append(row)
     scores: dict[str, Any] = {"judge": judge, "strengths": rows}
     if classified is not None:
@@ -69,16 +69,16 @@ class Classified:
     def of(self, made: pa.Table) -> dict[str, float | None]:
         """Mean scores of the class, and the shares that got it as label; and how many labels changed."""
         pairs = [
-            (self._before.get(content), self._after.get(own))
-            for content, own in zip(made["content"].to_pylist(), made["object_id"].to_pylist(), strict=True)
+            (self._before.get(content), self._after.get(stylised))
+            for content, stylised in zip(made["content"].to_pylist(), made["object_id"].to_pylist(), strict=True)
         ]
         there = [(before, after) for before, after in pairs if before is not None and after is not None]
-        found: dict[str, float | None] = {"changed": _mean([before[0] != after[0] for before, after in there])}
+        shares: dict[str, float | None] = {"changed": _mean([before[0] != after[0] for before, after in there])}
         if self.name is not None:
             for when, some in (("before", [pair[0] for pair in there]), ("after", [pair[1] for pair in there])):
-                found[f"score_{when}"] = _mean([score for _, score in some])
-                found[f"labelled_{when}"] = _mean([label == self.name for label, _ in some])
-        return found
+                shares[f"score_{when}"] = _mean([score for _, score in some])
+                shares[f"labelled_{when}"] = _mean([label == self.name for label, _ in some])
+        return shares
 
 
 def _by_id(labels: pa.Table, name: str | None) -> dict[str, tuple[str | None, float]]:

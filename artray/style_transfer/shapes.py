@@ -20,7 +20,7 @@ def side_lengths(size: int, scales: int) -> list[int]:
         size: The last one.
         scales: How many at most.
     """
-    return [size >> place for place in reversed(range(scales)) if not place or size >> place >= _SMALLEST]
+    return [size >> halvings for halvings in reversed(range(scales)) if not halvings or size >> halvings >= _SMALLEST]
 
 
 def rounded_shape(picture: Picture) -> tuple[int, int]:
@@ -54,10 +54,10 @@ def batches_by_shape(pictures: Sequence[Picture], most: int) -> Iterator[tuple[l
     Yields:
         The places of some among `pictures`, and those (n, height, width, 3).
     """
-    places: dict[tuple[int, int], list[int]] = {}
-    for place, picture in enumerate(pictures):
-        places.setdefault(rounded_shape(picture), []).append(place)
-    for shape, own in places.items():
-        for start in range(0, len(own), most):
-            some = own[start : start + most]
-            yield some, np.stack([resized(pictures[place], *shape) for place in some])
+    numbers_of: dict[tuple[int, int], list[int]] = {}
+    for number, picture in enumerate(pictures):
+        numbers_of.setdefault(rounded_shape(picture), []).append(number)
+    for shape, numbers in numbers_of.items():
+        for start in range(0, len(numbers), most):
+            some = numbers[start : start + most]
+            yield some, np.stack([resized(pictures[number], *shape) for number in some])

@@ -250,8 +250,8 @@ def _generator(
     target, works = None, 0
     scales = len(side_lengths(options.size, options.scales))
     if wanted is not None:
-        place, found = find_target(wanted, options.out, looks, size=options.size, scales=scales, judge=judge)
-        target, works = str(place), found.works
+        file, target_found = find_target(wanted, options.out, looks, size=options.size, scales=scales, judge=judge)
+        target, works = str(file), target_found.works
         console.say(f"style: {wanted.name}, {count_of(works, 'work')}")
     style = None
     if options.model is not None:

@@ -67,10 +67,10 @@ def train_style(options: TrainStyleOptions) -> Counts:
         ArtrayError: Training failed.
     """
     config = read_config(options.config, options.changes())
-    out, place = options.out, options.style or options.data
+    out, styles_location = options.out, options.style or options.data
     keep_apart(out, {"--style": options.style}, {"--data": options.data})
     refuse_other_job(out, "stylizer")
-    styles = _styles(config, place)
+    styles = _styles(config, styles_location)
     out.ensure_writable()
     cache = cache_of(options.cache, out, [options.data], options.in_memory)
     prints = [dataset_digest(options.data.dataset()), *(wanted.digest() for wanted in styles[:1])]
@@ -115,35 +115,37 @@ def _target(wanted: Wanted, out: Location, config: StyleConfig) -> Target:
     return find_target(wanted, out, config.looks, size=config.size, scales=1, judge=None)[1]
 
 
-def _styles(config: StyleConfig, place: Location) -> list[Wanted]:
+def _styles(config: StyleConfig, location: Location) -> list[Wanted]:
     """The styles of a config, each with its works.
 
     Raises:
         InputError: There is no such column or class.
     """
-    whole = Wanted(place=place)
+    whole = Wanted(location=location)
     if config.target is None:
         whole.rows()
         return [whole]
     if whole.is_picture():
-        raise InputError(f"--style {place}: is one picture, which has no column {config.target!r}; leave target out")
-    dataset = place.dataset()
+        raise InputError(f"--style {location}: is one picture, which has no column {config.target!r}; leave target out")
+    dataset = location.dataset()
     names = dataset.schema.names
     if config.target not in names:
         raise InputError(
-            f"{place}: has no column {config.target!r}; it is the config's target: --set target=NAME takes another "
+            f"{location}: has no column {config.target!r}; it is the config's target: --set target=NAME takes another "
             f"(it has {', '.join(names)})"
         )
     column: pa.ChunkedArray = pc.cast(dataset.to_table(columns=[config.target])[config.target], pa.string())
-    found = sorted(filter(None, pc.unique(column).to_pylist()))
-    classes = config.styles if config.styles is not None else found
+    all_names = sorted(filter(None, pc.unique(column).to_pylist()))
+    classes = config.styles if config.styles is not None else all_names
     for name in classes:
-        if name not in found:
-            raise InputError(f"styles: {place} has no work of {name!r} in {config.target!r} ({', '.join(found[:12])})")
+        if name not in all_names:
+            raise InputError(
+                f"styles: {location} has no work of {name!r} in {config.target!r} ({', '.join(all_names[:12])})"
+            )
     if not classes:
-        raise InputError(f"{place}: column {config.target!r} has no label")
-    refuse_bad_names(classes, place, config.target)
-    return [Wanted(place=place, column=config.target, value=name) for name in classes]
+        raise InputError(f"{location}: column {config.target!r} has no label")
+    refuse_bad_names(classes, location, config.target)
+    return [Wanted(location=location, column=config.target, value=name) for name in classes]
 
 
 def _note(metrics: Mapping[str, Any]) -> str:

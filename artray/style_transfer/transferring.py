@@ -81,11 +81,13 @@ def planned(content: Location, out: Location, strengths: Sequence[float], told: 
     rows = table.take(np.repeat(np.arange(len(table)), number))
     numbers = range(len(rows))
     columns = {
-        "object_id": pa.array([f"stylised-{told[:10]}-{place:06d}" for place in numbers]),
+        "object_id": pa.array([f"stylised-{told[:10]}-{number:06d}" for number in numbers]),
         "content": pc.cast(rows["object_id"], pa.string()),
         "image_uri": rows["image_uri"],
         # A thousand a folder: some file systems, and people, are slow with more.
-        "picture": pa.array([str(out / PICTURES / f"{place // 1000:04d}" / f"{place:06d}.png") for place in numbers]),
+        "picture": pa.array(
+            [str(out / PICTURES / f"{number // 1000:04d}" / f"{number:06d}.png") for number in numbers]
+        ),
         "strength": pa.array(np.tile(np.asarray(strengths, np.float64), len(table))),
         **{name: rows[name] for name in kept},
     }
@@ -134,14 +136,14 @@ def manifest_of(
     """
     files = {info.uri: info for info in (out / PICTURES).list_files()}
     infos = [files.get(uri) for uri in made["image_uri"].to_pylist()]
-    place = [
+    arrays = [
         made["object_id"].combine_chunks(),
         made["image_uri"].combine_chunks(),
         pa.array([info.size if info else None for info in infos], pa.int64()),
         pa.array([info.version if info else None for info in infos], pa.string()),
     ]
     number = len(rows)
-    table = pa.table(place, schema=PLACE)
+    table = pa.table(arrays, schema=PLACE)
     columns = {
         "content": rows["content"],
         "strength": rows["strength"],
@@ -187,24 +189,24 @@ class _Transferrer:
             self._stylizer = Stylizer(Location(model), load_stylizer_bundle(Location(model)), style)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        return pa.concat_tables([self._made(found) for found in read_pictures(rows, [self._decode_size])])
+        return pa.concat_tables([self._made(read) for read in read_pictures(rows, [self._decode_size])])
 
-    def _made(self, found: Pictures) -> pa.Table:
-        images = found.images[self._decode_size]
-        strengths = found.rows["strength"].to_pylist()
-        figures = np.full((len(found.rows), len(FIGURES)), math.nan)
-        uris: list[str | None] = [None] * len(found.rows)
-        for places, pictures in batches_by_shape(images, self._batch):
-            own = [found.readable[place] for place in places]
-            painted, figures[own, :3] = self._painted(pictures, [strengths[row] for row in own])
-            figures[own, 3:] = self._measured(pictures, painted)
-            for place, row, picture in zip(places, own, painted, strict=True):
-                uri = found.rows["picture"][row].as_py()
-                height, width = images[place].shape[:2]
+    def _made(self, read: Pictures) -> pa.Table:
+        images = read.images[self._decode_size]
+        strengths = read.rows["strength"].to_pylist()
+        figures = np.full((len(read.rows), len(FIGURES)), math.nan)
+        uris: list[str | None] = [None] * len(read.rows)
+        for numbers, pictures in batches_by_shape(images, self._batch):
+            rows = [read.readable[number] for number in numbers]
+            painted, figures[rows, :3] = self._painted(pictures, [strengths[row] for row in rows])
+            figures[rows, 3:] = self._measured(pictures, painted)
+            for number, row, picture in zip(numbers, rows, painted, strict=True):
+                uri = read.rows["picture"][row].as_py()
+                height, width = images[number].shape[:2]
                 Location(uri).write_bytes(png(resized(picture, height, width), source=self._source))
                 uris[row] = uri
-        table = found.rows.select(["object_id", "content", "strength"])
-        columns = [pa.array(uris, pa.string()), found.state["status"], found.state["error"]]
+        table = read.rows.select(["object_id", "content", "strength"])
+        columns = [pa.array(uris, pa.string()), read.state["status"], read.state["error"]]
         columns += [pa.array(column, mask=np.isnan(column)) for column in figures.T]
         for name, values in zip(STATE.names[3:], columns, strict=True):
             table = table.append_column(name, values)
@@ -221,9 +223,9 @@ class _Transferrer:
         if self._judge is None:
             return math.nan
         styles = [math.nan, math.nan]
-        found = np.tile(np.array([*styles, math.nan]), (len(pictures), 1))
+        figures = np.tile(np.array([*styles, math.nan]), (len(pictures), 1))
         if self._target is not None and self._target.measured:
-            found[:, 0] = self._judge.style_distances(pictures, self._target.measured)
-            found[:, 1] = self._judge.style_distances(painted, self._target.measured)
-        found[:, 2] = self._judge.content_distances(painted, pictures)
-        return found
+            figures[:, 0] = self._judge.style_distances(pictures, self._target.measured)
+            figures[:, 1] = self._judge.style_distances(painted, self._target.measured)
+        figures[:, 2] = self._judge.content_distances(painted, pictures)
+        return figures

@@ -51,8 +51,8 @@ def measure(
     for start in range(0, len(examples), _BATCH):
         originals = take(examples[start : start + _BATCH])
         small = all_reduced(originals, scale)
-        for original, found, little in zip(originals, enlarge(small), small, strict=True):
-            row = [*compared(found, original, scale)]
+        for original, large, little in zip(originals, enlarge(small), small, strict=True):
+            row = [*compared(large, original, scale)]
             if interpolation:
                 row += compared(resized(little, original.shape[1], original.shape[0]), original, scale)
             rows.append(row)

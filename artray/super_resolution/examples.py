@@ -26,28 +26,28 @@ class Originals:
 
     Attributes:
         ids: Each one's `object_id`; of patches, those of their works.
-        part: (n,) each one's part.
+        parts: (n,) each one's part.
         size: Their side.
         blocks: References to uint8 arrays (rows, size, size, 3) in Ray's object store, or shards.
-        place: (n, 2): in which block a picture lies, and where in it.
+        positions: (n, 2): in which block a picture lies, and where in it.
         dropped: What was left out, counted by reason.
     """
 
     ids: list[str]
-    part: npt.NDArray[Any]
+    parts: npt.NDArray[Any]
     size: int
     blocks: list[Any]
-    place: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
     dropped: dict[str, int]
 
     def of(self, part: str) -> npt.NDArray[np.int64]:
         """Indices of one part's."""
-        return np.flatnonzero(self.part == part)
+        return np.flatnonzero(self.parts == part)
 
     @property
     def inputs(self) -> Inputs:
         """The pictures, as a worker takes them."""
-        return Inputs(self.blocks, self.place)
+        return Inputs(self.blocks, self.positions)
 
 
 def load_originals(config: UpscalerConfig, data: Location, cache: ExampleCache) -> Originals:
@@ -85,13 +85,13 @@ def load_originals(config: UpscalerConfig, data: Location, cache: ExampleCache) 
     if not len(table):
         raise InputError(f"{data}: has no picture in any part (column 'split')")
     source = dataset_digest(dataset)
-    found = decode_examples(table, cache, data=data, kind=config.input, size=size, source=source)
-    place, status = np.empty_like(found.place), np.empty_like(found.status)
-    place[stored], status[stored] = found.place, found.status
+    decoded = decode_examples(table, cache, data=data, kind=config.input, size=size, source=source)
+    positions, status = np.empty_like(decoded.positions), np.empty_like(decoded.status)
+    positions[stored], status[stored] = decoded.positions, decoded.status
     good = np.flatnonzero(status == "ok")
-    part = rows.table["split"].to_numpy()[good]
+    parts = rows.table["split"].to_numpy()[good]
     dropped = {"unreadable": unreadable + len(status) - len(good)}
-    learned = int((part == "train").sum())
+    learned = int((parts == "train").sum())
     if learned < config.batch_size:
         raise InputError(
             f"{data}: has {learned} pictures of the part train to learn from ({dropped['unreadable']} unreadable), "
@@ -99,10 +99,10 @@ def load_originals(config: UpscalerConfig, data: Location, cache: ExampleCache) 
         )
     return Originals(
         ids=rows.table["object_id"].take(pa.array(good)).to_pylist(),
-        part=part,
+        parts=parts,
         size=size,
-        blocks=found.blocks,
-        place=place[good],
+        blocks=decoded.blocks,
+        positions=positions[good],
         dropped=dropped,
     )
 

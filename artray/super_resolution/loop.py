@@ -122,12 +122,12 @@ class _Run(EpochLoop[_Position]):
         order = shuffled(
             np.random.default_rng([config.seed, epoch]),
             self._learned,
-            self._originals.place,
+            self._originals.positions,
             3 * self._originals.size**2,
         )
         batches = whole_batches(order, config.batch_size)
         number = len(batches)
-        places = [epoch + (step + 0.5) / number for step in range(number)]
+        moments = [epoch + (step + 0.5) / number for step in range(number)]
 
         def take(indices: Indices) -> tuple[Picture, Picture]:
             large = crops(self._inputs.take(indices), indices, config.crop, config.seed, epoch)
@@ -141,7 +141,7 @@ class _Run(EpochLoop[_Position]):
             return {"epoch": epoch, "seen": position.step * config.batch_size, "rate": rate, "loss": mean}
 
         def train(steps: slice) -> Iterator[int]:
-            for losses in self._steps.train(take, batches[steps], epoch * number + steps.start, places[steps]):
+            for losses in self._steps.train(take, batches[steps], epoch * number + steps.start, moments[steps]):
                 if not np.isfinite(losses).all():
                     self._give_up()
                 position.losses += losses.tolist()
@@ -172,8 +172,8 @@ class _Run(EpochLoop[_Position]):
         return {"psnr": psnr, "ssim": ssim}
 
     def _enlarge(self, pictures: Picture) -> Picture:
-        found: Picture = np.rint(predict(self._plain, pictures, _BATCH)).clip(0, 255).astype(np.uint8)
-        return found
+        enlarged: Picture = np.rint(predict(self._plain, pictures, _BATCH)).clip(0, 255).astype(np.uint8)
+        return enlarged
 
     def _give_up(self) -> None:
         kept = f"; {self._training.out}/{TRAINING} keeps the last checkpoint" if self._position.epoch else ""
@@ -238,15 +238,15 @@ class _Steps(ABC):
     def __init__(self, trainer: Any, config: UpscalerConfig):
         self.trainer, self._config = trainer, config
 
-    def _rates(self, places: Sequence[float]) -> list[tuple[float, float]]:
+    def _rates(self, moments: Sequence[float]) -> list[tuple[float, float]]:
         upscaler, discriminator = (
             one.learning_rates(self._config.epochs) for one in (self._config.optimizer, self._config.discriminator)
         )
-        return [(upscaler.rate(place), discriminator.rate(place)) for place in places]
+        return [(upscaler.rate(moment), discriminator.rate(moment)) for moment in moments]
 
     @abstractmethod
     def train(
-        self, take: Any, batches: Sequence[Indices], first: int, places: Sequence[float]
+        self, take: Any, batches: Sequence[Indices], first: int, moments: Sequence[float]
     ) -> Iterator[npt.NDArray[np.float32]]:
         """A step each; yields the losses of some.
 
@@ -254,7 +254,7 @@ class _Steps(ABC):
             take: Large and small pictures of some examples.
             batches: The examples of each global batch.
             first: The number of the first step.
-            places: At how many epochs each step is.
+            moments: At how many epochs each step is.
         """
 
     @abstractmethod
@@ -264,13 +264,13 @@ class _Steps(ABC):
 
 class _L1(_Steps):
     def train(
-        self, take: Any, batches: Sequence[Indices], first: int, places: Sequence[float]
+        self, take: Any, batches: Sequence[Indices], first: int, moments: Sequence[float]
     ) -> Iterator[npt.NDArray[np.float32]]:
         def small_first(indices: Indices) -> tuple[Picture, Picture, npt.NDArray[np.float32]]:
             large, small = take(indices)
             return small, large, np.ones(len(indices), np.float32)
 
-        yield from self.trainer.train(small_first, batches, [rate for rate, _ in self._rates(places)])
+        yield from self.trainer.train(small_first, batches, [rate for rate, _ in self._rates(moments)])
 
     def weights(self) -> list[Any]:
         with self.trainer.averaged():
@@ -279,12 +279,12 @@ class _L1(_Steps):
 
 class _Srgan(_Steps):
     def train(
-        self, take: Any, batches: Sequence[Indices], first: int, places: Sequence[float]
+        self, take: Any, batches: Sequence[Indices], first: int, moments: Sequence[float]
     ) -> Iterator[npt.NDArray[np.float32]]:
         from artray.engine.adversarial_step import METRICS
 
         of = METRICS.index("generator_loss")
-        for metrics, _ in self.trainer.train(take, batches, first, self._rates(places)):
+        for metrics, _ in self.trainer.train(take, batches, first, self._rates(moments)):
             yield metrics[:, of]
 
     def weights(self) -> list[Any]:

@@ -14,9 +14,9 @@ from artray.super_resolution.config import UpscalerLoss
 _UNIT = 127.5
 
 
-def l1(original: Any, found: Any) -> Any:
+def l1(original: Any, enlarged: Any) -> Any:
     """The mean absolute difference of each picture, on a scale of -1 to 1, (n,)."""
-    difference = ops.absolute(ops.cast(original, "float32") - ops.cast(found, "float32"))
+    difference = ops.absolute(ops.cast(original, "float32") - ops.cast(enlarged, "float32"))
     return ops.mean(difference, axis=(1, 2, 3)) / _UNIT
 
 
@@ -37,11 +37,11 @@ def srgan(config: UpscalerLoss, size: int) -> Callable[[Any, Any, Any], Any]:
     features = keras.Model(whole.inputs, whole.get_layer(f"block{config.layer}").output, name="features")
     features.trainable = False
 
-    def loss(adversarial: Any, found: Any, original: Any) -> Any:
+    def loss(adversarial: Any, enlarged: Any, original: Any) -> Any:
         real = ops.stop_gradient(features(original, training=False))
         variance = ops.var(real, axis=(0, 1, 2), keepdims=True) + 1e-3
-        content = ops.mean(ops.square(features(found, training=False) - real) / variance, axis=(1, 2, 3))
-        pixel = l1(original, found)
+        content = ops.mean(ops.square(features(enlarged, training=False) - real) / variance, axis=(1, 2, 3))
+        pixel = l1(original, enlarged)
         return config.adversarial * adversarial + config.content * content + config.pixel * pixel
 
     return loss

@@ -32,12 +32,12 @@ def crops(pictures: Picture, examples: npt.NDArray[np.int64], size: int, seed: i
     across, down, turn, mirror = even(seed, epoch, examples, 4).T
     room = pictures.shape[1] - size + 1
     drawn = zip(across * room, down * room, 4 * turn, mirror < 0.5, strict=True)
-    found = np.empty((len(pictures), size, size, 3), np.uint8)
+    squares = np.empty((len(pictures), size, size, 3), np.uint8)
     for number, (left, top, quarters, mirrored) in enumerate(drawn):
         square = pictures[number, int(top) : int(top) + size, int(left) : int(left) + size]
         square = np.rot90(square, int(quarters))
-        found[number] = square[:, ::-1] if mirrored else square
-    return found
+        squares[number] = square[:, ::-1] if mirrored else square
+    return squares
 
 
 def reduced(picture: Picture, scale: int) -> Picture:

@@ -43,26 +43,26 @@ def ssim(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> flo
     return float(np.mean(numerator / denominator))
 
 
-def compared(found: Picture, original: Picture, shave: int) -> tuple[float, float]:
+def compared(enlarged: Picture, original: Picture, shave: int) -> tuple[float, float]:
     """PSNR and SSIM of an enlarged picture and the original.
 
     Args:
-        found: (height, width, 3).
+        enlarged: (height, width, 3).
         original: Likewise.
         shave: So many pixels at the edges are left out: the scale, where papers compare.
     """
     inner = slice(shave, -shave or None)
-    first, second = luminance(found)[inner, inner], luminance(original)[inner, inner]
+    first, second = luminance(enlarged)[inner, inner], luminance(original)[inner, inner]
     return psnr(first, second), ssim(first, second)
 
 
 def _blurred(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Means under the window, where it fits: (height - 10, width - 10)."""
-    places = np.arange(_WINDOW) - _WINDOW // 2
-    window = np.exp(-(places**2) / (2 * _SIGMA**2))
+    offsets = np.arange(_WINDOW) - _WINDOW // 2
+    window = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     window /= window.sum()
     for axis in (0, 1):
         inside = values.shape[axis] - _WINDOW + 1
         moved = (np.take(values, range(number, number + inside), axis) for number in range(_WINDOW))
-        values = np.sum([weight * part for weight, part in zip(window, moved, strict=True)], axis=0)
+        values = np.sum([weight * row for weight, row in zip(window, moved, strict=True)], axis=0)
     return values

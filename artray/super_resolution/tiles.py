@@ -39,7 +39,7 @@ class Span(NamedTuple):
 def spans(length: int, tile: int, margin: int) -> list[Span]:
     """An axis cut into tiles of about one size, none larger than `tile`."""
     number = -(-length // tile)
-    edges = [length * place // number for place in range(number + 1)]
+    edges = [length * index // number for index in range(number + 1)]
     return [Span(begin, end, max(0, begin - margin), min(length, end + margin)) for begin, end in pairwise(edges)]
 
 
@@ -63,9 +63,9 @@ def strips(
         strip = np.empty(((down.end - down.begin) * scale, width * scale, 3), np.float32)
         for across in spans(width, tile, margin):
             seen = picture[down.first : down.last, across.first : across.last]
-            found = model(seen[None])[0]
+            enlarged = model(seen[None])[0]
             top, left = (down.begin - down.first) * scale, (across.begin - across.first) * scale
-            inner = found[top : top + len(strip), left : left + (across.end - across.begin) * scale]
+            inner = enlarged[top : top + len(strip), left : left + (across.end - across.begin) * scale]
             strip[:, across.begin * scale : across.end * scale] = inner
         yield strip
 

@@ -131,9 +131,9 @@ def manifest_of(given: pa.Table, states: pa.Table, out: Location, bundle: Upscal
         `object_id`, `image_uri`, `size`, `version`, the manifest's other columns, and `generator`.
     """
     made = states.filter(pc.equal(states["status"], "ok"))
-    place = pc.index_in(given["object_id"], made["object_id"])
-    rows = given.filter(pc.is_valid(place))
-    new = made.take(place.drop_null())
+    indices = pc.index_in(given["object_id"], made["object_id"])
+    rows = given.filter(pc.is_valid(indices))
+    new = made.take(indices.drop_null())
     files = {info.uri: info for info in (out / PICTURES).list_files()} if len(new) else {}
     infos = [files[uri] for uri in new["image_uri"].to_pylist()]
     table = pa.table(
@@ -175,17 +175,17 @@ class _Enlarger:
 
     def __init__(self, *, model: str, pictures: str, format: str, tile: int, upscaler: str, decode_version: int):
         self._upscaler = Upscaler(Location(model))
-        self._place, self._format, self._tile = Location(pictures), format, tile
+        self._folder, self._format, self._tile = Location(pictures), format, tile
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        found: list[dict[str, Any]] = []
+        rows_told: list[dict[str, Any]] = []
         for pictures in read_pictures(rows, [_WHOLE], batch=1):
             state: Mapping[str, Any] = pictures.state.to_pylist()[0]
             row = {"object_id": pictures.rows["object_id"][0].as_py(), "image_uri": None, **state}
             if pictures.readable:
                 row |= self._written(row["object_id"], pictures.images[_WHOLE][0])
-            found.append(row)
-        return pa.Table.from_pylist(found, schema=_STATE)
+            rows_told.append(row)
+        return pa.Table.from_pylist(rows_told, schema=_STATE)
 
     def _written(self, object_id: str, picture: Picture) -> dict[str, Any]:
         """Enlarge and write one picture; what its row says."""
@@ -196,6 +196,6 @@ class _Enlarger:
         image = enlarged(picture, self._upscaler, bundle.scale, bundle.margin, tile=self._tile)
         source, name = changed_by(bundle.model_id), digest(object_id.encode())
         suffix = "jpg" if self._format == "jpeg" else "png"
-        file = self._place / name[:2] / f"{name}.{suffix}"
+        file = self._folder / name[:2] / f"{name}.{suffix}"
         file.write_bytes(jpeg(image, 95, source=source) if suffix == "jpg" else png(image, 1, source=source))
         return {"image_uri": str(file), "width": width, "height": height}

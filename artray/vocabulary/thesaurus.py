@@ -51,20 +51,20 @@ def parse_thesaurus(data: bytes, name: str, language: str | None = None) -> Voca
 
 def _distinct(classes: list[Class]) -> Iterator[Class]:
     """Classes of which no two share a spelling."""
-    found: dict[str, Class] = {}
+    class_of: dict[str, Class] = {}
     for each in classes:
-        own = each.name
-        if (known := found.get(fold(own))) and each.uri not in (None, known.uri):
-            own = f"{each.name} <{each.uri}>"
-            known = found.get(fold(own))
+        name = each.name
+        if (known := class_of.get(fold(name))) and each.uri not in (None, known.uri):
+            name = f"{each.name} <{each.uri}>"
+            known = class_of.get(fold(name))
         if known is not None:
             aliases, equivalents = (*known.aliases, *each.aliases), (*known.equivalents, *each.equivalents)
             each = replace(known, aliases=aliases, equivalents=tuple(dict.fromkeys(equivalents)))
-        found[fold(own)] = replace(each, name=own if known is None else known.name)
-    named = found.values()
+        class_of[fold(name)] = replace(each, name=name if known is None else known.name)
+    named = class_of.values()
     counted = Counter(spelling for each in named for spelling in {fold(alias) for alias in each.aliases})
     for each in named:
-        free = [alias for alias in each.aliases if counted[fold(alias)] == 1 and fold(alias) not in found]
+        free = [alias for alias in each.aliases if counted[fold(alias)] == 1 and fold(alias) not in class_of]
         yield replace(each, aliases=tuple(dict.fromkeys(free)))
 
 
@@ -116,8 +116,8 @@ def _skos(data: bytes, name: str, form: str, language: str | None) -> Iterator[C
         raise InputError(f"vocabulary {name}: can't be read as {form} ({line})") from None
 
     def labels(concept: Any, *terms: Any) -> list[Any]:
-        found = [label for term in terms for label in graph.objects(concept, term) if isinstance(label, Literal)]
-        return sorted(found, key=lambda label: (label.language or "", str(label)))
+        labels = [label for term in terms for label in graph.objects(concept, term) if isinstance(label, Literal)]
+        return sorted(labels, key=lambda label: (label.language or "", str(label)))
 
     concepts = sorted(set(graph.subjects(RDF.type, TERMS.Concept)), key=str)
     counted = Counter(label.language for each in concepts for label in labels(each, TERMS.prefLabel))
@@ -125,9 +125,9 @@ def _skos(data: bytes, name: str, form: str, language: str | None) -> Iterator[C
     wanted = [language, *_LANGUAGES, *common] if language else [*_LANGUAGES, *common]
     for concept in concepts:
         names = {label.language: str(label).strip() for label in labels(concept, TERMS.prefLabel)}
-        own = next((names[tongue] for tongue in wanted if names.get(tongue)), None)
-        if own is None:
+        preferred = next((names[tongue] for tongue in wanted if names.get(tongue)), None)
+        if preferred is None:
             continue
         others = {str(label).strip() for label in labels(concept, TERMS.altLabel, TERMS.hiddenLabel)}
         same = sorted(str(match) for match in graph.objects(concept, TERMS.exactMatch))
-        yield Class(own, str(concept), tuple(sorted({*names.values(), *others} - {own, ""})), tuple(same))
+        yield Class(preferred, str(concept), tuple(sorted({*names.values(), *others} - {preferred, ""})), tuple(same))

@@ -58,15 +58,15 @@ class Mixed:
 
         inputs = keras.Input((sum(widths.values()),), name="features")
         seen = self.trained.input_shape[1]
-        own = self.trained(inputs if seen == inputs.shape[1] else inputs[:, :seen])
-        own = ops.log(ops.clip(own, _LEAST, 1.0))
+        scores = self.trained(inputs if seen == inputs.shape[1] else inputs[:, :seen])
+        scores = ops.log(ops.clip(scores, _LEAST, 1.0))
         if list(self.order) != list(range(len(self.order))):
-            own = ops.take(own, np.array(self.order), axis=-1)
+            scores = ops.take(scores, np.array(self.order), axis=-1)
         start = sum(width for name, width in list(widths.items())[: list(widths).index(column)])
         told = prompts(inputs[:, start : start + widths[column]])
         logits = layers.Add(name="logits")(
             [
-                layers.Rescaling(self.weight, name="trained_weight")(own),
+                layers.Rescaling(self.weight, name="trained_weight")(scores),
                 layers.Rescaling((1 - self.weight) / temperature, name="prompts_weight")(told),
             ]
         )
@@ -102,27 +102,27 @@ def mix(model: Location, examples: Examples, told: Floats, true: npt.NDArray[np.
             raise InputError(f"--mix {model}: --data has no {spec['name']} with the settings that it learned from")
         trained.check_backbone(spec, given.files or {})
     predictions = read_predictions(model).to_pylist()
-    own = np.zeros(told.shape)
-    parts = np.full(len(own), "", object)
+    trained_logits = np.zeros(told.shape)
+    parts_trained = np.full(len(trained_logits), "", object)
     rows = {name: row for row, name in enumerate(examples.table["object_id"].to_pylist())}
     for each in predictions:
         row = rows.get(each["object_id"])
         if row is not None:
             scores = dict(each["scores"])
-            own[row] = np.log(np.clip([scores[name] for name in examples.classes], _LEAST, 1))
-            parts[row] = each["part"]
-    part = np.asarray(examples.table["part"])
-    if wrong := int(((part == "test") != (parts == "test")).sum()):
+            trained_logits[row] = np.log(np.clip([scores[name] for name in examples.classes], _LEAST, 1))
+            parts_trained[row] = each["part"]
+    parts = np.asarray(examples.table["part"])
+    if wrong := int(((parts == "test") != (parts_trained == "test")).sum()):
         raise InputError(
             f"--mix {model}: {wrong:,} works are in its test part alone, or in that of the labels: train "
             "it on the same split"
         )
-    known = np.flatnonzero(parts == "validation")
+    known = np.flatnonzero(parts_trained == "validation")
     if len(known) < 2:
         raise InputError(f"--mix {model}: has no validation part to choose the weight by")
 
     def loss(weight: float) -> float:
-        logits = weight * own[known] + (1 - weight) * told[known]
+        logits = weight * trained_logits[known] + (1 - weight) * told[known]
         return log_loss(true[known], softmax(logits / fit_temperature(true[known], logits)))
 
     weight = min(WEIGHTS, key=loss)
@@ -130,7 +130,7 @@ def mix(model: Location, examples: Examples, told: Floats, true: npt.NDArray[np.
         trained=load_model(model, bundle),
         order=[names.index(name) for name in examples.classes],
         weight=weight,
-        logits=weight * own + (1 - weight) * told,
+        logits=weight * trained_logits + (1 - weight) * told,
         known=known,
         given=FeatureInput(
             features=given.features,

@@ -79,16 +79,18 @@ def prepare_backbone(options: PrepareOptions) -> Counts:
         from artray.bundles.keras_files import keras_file  # with Keras comes TensorFlow
         from artray.models.hub import load_hub_backbone
 
-        found = load_hub_backbone(options.preset, size=options.size, scaling=options.scaling)  # type: ignore[arg-type]
+        backbone = load_hub_backbone(options.preset, size=options.size, scaling=options.scaling)  # type: ignore[arg-type]
         if words:
-            vectors = word_vectors(found, words, options.template)
-        data = keras_file(found.model)
-    notes = {"job": "backbone", **found.notes, "words": found.has_words, "sha": digest(data), "bytes": len(data)}
+            vectors = word_vectors(backbone, words, options.template)
+        data = keras_file(backbone.model)
+    notes = {"job": "backbone", **backbone.notes, "words": backbone.has_words, "sha": digest(data), "bytes": len(data)}
     about.write_bytes(json.dumps(notes, indent=1).encode())  # first: by it the same command goes on
     out.write_bytes(data)
-    console.say(f"{found.notes['kind']}, {found.notes['size']} pixels, {found.notes['width']} numbers a picture")
-    console.say(f"licence of the weights: {found.notes['licence']}")
-    if not found.notes["portable"]:
+    console.say(
+        f"{backbone.notes['kind']}, {backbone.notes['size']} pixels, {backbone.notes['width']} numbers a picture"
+    )
+    console.say(f"licence of the weights: {backbone.notes['licence']}")
+    if not backbone.notes["portable"]:
         console.say("it has layers of keras-hub: every machine that loads it needs pip install 'artray[hub]'")
     counts: Counts = {name: notes[name] for name in ("kind", "size", "width", "portable", "bytes")}
     if words:

@@ -197,17 +197,17 @@ _UNSURE = {"target": TARGET, "threshold": None, "coverage": 0.0, "accuracy": Non
 
 
 def _source(options: PromptOptions) -> str:
-    places = [None if place is None else place.dataset() for place in (options.data, options.manifest)]
-    parts = [
+    datasets = [None if location is None else location.dataset() for location in (options.data, options.manifest)]
+    pieces = [
         options.backbone.encode(),
         options.prompts.read_bytes(),
         f"{options.column} {options.target}".encode(),
-        *(b"" if place is None else dataset_digest(place).encode() for place in places),
+        *(b"" if dataset is None else dataset_digest(dataset).encode() for dataset in datasets),
         b"" if options.mix is None else load_bundle(options.mix).model_sha.encode(),
     ]
     if options.precision_target != TARGET:  # bundles from when there was no other keep their digest
-        parts.append(str(options.precision_target).encode())
-    return digest(*parts)
+        pieces.append(str(options.precision_target).encode())
+    return digest(*pieces)
 
 
 def _words(prompts: Prompts, backbone: Any) -> _Words:
@@ -223,29 +223,29 @@ def _words(prompts: Prompts, backbone: Any) -> _Words:
 
 def _column(specs: list[dict[str, Any]], preset: str, notes: Mapping[str, Any]) -> str:
     """The column of a feature table that holds a backbone's embeddings."""
-    found = [
+    columns = [
         columns_of(spec)[0]
         for spec in specs
         if spec["name"] == "embedding"
         and (spec.get("backbone") == preset or _preset_of(spec.get("backbone")) == preset)
     ]
-    if len(found) != 1:
+    if len(columns) != 1:
         there = ", ".join(columns_of(spec)[0] for spec in specs if spec["name"] == "embedding") or "none"
         raise InputError(
             f"--data: doesn't say which column is the embedding of {preset} ({notes['kind']}; it has {there}): name it "
             "with --column, or compute it with extract-features --embed NAME=FILE"
         )
-    return found[0]
+    return columns[0]
 
 
 def _check_width(options: PromptOptions, given: FeatureInput, wanted: int) -> None:
     """Refuse a column that is no feature, or of another length than the words' vectors; without works nobody knows."""
     given.specs()
     column = given.columns[0]
-    found = _widths(options.data, given).get(column, wanted)
-    if found != wanted:
+    width = _widths(options.data, given).get(column, wanted)
+    if width != wanted:
         raise InputError(
-            f"--data {options.data}: {column} holds {found:,} numbers a work, and embeddings of {options.backbone} are "
+            f"--data {options.data}: {column} holds {width:,} numbers a work, and embeddings of {options.backbone} are "
             f"{wanted:,}: it is of another backbone; --column names the right one"
         )
 
@@ -256,10 +256,10 @@ def _preset_of(backbone: str | None) -> str | None:
         return None
     about = Location.parse(backbone.removesuffix(".keras") + ".json")
     try:
-        found = about.read_json() if about.exists() else {}
+        notes = about.read_json() if about.exists() else {}
     except (InputError, ValueError):
         return None
-    return found.get("preset") if isinstance(found, dict) else None
+    return notes.get("preset") if isinstance(notes, dict) else None
 
 
 def _network(words: _Words, before: Any = None) -> Any:
@@ -301,8 +301,8 @@ def _write_labelled(made: _Made) -> None:
     examples = _examples(made)
     rows = np.arange(len(examples.table))
     logits = made.words.logits(examples.inputs.take(rows).astype(np.float64))
-    part = np.asarray(examples.table["part"])
-    known = np.flatnonzero(part != "test")
+    parts = np.asarray(examples.table["part"])
+    known = np.flatnonzero(parts != "test")
     multilabel = prompts.labels == "multilabel"
     true = (examples.targets >= 0.5).astype(np.int64) if multilabel else examples.targets.argmax(axis=1)
     temperature = fit_temperature(true[known], logits[known])
@@ -317,7 +317,7 @@ def _write_labelled(made: _Made) -> None:
         more = {"mix": {"model": str(options.mix), "weight": mixed.weight}}
         console.say(f"weight of {options.mix}: {mixed.weight:.2f}, chosen on {len(known):,} works")
     # Nothing but a temperature was fitted: all works outside the test part can tell from which score on labels hold.
-    told = np.where(part == "test", "test", "train").astype(object)
+    told = np.where(parts == "test", "test", "train").astype(object)
     told[known] = "validation"
     judged = replace(examples, table=_with_part(examples.table, told))
     shares = None if multilabel else examples.targets[known].mean(axis=0).astype(np.float64)
@@ -359,9 +359,9 @@ def _widths(data: Location | None, given: FeatureInput) -> dict[str, int]:
     return {name: group.shape[1] for name, group in given.groups({name: table[name] for name in given.columns}).items()}
 
 
-def _with_part(table: pa.Table, part: Any) -> pa.Table:
-    place = table.column_names.index("part")
-    return table.set_column(place, "part", pa.array(part.tolist(), pa.string()))
+def _with_part(table: pa.Table, parts: Any) -> pa.Table:
+    column = table.column_names.index("part")
+    return table.set_column(column, "part", pa.array(parts.tolist(), pa.string()))
 
 
 def _examples(made: _Made) -> Examples:
@@ -389,10 +389,10 @@ def _examples(made: _Made) -> Examples:
             f"--target {options.target}: its labels ({', '.join(there)}) are not the prompts' classes "
             f"({', '.join(prompts.names)})"
         )
-    found = load_examples(replace(config, classes=wanted), options.data, manifest=options.manifest)
-    targets = np.zeros((len(found.targets), len(prompts.names)), np.float32)
-    targets[:, [prompts.names.index(name) for name in wanted]] = found.targets
-    return replace(found, classes=prompts.names, targets=targets)
+    examples = load_examples(replace(config, classes=wanted), options.data, manifest=options.manifest)
+    targets = np.zeros((len(examples.targets), len(prompts.names)), np.float32)
+    targets[:, [prompts.names.index(name) for name in wanted]] = examples.targets
+    return replace(examples, classes=prompts.names, targets=targets)
 
 
 def _counts(out: Location, bundle: Bundle) -> Counts:

@@ -104,13 +104,13 @@ class Prompts(BaseModel):
     def texts(self, item: PromptClass) -> list[str]:
         """All sentences of a class: each word in each template of its language, and the prompts as they are."""
         words = item.words or ({} if item.prompts else {_ANY: [item.name]})
-        found = list(item.prompts)
+        texts = list(item.prompts)
         for language, templates in self.templates.items():
             # A word of no language goes with all templates, and a template of none with all words.
-            for own, each in words.items():
-                if _ANY in (own, language) or own == language:
-                    found += [template.replace(PLACE, word) for word in each for template in templates]
-        return list(dict.fromkeys(found))
+            for language_given, each in words.items():
+                if _ANY in (language_given, language) or language_given == language:
+                    texts += [template.replace(PLACE, word) for word in each for template in templates]
+        return list(dict.fromkeys(texts))
 
 
 def read_prompts(file: Location) -> Prompts:

@@ -44,13 +44,13 @@ def read_words(file: Location) -> list[str]:
 
 def word_vectors(backbone: HubBackbone, words: Sequence[str], templates: Sequence[str] = TEMPLATES) -> Vectors:
     """(words, d), each of length 1: the mean over templates of what the backbone makes of the texts."""
-    found = []
+    vectors = []
     for start in range(0, len(words), _BLOCK):
         some = words[start : start + _BLOCK]
         texts = [template.replace(PLACE, word) for word in some for template in templates]
         each = backbone.text_embeddings(texts).reshape(len(some), len(templates), -1).mean(axis=1)
-        found.append(each / np.linalg.norm(each, axis=1, keepdims=True))
-    return np.asarray(np.concatenate(found), np.float32)
+        vectors.append(each / np.linalg.norm(each, axis=1, keepdims=True))
+    return np.asarray(np.concatenate(vectors), np.float32)
 
 
 def write_terms(file: Location, words: Sequence[str], vectors: Vectors, notes: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ def test_of_many_works_some_are_learned_from_and_all_are_judged(tmp_path, monkey
         targets=np.eye(2, dtype=np.float32)[true],
         shape=(4,),
         blocks=[],
-        place=np.zeros((120, 2), np.int64),
+        positions=np.zeros((120, 2), np.int64),
         widths={},
         input=FeatureInput(features=[], columns=["embedding"]),
         dropped={},

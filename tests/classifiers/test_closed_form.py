@@ -69,7 +69,7 @@ def examples() -> Given:
         targets=np.eye(CLASSES, dtype=np.float32)[labels],
         shape=(D,),
         blocks=[x.astype(np.float32)],
-        place=np.stack([np.zeros(120, np.int64), np.arange(120)], axis=1),
+        positions=np.stack([np.zeros(120, np.int64), np.arange(120)], axis=1),
         widths={"style_statistics": D},
         input=FeatureInput(features=[], columns=["style_statistics"], color_maps=None),
         dropped={"unreadable": 0},

@@ -77,7 +77,7 @@ def test_pictures_of_the_wanted_classes_alone(tmp_path, asked):
     assert asked[0]["object_id"].to_pylist() == ids
     assert found.table["object_id"].to_pylist() == ids[:-1]
     assert [found.classes[row.argmax()] for row in found.targets] == [styles[name] for name in ids[:-1]]
-    assert found.place[:, 1].tolist() == list(range(len(ids) - 1))
+    assert found.positions[:, 1].tolist() == list(range(len(ids) - 1))
     assert found.dropped == {"unreadable": 1, "unlabelled": 2, "other label": 2}
 
 
@@ -122,5 +122,5 @@ def test_wanted_patches_as_they_lie_in_their_files(tmp_path, asked):
     ids = list(zip(found.table["object_id"].to_pylist(), found.table["patch"].to_pylist(), strict=True))
     assert ids == sorted(ids)
     where = list(zip(table["object_id"].to_pylist(), table["patch"].to_pylist(), strict=True))
-    assert [where[row] for row in found.place[:, 1].tolist()] == ids
+    assert [where[row] for row in found.positions[:, 1].tolist()] == ids
     assert found.dropped == {"unreadable": 2, "unlabelled": 0, "other label": 0}

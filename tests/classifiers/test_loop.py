@@ -22,7 +22,7 @@ def examples(counts: list[int]) -> Examples:
         targets=targets,
         shape=(4,),
         blocks=[],
-        place=np.zeros((len(true), 2), np.int64),
+        positions=np.zeros((len(true), 2), np.int64),
         widths={},
         input={},
         dropped={},

@@ -33,7 +33,7 @@ def held_out(n=90, repeats=1, multilabel=False, groups=None):
         }
     )
     examples = Examples(
-        table=table, classes=CLASSES, targets=targets, shape=(8, 8, 3), blocks=[], place=np.zeros((n, 2), np.int64),
+        table=table, classes=CLASSES, targets=targets, shape=(8, 8, 3), blocks=[], positions=np.zeros((n, 2), np.int64),
         widths={}, input=PictureInput(kind="pictures", size=8), dropped={},
     )  # fmt: skip
     return examples, predictions_table(table, true, dealings.mean(axis=0), CLASSES), dealings, true

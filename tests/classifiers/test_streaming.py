@@ -49,7 +49,7 @@ def in_memory(found: Examples, monkeypatch: pytest.MonkeyPatch) -> Inputs:
     """The same blocks as arrays, as the object store would give them."""
     with monkeypatch.context() as patched:
         patched.setattr(engine_examples.ray, "get", lambda blocks: blocks)
-        return Inputs([shard.read() for shard in found.blocks], found.place)
+        return Inputs([shard.read() for shard in found.blocks], found.positions)
 
 
 @pytest.mark.parametrize("balanced", [False, True])

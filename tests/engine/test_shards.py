@@ -45,7 +45,7 @@ def decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Deco
 
 def colors(found: Decoded) -> np.ndarray:
     readable = np.flatnonzero(found.status == "ok")
-    return Inputs(found.blocks, found.place).take(readable)[:, 0, 0]
+    return Inputs(found.blocks, found.positions).take(readable)[:, 0, 0]
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -64,7 +64,7 @@ def test_what_can_not_be_read_has_a_status(decode):
     found = decode()
     assert found.status.tolist() == ["ok"] * 2 + ["not_an_image"] + ["ok"] * 4 + ["missing"] + ["ok"] * 2
     assert np.array_equal(colors(found), COLORS[[0, 1, 3, 4, 5, 6, 8, 9]])
-    assert found.place[[2, 7]].tolist() == [[-1, -1]] * 2
+    assert found.positions[[2, 7]].tolist() == [[-1, -1]] * 2
 
 
 def test_each_picture_is_decoded_once(decode, monkeypatch):

@@ -137,7 +137,7 @@ def test_a_generator_learns_from_descriptions(tmp_path: Path) -> None:
         classes=[],
         labels=WORKS[np.arange(16) % 3],
         blocks=[Shard(file, 16, (16, 16, 3), "uint8")],
-        place=np.stack([np.zeros(16, np.int64), np.arange(16)], axis=1),
+        positions=np.stack([np.zeros(16, np.int64), np.arange(16)], axis=1),
         source="",
         dropped={"held out": 2},
         conditions=CONDITIONS,

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from artray.bundles.conditions import Condition, places, with_wishes
+from artray.bundles.conditions import Condition, slices_of, with_wishes
 from artray.errors import InputError
 from artray.gans.config import GanConfig, read_config
 from artray.gans.descriptions import Descriptions, describe, spread
@@ -28,7 +28,9 @@ def config(conditions: Any, **changes: Any) -> GanConfig:
 
 def of(found: Descriptions, name: str) -> tuple[Condition, np.ndarray]:
     return next(
-        (condition, found.vectors[:, place]) for condition, place in places(found.conditions) if condition.name == name
+        (condition, found.vectors[:, place])
+        for condition, place in slices_of(found.conditions)
+        if condition.name == name
     )
 
 
@@ -129,7 +131,7 @@ def test_wishes_replace_what_works_say() -> None:
     assert wished[:, :4].tolist() == [[1, 0, 1, 1]] * 5
     assert wished[:, 4] == pytest.approx(found.vectors[0, 4])
     assert (wished[:, 5:] == found.vectors[:, 5:]).all()
-    told = {one.name: one.told(wished[2, place]) for one, place in places(found.conditions)}
+    told = {one.name: one.told(wished[2, place]) for one, place in slices_of(found.conditions)}
     assert told == {
         "style": "Cubism",
         "genre": ["nude", "portrait"],

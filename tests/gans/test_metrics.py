@@ -182,7 +182,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     found = metrics.Nearest(two[some], some)
     for part in np.array_split(two, 4):  # as they come
         found.add(part)
-    assert (found.places == places[some]).all()
+    assert (found.rows == places[some]).all()
     assert found.distances == pytest.approx(distances[some], abs=1e-15)
 
 

@@ -44,8 +44,8 @@ def group(monkeypatch: pytest.MonkeyPatch) -> type[Group]:
         read.append(config.size)
         nothing = np.zeros((0, 2))
         return Pictures(
-            ids=[], classes=[], labels=nothing.astype(np.float32), blocks=[], place=nothing.astype(np.int64), source="",
-            dropped={},
+            ids=[], classes=[], labels=nothing.astype(np.float32), blocks=[], positions=nothing.astype(np.int64),
+            source="", dropped={},
         )  # fmt: skip
 
     read: list[int] = []

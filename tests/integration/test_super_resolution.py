@@ -48,10 +48,10 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Originals:
     file.write_bytes(pictures.tobytes())
     return Originals(
         ids=[f"{number:02d}" for number in range(20)],
-        part=np.array(["train"] * 12 + ["validation"] * 4 + ["test"] * 4, object),
+        parts=np.array(["train"] * 12 + ["validation"] * 4 + ["test"] * 4, object),
         size=SIDE,
         blocks=[Shard(file, 20, (SIDE, SIDE, 3), "uint8")],
-        place=np.stack([np.zeros(20, np.int64), np.arange(20)], axis=1),
+        positions=np.stack([np.zeros(20, np.int64), np.arange(20)], axis=1),
         dropped={"unreadable": 0},
     )
 

@@ -63,7 +63,7 @@ def test_a_killed_training_goes_on_lowers_the_loss_and_leaves_the_judge_alone(ne
                 classes=[],
                 labels=np.zeros((8, 0), np.float32),
                 blocks=[Shard(file, 8, (32, 32, 3), "uint8")],
-                place=np.stack([np.zeros(8, np.int64), np.arange(8)], axis=1),
+                positions=np.stack([np.zeros(8, np.int64), np.arange(8)], axis=1),
                 source="",
                 dropped={},
             ),

@@ -52,12 +52,12 @@ def model_card(told: Results, at: int, methods: Sequence[str], license: str | No
         for name, figure in model.figures.items()
     ]
     classes = [
-        f"| {plain(name)} | {own['support']:,} | "
-        f"{' | '.join(number(own[key]) for key in ('precision', 'recall', 'f1'))} |"
-        for name, own in model.per_class.items()
+        f"| {plain(name)} | {figures['support']:,} | "
+        f"{' | '.join(number(figures[key]) for key in ('precision', 'recall', 'f1'))} |"
+        for name, figures in model.per_class.items()
     ]
     doubt = bundle.doubt
-    parts = [
+    sections = [
         f"# {plain(model.name)}",
         f"A classifier of a museum's pictures: {plain(bundle.task)}, {len(bundle.classes)} classes. "
         f"{'A work may have several. ' if bundle.multilabel else ''}Model `{bundle.model_id}`, file digest "
@@ -81,7 +81,7 @@ def model_card(told: Results, at: int, methods: Sequence[str], license: str | No
         "lacks. Works of other periods, places or techniques, and photographs of another kind, will be labelled worse "
         "than the figures say.",
     ]
-    return f"---\n{head}---\n\n" + "\n\n".join(parts) + "\n"
+    return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
 
 
 def citation(task: str, title: str | None, authors: Sequence[str]) -> str:

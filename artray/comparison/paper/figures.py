@@ -84,10 +84,10 @@ def drawings(told: Results, broken_down: Sequence[Breakdown]) -> list[Drawing]:
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in a script that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        found = [_performance(told), *([_differences(told)] if told.pairs else []), _roc(told), _calibration(told)]
-        found += [_confusion(told, at) for at in range(len(told.models))] + [_classes(told)]
+        drawn = [_performance(told), *([_differences(told)] if told.pairs else []), _roc(told), _calibration(told)]
+        drawn += [_confusion(told, at) for at in range(len(told.models))] + [_classes(told)]
         decades = [row for row in broken_down if row.column == DECADE and row.value != "unknown" and row.n >= _LEAST]
-        return found + ([_decades(told, decades)] if len(decades) > 1 else [])
+        return drawn + ([_decades(told, decades)] if len(decades) > 1 else [])
 
 
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
@@ -233,10 +233,10 @@ def _classes(told: Results) -> Drawing:
     figure, axis = _figure(COLUMN, 0.9 + 0.24 * len(classes) + 0.14 * len(told.models))
     spread = 0.5 / max(len(told.models), 1)
     for at, model in enumerate(told.models):
-        places = [row + (at - (len(told.models) - 1) / 2) * spread for row in range(len(classes))]
+        heights = [row + (at - (len(told.models) - 1) / 2) * spread for row in range(len(classes))]
         values = [model.per_class[name]["f1"] for name in classes]
         look = {"color": COLOURS[at % len(COLOURS)], "marker": _MARKS[at % len(_MARKS)]}
-        axis.plot(values, places, linestyle="none", markersize=4, label=_short(model.name), **look)
+        axis.plot(values, heights, linestyle="none", markersize=4, label=_short(model.name), **look)
     _rows(axis, classes)
     axis.set(xlabel="F1", xlim=(0, 1.02))
     axis.grid(axis="y", color="0.9", linewidth=0.5)
@@ -250,7 +250,7 @@ def _decades(told: Results, rows: Sequence[Breakdown]) -> Drawing:
     figure, axis = _figure(PAGE, 2.3)
     spread = 0.6 / max(len(told.models), 1)
     for at, model in enumerate(told.models):
-        places = [column + (at - (len(told.models) - 1) / 2) * spread for column in range(len(rows))]
+        columns = [column + (at - (len(told.models) - 1) / 2) * spread for column in range(len(rows))]
         values = [row.accuracy[at] for row in rows]
         ends = [
             [row.accuracy[at] - row.intervals[at][0] for row in rows],
@@ -258,7 +258,7 @@ def _decades(told: Results, rows: Sequence[Breakdown]) -> Drawing:
         ]
         look = {"color": COLOURS[at % len(COLOURS)], "marker": _MARKS[at % len(_MARKS)]}
         axis.errorbar(
-            places,
+            columns,
             values,
             yerr=ends,
             linestyle="none",

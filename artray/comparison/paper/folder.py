@@ -44,7 +44,7 @@ FILES = (
 
 
 def write_paper(
-    place: Location,
+    folder: Location,
     told: Results,
     broken_down: Sequence[Breakdown],
     predictions: pa.Table,
@@ -58,7 +58,7 @@ def write_paper(
     """Write the folder, over an older one of ours.
 
     Args:
-        place: The folder.
+        folder: The folder.
         told: What came out.
         broken_down: Accuracies by artist, decade, ….
         predictions: What each model said of each work.
@@ -71,7 +71,7 @@ def write_paper(
     Returns:
         How many files it holds.
     """
-    remove_written(place, FILES)
+    remove_written(folder, FILES)
     tables = tables_of(told, broken_down)
     paragraphs, statement = methods(told, split), data_statement(told, split)
     files: dict[str, bytes] = {"predictions.csv": csv_bytes(predictions)}
@@ -95,7 +95,7 @@ def write_paper(
     files["CITATION.cff"] = citation(task, title, authors).encode()
     files["README.md"] = _readme(told, drawn, tables).encode()
     for name, data in files.items():
-        (place / name).write_bytes(data)
+        (folder / name).write_bytes(data)
     return len(files)
 
 

@@ -62,11 +62,11 @@ def methods(told: Results, split: Mapping[str, Any]) -> list[str]:
 
 def _checked(data: Mapping[str, Any]) -> str:
     """How many labels people have checked, where some have."""
-    found = data.get("reviewed")
-    if not found:
+    reviewed = data.get("reviewed")
+    if not reviewed:
         return ""
-    people = f" by {count_of(found['people'], 'person', 'people')}" if found["people"] else ""
-    return f"; those of {count_of(found['works'], 'work')} were checked{people}"
+    people = f" by {count_of(reviewed['people'], 'person', 'people')}" if reviewed["people"] else ""
+    return f"; those of {count_of(reviewed['works'], 'work')} were checked{people}"
 
 
 def _data(told: Results, split: Mapping[str, Any]) -> str:
@@ -74,12 +74,12 @@ def _data(told: Results, split: Mapping[str, Any]) -> str:
     data = first.bundle.data
     counts = [(part, int(data.get(part, 0))) for part in ("train", "validation", "test")]
     total = sum(number for _, number in counts)
-    parts = [f"{number:,} for {_PARTS[part]}" for part, number in counts]
+    counted = [f"{number:,} for {_PARTS[part]}" for part, number in counts]
     sentences = [
         f"The task was {first.bundle.task}: {len(first.classes)} classes ({listed(first.classes)}), given by "
         f"{total:,} labelled works"
         + (" of which each may have several." if first.bundle.multilabel else ", one class each."),
-        f"They were divided into {listed(parts)}{_kept_together(split, told)}.",
+        f"They were divided into {listed(counted)}{_kept_together(split, told)}.",
     ]
     left_out = [f"{reason} {number:,}" for reason, number in data.get("dropped", {}).items() if number]
     if left_out:
@@ -221,7 +221,7 @@ def _versions(subjects: Sequence[Subject]) -> str:
 def data_statement(told: Results, split: Mapping[str, Any]) -> list[str]:
     """What the data are, a paragraph each; brackets where the author has to say it."""
     first = told.works.subjects[0]
-    rows = read_predictions(first.place)
+    rows = read_predictions(first.location)
     of_class: Counter[str] = Counter()
     for label in rows["true"].to_pylist():
         of_class.update(label if isinstance(label, list) else [label])

@@ -71,8 +71,8 @@ def bounds(interval: Interval) -> str:
 
 def tables_of(told: Results, broken_down: Sequence[Breakdown]) -> list[Table]:
     """All tables that there is something to say in."""
-    found = [_results(told), *([_pairs(told)] if told.pairs else []), _classes(told)]
-    return found + _breakdowns(told, broken_down)
+    tables = [_results(told), *([_pairs(told)] if told.pairs else []), _classes(told)]
+    return tables + _breakdowns(told, broken_down)
 
 
 def _by(told: Results) -> str:
@@ -154,10 +154,10 @@ def _pairs(told: Results) -> Table:
 def _classes(told: Results) -> Table:
     rows, data = [], []
     for name in told.works.classes:
-        own = [model.per_class[name] for model in told.models]
-        rows.append([name, f"{own[0]['support']:,}", *(number(each["f1"]) for each in own)])
-        row: dict[str, object] = {"class": name, "works": own[0]["support"]}
-        for model, each in zip(told.models, own, strict=True):
+        figures = [model.per_class[name] for model in told.models]
+        rows.append([name, f"{figures[0]['support']:,}", *(number(each["f1"]) for each in figures)])
+        row: dict[str, object] = {"class": name, "works": figures[0]["support"]}
+        for model, each in zip(told.models, figures, strict=True):
             for key in ("precision", "recall", "f1", "roc_auc", "average_precision"):
                 row[f"{model.name}: {key}"] = each[key]
         data.append(row)
@@ -169,7 +169,7 @@ def _breakdowns(told: Results, broken_down: Sequence[Breakdown]) -> list[Table]:
     found = []
     names = [model.name for model in told.models]
     for number_, column in enumerate(dict.fromkeys(row.column for row in broken_down)):
-        own = [row for row in broken_down if row.column == column]
+        rows_of_column = [row for row in broken_down if row.column == column]
         rows = [
             [
                 row.value,
@@ -179,12 +179,14 @@ def _breakdowns(told: Results, broken_down: Sequence[Breakdown]) -> list[Table]:
                     for value, interval in zip(row.accuracy, row.intervals, strict=True)
                 ),
             ]
-            for row in own[:_ROWS]
+            for row in rows_of_column[:_ROWS]
         ]
-        more = f" The {_ROWS} with most works of {len(own):,}." if len(own) > _ROWS else ""
+        more = f" The {_ROWS} with most works of {len(rows_of_column):,}." if len(rows_of_column) > _ROWS else ""
         caption = f"Accuracy by {column}, with 95 % intervals [@clopper].{more}"
         known = column if column in ("artist", "decade", "group") else f"breakdown-{number_}"
-        found.append(Table(f"by-{known}", caption, [column, "works", *names], rows, breakdown_table(own, names)))
+        found.append(
+            Table(f"by-{known}", caption, [column, "works", *names], rows, breakdown_table(rows_of_column, names))
+        )
     return found
 
 

@@ -56,12 +56,12 @@ def cited_latex(text: str) -> str:
     >>> cited_latex("McNemar's exact test [@mcnemar] was used on 5 % of them.")
     "McNemar's exact test~\\cite{mcnemar} was used on 5 \\% of them."
     """
-    parts, end = [], 0
+    pieces, end = [], 0
     for match in _CITED.finditer(text):
         keys = ",".join(key.strip().lstrip("@") for key in match[1].split(";"))
-        parts += [latex(text[end : match.start()]), rf"~\cite{{{keys}}}"]
+        pieces += [latex(text[end : match.start()]), rf"~\cite{{{keys}}}"]
         end = match.end()
-    return "".join([*parts, latex(text[end:])])
+    return "".join([*pieces, latex(text[end:])])
 
 
 def listed(words: Sequence[str]) -> str:

@@ -69,7 +69,7 @@ def write_annotations(source: Source, folder: Path, *, least_score: float = 0.5)
         if not any(task.only_accepted for task in source.tasks):
             yield from count("objects", _objects(source, least_score))
 
-    with whole_files(folder, [r"collection\.json", r"page-\d{6,}\.json"]) as part:
+    with whole_files(folder, [r"collection\.json", r"page-\d{6,}\.json"]) as scratch:
         annotations = both()
         items = list(islice(annotations, PAGE))
         while items or not pages:
@@ -84,7 +84,7 @@ def write_annotations(source: Source, folder: Path, *, least_score: float = 0.5)
                 **({"prev": _page(source, pages - 1)} if pages > 1 else {}),
                 **({"next": _page(source, pages + 1)} if following else {}),
             }
-            with (part / f"page-{pages:06d}.json").open("w", encoding="utf-8") as file:
+            with (scratch / f"page-{pages:06d}.json").open("w", encoding="utf-8") as file:
                 # An annotation a line: the file can be read by people and by tools for lines.
                 lines = ",\n".join(map(dumped, items))
                 file.write(f'{dumped(page)[:-1]}, "items": [\n{lines}\n]}}\n')
@@ -99,7 +99,7 @@ def write_annotations(source: Source, folder: Path, *, least_score: float = 0.5)
             "first": _page(source, 1),
             "last": _page(source, pages),
         }
-        (part / "collection.json").write_text(dumped(collection) + "\n", encoding="utf-8")
+        (scratch / "collection.json").write_text(dumped(collection) + "\n", encoding="utf-8")
     return {"file": str(folder / "collection.json"), "rows": total, "pages": pages, **counted}
 
 
@@ -116,11 +116,11 @@ def _page(source: Source, number: int) -> str:
 def _labels(source: Source, task: LabelledTask, targets: Lookup | None) -> Iterator[Annotation]:
     for table in task.batches((*_COLUMNS, *_SEVERAL) if task.multilabel else _COLUMNS):
         table = table.filter(pc.is_valid(table["label"]))
-        places = targets.of(table["object_id"]) if targets else [None] * len(table)
-        for row, place in zip(table.to_pylist(), places, strict=True):
+        canvases = targets.of(table["object_id"]) if targets else [None] * len(table)
+        for row, canvas in zip(table.to_pylist(), canvases, strict=True):
             uncertain = row["decision"] == UNCERTAIN
             if row["review"]:
-                yield _assessment(source, task, row, _target(place, row["image_uri"]))
+                yield _assessment(source, task, row, _target(canvas, row["image_uri"]))
             for said in () if task.only_accepted else task.said(row):
                 body = [_tag(said.label)]
                 uris = [uri for uri in (said.uri, *task.elsewhere(said.label)) if uri]
@@ -134,7 +134,7 @@ def _labels(source: Source, task: LabelledTask, targets: Lookup | None) -> Itera
                     "generator": _software(source, row["model_id"]),
                     **({} if said.score is None else {"score": shortest(said.score)}),
                     "body": body,
-                    "target": _target(place, row["image_uri"]),
+                    "target": _target(canvas, row["image_uri"]),
                 }
 
 
@@ -164,8 +164,8 @@ def _objects(source: Source, least_score: float) -> Iterator[Annotation]:
     """The objects of the feature table, each on its region."""
     if source.features is None or "objects" not in source.features.schema.names:
         return
-    place = source.column("canvas", "iiif")
-    columns = list(dict.fromkeys(["object_id", "image_uri", "objects", *([place] if place else [])]))
+    canvas = source.column("canvas", "iiif")
+    columns = list(dict.fromkeys(["object_id", "image_uri", "objects", *([canvas] if canvas else [])]))
     for table in rebatched(source.features.to_batches(columns=columns, batch_size=BATCH), BATCH):
         for row in table.filter(pc.is_valid(table["objects"])).to_pylist():
             for number, item in enumerate(row["objects"]):
@@ -188,7 +188,7 @@ def _objects(source: Source, least_score: float) -> Iterator[Annotation]:
                     ],
                     "target": {
                         "type": "SpecificResource",
-                        "source": _target(row[place] if place else None, row["image_uri"]),
+                        "source": _target(row[canvas] if canvas else None, row["image_uri"]),
                         "selector": {
                             "type": "FragmentSelector",
                             "conformsTo": "http://www.w3.org/TR/media-frags/",
@@ -204,8 +204,8 @@ def _region(item: dict[str, Any]) -> str:
     return "xywh=percent:" + ",".join(f"{100 * value:.4g}" for value in (left, top, right - left, bottom - top))
 
 
-def _target(place: str | None, image_uri: str) -> str:
-    return iri(place if place and place.startswith(("http://", "https://")) else image_uri)
+def _target(canvas: str | None, image_uri: str) -> str:
+    return iri(canvas if canvas and canvas.startswith(("http://", "https://")) else image_uri)
 
 
 def _software(source: Source, model_id: str) -> Annotation:

@@ -59,20 +59,20 @@ def write_catalogue(source: Source, catalogue: Location, folder: Path) -> Counts
     names: list[str] = []
     there = set(catalog.table.column_names)
     for task in source.tasks:
-        own = [f"{task.name}_{column}" for column in (*_COLUMNS, *(item.name for item in REVIEW))]
-        own = [f"artray_{column}" for column in own] if there & set(own) else own
+        own_columns = [f"{task.name}_{column}" for column in (*_COLUMNS, *(item.name for item in REVIEW))]
+        own_columns = [f"artray_{column}" for column in own_columns] if there & set(own_columns) else own_columns
         for object_id, texts in _texts(task):
             if object_id in row_of:
                 before = cells.setdefault(row_of[object_id], [])
                 before += [""] * (len(names) - len(before)) + texts
-        names += own
-    full = {row: own + [""] * (len(names) - len(own)) for row, own in cells.items()}
+        names += own_columns
+    full = {row: own_cells + [""] * (len(names) - len(own_cells)) for row, own_cells in cells.items()}
     is_text = not name.lower().endswith(".xlsx")
     if is_text:  # a workbook's cells say that they are texts
-        full = {row: guard(pa.array(own, pa.string())).to_pylist() for row, own in full.items()}
+        full = {row: guard(pa.array(cells_of_row, pa.string())).to_pylist() for row, cells_of_row in full.items()}
     data, lost = widened(catalogue.read_bytes(), name, catalog, names, full)
-    with whole_file(folder / name) as part:
-        part.write_bytes(data)
+    with whole_file(folder / name) as scratch:
+        scratch.write_bytes(data)
     known = int(pc.sum(pc.is_in(ids, pa.array(list(row_of), pa.string()))).as_py() or 0)
     console.say(f"catalogue: {known:,} of {len(ids):,} labelled works have a row in {name}, by its column {key!r}")
     if lost:
@@ -82,8 +82,8 @@ def write_catalogue(source: Source, catalogue: Location, folder: Path) -> Counts
 
 
 def _ids(task: LabelledTask) -> pa.Array:
-    found = [table["object_id"].combine_chunks() for table in task.batches(["object_id"])]
-    return pa.concat_arrays([pa.array([], pa.string()), *found])
+    batches = [table["object_id"].combine_chunks() for table in task.batches(["object_id"])]
+    return pa.concat_arrays([pa.array([], pa.string()), *batches])
 
 
 def _texts(task: LabelledTask) -> Iterator[tuple[str, list[str]]]:

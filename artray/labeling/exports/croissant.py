@@ -126,8 +126,8 @@ def write_croissant(source: Source, dataset: Sequence[TaskFile], folder: Path, l
     if source.base_uri:
         content["url"] = source.base_uri
     path = folder / "croissant.json"
-    with whole_file(path) as part:
-        part.write_text(dumped(content) + "\n", encoding="utf-8")
+    with whole_file(path) as scratch:
+        scratch.write_text(dumped(content) + "\n", encoding="utf-8")
     return {"file": str(path), "rows": sum(item.rows for item in dataset)}
 
 

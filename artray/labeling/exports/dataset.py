@@ -68,8 +68,8 @@ class TaskFile:
 
 def write_dataset(source: Source, folder: Path) -> list[TaskFile]:
     """Write each task's file; the folder's other files stay."""
-    with whole_files(folder / DATA, [r"[a-z0-9][a-z0-9_-]*\.parquet"]) as part:
-        return [_write_task(source, number, part) for number in range(len(source.tasks))]
+    with whole_files(folder / DATA, [r"[a-z0-9][a-z0-9_-]*\.parquet"]) as scratch:
+        return [_write_task(source, number, scratch) for number in range(len(source.tasks))]
 
 
 def _write_task(source: Source, number: int, folder: Path) -> TaskFile:

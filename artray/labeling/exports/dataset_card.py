@@ -50,14 +50,14 @@ def write_dataset_card(source: Source, dataset: Sequence[TaskFile], folder: Path
     }
     head = yaml.safe_dump(metadata, allow_unicode=True, sort_keys=False)
     path = folder / "README.md"
-    with whole_file(path) as part:
-        part.write_text(f"---\n{head}---\n\n{_text(source, dataset)}", encoding="utf-8")
+    with whole_file(path) as scratch:
+        scratch.write_text(f"---\n{head}---\n\n{_text(source, dataset)}", encoding="utf-8")
     return {"file": str(path), "rows": sum(item.rows for item in dataset)}
 
 
 def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
     version = source.run.get("artray", artray.__version__)
-    parts = [
+    paragraphs = [
         "# Labels by artray",
         f"Labels of a museum's pictures, given by classifiers (artray {plain(str(version))}), not by people. "
         "Each configuration is one task, each row one picture; `split: train` means no more than that the hub wants "
@@ -67,7 +67,7 @@ def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
     ]
     for task, item in zip(source.tasks, dataset, strict=True):
         ranked = item.labels.most_common()
-        parts += [
+        paragraphs += [
             f"## {plain(item.task)}",
             f"{count_of(item.rows, 'picture')}: {item.labelled:,} labelled, {item.uncertain:,} uncertain"
             f"{_threshold(task)}, {item.unlabelled:,} that could not be read. "
@@ -77,10 +77,10 @@ def _text(source: Source, dataset: Sequence[TaskFile]) -> str:
         ]
         if ranked:
             rows = [[plain(label), f"{count:,}"] for label, count in ranked[:_SHOWN]]
-            parts.append(_table(["label", "pictures"], rows))
+            paragraphs.append(_table(["label", "pictures"], rows))
         if len(ranked) > _SHOWN:
-            parts.append(f"… and {count_of(len(ranked) - _SHOWN, 'label')} more.")
-    return "\n\n".join(parts) + "\n"
+            paragraphs.append(f"… and {count_of(len(ranked) - _SHOWN, 'label')} more.")
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _threshold(task: LabelledTask) -> str:

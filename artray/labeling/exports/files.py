@@ -17,12 +17,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to; what is there afterwards takes the file's place, unless there was an error."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.part")
+        scratch = path.with_name(f"{path.name}.part")
         try:
-            yield part
-            part.replace(path)
+            yield scratch
+            scratch.replace(path)
         finally:
-            part.unlink(missing_ok=True)
+            scratch.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -33,19 +33,19 @@ def whole_files(path: Path, names: Sequence[str]) -> Iterator[Path]:
         path: The files' folder.
         names: What the files are called, as `storage.remove_written` takes it; others in the folder stay.
     """
-    part = path.with_name(f"{path.name}.part")
+    scratch = path.with_name(f"{path.name}.part")
     with explained(path):
-        remove_scratch(Location.parse(part), names)  # of an export that was killed
-        part.mkdir(parents=True, exist_ok=True)
+        remove_scratch(Location.parse(scratch), names)  # of an export that was killed
+        scratch.mkdir(parents=True, exist_ok=True)
         try:
-            yield part
+            yield scratch
             remove_written(Location.parse(path), names)
             path.mkdir(exist_ok=True)
-            written = [file for file in part.iterdir() if any(re.fullmatch(name, file.name) for name in names)]
+            written = [file for file in scratch.iterdir() if any(re.fullmatch(name, file.name) for name in names)]
             for file in sorted(written, reverse=True):
                 file.replace(path / file.name)
         finally:
-            remove_scratch(Location.parse(part), names)
+            remove_scratch(Location.parse(scratch), names)
 
 
 def dumped(value: Any) -> str:

@@ -28,7 +28,7 @@ _COLUMNS = ("object_id", "image_uri", "label", "labels", "score", "model_id", "l
 def write_json_lines(source: Source, path: Path) -> Counts:
     """Write the lines, task by task."""
     rows = 0
-    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as file:
         for task in source.tasks:
             for table in task.batches(_COLUMNS):
                 for row in table.filter(pc.is_valid(table["label"])).to_pylist():

@@ -34,15 +34,15 @@ def write_label_studio(source: Source, folder: Path) -> Counts:
     """Write both files; the folder's others stay."""
     rows = predictions = 0
     classes: dict[str, dict[str, None]] = {task.name: {} for task in source.tasks}
-    with whole_files(folder, [r"tasks\.json", r"config\.xml"]) as part:
-        with (part / TASKS).open("w", encoding="utf-8") as file:
+    with whole_files(folder, [r"tasks\.json", r"config\.xml"]) as scratch:
+        with (scratch / TASKS).open("w", encoding="utf-8") as file:
             file.write("[")
             for item in _tasks(source, classes):
                 file.write(("\n" if not rows else ",\n") + dumped(item))
                 rows += 1
                 predictions += len(item["predictions"])
             file.write("\n]\n")
-        (part / CONFIG).write_text(_config(source, classes), encoding="utf-8")
+        (scratch / CONFIG).write_text(_config(source, classes), encoding="utf-8")
     return {"file": str(folder / TASKS), "rows": rows, "predictions": predictions}
 
 
@@ -86,12 +86,12 @@ def _result(source: Source, task: LabelledTask, object_id: str, row: dict[str, A
 
 def _named(table: pa.Table) -> list[str]:
     """All classes that a table's rows know, those of people too."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for column in (table["scores"], table["labels"]):
         for chunk in column.chunks:
             values = chunk.keys if pa.types.is_map(chunk.type) else chunk.flatten()
-            found |= dict.fromkeys(pc.unique(values).drop_null().to_pylist())
-    return list(found)
+            names |= dict.fromkeys(pc.unique(values).drop_null().to_pylist())
+    return list(names)
 
 
 def _config(source: Source, classes: dict[str, dict[str, None]]) -> str:

@@ -39,7 +39,7 @@ Json = dict[str, Any]
 def write_linked_art(source: Source, path: Path) -> Counts:
     """Write a record for each work that has a label."""
     rows = assignments = 0
-    with whole_file(path) as part, part.open("w", encoding="utf-8") as file:
+    with whole_file(path) as scratch, scratch.open("w", encoding="utf-8") as file:
         for record in _records(source):
             file.write(dumped(record) + "\n")
             rows += 1

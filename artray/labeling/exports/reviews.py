@@ -47,17 +47,17 @@ class Reviews:
             for item in REVIEW:
                 table = table.append_column(item, pa.nulls(len(table), item.type))
             return table
-        place = pc.index_in(pc.utf8_trim_whitespace(pc.utf8_normalize(table["object_id"], form="NFC")), self._ids)
-        label = self._label.take(place)
-        decisions = self._decisions(table, place.to_pylist(), label.to_pylist())
-        columns = [decisions, label, self._reviewer.take(place), self._at.take(place)]
+        indices = pc.index_in(pc.utf8_trim_whitespace(pc.utf8_normalize(table["object_id"], form="NFC")), self._ids)
+        label = self._label.take(indices)
+        decisions = self._decisions(table, indices.to_pylist(), label.to_pylist())
+        columns = [decisions, label, self._reviewer.take(indices), self._at.take(indices)]
         for item, values in zip(REVIEW, columns, strict=True):
             table = table.append_column(item, values)
         return table
 
-    def _decisions(self, table: pa.Table, places: Sequence[int | None], labels: Sequence[str | None]) -> pa.Array:
-        found: list[str | None] = [None] * len(places)
-        there = [row for row, place in enumerate(places) if place is not None]
+    def _decisions(self, table: pa.Table, indices: Sequence[int | None], labels: Sequence[str | None]) -> pa.Array:
+        found: list[str | None] = [None] * len(indices)
+        there = [row for row, index in enumerate(indices) if index is not None]
         model = table["labels"].take(pa.array(there, pa.int64())).to_pylist()
         for row, said in zip(there, model, strict=True):
             label = labels[row]
@@ -81,7 +81,7 @@ class Reviews:
         table = table.filter(pc.is_in(table["review"], pa.array(KEPT)))
         rows = table.select(["label", "label_uri", "scores", "reviewed_label"]).to_pylist()
         labels = [self.several(row["reviewed_label"]) for row in rows]
-        first = [own[0] for own in labels]
+        first = [names[0] for names in labels]
         scores = [dict(row["scores"] or ()).get(name) for row, name in zip(rows, first, strict=True)]
         uris = [row["label_uri"] if row["label"] == name else uri(name) for row, name in zip(rows, first, strict=True)]
         for name, values in (("label", first), ("labels", labels), ("label_uri", uris), ("score", scores)):

@@ -140,8 +140,8 @@ class LabelledTask:
             else [name for score, name in sorted(((-score, name) for name, score in scores)) if -score >= least]
             for scores in table["scores"].to_pylist()
         ]
-        place = table.column_names.index("labels")
-        return table.set_column(place, "labels", pa.array(labels, pa.list_(pa.string())))
+        column = table.column_names.index("labels")
+        return table.set_column(column, "labels", pa.array(labels, pa.list_(pa.string())))
 
     def decisions(self, table: pa.Table) -> pa.ChunkedArray:
         """`DECISION` of rows.
@@ -227,13 +227,13 @@ class Source:
             return urn_of(kind, name)
         return f"{self.base_uri}/{kind}/{quote(name, safe='')}"
 
-    def column(self, *parts: str) -> str | None:
+    def column(self, *words: str) -> str | None:
         """The features' text column that is called like one of the parts, or else has one in its name."""
         if self.features is None:
             return None
         texts = [item.name for item in self.features.schema if is_text(item.type)]
-        named = ((name for name in texts if part == name.casefold()) for part in parts)
-        like = ((name for name in texts if part in name.casefold()) for part in parts)
+        named = ((name for name in texts if word == name.casefold()) for word in words)
+        like = ((name for name in texts if word in name.casefold()) for word in words)
         return next((name for names in (*named, *like) for name in names), None)
 
     def lookup(self, column: str | None) -> Lookup | None:
@@ -253,9 +253,9 @@ class Lookup:
 
     def of(self, ids: pa.ChunkedArray) -> list[str | None]:
         """The texts of some objects, None where there is none."""
-        places = pc.index_in(ids.cast(pa.large_string()), value_set=self.ids)
-        found: list[str | None] = self.texts.take(places).to_pylist()
-        return found
+        indices = pc.index_in(ids.cast(pa.large_string()), value_set=self.ids)
+        texts: list[str | None] = self.texts.take(indices).to_pylist()
+        return texts
 
 
 def read_source(
@@ -306,7 +306,7 @@ def read_source(
         models = sorted(_models(data))
         target = next((known.targets[model] for model in models if model in known.targets), name)
         multilabel = any(model in known.multilabel for model in models)
-        own = said.said(name) if corrections else _written(table, target)
+        said_of_task = said.said(name) if corrections else _written(table, target)
         tasks.append(
             LabelledTask(
                 name,
@@ -318,7 +318,7 @@ def read_source(
                 equivalents=known.equivalents,
                 doubts={model: known.doubts[model] for model in models if model in known.doubts},
                 target=target,
-                reviews=Reviews(own, multilabel=multilabel),
+                reviews=Reviews(said_of_task, multilabel=multilabel),
                 only_accepted=only_accepted,
             )
         )
@@ -333,9 +333,9 @@ def statements_about(
     Raises:
         InputError: A file can't be read.
     """
-    found = read_corrections(corrections) if corrections else Corrections({})
-    if not found.unplaced:
-        return found
+    corrections_read = read_corrections(corrections) if corrections else Corrections({})
+    if not corrections_read.unplaced:
+        return corrections_read
     rows = labels.to_table(columns=["object_id", "image_uri", "task", "label"])
     tasks: dict[str, set[str]] = {}
     for each in rows.group_by(["task", "label"]).aggregate([]).to_pylist():
@@ -344,12 +344,12 @@ def statements_about(
     works = works.rename_columns(["object_id", "image_uri"])
     if features is not None:
         names = [item.name for item in features.schema if is_text(item.type)]
-        names = [name for name in names if any(part in name.casefold() for part in ("canvas", "iiif"))]
+        names = [name for name in names if any(word in name.casefold() for word in ("canvas", "iiif"))]
         table = features.to_table(columns=["object_id", *names])
         at = pc.index_in(works["object_id"], table["object_id"].combine_chunks())
         for name in names:
             works = works.append_column(name, table[name].take(at))
-    return placed(found, works, tasks)
+    return placed(corrections_read, works, tasks)
 
 
 def _written(features: pads.Dataset | None, target: str) -> dict[str, Statement]:
@@ -401,8 +401,8 @@ def side_by_side(tasks: Sequence[LabelledTask], columns: Sequence[str]) -> Itera
     wholes = [pa.concat_tables(task.batches(columns)) for task in tasks]
     ids = pc.unique(pa.chunked_array([chunk for whole in wholes for chunk in whole["object_id"].chunks]))
     for start in range(0, len(ids), BATCH):
-        part = ids[start : start + BATCH]
-        yield [whole.take(pc.index_in(part, value_set=whole["object_id"])) for whole in wholes]
+        some = ids[start : start + BATCH]
+        yield [whole.take(pc.index_in(some, value_set=whole["object_id"])) for whole in wholes]
 
 
 def _same_objects(tasks: Sequence[LabelledTask]) -> bool:

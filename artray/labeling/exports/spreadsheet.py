@@ -59,7 +59,7 @@ def write_csv(source: Source, path: Path, *, bom: bool = False) -> Counts:
         fields += [pa.field(f"{task.name}_{name}", _KINDS.get(name, pa.string())) for name in COLUMNS]
     schema = pa.schema(fields)
     rows = 0
-    with whole_file(path) as part, part.open("wb") as sink:
+    with whole_file(path) as scratch, scratch.open("wb") as sink:
         if bom:
             sink.write(_BOM)
         with pacsv.CSVWriter(sink, schema) as writer:

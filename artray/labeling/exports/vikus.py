@@ -32,7 +32,7 @@ def write_vikus(source: Source, path: Path) -> Counts:
     shown = [name for task in source.tasks for name in (f"_{task.name}", f"_{task.name}_score")]
     schema = pa.schema([pa.field(name, pa.string()) for name in ("id", "keywords", "year", "_title", *shown)])
     rows = 0
-    with whole_file(path) as part, part.open("wb") as sink, pacsv.CSVWriter(sink, schema) as writer:
+    with whole_file(path) as scratch, scratch.open("wb") as sink, pacsv.CSVWriter(sink, schema) as writer:
         for tables in side_by_side(source.tasks, _COLUMNS):
             ids = pc.coalesce(*(table["object_id"] for table in tables))
             keywords: list[list[str]] = [[] for _ in range(len(ids))]
@@ -40,9 +40,9 @@ def write_vikus(source: Source, path: Path) -> Counts:
             for table in tables:
                 sure = table[DECISION.name].to_pylist()
                 labels = table["labels"].to_pylist()
-                for own, said, decided in zip(keywords, labels, sure, strict=True):
+                for words, said, decided in zip(keywords, labels, sure, strict=True):
                     if decided == LABEL:
-                        own += [name.replace(",", " ") for name in said]
+                        words += [name.replace(",", " ") for name in said]
                 told = [
                     SEPARATOR.join(said) if said and decided == LABEL else None
                     for said, decided in zip(labels, sure, strict=True)
@@ -51,7 +51,7 @@ def write_vikus(source: Source, path: Path) -> Counts:
             years = [year_of(text or "") for text in dates.of(ids)] if dates else [None] * len(ids)
             columns = [
                 ids.cast(pa.string()),
-                pa.array([",".join(dict.fromkeys(own)) for own in keywords], pa.string()),
+                pa.array([",".join(dict.fromkeys(words)) for words in keywords], pa.string()),
                 pa.array(years, pa.string()),
                 pa.array(titles.of(ids) if titles else [None] * len(ids), pa.string()),
                 *details,

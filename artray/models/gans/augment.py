@@ -37,7 +37,7 @@ def diff_augment(pictures: Any, numbers: Any, changes: Sequence[str], chosen: An
     if chosen is not None:
         numbers = _unless(numbers, chosen)
     size = pictures.shape[1]
-    each = [ops.reshape(numbers[:, place], (-1, 1, 1, 1)) for place in range(NUMBERS)]
+    each = [ops.reshape(numbers[:, column], (-1, 1, 1, 1)) for column in range(NUMBERS)]
     if "color" in changes:
         pictures = pictures + (each[0] - 0.5) * 127.5
         mean = ops.mean(pictures, axis=3, keepdims=True)
@@ -46,7 +46,7 @@ def diff_augment(pictures: Any, numbers: Any, changes: Sequence[str], chosen: An
         pictures = (pictures - mean) * (each[2] + 0.5) + mean
     if "translation" in changes:
         most = int(size / 8 + 0.5)
-        down, across = (_shift(numbers[:, place], most, size, pictures.dtype) for place in (3, 4))
+        down, across = (_shift(numbers[:, column], most, size, pictures.dtype) for column in (3, 4))
         # One row of a shift is a 1 or nothing: on a CPU two such products are faster than gathering pixels.
         pictures = ops.einsum("nyh,nhwc->nywc", down, pictures - _GREY)
         pictures = ops.einsum("nxw,nywc->nyxc", across, pictures) + _GREY
@@ -64,12 +64,14 @@ _NOTHING = ((0.5, 0.5, 0.5), (0.5, 0.5), (0.0, 0.0))
 
 
 def _unless(numbers: Any, chosen: Any) -> Any:
-    parts, start = [], 0
-    for place, still in enumerate(_NOTHING):
-        own = numbers[:, start : start + len(still)]
-        parts.append(ops.where(chosen[:, place, None] > 0.5, own, ops.cast(ops.convert_to_tensor(still), own.dtype)))
+    pieces, start = [], 0
+    for number, still in enumerate(_NOTHING):
+        piece = numbers[:, start : start + len(still)]
+        pieces.append(
+            ops.where(chosen[:, number, None] > 0.5, piece, ops.cast(ops.convert_to_tensor(still), piece.dtype))
+        )
         start += len(still)
-    return ops.concatenate(parts, axis=1)
+    return ops.concatenate(pieces, axis=1)
 
 
 def next_strength(strength: Any, sign: Any, target: float, change: float, most: float) -> Any:
@@ -96,8 +98,8 @@ def blurred(pictures: Any, sigma: Any) -> Any:
         sigma: In pixels.
     """
     size = pictures.shape[1]
-    places = ops.arange(size, dtype="float32")
-    away = ops.absolute(places[:, None] - places[None, :])
+    pixels = ops.arange(size, dtype="float32")
+    away = ops.absolute(pixels[:, None] - pixels[None, :])
     weight = ops.exp(-_LN2 * ops.square(away / ops.maximum(sigma, 1e-3))) * ops.cast(away <= 3 * sigma, "float32")
     weight = ops.cast(weight / ops.sum(weight, axis=1, keepdims=True), pictures.dtype)
     x = ops.matmul(weight, ops.reshape(pictures, (-1, size, size * 3)))
@@ -108,12 +110,12 @@ def blurred(pictures: Any, sigma: Any) -> Any:
 def _shift(number: Any, most: int, size: int, dtype: Any) -> Any:
     """(n, size, size): a 1 where a place is taken from, when all move by -most to most."""
     move = ops.floor(number * (2 * most + 1)) - most
-    places = ops.arange(size, dtype="float32")
-    return ops.cast(ops.equal(places[None, :, None] - places[None, None, :], move[:, None, None]), dtype)
+    pixels = ops.arange(size, dtype="float32")
+    return ops.cast(ops.equal(pixels[None, :, None] - pixels[None, None, :], move[:, None, None]), dtype)
 
 
 def _span(number: Any, side: int, size: int) -> Any:
     """(n, size): which places a square covers along one axis; its middle is anywhere."""
     first = ops.floor(number * (size + 1 - side % 2)) - side // 2
-    places = ops.arange(size, dtype="float32")[None]
-    return ops.logical_and(places >= first[:, None], places < first[:, None] + side)
+    pixels = ops.arange(size, dtype="float32")[None]
+    return ops.logical_and(pixels >= first[:, None], pixels < first[:, None] + side)

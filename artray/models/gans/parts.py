@@ -86,9 +86,9 @@ def score(
     Returns:
         (n, 1), not bounded.
     """
-    found = dense(1, name="score", **options)(features)
+    plain = dense(1, name="score", **options)(features)
     if labels is None:
-        return found
+        return plain
     projection = dense(features.shape[-1], use_bias=False, name="label", **options)(labels)
     fit = layers.Dot(1, name="label_score")([projection, features])
-    return layers.Add(name="score_with_label")([found, fit])
+    return layers.Add(name="score_with_label")([plain, fit])

@@ -163,13 +163,13 @@ def projected_discriminator(
         (n, places) scores.
     """
     project = projector(size, maps=maps, seen=seen, weights=weights)
-    found = project(picture)
-    inputs = [keras.Input(one.shape[1:], name=f"maps{place}") for place, one in enumerate(found)]
+    maps_of_picture = project(picture)
+    inputs = [keras.Input(one.shape[1:], name=f"maps{number}") for number, one in enumerate(maps_of_picture)]
     label = keras.Input(labels.shape[1:], name="labels") if labels is not None else None
-    scores = [_head(x, label, 4 - place, 8 * maps, f"head{place}") for place, x in enumerate(inputs)]
+    scores = [_head(x, label, 4 - number, 8 * maps, f"head{number}") for number, x in enumerate(inputs)]
     score = layers.Concatenate(name="scores")(scores)
     heads = keras.Model(inputs if label is None else [*inputs, label], score, name=_HEADS)
-    return heads(list(found) if labels is None else [*found, labels])
+    return heads(list(maps_of_picture) if labels is None else [*maps_of_picture, labels])
 
 
 def projector(size: int, *, maps: int, seen: int, weights: str | None = "imagenet") -> keras.Model:
@@ -186,7 +186,7 @@ def projector(size: int, *, maps: int, seen: int, weights: str | None = "imagene
     backbone = efficientnet_lite(DEFAULT_BACKBONE, weights="imagenet" if weights else None, size=side)
     stages = keras.Model(backbone.inputs, [backbone.get_layer(f"block{block}").output for block in _TAPS], name="seen")
     picture = keras.Input((size, size, 3), name="picture")
-    found = stages(picture if side == size else Resampled(side, name="enlarged")(picture))
+    maps_of_stages = stages(picture if side == size else Resampled(side, name="enlarged")(picture))
     chance = np.random.default_rng(0)
 
     def mixed(x: Any, channels: int, name: str) -> Any:
@@ -194,13 +194,13 @@ def projector(size: int, *, maps: int, seen: int, weights: str | None = "imagene
         start = keras.initializers.HeUniform(seed=seed)
         return layers.Conv2D(channels, 1, use_bias=False, kernel_initializer=start, name=name)(x)
 
-    across = [mixed(x, maps << place, f"mix{place}") for place, x in enumerate(found)]
+    across = [mixed(x, maps << number, f"mix{number}") for number, x in enumerate(maps_of_stages)]
     outputs: list[Any] = []
-    for place in reversed(range(4)):
-        x = across[place] if not outputs else layers.Add(name=f"joined{place}")([outputs[0], across[place]])
+    for number in reversed(range(4)):
+        x = across[number] if not outputs else layers.Add(name=f"joined{number}")([outputs[0], across[number]])
         # Mixing channels and interpolating give the same in either order, and this one is a quarter of the work.
-        x = mixed(x, max(maps << place >> 1, maps), f"scale{place}")
-        outputs.insert(0, Resampled(2 * x.shape[1], corners=True, name=f"double{place}")(x))
+        x = mixed(x, max(maps << number >> 1, maps), f"scale{number}")
+        outputs.insert(0, Resampled(2 * x.shape[1], corners=True, name=f"double{number}")(x))
     model = keras.Model(picture, outputs, name=_PROJECTOR)
     model.trainable = False
     return model
@@ -219,10 +219,10 @@ def _head(x: Any, labels: keras.KerasTensor | None, halvings: int, most: int, na
     if labels is None:
         return layers.Flatten(name=name)(SpectralConv2D(1, kernel, use_bias=False, name=f"{name}_score")(x))
     x = SpectralConv2D(_LABEL, kernel, use_bias=False, name=f"{name}_score")(x)
-    places = x.shape[1] * x.shape[2]
+    points = x.shape[1] * x.shape[2]
     wanted = layers.Dense(_LABEL, name=f"{name}_label")(labels)
     wanted = layers.Rescaling(_LABEL**-0.5, name=f"{name}_label_scale")(layers.LeakyReLU(0.2)(wanted))
-    return layers.Dot((2, 1), name=name)([layers.Reshape((places, _LABEL), name=f"{name}_places")(x), wanted])
+    return layers.Dot((2, 1), name=name)([layers.Reshape((points, _LABEL), name=f"{name}_places")(x), wanted])
 
 
 def parts_of(discriminator: keras.Model) -> tuple[keras.Model | None, keras.Model]:

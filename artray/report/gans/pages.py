@@ -164,15 +164,15 @@ def _about(about: GeneratorBundle) -> str:
 
 
 def _samples(bundle: Location, folder: Path) -> str:
-    found = _sheets(bundle)
-    if not found:
+    sheets = _sheets(bundle)
+    if not sheets:
         return ""
-    last = len(found) - 1
+    last = len(sheets) - 1
     chosen = sorted({round(number * last / (_SHEETS - 1)) for number in range(_SHEETS)})
     items = []
     for number in chosen:
-        name = found[number].name
-        _copy(found[number], folder / _FILES / name)
+        name = sheets[number].name
+        _copy(sheets[number], folder / _FILES / name)
         epoch = f"Epoch {int(PurePosixPath(name).stem.rsplit('-', 1)[-1])}"
         items.append(_figure(f"{_FILES}/{name}", epoch, epoch))
     if (bundle / ANIMATION).exists():
@@ -232,19 +232,19 @@ def _reading(scores: Mapping[str, Any]) -> str:
 
 def _copies(bundle: Location, about: GeneratorBundle, scores: Mapping[str, Any], folder: Path) -> str:
     """The samples most like a work, each beside it."""
-    found = scores["nearest"]
-    numbers = [item["number"] for item in found]
-    classes = [about.classes.index(item["class"]) for item in found] if about.classes else None
+    nearest = scores["nearest"]
+    numbers = [item["number"] for item in nearest]
+    classes = [about.classes.index(item["class"]) for item in nearest] if about.classes else None
     if about.conditions:
-        classes = [item["description"] for item in found]
+        classes = [item["description"] for item in nearest]
     made = in_task(_numbered, bundle, numbers, scores["seed"], classes)
-    works = _works([item["image_uri"] for item in found], about.size)
+    works = _works([item["image_uri"] for item in nearest], about.size)
     items = []
-    for place, (item, picture, work) in enumerate(zip(found, made, works, strict=True)):
+    for index, (item, picture, work) in enumerate(zip(nearest, made, works, strict=True)):
         shown = []
         for kind, image in (("generated", picture), ("work", work)):
             if image is not None:
-                path = f"{_FILES}/nearest-{place:02d}-{kind}.png"  # numbered: an object_id may hold anything
+                path = f"{_FILES}/nearest-{index:02d}-{kind}.png"  # numbered: an object_id may hold anything
                 (folder / path).parent.mkdir(exist_ok=True)
                 source = generated_by(about.model_id) if kind == "generated" else None
                 (folder / path).write_bytes(png(image, source=source))
@@ -270,19 +270,19 @@ def _numbered(bundle: Location, numbers: Sequence[int], seed: int, classes: Sequ
 
 def _works(uris: Sequence[str | None], size: int) -> list[Picture | None]:
     """Works as the networks see them; None for those that can't be read (any more)."""
-    decode_size, found = DecodeSize(size), []
+    decode_size, pictures_found = DecodeSize(size), []
     for pictures in read_pictures(pa.table({"image_uri": pa.array(uris, pa.string())}), [decode_size]):
         by_row = dict(zip(pictures.readable, pictures.images[decode_size], strict=True))
-        found += [by_row.get(row) for row in range(len(pictures.rows))]
-    return found
+        pictures_found += [by_row.get(row) for row in range(len(pictures.rows))]
+    return pictures_found
 
 
 def _latent(bundle: Location, about: GeneratorBundle, folder: Path) -> str:
     items = []
     for name in STRIPS:
-        place = bundle / FOLDER / name
-        if place.exists():
-            _copy(place, folder / _FILES / name)
+        file = bundle / FOLDER / name
+        if file.exists():
+            _copy(file, folder / _FILES / name)
             truncations = ", ".join(f"{number or 'nothing'}" for number in TRUNCATIONS[about.distribution])
             text = _STRIPS[name].format(classes=", ".join(about.classes), truncations=truncations)
             items.append(_figure(f"{_FILES}/{name}", escape(text), text))
