@@ -57,6 +57,7 @@ def test_every_feature_has_a_rate():
     assert FEATURES.keys() - {"objects"} <= read_rates(None).milliseconds.keys()
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     machines=st.dictionaries(st.sampled_from(KINDS), st.integers(1, 50), min_size=1),

@@ -52,6 +52,7 @@ def test_probabilities_follow_from_the_linear_layer(works, estimator):
     np.testing.assert_allclose(same.predict_proba(x), scores, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_in_pipelines_searches_and_cross_validation(works):
     x, y, groups = works
     scores = cross_val_score(LogisticClassifier(), x, y, groups=groups, cv=GroupKFold(3))
@@ -69,6 +70,7 @@ def test_a_balanced_decision_finds_the_rare(works):
     np.testing.assert_array_equal(likely.predict_proba(x), balanced.predict_proba(x))
 
 
+@pytest.mark.slow
 def test_the_middle_blocks_have_an_analysis_of_their_own(works):
     x, y, _ = works
     wide = np.tile(x, (1, 10))

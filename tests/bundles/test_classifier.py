@@ -56,6 +56,7 @@ def write(folder, model: keras.Model, **changes: object) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_equal_models_are_equal_files_whenever_they_are_saved():
     with zipfile.ZipFile(io.BytesIO(keras_file(head()))) as archive:
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}

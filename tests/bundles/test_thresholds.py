@@ -17,6 +17,7 @@ from artray.bundles.thresholds import (
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 40)), min_size=LEAST_WORKS, max_size=80),
     st.sampled_from([0.5, 0.8, 0.9]),

@@ -131,6 +131,7 @@ def test_quotes_inside_unquoted_cells_are_letters() -> None:
     assert not catalog.problems
 
 
+@pytest.mark.slow
 def test_nul_and_huge_cells() -> None:
     catalog = read("id,title\n1,a\0b\n2," + "x" * 10_000_000 + "\n")
     assert catalog.table["title"][0].as_py() == "a\N{REPLACEMENT CHARACTER}b"
@@ -207,6 +208,7 @@ def test_what_csv_writes_is_read_back(rows: list[list[str]], delimiter: str) -> 
     assert [list(row.values()) for row in catalog.table.to_pylist()] == expected
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.lists(cells, min_size=2, max_size=2), min_size=1, max_size=12))
 def test_both_ways_of_reading_agree(rows: list[list[str]]) -> None:

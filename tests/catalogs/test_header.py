@@ -217,6 +217,7 @@ cell = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.lists(cell, min_size=1, max_size=5), min_size=1, max_size=12),

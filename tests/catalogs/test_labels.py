@@ -245,6 +245,7 @@ def test_the_thesis_from_workbook_to_groups() -> None:
     assert keep_rows(genres, ["portrait"]).to_pylist() == [False, False, True, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TATE.exists(), reason="needs the shared data")
 def test_tate_movements() -> None:
     with gzip.open(TATE, "rt", encoding="utf-8", newline="") as file:

@@ -164,6 +164,7 @@ def test_intervals_of_an_accuracy_are_those_of_a_share():
     assert [low, high] == pytest.approx(expected.tolist(), abs=0.008)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_95_times_in_100():
     rng = np.random.default_rng(1)
     covered = []

@@ -254,6 +254,7 @@ def test_models_are_told_apart_without_colour():
     assert len(COLOURS) == len(figures._LINES) == len(figures._MARKS) == len(set(map(str, figures._LINES)))
 
 
+@pytest.mark.slow
 def test_a_curve_whose_points_lie_beside_their_intervals_by_a_rounding():
     points = [Point(100.0, 1, 0.6, (0.6000000000000001, 0.6000000000000001)), Point(200.0, 1, 0.7, (0.7, 0.7))]
     assert set(curve_drawing(Curve(points, None, None, None)).files) == {"svg", "pdf", "png"}

@@ -398,6 +398,7 @@ def test_nothing_is_said_on_standard_error_nor_raised_as_a_warning():
     assert b"truncated" in run.stdout
 
 
+@pytest.mark.slow
 def test_threads_get_what_one_thread_gets():
     jobs = list(SEEDS.values()) * 4
     alone = [decode(data, 64) for data in jobs]
@@ -408,6 +409,7 @@ def test_threads_get_what_one_thread_gets():
         assert np.array_equal(a.image, b.image)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(SEEDS)), st.integers(0, 2**32))
 def test_damaged_files_get_a_status(name, seed):

@@ -167,6 +167,7 @@ def test_no_time_left(name):
     assert "within 0 s" in result.error
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_time_limit_holds_in_a_thread():
     """A progressive JPEG with 4,000 passes over 16 megapixels: minutes of work in 1 MB."""

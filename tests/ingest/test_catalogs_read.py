@@ -127,6 +127,7 @@ def test_folders_of_systems_and_hidden_files_are_counted(tmp_path: Path, capsys:
     assert "not pictures, left out: 1 (.db 1)" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "names"),
     [
@@ -150,6 +151,7 @@ def test_pictures_named_in_several_columns(
     assert "names of 8 pictures more of the same works" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_columns_of_pictures_can_be_said_and_are_named_where_they_are_not_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

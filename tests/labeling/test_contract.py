@@ -93,6 +93,7 @@ def test_the_contract():
     assert LABELS.names == list(CONTRACT)
 
 
+@pytest.mark.slow
 @given(states, st.integers(0, 9), st.data())
 def test_labels_are_the_best_of_the_scores(given_states, seed, data):
     table = staged(given_states, seed=seed)

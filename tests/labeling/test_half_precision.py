@@ -64,6 +64,7 @@ def test_a_network_computes_in_bfloat16_and_ends_in_float32():
     assert found.sum(axis=1) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_transformers_own_layers_do_too():
     keras.utils.set_random_seed(0)
     shape = VisionTransformer(size=8, patch=4, width=8, depth=1, heads=2, hidden=8, prefix=0, pooling="attention")

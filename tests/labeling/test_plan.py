@@ -60,6 +60,7 @@ def test_feature_tables_of_other_versions(tmp_path, version):
             FeatureTable(Location.parse(tmp_path))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(IDS, PICTURE, min_size=1), st.data())
 def test_what_has_to_be_computed(manifest, data):

@@ -116,6 +116,7 @@ def test_reads_back_what_was_written(file, state):
         np.testing.assert_array_equal(read[name], array)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.permutations(range(3)), st.slices(5), st.slices(4))
 def test_views_share_a_storage(file, axes, rows, columns):

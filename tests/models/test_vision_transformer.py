@@ -39,6 +39,7 @@ def test_it_is_the_same_when_it_is_loaded_again(tmp_path, more, width):
     assert len(again["style_statistics"][0]) == 2 * 2 * 8
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_patches():
     model = VisionTransformer(**SHAPE, prefix=2).build()
     statistics = keras.Model(model.input, [token_statistics(model), model.get_layer("block0").output])

@@ -148,6 +148,7 @@ def test_fewer_right_labels_may_be_asked_for_and_a_doubt_is_said(place, capsys):
     assert "labels are certain" not in said
 
 
+@pytest.mark.slow
 def test_a_mix_is_better_than_both(place):
     alone = prompted(place, "alone")
     counts = prompted(place, "mixed", mix=place.at / "trained")

@@ -42,6 +42,7 @@ def test_cromulent_reads_every_record(records, rows):
             assert isinstance(assignment.assigned[0], model.Type)
 
 
+@pytest.mark.slow
 def test_as_rdf(records, rows):
     context = json.loads((Path(cromulent.__path__[0]) / "data" / "linked-art.json").read_text("utf-8"))["@context"]
     style = {row["object_id"]: row for row in rows["style"]}

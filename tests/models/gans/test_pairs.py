@@ -20,6 +20,7 @@ def learned(model: keras.Model) -> int:
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
+@pytest.mark.slow
 def test_basic_has_the_published_layers():
     """D1: z 100 -> 224 -> 224 -> 224·224·3, and 224·224·3 -> 224 -> 224 -> 1, with biases."""
     dense = lambda inputs, outputs: (inputs + 1) * outputs  # noqa: E731
@@ -50,6 +51,7 @@ def test_deconv_has_two_convolutions_and_takes_no_more_of_their_settings(setting
         discriminator("deconv", 16, settings=settings)
 
 
+@pytest.mark.slow
 def test_dcgan_has_the_papers_widths():
     """Radford et al. 2015, figure 1: 4x4x1024, 8x8x512, 16x16x256, 32x32x128, 64x64x3."""
     model = generator("dcgan", 64, 100, settings={"width": 128, "kernel": 5})
