@@ -195,7 +195,7 @@ def class_thresholds(true: npt.NDArray[np.int64], scores: npt.NDArray[Any]) -> n
         array([0.205])
     """
     columns = zip(true.T, scores.T.astype(np.float64), strict=True)
-    return np.array([_best_f1(has == 1, scores) for has, scores in columns], np.float64)
+    return np.array([_best_f1(has == 1, of_class) for has, of_class in columns], np.float64)
 
 
 def _best_f1(has: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> float:

@@ -162,9 +162,9 @@ def placed(
     names: dict[str, tuple[str, str]] = {}
     for asked in tasks:
         for key in ids:
-            for urn_or_id in (f"{asked}/{key}", f"{asked}/{key}/review"):
-                urn = annotation_pages.urn_of("annotation", urn_or_id) if has_urns else urn_or_id
-                names |= {name: (asked, key) for name in (urn_or_id, urn) if name in wanted}
+            for plain_id in (f"{asked}/{key}", f"{asked}/{key}/review"):
+                urn_or_id = annotation_pages.urn_of("annotation", plain_id) if has_urns else plain_id
+                names |= {name: (asked, key) for name in (plain_id, urn_or_id) if name in wanted}
     found, left_out = [], Counter[str]()
     labels: dict[tuple[str, str, str | None], set[str | None]] = {}  # that somebody has given a work by annotations
     for each in corrections.unplaced:

@@ -78,7 +78,7 @@ def _divided(table: pa.Table, name: str) -> tuple[str | None, list[str]]:
     if not columns:
         return None, []
     column = max(columns, key=len)
-    return column, [name for name in name[len(column) :].replace("[]", ".").split(".") if name]
+    return column, [step for step in name[len(column) :].replace("[]", ".").split(".") if step]
 
 
 def _parsed(text: str) -> Any:

@@ -119,9 +119,9 @@ def history_columns(ids: Sequence[str], statements: Mapping[str, Statement]) -> 
     wanted = {folded(object_id): said for object_id, said in statements.items()}
     said = [wanted.get(folded(object_id)) for object_id in ids]
     columns = {
-        "reviewer": [said and said.reviewer for said in said],
-        "reviewed_at": [said and said.at for said in said],
-        "decision": [said and said.decision for said in said],
+        "reviewer": [each and each.reviewer for each in said],
+        "reviewed_at": [each and each.at for each in said],
+        "decision": [each and each.decision for each in said],
     }
     return {name: pa.array(values, pa.string()) for name, values in columns.items()}
 

@@ -149,12 +149,12 @@ def parts_learned(config: TrainConfig) -> tuple[str, ...]:
     return ("train",) if config.folds is not None else ("train", "validation")
 
 
-def others_of(examples: Examples, *others_in: str) -> Indices:
+def others_of(examples: Examples, *in_parts: str) -> Indices:
     """Which of `Examples.others` are of some parts; without any, all."""
     table = examples.others_table
-    if table is None or not others_in:
+    if table is None or not in_parts:
         return np.arange(len(examples.others))
-    return np.flatnonzero(np.isin(np.asarray(table["part"]).astype(str), others_in))
+    return np.flatnonzero(np.isin(np.asarray(table["part"]).astype(str), in_parts))
 
 
 def others_told(config: TrainConfig, examples: Examples) -> str:

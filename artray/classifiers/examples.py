@@ -135,13 +135,13 @@ def load_examples(
     if manifest is not None and config.input == "pictures":
         raise InputError("--manifest: goes with features and patches; of pictures --data is the manifest")
     works = dataset if manifest is None else manifest.dataset()
-    for flag, source, names in (
+    for location, source, names in (
         (manifest or data, works, ["object_id", config.target, "split"]),
         (data, dataset, ["object_id", *inputs[config.input]]),
     ):
         for name in names:
             if name not in source.schema.names:
-                raise InputError(f"{flag}: {_no_column(name, config, source.schema)}")
+                raise InputError(f"{location}: {_no_column(name, config, source.schema)}")
     told = [name for name in ("fold", *_KNOWN) if name in works.schema.names]
     told += review_columns(config.target, works.schema)
     told = list(dict.fromkeys(["object_id", config.target, "split", *told]))

@@ -75,7 +75,7 @@ def read_joined(
     return replace(rows, table=table), lost
 
 
-def _marked(index: pa.ChunkedArray, valid: pa.ChunkedArray, number: int) -> npt.NDArray[np.bool_]:
+def _marked(indices: pa.ChunkedArray, valid: pa.ChunkedArray, number: int) -> npt.NDArray[np.bool_]:
     marked = np.zeros(number, bool)
-    marked[index.filter(valid).to_numpy()] = True
+    marked[indices.filter(valid).to_numpy()] = True
     return marked

@@ -175,10 +175,10 @@ class Folds:
         best = first = tried(family.strengths[family.first])
         for others in (family.strengths[family.first + 1 :], family.strengths[: family.first][::-1]):
             for other in others:
-                better = tried(other)
-                if better.loss >= best.loss:
+                candidate = tried(other)
+                if candidate.loss >= best.loss:
                     break
-                best = better
+                best = candidate
             if best is not first:
                 break
         return best

@@ -121,9 +121,9 @@ def _by_repeat(
     first = {owner: row for row, owner in zip(held[::-1].tolist(), reversed(owners), strict=True)}
     values_of: dict[str, list[float]] = {"accuracy": [], "balanced_accuracy": []}
     for scores in dealings:
-        names, truth_and_scores = by_artwork(owners, scores[held])
+        names, work_scores = by_artwork(owners, scores[held])
         true = true_classes(examples.targets[[first[name] for name in names]], multilabel)
-        said = decisions(truth_and_scores, multilabel, thresholds).astype(float)
+        said = decisions(work_scores, multilabel, thresholds).astype(float)
         told = evaluate(true, said, examples.classes)
         for name, values in values_of.items():
             values.append(told[name])

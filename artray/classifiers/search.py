@@ -250,8 +250,8 @@ def _told(done: _Search, failed: Mapping[Location, str], shown: bool) -> Counts:
         raise ArtrayError(f"not one of {len(trials)} trials could be trained: {failed[lost[0]]}")
     evaluations = {run: read_evaluation(run) for run in trained}
     rows = [
-        _row(item, [trial.run for trial in trials], evaluations, failed)
-        for item, trials in zip(settings, done.trials, strict=True)
+        _row(item, [trial.run for trial in of_setting], evaluations, failed)
+        for item, of_setting in zip(settings, done.trials, strict=True)
     ]
     rows.sort(key=lambda row: _rank(row, options.metric))
     if not options.show_test:

@@ -87,8 +87,8 @@ def differences(trained: Sequence[Trained], without: int) -> list[dict[str, Any]
         For each share metric → `value`, and the ends of 95 % intervals by what is drawn again: `works`, and `groups`
         where works belong together; None for the one itself.
     """
-    runs = [run for each in trained for runs in each.runs for run in runs]
-    works = read_works(runs, [str(run) for run in runs], "test")
+    all_runs = [run for each in trained for runs in each.runs for run in runs]
+    works = read_works(all_runs, [str(run) for run in all_runs], "test")
     tallies = iter(works.tallies)
     tables = [[np.mean([next(tallies) for _ in runs], axis=0) for runs in each.runs] for each in trained]
     owners = np.repeat(np.arange(len(trained)), [len(tables_of_one) for tables_of_one in tables])
@@ -132,5 +132,5 @@ def _generators_drawn(sums: Floats, chance: np.random.Generator) -> Floats:
 
 def _metrics(sums: Sequence[Floats]) -> list[dict[str, Floats]]:
     """The metrics that follow from means of counts as their own mean does: all classifiers have the same works."""
-    metrics_of = [from_tallies(counts, multilabel=False) for counts in sums]
-    return [{name: metrics[name] for name in METRICS[:2]} for metrics in metrics_of]
+    all_metrics = [from_tallies(counts, multilabel=False) for counts in sums]
+    return [{name: metrics[name] for name in METRICS[:2]} for metrics in all_metrics]

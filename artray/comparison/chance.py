@@ -76,12 +76,12 @@ def chance_test(true: Ints, given: Ints, groups: Ints, *, permutations: int = 10
         sorted_groups = groups[order]
         blocks = score.of_many(_moved_blocks(kind, order, sorted_groups, chance) for _ in range(permutations))
     if len(movable):
-        own_groups, theirs = groups[movable], kind[movable]
-        rows = movable[np.argsort(own_groups, kind="stable")]
+        movable_groups, movable_kinds = groups[movable], kind[movable]
+        rows = movable[np.argsort(movable_groups, kind="stable")]
 
         def moved() -> Ints:
             labels = kind.copy()
-            labels[rows] = theirs[np.lexsort((chance.random(len(own_groups)), own_groups))]
+            labels[rows] = movable_kinds[np.lexsort((chance.random(len(movable_groups)), movable_groups))]
             return labels
 
         within = score.of_many(moved() for _ in range(permutations))

@@ -122,7 +122,7 @@ def sample_plan(options: PlanOptions) -> Counts:
         rows = [[name, count] for name, count in counted.most_common(20)]
         console.table(f"{count_of(len(chosen), 'work')} to label, by {', '.join(by)}", ["", "works"], rows)
     if len(chosen) < options.works:
-        console.say(f"no more than {count_of(len(chosen), 'work')} to label could be embedded")
+        console.say(f"no more than {count_of(len(chosen), 'work')} to label could be found")
     columns = "the column 'label'" if options.task else "the columns 'task' and 'label'"
     console.say(f"fill in {columns} of {out / 'plan.csv'}, then: artray ingest … --corrections {out / 'plan.csv'}")
     return {

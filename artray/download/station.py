@@ -158,13 +158,15 @@ def _wanted(options: DownloadOptions, pictures: Location) -> tuple[pa.Table, int
     if mapping.url is None:
         raise InputError(f"{options.catalog}: no column with addresses found; name it with --url-column")
     table = mapping.without_described(table.column_names).complete(table)
-    columns = (mapping.url, *mapping.more_urls)
+    url_columns = (mapping.url, *mapping.more_urls)
     no_pictures = pa.array([], pa.large_string())
-    named = Names.together([split_names(strings(table[name]), no_pictures, None, addresses=True) for name in columns])
+    named = Names.together(
+        [split_names(strings(table[name]), no_pictures, None, addresses=True) for name in url_columns]
+    )
     there = pc.is_valid(named.values)
     at = named.rows[flags(there)]
     if not len(at):
-        raise InputError(f"{options.catalog}: the column {', '.join(map(repr, columns))} is empty")
+        raise InputError(f"{options.catalog}: the column {', '.join(map(repr, url_columns))} is empty")
     rows, first = np.unique(at, return_index=True)
     is_first = np.zeros(len(at), bool)
     is_first[first] = True

@@ -113,12 +113,12 @@ class SparsitySchedule:
 
 def kernels(model: Any) -> list[tuple[tuple[str, ...], Any]]:
     """The kernels of dense and convolution layers, each with its layer's name and those of the models it is part of."""
-    pruned: dict[int, tuple[tuple[str, ...], Any]] = {}
+    by_id: dict[int, tuple[tuple[str, ...], Any]] = {}
     for names, layer in leaves(model):
         # A layer that stands in a model twice has one kernel.
         if type(layer).__name__ in _PRUNED and getattr(layer, "kernel", None) is not None:
-            pruned.setdefault(id(layer.kernel), (names, layer.kernel))
-    return list(pruned.values())
+            by_id.setdefault(id(layer.kernel), (names, layer.kernel))
+    return list(by_id.values())
 
 
 def pruned_groups(config: PruningConfig, model: Any, learning: Sequence[Any]) -> list[list[Any]]:

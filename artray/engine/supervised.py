@@ -225,8 +225,8 @@ class SupervisedTrainer(Trainer):
                 with tf.device("CPU:0"):  # where a slice's ends are read: a GPU would have to be waited for
                     cuts = step.cuts[self.replica()]
                     rows = slice(cuts[number], cuts[number + 1])
-                gradients = piece(*(values[rows] for values in batch), step)
-                return number + 1, tuple(a + b for a, b in zip(sums, gradients, strict=True))
+                loss_and_gradients = piece(*(values[rows] for values in batch), step)
+                return number + 1, tuple(a + b for a, b in zip(sums, loss_and_gradients, strict=True))
 
             _, sums = tf.while_loop(
                 lambda number, _: number < step.pieces,

@@ -185,9 +185,9 @@ def _sample(films: dict[str, FileInfo], out: Location, every: float, size: int) 
     rest = {name: pa.nulls(len(broken), MOMENTS.field(name).type) for name in MOMENTS.names}
     rest |= {"object_id": broken["object_id"], "film": broken["object_id"]}
     rest |= {"status": broken["status"], "error": broken["error"]}
-    moments = pa.concat_tables([_compared(seen), pa.table(rest, schema=MOMENTS)])
+    new_moments = pa.concat_tables([_compared(seen), pa.table(rest, schema=MOMENTS)])
     named = examined.rename_columns({"object_id": "film", "image_uri": "uri"})
-    return named.select(FILMS.names).cast(FILMS), moments
+    return named.select(FILMS.names).cast(FILMS), new_moments
 
 
 def _run(
@@ -327,7 +327,7 @@ class _Sampler:
             duration=0, width=0, height=0, rate=None, codec="", begin=row["begin"], keys=tuple(row["keys"] or [0.0])
         )
         seconds = [round(number * self._every, 6) for number in range(row["first"], row["first"] + row["count"])]
-        moments: list[dict[str, Any]] = []
+        seen_moments: list[dict[str, Any]] = []
         with ThreadPoolExecutor(_WRITERS) as pool:
             writing: deque[Future[None]] = deque()
             for frame in frames_at(
@@ -347,12 +347,12 @@ class _Sampler:
                     writing.append(pool.submit(target.write_bytes, data))
                     seen |= {"image_uri": target.uri, "size": len(data), "version": f"blake2:{digest(data)}"}
                     seen["histogram"] = histogram(frame.picture)
-                moments.append(seen)
+                seen_moments.append(seen)
                 while len(writing) > _WRITERS:
                     writing.popleft().result()
             for each in writing:
                 each.result()
-        return pa.Table.from_pylist(moments, _SEEN)
+        return pa.Table.from_pylist(seen_moments, _SEEN)
 
 
 def read_sampled(out: Location) -> Sampled | None:

@@ -215,10 +215,10 @@ def _films(sampled: Sampled, timeline: pa.Table) -> pa.Table:
         rows = slice(start, end)
         number = int(seen[rows].sum())
         counts[films[start]] = (number, int(timed[rows].sum()) - number, int(cuts[rows].sum()) + (number > 0))
-    counts_of = [counts.get(film, (0, 0, 0)) for film in sampled.films["film"].to_pylist()]
+    film_counts = [counts.get(film, (0, 0, 0)) for film in sampled.films["film"].to_pylist()]
     table = sampled.films
     for column, name in enumerate(("frames", "damaged", "shots")):
-        table = table.append_column(name, pa.array([each[column] for each in counts_of], pa.int64()))
+        table = table.append_column(name, pa.array([each[column] for each in film_counts], pa.int64()))
     return table
 
 

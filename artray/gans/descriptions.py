@@ -70,13 +70,13 @@ def describe(table: pa.Table, config: GanConfig | PictureChoice) -> Descriptions
         if not has_all.any():
             raise InputError(f"held_out: no work of the training part is {_told(wish)}")
         held |= has_all
-    conditions, columns_learned = [], []
+    conditions, blocks = [], []
     for name, column in columns.items():
         condition, vectors = column.learned(~held)
         if not condition:
             raise InputError(f"conditions: column {name!r} says nothing of the works that are learned from")
         conditions.append(condition)
-        columns_learned.append(vectors)
+        blocks.append(vectors)
     for wish in config.held_out:
         for condition in conditions:
             if condition.name in wish and condition.kind != "number":
@@ -88,7 +88,7 @@ def describe(table: pa.Table, config: GanConfig | PictureChoice) -> Descriptions
                         "can't be learned"
                     ) from error
     known = np.any([column.known for column in columns.values()], axis=0)
-    return Descriptions(conditions, np.concatenate(columns_learned, axis=1), known, held)
+    return Descriptions(conditions, np.concatenate(blocks, axis=1), known, held)
 
 
 def spread(vectors: Vectors, count: int) -> Vectors:

@@ -60,9 +60,9 @@ def cut_chains(
         if len(words) < 3:
             continue
         limit = spread if len(words) <= LARGE else spread_of_large
-        piece = _pieces(words.view(np.uint64).reshape(-1, 4), limit)[inverse]
-        _, first = np.unique(piece, return_index=True)  # rows ascend, so the first of a piece is its smallest
-        result[rows] = rows[first][piece]
+        piece_of = _pieces(words.view(np.uint64).reshape(-1, 4), limit)[inverse]
+        _, first = np.unique(piece_of, return_index=True)  # rows ascend, so the first of a piece is its smallest
+        result[rows] = rows[first][piece_of]
     return result
 
 
@@ -70,19 +70,19 @@ def _pieces(words: NDArray[np.uint64], spread: int) -> NDArray[np.int64]:
     """The piece 0..k-1 of each of the different hashes of a group."""
     if 2 * int(_apart(words, words[0]).max()) <= spread:
         return np.zeros(len(words), np.int64)
-    piece = np.full(len(words), -1)
+    piece_of = np.full(len(words), -1)
     # Hashes are in the order of their bits, so that of equally good beginnings the same is taken each time.
     begins = np.argsort(-_neighbours(words, spread), kind="stable") if len(words) <= _MANY else np.arange(len(words))
     number = 0
     for begin in begins.tolist():
-        if piece[begin] >= 0:
+        if piece_of[begin] >= 0:
             continue
-        free = np.flatnonzero(piece < 0)
+        free = np.flatnonzero(piece_of < 0)
         apart = _apart(words[free], words[begin])
         near = np.argsort(apart, kind="stable")[: np.count_nonzero(apart <= spread)]
-        piece[free[near[_within(words[free[near]], spread)]]] = number
+        piece_of[free[near[_within(words[free[near]], spread)]]] = number
         number += 1
-    return piece
+    return piece_of
 
 
 def _within(words: NDArray[np.uint64], spread: int) -> NDArray[np.bool_]:

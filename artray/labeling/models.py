@@ -199,7 +199,7 @@ class LabelWorker(StagedWorker):
         table = work.rows.append_column(PRECISION, spread(used, work.readable, len(work.rows)))
         ids = table["object_id"].take(pa.array(work.readable, pa.int64())).to_pylist()
         known: dict[str, Columns] = {
-            key: dict(zip(table.column_names, table.columns, strict=True)) for key, table in work.columns.items()
+            key: dict(zip(each.column_names, each.columns, strict=True)) for key, each in work.columns.items()
         }
         works = Works(ids, work.images, self._extractors, known)
         for number, model in enumerate(self._models):

@@ -118,10 +118,10 @@ def make_plan(
     names = ["new", "changed", "again", "other model", "same"]
     counts = dict(zip(names, np.bincount(kinds, minlength=len(names)).tolist(), strict=True))
     rows = pictures.take(todo).append_column("models", pa.array(needed[todo]))
-    part_file, row = (
+    part_files, row = (
         features.find(rows) if features else (pa.nulls(len(rows), pa.string()), pa.nulls(len(rows), pa.int64()))
     )
-    rows = rows.append_column("part", part_file).append_column("row", row)
+    rows = rows.append_column("part", part_files).append_column("row", row)
     # A stable order: those of one kind in the order of the feature table or of the manifest.
     rows = rows.append_column("place", pa.array(todo))
     rows = rows.sort_by([("models", "ascending"), ("part", "ascending"), ("row", "ascending"), ("place", "ascending")])

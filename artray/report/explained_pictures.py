@@ -177,7 +177,7 @@ def _draw(
     bundle = load_bundle(uri)
     model = _loaded(uri, bundle.model_sha)
     models = (
-        [layer for layer in model.layers if hasattr(layer, "layers")]
+        [member for member in model.layers if hasattr(member, "layers")]
         if bundle.metrics.get("fold_ensemble")
         else [model]
     )

@@ -179,13 +179,13 @@ Inputs = Mapping[str, Location | Sequence[Location] | None]
 
 
 def keep_apart(
-    out: Location, all_inputs: Inputs, datasets: Inputs | None = None, *, rows: bool = False, within: bool = False
+    out: Location, inputs: Inputs, datasets: Inputs | None = None, *, rows: bool = False, within: bool = False
 ) -> None:
     """Refuse a place for output that is an input, lies in one or holds one: both would be read, or removed, as one.
 
     Args:
         out: The folder or prefix.
-        all_inputs: Inputs of any kind.
+        inputs: Inputs of any kind.
         datasets: Inputs that are Parquet datasets, read with all folders below them but for those whose name begins
             with `_` or `.`: there `out` may lie, and so may an input in `out`.
         rows: Whether `out` is such a dataset itself: then no Parquet file among the inputs may lie in it either.
@@ -195,12 +195,12 @@ def keep_apart(
         InputError: It is so.
     """
     real_out = _real(out)
-    for flag, uri in (*_each(all_inputs), *_each(datasets or {})):
+    for flag, uri in (*_each(inputs), *_each(datasets or {})):
         if _real(uri) == real_out:
             raise InputError(f"--out {out}: is the place of {flag}, and what is there is not to be mixed; give another")
     beside = "would be read as a part of it; give a folder beside it"
-    for read_all, inputs in ((True, all_inputs), (False, datasets or {})):
-        for flag, uri in _each(inputs):
+    for read_all, some in ((True, inputs), (False, datasets or {})):
+        for flag, uri in _each(some):
             if not within and _is_below(real_out, _real(uri), read_all):
                 raise InputError(f"--out {out}: lies within {flag} {uri} and {beside}")
             # A single file stays what it is.

@@ -186,11 +186,11 @@ def _divided(mean: npt.NDArray[np.float32], channels: list[int], measured: list[
     )
 
 
-def _added(part_files: Location) -> tuple[npt.NDArray[np.float64], int, list[int], list[int], str]:
+def _added(pass_folder: Location) -> tuple[npt.NDArray[np.float64], int, list[int], list[int], str]:
     """The sums of all batches, of how many works they are, the networks' channels, and the first error."""
     sums: npt.NDArray[np.float64] = np.zeros(0)
     works, channels, measured, error = 0, [0], [0], ""
-    dataset = part_files.dataset()
+    dataset = pass_folder.dataset()
     for batch in dataset.to_batches(
         columns=["status", "error", "works", "sums", "channels", "measured"], batch_size=64
     ):
@@ -231,7 +231,7 @@ class _Summer:
             if self._judge is not None:
                 grams.append(self._judge.grams(pictures))
             total = total + np.concatenate(grams, axis=1).sum(axis=0, dtype=np.float64)
-        index = pa.array([0 if row in readable[:1] else None for row in range(number)], pa.int64())
+        indices = pa.array([0 if row in readable[:1] else None for row in range(number)], pa.int64())
         sums = [np.asarray(total, np.float32)] if readable else []
         channels = self._transfer.channels
         measured = self._judge.channels if self._judge is not None else []
@@ -242,5 +242,5 @@ class _Summer:
             "measured": pa.array([measured] if readable else [], pa.list_(pa.int64())),
         }
         for name, values in columns.items():
-            table = table.append_column(name, values.take(index))
+            table = table.append_column(name, values.take(indices))
         return table

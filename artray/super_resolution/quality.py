@@ -64,5 +64,5 @@ def _blurred(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     for axis in (0, 1):
         inside = values.shape[axis] - _WINDOW + 1
         moved = (np.take(values, range(number, number + inside), axis) for number in range(_WINDOW))
-        values = np.sum([weight * row for weight, row in zip(window, moved, strict=True)], axis=0)
+        values = np.sum([weight * shifted for weight, shifted in zip(window, moved, strict=True)], axis=0)
     return values

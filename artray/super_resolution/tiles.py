@@ -63,9 +63,9 @@ def strips(
         strip = np.empty(((down.end - down.begin) * scale, width * scale, 3), np.float32)
         for across in spans(width, tile, margin):
             seen = picture[down.first : down.last, across.first : across.last]
-            enlarged = model(seen[None])[0]
+            large = model(seen[None])[0]
             top, left = (down.begin - down.first) * scale, (across.begin - across.first) * scale
-            inner = enlarged[top : top + len(strip), left : left + (across.end - across.begin) * scale]
+            inner = large[top : top + len(strip), left : left + (across.end - across.begin) * scale]
             strip[:, across.begin * scale : across.end * scale] = inner
         yield strip
 

@@ -107,8 +107,8 @@ class Prompts(BaseModel):
         texts = list(item.prompts)
         for language, templates in self.templates.items():
             # A word of no language goes with all templates, and a template of none with all words.
-            for language_given, each in words.items():
-                if _ANY in (language_given, language) or language_given == language:
+            for word_language, each in words.items():
+                if _ANY in (word_language, language) or word_language == language:
                     texts += [template.replace(PLACE, word) for word in each for template in templates]
         return list(dict.fromkeys(texts))
 

@@ -86,7 +86,9 @@ def test_works_without_features_are_left_out_and_counted(tmp_path, capsys):
     table = features(tmp_path / "f", lost=(5, 6))
     counts, _ = planned(tmp_path, manifest=collection(tmp_path / "m"), features=table, works=100)
     assert counts["ok"] == N - 1 - 2
-    assert "left out: 2 works without features" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "left out: 2 works without features" in said
+    assert f"no more than {N - 3} works to label could be found" in said
     planned(tmp_path, "one", manifest=collection(tmp_path / "m"), features=features(tmp_path / "g", lost=(5,)), works=1)
     assert "left out: 1 work without features" in capsys.readouterr().err
 
