@@ -32,6 +32,14 @@ from tests.servers import free_port
 ROOT = Path(__file__).parents[1]
 TRIES = 5
 
+# `ray start` without the server of Ray Client, which nobody asks here: it gives a machine 30 s to start, and where a
+# busy one takes longer it ends, and the head with it.
+START_HEAD = """
+from ray.scripts import scripts
+scripts.get_ray_client_dependency_error = lambda: ImportError("not wanted")
+scripts.main()
+"""
+
 
 def ray_command() -> str:
     """The `ray` beside this Python."""
@@ -190,7 +198,8 @@ class RealCluster:
         return file
 
     def _start(self, name: str, options: list[str], agent: int) -> subprocess.Popen[bytes]:
-        command = [ray_command(), "start", "--block", "--disable-usage-stats", *options]
+        program = [sys.executable, "-c", START_HEAD] if "--head" in options else [ray_command()]
+        command = [*program, "start", "--block", "--disable-usage-stats", *options]
         # Ray's own choice of port for its agent is taken where another cluster, or node, runs.
         command += [f"--dashboard-agent-listen-port={agent}"]
         with (self._home / f"{name}.log").open("wb") as log:
