@@ -26,15 +26,16 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
-# A minute on two cores: the tests that begin no Ray, no server, no browser and no other process, properties with a few
-# examples (`make test` takes them all). Each process reckons on a core of its own: threads would wait for the other's.
+# A minute or two on two cores: the tests that begin no Ray, no server, no browser and no other process, properties with
+# a few examples (`make test` takes them all). Each process reckons on a core of its own: threads would wait for the
+# other's.
 unit: export OMP_NUM_THREADS = 1
 unit: export TF_NUM_INTRAOP_THREADS = 1
 unit: export TF_NUM_INTEROP_THREADS = 1
 unit: $(VENV)/.test
 	$(PYTEST) --numprocesses $(PROCESSES) --hypothesis-profile $(EXAMPLES) -m 'not slow'
 
-# Ten to fifteen minutes on two cores. The check and the unit tests take what the slow tests leave of them, which wait for
+# A quarter to half an hour on two cores. The check and the unit tests take what the slow tests leave of them, which wait for
 # servers and clusters now and then; what the former said comes last. It is make that runs both, and no shell stands
 # between it and pytest (hence `exec`, and no double quotes): where make is ended, a shell would leave pytest running.
 test: $(VENV)/.test

@@ -11,8 +11,8 @@ feeding  Pictures a second with pictures taken from Ray's object store, shuffled
          on arrays that are ready.
 feed     Pictures a second through a network that costs nothing (one number of the mean of a picture): what taking,
          changing and sending a batch costs from step to step.
-readers  Pictures a second that are streamed from shards in an epoch's order, against Ray Data on Parquet
-         with its local shuffle and without. The runs alternate; medians.
+readers  Pictures a second that are streamed from shards in an epoch's order, against Ray Data on Parquet, with its
+         local shuffle and without. The runs alternate; medians.
 precision
          Milliseconds of a step in float32 and bfloat16, by XLA and without, of networks as they are trained; on the
          GPU where there is one.

@@ -46,8 +46,8 @@ def readers(repeats: int) -> Table:
         "picture", "pictures", "reader", "pictures/s", "seconds to the first batch", "ours is … times as fast"
     )
     for side, number in ((64, 48 * 1024), (224, 4 * 1024)):
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
             shards = write_examples(folder, side, number)
             runs = {
                 "artray": partial(ours, shards),
@@ -76,11 +76,11 @@ def readers(repeats: int) -> Table:
 def ours(shards: list[Shard]) -> tuple[float, float]:
     """Seconds until the first batch, and until the last."""
     numbers = np.arange(len(shards) * SHARD)
-    where = np.stack([numbers // SHARD, numbers % SHARD], 1)
-    inputs = Inputs(shards, where)
+    positions = np.stack([numbers // SHARD, numbers % SHARD], 1)
+    inputs = Inputs(shards, positions)
 
     def batches() -> Iterator[np.ndarray]:
-        order = shuffled(np.random.default_rng(0), numbers, where, shards[0].example_bytes)
+        order = shuffled(np.random.default_rng(0), numbers, positions, shards[0].example_bytes)
         coming = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
         inputs.follow(coming, lambda batch: batch)
         return (inputs.take(batch) for batch in coming)
@@ -94,8 +94,8 @@ def ray_data(folder: Path, side: int, shuffle: bool) -> tuple[float, float]:
     def batches() -> Iterator[np.ndarray]:
         buffer = window_of(side * side * 3) if shuffle else None
         data = ray.data.read_parquet(str(folder), columns=["picture"])
-        found = data.iter_batches(batch_size=BATCH, batch_format="pyarrow", local_shuffle_buffer_size=buffer)
-        return (pictures_of(batch["picture"], side) for batch in found)
+        tables = data.iter_batches(batch_size=BATCH, batch_format="pyarrow", local_shuffle_buffer_size=buffer)
+        return (pictures_of(batch["picture"], side) for batch in tables)
 
     return timed(batches)
 

@@ -6,13 +6,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,15 +79,13 @@ class RealCluster:
         generate = [ray_command(), "get-auth-token", "--generate"]
         subprocess.run(generate, env=self.environment, check=True, capture_output=True, timeout=300)
         for _ in range(TRIES):
-            # By another's hand they may be free no more.
-            self._dashboard, self._port, self._agent = free_port(), free_port(), free_port()
+            self._dashboard, self._port = free_port(), free_port()  # by another's hand they may be free no more
             self.environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{self._dashboard}"
             self._temporary = _temporary(self._port)
             head = ["--head", f"--port={self._port}", f"--dashboard-port={self._dashboard}"]
             if grows_to:
                 head.append(f"--autoscaling-config={self._autoscaler(grows_to)}")
-            head += [f"--temp-dir={self._temporary}", f"--num-cpus={cpus}"]
-            self.head = self._start("head", head, self._agent)
+            self.head = self._start("head", [*head, f"--temp-dir={self._temporary}", f"--num-cpus={cpus}"])
             try:
                 if self._is_up():
                     return
@@ -105,7 +102,7 @@ class RealCluster:
         # A place of its own, as on other machines: what one unpacks there is not unpacked under another's feet. The
         # head reads the logs of this machine for all.
         own = [f"--temp-dir={self._temporary}/{number}", "--include-log-monitor=false"]
-        node = self._start(f"node-{number}", [address, f"--num-cpus={cpus}", *own], free_port())
+        node = self._start(f"node-{number}", [address, f"--num-cpus={cpus}", *own])
         self.nodes.append(node)
         return node
 
@@ -141,16 +138,16 @@ class RealCluster:
                 command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout
             )
         except subprocess.TimeoutExpired as error:
-            said = [error.stdout or b"", *self._last_words("monitor.log", "autoscaler.log", "gcs_server.out")]
-            raise AssertionError("\n".join(text.decode(errors="replace")[-2000:] for text in said)) from None
+            logs = self._logs("monitor.log", "autoscaler.log", "gcs_server.out")
+            raise AssertionError(_last_words([error.stdout or b"", *logs])) from None
         if self.head.poll() is not None:
-            said = [(self._home / "head.log").read_bytes(), *self._last_words("raylet.out", "dashboard_agent.log")]
-            raise AssertionError("\n".join(text.decode(errors="replace")[-2000:] for text in said))
+            logs = self._logs("raylet.out", "dashboard_agent.log")
+            raise AssertionError(_last_words([(self._home / "head.log").read_bytes(), *logs]))
         return done
 
-    def _last_words(self, *logs: str) -> list[bytes]:
+    def _logs(self, *names: str) -> list[bytes]:
         """The ends of logs of the head's processes."""
-        files = [file for log in logs for file in Path(self._temporary).glob(f"session_latest/logs/{log}")]
+        files = [file for name in names for file in Path(self._temporary).glob(f"session_latest/logs/{name}")]
         return [f"{file.name}:\n".encode() + file.read_bytes()[-2000:] for file in files]
 
     def close(self) -> None:
@@ -197,29 +194,21 @@ class RealCluster:
         file.write_text(json.dumps(config))
         return file
 
-    def _start(self, name: str, options: list[str], agent: int) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, options: list[str]) -> subprocess.Popen[bytes]:
         program = [sys.executable, "-c", START_HEAD] if "--head" in options else [ray_command()]
         command = [*program, "start", "--block", "--disable-usage-stats", *options]
         # Ray's own choice of port for its agent is taken where another cluster, or node, runs.
-        command += [f"--dashboard-agent-listen-port={agent}"]
+        command += [f"--dashboard-agent-listen-port={free_port()}"]
         with (self._home / f"{name}.log").open("wb") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, start_new_session=True)
 
     def _is_up(self) -> bool:
         """Wait until jobs are taken; False if the head ends before: Ray gives each machine 30 s, which may be busy."""
         while self.head.poll() is None:
-            if self._refuses_strangers() and self._known_nodes() and self._has_an_agent():
+            if self._refuses_strangers() and self._known_nodes():
                 return True
             time.sleep(0.2)
         return False
-
-    def _has_an_agent(self) -> bool:
-        """Whether the head's agent listens, which starts last: without it the head ends, some time later."""
-        try:
-            socket.create_connection(("127.0.0.1", self._agent), timeout=10).close()
-        except OSError:
-            return False
-        return True
 
     def _refuses_strangers(self) -> bool:
         """Whether the Jobs API answers, and answers that it wants a token."""
@@ -261,6 +250,10 @@ def counts_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     line = next(line for line in reversed(done.stdout.splitlines()) if line.startswith("{"))
     counts: dict[str, Any] = json.loads(line)
     return counts
+
+
+def _last_words(texts: Sequence[bytes]) -> str:
+    return "\n".join(text.decode(errors="replace")[-2000:] for text in texts)
 
 
 def _path() -> str:

@@ -1,8 +1,8 @@
 """What the suite shares: its speeds, one Ray instance, one S3 server, the sample collection.
 
 Tests are slow or unit tests. Slow are those that use a fixture in `SLOW`, those of whole jobs, in `tests/integration`,
-and those that are marked so: whole stations, and what takes seconds. Unit tests come first, and whichever begins a
-process or opens a connection fails.
+and those that are marked so: whole stations, and what takes half a second. Unit tests come first, and whichever begins
+a process or opens a connection fails.
 """
 
 import gc
