@@ -7,11 +7,14 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
+import keras
 import pytest
 
 from artray.bundles import bundle_model
 from artray.bundles.classifier import Bundle, load_model
 from artray.labeling import station
+from artray.models import half_precision
+from artray.models.half_precision import in_bfloat16
 from artray.storage import Location
 
 CHUNK = 7
@@ -39,6 +42,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(station, "run_pass", run_pass)
     monkeypatch.setattr(bundle_model, "load_model", _loaded)
+    monkeypatch.setattr(half_precision, "in_bfloat16", _copied_in_bfloat16)
     return made
 
 
@@ -49,3 +53,10 @@ def _loaded(uri: str, bundle: Bundle) -> Any:
 @cache
 def _once(uri: str, bundle: str) -> Any:
     return load_model(Location.parse(uri), Bundle.model_validate_json(bundle))
+
+
+def _copied_in_bfloat16(model: Any) -> Any:
+    """The loaded one stays as it is: later runs are given it too."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return in_bfloat16(copy)
