@@ -26,12 +26,13 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
+# Each process of the tests reckons on a core of its own: threads would wait for the other's, a fifth of the time.
+unit slow: export OMP_NUM_THREADS = 1
+unit slow: export TF_NUM_INTRAOP_THREADS = 1
+unit slow: export TF_NUM_INTEROP_THREADS = 1
+
 # A minute or two on two cores: the tests that begin no Ray, no server, no browser and no other process, properties with
-# a few examples (`make test` takes them all). Each process reckons on a core of its own: threads would wait for the
-# other's.
-unit: export OMP_NUM_THREADS = 1
-unit: export TF_NUM_INTRAOP_THREADS = 1
-unit: export TF_NUM_INTEROP_THREADS = 1
+# a few examples (`make test` takes them all).
 unit: $(VENV)/.test
 	$(PYTEST) --numprocesses $(PROCESSES) --hypothesis-profile $(EXAMPLES) -m 'not slow'
 
@@ -47,6 +48,8 @@ test: $(VENV)/.test
 both: slow beside
 	@touch $(VENV)/passed
 
+# What XLA compiles here runs a few times, and need not be the fastest code.
+slow: export XLA_FLAGS = --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 slow: $(VENV)/.test
 	$(PYTEST) --numprocesses 3 -m slow
 

@@ -160,11 +160,13 @@ def ray_session(s3_environment: None) -> Iterator[None]:
     from ray._private import parameter
 
     from artray import cluster
+    from tests.forked_workers import forking
     from tests.patience import TRIES
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, forking() as setup_worker:
         # Nobody reads its workers' logs: no process has to do so twice a second.
-        patch.setattr(parameter, "RayParams", partial(parameter.RayParams, include_log_monitor=False))
+        params = partial(parameter.RayParams, include_log_monitor=False, setup_worker_path=setup_worker)
+        patch.setattr(parameter, "RayParams", params)
         for tries_left in reversed(range(TRIES)):
             try:
                 cluster.connect()
@@ -175,7 +177,7 @@ def ray_session(s3_environment: None) -> Iterator[None]:
                     raise
         patch.setattr(cluster, "cpus", lambda: 1)
         yield
-    ray.shutdown()
+        ray.shutdown()
 
 
 @pytest.fixture
