@@ -13,21 +13,29 @@ LARGEST = 256
 """Rows of the largest chunk: what is done again where a process dies."""
 
 
-def cut_chunks(groups: Sequence[Mapping[str, Any]], actors: int) -> list[dict[str, Any]]:
+def cut_chunks(groups: Sequence[Mapping[str, Any]], actors: int, *, shared: bool = False) -> list[dict[str, Any]]:
     """Chunks of row groups: whole batches, and towards the end smaller, so that no actor is left with a large one.
 
     Each actor's first one is small too: something is there soon, and the remaining time is known.
 
     Polychronopoulos and Kuck, "Guided Self-Scheduling", IEEE Transactions on Computers C-36 (1987).
+
+    Args:
+        groups: `count` rows each, and what else says which they are.
+        actors: How many work on chunks.
+        shared: Whether an actor's processes share each chunk. Then those at the end need not be so small, and are not:
+            what a chunk costs beside its rows would be waited for by all of them.
     """
     left = sum(group["count"] for group in groups)
-    smallest = min(BATCH, math.ceil(left / (2 * actors)))  # of a small collection all actors get something
+    share = math.ceil(left / (2 * actors))  # of a small collection all actors get something
+    first = min(BATCH, share)
+    least = min(LARGEST // 2, max(first, share // BATCH * BATCH)) if shared else first
     chunks: list[dict[str, Any]] = []
     for group in groups:
         start = 0
         while start < group["count"]:
-            fair = left // (4 * actors) // BATCH * BATCH if len(chunks) >= actors else 0
-            count = min(max(smallest, min(LARGEST, fair)), group["count"] - start)
+            fair = max(least, min(LARGEST, left // (4 * actors) // BATCH * BATCH))
+            count = min(fair if len(chunks) >= actors else first, group["count"] - start)
             part_file = f"part-{len(chunks):06d}.parquet"
             chunks.append({**group, "start": start, "count": count, "part": part_file})
             start += count

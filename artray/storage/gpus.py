@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from artray import cluster
 
-_SLICE = 16  # rows of a process' errand: as small as Ray's own cost, a millisecond, allows
+_SLICE = 16  # most rows of a process' errand: as few as Ray's own cost, a millisecond, allows
 _CAPABILITY = 75, 76  # CUDA's numbers of the attributes that say it
 _AT_ONCE = 2  # errands a process has: of one the files come while the other's are decoded
 
@@ -113,6 +113,7 @@ class Pipeline:
         preparer = ray.remote(_Preparer).options(
             num_cpus=0, max_concurrency=_AT_ONCE, max_restarts=-1, max_task_retries=3, scheduling_strategy=here
         )
+        self._processes = processes
         self._free: SimpleQueue[Any] = SimpleQueue()
         for one in [preparer.remote(worker, dict(arguments)) for _ in range(processes)] * _AT_ONCE:
             self._free.put(one)
@@ -121,11 +122,12 @@ class Pipeline:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The output's rows; called by threads, so that one's are prepared while another's are with the model."""
-        slices = [rows.slice(start, _SLICE) for start in range(0, len(rows), _SLICE)]
-        prepared = self._waiting.map(self._prepare, slices)
+        # Of the last, small chunks too all processes get something.
+        size = max(1, min(_SLICE, len(rows) // self._processes))
+        prepared = self._waiting.map(self._prepare, [rows.slice(start, size) for start in range(0, len(rows), size)])
         worker = self._worker.result()
         tables = []
-        while some := list(islice(prepared, max(1, worker.batch // _SLICE))):
+        while some := list(islice(prepared, max(1, worker.batch // size))):
             tables.append(worker.finish([batch for batches in some for batch in batches]))
         return pa.concat_tables(tables)
 

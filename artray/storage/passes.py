@@ -227,7 +227,8 @@ def _plan(
             )
         remove_written(out, PASS_FILES)
     # Few actors have GPUs, and all of an actor's CPUs work on the same chunks.
-    chunks = cut_chunks(groups, _actors(gpus)[0])
+    actors, resources = _actors(gpus)
+    chunks = cut_chunks(groups, actors, shared="num_gpus" in resources)
     plan = {
         "job": title,
         "id": secrets.token_hex(8),  # among the first: see `_check_plan`

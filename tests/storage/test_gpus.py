@@ -81,6 +81,13 @@ def test_beside_a_gpu_processes_prepare_and_the_order_stays(ray_session):
         gpus.Pipeline(Doubler, {"refused": 40}, 1)(numbers(50))
 
 
+def test_of_a_small_chunk_each_process_gets_something(ray_session):
+    found = gpus.Pipeline(Doubler, {}, 3)(numbers(9))
+    assert found["twice"].to_pylist() == list(range(0, 18, 2))
+    prepared = found["prepared"].to_pylist()
+    assert [prepared.count(process) for process in dict.fromkeys(prepared)] == [3, 3, 3]
+
+
 def test_a_process_without_gpu_has_no_gpu_memory(monkeypatch):
     assert not gpus.has_gpu()
     assert gpus.gpu_memory() == 0

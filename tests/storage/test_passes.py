@@ -15,15 +15,15 @@ from artray.storage.chunks import BATCH, cut_chunks
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=5), st.integers(1, 64))
-def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, cpus):
+@given(st.lists(st.integers(0, 20_000), min_size=1, max_size=5), st.integers(1, 64), st.booleans())
+def test_chunks_are_whole_batches_and_hold_each_row_once(sizes, actors, shared):
     groups = [{"file": f"{number}", "group": 0, "count": size} for number, size in enumerate(sizes)]
-    chunks = cut_chunks(groups, cpus)
+    chunks = cut_chunks(groups, actors, shared=shared)
     for group in groups:
         own = [chunk for chunk in chunks if chunk["file"] == group["file"]]
         assert [chunk["start"] for chunk in own] == [sum(item["count"] for item in own[:n]) for n in range(len(own))]
         assert sum(chunk["count"] for chunk in own) == group["count"]
-        if sum(sizes) >= 2 * cpus * BATCH:
+        if sum(sizes) >= 2 * actors * BATCH:
             assert all(chunk["count"] % BATCH == 0 for chunk in own[:-1])
     assert all(0 < chunk["count"] <= 256 for chunk in chunks)
     assert len({chunk["part"] for chunk in chunks}) == len(chunks)
@@ -38,8 +38,17 @@ def test_chunks_begin_small_and_get_smaller_towards_the_end():
     assert counts[-2:] == [BATCH, 5000 % BATCH]
 
 
-def test_a_small_collection_is_for_all_actors():
-    counts = [chunk["count"] for chunk in cut_chunks([{"file": "", "group": 0, "count": 48}], 4)]
+def test_chunks_that_processes_share_stay_larger():
+    counts = [chunk["count"] for chunk in cut_chunks([{"file": "", "group": 0, "count": 5000}], 1, shared=True)]
+    assert counts[0] == BATCH  # something is there soon
+    assert counts[1:] == sorted(counts[1:], reverse=True)
+    assert counts[-3:-1] == [128, 128]
+    assert 0 < counts[-1] <= 128
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_small_collection_is_for_all_actors(shared):
+    counts = [chunk["count"] for chunk in cut_chunks([{"file": "", "group": 0, "count": 48}], 4, shared=shared)]
     assert counts == [6] * 8
 
 
