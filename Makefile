@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	$(BIN)/python jobs/demo.py --out demo-out
 
-# Each process of the tests reckons on a core of its own: threads would wait for the other's, a fifth of the time.
+# Each process of the tests computes in one thread: with more, they spend a fifth of the time waiting for each other.
 unit slow: export OMP_NUM_THREADS = 1
 unit slow: export TF_NUM_INTRAOP_THREADS = 1
 unit slow: export TF_NUM_INTEROP_THREADS = 1

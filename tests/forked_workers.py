@@ -1,9 +1,9 @@
 """Ray's workers as forks of one process that has imported what they would import: most of a short worker's time.
 
-Ray begins each worker as `python SETUP_WORKER DEFAULT_WORKER OPTIONS`. This file stands in for its SETUP_WORKER: it
-hands options, variables and standard streams to a process that the session began, which forks, and the fork runs Ray's
-own DEFAULT_WORKER. All else is Ray's. Clusters of the command line (`ray start`, `ray job submit`, jobs/*.py) do
-without it.
+Ray begins each worker as `python SETUP_WORKER OPTIONS`. This file stands in for its SETUP_WORKER: it hands the options,
+the variables and the standard streams to a process that the session began. That process forks, and the fork runs what
+Ray's own SETUP_WORKER would. Where it can't, and for workers with a runtime environment, Ray's own is run. Clusters of
+the command line (`ray start`, `ray job submit`, jobs/*.py) do without all this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SOCKET = "FORKED_WORKERS"
@@ -33,19 +33,25 @@ would go on from there, and no two of Ray's ids may be the same.
 
 @contextmanager
 def forking() -> Iterator[str | None]:
-    """Fork the workers of clusters that this process begins: gives their SETUP_WORKER, None where it is Ray's.
+    """Fork the workers of a cluster that this process begins: gives their SETUP_WORKER, None where it is Ray's.
 
     Only on Linux: elsewhere system libraries don't survive a fork.
     """
     if sys.platform != "linux":
         yield None
         return
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+    with tempfile.TemporaryDirectory() as folder:
         os.environ[SOCKET] = f"{folder}/socket"
-        listener.bind(os.environ[SOCKET])
-        listener.listen()
-        command = [sys.executable, "-m", "tests.forked_workers", str(listener.fileno())]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]) as process:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.environ[SOCKET])
+            listener.listen()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.forked_workers", str(listener.fileno())],
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+            )
+        with process:
             try:
                 yield __file__
             finally:
@@ -53,42 +59,48 @@ def forking() -> Iterator[str | None]:
                 del os.environ[SOCKET]
 
 
-def ask() -> None:
-    """Ask for a worker, and stay until it has gone."""
+def request_worker() -> None:
+    """Have a worker forked, and stay until it has gone; else become one as Ray would have it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--serialized-runtime-env-context", default="{}")
     parser.add_argument("--language")
-    given, command = parser.parse_known_args()
-    variables = {**os.environ, **json.loads(given.serialized_runtime_env_context).get("env_vars", {})}
-    request = json.dumps([command, variables, str(Path.cwd())]).encode() + b"\n"
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.environ[SOCKET])
-        sent = socket.send_fds(connection, [request], [0, 1, 2])
-        connection.sendall(request[sent:])
-        connection.recv(1)
+    options, command = parser.parse_known_args()
+    request = json.dumps([command, dict(os.environ), str(Path.cwd())]).encode() + b"\n"
+    if not json.loads(options.serialized_runtime_env_context):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.environ[SOCKET])
+            sent = socket.send_fds(connection, [request], [0, 1, 2])
+            connection.sendall(request[sent:])
+            if connection.recv(1):
+                connection.recv(1)
+                return
+    os.execv(sys.executable, [sys.executable, "-m", "ray._private.workers.setup_worker", *sys.argv[1:]])
 
 
 def serve(listener: socket.socket) -> None:
-    """Fork a worker for each that is asked for, until standard input ends with the session."""
+    """Fork a worker for each request, until standard input ends with the session."""
     import signal
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a worker ended
-    is_ready = False
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as Ray does: Ctrl-C is for the session
+    raylet = None
     while listener in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
         request, streams, _, _ = socket.recv_fds(connection, 2**20, 3)
-        while not request.endswith(b"\n"):
-            request += connection.recv(2**20)
-        command, variables, folder = json.loads(request)
-        if not is_ready:
-            os.dup2(streams[2], 2)  # what goes wrong is told where Ray looks for what a worker says
-            _import(variables)
-            is_ready = True
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            listener.close()
-            _work(command, variables, folder, streams)
-            return
+        while not request.endswith(b"\n") and (more := connection.recv(2**20)):
+            request += more
+        with suppress(ValueError):  # half a request is nobody's any more
+            command, variables, folder = json.loads(request)
+            if raylet is None:
+                _import(variables)
+                raylet = variables["RAY_RAYLET_PID"]  # Ray reads it once, and a worker goes with its raylet
+            if raylet == variables["RAY_RAYLET_PID"] and os.fork() == 0:
+                os.setpgid(0, 0)  # Ray ends a worker's whole group
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                listener.close()
+                connection.send(b"1")
+                _work(command, variables, folder, streams)
+                return
         for stream in streams:
             os.close(stream)
         connection.close()
@@ -101,7 +113,7 @@ def _import(variables: dict[str, str]) -> None:
 
     os.environ.clear()
     os.environ.update(variables)
-    # As `cluster.quicken_keras` has it in workers, which decide it themselves.
+    # Keras is imported without these, as by `cluster.quicken_keras`; a worker can still import them itself.
     skipped = dict.fromkeys(("sklearn", "matplotlib"))
     sys.modules.update(skipped)  # type: ignore[arg-type]
     for name in MODULES:
@@ -121,12 +133,12 @@ def _work(command: list[str], variables: dict[str, str], folder: str, streams: l
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.argv = command
+    sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
     runpy.run_path(command[0], run_name="__main__")
 
 
 if __name__ == "__main__":
     if __spec__ is None:  # run by its path, as Ray does
-        ask()
+        request_worker()
     else:
         serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,21 +1,35 @@
 """Workers that are forks of one process are as different as others."""
 
+import os
 import sys
 
 import pytest
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
-@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+
 def test_forked_workers_draw_ids_of_their_own(ray_session):
-    """Else one's tasks would be taken for another's."""
+    """Else one's tasks would be taken for another's. Each leads a group of processes, as Ray has it."""
     import ray
 
     @ray.remote(num_cpus=0)
     class Worker:
-        def draws(self):
-            return "tensorflow" in sys.modules, ray.NodeID.from_random().hex()
+        def look(self):
+            is_forked = "tensorflow" in sys.modules
+            return is_forked, os.getpgid(0) == os.getpid(), [ray.NodeID.from_random().hex() for _ in range(200)]
 
     workers = [Worker.remote() for _ in range(3)]
-    forked, drawn = zip(*ray.get([worker.draws.remote() for worker in workers]), strict=True)
-    assert all(forked)
-    assert len(set(drawn)) == len(workers)
+    is_forked, leads, ids = zip(*ray.get([worker.look.remote() for worker in workers]), strict=True)
+    assert all(is_forked)
+    assert all(leads)
+    assert len({each for drawn in ids for each in drawn}) == 3 * 200
+
+
+def test_a_worker_with_a_runtime_environment_is_begun_by_ray_itself(ray_session):
+    import ray
+
+    @ray.remote(num_cpus=0, runtime_env={"env_vars": {"ASKED": "so"}})
+    def look():
+        return os.environ["ASKED"], "tensorflow" in sys.modules
+
+    assert ray.get(look.remote()) == ("so", False)

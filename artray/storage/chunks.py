@@ -23,19 +23,19 @@ def cut_chunks(groups: Sequence[Mapping[str, Any]], actors: int, *, shared: bool
     Args:
         groups: `count` rows each, and what else says which they are.
         actors: How many work on chunks.
-        shared: Whether an actor's processes share each chunk. Then those at the end need not be so small, and are not:
-            what a chunk costs beside its rows would be waited for by all of them.
+        shared: Whether each actor has processes that share a chunk. The last chunks are larger then: all processes
+            would wait for what a chunk costs beside its rows.
     """
     left = sum(group["count"] for group in groups)
-    share = math.ceil(left / (2 * actors))  # of a small collection all actors get something
-    first = min(BATCH, share)
-    least = min(LARGEST // 2, max(first, share // BATCH * BATCH)) if shared else first
+    half_share = math.ceil(left / (2 * actors))  # of a small collection all actors get something
+    first = min(BATCH, half_share)
+    smallest = min(LARGEST // 2, max(first, half_share // BATCH * BATCH)) if shared else first
     chunks: list[dict[str, Any]] = []
     for group in groups:
         start = 0
         while start < group["count"]:
-            fair = max(least, min(LARGEST, left // (4 * actors) // BATCH * BATCH))
-            count = min(fair if len(chunks) >= actors else first, group["count"] - start)
+            size = max(smallest, min(LARGEST, left // (4 * actors) // BATCH * BATCH))
+            count = min(size if len(chunks) >= actors else first, group["count"] - start)
             part_file = f"part-{len(chunks):06d}.parquet"
             chunks.append({**group, "start": start, "count": count, "part": part_file})
             start += count

@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from artray import cluster
 
-_SLICE = 16  # most rows of a process' errand: as few as Ray's own cost, a millisecond, allows
+_SLICE = 16  # rows of a process' errand, where there are enough for all: Ray's own cost is a millisecond
 _CAPABILITY = 75, 76  # CUDA's numbers of the attributes that say it
 _AT_ONCE = 2  # errands a process has: of one the files come while the other's are decoded
 
@@ -122,8 +122,8 @@ class Pipeline:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """The output's rows; called by threads, so that one's are prepared while another's are with the model."""
-        # Of the last, small chunks too all processes get something.
-        size = max(1, min(_SLICE, len(rows) // self._processes))
+        # Every process gets something of a small chunk too; powers of two fill the model's batches.
+        size = min(_SLICE, 1 << max(1, len(rows) // self._processes).bit_length() - 1)
         prepared = self._waiting.map(self._prepare, [rows.slice(start, size) for start in range(0, len(rows), size)])
         worker = self._worker.result()
         tables = []

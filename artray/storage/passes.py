@@ -120,7 +120,8 @@ def run_pass(
     cluster.connect()
     check_nodes([manifest], [out])
     settings = {"manifest": str(manifest), "fingerprint": rows_digest, "arguments": dict(arguments)}
-    plan = _plan(title, out, settings, chunks, overwrite, gpus=gpus)
+    staged = issubclass(worker, StagedWorker)
+    plan = _plan(title, out, settings, chunks, overwrite, gpus=gpus, staged=staged)
     plan_id = plan.get("id")
     done = _finished_parts(out, plan)
     todo = [chunk for chunk in plan["chunks"] if chunk["part"] not in done]
@@ -208,6 +209,7 @@ def _plan(
     overwrite: bool,
     *,
     gpus: bool = False,
+    staged: bool = False,
 ) -> dict[str, Any]:
     """The plan in the output folder if it is for the same run, else a new one."""
     uri = out / PLAN
@@ -226,9 +228,9 @@ def _plan(
                 f"{out}: was made from another manifest or with other options; give another --out, or --overwrite"
             )
         remove_written(out, PASS_FILES)
-    # Few actors have GPUs, and all of an actor's CPUs work on the same chunks.
+    # Few actors have GPUs, and of a staged worker all of an actor's CPUs work on the same chunks.
     actors, resources = _actors(gpus)
-    chunks = cut_chunks(groups, actors, shared="num_gpus" in resources)
+    chunks = cut_chunks(groups, actors, shared=staged and "num_gpus" in resources)
     plan = {
         "job": title,
         "id": secrets.token_hex(8),  # among the first: see `_check_plan`

@@ -1,5 +1,6 @@
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -81,11 +82,13 @@ def test_beside_a_gpu_processes_prepare_and_the_order_stays(ray_session):
         gpus.Pipeline(Doubler, {"refused": 40}, 1)(numbers(50))
 
 
-def test_of_a_small_chunk_each_process_gets_something(ray_session):
-    found = gpus.Pipeline(Doubler, {}, 3)(numbers(9))
-    assert found["twice"].to_pylist() == list(range(0, 18, 2))
-    prepared = found["prepared"].to_pylist()
-    assert [prepared.count(process) for process in dict.fromkeys(prepared)] == [3, 3, 3]
+def test_of_a_small_chunk_each_process_gets_something_and_the_models_batches_are_full(ray_session):
+    pipeline = gpus.Pipeline(Doubler, {}, 3)
+    small, larger = pipeline(numbers(6)), pipeline(numbers(38))
+    assert small["twice"].to_pylist() == list(range(0, 12, 2))
+    assert sorted(Counter(small["prepared"].to_pylist()).values()) == [2, 2, 2]
+    assert set(larger["together"].to_pylist()) == {38}
+    assert pipeline(numbers(70))["together"].to_pylist() == [64] * 64 + [6] * 6
 
 
 def test_a_process_without_gpu_has_no_gpu_memory(monkeypatch):

@@ -46,6 +46,18 @@ def test_chunks_that_processes_share_stay_larger():
     assert 0 < counts[-1] <= 128
 
 
+@pytest.mark.parametrize(
+    ("staged", "gpu", "expected"),
+    [(True, True, 128), (False, True, BATCH), (True, False, BATCH), (False, False, BATCH)],
+)
+def test_chunks_are_shared_of_staged_workers_beside_gpus(monkeypatch, tmp_path, staged, gpu, expected):
+    resources = {"num_cpus": 16, "num_gpus": 1} if gpu else {"num_cpus": 1}
+    monkeypatch.setattr(passes, "_actors", lambda gpus: (1, resources))
+    groups = [{"file": "a", "group": 0, "count": 5000}]
+    plan = passes._plan("features", Location.parse(tmp_path), SETTINGS, groups, False, gpus=True, staged=staged)
+    assert plan["chunks"][-2]["count"] == expected
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_small_collection_is_for_all_actors(shared):
     counts = [chunk["count"] for chunk in cut_chunks([{"file": "", "group": 0, "count": 48}], 4, shared=shared)]
