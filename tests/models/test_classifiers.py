@@ -12,17 +12,18 @@ from artray.job import config_file
 from artray.models.backbones import backbone
 from artray.models.classifiers import CLASSIFIERS, calibrated, classifier, mirrored
 from artray.models.efficientnet_lite import efficientnet_lite, style_statistics
+from tests.models.weightless import weightless
 
 pytestmark = pytest.mark.slow  # networks take their time to build and trace
 
 
 def published(config: str, shape: tuple[int, ...], classes: int, **changes: object) -> keras.Model:
-    """The model of a packaged config, without its weights."""
+    """The model of a packaged config, without weights."""
     settings = yaml.safe_load(config_file(config).read_text(encoding="utf-8"))["model"]
     name = settings.pop("name")
     if name == "transfer":
         settings["weights"] = "none"
-    return classifier(name, shape, classes, settings | changes)
+    return weightless(classifier, name, shape, classes, settings | changes)
 
 
 def sizes(model: keras.Model) -> dict[str, int]:

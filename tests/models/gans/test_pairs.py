@@ -6,6 +6,7 @@ from artray.errors import InputError
 from artray.models.gans import GANS, discriminator, generator
 from artray.models.gans.projected import Resampled, bilinear, parts_of, projector
 from artray.models.gans.residual import SpectralConv2D, SpectralDense
+from tests.models.weightless import weightless
 
 SMALL = {
     "basic": {"units": 8, "filters": 2},
@@ -25,8 +26,8 @@ def test_basic_has_the_published_layers():
     """D1: z 100 -> 224 -> 224 -> 224·224·3, and 224·224·3 -> 224 -> 224 -> 1, with biases."""
     dense = lambda inputs, outputs: (inputs + 1) * outputs  # noqa: E731
     pixels = 224 * 224 * 3
-    assert learned(generator("basic", 224, 100)) == dense(100, 224) + dense(224, 224) + dense(224, pixels)
-    assert learned(discriminator("basic", 224)) == dense(pixels, 224) + dense(224, 224) + dense(224, 1)
+    assert learned(weightless(generator, "basic", 224, 100)) == dense(100, 224) + dense(224, 224) + dense(224, pixels)
+    assert learned(weightless(discriminator, "basic", 224)) == dense(pixels, 224) + dense(224, 224) + dense(224, 1)
 
 
 def test_deconv_has_the_published_layers():
@@ -54,7 +55,7 @@ def test_deconv_has_two_convolutions_and_takes_no_more_of_their_settings(setting
 @pytest.mark.slow
 def test_dcgan_has_the_papers_widths():
     """Radford et al. 2015, figure 1: 4x4x1024, 8x8x512, 16x16x256, 32x32x128, 64x64x3."""
-    model = generator("dcgan", 64, 100, settings={"width": 128, "kernel": 5})
+    model = weightless(generator, "dcgan", 64, 100, 0, {"width": 128, "kernel": 5})
     shapes = [layer.output.shape[1:] for layer in model.layers if "relu" in layer.name]
     assert shapes == [(4, 4, 1024), (8, 8, 512), (16, 16, 256), (32, 32, 128)]
     assert model.output_shape == (None, 64, 64, 3)
@@ -66,13 +67,15 @@ def test_dcgan_has_the_papers_widths():
 def test_shapes(name, size):
     scores = {256: 100}.get(size, 4) if name == "projected" else 1  # four networks of 1 or 25 places
     for classes in (0, 3):
-        made = generator(name, size, 5, classes, SMALL[name])
+        made = weightless(generator, name, size, 5, classes, SMALL[name])
         assert made.output_shape == (None, size, size, 3)
         assert len(made.inputs) == (2 if classes else 1)
         for loss in ("ns", "wgan_gp"):
-            assert discriminator(name, size, classes, SMALL[name], loss).output_shape == (None, scores)
+            judge = weightless(discriminator, name, size, classes, SMALL[name], loss)
+            assert judge.output_shape == (None, scores)
     if name != "projected":
-        assert discriminator(name, size, 3, SMALL[name], "began").output_shape == (None, size, size, 3)
+        judge = weightless(discriminator, name, size, 3, SMALL[name], "began")
+        assert judge.output_shape == (None, size, size, 3)
 
 
 @pytest.mark.parametrize("size", [20, 100, 99])
