@@ -9,15 +9,14 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from artray.console import quiet
 from tests.servers import S3Server, running_s3_server
+from tests.shared_ray import begin_ray, end_ray
 
 # What is imported is no garbage, and looking through all of it again and again took a sixth of the unit tests' time.
 gc.disable()
@@ -31,6 +30,8 @@ settings.load_profile("artray")
 os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "300")
 os.environ.setdefault("RAY_DASHBOARD_STARTUP_TIMEOUT_S", "300")
 os.environ.setdefault("RAY_worker_register_timeout_seconds", "300")
+# And its workers are what the tests wait for: they need not stand back.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # Nobody reads what its processes tell of themselves every few seconds.
 os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "600000")
 os.environ.setdefault("METRICS_RECORD_INTERVAL_S", "600")
@@ -41,27 +42,26 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"  # pictures to try more 
 SLOW = {"s3_server", "ray_session", "museum_server", "browser", "replica_runs"}
 INTEGRATION = Path(__file__).parent / "integration"
 
-# Files that take longest, in the order in which they are begun: one that came last would be waited for. Those that wait
-# for Ray and those that reckon take turns.
+# Files that take longest, in the order in which they are begun: one that came last would be waited for. Before all
+# others come those that share a Ray.
 LONGEST = [
     "integration/test_walk.py",
-    "engine/test_trainer.py",
     "integration/test_gan.py",
-    "models/test_classifiers.py",
-    "integration/test_cluster.py",
-    "engine/test_adversarial.py",
-    "integration/test_commands.py",
-    "integration/test_training.py",
     "integration/test_search.py",
+    "integration/test_training.py",
     "integration/test_download.py",
-    "integration/test_cluster_nodes.py",
-    "report/test_page_browser.py",
     "integration/test_generators.py",
-    "classifiers/test_activation_maps.py",
+    "integration/test_super_resolution.py",
+    "integration/test_commands.py",
+    "integration/test_cluster.py",
+    "engine/test_trainer.py",
+    "integration/test_cluster_nodes.py",
+    "engine/test_adversarial.py",
     "integration/test_workers.py",
-    "integration/test_streamed_training.py",
-    "integration/test_style_transfer.py",
+    "models/test_classifiers.py",
     "integration/test_labeling.py",
+    "report/test_page_browser.py",
+    "classifiers/test_activation_maps.py",
 ]
 
 # Python's audit events of processes that begin and of connections.
@@ -70,6 +70,7 @@ FORBIDDEN |= {"socket.bind", "socket.connect", "socket.getaddrinfo"}
 QUESTIONS = {"lscpu", "uname"}  # libraries ask them about the machine
 
 _in_unit_test = False
+_with_ray: set[Path] = set()  # files with tests that use `ray_session`
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,12 +87,22 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and put it last; among it first the files that take longest, and whole jobs."""
+    """Mark what is slow, and put it last: first what shares a Ray; among it, and after it, what takes longest."""
     longest = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     for item in items:
-        if SLOW & set(getattr(item, "fixturenames", ())) or _is_integration(item):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if SLOW & fixtures or _is_integration(item):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: (_is_slow(item), longest.get(item.path, len(longest)), not _is_integration(item)))
+        if "ray_session" in fixtures:
+            _with_ray.add(item.path)
+    items.sort(
+        key=lambda item: (
+            _is_slow(item),
+            item.path not in _with_ray,
+            longest.get(item.path, len(longest)),
+            not _is_integration(item),
+        )
+    )
 
 
 def pytest_collection_finish() -> None:
@@ -108,6 +119,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         _in_unit_test = False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path not in _with_ray:
+        end_ray()
 
 
 def _is_slow(item: pytest.Item) -> bool:
@@ -148,36 +165,14 @@ def s3_bucket(s3_environment: None) -> str:
     return "s3://museum"
 
 
-@pytest.fixture(scope="session")
-def ray_session(s3_environment: None) -> Iterator[None]:
-    """One local Ray for the whole session; begun after the S3 server, so that its workers know the keys.
+@pytest.fixture(scope="module")
+def ray_session(s3_environment: None) -> None:
+    """One local Ray for all files in a row that use it; begun after the S3 server, so that its workers know the keys.
 
     It is used as on a machine of one CPU, whatever this one has: a pass has one actor, and what an actor has to import
     takes longer than all that it does. Where several matter, `two_cpus` says so.
     """
-    quiet(verbose=False)
-    import ray
-    from ray._private import parameter
-
-    from artray import cluster
-    from tests.forked_workers import forking
-    from tests.patience import TRIES
-
-    with pytest.MonkeyPatch.context() as patch, forking() as setup_worker:
-        # Nobody reads its workers' logs: no process has to do so twice a second.
-        params = partial(parameter.RayParams, include_log_monitor=False, setup_worker_path=setup_worker)
-        patch.setattr(parameter, "RayParams", params)
-        for tries_left in reversed(range(TRIES)):
-            try:
-                cluster.connect()
-                break
-            except Exception:  # Ray gives a node 30 s to start, few on a busy machine
-                ray.shutdown()
-                if not tries_left:
-                    raise
-        patch.setattr(cluster, "cpus", lambda: 1)
-        yield
-        ray.shutdown()
+    begin_ray()
 
 
 @pytest.fixture

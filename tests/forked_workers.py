@@ -2,8 +2,8 @@
 
 Ray begins each worker as `python SETUP_WORKER OPTIONS`. This file stands in for its SETUP_WORKER: it hands the options,
 the variables and the standard streams to a process that the session began. That process forks, and the fork runs what
-Ray's own SETUP_WORKER would. Where it can't, and for workers with a runtime environment, Ray's own is run. Clusters of
-the command line (`ray start`, `ray job submit`, jobs/*.py) do without all this.
+Ray's own SETUP_WORKER would. Where it can't, and for workers whose runtime environment has more than variables, Ray's
+own is run. Clusters of the command line (`ray start`, `ray job submit`, jobs/*.py) do without all this.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 SOCKET = "FORKED_WORKERS"
 """The variable that says where that process listens."""
@@ -65,8 +66,9 @@ def request_worker() -> None:
     parser.add_argument("--serialized-runtime-env-context", default="{}")
     parser.add_argument("--language")
     options, command = parser.parse_known_args()
-    request = json.dumps([command, dict(os.environ), str(Path.cwd())]).encode() + b"\n"
-    if not json.loads(options.serialized_runtime_env_context):
+    added = _added_variables(json.loads(options.serialized_runtime_env_context))
+    if added is not None:
+        request = json.dumps([command, os.environ | added, str(Path.cwd())]).encode() + b"\n"
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
             connection.connect(os.environ[SOCKET])
             sent = socket.send_fds(connection, [request], [0, 1, 2])
@@ -75,6 +77,14 @@ def request_worker() -> None:
                 connection.recv(1)
                 return
     os.execv(sys.executable, [sys.executable, "-m", "ray._private.workers.setup_worker", *sys.argv[1:]])
+
+
+def _added_variables(environment: dict[str, Any]) -> dict[str, str] | None:
+    """What a runtime environment adds to a worker's variables; None where it asks for anything else."""
+    variables: dict[str, str] = environment.pop("env_vars", {})
+    python = environment.pop("py_executable", sys.executable)
+    is_more = python != sys.executable or any(environment.values())
+    return None if is_more or any("$" in value for value in variables.values()) else variables
 
 
 def serve(listener: socket.socket) -> None:

@@ -25,11 +25,23 @@ def test_forked_workers_draw_ids_of_their_own(ray_session):
     assert len({each for drawn in ids for each in drawn}) == 3 * 200
 
 
-def test_a_worker_with_a_runtime_environment_is_begun_by_ray_itself(ray_session):
+@pytest.mark.parametrize(("asked", "is_forked"), [("so", True), ("${NOBODY}so", False)])
+def test_a_worker_has_the_variables_of_its_runtime_environment(ray_session, asked, is_forked):
+    """Which Ray itself puts together where one stands in another."""
     import ray
 
-    @ray.remote(num_cpus=0, runtime_env={"env_vars": {"ASKED": "so"}})
+    @ray.remote(num_cpus=0, runtime_env={"env_vars": {"ASKED": asked}})
     def look():
         return os.environ["ASKED"], "tensorflow" in sys.modules
 
-    assert ray.get(look.remote()) == ("so", False)
+    assert ray.get(look.remote()) == ("so", is_forked)
+
+
+def test_a_worker_with_another_python_is_begun_by_ray_itself(ray_session):
+    import ray
+
+    @ray.remote(num_cpus=0, runtime_env={"py_executable": f"{sys.executable} -X dev"})
+    def look():
+        return sys.flags.dev_mode, "tensorflow" in sys.modules
+
+    assert ray.get(look.remote()) == (True, False)
