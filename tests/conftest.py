@@ -127,6 +127,10 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
         end_ray()
 
 
+def pytest_sessionfinish() -> None:
+    end_ray()  # where a run has stopped early
+
+
 def _is_slow(item: pytest.Item) -> bool:
     return item.get_closest_marker("slow") is not None
 
