@@ -21,12 +21,12 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from read import write_museum_picture
+from read import SAMPLE, write_museum_picture
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parents[1]
-CLASSES = 3
+STYLES = ("Cubism", "Impressionism", "Rococo")
 JOBS = {
     "ingest": "--images {pictures} --catalog {pictures}/catalog.csv --label style=style --out manifest",
     "extract_features": "--manifest manifest --out features",
@@ -66,8 +66,9 @@ def python_of(checkout: Path) -> Path:
 
 
 def make_collection(folder: Path, count: int, side: int) -> None:
-    """JPEGs of paintings, each by an artist of its own, and their catalogue."""
+    """JPEGs of the sample's paintings, which come again with other grain, and their catalogue."""
     folder.mkdir()
+    paintings = len(list(SAMPLE.glob("*.jpg")))
     files = [folder / f"{number:05d}.jpg" for number in range(count)]
     with ProcessPoolExecutor() as pool:
         list(pool.map(partial(write_museum_picture, long_side=side), files, range(count)))
@@ -75,7 +76,8 @@ def make_collection(folder: Path, count: int, side: int) -> None:
         writer = csv.writer(file)
         writer.writerow(["object_id", "artist", "style", "file"])
         for number, path in enumerate(files):
-            writer.writerow([path.stem, f"Artist {number}", f"style {number % CLASSES}", path.name])
+            painting = number % paintings
+            writer.writerow([path.stem, f"Artist {painting}", STYLES[painting % len(STYLES)], path.name])
 
 
 def walk(checkout: Path, pictures: Path, folder: Path) -> dict[str, tuple[float, float]]:
@@ -106,7 +108,7 @@ def cpu_seconds() -> float:
 
 def compared(turns: Sequence[Sequence[dict[str, tuple[float, float]]]]) -> Table:
     """Medians over the turns, and the medians of the ratios within each."""
-    table = Table("job", "seconds", "of the other", "ratio", "seconds of CPU", "of the other", "ratio")
+    table = Table("job", "seconds", "other's", "ratio", "CPU seconds", "other's", "ratio")
     jobs = list(JOBS)
     rows = {job: [[walked[job] for walked in turn] for turn in turns] for job in jobs}
     rows["all"] = [[tuple(map(sum, zip(*walked.values(), strict=True))) for walked in turn] for turn in turns]
