@@ -31,7 +31,7 @@ JOBS = {
     "ingest": "--images {pictures} --catalog {pictures}/catalog.csv --label style=style --out manifest",
     "extract_features": "--manifest manifest --out features",
     "make_patches": "--manifest manifest --out patches --size 64 --per-image 4",
-    "train": "--config jobs/configs/lite0_head.yaml --data features --out model",
+    "train": "--config {checkout}/jobs/configs/lite0_head.yaml --data features --out model",
     "label_catalog": "--manifest manifest --model model --out labels",
     "report": "--labels labels --features features --evaluation model --out page",
 }
@@ -85,13 +85,10 @@ def walk(checkout: Path, pictures: Path, folder: Path) -> dict[str, tuple[float,
     folder.mkdir(parents=True)
     taken = {}
     for job, arguments in JOBS.items():
-        words = [
-            str(checkout / word) if word.startswith("jobs/") else word
-            for word in arguments.format(pictures=pictures).split()
-        ]
+        words = arguments.format(pictures=pictures, checkout=checkout).split()
+        command = [str(python_of(checkout)), str(checkout / "jobs" / f"{job}.py"), *words]
         environment = os.environ | {"PYTHONPATH": str(checkout)}
         began, cpu = time.monotonic(), cpu_seconds()
-        command = [str(python_of(checkout)), str(checkout / "jobs" / f"{job}.py"), *words]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         taken[job] = time.monotonic() - began, cpu_seconds() - cpu
         if done.returncode:
@@ -109,8 +106,7 @@ def cpu_seconds() -> float:
 def compared(turns: Sequence[Sequence[dict[str, tuple[float, float]]]]) -> Table:
     """Medians over the turns, and the medians of the ratios within each."""
     table = Table("job", "seconds", "other's", "ratio", "CPU seconds", "other's", "ratio")
-    jobs = list(JOBS)
-    rows = {job: [[walked[job] for walked in turn] for turn in turns] for job in jobs}
+    rows = {job: [[walked[job] for walked in turn] for turn in turns] for job in JOBS}
     rows["all"] = [[tuple(map(sum, zip(*walked.values(), strict=True))) for walked in turn] for turn in turns]
     for job, measured in rows.items():
         cells = []
