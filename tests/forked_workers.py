@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,9 @@ from typing import Any
 SOCKET = "FORKED_WORKERS"
 """The variable that says where that process listens."""
 
+MOST_BYTES = 2**18
+"""Of a request: more than the system takes at once."""
+
 MODULES = ("ray._private.workers.default_worker", "pandas", "pyarrow.dataset", "tensorflow", "keras")
 """What most workers import, TensorFlow above all.
 
@@ -34,7 +38,7 @@ would go on from there, and no two of Ray's ids may be the same.
 
 @contextmanager
 def forking() -> Iterator[str | None]:
-    """Fork the workers of a cluster that this process begins: gives their SETUP_WORKER, None where it is Ray's.
+    """Fork the workers of clusters that this process begins: gives their SETUP_WORKER, None where it is Ray's.
 
     Only on Linux: elsewhere system libraries don't survive a fork.
     """
@@ -43,7 +47,7 @@ def forking() -> Iterator[str | None]:
         return
     with tempfile.TemporaryDirectory() as folder:
         os.environ[SOCKET] = f"{folder}/socket"
-        with socket.socket(socket.AF_UNIX) as listener:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(os.environ[SOCKET])
             listener.listen()
             process = subprocess.Popen(
@@ -68,11 +72,10 @@ def request_worker() -> None:
     options, command = parser.parse_known_args()
     added = _added_variables(json.loads(options.serialized_runtime_env_context))
     if added is not None:
-        request = json.dumps([command, os.environ | added, str(Path.cwd())]).encode() + b"\n"
-        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        request = json.dumps([command, os.environ | added, str(Path.cwd())]).encode()
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
             connection.connect(os.environ[SOCKET])
-            sent = socket.send_fds(connection, [request], [0, 1, 2])
-            connection.sendall(request[sent:])
+            socket.send_fds(connection, [request], [0, 1, 2])
             if connection.recv(1):
                 connection.recv(1)
                 return
@@ -88,32 +91,56 @@ def _added_variables(environment: dict[str, Any]) -> dict[str, str] | None:
 
 
 def serve(listener: socket.socket) -> None:
-    """Fork a worker for each request, until standard input ends with the session."""
-    import signal
+    """Have a worker forked for each request, until standard input ends with the session.
 
+    By a process for each raylet: Ray reads a raylet's number once, and a worker goes with its raylet.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a worker ended
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as Ray does: Ctrl-C is for the session
-    raylet = None
+    raylets: dict[str, socket.socket] = {}
     while listener in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
-        request, streams, _, _ = socket.recv_fds(connection, 2**20, 3)
-        while not request.endswith(b"\n") and (more := connection.recv(2**20)):
-            request += more
-        if request.endswith(b"\n"):  # else whoever asked has gone
-            command, variables, folder = json.loads(request)
-            if raylet is None:
-                _import(variables)
-                raylet = variables["RAY_RAYLET_PID"]  # Ray reads it once, and a worker goes with its raylet
-            if raylet == variables["RAY_RAYLET_PID"] and os.fork() == 0:
-                os.setpgid(0, 0)  # Ray ends a worker's whole group
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                listener.close()
-                connection.send(b"1")
-                _work(command, variables, folder, streams)
-                return
+        request, streams, _, _ = socket.recv_fds(connection, MOST_BYTES, 3)
+        if request:  # else whoever asked has gone
+            raylet = json.loads(request)[1]["RAY_RAYLET_PID"]
+            if raylet not in raylets:
+                raylets[raylet], requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                if os.fork() == 0:
+                    listener.close()
+                    for each in (connection, *raylets.values()):
+                        each.close()
+                    for stream in streams:
+                        os.close(stream)
+                    fork_workers(requests)
+                    return
+                requests.close()
+            with suppress(OSError):  # where that process has failed
+                socket.send_fds(raylets[raylet], [request], [connection.fileno(), *streams])
         for stream in streams:
             os.close(stream)
         connection.close()
+
+
+def fork_workers(requests: socket.socket) -> None:
+    """Fork a worker for each request, of one raylet all, until there are no more."""
+    is_imported = False
+    while True:
+        request, streams, _, _ = socket.recv_fds(requests, MOST_BYTES, 4)
+        if not request:
+            return
+        command, variables, folder = json.loads(request)
+        if not is_imported:
+            _import(variables)
+            is_imported = True
+        if os.fork() == 0:
+            os.setpgid(0, 0)  # Ray ends a worker's whole group
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            requests.close()
+            os.write(streams[0], b"1")
+            _work(command, variables, folder, streams[1:])
+            return
+        for stream in streams:
+            os.close(stream)
 
 
 def _import(variables: dict[str, str]) -> None:

@@ -12,15 +12,20 @@ from tests.patience import run_patiently
 # In a process of its own: the suite's is in another cluster. The second node says that it has a GPU, and has none.
 DRIVER = """
 import json, os, sys
+from contextlib import ExitStack
 from ray.cluster_utils import Cluster
 from artray import cluster, console
 from artray.engine.worker_group import WorkerGroup, join_cluster
 from artray.errors import ArtrayError
 from artray.storage import Location
+from tests.forked_workers import forking
 
 console.quiet(False)
-local = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-local.add_node(num_cpus=2, num_gpus=1, include_log_monitor=False)
+forks = ExitStack()
+setup = forks.enter_context(forking())
+how = {"num_cpus": 2, "setup_worker_path": setup}
+local = Cluster(initialize_head=True, head_node_args={**how, "include_dashboard": False})
+local.add_node(**how, num_gpus=1, include_log_monitor=False)
 os.environ["RAY_ADDRESS"] = local.address
 out = Location.parse(sys.argv[1])
 
@@ -33,7 +38,8 @@ class Asked:
     def work(self, rank, checkpoints, progress):
         import ray
         seen = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH")]
-        (out / str(rank)).write_json([ray.get_runtime_context().get_node_id(), *seen])
+        is_forked = os.getppid() != int(os.environ["RAY_RAYLET_PID"])
+        (out / str(rank)).write_json([ray.get_runtime_context().get_node_id(), *seen, is_forked])
 
 def run(workers, gpus):
     join_cluster(workers, gpus, out, out)
@@ -50,6 +56,7 @@ answers.append([name for name in ("tensorflow", "keras") if name in sys.modules]
 print(json.dumps(answers))
 ray.shutdown()
 local.shutdown()
+forks.close()
 """
 
 
@@ -58,7 +65,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     folder = tmp_path_factory.mktemp("workers")
     (folder / "driver.py").write_text(DRIVER)
     (folder / "out").mkdir()
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(Path.cwd())}
     for name in ("RAY_ADDRESS", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "TF_FORCE_GPU_ALLOW_GROWTH"):
         environment.pop(name, None)
     command = [sys.executable, str(folder / "driver.py"), str(folder / "out")]
@@ -73,7 +80,13 @@ def test_workers_begin_on_nodes_of_their_own(answers):
 
 
 def test_who_asked_for_no_gpu_sees_none(answers):
-    assert [answer[1:] for answer in answers[:2]] == [["", "true"]] * 2
+    assert [answer[1:3] for answer in answers[:2]] == [["", "true"]] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
+def test_workers_are_forks_on_either_node(answers):
+    """Each node's are those of a process of its own: `tests.forked_workers`."""
+    assert [answer[3] for answer in answers[:2]] == [True] * 2
 
 
 def test_a_gpu_that_can_not_be_used_is_one_line(answers):
