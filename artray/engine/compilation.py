@@ -36,10 +36,10 @@ class Compiled:
     """
 
     def __init__(self, function: Callable[..., Any], how: Compile, replicas: int = 1):
-        self._plain = graph(partial(function, jit=as_it_is), reduce_retracing=True)
-        self._fast = None
+        self._plain = _Graph(partial(function, jit=as_it_is))
+        self._fast: _Graph | None = None
         if may_compile(how, replicas) and (how == "on" or tf.config.list_logical_devices("GPU")):
-            self._fast = graph(partial(function, jit=_by_xla), reduce_retracing=True)
+            self._fast = _Graph(partial(function, jit=_by_xla))
         self._must, self._proved = how == "on", False
 
     def __call__(self, *tensors: Any, often: bool = True) -> Any:
@@ -66,6 +66,30 @@ class Compiled:
             return self._plain(*tensors)
         self._proved = True
         return result
+
+
+class _Graph:
+    """A function of tensors as a graph that takes any number of rows, that is any first dimension.
+
+    Else it would be traced once more as soon as there are fewer of them: at the end of the first epoch.
+    """
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function: Any = graph(function, reduce_retracing=True)
+        self._is_traced = False
+
+    def __call__(self, *tensors: Any) -> Any:
+        if not self._is_traced:
+            self._function.get_concrete_function(*tf.nest.map_structure(_of_any_rows, tensors))
+            self._is_traced = True
+        return self._function(*tensors)
+
+
+def _of_any_rows(tensor: Any) -> Any:
+    """The type of a tensor, or of one for each replica, whatever its first dimension."""
+    empty = tf.nest.map_structure(lambda one: one[:0] if one.shape.rank else one, tensor, expand_composites=True)
+    whole, none = (tf.type_spec_from_value(one) for one in (tensor, empty))
+    return whole.most_specific_common_supertype([none])
 
 
 def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:

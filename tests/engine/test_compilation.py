@@ -59,3 +59,18 @@ def test_on_says_in_one_line_that_xla_can_not():
     with pytest.raises(InputError, match=r"^--compile on: XLA can't compile this model; use auto or off: ") as raised:
         Compiled(by_python, "on")(tf.constant([1.0, 2.0]))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("how", ["off", "on"])
+def test_traced_once_however_many_rows_there_are(how):
+    """A call of many steps, and the rest of an epoch."""
+    shapes = []
+
+    def function(x, factor, jit):
+        shapes.append((x.shape.as_list(), factor.shape.as_list()))
+        return jit(lambda x: x * factor)(x)
+
+    compiled = Compiled(function, how)
+    for rows in (3, 1, 2):
+        assert np.array_equal(compiled(tf.ones([rows, 2]), tf.constant(2.0)), np.full((rows, 2), 2))
+    assert shapes == [([None, 2], [])]
