@@ -29,7 +29,7 @@ from tests.engine.processes import on_one_and_several
 
 EXAMPLES = 35
 BATCH = 11  # 11 and 11 and 11 and 2: shares differ, and the last batch has fewer examples than there are replicas
-FULL = EXAMPLES // BATCH * BATCH  # without the last batch, for which the step would be traced anew
+FULL = EXAMPLES // BATCH * BATCH  # whole batches
 rng = np.random.default_rng(0)
 X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
 Y = np.eye(3, dtype=np.float32)[rng.integers(0, 3, EXAMPLES)]

@@ -42,11 +42,11 @@ def test_a_compiled_step_is_the_step(runs, case):
         assert np.allclose(value, runs[1][f"{case}/{name}"], rtol=1e-3, atol=1e-4), name
 
 
-def test_half_precision_learns_nearly_the_same():
-    exact, rounded = (trainer("hinge", precision=precision, **CASES["hinge"]) for precision in ("float32", "bfloat16"))
-    metrics = [fit(trained, range(4)) for trained in (exact, rounded)]
+def test_half_precision_learns_nearly_the_same(runs):
+    rounded = trainer("hinge", precision="bfloat16", **CASES["hinge"])
+    metrics = [runs[1]["hinge/metrics"], fit(rounded, range(4))]
     assert np.allclose(*metrics, rtol=0.2, atol=0.1)
-    assert not np.array_equal(*metrics)
+    assert not np.allclose(*metrics, rtol=1e-3, atol=1e-4)
     assert {value.dtype.name for name, value in rounded.state().items() if name[:3] != "ste"} <= {"float32", "int64"}
 
 
@@ -126,12 +126,22 @@ def test_a_step_is_what_numpy_says():
     assert np.allclose(metrics[0], expected, atol=1e-5)
 
 
+def scores(judge: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    return judge(pictures, training=False).numpy()[:, 0].astype(np.float64)
+
+
+def slopes(judge: keras.Model, pictures: np.ndarray) -> np.ndarray:
+    """The score's slope at each value of each picture, by differences, where black to white is 2."""
+    steps = 0.5 * np.eye(pictures[0].size, dtype=np.float32).reshape(-1, *pictures.shape[1:])
+    differences = [scores(judge, picture + steps) - scores(judge, picture - steps) for picture in pictures]
+    return np.stack(differences) * 127.5
+
+
 def test_a_gradient_penalty_is_what_finite_differences_say():
     """WGAN-GP's loss less WGAN's is λ times the penalty at points between, by differences of the score."""
     penalized = trainer("wgan_gp", constants={"penalty": 2.0})
     judge = penalized.discriminator
     judge.set_weights([2 * weight for weight in judge.get_weights()])
-    scores = lambda values: judge(values, training=False).numpy()[:, 0].astype(np.float64)  # noqa: E731
     real = X[:BATCH].astype(np.float32)
     latents = draw_latents(BATCH, LATENT_SIZE, "normal", (5, 0))
     fake = penalized.generator(latents, training=True).numpy()
@@ -139,14 +149,8 @@ def test_a_gradient_penalty_is_what_finite_differences_say():
     share = ((points - fake) / (real - fake)).reshape(BATCH, -1)
     assert np.allclose(share, np.median(share, axis=1, keepdims=True), atol=1e-2)  # on the line between the two
     assert np.ptp(np.median(share, axis=1)) > 0.1
-    slopes = np.zeros((BATCH, points[0].size))
-    for place in range(points[0].size):
-        step = np.zeros(points[0].size, np.float32)
-        step[place] = 0.5
-        step = step.reshape(points.shape[1:])
-        slopes[:, place] = scores(points + step) - scores(points - step)
-    norms = np.linalg.norm(slopes * 127.5, axis=1)
-    expected = (scores(fake) - scores(real)).mean() + 2 * ((norms - 1) ** 2).mean()
+    norms = np.linalg.norm(slopes(judge, points), axis=1)
+    expected = (scores(judge, fake) - scores(judge, real)).mean() + 2 * ((norms - 1) ** 2).mean()
     metrics = fit_once(penalized, real)
     assert metrics[0] == pytest.approx(expected, rel=0.02)
     assert ((norms - 1) ** 2).mean() > 0.01
@@ -156,17 +160,11 @@ def test_slopes_are_to_be_0_where_r1_and_r2_look():
     """γ / 2 times the squared slopes of the score at real and at generated examples, by differences of the score."""
     penalized = trainer("rpgan")
     judge = penalized.discriminator
-    scores = lambda values: judge(values, training=False).numpy()[:, 0].astype(np.float64)  # noqa: E731
     real = X[:BATCH].astype(np.float32)
     fake = penalized.generator(draw_latents(BATCH, LATENT_SIZE, "normal", (5, 0)), training=True).numpy()
-    squares = np.zeros(BATCH)
-    for points in (real, fake):
-        for place in range(points[0].size):
-            step = np.zeros(points[0].size, np.float32)
-            step[place] = 0.5
-            step = step.reshape(points.shape[1:])
-            squares += ((scores(points + step) - scores(points - step)) * 127.5) ** 2
-    expected = np.log1p(np.exp(scores(fake) - scores(real))).mean() + 3 / 2 * squares.mean()
+    squares = (slopes(judge, np.concatenate([real, fake])) ** 2).sum(axis=1)
+    squares = squares[:BATCH] + squares[BATCH:]
+    expected = np.log1p(np.exp(scores(judge, fake) - scores(judge, real))).mean() + 3 / 2 * squares.mean()
     metrics = fit_once(penalized, real, penalties=[3.0])
     assert metrics[0] == pytest.approx(expected, rel=0.02)
     assert squares.mean() > 0.01

@@ -62,15 +62,17 @@ def test_on_says_in_one_line_that_xla_can_not():
 
 
 @pytest.mark.parametrize("how", ["off", "on"])
-def test_traced_once_however_many_rows_there_are(how):
-    """A call of many steps, and the rest of an epoch."""
+@pytest.mark.parametrize(("open", "traced"), [(1, [None, 2, 3]), (2, [None, None, 3])])
+def test_traced_once_whatever_the_size_of_what_is_open(how, open, traced):
+    """A call of many steps and the rest of an epoch; batches and the last examples."""
     shapes = []
 
     def function(x, factor, jit):
         shapes.append((x.shape.as_list(), factor.shape.as_list()))
         return jit(lambda x: x * factor)(x)
 
-    compiled = Compiled(function, how)
-    for rows in (3, 1, 2):
-        assert np.array_equal(compiled(tf.ones([rows, 2]), tf.constant(2.0)), np.full((rows, 2), 2))
-    assert shapes == [([None, 2], [])]
+    compiled = Compiled(function, how, open=open)
+    for steps, examples in ((3, 2), (1, 2), (2, 3 - open)):
+        x = np.random.default_rng(steps).normal(size=(steps, examples, 3)).astype(np.float32)
+        assert np.array_equal(compiled(tf.constant(x), tf.constant(2.0)), 2 * x)
+    assert shapes == [(traced, [])]

@@ -12,7 +12,7 @@ from artray.errors import InputError
 from artray.models import EMBEDDED, backbones
 from artray.models.backbones import backbone, backbone_names
 
-pytestmark = pytest.mark.slow  # networks take their time to build and trace
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eager")]  # networks take their time to build
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
 

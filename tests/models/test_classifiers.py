@@ -232,6 +232,7 @@ def test_resnet50_is_the_published_one():
     assert sides == [(49, 49, 256), (25, 25, 512), (13, 13, 1024), (7, 7, 2048)]
 
 
+@pytest.mark.usefixtures("eager")
 def test_resnet50_is_that_of_keras_applications():
     """The same function, where its weights are put into ours: an oracle for every layer's order and stride."""
     keras.utils.set_random_seed(0)
@@ -268,6 +269,7 @@ def test_resnet50_is_that_of_keras_applications():
     assert np.allclose(pooled, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.usefixtures("eager")
 def test_transfer_is_a_frozen_backbone_and_a_head():
     model = classifier("transfer", (48, 48, 3), 3, {"dropout": 0.3})
     assert [layer.name for layer in model.layers if layer.trainable_variables] == ["logits"]
@@ -278,6 +280,7 @@ def test_transfer_is_a_frozen_backbone_and_a_head():
     assert np.allclose(model.predict_on_batch(x), embedding @ kernel + bias, atol=1e-4)
 
 
+@pytest.mark.usefixtures("eager")
 def test_transfer_with_style_statistics_sees_what_the_feature_table_has():
     names = [f"block{number}" for number in range(16)]
     settings = {"layer": "head_relu", "pool": "statistics", "statistics": names}
@@ -290,6 +293,7 @@ def test_transfer_with_style_statistics_sees_what_the_feature_table_has():
     assert np.allclose(seen, expected, atol=0.02)  # the variances have a floor
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(("pool", "width"), [("avg", 576), ("max", 576), ("flatten", 576 * 4), ("statistics", 1152)])
 def test_transfer_pools(pool, width):
     settings = {"backbone": "MobileNetV3Small", "weights": None, "pool": pool, "dense": [5], "l2": 0.1}

@@ -12,7 +12,7 @@ from artray.models import EMBEDDED
 from artray.models.efficientnet_lite import efficientnet_lite, style_statistics
 from artray.models.torch_weights import read_torch_weights
 
-pytestmark = pytest.mark.slow  # networks take their time to build and trace
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eager")]  # networks take their time to build
 
 ESPRESSO, TRIPOD = 967, 872
 CATS = {281, 282, 285}  # tabby, tiger cat, Egyptian cat

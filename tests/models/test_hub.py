@@ -15,7 +15,7 @@ presets = pytest.importorskip("tests.words.presets", reason="keras-hub (extra `h
 
 from artray.models.hub import SCALINGS, is_preset, load_hub_backbone  # noqa: E402
 
-pytestmark = pytest.mark.slow  # keras-hub takes its time
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eager")]  # keras-hub takes its time
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, presets.SIDE, presets.SIDE, 3), np.uint8)
 

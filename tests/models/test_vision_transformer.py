@@ -15,7 +15,8 @@ SHAPE = {"size": 16, "patch": 4, "width": 8, "depth": 2, "heads": 2, "hidden": 1
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
 
 
-@pytest.mark.slow  # networks traced twice
+@pytest.mark.slow
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     ("more", "width"),
     [
