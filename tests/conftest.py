@@ -59,9 +59,12 @@ LONGEST = [
     "engine/test_adversarial.py",
     "integration/test_workers.py",
     "models/test_classifiers.py",
-    "integration/test_labeling.py",
+    "models/test_hub.py",
+    "report/test_page_review.py",
+    "test_notebooks.py",
     "report/test_page_browser.py",
-    "classifiers/test_activation_maps.py",
+    "models/gans/test_pairs.py",
+    "models/test_efficientnet_lite.py",
 ]
 
 # Python's audit events of processes that begin and of connections.
