@@ -33,14 +33,14 @@ class Compiled:
         function: Takes tensors, and `jit`: from a function of tensors to the same one, compiled or not.
         how: on, off, or auto: on one GPU.
         replicas: How many there are of the function's network, in all processes.
-        open: How many of the tensors' first dimensions may be of another size in each call.
+        varying: How many of the tensors' first dimensions are of another size from call to call.
     """
 
-    def __init__(self, function: Callable[..., Any], how: Compile, replicas: int = 1, open: int = 1):
-        self._plain = _Graph(partial(function, jit=as_it_is), open)
+    def __init__(self, function: Callable[..., Any], how: Compile, replicas: int = 1, varying: int = 1):
+        self._plain = _Graph(partial(function, jit=as_it_is), varying)
         self._fast: _Graph | None = None
         if may_compile(how, replicas) and (how == "on" or tf.config.list_logical_devices("GPU")):
-            self._fast = _Graph(partial(function, jit=_by_xla), open)
+            self._fast = _Graph(partial(function, jit=_by_xla), varying)
         self._must, self._proved = how == "on", False
 
     def __call__(self, *tensors: Any, often: bool = True) -> Any:
@@ -70,25 +70,25 @@ class Compiled:
 
 
 class _Graph:
-    """A function of tensors as a graph in which their first dimensions are open.
+    """A function of tensors as a graph, traced for any size of their first dimensions.
 
-    Else it would be traced anew for fewer rows: at the end of the first epoch.
+    TensorFlow would trace it for the sizes that come first, and anew for fewer steps at the first epoch's end.
     """
 
-    def __init__(self, function: Callable[..., Any], open: int):
+    def __init__(self, function: Callable[..., Any], varying: int):
         self._function: Any = graph(function, reduce_retracing=True)
-        self._type, self._is_traced = partial(_opened, open), False
+        self._type_of, self._is_traced = partial(_type, varying), False
 
     def __call__(self, *tensors: Any) -> Any:
         if not self._is_traced:
-            self._function.get_concrete_function(*tf.nest.map_structure(self._type, tensors))
+            self._function.get_concrete_function(*tf.nest.map_structure(self._type_of, tensors))
             self._is_traced = True
         return self._function(*tensors)
 
 
-def _opened(dimensions: int, tensor: Any) -> Any:
+def _type(varying: int, tensor: Any) -> Any:
     """The type of a tensor, or of one for each replica, whatever the size of its first dimensions."""
-    none = (slice(0),) * dimensions
+    none = (slice(0),) * varying
     empty = tf.nest.map_structure(lambda one: one[none[: one.shape.rank]], tensor, expand_composites=True)
     of_tensor, of_empty = (tf.type_spec_from_value(one) for one in (tensor, empty))
     return of_tensor.most_specific_common_supertype([of_empty])

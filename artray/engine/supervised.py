@@ -116,7 +116,7 @@ class SupervisedTrainer(Trainer):
 
     def compile(self) -> None:
         """To be called when other layers are trainable than before."""
-        self._train = Compiled(self._steps, self._compile, self.count, open=2)  # batches, and the examples of each
+        self._train = Compiled(self._steps, self._compile, self.count, varying=2)  # steps, and examples
         self._predict = Compiled(self._outputs, self._compile, self.count)
 
     def train(

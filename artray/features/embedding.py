@@ -1,7 +1,7 @@
 """System B6: the embedding, one pass of a frozen ImageNet backbone, kept so that every head trains on it in seconds."""
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -78,32 +78,39 @@ class Embedding:
 
     @cached_property
     def _model(self) -> "keras.Model":
-        from artray.models.half_precision import in_bfloat16
-
-        return in_bfloat16(self._network()) if self.precision == "bfloat16" else self._network()
-
-    def _network(self) -> "keras.Model":
-        # Here and not above: with Keras comes TensorFlow, seconds that a driver should not wait for.
-        import keras
-
-        from artray.models.backbones import backbone
-        from artray.models.efficientnet_lite import style_statistics
-        from artray.models.vision_transformer import token_statistics
-
-        model = backbone(self.backbone, self.size, self.weights)
-        names = embedding_columns(self.column, self.statistics)
-        if not self.statistics:
-            return keras.Model(model.inputs, {names[0]: model.outputs[0]})
-        if self.backbone in EMBEDDED:
-            outputs = style_statistics(model).output
-            return keras.Model(model.inputs, {names[0]: outputs["embedding"], names[1]: outputs["statistics"]})
-        statistics = token_statistics(model)
-        if statistics is None:
-            raise InputError(
-                f"style statistics need the backbone {', '.join(EMBEDDED)}, or a transformer of prepare-backbone, not "
-                f"{self.backbone}"
-            )
-        return keras.Model(model.inputs, {names[0]: model.outputs[0], names[1]: statistics})
+        # What the package brings is built once for all who ask for the same; a file may be another by then.
+        build = _network if self.backbone in EMBEDDED and self.weights == "imagenet" else _network.__wrapped__
+        names = tuple(embedding_columns(self.column, self.statistics))
+        return build(self.backbone, self.size, self.weights, names, self.precision)
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@lru_cache(maxsize=4)
+def _network(name: str, size: int, weights: str | None, columns: tuple[str, ...], precision: str) -> "keras.Model":
+    """A model from pictures to an `Embedding`'s columns: its output, and the style statistics where they have one."""
+    # Here and not above: with Keras comes TensorFlow, seconds that a driver should not wait for.
+    import keras
+
+    from artray.models.backbones import backbone
+    from artray.models.efficientnet_lite import style_statistics
+    from artray.models.half_precision import in_bfloat16
+    from artray.models.vision_transformer import token_statistics
+
+    model = backbone(name, size, weights)
+    if len(columns) == 1:
+        outputs = [model.outputs[0]]
+    elif name in EMBEDDED:
+        both = style_statistics(model).output
+        outputs = [both["embedding"], both["statistics"]]
+    else:
+        of_tokens = token_statistics(model)
+        if of_tokens is None:
+            raise InputError(
+                f"style statistics need the backbone {', '.join(EMBEDDED)}, or a transformer of prepare-backbone, not "
+                f"{name}"
+            )
+        outputs = [model.outputs[0], of_tokens]
+    network = keras.Model(model.inputs, dict(zip(columns, outputs, strict=True)))
+    return in_bfloat16(network) if precision == "bfloat16" else network

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from artray.bundles.generator import ANIMATION, SAMPLES
+from artray.features.embedding import Embedding
 from artray.images.digital_source import generated_by
 from artray.images.encoding import png, webp
 from artray.storage import Location
@@ -76,9 +77,7 @@ class Diversity:
     """
 
     def __init__(self, real: Picture):
-        from artray.models.backbones import backbone
-
-        self._model = backbone(size=_EMBEDDED_SIDE)
+        self._embed = Embedding(size=_EMBEDDED_SIDE)
         self._number = min(len(real), _EMBEDDED)  # more pictures lie nearer together
         self._real = self._spread(real)
 
@@ -93,7 +92,8 @@ class Diversity:
     def _spread(self, pictures: Picture) -> float:
         sides = (_EMBEDDED_SIDE, _EMBEDDED_SIDE)
         resized = [np.asarray(Image.fromarray(picture).resize(sides)) for picture in pictures[: self._number]]
-        return nearest_distance(np.asarray(self._model.predict_on_batch(np.stack(resized))))
+        embedded = self._embed(np.stack(resized))["embedding"]
+        return nearest_distance(embedded.flatten().to_numpy().reshape(len(embedded), -1))
 
 
 def nearest_distance(points: npt.NDArray[Any]) -> float:

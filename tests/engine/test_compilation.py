@@ -62,8 +62,8 @@ def test_on_says_in_one_line_that_xla_can_not():
 
 
 @pytest.mark.parametrize("how", ["off", "on"])
-@pytest.mark.parametrize(("open", "traced"), [(1, [None, 2, 3]), (2, [None, None, 3])])
-def test_traced_once_whatever_the_size_of_what_is_open(how, open, traced):
+@pytest.mark.parametrize(("varying", "traced"), [(1, [None, 2, 3]), (2, [None, None, 3])])
+def test_traced_once_whatever_the_size_of_what_varies(how, varying, traced):
     """A call of many steps and the rest of an epoch; batches and the last examples."""
     shapes = []
 
@@ -71,8 +71,8 @@ def test_traced_once_whatever_the_size_of_what_is_open(how, open, traced):
         shapes.append((x.shape.as_list(), factor.shape.as_list()))
         return jit(lambda x: x * factor)(x)
 
-    compiled = Compiled(function, how, open=open)
-    for steps, examples in ((3, 2), (1, 2), (2, 3 - open)):
+    compiled = Compiled(function, how, varying=varying)
+    for steps, examples in ((3, 2), (1, 2), (2, 3 - varying)):
         x = np.random.default_rng(steps).normal(size=(steps, examples, 3)).astype(np.float32)
         assert np.array_equal(compiled(tf.constant(x), tf.constant(2.0)), 2 * x)
     assert shapes == [(traced, [])]

@@ -2,6 +2,7 @@ import pickle
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -86,6 +87,17 @@ def test_can_be_pickled_after_use(embedding, columns):
     assert len(data) < 1000
     result = pickle.loads(data)(PICTURES[:2])
     np.testing.assert_allclose(numbers(result["embedding"]), numbers(columns["embedding"])[:2], atol=1e-5)
+
+
+def test_what_the_package_brings_is_built_once_and_a_file_read_each_time(tmp_path):
+    assert Embedding(size=SIZE)._model is Embedding(size=SIZE, batch_size=2)._model
+    means, constant = [], keras.initializers.Constant
+    for value in (1, 2):
+        pictures = keras.Input((8, 8, 3))
+        maps = keras.layers.Conv2D(4, 1, kernel_initializer="zeros", bias_initializer=constant(value))
+        keras.Model(pictures, maps(pictures)).save(tmp_path / "mine.keras")
+        means.append(numbers(Embedding(str(tmp_path / "mine.keras"), 8)(PICTURES[:1, :8, :8])["embedding"]).mean())
+    assert means == [1, 2]
 
 
 def test_another_backbone():
