@@ -102,7 +102,8 @@ def serve(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         request, streams, _, _ = socket.recv_fds(connection, MOST_BYTES, 3)
         if request:  # else whoever asked has gone
-            raylet = json.loads(request)[1]["RAY_RAYLET_PID"]
+            _, variables, _ = json.loads(request)
+            raylet = variables["RAY_RAYLET_PID"]
             if raylet not in raylets:
                 raylets[raylet], requests = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 if os.fork() == 0:
@@ -111,7 +112,7 @@ def serve(listener: socket.socket) -> None:
                         each.close()
                     for stream in streams:
                         os.close(stream)
-                    fork_workers(requests)
+                    fork_workers(requests, variables)
                     return
                 requests.close()
             with suppress(OSError):  # where that process has failed
@@ -121,18 +122,15 @@ def serve(listener: socket.socket) -> None:
         connection.close()
 
 
-def fork_workers(requests: socket.socket) -> None:
-    """Fork a worker for each request, of one raylet all, until there are no more."""
-    is_imported = False
+def fork_workers(requests: socket.socket, variables: dict[str, str]) -> None:
+    """Fork a worker for each request, of one raylet all, until there are no more; `variables` are the first one's."""
+    _import(variables)
     while True:
         request, streams, _, _ = socket.recv_fds(requests, MOST_BYTES, 4)
         if not request:
             return
-        command, variables, folder = json.loads(request)
-        if not is_imported:
-            _import(variables)
-            is_imported = True
         if os.fork() == 0:
+            command, variables, folder = json.loads(request)
             os.setpgid(0, 0)  # Ray ends a worker's whole group
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             requests.close()
