@@ -39,6 +39,7 @@ def _ray() -> Iterator[None]:
     from tests.forked_workers import forking
     from tests.patience import TRIES
 
+    assert not ray.is_initialized(), "Ray began before `ray_session` did: a fixture that needs it does not ask for it"
     with pytest.MonkeyPatch.context() as patch, forking() as setup_worker:
         # Nobody reads its workers' logs, and it does not grow: no processes have to look for either.
         params = partial(

@@ -26,8 +26,6 @@ from artray.report.station import ReportOptions, report
 from artray.storage import Location
 from tests.integration.conftest import passes_in_process, trainings_in_process
 
-pytestmark = pytest.mark.usefixtures("ray_session")
-
 
 @pytest.fixture(scope="module", params=["folder", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sample: Path) -> str:
@@ -47,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def walked(place: str, trained: Path) -> str:
+def walked(ray_session: None, place: str, trained: Path) -> str:
     """The walk up to labels, with few epochs."""
     with ExitStack() as stack:
         if not place.startswith("s3://"):
