@@ -55,7 +55,7 @@ slow: $(VENV)/.test
 
 # A dry run comes here too, and may have no environment.
 beside: $(VENV)/.test
-	@test ! -d $(VENV) || exec nice -n 5 $(MAKE) --no-print-directory check unit PROCESSES=1 EXAMPLES=artray > $(VENV)/beside.log 2>&1
+	@test ! -d $(VENV) || exec nice -n 5 $(MAKE) --no-print-directory check unit PROCESSES=0 EXAMPLES=artray > $(VENV)/beside.log 2>&1
 
 # Lint, format, types and the documents; mkdocs without --quiet, which counts no warnings.
 check: $(VENV)/.test
