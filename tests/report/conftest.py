@@ -1,7 +1,7 @@
 """A real browser: Debian's chromium, steered by Playwright."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,8 +28,21 @@ def browser() -> Iterator[Any]:
     sync_api.expect.set_options(timeout=1000 * PATIENCE)
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=3 * 1000 * PATIENCE)
+        for name in ("new_context", "new_page"):
+            setattr(chromium, name, _patient(getattr(chromium, name)))
         yield chromium
         chromium.close()
+
+
+def _patient(make: Callable[..., Any]) -> Callable[..., Any]:
+    """What it makes waits as long as `expect` does, not Playwright's 30 seconds."""
+
+    def made(**options: Any) -> Any:
+        one = make(**options)
+        one.set_default_timeout(1000 * PATIENCE)
+        return one
+
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +57,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 def page(browser: Any, address: str) -> Iterator[Any]:
     """The page, open; afterwards: no message on the console, nothing asked for but the page's own files."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     complaints, requests = [], []
     page.on("console", lambda message: complaints.append(message.text))

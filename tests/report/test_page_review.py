@@ -14,7 +14,6 @@ from artray.report.page import Queue, write_page
 from artray.report.works import Label, Work
 from tests.report.gallery import COUNT, said, write_gallery
 from tests.report.shown_page import BY_SCORE, STYLES, cards, counts, expect, fill
-from tests.report.waiting import PATIENCE
 
 IN_DIALOG = "document.querySelector('#detail').contains(document.activeElement)"
 
@@ -120,7 +119,6 @@ def test_a_name_typed_once_stands_in_the_file(page):
 @pytest.fixture
 def gallery(browser: Any, tmp_path: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
