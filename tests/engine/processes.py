@@ -14,11 +14,11 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 
 
-def on_replicas(module: str, folder: Path) -> dict[int, dict[str, np.ndarray]]:
-    """What a module of these tests writes, by the number of its replicas: `python -m MODULE FOLDER 2`."""
+def on_replicas(module: str, folder: Path, several: int = 3) -> dict[int, dict[str, np.ndarray]]:
+    """What a module of these tests writes, by the number of its replicas: `python -m MODULE FOLDER NUMBER`."""
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [sys.executable, "-m", module, str(folder), "2"],
+        [sys.executable, "-m", module, str(folder), str(several)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -26,7 +26,7 @@ def on_replicas(module: str, folder: Path) -> dict[int, dict[str, np.ndarray]]:
         timeout=900,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return {number: dict(np.load(folder / f"{number}.npz")) for number in (1, 2)}
+    return {number: dict(np.load(folder / f"{number}.npz")) for number in (1, several)}
 
 
 def on_one_and_several(run: Callable[[Any], dict[str, np.ndarray]]) -> None:

@@ -1,7 +1,7 @@
-"""Trains small models on one replica and on two, and writes what came out.
+"""Trains small models on one replica and on three, and writes what came out.
 
 A process of its own, because TensorFlow divides a CPU into devices only before its first use:
-`python -m tests.engine.supervised_on_replicas FOLDER 2`
+`python -m tests.engine.supervised_on_replicas FOLDER 3`
 """
 
 import os
@@ -28,8 +28,8 @@ from artray.models.stylizer import StylizerLosses, stylizer
 from artray.storage import Location
 from tests.engine.processes import on_one_and_several
 
-EXAMPLES = 34
-BATCH = 11  # 11 and 11 and 11 and 1: shares differ, and the last batch has fewer examples than there are replicas
+EXAMPLES = 35
+BATCH = 11  # 11 and 11 and 11 and 2: shares differ, and the last batch has fewer examples than there are replicas
 FULL = EXAMPLES // BATCH * BATCH  # whole batches
 rng = np.random.default_rng(0)
 X = rng.integers(0, 256, (EXAMPLES, 8, 8, 3), np.uint8)
@@ -108,6 +108,11 @@ def trainer_of(strategy: tf.distribute.Strategy | None, case: dict[str, Any]) ->
     return trainer
 
 
+def state_of(trainer: SupervisedTrainer) -> dict[str, np.ndarray]:
+    """A copy: what is trained further changes in its place."""
+    return {name: np.array(value) for name, value in trainer.state().items()}
+
+
 def trained(trainer: SupervisedTrainer, case: dict[str, Any], inputs: Inputs | None = None) -> dict[str, np.ndarray]:
     """What two epochs make of it, of X or of `inputs`, which stream."""
     y, examples = case.get("y", Y), case.get("examples", FULL)
@@ -124,15 +129,12 @@ def trained(trainer: SupervisedTrainer, case: dict[str, Any], inputs: Inputs | N
         planned = SPARSITIES[epoch] if "prune" in case else None
         for some in trainer.train(take, batches, [0.01] * len(batches), draws, planned):
             losses += some.tolist()
-    if "ema" in case:
-        with trainer.averaged():
-            results["logits"] = trainer.predict(x, np.arange(EXAMPLES), 16)
-            results |= {
-                f"averaged/{name}": value for name, value in trainer.state().items() if name.startswith("model/")
-            }
+    with trainer.averaged():
+        results["logits"] = trainer.predict(x, np.arange(EXAMPLES), 16)
+        results |= {f"averaged/{name}": value for name, value in state_of(trainer).items() if name.startswith("model/")}
     placed = trainer.put([np.zeros(1, np.float32)] * trainer.count)
     results["places"] = np.array([value.device for value in trainer.strategy.experimental_local_results(placed)])
-    return results | {"losses": np.array(losses)} | trainer.state()
+    return results | {"losses": np.array(losses)} | state_of(trainer)
 
 
 def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
@@ -140,10 +142,9 @@ def run(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
     results = {}
     for name, case in CASES.items():
         trainer = trainer_of(strategy, case)
-        start = {key: np.array(value) for key, value in trainer.state().items()}
+        start = state_of(trainer)
         results |= {f"{name}/{key}": value for key, value in trained(trainer, case).items()}
         if name == "adam":
-            results = {key: np.array(value) for key, value in results.items()}
             trainer.load(start)
             results |= {f"streamed/{key}": value for key, value in trained(trainer, case, shards()).items()}
     return results
@@ -163,7 +164,7 @@ def run_again(strategy: tf.distribute.Strategy | None) -> dict[str, np.ndarray]:
     def epoch() -> dict[str, np.ndarray]:
         batches = [np.arange(FULL)[start : start + BATCH] for start in range(0, FULL, BATCH)]
         list(trainer.train(lambda rows: (X[rows], Y[rows], WEIGHTS[rows]), batches, [0.01] * len(batches)))
-        return {name: np.array(value) for name, value in trainer.state().items()}
+        return state_of(trainer)
 
     before, first = epoch(), epoch()
     trainer.load(before)
