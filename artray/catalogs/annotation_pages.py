@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from artray.catalogs.statements import Found, Statement, cell_of, moment, one_line
+from artray.catalogs.statements import Annotation, Statement, cell_of, moment, one_line
 
 MACHINE, REGION, TEXTLESS = (
     "made by a program, and not touched by anybody",
@@ -58,7 +58,7 @@ def names_its_pages(value: Any) -> bool:
     return any(kind.endswith(("AnnotationCollection", "Layer")) for kind in kinds)
 
 
-def read_page(value: Any) -> Iterator[Found | str]:
+def read_page(value: Any) -> Iterator[Annotation | str]:
     """What people said, or for an annotation that is left out, why."""
     for annotation in _annotations(value):
         yield _read(annotation)
@@ -85,7 +85,7 @@ def _annotations(value: Any) -> Iterator[Mapping[str, Any]]:
                 yield from _annotations(value[name])
 
 
-def _read(annotation: Mapping[str, Any]) -> Found | str:
+def _read(annotation: Mapping[str, Any]) -> Annotation | str:
     people = one_line(_name(annotation.get("creator", annotation.get("oa:annotatedBy"))))
     changed = annotation.get("modified")
     if annotation.get("generator") and not people and not changed:
@@ -102,7 +102,7 @@ def _read(annotation: Mapping[str, Any]) -> Found | str:
     if name and (match := _OWN.search(name)):
         name = unquote(match[1])
     label = None if is_rejected else cell_of(labels)
-    return Found(Statement(label, None, people, at), target=target, name=name)
+    return Annotation(Statement(label, None, people, at), target=target, name=name)
 
 
 def _labels(body: Any) -> tuple[list[str], bool]:

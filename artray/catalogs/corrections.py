@@ -33,7 +33,7 @@ from artray.catalogs.catalog import SAVE_ANEW, SUFFIXES, Reading
 from artray.catalogs.folder import load_catalog
 from artray.catalogs.formulas import unguard
 from artray.catalogs.match_report import printable
-from artray.catalogs.statements import Found, Statement, folded, moment, one_line
+from artray.catalogs.statements import Annotation, Statement, folded, moment, one_line
 from artray.catalogs.targets import separate
 from artray.errors import InputError, count_of, first_of
 from artray.storage import Location
@@ -61,7 +61,7 @@ class Corrections:
     labels: Mapping[str, Mapping[str, str | None]]
     problems: tuple[str, ...] = ()
     statements: Mapping[str, Mapping[str, Statement]] = field(default_factory=dict)
-    unplaced: tuple[Found, ...] = ()
+    unplaced: tuple[Annotation, ...] = ()
 
     def said(self, task: str) -> dict[str, Statement]:
         """What was said of a task's works, by object_id."""
@@ -122,7 +122,7 @@ def read_corrections(uris: Sequence[Location]) -> Corrections:
         InputError: A file can't be read, or lacks a column.
     """
     problems: list[str] = []
-    annotations: list[Found] = []
+    annotations: list[Annotation] = []
     for uri in [file for given in uris for file in _files(given, problems)]:
         left_out: Counter[tuple[str, str]] = Counter()
         annotations += _read(uri, left_out, problems)
@@ -180,7 +180,7 @@ def placed(
         elif task is None:
             left_out["whose text is no label of any task (TASK: LABEL names one)"] += 1
         else:
-            found.append(Found(replace(each.said, label=label), object_id, task))
+            found.append(Annotation(replace(each.said, label=label), object_id, task))
             if each.name:
                 labels.setdefault((task, object_id, each.said.reviewer), set()).add(label)
     problems = [f"{count_of(number, 'annotation')} {why}, left out" for why, number in left_out.items()]
@@ -189,7 +189,9 @@ def placed(
             f"{count_of(several, 'work has', 'works have')} annotations of one person with different "
             "labels, of which the latest counts (several labels of a work are several bodies of one annotation)"
         )
-    before = [Found(said, key, asked) for asked in corrections.labels for key, said in corrections.said(asked).items()]
+    before = [
+        Annotation(said, key, asked) for asked in corrections.labels for key, said in corrections.said(asked).items()
+    ]
     return _latest([*before, *found], [*corrections.problems, *problems], ())
 
 
@@ -228,7 +230,7 @@ def _files(uri: Location, problems: list[str]) -> list[Location]:
     return pages or [uri]
 
 
-def _read(uri: Location, left_out: Counter[tuple[str, str]], problems: list[str]) -> Iterator[Found]:
+def _read(uri: Location, left_out: Counter[tuple[str, str]], problems: list[str]) -> Iterator[Annotation]:
     if uri.name.lower().endswith(_PAGES) and (page := annotation_pages.parsed(uri.read_bytes())) is not None:
         if annotation_pages.names_its_pages(page):
             raise InputError(f"{uri}: only names the pages of its annotations: give these, or their folder")
@@ -275,10 +277,12 @@ def _read(uri: Location, left_out: Counter[tuple[str, str]], problems: list[str]
             reviewer=one_line(unguard(reviewer)) if reviewer else None,
             reviewed_at=moment(reviewed_at) or moment(corrected_at),
         )
-        yield Found(said, unguard(object_id), unguard(task))
+        yield Annotation(said, unguard(object_id), unguard(task))
 
 
-def _latest(annotations: Sequence[Found], problems: Sequence[str], unplaced: tuple[Found, ...]) -> Corrections:
+def _latest(
+    annotations: Sequence[Annotation], problems: Sequence[str], unplaced: tuple[Annotation, ...]
+) -> Corrections:
     """Of each work and task the latest, and what people said differently."""
     latest: dict[tuple[str, str], Statement] = {}
     at_once: dict[tuple[str, str], set[str | None]] = {}  # what is said at the latest time, or at no time

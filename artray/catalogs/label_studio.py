@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from artray.catalogs.cells import LIST_SEPARATOR
-from artray.catalogs.statements import Found, Statement, cell_of, moment, one_line
+from artray.catalogs.statements import Annotation, Statement, cell_of, moment, one_line
 
 LISTS = ("annotations", "completions")  # today's name, and that of early versions
 _LOOKED_AT = 200
@@ -31,7 +31,7 @@ def list_column(table: pa.Table) -> str | None:
     return None
 
 
-def read_statements(table: pa.Table) -> Iterator[Found | None]:
+def read_statements(table: pa.Table) -> Iterator[Annotation | None]:
     """What people said of the works of an export: each control is a task; None for each annotation that is skipped.
 
     The work is `data.object_id`, else it is known by its picture. What the model had said is the annotation's own
@@ -59,7 +59,7 @@ def read_statements(table: pa.Table) -> Iterator[Found | None]:
             # A control that was emptied says that none of its labels is right.
             for task in {**told, **said}:
                 statement = Statement(cell_of(said.get(task, [])), cell_of(told.get(task, [])), person, at)
-                yield Found(statement, None if object_id is None else str(object_id), task, picture)
+                yield Annotation(statement, None if object_id is None else str(object_id), task, picture)
 
 
 def _time(annotation: Mapping[str, Any]) -> str | None:

@@ -52,8 +52,8 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A statement as a file has it, before it is known which work and task it is about.
+class Annotation:
+    """A statement as a file has it, where it may not be known yet which work and task it is about.
 
     Attributes:
         said: What was said.

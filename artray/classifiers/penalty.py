@@ -16,11 +16,10 @@ from artray.classifiers.examples import Examples
 from artray.classifiers.logistic import fit_logistic
 from artray.classifiers.out_of_fold import LOGISTIC, Folds, coordinates, drawn, fold_numbers
 from artray.errors import InputError
+from artray.models import BY_FOLDS
 
 Floats = npt.NDArray[np.floating[Any]]
 
-BY_FOLDS = "folds"
-"""What `model.l2` says where it is to be chosen."""
 _HEAD = "linear_head"
 _TOLERANCE = 1e-3
 

@@ -116,7 +116,7 @@ def decode_pictures(
     return _collect(rows, map(decode_all, contents), decode_sizes)
 
 
-Found = ReadError | list[Decoded]
+Outcome = ReadError | list[Decoded]
 """A picture in each size, or why its file could not be read."""
 
 
@@ -129,13 +129,13 @@ def _fetch(rows: pa.Table) -> list[bytes | ReadError]:
     return [content_of[uri] if uri else ReadError("missing", "the record names no picture") for uri in uris]
 
 
-def _decode_all(content: bytes | ReadError, decode_sizes: Sequence[DecodeSize]) -> Found:
+def _decode_all(content: bytes | ReadError, decode_sizes: Sequence[DecodeSize]) -> Outcome:
     if isinstance(content, ReadError):
         return content
     return [decode(content, decode_size.size, fit=decode_size.fit) for decode_size in decode_sizes]
 
 
-def _collect(rows: pa.Table, pictures: Iterable[Found], decode_sizes: Sequence[DecodeSize]) -> Pictures:
+def _collect(rows: pa.Table, pictures: Iterable[Outcome], decode_sizes: Sequence[DecodeSize]) -> Pictures:
     state: list[dict[str, object]] = []
     readable: list[int] = []
     images: dict[DecodeSize, list[Picture]] = {decode_size: [] for decode_size in decode_sizes}

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from artray.models import BY_FOLDS
+
 
 def logits(x: keras.KerasTensor, classes: int, **options: Any) -> Any:
     """The last layer of every classifier: one logit a class, in float32 also where the rest is computed in float16."""
@@ -27,7 +29,7 @@ def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0
         classes: Number of classes.
         dropout: Share of the features dropped in training.
         l2: Weight decay of the dense layer's kernel, in mean loss + l2 · |weights|² on features of a length of about
-            1. "folds": training chooses it (see `classifiers.penalty`), and gives a number.
+            1. `BY_FOLDS`: training chooses it, and gives a number.
 
     Returns:
         (n, classes) logits.
@@ -35,7 +37,7 @@ def linear_head(features: keras.KerasTensor, classes: int, *, dropout: float = 0
     # To a length of about 1: what an l2 means does not depend on how many features there are.
     x = layers.Rescaling(features.shape[-1] ** -0.5, name="unit_length")(features)
     x = layers.Dropout(dropout, name="dropout")(x)
-    decay = keras.regularizers.L2(l2) if l2 and l2 != "folds" else None
+    decay = keras.regularizers.L2(l2) if l2 and l2 != BY_FOLDS else None
     return logits(x, classes, kernel_initializer="zeros", kernel_regularizer=decay)
 
 

@@ -99,9 +99,8 @@ def shards() -> Inputs:
 
 def trainer_of(strategy: tf.distribute.Strategy | None, case: dict[str, Any]) -> SupervisedTrainer:
     keras.utils.set_random_seed(3)
-    settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy(), **case}
-    for name in ("y", "examples"):
-        settings.pop(name, None)
+    settings = {"build": network, "optimizer": lambda: keras.optimizers.Adam(0.01), "loss": CrossEntropy()}
+    settings |= {name: value for name, value in case.items() if name not in ("y", "examples")}  # these are its data
     build, optimizer, loss = (settings.pop(name) for name in ("build", "optimizer", "loss"))
     trainer = SupervisedTrainer(build, optimizer, loss, strategy=strategy, **settings)
     trainer._view_on_device = trainer.on_gpu or case is CASES["device"]
