@@ -36,7 +36,7 @@ unit slow: export TF_NUM_INTEROP_THREADS = 1
 unit: $(VENV)/.test
 	$(PYTEST) --numprocesses $(PROCESSES) --hypothesis-profile $(EXAMPLES) -m 'not slow'
 
-# A quarter to half an hour on two cores. The check and the unit tests take what the slow tests leave of them, which wait for
+# A quarter of an hour on two cores. The check and the unit tests take what the slow tests leave of them, which wait for
 # servers and clusters now and then; what the former said comes last. It is make that runs both, and no shell stands
 # between it and pytest (hence `exec`, and no double quotes): where make is ended, a shell would leave pytest running.
 test: $(VENV)/.test
